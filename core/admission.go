@@ -1,0 +1,128 @@
+package dataproxy
+
+import (
+	"context"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+// budget bounds what the client holds, in messages and in bytes. A message is charged before it is put into a batch and
+// released after its callback has returned, so that a slow consumer slows the sender and not the memory.
+type budget struct {
+	maxMessages, maxBytes int64
+	block                 bool
+	timeout               time.Duration // of a wait whose context has no earlier end
+
+	messages, bytes atomic.Int64
+	waiting         atomic.Int32 // len(waiters), readable without the lock
+
+	mu      sync.Mutex
+	waiters []*budgetWaiter // first come, first served
+	stopped *Error
+}
+
+type budgetWaiter struct {
+	bytes int64
+	ready chan *Error // gets nil when charged
+}
+
+// charge takes room for one message of n bytes, waiting for it in block mode.
+func (b *budget) charge(ctx context.Context, n int64) *Error {
+	if b.waiting.Load() == 0 && b.tryCharge(n) {
+		return nil
+	}
+	if n > b.maxBytes {
+		return &Error{Code: CodeQueueFull, Message: "the message alone is larger than max_pending_bytes"}
+	}
+	if !b.block {
+		return &Error{Code: CodeQueueFull, Message: "the bound of max_pending_messages or max_pending_bytes is reached"}
+	}
+	return b.wait(ctx, n)
+}
+
+// tryCharge adds first and takes back what was too much: two adds a message and no lock.
+func (b *budget) tryCharge(n int64) bool {
+	if b.messages.Add(1) <= b.maxMessages {
+		if b.bytes.Add(n) <= b.maxBytes {
+			return true
+		}
+		b.bytes.Add(-n)
+	}
+	b.messages.Add(-1)
+	return false
+}
+
+func (b *budget) wait(ctx context.Context, n int64) *Error {
+	w := &budgetWaiter{bytes: n, ready: make(chan *Error, 1)}
+	b.mu.Lock()
+	if b.stopped != nil {
+		defer b.mu.Unlock()
+		return b.stopped
+	}
+	b.waiters = append(b.waiters, w)
+	b.waiting.Add(1)
+	b.grant() // a release may have come between the failed try and the entry in the list
+	b.mu.Unlock()
+
+	timer := time.NewTimer(b.timeout)
+	defer timer.Stop()
+	select {
+	case err := <-w.ready:
+		return err
+	case <-ctx.Done():
+		return b.giveUp(w, &Error{Code: CodeContextExpired, Message: "while waiting for room in the queue", cause: context.Cause(ctx)})
+	case <-timer.C:
+		return b.giveUp(w, &Error{Code: CodeSendTimeout, Message: "while waiting for room in the queue"})
+	}
+}
+
+func (b *budget) giveUp(w *budgetWaiter, reason *Error) *Error {
+	b.mu.Lock()
+	for i, other := range b.waiters {
+		if other == w {
+			b.waiters = append(b.waiters[:i], b.waiters[i+1:]...)
+			b.waiting.Add(-1)
+			b.grant() // a smaller one behind it may fit
+			b.mu.Unlock()
+			return reason
+		}
+	}
+	b.mu.Unlock()
+	// Granted or stopped at the same moment: that outcome counts.
+	return <-w.ready
+}
+
+// release gives back the room of some messages.
+func (b *budget) release(messages, bytes int64) {
+	b.bytes.Add(-bytes)
+	b.messages.Add(-messages)
+	if b.waiting.Load() == 0 {
+		return
+	}
+	b.mu.Lock()
+	b.grant()
+	b.mu.Unlock()
+}
+
+// grant charges the first waiters as far as there is room. The caller holds mu.
+func (b *budget) grant() {
+	for len(b.waiters) > 0 && b.tryCharge(b.waiters[0].bytes) {
+		w := b.waiters[0]
+		b.waiters = b.waiters[1:]
+		b.waiting.Add(-1)
+		w.ready <- nil
+	}
+}
+
+// stop makes every wait, present and future, end with err.
+func (b *budget) stop(err *Error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.stopped = err
+	for _, w := range b.waiters {
+		b.waiting.Add(-1)
+		w.ready <- err
+	}
+	b.waiters = nil
+}

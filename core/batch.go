@@ -1,0 +1,210 @@
+package dataproxy
+
+import (
+	"math"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/inlong-dataproxy/inlong-dataproxy/core/internal/wire"
+)
+
+// batch is some messages of one stream that travel in one frame. It has one owner at a time: the stream while it is open
+// (its fields are then guarded by stream.mu), later the lane, the dispatcher or its back-off timer (guarded by mu).
+//
+// Its messages are settled once each: by the answer or the last failed attempt, or before that one by one by their deadline
+// or a caller that gave up. A batch without unsettled messages is dead: whoever owns it drops it.
+type batch struct {
+	st        *stream
+	id        wire.BatchID // Seq also orders the batches of a client by the time they were opened
+	opened    time.Time
+	eventTime int64 // dt in ms
+	body      buffer
+	records   []record
+	extras    []extra
+	soon      bool // a sync caller waits: sealed as soon as its lane is idle
+	onItsWay  bool // handed to the dispatcher; guarded by stream.mu
+
+	mu        sync.Mutex
+	unsettled int
+	expired   bool // some messages were settled one by one: the frame must leave them out
+	attempts  int
+	written   bool  // in flight: no word of the last attempt yet
+	lost      bool  // some attempt ended without an answer
+	avoid     *node // of the last failed attempt
+	node      string
+	due       time.Time // earliest deadline of an unsettled message
+	retryAt   time.Time // end of the back-off; zero when not in one
+	timer     *time.Timer
+
+	undelivered atomic.Int32 // messages whose receiver was not called yet, plus one while the batch is open
+	userCode    bool         // some receiver runs user code
+
+	prev, next *batch // in registry
+}
+
+// record is one message of a batch.
+type record struct {
+	receiver receiver
+	tag      Tag
+	deadline int64 // ns since the client's start; 0 means the batch's own
+	end      uint32
+	extra    int32 // index into extras plus one
+	settled  bool
+}
+
+// extra is what only few messages have.
+type extra struct {
+	headers    map[string]string
+	metaData   any
+	attributes map[string]string
+	time       time.Time
+}
+
+const itemHeader = 4 // the length word before each payload in the body
+
+func (b *batch) add(msg *Message, recv receiver, tag Tag, deadline int64) {
+	b.body.b = wire.AppendItem(b.body.b, msg.Payload)
+	r := record{receiver: recv, tag: tag, deadline: deadline, end: uint32(len(b.body.b))}
+	if msg.Headers != nil || msg.MetaData != nil || msg.Attributes != nil || !msg.Time.IsZero() {
+		b.extras = append(b.extras, extra{msg.Headers, msg.MetaData, msg.Attributes, msg.Time})
+		r.extra = int32(len(b.extras))
+	}
+	b.records = append(b.records, r)
+	b.unsettled++
+}
+
+// payload returns the bytes of message i.
+func (b *batch) payload(i int) []byte {
+	start := uint32(itemHeader)
+	if i > 0 {
+		start += b.records[i-1].end
+	}
+	return b.body.b[start:b.records[i].end:b.records[i].end]
+}
+
+// message rebuilds message i for its callback.
+func (b *batch) message(i int) Message {
+	m := Message{GroupID: b.st.key.group, StreamID: b.st.key.stream, Payload: b.payload(i)}
+	if n := b.records[i].extra; n > 0 {
+		e := &b.extras[n-1]
+		m.Headers, m.MetaData, m.Attributes, m.Time = e.headers, e.metaData, e.attributes, e.time
+	}
+	return m
+}
+
+// settleDue settles the messages whose deadline passed. The caller holds the lock that guards b.
+func (b *batch) settleDue(c *client, now time.Time) []completion {
+	if b.unsettled == 0 || now.Before(b.due) {
+		return nil
+	}
+	since := int64(now.Sub(c.start))
+	own := int64(b.opened.Add(c.opts.SendTimeout).Sub(c.start))
+	next := int64(math.MaxInt64)
+	var timedOut, contextOver []int32
+	for i := range b.records {
+		r := &b.records[i]
+		if r.settled {
+			continue
+		}
+		byContext := r.deadline != 0 && r.deadline < own
+		deadline := own
+		if byContext {
+			deadline = r.deadline
+		}
+		switch {
+		case deadline > since:
+			next = min(next, deadline)
+		case byContext:
+			contextOver = append(contextOver, int32(i))
+		default:
+			timedOut = append(timedOut, int32(i))
+		}
+	}
+	var due []completion
+	if len(timedOut) > 0 {
+		due = append(due, b.settle(timedOut, b.fault(CodeSendTimeout, "no ack before the delivery deadline", nil)))
+	}
+	if len(contextOver) > 0 {
+		due = append(due, b.settle(contextOver, b.fault(CodeContextExpired, "no ack before the context's deadline", nil)))
+	}
+	if b.unsettled > 0 {
+		b.due = c.start.Add(time.Duration(next))
+	}
+	return due
+}
+
+// settle takes single messages out of b. The caller holds the lock that guards b.
+func (b *batch) settle(indexes []int32, err *Error) completion {
+	for _, i := range indexes {
+		b.records[i].settled = true
+	}
+	b.unsettled -= len(indexes)
+	b.expired = true
+	if b.unsettled == 0 {
+		b.timer.Stop()
+	}
+	return completion{b: b, err: err, indexes: indexes}
+}
+
+// wake arms the timer for the next thing that time brings. The caller holds the lock that guards b.
+func (b *batch) wake(now time.Time) {
+	at := b.due
+	if !b.retryAt.IsZero() && b.retryAt.Before(at) {
+		at = b.retryAt
+	}
+	b.timer.Reset(at.Sub(now))
+}
+
+// liveBody returns the items to send and their number: without the messages that were settled before.
+func (b *batch) liveBody() ([]byte, int) {
+	if !b.expired {
+		return b.body.b, len(b.records)
+	}
+	body := make([]byte, 0, len(b.body.b))
+	for i := range b.records {
+		if !b.records[i].settled {
+			body = wire.AppendItem(body, b.payload(i))
+		}
+	}
+	return body, b.unsettled
+}
+
+// persisted says what is known of the batch at the server when no ack came: a node that answered with an error did not
+// take it.
+func (b *batch) persisted() Persisted {
+	if b.lost || b.written {
+		return MaybeWritten
+	}
+	return NotWritten
+}
+
+// answered ends an attempt with an error answer, or without any answer.
+func (b *batch) answered(lost bool) {
+	b.mu.Lock()
+	b.written, b.lost = false, b.lost || lost
+	b.mu.Unlock()
+}
+
+// unwritten takes back an attempt whose connection was gone before a byte was written.
+func (b *batch) unwritten() {
+	b.mu.Lock()
+	b.written = false
+	b.attempts--
+	b.mu.Unlock()
+}
+
+// dead reports whether every message has its result.
+func (b *batch) dead() bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.unsettled == 0
+}
+
+// fault makes the error of b's messages. The caller holds mu, or owns an open batch.
+func (b *batch) fault(code Code, message string, cause error) *Error {
+	return &Error{
+		Code: code, Message: message, cause: cause, Node: b.node, GroupID: b.st.key.group, StreamID: b.st.key.stream,
+		BatchID: b.id.String(), Attempts: b.attempts, persisted: b.persisted(),
+	}
+}

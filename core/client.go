@@ -1,0 +1,70 @@
+package dataproxy
+
+import "context"
+
+// Client sends messages to the DataProxy nodes of one InLong group. It is safe for use by many goroutines.
+type Client interface {
+	// Send sends msg and returns when it has its result: nil when acked, an *Error otherwise. It does not wait for the
+	// linger. When ctx ends first it returns CodeContextExpired; a message not yet written then is not sent any more.
+	Send(ctx context.Context, msg Message) error
+	// SendAsync accepts msg and returns; cb, which may be nil, is called exactly once with the result (see Callback). It
+	// blocks only when the queue is full and WithBlockIfQueueIsFull(true) is set, until ctx ends at the longest. A deadline
+	// of ctx bounds the delivery of the message too; a cancellation after it was accepted does not recall it.
+	SendAsync(ctx context.Context, msg Message, cb Callback)
+	// SendBatch sends msgs and returns when each has its result: nil when all are acked, otherwise one entry a message, in
+	// the order of msgs, nil for those acked.
+	SendBatch(ctx context.Context, msgs []Message) []error
+	// Flush sends all open batches now and returns when every message accepted before the call has its result and its
+	// callback has returned; or with CodeContextExpired when ctx ends first.
+	Flush(ctx context.Context) error
+	// Shutdown closes the client: no message is accepted any more, what was accepted is delivered until ctx ends, the rest
+	// fails with CodeClosed. When it returns (ctx's end plus 100 ms at the latest) no callback runs any more, save one that
+	// itself does not return. A second call waits like the first and returns the same report.
+	Shutdown(ctx context.Context) (CloseReport, error)
+	// Close is Shutdown bounded by the send timeout.
+	Close()
+	// Stats returns a snapshot of the counters; it does not block.
+	Stats() Stats
+}
+
+// CloseReport says what became of the messages that were pending when Shutdown began, and in all.
+type CloseReport struct {
+	Acked  int64 `json:"acked"`  // acked over the client's life
+	Failed int64 `json:"failed"` // failed over the client's life
+	// Unsent counts the messages that Shutdown itself failed with CodeClosed.
+	Unsent int64 `json:"unsent"`
+	// ByCode counts all failures by code.
+	ByCode map[Code]int64 `json:"by_code"`
+}
+
+// Stats is a snapshot of a client.
+type Stats struct {
+	Accepted        int64       `json:"accepted"` // messages taken by a send call
+	Acked           int64       `json:"acked"`
+	Failed          int64       `json:"failed"`
+	Refused         int64       `json:"refused"` // messages that a send call did not take: invalid, too long, queue full, closed
+	PendingMessages int64       `json:"pending_messages"`
+	PendingBytes    int64       `json:"pending_bytes"`
+	Batches         int64       `json:"batches"` // batches that have their result
+	Retries         int64       `json:"retries"` // batches written again
+	Streams         int         `json:"streams"`
+	Lanes           []LaneStats `json:"lanes"`
+	Nodes           []NodeStats `json:"nodes"`
+}
+
+// LaneStats is a snapshot of one lane.
+type LaneStats struct {
+	Node     string `json:"node"` // "" while not connected
+	Usable   bool   `json:"usable"`
+	Queued   int    `json:"queued"`    // batches waiting to be written
+	InFlight int    `json:"in_flight"` // batches written and not answered
+}
+
+// NodeStats is a snapshot of one DataProxy node.
+type NodeStats struct {
+	Addr    string `json:"addr"`
+	Lanes   int    `json:"lanes"`   // usable lanes on it
+	Suspect bool   `json:"suspect"` // avoided for a while
+	Batches int64  `json:"batches"` // batches acked by it
+	Errors  int64  `json:"errors"`  // error answers, refused connections and closes
+}

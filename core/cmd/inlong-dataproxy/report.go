@@ -1,0 +1,66 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"syscall"
+	"time"
+)
+
+// report is the outcome of a send; in this form --json prints it.
+type report struct {
+	Language   string  `json:"language"`
+	Lines      int64   `json:"lines"`
+	Acked      int64   `json:"acked"`
+	Failed     int64   `json:"failed"`
+	Skipped    int64   `json:"skipped"`
+	Seconds    float64 `json:"seconds"`
+	CPUSeconds float64 `json:"cpu_seconds"`
+
+	failures []*failure
+}
+
+func (s *shipment) report(started clock) *report {
+	wall, cpu := started.passed()
+	r := &report{
+		Language: "go",
+		Lines:    s.lines.Load(), Acked: s.acked.Load(), Failed: s.failed.Load(), Skipped: s.skipped.Load(),
+		Seconds: wall.Seconds(), CPUSeconds: cpu.Seconds(),
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, f := range s.failures {
+		r.failures = append(r.failures, &failure{f.code, f.lines, f.first})
+	}
+	return r
+}
+
+func (r *report) print(w io.Writer) {
+	rate := 0.0
+	if r.Seconds > 0 {
+		rate = float64(r.Lines) / r.Seconds
+	}
+	fmt.Fprintf(w, "%d lines: %d acked, %d failed; %d empty lines skipped; %.3f s, %.0f lines/s\n",
+		r.Lines, r.Acked, r.Failed, r.Skipped, r.Seconds, rate)
+	for _, f := range r.failures {
+		fmt.Fprintf(w, "  %d lines failed with code %d; the first was %s\n", f.lines, f.code, f.first)
+	}
+}
+
+// clock measures the time that passes and the CPU that this process uses.
+type clock struct {
+	wall time.Time
+	cpu  time.Duration
+}
+
+func startClock() clock { return clock{time.Now(), cpuTime()} }
+
+func (c clock) passed() (wall, cpu time.Duration) { return time.Since(c.wall), cpuTime() - c.cpu }
+
+func cpuTime() time.Duration {
+	var usage syscall.Rusage
+	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &usage); err != nil {
+		return 0
+	}
+	return time.Duration(usage.Utime.Nano() + usage.Stime.Nano())
+}

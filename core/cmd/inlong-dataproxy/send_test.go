@@ -1,0 +1,134 @@
+package main
+
+import (
+	"bytes"
+	"encoding/json"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/inlong-dataproxy/inlong-dataproxy/core/dataproxytest"
+)
+
+// program runs the program in this process.
+func program(stdin string, args ...string) (status int, stdout, stderr string) {
+	var out, errs bytes.Buffer
+	status = run(args, strings.NewReader(stdin), &out, &errs)
+	return status, out.String(), errs.String()
+}
+
+func received(cluster *dataproxytest.Cluster) []string {
+	var lines []string
+	for _, payload := range cluster.Messages() {
+		lines = append(lines, string(payload))
+	}
+	slices.Sort(lines)
+	return lines
+}
+
+// A line that is dropped, doubled or changed on its way from the file must not be reported as sent.
+func TestSendShipsFilesAndStandardInput(t *testing.T) {
+	cluster := dataproxytest.Start(t)
+	file := filepath.Join(t.TempDir(), "a.log")
+	if err := os.WriteFile(file, []byte("one\n\ntwo\r\nthree"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	status, stdout, stderr := program("four\n", "send", "--url", cluster.URL(), "--group", "test_group", "--stream", "s", "--json", file, "-")
+	if status != 0 {
+		t.Fatalf("status %d: %s", status, stderr)
+	}
+	if got, want := received(cluster), []string{"four", "one", "three", "two\r"}; !slices.Equal(got, want) {
+		t.Errorf("received %q, want %q", got, want)
+	}
+	var r report
+	if err := json.Unmarshal([]byte(stdout), &r); err != nil {
+		t.Fatalf("%q: %v", stdout, err)
+	}
+	if r.Language != "go" || r.Lines != 4 || r.Acked != 4 || r.Failed != 0 || r.Skipped != 1 || r.Seconds <= 0 {
+		t.Errorf("result %s", stdout)
+	}
+	if !strings.Contains(stderr, "4 lines: 4 acked, 0 failed; 1 empty lines skipped") {
+		t.Errorf("summary %q", stderr)
+	}
+}
+
+// A shell script goes on after status 0: a single line that was refused must show there.
+func TestSendEndsWithOneWhenALineFails(t *testing.T) {
+	cluster := dataproxytest.Start(t)
+	for _, node := range cluster.Nodes() {
+		node.Standing(dataproxytest.ErrorCode(115))
+	}
+	status, stdout, stderr := program("a\nb\n", "send", "--url", cluster.URL(), "--group", "test_group", "--stream", "s", "--json",
+		"--option", "max_retries=0")
+	if status != exitFailure {
+		t.Errorf("status %d, want %d", status, exitFailure)
+	}
+	var r report
+	if err := json.Unmarshal([]byte(stdout), &r); err != nil || r.Lines != 2 || r.Acked != 0 || r.Failed != 2 {
+		t.Errorf("result %q, error %v", stdout, err)
+	}
+	for _, part := range []string{"2 of 2 lines were not sent", "standard input line 1", "115", "code 10011"} {
+		if !strings.Contains(stderr, part) {
+			t.Errorf("stderr lacks %q: %s", part, stderr)
+		}
+	}
+}
+
+// Whoever forgets or mistypes something must read which flag to mend, and nothing may be sent.
+func TestSendNamesTheFlagThatIsWrong(t *testing.T) {
+	cluster := dataproxytest.Start(t)
+	good := []string{"--url", cluster.URL(), "--group", "test_group", "--stream", "s"}
+	for name, c := range map[string]struct {
+		args   []string
+		status int
+		says   string
+	}{
+		"no url":           {[]string{"--group", "test_group", "--stream", "s"}, exitUsage, "--url"},
+		"no group":         {[]string{"--url", cluster.URL(), "--stream", "s"}, exitUsage, "--group"},
+		"no stream":        {[]string{"--url", cluster.URL(), "--group", "test_group"}, exitUsage, "--stream"},
+		"bad group":        {[]string{"--url", cluster.URL(), "--group", "a&b=c", "--stream", "s"}, exitFailure, "group"},
+		"option unknown":   {append(good, "--option", "send_timeoutt=1s"), exitUsage, `did you mean "send_timeout"?`},
+		"option no value":  {append(good, "--option", "send_timeout"), exitUsage, "must be key=value"},
+		"option no number": {append(good, "--option", "worker_num=many"), exitUsage, "worker_num"},
+		"unknown flag":     {append(good, "--steam", "s"), exitUsage, "--steam"},
+		"no such file":     {append(good, "/nonexistent.log"), exitFailure, "/nonexistent.log"},
+		"no Manager": {[]string{"--url", "http://127.0.0.1:1", "--group", "test_group", "--stream", "s", "--option", "conn_timeout=500ms"},
+			exitFailure, "cannot start"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			status, stdout, stderr := program("a\n", append([]string{"send"}, c.args...)...)
+			if status != c.status || !strings.Contains(stderr, c.says) || stdout != "" {
+				t.Errorf("status %d, want %d; stdout %q; stderr %q should say %q", status, c.status, stdout, stderr, c.says)
+			}
+		})
+	}
+	if n := cluster.Count(); n != 0 {
+		t.Errorf("%d messages arrived", n)
+	}
+}
+
+// The bar is drawn by several goroutines that read the counters while they change; its line must end before the summary.
+func TestProgressIsDrawnWhenAskedFor(t *testing.T) {
+	cluster := dataproxytest.Start(t)
+	common := []string{"send", "--url", cluster.URL(), "--group", "test_group", "--stream", "s"}
+	_, _, quiet := program("a\n", common...)
+	if strings.Contains(quiet, "lines/s ") {
+		t.Errorf("a bar where standard error is no terminal: %q", quiet)
+	}
+	status, _, drawn := program("a\nb\n", append(common, "--progress")...)
+	if status != 0 || !strings.Contains(drawn, "2 acked, 0 failed") {
+		t.Errorf("status %d, drawn %q", status, drawn)
+	}
+}
+
+// An unknown command must not be taken for a success by a script.
+func TestUnknownCommandIsAUsageError(t *testing.T) {
+	if status, _, stderr := program("", "sned"); status != exitUsage || !strings.Contains(stderr, "sned") {
+		t.Errorf("status %d, stderr %q", status, stderr)
+	}
+	if status, stdout, _ := program("", "version"); status != 0 || !strings.HasPrefix(stdout, "inlong-dataproxy ") {
+		t.Errorf("version: status %d, %q", status, stdout)
+	}
+}

@@ -1,0 +1,101 @@
+package dataproxy
+
+import (
+	"math"
+	"sync"
+)
+
+// spreadAfter is the number of batches waiting to be written from which a lane no longer keeps up: its streams then move to
+// the lane with the least to do.
+const spreadAfter = 64
+
+// dispatcher chooses the lane of each sealed batch, and keeps the batches for which no lane is usable.
+type dispatcher struct {
+	lanes []*lane
+
+	mu     sync.Mutex
+	next   int // where the search for a lane starts, so that streams spread from the beginning
+	parked []*batch
+	limit  int // of parked, before the dead are swept out
+}
+
+// dispatch gives b to a lane. It never blocks: without a usable lane b waits until one comes or its deadline ends it.
+func (d *dispatcher) dispatch(b *batch) {
+	st, avoid := b.st, b.avoid // a lane that took b may be done with it before enqueue returns
+	if l := st.lane.Load(); l != nil && avoid == nil && l.enqueue(b, spreadAfter) {
+		return
+	}
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	for {
+		l := d.choose(avoid)
+		if l == nil {
+			d.park(b)
+			return
+		}
+		if l.enqueue(b, math.MaxInt) {
+			if avoid == nil {
+				st.lane.Store(l)
+			}
+			return
+		}
+	}
+}
+
+// choose returns the usable lane with the least to do, on another node than avoid if there is one. The caller holds mu.
+func (d *dispatcher) choose(avoid *node) *lane {
+	var best *lane
+	bestLoad := math.MaxInt
+	for i := range d.lanes {
+		l := d.lanes[(d.next+i)%len(d.lanes)]
+		load, on := l.load()
+		if on == nil {
+			continue
+		}
+		if on == avoid {
+			load += math.MaxInt / 2
+		}
+		if load < bestLoad {
+			best, bestLoad = l, load
+		}
+	}
+	d.next++
+	return best
+}
+
+// park keeps b until a lane is usable. The caller holds mu. Batches that die meanwhile are swept out as the list grows.
+func (d *dispatcher) park(b *batch) {
+	if len(d.parked) >= d.limit {
+		live := d.parked[:0]
+		for _, p := range d.parked {
+			if !p.dead() {
+				live = append(live, p)
+			}
+		}
+		clear(d.parked[len(live):])
+		d.parked = live
+		d.limit = max(64, 2*len(live))
+	}
+	d.parked = append(d.parked, b)
+}
+
+// unpark dispatches what waited for a lane. The new lane is usable before the call, so that a batch is either parked before
+// it and found here, or sees the lane.
+func (d *dispatcher) unpark() {
+	d.mu.Lock()
+	parked := d.parked
+	d.parked = nil
+	d.mu.Unlock()
+	for _, b := range parked {
+		if !b.dead() {
+			d.dispatch(b)
+		}
+	}
+}
+
+// idleFor reports whether the stream's lane has nothing to do; otherwise the lane will seal the stream's batch when it has
+// come to that.
+func (d *dispatcher) idleFor(st *stream) bool {
+	l := st.lane.Load()
+	return l == nil || l.idleOr(st)
+}

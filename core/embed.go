@@ -1,0 +1,48 @@
+package dataproxy
+
+import (
+	"context"
+
+	"github.com/inlong-dataproxy/inlong-dataproxy/core/internal/wire"
+)
+
+// Embedder is implemented by every Client of NewClient. It is what bindings to other languages are built on: results come by
+// the batch to one handler, with a tag a message, so that nothing is allocated for a message.
+type Embedder interface {
+	Client
+	// Submit accepts msg like SendAsync; its result goes to the handler of WithResultHandler together with tag. An error
+	// means that msg was refused and no result follows. msg is not kept: its strings and bytes may be reused at once.
+	Submit(ctx context.Context, msg *Message, tag Tag) error
+	// SendResult is Send that says more: the batch id, node and number of attempts also of a message that was acked.
+	SendResult(ctx context.Context, msg *Message) (Result, error)
+}
+
+// Tag is what an embedder wants to see again with a message's result, say a function and its user data.
+type Tag struct{ A, B uintptr }
+
+// Result says how a message was delivered.
+type Result struct {
+	BatchID  string
+	Node     string
+	Attempts int
+}
+
+// BatchResult is the one final result of some messages of a batch.
+type BatchResult struct {
+	// Tags are those of the messages, in the order in which they were accepted; valid until the handler returns.
+	Tags []Tag
+	// Err is nil when a DataProxy acked the messages.
+	Err *Error
+
+	GroupID, StreamID string
+	Node              string // the last attempt's, "" when there was none
+	Attempts          int
+
+	batchID wire.BatchID
+}
+
+// AppendBatchID appends the batch's id ("mid" on the wire) to dst.
+func (r *BatchResult) AppendBatchID(dst []byte) []byte { return r.batchID.Append(dst) }
+
+// ResultHandler receives the results of messages given to Submit. It runs on a goroutine of the lane, like a Callback.
+type ResultHandler func(*BatchResult)

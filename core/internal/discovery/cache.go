@@ -1,0 +1,73 @@
+package discovery
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+)
+
+const cacheVersion = 1
+
+// Cache is the file that keeps the Manager's last good answer.
+type Cache struct{ Path string }
+
+type cacheFile struct {
+	Version         int      `json:"version"`
+	ListURL         string   `json:"list_url"`
+	Group           string   `json:"group"`
+	Nodes           []string `json:"nodes"`
+	MaxPacketLength int      `json:"max_packet_length"`
+}
+
+// Store replaces the file as a whole, so that a reader never sees half of it.
+func (c Cache) Store(m *Manager, list List) error {
+	data, err := json.Marshal(cacheFile{cacheVersion, m.ListURL, m.Group, list.Nodes, list.MaxPacketLength})
+	if err != nil {
+		return err
+	}
+	tmp, err := os.CreateTemp(filepath.Dir(c.Path), filepath.Base(c.Path)+".*")
+	if err != nil {
+		return err
+	}
+	_, err = tmp.Write(append(data, '\n'))
+	if err = errors.Join(err, tmp.Close()); err == nil {
+		err = os.Rename(tmp.Name(), c.Path)
+	}
+	if err != nil {
+		return errors.Join(err, os.Remove(tmp.Name()))
+	}
+	return nil
+}
+
+// Load reads the list that was stored for the same Manager and group.
+func (c Cache) Load(m *Manager) (List, error) {
+	data, err := os.ReadFile(c.Path)
+	if err != nil {
+		return List{}, err
+	}
+	return parseCache(data, m)
+}
+
+func parseCache(data []byte, m *Manager) (List, error) {
+	var f cacheFile
+	if err := json.Unmarshal(data, &f); err != nil {
+		return List{}, fmt.Errorf("the node cache is corrupt: %w", err)
+	}
+	if f.Version != cacheVersion {
+		return List{}, fmt.Errorf("the node cache has version %d: want %d", f.Version, cacheVersion)
+	}
+	if f.ListURL != m.ListURL || f.Group != m.Group {
+		return List{}, errors.New("the node cache belongs to another Manager or group")
+	}
+	for _, n := range f.Nodes {
+		if err := CheckAddress(n); err != nil {
+			return List{}, fmt.Errorf("the node cache is corrupt: %w", err)
+		}
+	}
+	if len(f.Nodes) == 0 {
+		return List{}, errors.New("the node cache lists no node")
+	}
+	return List{Nodes: f.Nodes, MaxPacketLength: max(f.MaxPacketLength, 0)}, nil
+}

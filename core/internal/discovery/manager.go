@@ -1,0 +1,169 @@
+package discovery
+
+import (
+	"context"
+	"crypto/tls"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/url"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/hashicorp/go-retryablehttp"
+)
+
+const maxAnswer = 16 << 20 // of the Manager; a list of 100,000 nodes is shorter
+
+// ErrNoNodes says that the Manager answered with success and without any TCP node.
+var ErrNoNodes = errors.New("the Manager lists no TCP node for the group")
+
+// List is what the Manager says of a group's nodes.
+type List struct {
+	Nodes []string // host:port, sorted, each once
+	// MaxPacketLength is the administrator's bound of a frame, 0 when none was set.
+	MaxPacketLength int
+	// Skipped names the entries that cannot be used, and why.
+	Skipped []error
+}
+
+// Manager asks an InLong Manager. The zero value of an optional field turns it off.
+type Manager struct {
+	ListURL string // see ListURL
+	Group   string
+	TLS     *tls.Config // optional
+	// Authorize returns the header that signs a request; optional.
+	Authorize func(ctx context.Context, group string) (header, token string, err error)
+}
+
+// Fetch asks for the node list, with a few retries, until ctx ends. After a 401 or 403 it asks Authorize once more, since a
+// token may have expired.
+func (m *Manager) Fetch(ctx context.Context) (List, error) {
+	list, err := m.fetch(ctx)
+	var status *statusError
+	if m.Authorize != nil && errors.As(err, &status) && status.denied() {
+		return m.fetch(ctx)
+	}
+	return list, err
+}
+
+func (m *Manager) fetch(ctx context.Context) (List, error) {
+	// One connection a request: between two requests lie minutes, and an idle socket would outlive a fork.
+	transport := &http.Transport{
+		Proxy:             http.ProxyFromEnvironment,
+		TLSClientConfig:   m.TLS,
+		DisableKeepAlives: true,
+	}
+	defer transport.CloseIdleConnections()
+	client := retryablehttp.Client{
+		HTTPClient:   &http.Client{Transport: transport},
+		RetryMax:     2,
+		RetryWaitMin: 50 * time.Millisecond,
+		RetryWaitMax: 500 * time.Millisecond,
+		CheckRetry:   retryablehttp.ErrorPropagatedRetryPolicy,
+		Backoff:      retryablehttp.DefaultBackoff,
+		ErrorHandler: retryablehttp.PassthroughErrorHandler,
+	}
+	target := m.ListURL + "/" + url.PathEscape(m.Group) + "?protocolType=TCP"
+	req, err := retryablehttp.NewRequestWithContext(ctx, http.MethodPost, target, nil)
+	if err != nil {
+		return List{}, err
+	}
+	req.Header.Set("Accept", "application/json")
+	if m.Authorize != nil {
+		header, token, err := m.Authorize(ctx, m.Group)
+		if err != nil {
+			return List{}, fmt.Errorf("getting a token for the Manager: %w", err)
+		}
+		req.Header.Set(header, token)
+	}
+	resp, err := client.Do(req)
+	if err != nil {
+		if ctx.Err() != nil {
+			return List{}, fmt.Errorf("no answer of the Manager in time: %w", err)
+		}
+		return List{}, fmt.Errorf("asking the Manager: %w", err)
+	}
+	defer resp.Body.Close()
+	body, err := io.ReadAll(io.LimitReader(resp.Body, maxAnswer))
+	if err != nil {
+		return List{}, fmt.Errorf("reading the Manager's answer: %w", err)
+	}
+	if resp.StatusCode != http.StatusOK {
+		return List{}, &statusError{resp.StatusCode}
+	}
+	return ParseList(body)
+}
+
+type statusError struct{ code int }
+
+func (e *statusError) denied() bool {
+	return e.code == http.StatusUnauthorized || e.code == http.StatusForbidden
+}
+
+func (e *statusError) Error() string {
+	text := fmt.Sprintf("the Manager answered %d %s", e.code, http.StatusText(e.code))
+	if e.denied() {
+		// The real Manager says 403 in both cases.
+		text += ": the credentials are missing or wrong, or the Manager's database is down"
+	}
+	return text
+}
+
+// ParseList reads the Manager's answer.
+func ParseList(body []byte) (List, error) {
+	var answer struct {
+		Success *bool   `json:"success"`
+		ErrMsg  *string `json:"errMsg"`
+		Data    *struct {
+			MaxPacketLength *int `json:"maxPacketLength"`
+			NodeList        []struct {
+				IP           string `json:"ip"`
+				Port         int    `json:"port"`
+				ProtocolType string `json:"protocolType"`
+			} `json:"nodeList"`
+		} `json:"data"`
+	}
+	if err := json.Unmarshal(body, &answer); err != nil {
+		return List{}, fmt.Errorf("the Manager's answer is not the JSON of a node list: %w: %q", err, body[:min(len(body), 100)])
+	}
+	if answer.Success == nil {
+		return List{}, fmt.Errorf("the Manager's answer has no field \"success\": %q", body[:min(len(body), 100)])
+	}
+	if !*answer.Success {
+		text := "no reason given"
+		if answer.ErrMsg != nil {
+			text = *answer.ErrMsg
+		}
+		return List{}, fmt.Errorf("the Manager refused: %s", text[:min(len(text), 300)])
+	}
+	if answer.Data == nil {
+		return List{}, ErrNoNodes
+	}
+	var list List
+	if n := answer.Data.MaxPacketLength; n != nil && *n > 0 {
+		list.MaxPacketLength = *n
+	}
+	for _, n := range answer.Data.NodeList {
+		if n.ProtocolType != "" && !strings.EqualFold(n.ProtocolType, "TCP") {
+			continue
+		}
+		address := net.JoinHostPort(strings.Trim(n.IP, "[] "), strconv.Itoa(n.Port))
+		if err := CheckAddress(address); err != nil {
+			list.Skipped = append(list.Skipped, err)
+			continue
+		}
+		list.Nodes = append(list.Nodes, address)
+	}
+	if len(list.Nodes) == 0 {
+		return List{}, ErrNoNodes
+	}
+	slices.Sort(list.Nodes)
+	list.Nodes = slices.Compact(list.Nodes)
+	return list, nil
+}

@@ -1,0 +1,193 @@
+// Package transport owns the connections to DataProxy nodes: opening and proving them, what is in flight on them, reading
+// answers, heartbeats and time-outs. It is the only package that touches a net.Conn.
+package transport
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"sync"
+	"time"
+
+	"github.com/inlong-dataproxy/inlong-dataproxy/core/internal/wire"
+)
+
+// Reasons for which a connection ends. Conn.Serve's error wraps one of them.
+var (
+	ErrPeerClosed = errors.New("the node closed the connection")
+	ErrRead       = errors.New("reading failed")
+	ErrWrite      = errors.New("writing failed")
+	ErrAckTimeout = errors.New("no answer in time")
+	ErrClosedByUs = errors.New("connection closed")
+	ErrNotProven  = errors.New("the node did not answer a heartbeat")
+)
+
+// Config is what a connection needs to know.
+type Config struct {
+	Client            uint64 // wire.BatchID.Client of this client's frames
+	ConnTimeout       time.Duration
+	AckTimeout        time.Duration
+	HeartbeatInterval time.Duration
+	SocketSendBuffer  int
+	SocketRecvBuffer  int
+	MaxAnswer         int
+	// GetBuffer and PutBuffer lend the read buffer, which grows up to MaxAnswer when an answer needs it.
+	GetBuffer func() []byte
+	PutBuffer func([]byte)
+}
+
+// Conn is a proven connection to a node, with what is in flight on it. Write may be called by one goroutine at a time, and
+// Serve once; Close by any.
+type Conn[T any] struct {
+	cfg  *Config
+	conn *net.TCPConn
+	node string
+
+	writing sync.Mutex // held during a write to the socket, so that a heartbeat never lands inside a frame
+
+	mu        sync.Mutex
+	table     inflight[T]
+	closed    error // why it ended; set once
+	lastWrite time.Time
+	beatSent  time.Time // of the heartbeat that has no answer yet
+	timer     *time.Timer
+}
+
+// Dial opens a connection to node and proves it: a node that was told to stop still accepts connections but never answers,
+// so one that has not answered a heartbeat is given no data.
+func Dial[T any](ctx context.Context, node string, cfg *Config) (*Conn[T], error) {
+	ctx, cancel := context.WithTimeout(ctx, cfg.ConnTimeout)
+	defer cancel()
+	dialer := net.Dialer{KeepAliveConfig: net.KeepAliveConfig{Enable: true, Idle: 15 * time.Second, Interval: 5 * time.Second, Count: 3}}
+	raw, err := dialer.DialContext(ctx, "tcp", node)
+	if err != nil {
+		return nil, err
+	}
+	conn := raw.(*net.TCPConn)
+	if err := prove(ctx, conn); err != nil {
+		conn.Close()
+		return nil, fmt.Errorf("%w: %w", ErrNotProven, err)
+	}
+	// The kernel holds these within its own bounds; a smaller buffer is no reason to go without the node.
+	_ = conn.SetWriteBuffer(cfg.SocketSendBuffer)
+	_ = conn.SetReadBuffer(cfg.SocketRecvBuffer)
+	c := &Conn[T]{cfg: cfg, conn: conn, node: node, lastWrite: time.Now()}
+	c.timer = time.AfterFunc(cfg.HeartbeatInterval, c.check)
+	return c, nil
+}
+
+func prove(ctx context.Context, conn *net.TCPConn) error {
+	stop := context.AfterFunc(ctx, func() { conn.SetDeadline(time.Unix(1, 0)) })
+	defer stop()
+	if _, err := conn.Write(wire.Heartbeat); err != nil {
+		return err
+	}
+	answer := make([]byte, len(wire.Heartbeat))
+	if _, err := io.ReadFull(conn, answer); err != nil {
+		return err
+	}
+	if string(answer) != string(wire.Heartbeat) {
+		return fmt.Errorf("%w to a heartbeat: % x", wire.ErrAnswer, answer)
+	}
+	if !stop() {
+		return ctx.Err()
+	}
+	return conn.SetDeadline(time.Time{})
+}
+
+// Node returns the address that was dialled.
+func (c *Conn[T]) Node() string { return c.node }
+
+// Write puts the frames on the connection in one write and into the in-flight table first, since an answer may come before
+// the write has returned. On an error with written false nothing was taken; otherwise Serve's caller gets the frames back.
+func (c *Conn[T]) Write(frames []byte, written []Written[T]) (taken bool, err error) {
+	c.writing.Lock()
+	defer c.writing.Unlock()
+	now := time.Now()
+	c.mu.Lock()
+	if c.closed != nil {
+		err := c.closed
+		c.mu.Unlock()
+		return false, err
+	}
+	if c.table.live == 0 {
+		c.timer.Reset(min(c.cfg.AckTimeout, c.cfg.HeartbeatInterval))
+	}
+	for _, w := range written {
+		w.At = now
+		c.table.push(w)
+	}
+	c.lastWrite = now
+	c.mu.Unlock()
+	// check closes the connection when the oldest frame waited too long, which ends a write that hangs.
+	if _, err := c.conn.Write(frames); err != nil {
+		c.end(fmt.Errorf("%w: %w", ErrWrite, err))
+		return true, err
+	}
+	return true, nil
+}
+
+// InFlight returns the number of frames without an answer.
+func (c *Conn[T]) InFlight() int {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.table.live
+}
+
+// Close ends the connection; Serve returns.
+func (c *Conn[T]) Close() { c.end(ErrClosedByUs) }
+
+// Fail ends the connection for the given reason.
+func (c *Conn[T]) Fail(reason error) { c.end(reason) }
+
+func (c *Conn[T]) end(reason error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.closed != nil {
+		return
+	}
+	c.closed = reason
+	c.timer.Stop()
+	// A forked child may hold the socket open: shutting it down tells the node all the same.
+	_ = c.conn.CloseWrite()
+	_ = c.conn.Close()
+}
+
+// check is the connection's one timer: it ends a connection whose oldest frame or heartbeat waits too long, and sends the
+// heartbeats.
+func (c *Conn[T]) check() {
+	c.mu.Lock()
+	now := time.Now()
+	next := c.cfg.HeartbeatInterval - now.Sub(c.lastWrite)
+	waits := c.beatSent
+	if w, ok := c.table.oldest(); ok && (waits.IsZero() || w.At.Before(waits)) {
+		waits = w.At
+	}
+	if !waits.IsZero() {
+		left := c.cfg.AckTimeout - now.Sub(waits)
+		if left <= 0 {
+			c.mu.Unlock()
+			c.end(ErrAckTimeout)
+			return
+		}
+		next = min(max(next, 0), left)
+	}
+	beat := c.closed == nil && c.beatSent.IsZero() && now.Sub(c.lastWrite) >= c.cfg.HeartbeatInterval
+	if beat {
+		c.beatSent, c.lastWrite = now, now
+		next = min(c.cfg.AckTimeout, c.cfg.HeartbeatInterval)
+	}
+	if c.closed == nil {
+		c.timer.Reset(max(next, time.Millisecond))
+	}
+	c.mu.Unlock()
+	if beat {
+		c.writing.Lock()
+		defer c.writing.Unlock()
+		if _, err := c.conn.Write(wire.Heartbeat); err != nil {
+			c.end(fmt.Errorf("%w: %w", ErrWrite, err))
+		}
+	}
+}

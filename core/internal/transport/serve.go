@@ -1,0 +1,104 @@
+package transport
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"syscall"
+	"time"
+
+	"github.com/inlong-dataproxy/inlong-dataproxy/core/internal/wire"
+)
+
+const lengthWord = 4
+
+// Handler receives what Serve reads, on Serve's goroutine; it must not block.
+type Handler[T any] interface {
+	// Answered hands back a frame together with its answer, whose bytes are valid during the call.
+	Answered(w Written[T], a *wire.Answer)
+	// Unmatched reports an answer that belongs to no frame in flight.
+	Unmatched(a *wire.Answer)
+}
+
+// Serve reads answers until the connection ends, and returns the reason and the frames that have no answer, oldest first:
+// what became of those is unknown.
+func (c *Conn[T]) Serve(h Handler[T]) ([]Written[T], error) {
+	buf := c.cfg.GetBuffer()
+	buf = buf[:cap(buf)]
+	if len(buf) < 512 {
+		buf = make([]byte, 4096)
+	}
+	defer func() { c.cfg.PutBuffer(buf) }()
+	filled := 0
+	for {
+		n, err := c.conn.Read(buf[filled:])
+		filled += n
+		used, need, bad := c.dispatch(buf[:filled], h)
+		if bad != nil {
+			c.end(fmt.Errorf("%w: %w", ErrRead, bad))
+		} else if err != nil {
+			c.end(readReason(err, filled > used))
+		}
+		if bad != nil || err != nil {
+			c.mu.Lock()
+			defer c.mu.Unlock()
+			return c.table.drain(), c.closed
+		}
+		filled = copy(buf, buf[used:filled])
+		if need > len(buf) {
+			grown := make([]byte, min(max(need, 2*len(buf)), c.cfg.MaxAnswer+lengthWord))
+			copy(grown, buf[:filled])
+			c.cfg.PutBuffer(buf)
+			buf = grown
+		}
+	}
+}
+
+// dispatch hands on the complete answers in data. It returns the bytes they took and the length of the incomplete one.
+func (c *Conn[T]) dispatch(data []byte, h Handler[T]) (used, need int, err error) {
+	for len(data)-used >= lengthWord {
+		length := int64(int32(binary.BigEndian.Uint32(data[used:])))
+		if length < 1 || length > int64(c.cfg.MaxAnswer) {
+			return used, 0, fmt.Errorf("%w: it announces %d bytes: want 1 to %d", wire.ErrAnswer, length, c.cfg.MaxAnswer)
+		}
+		whole := lengthWord + int(length)
+		if len(data)-used < whole {
+			return used, whole, nil
+		}
+		answer, err := wire.ParseAnswer(data[used+lengthWord : used+whole])
+		if err != nil {
+			return used, 0, err
+		}
+		used += whole
+		c.match(&answer, h)
+	}
+	return used, 0, nil
+}
+
+func (c *Conn[T]) match(a *wire.Answer, h Handler[T]) {
+	c.mu.Lock()
+	if a.Type == wire.TypeHeartbeat {
+		c.beatSent = time.Time{}
+		c.mu.Unlock()
+		return
+	}
+	w, ok := c.table.take(a, c.cfg.Client)
+	c.mu.Unlock()
+	if ok {
+		h.Answered(w, a)
+	} else {
+		h.Unmatched(a)
+	}
+}
+
+func readReason(err error, insideAnswer bool) error {
+	switch {
+	case insideAnswer:
+		return fmt.Errorf("%w inside an answer: %w", ErrPeerClosed, err)
+	case errors.Is(err, io.EOF), errors.Is(err, syscall.ECONNRESET), errors.Is(err, net.ErrClosed):
+		return fmt.Errorf("%w: %w", ErrPeerClosed, err)
+	}
+	return fmt.Errorf("%w: %w", ErrRead, err)
+}

@@ -1,0 +1,134 @@
+package wire
+
+import (
+	"bytes"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"strconv"
+)
+
+// Answer is a node's answer to one frame.
+type Answer struct {
+	Type byte
+	// Uniq is that of the request, for a binary answer.
+	Uniq uint32
+	// ID is the batch id of a text answer, when HasID is set. Some error answers carry nothing of the request: then HasMID is
+	// false, and only the order of answers says which batch is meant.
+	ID     BatchID
+	HasID  bool
+	HasMID bool // a "mid" is there, be it ours or not
+	// Code is the server's errCode, 0 for success.
+	Code int
+	// Text is the server's errMsg; valid as long as the frame's bytes are.
+	Text []byte
+}
+
+// ErrAnswer is wrapped by every error of ParseAnswer.
+var ErrAnswer = errors.New("malformed answer")
+
+func malformed(format string, args ...any) error {
+	return fmt.Errorf("%w: "+format, append([]any{ErrAnswer}, args...)...)
+}
+
+// ParseAnswer reads one answer, without its length word. An error means that the stream cannot be trusted any more.
+func ParseAnswer(frame []byte) (Answer, error) {
+	if len(frame) == 0 {
+		return Answer{}, malformed("empty frame")
+	}
+	a := Answer{Type: frame[0]}
+	switch a.Type {
+	case TypeHeartbeat:
+		return a, nil
+	case TypeText:
+		attr, err := textAttr(frame)
+		if err != nil {
+			return a, err
+		}
+		return a, a.parseAttr(attr)
+	case TypeBinary:
+		if len(frame) < 9 {
+			return a, malformed("binary answer of %d bytes", len(frame))
+		}
+		a.Uniq = binary.BigEndian.Uint32(frame[1:])
+		attrLen := int(binary.BigEndian.Uint16(frame[5:]))
+		if len(frame) != 9+attrLen {
+			return a, malformed("binary answer of %d bytes with %d bytes of attributes", len(frame), attrLen)
+		}
+		if magic := binary.BigEndian.Uint16(frame[7+attrLen:]); magic != BinaryMagic {
+			return a, malformed("binary answer ends in %#04x", magic)
+		}
+		return a, a.parseAttr(frame[7 : 7+attrLen])
+	}
+	return a, malformed("type %d", a.Type)
+}
+
+func textAttr(frame []byte) ([]byte, error) {
+	if len(frame) < 9 {
+		return nil, malformed("text answer of %d bytes", len(frame))
+	}
+	bodyLen := int64(int32(binary.BigEndian.Uint32(frame[1:])))
+	if bodyLen < 0 || bodyLen > int64(len(frame)-9) {
+		return nil, malformed("text answer of %d bytes with a body of %d", len(frame), bodyLen)
+	}
+	rest := frame[5+bodyLen:]
+	attrLen := int64(int32(binary.BigEndian.Uint32(rest)))
+	if attrLen != int64(len(rest)-4) {
+		return nil, malformed("text answer of %d bytes with %d bytes of attributes", len(frame), attrLen)
+	}
+	return rest[4:], nil
+}
+
+// parseAttr trusts errCode only in the first place or right behind dpIp: what a client sent comes back behind them. Ids are
+// taken from their last occurrence, since an errMsg may quote attributes.
+func (a *Answer) parseAttr(attr []byte) error {
+	rest := attr
+	if bytes.HasPrefix(rest, []byte("dpIp=")) {
+		_, rest, _ = bytes.Cut(rest, []byte("&"))
+	}
+	if value, ok := bytes.CutPrefix(rest, []byte("errCode=")); ok {
+		digits, tail, _ := bytes.Cut(value, []byte("&"))
+		code, err := strconv.Atoi(string(digits))
+		if err != nil || code < 0 {
+			return malformed("errCode %q", digits[:min(len(digits), 32)])
+		}
+		a.Code = code
+		if text, ok := bytes.CutPrefix(tail, []byte("errMsg=")); ok {
+			a.Text = trimEcho(text)
+		}
+	}
+	if a.Type != TypeText {
+		return nil
+	}
+	at := bytes.LastIndex(attr, []byte("&mid="))
+	if at < 0 {
+		return nil
+	}
+	a.HasMID = true
+	mid, _, _ := bytes.Cut(attr[at+len("&mid="):], []byte("&"))
+	a.ID, a.HasID = ParseBatchID(mid)
+	return nil
+}
+
+// trimEcho cuts the echoed request attributes off an errMsg, which may hold '&' itself. Ours start with groupId, and the
+// server may have put its times in front of them.
+func trimEcho(text []byte) []byte {
+	if at := bytes.LastIndex(text, []byte("&groupId=")); at >= 0 {
+		text = text[:at]
+		for _, key := range []string{"&rtms=", "&rt="} {
+			if at := bytes.LastIndex(text, []byte(key)); at >= 0 && isDigits(text[at+len(key):]) {
+				text = text[:at]
+			}
+		}
+	}
+	return text
+}
+
+func isDigits(text []byte) bool {
+	for _, c := range text {
+		if c < '0' || c > '9' {
+			return false
+		}
+	}
+	return true
+}

@@ -1,0 +1,104 @@
+// Package wire builds and reads the frames of the DataProxy's TCP protocol. It knows neither goroutines nor sockets.
+//
+// Every frame starts with an int32 that counts the bytes after it; all numbers are big endian.
+package wire
+
+import (
+	"encoding/binary"
+	"slices"
+
+	"github.com/klauspost/compress/s2"
+)
+
+// The frame types, the low five bits of the byte after the length word.
+const (
+	TypeHeartbeat       = 1
+	TypeText            = 5
+	TypeBinary          = 7
+	TypeBinaryHeartbeat = 8
+
+	typeMask   = 0x1f
+	flagSnappy = 0x20 // in a binary frame's type byte: the body is a raw Snappy block
+)
+
+const (
+	// BinaryMagic ends every frame of type 7 and 8.
+	BinaryMagic = 0xEE01
+	// extStringIDs in a type 7 header: group and stream are named in the attributes.
+	extStringIDs = 0x04
+
+	// MinCompress is the longest body that is never compressed: shorter ones grow.
+	MinCompress = 256
+
+	// TextOverhead and BinaryOverhead are the bytes of a frame beside body and attributes, the length word included.
+	TextOverhead   = 13
+	BinaryOverhead = 29
+
+	snappyAttr = "&cp=snappy"
+)
+
+// Heartbeat is the shortest heartbeat frame; a node answers it with the same bytes.
+var Heartbeat = []byte{0, 0, 0, 1, TypeHeartbeat}
+
+// AppendItem appends one message to a body: its length and its bytes. A later empty item would make the server drop the rest
+// of the batch in silence, so callers must not append one.
+func AppendItem(body, payload []byte) []byte {
+	body = binary.BigEndian.AppendUint32(body, uint32(len(payload)))
+	return append(body, payload...)
+}
+
+// AppendText appends a frame of type 5 to dst: body as built by AppendItem, attributes as "key=value&key=value". With compress a
+// body longer than MinCompress becomes a raw Snappy block, which "cp=snappy" behind the attributes announces.
+func AppendText(dst, body, attr []byte, compress bool) []byte {
+	start := len(dst)
+	dst = append(dst, 0, 0, 0, 0, TypeText, 0, 0, 0, 0)
+	dst, compressed := appendBody(dst, body, compress)
+	binary.BigEndian.PutUint32(dst[start+5:], uint32(len(dst)-start-9))
+	attrLen := len(attr)
+	if compressed {
+		attrLen += len(snappyAttr)
+	}
+	dst = binary.BigEndian.AppendUint32(dst, uint32(attrLen))
+	dst = append(dst, attr...)
+	if compressed {
+		dst = append(dst, snappyAttr...)
+	}
+	binary.BigEndian.PutUint32(dst[start:], uint32(len(dst)-start-4))
+	return dst
+}
+
+// AppendBinary appends a frame of type 7 to dst. seconds is the event time, count the number of items in body, uniq comes
+// back in the answer.
+func AppendBinary(dst, body, attr []byte, uniq, seconds uint32, count uint16, compress bool) []byte {
+	start := len(dst)
+	dst = append(dst, 0, 0, 0, 0, TypeBinary, 0, 0, 0, 0, 0, extStringIDs)
+	dst = binary.BigEndian.AppendUint32(dst, seconds)
+	dst = binary.BigEndian.AppendUint16(dst, count)
+	dst = binary.BigEndian.AppendUint32(dst, uniq)
+	bodyLenAt := len(dst)
+	dst = append(dst, 0, 0, 0, 0)
+	dst, compressed := appendBody(dst, body, compress)
+	if compressed {
+		dst[start+4] |= flagSnappy
+	}
+	binary.BigEndian.PutUint32(dst[bodyLenAt:], uint32(len(dst)-bodyLenAt-4))
+	dst = binary.BigEndian.AppendUint16(dst, uint16(len(attr)))
+	dst = append(dst, attr...)
+	dst = binary.BigEndian.AppendUint16(dst, BinaryMagic)
+	binary.BigEndian.PutUint32(dst[start:], uint32(len(dst)-start-4))
+	return dst
+}
+
+// appendBody compresses straight into dst's spare room. A body that does not shrink goes plain.
+func appendBody(dst, body []byte, compress bool) ([]byte, bool) {
+	if !compress || len(body) <= MinCompress {
+		return append(dst, body...), false
+	}
+	n := len(dst)
+	dst = slices.Grow(dst, s2.MaxEncodedLen(len(body)))
+	block := s2.EncodeSnappy(dst[n:cap(dst)], body)
+	if len(block) >= len(body) {
+		return append(dst, body...), false
+	}
+	return dst[:n+len(block)], true
+}

@@ -1,0 +1,249 @@
+package dataproxy
+
+import (
+	"errors"
+	"sync"
+	"time"
+
+	"github.com/inlong-dataproxy/inlong-dataproxy/core/internal/transport"
+	"github.com/inlong-dataproxy/inlong-dataproxy/core/internal/wire"
+)
+
+// joinBytes is how many bytes of frames a lane likes to put into one write; more costs memory and gains nothing.
+const joinBytes = 64 * kib
+
+var errDrained = errors.New("drained")
+
+// lane is one connection to a node and what is in flight on it. Its goroutine connects and then reads; writing is done by a
+// goroutine that exists while there is something to write.
+type lane struct {
+	c     *client
+	index int
+
+	mu          sync.Mutex
+	conn        *transport.Conn[*batch] // nil while not connected
+	node        *node                   // of conn
+	usable      bool                    // takes batches: connected and not draining
+	queue       []*batch
+	head        int // of queue
+	writing     bool
+	outstanding int       // batches taken and neither answered nor handed back
+	soon        []*stream // with a sync caller that waits for this lane to be idle
+}
+
+// enqueue takes b unless the lane is not usable or has limit batches waiting.
+func (l *lane) enqueue(b *batch, limit int) bool {
+	messages := len(b.records)
+	l.mu.Lock()
+	if !l.usable || len(l.queue)-l.head >= limit {
+		l.mu.Unlock()
+		return false
+	}
+	l.queue = append(l.queue, b)
+	l.outstanding++
+	start := !l.writing
+	l.writing = true
+	l.mu.Unlock()
+	l.c.metrics.queued(l.index, messages)
+	if start {
+		l.c.working.Add(1)
+		go l.write()
+	}
+	return true
+}
+
+// load returns how much the lane has to do, and its node or nil when it is not usable.
+func (l *lane) load() (int, *node) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if !l.usable {
+		return 0, nil
+	}
+	return l.outstanding, l.node
+}
+
+func (l *lane) idleOr(st *stream) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if !l.usable || l.outstanding == 0 {
+		return true
+	}
+	l.soon = append(l.soon, st)
+	return false
+}
+
+// write frames what is queued and sends it, many frames in one write, until the queue is empty.
+func (l *lane) write() {
+	defer l.c.working.Done()
+	defer l.c.guard()
+	buf := l.c.buffers.get()
+	defer func() { l.c.buffers.put(buf) }()
+	limit := min(joinBytes, l.c.opts.WriteBufferSize)
+	var written []transport.Written[*batch]
+	var attr []byte
+	for {
+		buf.b, written = buf.b[:0], written[:0]
+		now := time.Now()
+		var conn *transport.Conn[*batch]
+		for len(buf.b) < limit {
+			b, on := l.dequeue(len(written) == 0)
+			if b == nil {
+				break
+			}
+			conn = on
+			var ok bool
+			if buf.b, attr, ok = l.frame(buf.b, attr, b, on.Node(), now); ok {
+				written = append(written, transport.Written[*batch]{Item: b, Seq: b.id.Seq})
+			} else {
+				l.leave(1, len(b.records))
+			}
+		}
+		if len(written) == 0 {
+			if conn == nil {
+				return
+			}
+			continue // all were dead
+		}
+		if taken, err := conn.Write(buf.b, written); err != nil && !taken {
+			for _, w := range written {
+				l.leave(1, len(w.Item.records))
+				w.Item.unwritten()
+				l.c.dispatcher.dispatch(w.Item)
+			}
+		}
+		clear(written)
+	}
+}
+
+// dequeue returns the next batch and the connection to write it to. With last it ends the writer when there is none.
+func (l *lane) dequeue(last bool) (*batch, *transport.Conn[*batch]) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.head == len(l.queue) {
+		l.queue, l.head = l.queue[:0], 0
+		if last {
+			l.writing = false
+		}
+		return nil, nil
+	}
+	b := l.queue[l.head]
+	l.queue[l.head] = nil
+	l.head++
+	return b, l.conn
+}
+
+// frame appends b's frame unless b is dead: from here on b may have reached the node. Holding b's lock while it is framed
+// keeps a deadline from taking messages out under it.
+func (l *lane) frame(dst, attr []byte, b *batch, node string, now time.Time) (frames, scratch []byte, ok bool) {
+	b.mu.Lock()
+	due := b.settleDue(l.c, now)
+	if b.unsettled == 0 {
+		b.mu.Unlock()
+		l.c.completeAll(due)
+		if len(due) > 0 {
+			b.st.settled(b)
+		}
+		return dst, attr, false
+	}
+	body, count := b.liveBody()
+	b.attempts++
+	b.written, b.node = true, node
+	attr = b.st.appendAttr(attr[:0], b, l.index, count)
+	compress := l.c.opts.Compression == Snappy
+	if l.c.opts.MessageFormat == Binary {
+		dst = wire.AppendBinary(dst, body, attr, uint32(b.id.Seq), uint32(b.eventTime/1000), uint16(count), compress)
+	} else {
+		dst = wire.AppendText(dst, body, attr, compress)
+	}
+	again := b.attempts > 1
+	b.mu.Unlock()
+	if again {
+		l.c.metrics.retry(l.index)
+	}
+	l.c.completeAll(due)
+	return dst, attr, true
+}
+
+// leave takes n batches off the lane's account.
+func (l *lane) leave(n, messages int) {
+	l.c.metrics.queued(l.index, -messages)
+	l.mu.Lock()
+	l.outstanding -= n
+	idle := l.outstanding == 0
+	var soon []*stream
+	if idle {
+		soon, l.soon = l.soon, nil
+	}
+	var drained *transport.Conn[*batch]
+	if idle && !l.usable {
+		drained = l.conn
+	}
+	l.mu.Unlock()
+	for _, st := range soon {
+		st.flush()
+	}
+	if drained != nil {
+		drained.Fail(errDrained)
+	}
+}
+
+// Answered is called by the connection for each answer, on the lane's goroutine.
+func (l *lane) Answered(w transport.Written[*batch], a *wire.Answer) {
+	l.leave(1, len(w.Item.records))
+	if a.Code == 0 {
+		l.node.batches.Add(1)
+		l.c.acked(w.Item)
+		return
+	}
+	l.node.errors.Add(1)
+	l.c.refused(w.Item, l, a)
+}
+
+// Unmatched counts an answer that belongs to nothing in flight: it is not trusted to mean any batch.
+func (l *lane) Unmatched(*wire.Answer) { l.c.metrics.failed(CodeNoMatchRequest) }
+
+// drain stops taking batches: what waits goes to other lanes, what is in flight still gets its answers, then the connection
+// is replaced.
+func (l *lane) drain() {
+	l.mu.Lock()
+	if !l.usable {
+		l.mu.Unlock()
+		return
+	}
+	l.usable = false
+	queue := l.takeQueue()
+	conn, idle := l.conn, l.outstanding == 0
+	l.mu.Unlock()
+	if idle {
+		conn.Fail(errDrained)
+	}
+	l.handBack(queue)
+}
+
+// takeQueue empties the queue. The caller holds mu.
+func (l *lane) takeQueue() []*batch {
+	queue := l.queue[l.head:]
+	l.queue, l.head = nil, 0
+	l.outstanding -= len(queue)
+	for _, b := range queue {
+		l.c.metrics.queued(l.index, -len(b.records))
+	}
+	return queue
+}
+
+func (l *lane) handBack(queue []*batch) {
+	for _, b := range queue {
+		l.c.dispatcher.dispatch(b)
+	}
+}
+
+// stats returns a snapshot.
+func (l *lane) stats() LaneStats {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	s := LaneStats{Usable: l.usable, Queued: len(l.queue) - l.head}
+	if l.conn != nil {
+		s.Node, s.InFlight = l.node.addr, l.conn.InFlight()
+	}
+	return s
+}

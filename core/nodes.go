@@ -1,0 +1,252 @@
+package dataproxy
+
+import (
+	"context"
+	"math/rand/v2"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+// suspicion is how long a node that failed is avoided while others are there: one that was told to stop closes its
+// connections and then accepts new ones without ever answering, so its return has to be proven.
+const suspicion = 30 * time.Second
+
+// node is one DataProxy.
+type node struct {
+	addr            string
+	batches, errors atomic.Int64
+
+	// Guarded by nodes.mu.
+	lanes   int // assigned to it, connected or not
+	suspect time.Time
+	cause   error
+	gone    bool // not in the list any more
+}
+
+// nodes is the list of nodes and who is connected to which.
+type nodes struct {
+	c *client
+
+	mu      sync.Mutex
+	list    []*node
+	changed chan struct{} // closed and replaced when the list changes
+
+	kick chan struct{} // asks the supervisor to look: all nodes failed, or the list is empty
+}
+
+// assign chooses the node for a lane: one that is not suspect and has the fewest lanes. It waits while there is none.
+func (s *nodes) assign(ctx context.Context) (*node, bool) {
+	for {
+		s.mu.Lock()
+		if n := s.best(); n != nil {
+			n.lanes++
+			s.mu.Unlock()
+			return n, ctx.Err() == nil
+		}
+		changed := s.changed
+		s.mu.Unlock()
+		select {
+		case <-changed:
+		case <-ctx.Done():
+			return nil, false
+		}
+	}
+}
+
+func (s *nodes) best() *node {
+	var best *node
+	now := time.Now()
+	start := 0
+	if len(s.list) > 0 {
+		start = rand.IntN(len(s.list)) // so that the lanes of many clients do not all begin at the first node
+	}
+	for i := range s.list {
+		n := s.list[(start+i)%len(s.list)]
+		if best == nil || n.better(best, now) {
+			best = n
+		}
+	}
+	return best
+}
+
+func (n *node) better(than *node, now time.Time) bool {
+	mine, other := n.suspect.After(now), than.suspect.After(now)
+	switch {
+	case mine != other:
+		return other
+	case mine && n.lanes == than.lanes:
+		return n.suspect.Before(than.suspect)
+	}
+	return n.lanes < than.lanes
+}
+
+func (s *nodes) release(n *node) {
+	s.mu.Lock()
+	n.lanes--
+	s.mu.Unlock()
+}
+
+// connected clears the suspicion: the node has answered a heartbeat.
+func (s *nodes) connected(n *node) {
+	s.mu.Lock()
+	n.suspect, n.cause = time.Time{}, nil
+	s.mu.Unlock()
+	s.c.readyOnce.Do(func() { close(s.c.ready) })
+}
+
+// suspect avoids a node for a while. A list of one node, or of suspects only, is still tried.
+func (s *nodes) suspect(n *node, cause error) {
+	s.mu.Lock()
+	fresh := n.cause == nil
+	n.suspect, n.cause = time.Now().Add(suspicion), cause
+	all := true
+	for _, other := range s.list {
+		all = all && other.cause != nil
+	}
+	gone := n.gone
+	s.mu.Unlock()
+	if fresh && !gone {
+		s.c.log.Warnf("node %s is avoided for %v: %v", n.addr, suspicion, cause)
+	}
+	if all || fresh {
+		s.wake()
+	}
+}
+
+func (s *nodes) wake() {
+	select {
+	case s.kick <- struct{}{}:
+	default:
+	}
+}
+
+// elsewhere reports whether there is a node beside n that is not suspect.
+func (s *nodes) elsewhere(n *node) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	now := time.Now()
+	return slices.ContainsFunc(s.list, func(other *node) bool { return other != n && !other.suspect.After(now) })
+}
+
+// set takes a new list. Lanes on nodes that are not in it any more drain.
+func (s *nodes) set(addrs []string) {
+	s.mu.Lock()
+	var list []*node
+	for _, addr := range addrs {
+		i := slices.IndexFunc(s.list, func(n *node) bool { return n.addr == addr })
+		if i >= 0 {
+			list = append(list, s.list[i])
+		} else {
+			list = append(list, &node{addr: addr})
+		}
+	}
+	for _, n := range s.list {
+		n.gone = !slices.Contains(list, n)
+	}
+	s.list = list
+	close(s.changed)
+	s.changed = make(chan struct{})
+	s.mu.Unlock()
+	for _, l := range s.c.dispatcher.lanes {
+		if _, on := l.load(); on != nil && s.isGone(on) {
+			l.drain()
+		}
+	}
+	s.balance()
+}
+
+func (s *nodes) isGone(n *node) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return n.gone
+}
+
+// balance drains lanes of nodes that have at least two more than another healthy one; they come back there.
+func (s *nodes) balance() {
+	moves := make(map[*node]int)
+	s.mu.Lock()
+	now := time.Now()
+	lanes := make(map[*node]int)
+	for _, n := range s.list {
+		if !n.suspect.After(now) && n.cause == nil {
+			lanes[n] = n.lanes
+		}
+	}
+	for len(lanes) > 1 {
+		var most, fewest *node
+		for n, k := range lanes {
+			if most == nil || k > lanes[most] {
+				most = n
+			}
+			if fewest == nil || k < lanes[fewest] {
+				fewest = n
+			}
+		}
+		if lanes[most]-lanes[fewest] < 2 {
+			break
+		}
+		lanes[most]--
+		lanes[fewest]++
+		moves[most]++
+	}
+	s.mu.Unlock()
+	for _, l := range s.c.dispatcher.lanes {
+		if _, on := l.load(); on != nil && moves[on] > 0 {
+			moves[on]--
+			l.drain()
+		}
+	}
+}
+
+// doubtful returns the suspects whose time is over, and when the next one's is.
+func (s *nodes) doubtful(now time.Time) (due []*node, next time.Time) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, n := range s.list {
+		switch {
+		case n.cause == nil:
+		case !n.suspect.After(now):
+			due = append(due, n)
+		case next.IsZero() || n.suspect.Before(next):
+			next = n.suspect
+		}
+	}
+	return due, next
+}
+
+// causes lists why nodes failed, for the error of a start without any.
+func (s *nodes) causes() (errs []error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, n := range s.list {
+		if n.cause != nil {
+			errs = append(errs, n.cause)
+		}
+	}
+	return errs
+}
+
+func (s *nodes) stats() []NodeStats {
+	usable := make(map[*node]int)
+	for _, l := range s.c.dispatcher.lanes {
+		if _, on := l.load(); on != nil {
+			usable[on]++
+		}
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	out := make([]NodeStats, 0, len(s.list))
+	for _, n := range s.list {
+		out = append(out, NodeStats{Addr: n.addr, Lanes: usable[n], Suspect: n.cause != nil, Batches: n.batches.Load(), Errors: n.errors.Load()})
+	}
+	return out
+}
+
+// allFailed reports whether no node is left that did not fail.
+func (s *nodes) allFailed() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return !slices.ContainsFunc(s.list, func(n *node) bool { return n.cause == nil })
+}

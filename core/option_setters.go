@@ -1,0 +1,168 @@
+package dataproxy
+
+import (
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+)
+
+// WithGroupID sets the InLong group of messages that name none. Required. 4 to 200 characters of A-Z a-z 0-9 _ . -
+func WithGroupID(id string) Option {
+	return func(o *Options) { o.GroupID = id; o.mark("group_id") }
+}
+
+// WithURL sets the Manager: its base url (http://host:port), or the full url that ends in
+// /openapi/dataproxy/getIpList. Required unless WithStaticNodes is given; otherwise NewClient fails with ErrURLNotGiven.
+func WithURL(url string) Option {
+	return func(o *Options) { o.URL = url; o.mark("url") }
+}
+
+// WithUpdateInterval sets the time between two requests for the node list. Default 5 minutes; 10 ms to 24 h.
+func WithUpdateInterval(d time.Duration) Option {
+	return func(o *Options) { o.UpdateInterval = d; o.mark("update_interval") }
+}
+
+// WithConnTimeout bounds one Manager request, and the opening and proof of one connection. Default 3 s; 10 ms to
+// 1 minute. NewClient takes at most twice this time.
+func WithConnTimeout(d time.Duration) Option {
+	return func(o *Options) { o.ConnTimeout = d; o.mark("conn_timeout") }
+}
+
+// WithWriteBufferSize bounds the bytes that one write to a connection joins from several frames. Default 8 MiB; more than
+// 64 KiB are never joined on purpose. It is a bound, not a reservation.
+func WithWriteBufferSize(n int) Option {
+	return func(o *Options) { o.WriteBufferSize = n; o.mark("write_buffer_size") }
+}
+
+// WithReadBufferSize bounds one answer of a node; a connection that announces a longer one is closed. Default 1 MiB. It is
+// a bound, not a reservation.
+func WithReadBufferSize(n int) Option {
+	return func(o *Options) { o.ReadBufferSize = n; o.mark("read_buffer_size") }
+}
+
+// WithSocketSendBufferSize sets SO_SNDBUF of each connection. Default 8 MiB; the kernel may hold it lower.
+func WithSocketSendBufferSize(n int) Option {
+	return func(o *Options) { o.SocketSendBufferSize = n; o.mark("socket_send_buffer_size") }
+}
+
+// WithSocketRecvBufferSize sets SO_RCVBUF of each connection. Default 1 MiB; the kernel may hold it lower.
+func WithSocketRecvBufferSize(n int) Option {
+	return func(o *Options) { o.SocketRecvBufferSize = n; o.mark("socket_recv_buffer_size") }
+}
+
+// WithBufferPool gives the client a pool to take its write buffers from, to be shared with the application. Default: one
+// of its own.
+func WithBufferPool(p BufferPool) Option {
+	return func(o *Options) { o.BufferPool = p }
+}
+
+// WithBytePool gives the client a pool to take its read buffers from, to be shared with the application. Default: one
+// of its own.
+func WithBytePool(p BytePool) Option {
+	return func(o *Options) { o.BytePool = p }
+}
+
+// WithBufferPoolSize bounds the buffers that the client's own pool keeps. Default 409600.
+func WithBufferPoolSize(n int) Option {
+	return func(o *Options) { o.BufferPoolSize = n; o.mark("buffer_pool_size") }
+}
+
+// WithBytePoolSize bounds the byte slices that the client's own byte pool keeps. Default 409600.
+func WithBytePoolSize(n int) Option {
+	return func(o *Options) { o.BytePoolSize = n; o.mark("byte_pool_size") }
+}
+
+// WithBytePoolWidth sets the length of the slices of the client's own byte pool. Default max(4096, BatchingMaxSize).
+func WithBytePoolWidth(n int) Option {
+	return func(o *Options) { o.BytePoolWidth = n; o.mark("byte_pool_width") }
+}
+
+// WithLogger sets where log lines go. Default: standard output, from level WARN up. See WithSlog and NopLogger.
+func WithLogger(l Logger) Option {
+	return func(o *Options) { o.Logger = l }
+}
+
+// WithMetricsName sets the label "name" of the client's metrics. Default "dataproxy-go". Clients of one registry with one
+// name share their series.
+func WithMetricsName(name string) Option {
+	return func(o *Options) { o.MetricsName = name; o.mark("metrics_name") }
+}
+
+// WithMetricsRegistry sets where the metrics are registered. Default prometheus.DefaultRegisterer.
+func WithMetricsRegistry(r prometheus.Registerer) Option {
+	return func(o *Options) { o.MetricsRegistry = r }
+}
+
+// WithWorkerNum sets the number of lanes: connections, spread evenly over the nodes. Default 8; 1 to 1024.
+func WithWorkerNum(n int) Option {
+	return func(o *Options) { o.WorkerNum = n; o.mark("worker_num") }
+}
+
+// WithSendTimeout sets the total delivery deadline of a message, from its acceptance to its result, over all attempts.
+// Default 30 s; 1 ms to 24 h. A message that runs into it gets CodeSendTimeout, and is not written any more.
+func WithSendTimeout(d time.Duration) Option {
+	return func(o *Options) { o.SendTimeout = d; o.mark("send_timeout") }
+}
+
+// WithMaxRetries sets the attempts after the first one; 0 means none. Default 2; 0 to 1000. Waiting for a usable lane is no
+// attempt.
+func WithMaxRetries(n int) Option {
+	return func(o *Options) { o.MaxRetries = n; o.mark("max_retries") }
+}
+
+// WithBatchingMaxPublishDelay sets the linger: the longest time a batch stays open for more messages. Default 20 ms; 0 to
+// 1 minute; 0 sends each message at once.
+func WithBatchingMaxPublishDelay(d time.Duration) Option {
+	return func(o *Options) { o.BatchingMaxPublishDelay = d; o.mark("batching_max_publish_delay") }
+}
+
+// WithBatchingMaxMessages sets the number of messages that fills a batch. Default 50; 1 to 32767.
+func WithBatchingMaxMessages(n int) Option {
+	return func(o *Options) { o.BatchingMaxMessages = n; o.mark("batching_max_messages") }
+}
+
+// WithBatchingMaxSize sets the number of bytes that fills a batch. Default 40 KiB; 16 to 16 MiB. A single longer message travels
+// alone.
+func WithBatchingMaxSize(n int) Option {
+	return func(o *Options) { o.BatchingMaxSize = n; o.mark("batching_max_size") }
+}
+
+// WithMaxPendingMessages bounds the messages without a result, per lane: the client holds at most WorkerNum times as
+// many. Default 204800. See WithBlockIfQueueIsFull.
+func WithMaxPendingMessages(n int) Option {
+	return func(o *Options) { o.MaxPendingMessages = n; o.mark("max_pending_messages") }
+}
+
+// WithBlockIfQueueIsFull says what a send call does at the bound of pending messages or bytes: wait (true; the
+// context and the send timeout bound the wait) or fail with CodeQueueFull (false, the default).
+func WithBlockIfQueueIsFull(block bool) Option {
+	return func(o *Options) { o.BlockIfQueueIsFull = block; o.mark("block_if_queue_is_full") }
+}
+
+// WithAddColumns adds attributes to every batch, such as "__addcol1__worldid": "7". The value "{{ip}}" becomes
+// the local IP. Default none; the rules of Message.Attributes hold.
+func WithAddColumns(columns map[string]string) Option {
+	return func(o *Options) { o.AddColumns = columns; o.mark("add_columns") }
+}
+
+// WithAuth sets who signs the Manager requests. Default nobody. See WithBasicAuth.
+func WithAuth(a Auth) Option {
+	return func(o *Options) { o.Auth = a }
+}
+
+// WithMaxConnLifetime drains and replaces a connection after this time, with 10 % jitter. Default 0: never.
+func WithMaxConnLifetime(d time.Duration) Option {
+	return func(o *Options) { o.MaxConnLifetime = d; o.mark("max_conn_lifetime") }
+}
+
+// WithRetryOnServerError says which error answers are retried: those that another node may cure (1, 2, 114, 115; false,
+// the default), or all but those that can never succeed (true).
+func WithRetryOnServerError(all bool) Option {
+	return func(o *Options) { o.RetryOnServerError = all; o.mark("retry_on_server_error") }
+}
+
+// WithRetryInitialInterval sets the back-off before the second attempt. Default 100 ms; 1 ms to 1 minute. It doubles with
+// jitter, capped at 10 s.
+func WithRetryInitialInterval(d time.Duration) Option {
+	return func(o *Options) { o.RetryInitialInterval = d; o.mark("retry_initial_interval") }
+}

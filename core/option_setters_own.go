@@ -1,0 +1,93 @@
+package dataproxy
+
+import (
+	"crypto/tls"
+	"log/slog"
+	"time"
+)
+
+// WithMaxPendingBytes bounds the bytes of messages without a result, for the whole client. Default 256 MiB; 1 KiB to 1 TiB.
+func WithMaxPendingBytes(n int) Option {
+	return func(o *Options) { o.MaxPendingBytes = n; o.mark("max_pending_bytes") }
+}
+
+// WithAckTimeout bounds one attempt: a connection that left a frame unanswered so long is closed, and its batches go
+// elsewhere. Default 10 s; 10 ms to 1 h.
+func WithAckTimeout(d time.Duration) Option {
+	return func(o *Options) { o.AckTimeout = d; o.mark("ack_timeout") }
+}
+
+// WithOrdered keeps messages of one group and stream in the order of sending, through retries. It costs one batch in
+// flight a stream. Default false.
+func WithOrdered(ordered bool) Option {
+	return func(o *Options) { o.Ordered = ordered; o.mark("ordered") }
+}
+
+// WithStaticNodes gives the nodes (host:port) instead of a Manager.
+func WithStaticNodes(nodes ...string) Option {
+	return func(o *Options) { o.StaticNodes = nodes; o.mark("static_nodes") }
+}
+
+// WithNodeCache names a file that keeps the last good node list, for a start while the Manager is down. Default none.
+func WithNodeCache(file string) Option {
+	return func(o *Options) { o.NodeCache = file; o.mark("node_cache") }
+}
+
+// WithLazyStart lets NewClient return at once; messages wait for the first usable lane until their deadline. Default false.
+func WithLazyStart(lazy bool) Option {
+	return func(o *Options) { o.LazyStart = lazy; o.mark("lazy_start") }
+}
+
+// WithTLSConfig sets how a Manager over https is verified. Default: the system's roots. It excludes WithCAFile.
+func WithTLSConfig(c *tls.Config) Option {
+	return func(o *Options) { o.TLSConfig = c }
+}
+
+// WithCAFile names a PEM file of the authorities that may sign the Manager's certificate. Default: the system's roots.
+func WithCAFile(file string) Option {
+	return func(o *Options) { o.CAFile = file; o.mark("ca_file") }
+}
+
+// WithCompression sets how batches are compressed: Snappy (default) or None. Bodies of 256 bytes or less never are.
+func WithCompression(c Compression) Option {
+	return func(o *Options) { o.Compression = c; o.mark("compression") }
+}
+
+// WithMessageFormat sets the kind of frame: Text (type 5, the default) or Binary (type 7).
+func WithMessageFormat(f MessageFormat) Option {
+	return func(o *Options) { o.MessageFormat = f; o.mark("message_format") }
+}
+
+// WithMaxFrameSize sets the longest frame. Default 512 KiB; 1 KiB to 20 MiB. The Manager's maxPacketLength lowers it further. A
+// message that does not fit is refused with CodeLogTooLong.
+func WithMaxFrameSize(n int) Option {
+	return func(o *Options) { o.MaxFrameSize = n; o.mark("max_frame_size") }
+}
+
+// WithHeartbeatInterval sends a heartbeat on a connection that sent nothing for so long. Default 30 s; 10 ms to 50 s
+// (a node closes an idle connection after 60 s at the earliest).
+func WithHeartbeatInterval(d time.Duration) Option {
+	return func(o *Options) { o.HeartbeatInterval = d; o.mark("heartbeat_interval") }
+}
+
+// WithTrimTrailingNewline cuts one newline off the end of a payload, as the existing Go SDK does. Default false: bytes are
+// sent as given.
+func WithTrimTrailingNewline(trim bool) Option {
+	return func(o *Options) { o.TrimTrailingNewline = trim; o.mark("trim_trailing_newline") }
+}
+
+// WithResultHandler sets who receives the results of messages given to Embedder.Submit.
+func WithResultHandler(h ResultHandler) Option {
+	return func(o *Options) { o.ResultHandler = h }
+}
+
+// WithSlog sends log lines to l. Default: see WithLogger.
+func WithSlog(l *slog.Logger) Option {
+	return func(o *Options) { o.Logger = slogLogger{l} }
+}
+
+// WithBasicAuth signs the Manager requests with a secret id and key, as the Manager demands since InLong 2.4.0. Default: not
+// signed. It excludes WithAuth.
+func WithBasicAuth(secretID, secretKey string) Option {
+	return func(o *Options) { o.BasicAuth = secretID + ":" + secretKey; o.mark("basic_auth") }
+}

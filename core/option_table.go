@@ -1,0 +1,154 @@
+package dataproxy
+
+import (
+	"math"
+	"time"
+)
+
+// OptionInfo describes an option that can be set by key and text; it makes the tables and names of the other languages.
+type OptionInfo struct {
+	Key     string `json:"key"`  // snake case, for WithOption, C and Python
+	Name    string `json:"name"` // the Go function
+	Kind    string `json:"kind"` // string, duration, int, size, bool, enum, map or list
+	Default string `json:"default"`
+	Min     string `json:"min,omitempty"`
+	Max     string `json:"max,omitempty"`
+	Values  string `json:"values,omitempty"` // an enum's, separated by |
+	Doc     string `json:"doc"`
+}
+
+const (
+	kindString   = "string"
+	kindDuration = "duration"
+	kindInt      = "int"
+	kindSize     = "size"
+	kindBool     = "bool"
+	kindEnum     = "enum"
+	kindMap      = "map"
+	kindList     = "list"
+)
+
+const (
+	kib = 1 << 10
+	mib = 1 << 20
+	gib = 1 << 30
+
+	noLimit = math.MaxInt64
+)
+
+// option is a row of the one table behind validation, defaults, keys and documentation. min and max are nanoseconds for
+// durations and plain numbers for the rest.
+type option struct {
+	key, name, kind string
+	field           func(*Options) any // pointer to the field
+	def             int64
+	defText         string
+	min, max        int64
+	values          []string
+	doc             string
+}
+
+var optionTable = []option{
+	{key: "group_id", name: "WithGroupID", kind: kindString, field: func(o *Options) any { return &o.GroupID },
+		doc: "InLong group of messages that name none; required"},
+	{key: "url", name: "WithURL", kind: kindString, field: func(o *Options) any { return &o.URL },
+		doc: "Manager: its base url, or the full .../openapi/dataproxy/getIpList; required unless static_nodes is given"},
+	duration("update_interval", "WithUpdateInterval", func(o *Options) *time.Duration { return &o.UpdateInterval }, 5*time.Minute,
+		10*time.Millisecond, 24*time.Hour, "time between two requests for the node list, with 10 % jitter"),
+	duration("conn_timeout", "WithConnTimeout", func(o *Options) *time.Duration { return &o.ConnTimeout }, 3*time.Second,
+		10*time.Millisecond, time.Minute, "bound of one Manager request, of one connection's opening and proof, and of each of these steps of NewClient"),
+	size("write_buffer_size", "WithWriteBufferSize", func(o *Options) *int { return &o.WriteBufferSize }, 8*mib, 1*kib, 1*gib,
+		"upper bound of the frames that one write to a connection joins; at most 64 KiB are joined on purpose, and one longer frame is always whole"),
+	size("read_buffer_size", "WithReadBufferSize", func(o *Options) *int { return &o.ReadBufferSize }, 1*mib, 1*kib, 1*gib,
+		"upper bound of one answer; a connection that announces a longer one is closed; allocated as used"),
+	size("socket_send_buffer_size", "WithSocketSendBufferSize", func(o *Options) *int { return &o.SocketSendBufferSize }, 8*mib, 1*kib, 1*gib,
+		"SO_SNDBUF of a connection; the kernel may hold it lower"),
+	size("socket_recv_buffer_size", "WithSocketRecvBufferSize", func(o *Options) *int { return &o.SocketRecvBufferSize }, 1*mib, 1*kib, 1*gib,
+		"SO_RCVBUF of a connection; the kernel may hold it lower"),
+	count("buffer_pool_size", "WithBufferPoolSize", func(o *Options) *int { return &o.BufferPoolSize }, 409600, 1, 1<<30,
+		"upper bound of the buffers that the client keeps for re-use"),
+	count("byte_pool_size", "WithBytePoolSize", func(o *Options) *int { return &o.BytePoolSize }, 409600, 1, 1<<30,
+		"upper bound of the byte slices that a pool of NewBytePool keeps for re-use"),
+	size("byte_pool_width", "WithBytePoolWidth", func(o *Options) *int { return &o.BytePoolWidth }, 0, 1, 1*gib,
+		"length of the byte slices of the client's own byte pool; default max(4096, batching_max_size)"),
+	{key: "metrics_name", name: "WithMetricsName", kind: kindString, field: func(o *Options) any { return &o.MetricsName },
+		defText: "dataproxy-go", doc: "label \"name\" of the client's metrics; clients of one registry with one name share their series"},
+	count("worker_num", "WithWorkerNum", func(o *Options) *int { return &o.WorkerNum }, 8, 1, 1024,
+		"number of lanes: connections, spread evenly over the nodes"),
+	duration("send_timeout", "WithSendTimeout", func(o *Options) *time.Duration { return &o.SendTimeout }, 30*time.Second,
+		time.Millisecond, 24*time.Hour, "total delivery deadline of a message, from its acceptance to its result, over all attempts"),
+	count("max_retries", "WithMaxRetries", func(o *Options) *int { return &o.MaxRetries }, 2, 0, 1000,
+		"attempts after the first; 0 means none; waiting for a usable lane is no attempt"),
+	duration("batching_max_publish_delay", "WithBatchingMaxPublishDelay", func(o *Options) *time.Duration { return &o.BatchingMaxPublishDelay },
+		20*time.Millisecond, 0, time.Minute, "linger: the longest time a batch stays open for more messages; 0 sends each message at once"),
+	count("batching_max_messages", "WithBatchingMaxMessages", func(o *Options) *int { return &o.BatchingMaxMessages }, 50, 1, 32767,
+		"messages that fill a batch"),
+	size("batching_max_size", "WithBatchingMaxSize", func(o *Options) *int { return &o.BatchingMaxSize }, 40*kib, 16, 16*mib,
+		"bytes that fill a batch; a single longer message travels alone"),
+	count("max_pending_messages", "WithMaxPendingMessages", func(o *Options) *int { return &o.MaxPendingMessages }, 204800, 1, 1<<24,
+		"messages without a result, per lane: the client holds at most worker_num times as many"),
+	boolean("block_if_queue_is_full", "WithBlockIfQueueIsFull", func(o *Options) *bool { return &o.BlockIfQueueIsFull },
+		"when the bound of pending messages or bytes is reached: wait (true) or fail with \"queue full\" (false)"),
+	{key: "add_columns", name: "WithAddColumns", kind: kindMap, field: func(o *Options) any { return &o.AddColumns },
+		doc: "attributes added to every batch, such as __addcol1__worldid=7; the value {{ip}} becomes the local IP"},
+	duration("max_conn_lifetime", "WithMaxConnLifetime", func(o *Options) *time.Duration { return &o.MaxConnLifetime }, 0,
+		0, noLimit, "a connection is drained and replaced after this time, with 10 % jitter; 0 means never"),
+	boolean("retry_on_server_error", "WithRetryOnServerError", func(o *Options) *bool { return &o.RetryOnServerError },
+		"false: error answers that another node may cure (1, 2, 114, 115) are retried; true: all but those that can never succeed"),
+	duration("retry_initial_interval", "WithRetryInitialInterval", func(o *Options) *time.Duration { return &o.RetryInitialInterval },
+		100*time.Millisecond, time.Millisecond, time.Minute, "back-off before the second attempt; doubles with jitter, capped at 10 s"),
+
+	size("max_pending_bytes", "WithMaxPendingBytes", func(o *Options) *int { return &o.MaxPendingBytes }, 256*mib, 1*kib, 1<<40,
+		"bytes of messages without a result, for the whole client"),
+	duration("ack_timeout", "WithAckTimeout", func(o *Options) *time.Duration { return &o.AckTimeout }, 10*time.Second,
+		10*time.Millisecond, time.Hour, "bound of one attempt: a connection that left a frame unanswered so long is closed and its batches go elsewhere"),
+	boolean("ordered", "WithOrdered", func(o *Options) *bool { return &o.Ordered },
+		"messages of one group and stream arrive at the node in the order of sending, through retries; costs one batch in flight a stream"),
+	{key: "static_nodes", name: "WithStaticNodes", kind: kindList, field: func(o *Options) any { return &o.StaticNodes },
+		doc: "host:port of DataProxy nodes to use instead of asking a Manager"},
+	{key: "node_cache", name: "WithNodeCache", kind: kindString, field: func(o *Options) any { return &o.NodeCache },
+		doc: "file that keeps the last good node list, for a start while the Manager is down"},
+	boolean("lazy_start", "WithLazyStart", func(o *Options) *bool { return &o.LazyStart },
+		"NewClient returns at once; messages wait for the first usable lane until their deadline"),
+	{key: "basic_auth", name: "WithBasicAuth", kind: kindString, field: func(o *Options) any { return &o.BasicAuth },
+		doc: "secretId:secretKey for the Manager"},
+	{key: "ca_file", name: "WithCAFile", kind: kindString, field: func(o *Options) any { return &o.CAFile },
+		doc: "PEM file of the authorities that may sign the Manager's certificate, instead of the system's"},
+	{key: "compression", name: "WithCompression", kind: kindEnum, field: func(o *Options) any { return (*string)(&o.Compression) },
+		defText: string(Snappy), values: []string{string(None), string(Snappy)},
+		doc: "compression of batches; bodies of 256 bytes or less are never compressed"},
+	{key: "message_format", name: "WithMessageFormat", kind: kindEnum, field: func(o *Options) any { return (*string)(&o.MessageFormat) },
+		defText: string(Text), values: []string{string(Text), string(Binary)}, doc: "frame type of batches: text (5) or binary (7)"},
+	size("max_frame_size", "WithMaxFrameSize", func(o *Options) *int { return &o.MaxFrameSize }, 512*kib, 1*kib, 20*mib,
+		"longest frame; a Manager's maxPacketLength lowers it further; a message that does not fit is refused as too long"),
+	duration("heartbeat_interval", "WithHeartbeatInterval", func(o *Options) *time.Duration { return &o.HeartbeatInterval }, 30*time.Second,
+		10*time.Millisecond, 50*time.Second, "a connection that sent nothing for so long sends a heartbeat; a node closes after 60 s at the earliest"),
+	boolean("trim_trailing_newline", "WithTrimTrailingNewline", func(o *Options) *bool { return &o.TrimTrailingNewline },
+		"cut one newline off the end of a payload, as the existing Go SDK does"),
+}
+
+func duration(key, name string, f func(*Options) *time.Duration, def, lo, hi time.Duration, doc string) option {
+	return option{key: key, name: name, kind: kindDuration, field: func(o *Options) any { return f(o) }, def: int64(def),
+		min: int64(lo), max: int64(hi), doc: doc}
+}
+
+func count(key, name string, f func(*Options) *int, def, lo, hi int64, doc string) option {
+	return option{key: key, name: name, kind: kindInt, field: func(o *Options) any { return f(o) }, def: def, min: lo, max: hi, doc: doc}
+}
+
+func size(key, name string, f func(*Options) *int, def, lo, hi int64, doc string) option {
+	return option{key: key, name: name, kind: kindSize, field: func(o *Options) any { return f(o) }, def: def, min: lo, max: hi, doc: doc}
+}
+
+func boolean(key, name string, f func(*Options) *bool, doc string) option {
+	return option{key: key, name: name, kind: kindBool, field: func(o *Options) any { return f(o) }, doc: doc}
+}
+
+// OptionTable returns every option that can be set by key and text.
+func OptionTable() []OptionInfo {
+	out := make([]OptionInfo, 0, len(optionTable))
+	for i := range optionTable {
+		out = append(out, optionTable[i].info())
+	}
+	return out
+}

@@ -1,0 +1,222 @@
+package dataproxy
+
+import (
+	"fmt"
+	"math"
+	"sort"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// WithOption sets an option by its key and text, as C, Python and configuration files do: "send_timeout" = "30s". Durations
+// carry a unit ("20ms", "5m"), sizes are bytes or end in K, M or G (KiB, MiB, GiB), booleans are true or false, maps are
+// "name=value&name2=value2", lists are separated by commas. An unknown key or a bad text is reported by NewClient.
+func WithOption(key, value string) Option {
+	return func(o *Options) {
+		if err := setText(o, key, value); err != nil {
+			o.faults = append(o.faults, err)
+		}
+	}
+}
+
+// ParseOption checks one key and text alone: whether the key exists, the text can be read and its value is in range.
+func ParseOption(key, value string) error { return setText(&Options{}, key, value) }
+
+func setText(o *Options, key, value string) error {
+	opt := findOption(key)
+	if opt == nil {
+		return fmt.Errorf("option %q: unknown; did you mean %q?", key, nearestKey(key))
+	}
+	if err := opt.parse(o, value); err != nil {
+		return err
+	}
+	o.mark(key)
+	return opt.checkRange(o)
+}
+
+func findOption(key string) *option {
+	for i := range optionTable {
+		if optionTable[i].key == key {
+			return &optionTable[i]
+		}
+	}
+	return nil
+}
+
+func (opt *option) bad(value, rule string) error {
+	if opt.key == "basic_auth" {
+		return fmt.Errorf("option %s: %s", opt.key, rule) // the value is a secret
+	}
+	return fmt.Errorf("option %s = %q: %s", opt.key, value, rule)
+}
+
+func (opt *option) parse(o *Options, value string) error {
+	switch p := opt.field(o).(type) {
+	case *string:
+		*p = value
+	case *bool:
+		b, err := strconv.ParseBool(value)
+		if err != nil {
+			return opt.bad(value, "want true or false")
+		}
+		*p = b
+	case *time.Duration:
+		d, err := time.ParseDuration(value)
+		if err != nil {
+			return opt.bad(value, `want a duration with its unit, such as "20ms" or "5m"`)
+		}
+		*p = d
+	case *int:
+		n, err := parseInt(value, opt.kind == kindSize)
+		if err != nil {
+			return opt.bad(value, err.Error())
+		}
+		*p = n
+	case *[]string:
+		*p = splitList(value)
+	case *map[string]string:
+		m, err := splitMap(value)
+		if err != nil {
+			return opt.bad(value, err.Error())
+		}
+		*p = m
+	}
+	return nil
+}
+
+func parseInt(value string, size bool) (int, error) {
+	digits, unit := value, int64(1)
+	if size && value != "" {
+		switch value[len(value)-1] {
+		case 'K', 'k':
+			unit = kib
+		case 'M', 'm':
+			unit = mib
+		case 'G', 'g':
+			unit = gib
+		}
+		if unit > 1 {
+			digits = value[:len(value)-1]
+		}
+	}
+	n, err := strconv.ParseInt(digits, 10, 64)
+	if err != nil || n > math.MaxInt64/unit || n < math.MinInt64/unit {
+		if size {
+			return 0, fmt.Errorf(`want a number of bytes, or one that ends in K, M or G, such as "40K"`)
+		}
+		return 0, fmt.Errorf("want a whole number")
+	}
+	return int(n * unit), nil
+}
+
+func splitList(value string) []string {
+	var list []string
+	for item := range strings.SplitSeq(value, ",") {
+		if item = strings.TrimSpace(item); item != "" {
+			list = append(list, item)
+		}
+	}
+	return list
+}
+
+func splitMap(value string) (map[string]string, error) {
+	m := make(map[string]string)
+	if value == "" {
+		return m, nil
+	}
+	for pair := range strings.SplitSeq(value, "&") {
+		name, v, ok := strings.Cut(pair, "=")
+		if !ok || name == "" {
+			return nil, fmt.Errorf(`want "name=value" pairs joined by "&"`)
+		}
+		if _, dup := m[name]; dup {
+			return nil, fmt.Errorf("name %q is given twice", name)
+		}
+		m[name] = v
+	}
+	return m, nil
+}
+
+// nearestKey is the option key with the fewest edits from key.
+func nearestKey(key string) string {
+	best, bestDistance := "", math.MaxInt
+	for i := range optionTable {
+		if d := editDistance(key, optionTable[i].key); d < bestDistance {
+			best, bestDistance = optionTable[i].key, d
+		}
+	}
+	return best
+}
+
+func editDistance(a, b string) int {
+	row := make([]int, len(b)+1)
+	for j := range row {
+		row[j] = j
+	}
+	for i := 1; i <= len(a); i++ {
+		diagonal := row[0]
+		row[0] = i
+		for j := 1; j <= len(b); j++ {
+			above := row[j]
+			if a[i-1] == b[j-1] {
+				row[j] = diagonal
+			} else {
+				row[j] = 1 + min(diagonal, above, row[j-1])
+			}
+			diagonal = above
+		}
+	}
+	return row[len(b)]
+}
+
+func (opt *option) info() OptionInfo {
+	info := OptionInfo{Key: opt.key, Name: opt.name, Kind: opt.kind, Doc: opt.doc, Values: strings.Join(opt.values, "|")}
+	switch opt.kind {
+	case kindDuration, kindInt, kindSize:
+		info.Default, info.Min = opt.text(opt.def), opt.text(opt.min)
+		if opt.max != noLimit {
+			info.Max = opt.text(opt.max)
+		}
+		if opt.key == "byte_pool_width" {
+			info.Default = "" // depends on another option; its doc says how
+		}
+	case kindBool:
+		info.Default = "false"
+	default:
+		info.Default = opt.defText
+	}
+	return info
+}
+
+// text writes a value of the option in the form that parse reads.
+func (opt *option) text(n int64) string {
+	switch {
+	case opt.kind == kindDuration:
+		s := time.Duration(n).String()
+		if strings.HasSuffix(s, "m0s") {
+			s = strings.TrimSuffix(s, "0s")
+		}
+		if strings.HasSuffix(s, "h0m") {
+			s = strings.TrimSuffix(s, "0m")
+		}
+		return s
+	case opt.kind != kindSize || n == 0:
+	case n%gib == 0:
+		return strconv.FormatInt(n/gib, 10) + "G"
+	case n%mib == 0:
+		return strconv.FormatInt(n/mib, 10) + "M"
+	case n%kib == 0:
+		return strconv.FormatInt(n/kib, 10) + "K"
+	}
+	return strconv.FormatInt(n, 10)
+}
+
+func sortedKeys(m map[string]string) []string {
+	keys := make([]string, 0, len(m))
+	for k := range m {
+		keys = append(keys, k)
+	}
+	sort.Strings(keys)
+	return keys
+}

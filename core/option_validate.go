@@ -1,0 +1,166 @@
+package dataproxy
+
+import (
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"net/url"
+	"os"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"go.uber.org/multierr"
+
+	"github.com/inlong-dataproxy/inlong-dataproxy/core/internal/discovery"
+)
+
+// ValidateAndSetDefault gives every option that was not set its default and checks all of them. It reports all faults at
+// once; each names the option, its value and the rule.
+func (o *Options) ValidateAndSetDefault() error {
+	o.setDefaults()
+	err := multierr.Combine(o.faults...)
+	for i := range optionTable {
+		err = multierr.Append(err, optionTable[i].checkRange(o))
+	}
+	err = multierr.Append(err, o.validateGroupID())
+	err = multierr.Append(err, o.validateSource())
+	for _, k := range sortedKeys(o.AddColumns) {
+		if e := checkAttribute(k, o.AddColumns[k]); e != nil {
+			err = multierr.Append(err, fmt.Errorf("option add_columns: %w", e))
+		}
+	}
+	if o.CAFile != "" {
+		if o.TLSConfig != nil {
+			err = multierr.Append(err, errors.New("option ca_file: cannot be given together with WithTLSConfig"))
+		}
+		err = multierr.Append(err, checkCAFile(o.CAFile))
+	}
+	if o.BasicAuth != "" {
+		if o.Auth != nil {
+			err = multierr.Append(err, errors.New("option basic_auth: cannot be given together with WithAuth"))
+		}
+		if id, key, ok := strings.Cut(o.BasicAuth, ":"); !ok || id == "" || key == "" {
+			err = multierr.Append(err, errors.New(`option basic_auth: want "secretId:secretKey", both not empty`))
+		}
+	}
+	return err
+}
+
+func (o *Options) setDefaults() {
+	for i := range optionTable {
+		opt := &optionTable[i]
+		if o.explicit[opt.key] {
+			continue
+		}
+		switch p := opt.field(o).(type) {
+		case *time.Duration:
+			if *p == 0 {
+				*p = time.Duration(opt.def)
+			}
+		case *int:
+			if *p == 0 {
+				*p = int(opt.def)
+			}
+		case *string:
+			if *p == "" {
+				*p = opt.defText
+			}
+		}
+	}
+	if o.BytePoolWidth == 0 && !o.explicit["byte_pool_width"] {
+		o.BytePoolWidth = max(4096, o.BatchingMaxSize)
+	}
+	if o.MetricsRegistry == nil {
+		o.MetricsRegistry = prometheus.DefaultRegisterer
+	}
+	if o.Logger == nil {
+		o.Logger = defaultLogger()
+	}
+}
+
+func (opt *option) checkRange(o *Options) error {
+	switch p := opt.field(o).(type) {
+	case *time.Duration:
+		return opt.checkNumber(int64(*p))
+	case *int:
+		return opt.checkNumber(int64(*p))
+	case *string:
+		if opt.kind == kindEnum && *p != "" && !slices.Contains(opt.values, *p) {
+			return opt.bad(*p, "want "+strings.Join(opt.values, " or "))
+		}
+	}
+	return nil
+}
+
+func (opt *option) checkNumber(n int64) error {
+	switch {
+	case n < opt.min:
+		return opt.bad(opt.text(n), "must be "+opt.text(opt.min)+" or more")
+	case n > opt.max:
+		return opt.bad(opt.text(n), "must be "+opt.text(opt.max)+" or less")
+	}
+	return nil
+}
+
+func (o *Options) validateGroupID() error {
+	if o.GroupID == "" {
+		if o.explicit["group_id"] {
+			return fmt.Errorf("option group_id = \"\": %w", ErrInvalidGroupID)
+		}
+		return fmt.Errorf("option group_id: %w", ErrGroupIDNotGiven)
+	}
+	if err := checkGroupID(o.GroupID); err != nil {
+		return fmt.Errorf("option group_id: %w: %w", ErrInvalidGroupID, err)
+	}
+	return nil
+}
+
+// validateSource checks where the node list comes from.
+func (o *Options) validateSource() error {
+	if len(o.StaticNodes) > 0 {
+		var err error
+		for _, n := range o.StaticNodes {
+			if e := discovery.CheckAddress(n); e != nil {
+				err = multierr.Append(err, fmt.Errorf("option static_nodes: %w", e))
+			}
+		}
+		return err
+	}
+	if o.explicit["static_nodes"] {
+		return errors.New(`option static_nodes: want at least one "host:port"`)
+	}
+	if o.URL == "" {
+		if o.explicit["url"] {
+			return fmt.Errorf("option url = \"\": %w: want http://host:port or https://host:port", ErrInvalidURL)
+		}
+		return fmt.Errorf("option url: %w", ErrURLNotGiven)
+	}
+	if _, err := discovery.ListURL(o.URL); err != nil {
+		return fmt.Errorf("option url = %q: %w: %w", redactURL(o.URL), ErrInvalidURL, err)
+	}
+	return nil
+}
+
+// redactURL hides a password in the url's user part.
+func redactURL(raw string) string {
+	if u, err := url.Parse(raw); err == nil {
+		return u.Redacted()
+	}
+	if at := strings.LastIndexByte(raw, '@'); at >= 0 {
+		return "..." + raw[at:]
+	}
+	return raw
+}
+
+func checkCAFile(path string) error {
+	pem, err := os.ReadFile(path)
+	if err != nil {
+		return fmt.Errorf("option ca_file = %q: %w", path, err)
+	}
+	if !x509.NewCertPool().AppendCertsFromPEM(pem) {
+		return fmt.Errorf("option ca_file = %q: holds no PEM certificate", path)
+	}
+	return nil
+}

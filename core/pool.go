@@ -1,0 +1,105 @@
+package dataproxy
+
+import (
+	"bytes"
+	"sync"
+	"sync/atomic"
+
+	"github.com/valyala/bytebufferpool"
+)
+
+// NewBufferPool returns a BufferPool that keeps at most n buffers, for sharing between clients and the application.
+func NewBufferPool(n int) BufferPool { return &bufferPool{max: int64(n)} }
+
+type bufferPool struct {
+	pool sync.Pool
+	lent atomic.Int64
+	max  int64
+}
+
+func (p *bufferPool) Get() *bytes.Buffer {
+	p.lent.Add(1)
+	if b, ok := p.pool.Get().(*bytes.Buffer); ok {
+		return b
+	}
+	return new(bytes.Buffer)
+}
+
+// Put drops the buffer when more than max are lent: what the pool keeps was lent at one time.
+func (p *bufferPool) Put(b *bytes.Buffer) {
+	if p.lent.Add(-1) < p.max {
+		b.Reset()
+		p.pool.Put(b)
+	}
+}
+
+// NewBytePool returns a BytePool that keeps at most n slices of the given width.
+func NewBytePool(n, width int) BytePool { return &bytePool{max: int64(n), width: width} }
+
+type bytePool struct {
+	pool  sync.Pool
+	lent  atomic.Int64
+	max   int64
+	width int
+}
+
+func (p *bytePool) Get() []byte {
+	p.lent.Add(1)
+	if b, ok := p.pool.Get().(*[]byte); ok {
+		return *b
+	}
+	return make([]byte, p.width)
+}
+
+func (p *bytePool) Put(b []byte) {
+	if p.lent.Add(-1) < p.max && cap(b) >= p.width {
+		b = b[:p.width]
+		p.pool.Put(&b)
+	}
+}
+
+// buffer is a borrowed byte slice; b may be replaced by a grown one.
+type buffer struct {
+	b    []byte
+	own  *bytebufferpool.ByteBuffer
+	user *bytes.Buffer
+}
+
+// buffers lends the client's buffers: from the user's pool if one was given.
+type buffers struct {
+	user BufferPool
+	own  bytebufferpool.Pool
+	lent atomic.Int64
+	max  int64
+}
+
+func (p *buffers) get() buffer {
+	if p.user != nil {
+		u := p.user.Get()
+		u.Reset()
+		return buffer{b: u.AvailableBuffer(), user: u}
+	}
+	p.lent.Add(1)
+	o := p.own.Get()
+	return buffer{b: o.B[:0], own: o}
+}
+
+func (p *buffers) put(b buffer) {
+	switch {
+	case b.user != nil:
+		*b.user = *bytes.NewBuffer(b.b[:0]) // the pool gets the grown slice back
+		p.user.Put(b.user)
+	case b.own != nil:
+		b.own.B = b.b
+		if p.lent.Add(-1) < p.max {
+			p.own.Put(b.own)
+		}
+	}
+}
+
+// forget is put for a buffer that somebody may still read.
+func (p *buffers) forget(b buffer) {
+	if b.own != nil {
+		p.lent.Add(-1)
+	}
+}

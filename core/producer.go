@@ -1,0 +1,239 @@
+// Package dataproxy sends messages to Apache InLong DataProxy nodes. See NewClient and Client.
+package dataproxy
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/binary"
+	"fmt"
+	"runtime/debug"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"go.uber.org/multierr"
+
+	"github.com/inlong-dataproxy/inlong-dataproxy/core/internal/discovery"
+	"github.com/inlong-dataproxy/inlong-dataproxy/core/internal/transport"
+)
+
+// Version is the version of the Go module, the C library and the Python package.
+const Version = "0.1.0"
+
+// client implements Client and Embedder. A message goes through it as core/DESIGN.md tells.
+type client struct {
+	opts       Options
+	log        Logger
+	start      time.Time     // deadlines of single messages count from here
+	linger     time.Duration // of a batch
+	columns    string        // add_columns as "&name=value"
+	connConfig transport.Config
+	frameLimit atomic.Int64
+
+	budget     budget
+	streams    streams
+	batches    registry
+	buffers    buffers
+	dispatcher dispatcher
+	completers []completer
+	nodes      nodes
+	manager    *discovery.Manager // nil with static nodes
+	metrics    *metrics
+
+	ctx        context.Context // ends when connections are to go
+	cancel     context.CancelFunc
+	ready      chan struct{} // closed by the first proven connection
+	readyOnce  sync.Once
+	lanesDone  sync.WaitGroup // lanes and supervisor
+	working    sync.WaitGroup // writers
+	completing sync.WaitGroup // completers
+
+	closing  atomic.Bool // no message is accepted any more
+	swept    atomic.Bool // nothing is retried any more
+	muted    atomic.Bool // no callback is called any more
+	closeOne sync.Once
+	closed   chan struct{} // closed when Shutdown is through
+	report   CloseReport
+
+	ackedCount, refusedCount, doneBatches, retries, panics atomic.Int64
+	failures                                               failureCounts
+	panicWarned, goexitWarned                              atomic.Bool
+}
+
+// sendKind says who waits for a message.
+type sendKind int
+
+const (
+	sendAsync sendKind = iota // nobody; the receiver runs user code
+	sendGroup                 // a caller that seals the batch itself
+	sendSync                  // a caller; its batch leaves as soon as its lane is idle
+)
+
+// NewClient makes a client: it checks the options, asks the Manager for the nodes, opens the lanes and returns when the first
+// of them is proven. It takes at most twice the connect time-out. It fails with every fault of the options at once (see
+// multierr.Errors), with ErrNoEndpoint or with ErrNoAvailableWorker, and leaves nothing behind then. WithLazyStart makes it
+// return at once.
+func NewClient(opts ...Option) (Client, error) {
+	c := &client{
+		start: time.Now(), ready: make(chan struct{}), closed: make(chan struct{}),
+	}
+	for _, opt := range opts {
+		if opt != nil {
+			opt(&c.opts)
+		}
+	}
+	if err := c.opts.ValidateAndSetDefault(); err != nil {
+		return nil, err
+	}
+	if err := c.init(); err != nil {
+		return nil, err
+	}
+	listErr := c.firstList()
+	if listErr != nil && !c.opts.LazyStart {
+		c.cancel()
+		return nil, fmt.Errorf("%w: %w", ErrNoEndpoint, listErr)
+	}
+	if listErr != nil {
+		c.log.Warnf("starting without nodes: %v", listErr)
+		c.nodes.wake()
+	}
+	for _, l := range c.dispatcher.lanes {
+		c.lanesDone.Add(1)
+		go l.run()
+	}
+	c.lanesDone.Add(1)
+	go c.supervise()
+	if c.opts.LazyStart {
+		return c, nil
+	}
+	timer := time.NewTimer(c.opts.ConnTimeout)
+	defer timer.Stop()
+	select {
+	case <-c.ready:
+		return c, nil
+	case <-timer.C:
+	}
+	causes := multierr.Combine(c.nodes.causes()...)
+	c.closing.Store(true)
+	c.cancel()
+	c.lanesDone.Wait()
+	close(c.closed)
+	if causes == nil {
+		causes = fmt.Errorf("no node answered within %v", c.opts.ConnTimeout)
+	}
+	return nil, fmt.Errorf("%w: %w", ErrNoAvailableWorker, causes)
+}
+
+// init builds the parts; nothing runs yet.
+func (c *client) init() (err error) {
+	o := &c.opts
+	c.log = o.Logger
+	// Messages of a batch share the deadline of its first one: a long linger must not eat it up.
+	c.linger = min(o.BatchingMaxPublishDelay, o.SendTimeout/4)
+	for _, k := range sortedKeys(o.AddColumns) {
+		c.columns += "&" + k + "=" + strings.ReplaceAll(o.AddColumns[k], "{{ip}}", transport.LocalIP())
+	}
+	if c.metrics, err = newMetrics(o.MetricsRegistry, o.MetricsName, o.WorkerNum); err != nil {
+		return err
+	}
+	if c.manager, err = c.newManager(); err != nil {
+		return err
+	}
+	if o.BytePool == nil {
+		o.BytePool = NewBytePool(o.BytePoolSize, o.BytePoolWidth)
+	}
+	var id [8]byte
+	_, _ = rand.Read(id[:]) // never fails
+	c.connConfig = transport.Config{
+		Client: binary.BigEndian.Uint64(id[:]), ConnTimeout: o.ConnTimeout, AckTimeout: o.AckTimeout,
+		HeartbeatInterval: o.HeartbeatInterval, SocketSendBuffer: o.SocketSendBufferSize, SocketRecvBuffer: o.SocketRecvBufferSize,
+		MaxAnswer: o.ReadBufferSize, GetBuffer: o.BytePool.Get, PutBuffer: o.BytePool.Put,
+	}
+	c.frameLimit.Store(int64(o.MaxFrameSize))
+	c.budget = budget{
+		maxMessages: int64(o.MaxPendingMessages) * int64(o.WorkerNum), maxBytes: int64(o.MaxPendingBytes),
+		block: o.BlockIfQueueIsFull, timeout: o.SendTimeout,
+	}
+	c.streams.all = make(map[streamKey]*stream)
+	c.batches.c = c
+	c.buffers = buffers{user: o.BufferPool, max: int64(o.BufferPoolSize)}
+	c.nodes = nodes{c: c, changed: make(chan struct{}), kick: make(chan struct{}, 1)}
+	c.completers = make([]completer, o.WorkerNum)
+	for i := range o.WorkerNum {
+		c.completers[i].c = c
+		c.dispatcher.lanes = append(c.dispatcher.lanes, &lane{c: c, index: i})
+	}
+	c.ctx, c.cancel = context.WithCancel(context.Background())
+	return nil
+}
+
+// place is where an accepted message lies.
+type place struct {
+	st    *stream
+	b     *batch
+	seq   uint64
+	index int
+}
+
+// accept is the one way in: check, charge, append. An error means that nothing was taken.
+func (c *client) accept(ctx context.Context, msg *Message, recv receiver, tag Tag, kind sendKind) (at place, refused *Error) {
+	defer func() {
+		if refused != nil {
+			c.refusedCount.Add(1)
+			c.metrics.messages(refused, 1)
+		}
+	}()
+	if c.closing.Load() {
+		return at, errClosed
+	}
+	if err := ctx.Err(); err != nil {
+		return at, &Error{Code: CodeContextExpired, Message: "before the message was accepted", cause: context.Cause(ctx)}
+	}
+	st, refused := c.stream(msg.GroupID, msg.StreamID, msg.Attributes)
+	if refused != nil {
+		return at, refused
+	}
+	if c.opts.TrimTrailingNewline && len(msg.Payload) > 0 && msg.Payload[len(msg.Payload)-1] == '\n' {
+		trimmed := *msg
+		trimmed.Payload = msg.Payload[:len(msg.Payload)-1]
+		msg = &trimmed
+	}
+	if refused := st.checkPayload(msg.Payload); refused != nil {
+		return at, refused
+	}
+	size := int64(len(msg.Payload) + itemHeader)
+	if refused := c.budget.charge(ctx, size); refused != nil {
+		refused := *refused
+		refused.GroupID, refused.StreamID = st.key.group, st.key.stream
+		return at, &refused
+	}
+	at, open := st.append(ctx, msg, recv, tag, kind)
+	if !open {
+		c.budget.release(1, size)
+		return at, errClosed
+	}
+	return at, nil
+}
+
+var errClosed = &Error{Code: CodeClosed}
+
+func (st *stream) checkPayload(payload []byte) *Error {
+	if len(payload) == 0 {
+		return &Error{Code: CodeLogInvalid, Message: "payload: is empty: want at least one byte",
+			GroupID: st.key.group, StreamID: st.key.stream}
+	}
+	if most := st.longest(); len(payload) > most {
+		return &Error{Code: CodeLogTooLong, Message: fmt.Sprintf("payload: has %d bytes: want %d or less, so that it fits into one frame",
+			len(payload), most), GroupID: st.key.group, StreamID: st.key.stream}
+	}
+	return nil
+}
+
+// guard keeps a fault of this library from taking the host down: the client goes into its closed state instead.
+func (c *client) guard() {
+	if r := recover(); r != nil {
+		c.log.Errorf("internal fault, the client is closed: %v\n%s", r, debug.Stack())
+		go c.abort()
+	}
+}

@@ -1,0 +1,131 @@
+package dataproxy
+
+import (
+	"sync"
+	"time"
+
+	"github.com/inlong-dataproxy/inlong-dataproxy/core/internal/wire"
+)
+
+// registry holds every batch from its opening until its last receiver was called, in the order of opening. It is what Flush
+// waits on and what Shutdown sweeps.
+type registry struct {
+	c    *client
+	pool sync.Pool // of *batch
+
+	mu          sync.Mutex
+	first, last *batch
+	count       int
+	seq         uint64
+	flushes     []flush
+}
+
+type flush struct {
+	upTo uint64
+	done chan struct{}
+}
+
+// get opens a batch for st. The caller holds st.mu.
+func (r *registry) get(st *stream) *batch {
+	now := time.Now()
+	due := now.Add(r.c.opts.SendTimeout)
+	b, _ := r.pool.Get().(*batch)
+	if b == nil {
+		b = new(batch)
+	}
+	b.mu.Lock() // a caller that gave up may still look at the id of what b was before
+	b.st, b.opened, b.due = st, now, due
+	b.body = r.c.buffers.get()
+	b.undelivered.Store(1)
+	r.mu.Lock()
+	r.seq++
+	r.count++
+	b.id = wire.BatchID{Client: r.c.connConfig.Client, Seq: r.seq}
+	if b.prev = r.last; b.prev != nil {
+		b.prev.next = b
+	} else {
+		r.first = b
+	}
+	r.last = b
+	r.mu.Unlock()
+	if b.timer == nil {
+		b.timer = time.AfterFunc(r.c.opts.SendTimeout, func() { r.c.woken(b) })
+	} else {
+		b.timer.Reset(r.c.opts.SendTimeout)
+	}
+	b.mu.Unlock()
+	return b
+}
+
+// remove takes out a batch whose last receiver was called, and re-uses it if nobody else can hold it any more.
+func (r *registry) remove(b *batch, reuse bool) {
+	r.mu.Lock()
+	if b.prev != nil {
+		b.prev.next = b.next
+	} else {
+		r.first = b.next
+	}
+	if b.next != nil {
+		b.next.prev = b.prev
+	} else {
+		r.last = b.prev
+	}
+	r.count--
+	b.prev, b.next = nil, nil
+	waiting := r.flushes[:0]
+	for _, f := range r.flushes {
+		if r.first == nil || r.first.id.Seq > f.upTo {
+			close(f.done)
+		} else {
+			waiting = append(waiting, f)
+		}
+	}
+	r.flushes = waiting
+	r.mu.Unlock()
+	r.recycle(b, reuse)
+}
+
+// recycle gives back b's memory. After a failure the payloads belong to whoever got them in a callback.
+func (r *registry) recycle(b *batch, reuse bool) {
+	b.mu.Lock()
+	body := b.body
+	b.body = buffer{}
+	if reuse {
+		clear(b.records)
+		clear(b.extras)
+		b.records, b.extras = b.records[:0], b.extras[:0]
+		b.soon, b.onItsWay, b.userCode = false, false, false
+		b.attempts, b.written, b.lost, b.avoid, b.node, b.retryAt = 0, false, false, nil, "", time.Time{}
+	}
+	b.mu.Unlock()
+	if !reuse {
+		r.c.buffers.forget(body)
+		return
+	}
+	r.c.buffers.put(body)
+	r.pool.Put(b)
+}
+
+// upToNow returns a channel that is closed when every batch opened so far is gone.
+func (r *registry) upToNow() <-chan struct{} {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	done := make(chan struct{})
+	if r.first == nil {
+		close(done)
+	} else {
+		r.flushes = append(r.flushes, flush{r.seq, done})
+	}
+	return done
+}
+
+// all returns the batches, oldest first.
+func (r *registry) all() []*batch {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	list := make([]*batch, 0, r.count)
+	for b := r.first; b != nil; b = b.next {
+		list = append(list, b)
+	}
+	return list
+}

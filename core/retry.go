@@ -1,0 +1,133 @@
+package dataproxy
+
+import (
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"time"
+
+	"github.com/inlong-dataproxy/inlong-dataproxy/core/internal/transport"
+	"github.com/inlong-dataproxy/inlong-dataproxy/core/internal/wire"
+)
+
+const (
+	maxBackOff = 10 * time.Second
+	// A batch whose connection was lost is on another one in under a second, whatever the back-off.
+	maxBackOffLost = 800 * time.Millisecond
+	// A node learns a new stream with some delay; asking again sooner is of no use.
+	unknownStreamBackOff = 2 * time.Second
+)
+
+// The server's error codes that decide what to do; the protocol's whole table is in the documentation.
+const (
+	serverSinkUnready    = 1 // start-up
+	serverServiceClosed  = 2 // switched off by its administrator
+	serverChannelFull    = 114
+	serverTopicUnknown   = 115
+	serverMQFirst        = 116 // to 119: the message queue behind the node
+	serverMQLast         = 119
+	serverIDUnknown      = 121
+	serverIDInconsistent = 122
+)
+
+// retryOtherNode reports whether another node, or the same one later, may accept what this answer refused.
+func retryOtherNode(code int) bool {
+	switch code {
+	case serverSinkUnready, serverServiceClosed, serverChannelFull, serverTopicUnknown:
+		return true
+	}
+	return code >= serverMQFirst && code <= serverMQLast
+}
+
+// neverCured reports whether the batch itself is at fault: it fails on every node.
+func neverCured(code int) bool {
+	switch {
+	case code == 3, code >= 94 && code <= 112, code >= serverIDUnknown && code <= 123, code == 150, code == 151:
+		return true
+	}
+	return false
+}
+
+// refused decides what follows from an error answer.
+func (c *client) refused(b *batch, l *lane, a *wire.Answer) {
+	c.metrics.failed(CodeServerError)
+	b.answered(false)
+	text := string(a.Text)
+	switch a.Code {
+	case serverSinkUnready, serverServiceClosed:
+		c.nodes.suspect(l.node, fmt.Errorf("it answered code %d", a.Code))
+		if c.nodes.elsewhere(l.node) {
+			l.drain()
+		}
+	}
+	retry := retryOtherNode(a.Code) || c.opts.RetryOnServerError && !neverCured(a.Code)
+	base := c.opts.RetryInitialInterval
+	if a.Code == serverTopicUnknown {
+		base = max(base, unknownStreamBackOff)
+	}
+	c.failedAttempt(b, l.node, retry, func(attempts int) time.Duration { return backOff(base, attempts, maxBackOff) },
+		func() *Error {
+			err := b.fault(CodeServerError, "", nil)
+			err.ServerCode, err.ServerMessage = a.Code, text
+			return err
+		})
+}
+
+// connectionLost decides what becomes of a batch that was written and has no answer: it may be stored or not. The first
+// time it goes to another lane at once.
+func (c *client) connectionLost(b *batch, n *node, reason error) {
+	code := CodeConnClosedByPeer
+	switch {
+	case errors.Is(reason, transport.ErrAckTimeout):
+		code = CodeSendTimeout
+	case errors.Is(reason, transport.ErrRead):
+		code = CodeConnReadFailed
+	case errors.Is(reason, transport.ErrWrite):
+		code = CodeConnWriteFailed
+	}
+	c.metrics.failed(code)
+	b.answered(true)
+	c.failedAttempt(b, n, true, func(attempts int) time.Duration {
+		if attempts == 1 {
+			return 0
+		}
+		return backOff(c.opts.RetryInitialInterval, attempts-1, maxBackOffLost)
+	}, func() *Error { return b.fault(code, "", reason) })
+}
+
+// failedAttempt sends b again after a pause, or fails it when it may not be tried any more.
+func (c *client) failedAttempt(b *batch, n *node, retry bool, pause func(attempts int) time.Duration, fault func() *Error) {
+	b.mu.Lock()
+	if b.unsettled == 0 {
+		b.mu.Unlock()
+		return
+	}
+	if !retry || b.attempts > c.opts.MaxRetries || c.swept.Load() {
+		err := fault()
+		b.mu.Unlock()
+		c.finish(b, err)
+		return
+	}
+	b.avoid = n
+	wait := pause(b.attempts)
+	if wait > 0 {
+		now := time.Now()
+		b.retryAt = now.Add(wait)
+		b.wake(now)
+	}
+	b.mu.Unlock()
+	c.retries.Add(1)
+	if wait == 0 {
+		c.dispatcher.dispatch(b)
+	}
+}
+
+// backOff doubles from base with the number of attempts and varies by half, up to a bound.
+func backOff(base time.Duration, attempts int, most time.Duration) time.Duration {
+	d := base
+	for i := 1; i < attempts && d < most; i++ {
+		d *= 2
+	}
+	d = min(d, most)
+	return d/2 + rand.N(d/2+1)
+}

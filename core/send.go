@@ -1,0 +1,202 @@
+package dataproxy
+
+import (
+	"context"
+	"sync"
+	"time"
+)
+
+// waiter receives the result of one synchronous send.
+type waiter struct {
+	done   chan *Error // room for one
+	result Result      // set before done, when wanted
+	detail bool
+}
+
+var waiters = sync.Pool{New: func() any { return &waiter{done: make(chan *Error, 1)} }}
+
+func (w *waiter) receive(b *batch, _ int, err *Error) {
+	if w.detail {
+		w.result = Result{BatchID: b.id.String(), Node: b.node, Attempts: b.attempts}
+	}
+	w.done <- err
+}
+
+func (c *client) Send(ctx context.Context, msg Message) error {
+	_, err := c.sendSync(ctx, &msg, false)
+	return errorOrNil(err)
+}
+
+func (c *client) SendResult(ctx context.Context, msg *Message) (Result, error) {
+	result, err := c.sendSync(ctx, msg, true)
+	return result, errorOrNil(err)
+}
+
+// errorOrNil keeps a nil *Error from becoming a non-nil error.
+func errorOrNil(err *Error) error {
+	if err == nil {
+		return nil
+	}
+	return err
+}
+
+// resultGrace is how long a caller whose context ended waits for a result that exists already and is on its way.
+const resultGrace = 20 * time.Millisecond
+
+func (c *client) sendSync(ctx context.Context, msg *Message, detail bool) (Result, *Error) {
+	w := waiters.Get().(*waiter)
+	w.detail = detail
+	at, err := c.accept(ctx, msg, w, Tag{}, sendSync)
+	if err != nil {
+		waiters.Put(w)
+		return Result{}, err
+	}
+	select {
+	case err = <-w.done:
+	case <-ctx.Done():
+		fault := func() *Error {
+			e := at.b.fault(CodeContextExpired, "while waiting for the ack", context.Cause(ctx))
+			return e
+		}
+		if c.withdraw(at.st, at.b, at.seq, at.index, fault) {
+			err = <-w.done
+			break
+		}
+		// The result exists. It is nearly always here at once, but a slow callback of another message may hold it up.
+		grace := time.NewTimer(resultGrace)
+		defer grace.Stop()
+		select {
+		case err = <-w.done:
+		case <-grace.C: // w is left to whoever fills it
+			return Result{}, &Error{Code: CodeContextExpired, Message: "while its result was on the way", cause: context.Cause(ctx),
+				GroupID: at.st.key.group, StreamID: at.st.key.stream, persisted: MaybeWritten}
+		}
+	}
+	result := w.result
+	w.result = Result{}
+	waiters.Put(w)
+	return result, err
+}
+
+func (c *client) SendAsync(ctx context.Context, msg Message, cb Callback) {
+	var recv receiver = nobody{}
+	if cb != nil {
+		recv = cb
+	}
+	if _, err := c.accept(ctx, &msg, recv, Tag{}, sendAsync); err != nil {
+		if cb != nil {
+			c.refuse(msg, err, cb)
+		}
+	}
+}
+
+// refuse calls the callback of a message that was not taken.
+func (c *client) refuse(msg Message, err *Error, cb Callback) {
+	defer func() {
+		if r := recover(); r != nil {
+			c.callbackPanic(r)
+		}
+	}()
+	cb(msg, err)
+}
+
+func (c *client) Submit(ctx context.Context, msg *Message, tag Tag) error {
+	if _, err := c.accept(ctx, msg, nil, tag, sendAsync); err != nil {
+		return err
+	}
+	return nil
+}
+
+// group receives the results of one SendBatch.
+type group struct {
+	mu     sync.Mutex
+	errs   []error
+	has    []bool // which have a result
+	left   int
+	failed bool
+	done   chan struct{}
+}
+
+// member is the place of one message in a group.
+type member struct {
+	g     *group
+	index int
+}
+
+func (m *member) receive(_ *batch, _ int, err *Error) { m.g.set(m.index, err) }
+
+func (g *group) set(index int, err *Error) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if err != nil {
+		g.errs[index], g.failed = err, true
+	}
+	g.has[index] = true
+	if g.left--; g.left == 0 {
+		close(g.done)
+	}
+}
+
+func (c *client) SendBatch(ctx context.Context, msgs []Message) []error {
+	if len(msgs) == 0 {
+		return nil
+	}
+	g := &group{errs: make([]error, len(msgs)), has: make([]bool, len(msgs)), left: len(msgs), done: make(chan struct{})}
+	members := make([]member, len(msgs))
+	places := make([]place, len(msgs))
+	for i := range msgs {
+		members[i] = member{g, i}
+		at, err := c.accept(ctx, &msgs[i], &members[i], Tag{}, sendGroup)
+		if err != nil {
+			g.set(i, err)
+			continue
+		}
+		places[i] = at
+	}
+	var last *stream
+	for _, at := range places {
+		if at.st != nil && at.st != last { // no linger: nobody else would fill the batch for this caller
+			at.st.flush()
+			last = at.st
+		}
+	}
+	select {
+	case <-g.done:
+	case <-ctx.Done():
+		c.withdrawGroup(ctx, g, places)
+	}
+	return g.results(ctx)
+}
+
+// withdrawGroup gives up what has no result yet, and waits a little for results that are on their way.
+func (c *client) withdrawGroup(ctx context.Context, g *group, places []place) {
+	for _, at := range places {
+		if at.b != nil {
+			c.withdraw(at.st, at.b, at.seq, at.index, func() *Error {
+				return at.b.fault(CodeContextExpired, "while waiting for the ack", context.Cause(ctx))
+			})
+		}
+	}
+	grace := time.NewTimer(resultGrace)
+	defer grace.Stop()
+	select {
+	case <-g.done:
+	case <-grace.C:
+	}
+}
+
+func (g *group) results(ctx context.Context) []error {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if !g.failed && g.left == 0 {
+		return nil
+	}
+	errs := append([]error(nil), g.errs...) // a late result must not write into what the caller holds
+	for i, has := range g.has {
+		if !has {
+			errs[i] = &Error{Code: CodeContextExpired, Message: "while its result was on the way", cause: context.Cause(ctx),
+				persisted: MaybeWritten}
+		}
+	}
+	return errs
+}

@@ -1,0 +1,116 @@
+package dataproxy
+
+import "time"
+
+// acked is the good end: a node answered the batch without an error code.
+func (c *client) acked(b *batch) { c.finish(b, nil) }
+
+// finish settles all messages of a sealed batch that are not settled yet, and returns their number.
+func (c *client) finish(b *batch, err *Error) (messages int) {
+	b.mu.Lock()
+	if b.unsettled == 0 { // its deadline was first
+		b.mu.Unlock()
+		return 0
+	}
+	messages = b.unsettled
+	b.unsettled, b.written = 0, false
+	// A timer that cannot be stopped may be looking at b right now.
+	reuse := b.timer.Stop() && err == nil && !b.expired
+	size, took := len(b.body.b), time.Since(b.opened)
+	b.mu.Unlock()
+	c.metrics.result(err, messages, size, took)
+	b.st.settled(b)
+	c.complete(completion{b: b, err: err, reuse: reuse})
+	return messages
+}
+
+// woken is a batch's timer: a deadline passed, or a back-off is over.
+func (c *client) woken(b *batch) {
+	now := time.Now()
+	retry := false
+	c.settleSome(b.st, b, func() []completion {
+		due := b.settleDue(c, now)
+		if b.unsettled > 0 {
+			if retry = !b.retryAt.IsZero() && !now.Before(b.retryAt); retry {
+				b.retryAt = time.Time{}
+			}
+			b.wake(now)
+		}
+		return due
+	})
+	if retry {
+		c.dispatcher.dispatch(b)
+	}
+}
+
+// withdraw settles the one message of a caller that gave up. It reports false when the message has its result already.
+func (c *client) withdraw(st *stream, b *batch, seq uint64, i int, err func() *Error) bool {
+	found := false
+	c.settleSome(st, b, func() []completion {
+		if b.id.Seq != seq || b.unsettled == 0 || b.records[i].settled {
+			return nil
+		}
+		found = true
+		return []completion{b.settle([]int32{int32(i)}, err())}
+	})
+	return found
+}
+
+// settleSome runs pick under the lock that guards b, and completes what it settled.
+func (c *client) settleSome(st *stream, b *batch, pick func() []completion) {
+	st.mu.Lock()
+	if st.open == b {
+		done := pick()
+		gone := false
+		if b.unsettled == 0 && len(done) > 0 {
+			st.open = nil
+			gone = b.undelivered.Add(int32(len(b.records))-1) == 0
+		}
+		st.mu.Unlock()
+		c.completeAll(done)
+		if gone {
+			c.batches.remove(b, false)
+		}
+		return
+	}
+	st.mu.Unlock()
+	b.mu.Lock()
+	done := pick()
+	dead := len(done) > 0 && b.unsettled == 0
+	b.mu.Unlock()
+	if dead {
+		st.settled(b)
+	}
+	c.completeAll(done)
+}
+
+// completeAll completes messages that were settled one by one.
+func (c *client) completeAll(done []completion) {
+	for _, d := range done {
+		c.metrics.messages(d.err, len(d.indexes))
+		c.complete(d)
+	}
+}
+
+// complete passes a result to its receivers: on the stream's completer, or at once where no user code runs.
+func (c *client) complete(done completion) {
+	if done.b.userCode {
+		done.b.st.completer.push(done)
+		return
+	}
+	c.deliver(&delivery{completion: done})
+}
+
+// delivered gives back the room of messages whose receivers were called.
+func (c *client) delivered(d *delivery) {
+	if d.err == nil {
+		c.ackedCount.Add(d.messages)
+	} else {
+		c.failures.add(d.err.Code, d.messages)
+	}
+	c.budget.release(d.messages, d.bytes)
+	if d.b.undelivered.Add(int32(-d.messages)) == 0 {
+		c.doneBatches.Add(1)
+		c.batches.remove(d.b, d.reuse)
+	}
+}

@@ -1,0 +1,46 @@
+package dataproxy
+
+import "sync"
+
+// failureCounts counts failed messages by code; failures are rare enough for a lock.
+type failureCounts struct {
+	mu sync.Mutex
+	by map[Code]int64
+}
+
+func (f *failureCounts) add(code Code, n int64) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.by == nil {
+		f.by = make(map[Code]int64)
+	}
+	f.by[code] += n
+}
+
+func (f *failureCounts) snapshot() map[Code]int64 {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	by := make(map[Code]int64, len(f.by))
+	for code, n := range f.by {
+		by[code] = n
+	}
+	return by
+}
+
+func (c *client) Stats() Stats {
+	report := c.reportNow()
+	s := Stats{
+		Acked: report.Acked, Failed: report.Failed, Refused: c.refusedCount.Load(), Retries: c.retries.Load(),
+		Batches: c.doneBatches.Load(), PendingMessages: c.budget.messages.Load(), PendingBytes: c.budget.bytes.Load(),
+		Nodes: c.nodes.stats(),
+	}
+	// Every accepted message is acked, failed or charged: no counter of its own on the way in.
+	s.Accepted = s.Acked + s.Failed + s.PendingMessages
+	c.streams.mu.RLock()
+	s.Streams = len(c.streams.all)
+	c.streams.mu.RUnlock()
+	for _, l := range c.dispatcher.lanes {
+		s.Lanes = append(s.Lanes, l.stats())
+	}
+	return s
+}

@@ -1,0 +1,256 @@
+package dataproxy
+
+import (
+	"context"
+	"fmt"
+	"strconv"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/inlong-dataproxy/inlong-dataproxy/core/internal/wire"
+)
+
+// streamKey names what travels together: one group and stream with the same attributes.
+type streamKey struct{ group, stream, attributes string }
+
+// stream holds the one open batch of a key.
+type stream struct {
+	c         *client
+	key       streamKey
+	head      []byte // "groupId=..&streamId=.."
+	tail      []byte // added columns and attributes, each as "&key=value"
+	completer *completer
+	lane      atomic.Pointer[lane] // the one it sticks to; set by the dispatcher
+
+	mu     sync.Mutex
+	open   *batch
+	linger *time.Timer // runs while armed; one for all batches, so that a full batch costs no timer
+	armed  bool
+
+	busy    bool     // ordered: a batch is on its way
+	waiting []*batch // ordered: sealed behind it
+}
+
+// append puts msg into the open batch. It reports false when the client is closed.
+func (st *stream) append(ctx context.Context, msg *Message, recv receiver, tag Tag, kind sendKind) (place, bool) {
+	deadline := int64(0)
+	if at, ok := ctx.Deadline(); ok {
+		deadline = max(1, int64(at.Sub(st.c.start)))
+	}
+	st.mu.Lock()
+	defer st.mu.Unlock()
+	if st.c.closing.Load() { // set before the sweep that takes mu: no batch is opened behind it
+		return place{}, false
+	}
+	b := st.open
+	if b != nil && (len(b.body.b)+itemHeader+len(msg.Payload) > min(st.c.opts.BatchingMaxSize, st.longest()+itemHeader) ||
+		!msg.Time.IsZero() && msg.Time.UnixMilli() != b.eventTime) {
+		st.seal()
+		b = nil
+	}
+	if b == nil {
+		b = st.openBatch(msg)
+	}
+	b.add(msg, recv, tag, deadline)
+	if deadline != 0 {
+		if due := st.c.start.Add(time.Duration(deadline)); due.Before(b.due) {
+			b.due = due
+			b.wake(time.Now())
+		}
+	}
+	b.userCode = b.userCode || kind == sendAsync
+	at := place{st, b, b.id.Seq, len(b.records) - 1} // read before b is sealed and may be gone
+	switch {
+	case len(b.records) >= st.c.opts.BatchingMaxMessages || len(b.body.b) >= st.c.opts.BatchingMaxSize || st.c.linger == 0:
+		st.seal()
+	case kind == sendSync && !b.soon:
+		b.soon = true
+		if st.c.dispatcher.idleFor(st) {
+			st.seal()
+		}
+	}
+	return at, true
+}
+
+func (st *stream) openBatch(msg *Message) *batch {
+	b := st.c.batches.get(st)
+	b.eventTime = b.opened.UnixMilli()
+	if !msg.Time.IsZero() {
+		b.eventTime = msg.Time.UnixMilli()
+	}
+	st.open = b
+	if !st.armed && st.c.linger > 0 {
+		st.armed = true
+		if st.linger == nil {
+			st.linger = time.AfterFunc(st.c.linger, st.lingerOver)
+		} else {
+			st.linger.Reset(st.c.linger)
+		}
+	}
+	return b
+}
+
+// lingerOver seals a batch that is old enough, or waits for the rest of a younger one's linger.
+func (st *stream) lingerOver() {
+	st.mu.Lock()
+	defer st.mu.Unlock()
+	st.armed = false
+	if st.open == nil {
+		return
+	}
+	if left := st.c.linger - time.Since(st.open.opened); left > 0 {
+		st.armed = true
+		st.linger.Reset(left)
+		return
+	}
+	st.seal()
+}
+
+// flush seals the open batch.
+func (st *stream) flush() {
+	st.mu.Lock()
+	defer st.mu.Unlock()
+	if st.open != nil {
+		st.seal()
+	}
+}
+
+// seal hands the open batch to the dispatcher. The caller holds mu, so that batches leave in the order of sealing.
+func (st *stream) seal() {
+	b := st.open
+	st.open = nil
+	b.undelivered.Add(int32(len(b.records)) - 1)
+	if st.c.opts.Ordered {
+		if st.busy {
+			st.waiting = append(st.waiting, b)
+			return
+		}
+		st.busy = true
+	}
+	b.onItsWay = true
+	st.c.dispatcher.dispatch(b)
+}
+
+// settled tells an ordered stream that its batch has its result: the next one goes.
+func (st *stream) settled(b *batch) {
+	if !st.c.opts.Ordered {
+		return
+	}
+	st.mu.Lock()
+	defer st.mu.Unlock()
+	if !b.onItsWay { // it died among the waiting
+		return
+	}
+	st.busy = false
+	for len(st.waiting) > 0 && !st.busy {
+		b := st.waiting[0]
+		st.waiting = st.waiting[1:]
+		if !b.dead() {
+			st.busy, b.onItsWay = true, true
+			st.c.dispatcher.dispatch(b)
+		}
+	}
+}
+
+// streams holds every stream of a client.
+type streams struct {
+	mu     sync.RWMutex
+	all    map[streamKey]*stream
+	recent atomic.Pointer[stream] // the last one asked for: most programs send long runs to one
+}
+
+// stream returns the stream of a key, checking and building it the first time.
+func (c *client) stream(group, name string, attributes map[string]string) (*stream, *Error) {
+	if group == "" {
+		group = c.opts.GroupID
+	}
+	key := streamKey{group: group, stream: name}
+	if len(attributes) > 0 {
+		key.attributes = joinAttributes(attributes)
+	}
+	if st := c.streams.recent.Load(); st != nil && st.key == key {
+		return st, nil
+	}
+	c.streams.mu.RLock()
+	st := c.streams.all[key]
+	c.streams.mu.RUnlock()
+	if st == nil {
+		if err := c.checkMessageIDs(group, name, attributes); err != nil {
+			return nil, err
+		}
+		st = c.addStream(key)
+	}
+	c.streams.recent.Store(st)
+	return st, nil
+}
+
+func (c *client) checkMessageIDs(group, name string, attributes map[string]string) *Error {
+	err := checkGroupID(group)
+	if err == nil {
+		err = checkStreamID(name)
+	}
+	if err == nil {
+		err = checkAttributes(attributes)
+	}
+	for k := range attributes {
+		if _, twice := c.opts.AddColumns[k]; twice && err == nil {
+			err = fmt.Errorf("attribute %q: is already added by add_columns", k)
+		}
+	}
+	if err != nil {
+		return &Error{Code: CodeLogInvalid, Message: err.Error(), GroupID: cut(group), StreamID: cut(name)}
+	}
+	return nil
+}
+
+func (c *client) addStream(key streamKey) *stream {
+	// The caller's strings may lie in memory that it re-uses.
+	key = streamKey{strings.Clone(key.group), strings.Clone(key.stream), strings.Clone(key.attributes)}
+	c.streams.mu.Lock()
+	defer c.streams.mu.Unlock()
+	if st := c.streams.all[key]; st != nil {
+		return st
+	}
+	st := &stream{
+		c: c, key: key, completer: &c.completers[len(c.streams.all)%len(c.completers)],
+		head: []byte("groupId=" + key.group + "&streamId=" + key.stream),
+		tail: []byte(c.columns + key.attributes),
+	}
+	c.streams.all[key] = st
+	return st
+}
+
+// joinAttributes writes attributes as "&key=value" in the order of keys.
+func joinAttributes(attributes map[string]string) string {
+	var s strings.Builder
+	for _, k := range sortedKeys(attributes) {
+		s.WriteString("&" + k + "=" + attributes[k])
+	}
+	return s.String()
+}
+
+// appendAttr appends a frame's attributes. mid and sid stay the same through all attempts.
+func (st *stream) appendAttr(dst []byte, b *batch, worker, count int) []byte {
+	dst = append(dst, st.head...)
+	dst = append(dst, "&dt="...)
+	dst = strconv.AppendInt(dst, b.eventTime, 10)
+	dst = append(dst, "&mid="...)
+	dst = b.id.Append(dst)
+	dst = append(dst, "&sid="...)
+	dst = b.id.Append(dst)
+	dst = append(dst, "&wid="...)
+	dst = strconv.AppendInt(dst, int64(worker), 10)
+	dst = append(dst, "&cnt="...)
+	dst = strconv.AppendInt(dst, int64(count), 10)
+	return append(dst, st.tail...)
+}
+
+// attrRoom is the longest that appendAttr adds to head and tail, with the mark of compression.
+const attrRoom = 160
+
+// longest returns the largest payload that fits into a frame of this stream.
+func (st *stream) longest() int {
+	return int(st.c.frameLimit.Load()) - max(wire.TextOverhead, wire.BinaryOverhead) - len(st.head) - len(st.tail) - attrRoom - itemHeader
+}

@@ -1,0 +1,176 @@
+package dataproxy
+
+import (
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"encoding/base64"
+	"errors"
+	"fmt"
+	"os"
+	"time"
+
+	"github.com/inlong-dataproxy/inlong-dataproxy/core/internal/discovery"
+	"github.com/inlong-dataproxy/inlong-dataproxy/core/internal/transport"
+)
+
+// refreshPause keeps failing nodes or a failing Manager from being asked more often than this.
+const refreshPause = time.Second
+
+// Auth signs the requests to the Manager. GetToken returns the name and value of a header; it is called for each request, and
+// again after a 401 or 403, so it may refresh a token. It runs on a goroutine of the client, or of NewClient.
+type Auth interface {
+	GetToken(ctx context.Context, groupID string) (key, token string, err error)
+}
+
+func (c *client) newManager() (*discovery.Manager, error) {
+	if len(c.opts.StaticNodes) > 0 {
+		return nil, nil
+	}
+	listURL, err := discovery.ListURL(c.opts.URL)
+	if err != nil {
+		return nil, err
+	}
+	m := &discovery.Manager{ListURL: listURL, Group: c.opts.GroupID, TLS: c.opts.TLSConfig}
+	if c.opts.CAFile != "" {
+		pem, err := os.ReadFile(c.opts.CAFile)
+		if err != nil {
+			return nil, err
+		}
+		m.TLS = &tls.Config{RootCAs: x509.NewCertPool()}
+		m.TLS.RootCAs.AppendCertsFromPEM(pem)
+	}
+	switch {
+	case c.opts.Auth != nil:
+		m.Authorize = c.opts.Auth.GetToken
+	case c.opts.BasicAuth != "":
+		token := "Basic " + base64.StdEncoding.EncodeToString([]byte(c.opts.BasicAuth))
+		m.Authorize = func(context.Context, string) (string, string, error) { return "Authorization", token, nil }
+	}
+	return m, nil
+}
+
+// firstList learns the nodes at the start: from the options, the Manager, or the file that keeps its last answer.
+func (c *client) firstList() error {
+	if c.manager == nil {
+		c.nodes.set(c.opts.StaticNodes)
+		return nil
+	}
+	err := c.refresh()
+	if err == nil || c.opts.NodeCache == "" {
+		return err
+	}
+	list, cacheErr := discovery.Cache{Path: c.opts.NodeCache}.Load(c.manager)
+	if cacheErr != nil {
+		return errors.Join(err, fmt.Errorf("option node_cache: %w", cacheErr))
+	}
+	c.log.Warnf("starting with the nodes of the cache %s: %v", c.opts.NodeCache, err)
+	c.take(list)
+	return nil
+}
+
+// refresh asks the Manager. On any failure the last good list stays.
+func (c *client) refresh() error {
+	ctx, cancel := context.WithTimeout(c.ctx, c.opts.ConnTimeout)
+	defer cancel()
+	list, err := c.manager.Fetch(ctx)
+	if err != nil {
+		return err
+	}
+	for _, skipped := range list.Skipped {
+		c.log.Warnf("the Manager lists an unusable node: %v", skipped)
+	}
+	if c.opts.NodeCache != "" {
+		if err := (discovery.Cache{Path: c.opts.NodeCache}).Store(c.manager, list); err != nil {
+			c.log.Warnf("option node_cache: %v", err)
+		}
+	}
+	c.take(list)
+	return nil
+}
+
+func (c *client) take(list discovery.List) {
+	limit := c.opts.MaxFrameSize
+	if list.MaxPacketLength > 0 {
+		limit = min(limit, list.MaxPacketLength)
+	}
+	c.frameLimit.Store(int64(limit))
+	c.nodes.set(list.Nodes)
+}
+
+// supervise refreshes the node list and gives suspects another chance, until the client is closed. Between two events it
+// sleeps.
+func (c *client) supervise() {
+	defer c.lanesDone.Done()
+	defer c.guard()
+	last := time.Now()
+	interval := jitter(c.opts.UpdateInterval)
+	timer := time.NewTimer(interval)
+	defer timer.Stop()
+	failures := 0
+	for {
+		urgent := false
+		select {
+		case <-c.ctx.Done():
+			return
+		case <-timer.C:
+		case <-c.nodes.kick:
+			urgent = c.nodes.allFailed()
+		}
+		if wait := refreshPause - time.Since(last); urgent && wait > 0 {
+			if !sleep(c.ctx, wait) {
+				return
+			}
+		}
+		if c.manager != nil && (urgent || time.Since(last) >= interval) {
+			last = time.Now()
+			interval = jitter(c.opts.UpdateInterval)
+			if err := c.refresh(); err == nil {
+				failures = 0
+			} else if c.ctx.Err() == nil {
+				interval = min(interval, backOff(refreshPause, failures+1, time.Minute))
+				if failures == 0 {
+					c.log.Warnf("the last node list stays in use: %v", err)
+				}
+				failures++
+			}
+		}
+		c.reprieve()
+		next := interval - time.Since(last)
+		if c.manager == nil {
+			next = time.Hour
+		}
+		if _, at := c.nodes.doubtful(time.Now()); !at.IsZero() {
+			next = min(next, time.Until(at))
+		}
+		timer.Reset(max(next, 10*time.Millisecond))
+	}
+}
+
+// reprieve tries the nodes whose suspicion is over with a connection of its own, so that no lane has to leave a good node for
+// one that may still be dead.
+func (c *client) reprieve() {
+	due, _ := c.nodes.doubtful(time.Now())
+	for _, n := range due {
+		conn, err := transport.Dial[*batch](c.ctx, n.addr, &c.connConfig)
+		if err != nil {
+			c.nodes.suspect(n, err)
+			continue
+		}
+		conn.Close()
+		c.nodes.connected(n)
+	}
+	c.nodes.balance()
+}
+
+// sleep waits for d and reports whether ctx is still alive.
+func sleep(ctx context.Context, d time.Duration) bool {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return true
+	case <-ctx.Done():
+		return false
+	}
+}

@@ -1,0 +1,90 @@
+package dataproxy
+
+import (
+	"fmt"
+	"strings"
+)
+
+const (
+	minGroupID   = 4
+	maxID        = 200
+	maxAttribute = 4 * kib // all attributes of a message together, as "&key=value"
+)
+
+// reserved are the attribute names that the protocol, the server or this client give a meaning: one sent by a user would
+// change how the batch is routed, acked or read.
+var reserved = func() map[string]bool {
+	m := make(map[string]bool)
+	for name := range strings.FieldsSeq(`groupId streamId dt msgUUID cp cnt mt m sid t NodeIP messageId isAck proxySend errCode
+		errMsg rtms sdkVersion _file_status_check _secretId _signature _timeStamp _nonce _userName _clientIP _encyVersion
+		_encyAesKey syncSend partitionKey dpIp dpIP rt node2ip rtime2 mid wid auditVersion uniq`) {
+		m[name] = true
+	}
+	return m
+}()
+
+func checkGroupID(id string) error  { return checkID("group id", id, minGroupID) }
+func checkStreamID(id string) error { return checkID("stream id", id, 1) }
+
+func checkID(field, id string, shortest int) error {
+	if len(id) < shortest || len(id) > maxID {
+		return fmt.Errorf("%s %q: has %d characters: want %d to %d", field, cut(id), len(id), shortest, maxID)
+	}
+	for i := range len(id) {
+		c := id[i]
+		if !(c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c >= '0' && c <= '9' || c == '_' || c == '.' || c == '-') {
+			return fmt.Errorf("%s %q: character %q: want only A-Z a-z 0-9 _ . -", field, cut(id), c)
+		}
+	}
+	return nil
+}
+
+func checkAttributes(attributes map[string]string) error {
+	total := 0
+	for k, v := range attributes {
+		if err := checkAttribute(k, v); err != nil {
+			return err
+		}
+		total += len(k) + len(v) + 2
+	}
+	if total > maxAttribute {
+		return fmt.Errorf("attributes: %d bytes together: want %d or less", total, maxAttribute)
+	}
+	return nil
+}
+
+func checkAttribute(key, value string) error {
+	if key == "" {
+		return fmt.Errorf("attribute with value %q: has an empty name", cut(value))
+	}
+	if reserved[key] {
+		return fmt.Errorf("attribute %q: the name is reserved by the protocol", key)
+	}
+	if err := checkAttributeText(key); err != nil {
+		return fmt.Errorf("attribute name %q: %w", cut(key), err)
+	}
+	if err := checkAttributeText(value); err != nil {
+		return fmt.Errorf("value %q of attribute %q: %w", cut(value), cut(key), err)
+	}
+	return nil
+}
+
+func checkAttributeText(s string) error {
+	for i := range len(s) {
+		if c := s[i]; c < ' ' || c > '~' || c == '&' || c == '=' {
+			return fmt.Errorf("character %q: want printable ASCII without & and =", c)
+		}
+	}
+	if strings.TrimSpace(s) != s {
+		return fmt.Errorf("starts or ends with a blank")
+	}
+	return nil
+}
+
+// cut keeps a hostile value from filling the log.
+func cut(s string) string {
+	if len(s) > 64 {
+		return s[:64] + "..."
+	}
+	return s
+}
