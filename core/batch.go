@@ -70,6 +70,9 @@ func (b *batch) add(msg *Message, recv receiver, tag Tag, deadline int64) {
 		b.extras = append(b.extras, extra{msg.Headers, msg.MetaData, msg.Attributes, msg.Time})
 		r.extra = int32(len(b.extras))
 	}
+	if b.records == nil {
+		b.records = make([]record, 0, 8)
+	}
 	b.records = append(b.records, r)
 	b.unsettled++
 }

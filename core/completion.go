@@ -61,6 +61,8 @@ func (q *completer) push(done completion) {
 
 func (q *completer) run() {
 	defer q.c.completing.Done()
+	defer q.c.guard()
+	d := new(delivery) // one for all that this goroutine delivers
 	for {
 		q.mu.Lock()
 		if len(q.queue) == q.head {
@@ -68,11 +70,11 @@ func (q *completer) run() {
 			q.mu.Unlock()
 			return
 		}
-		done := q.queue[q.head]
+		*d = delivery{completion: q.queue[q.head], tags: d.tags[:0]}
 		q.queue[q.head] = completion{}
 		q.head++
 		q.mu.Unlock()
-		q.c.deliver(&delivery{completion: done})
+		q.c.deliver(d)
 	}
 }
 
@@ -137,7 +139,7 @@ func (c *client) deliverRest(d *delivery) (finished bool) {
 		}
 	}
 	if tags := d.tags; len(tags) > 0 {
-		d.tags = nil
+		d.tags = tags[:0] // before the call: after a panic they are not due again
 		c.opts.ResultHandler(&BatchResult{
 			Tags: tags, Err: d.err, GroupID: b.st.key.group, StreamID: b.st.key.stream,
 			Node: b.node, Attempts: b.attempts, batchID: b.id,

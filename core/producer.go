@@ -148,7 +148,7 @@ func (c *client) init() (err error) {
 	c.connConfig = transport.Config{
 		Client: binary.BigEndian.Uint64(id[:]), ConnTimeout: o.ConnTimeout, AckTimeout: o.AckTimeout,
 		HeartbeatInterval: o.HeartbeatInterval, SocketSendBuffer: o.SocketSendBufferSize, SocketRecvBuffer: o.SocketRecvBufferSize,
-		MaxAnswer: o.ReadBufferSize, GetBuffer: o.BytePool.Get, PutBuffer: o.BytePool.Put,
+		MaxAnswer: o.ReadBufferSize, GetBuffer: o.BytePool.Get, PutBuffer: o.BytePool.Put, Guard: c.guard,
 	}
 	c.frameLimit.Store(int64(o.MaxFrameSize))
 	c.budget = budget{

@@ -26,6 +26,7 @@ func (c *client) finish(b *batch, err *Error) (messages int) {
 
 // woken is a batch's timer: a deadline passed, or a back-off is over.
 func (c *client) woken(b *batch) {
+	defer c.guard()
 	now := time.Now()
 	retry := false
 	c.settleSome(b.st, b, func() []completion {

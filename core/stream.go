@@ -94,6 +94,7 @@ func (st *stream) openBatch(msg *Message) *batch {
 
 // lingerOver seals a batch that is old enough, or waits for the rest of a younger one's linger.
 func (st *stream) lingerOver() {
+	defer st.c.guard()
 	st.mu.Lock()
 	defer st.mu.Unlock()
 	st.armed = false

@@ -54,8 +54,8 @@ func NewCluster(opts ...Option) (*Cluster, error) {
 	if err := o.validate(); err != nil {
 		return nil, err
 	}
-	if o.advertised == "" {
-		o.advertised = o.host
+	if err := o.settleAddresses(); err != nil {
+		return nil, err
 	}
 	c := &Cluster{opts: o, rec: newRecorder(o.recording)}
 	var err error

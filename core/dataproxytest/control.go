@@ -82,11 +82,12 @@ var ops = map[string]op{
 		}
 		return n.stats(), nil
 	}},
-	"remove_node": {ofNode: true, do: func(c *Cluster, n *Node, _ Command) (any, error) { c.RemoveNode(n); return nil, nil }},
-	"list_node":   {ofNode: true, do: func(c *Cluster, n *Node, _ Command) (any, error) { c.ListNode(n); return nil, nil }},
-	"kill":        {ofNode: true, do: func(_ *Cluster, n *Node, _ Command) (any, error) { n.Kill(); return nil, nil }},
-	"revive":      {ofNode: true, do: func(_ *Cluster, n *Node, _ Command) (any, error) { n.Revive(); return nil, nil }},
-	"stop":        {ofNode: true, do: func(_ *Cluster, n *Node, _ Command) (any, error) { n.Stop(); return nil, nil }},
+	"remove_node":       {ofNode: true, do: func(c *Cluster, n *Node, _ Command) (any, error) { c.RemoveNode(n); return nil, nil }},
+	"list_node":         {ofNode: true, do: func(c *Cluster, n *Node, _ Command) (any, error) { c.ListNode(n); return nil, nil }},
+	"kill":              {ofNode: true, do: func(_ *Cluster, n *Node, _ Command) (any, error) { n.Kill(); return nil, nil }},
+	"revive":            {ofNode: true, do: func(_ *Cluster, n *Node, _ Command) (any, error) { n.Revive(); return nil, nil }},
+	"stop":              {ofNode: true, do: func(_ *Cluster, n *Node, _ Command) (any, error) { n.Stop(); return nil, nil }},
+	"reset_connections": {ofNode: true, do: func(_ *Cluster, n *Node, _ Command) (any, error) { n.ResetConnections(); return nil, nil }},
 	"fault": {ofNode: true, do: func(_ *Cluster, n *Node, cmd Command) (any, error) {
 		return nil, cmd.apply(n, forNode)
 	}},
@@ -105,8 +106,8 @@ var ops = map[string]op{
 }
 
 // Control carries out one Command, given as JSON, and returns its answer as JSON: {} for those without one. Ops:
-// stats, messages (offset, limit), reset, add_node; with node: remove_node, list_node, kill, revive, stop, fault (fault,
-// standing, times), clear_faults; manager_fault (fault, standing, times), manager_clear_faults, group_status (group,
+// stats, messages (offset, limit), reset, add_node; with node: remove_node, list_node, kill, revive, stop,
+// reset_connections, fault (fault, standing, times), clear_faults; manager_fault (fault, standing, times), manager_clear_faults, group_status (group,
 // status). The error names the field, its value and the rule; nothing was done then.
 func (c *Cluster) Control(command []byte) ([]byte, error) {
 	var cmd Command
@@ -123,7 +124,13 @@ func (c *Cluster) Control(command []byte) ([]byte, error) {
 	return json.Marshal(answer)
 }
 
-func (c *Cluster) run(cmd Command) (any, error) {
+func (c *Cluster) run(cmd Command) (answer any, err error) {
+	// A port that cannot be opened again panics in Go tests; a program in another language gets an error.
+	defer func() {
+		if p := recover(); p != nil {
+			err = fmt.Errorf("op: %q failed: %v", cmd.Op, p)
+		}
+	}()
 	o, known := ops[cmd.Op]
 	if !known {
 		return nil, fmt.Errorf("op: %q is not known", cmd.Op)

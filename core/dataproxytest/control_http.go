@@ -19,7 +19,7 @@ const maxCommand = 4 << 20
 //	POST   /nodes                        add a node
 //	DELETE /nodes/{node}                 take it off the list
 //	POST   /nodes/{node}/list            put it back
-//	POST   /nodes/{node}/kill | revive | stop
+//	POST   /nodes/{node}/kill | revive | stop | reset_connections
 //	POST   /nodes/{node}/fault?standing=true&times=3   body: the fault
 //	DELETE /nodes/{node}/fault           end all of its faults
 //	POST   /manager/fault?standing=true&times=3        body: the fault
@@ -40,6 +40,8 @@ func (c *Cluster) ControlHandler() http.Handler {
 		"POST /nodes/{node}/revive": "revive",
 		"POST /nodes/{node}/stop":   "stop",
 		"POST /nodes/{node}/fault":  "fault",
+
+		"POST /nodes/{node}/reset_connections": "reset_connections",
 
 		"DELETE /nodes/{node}/fault": "clear_faults",
 		"POST /manager/fault":        "manager_fault",

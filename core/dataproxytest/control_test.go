@@ -75,6 +75,8 @@ func TestControlCommands(t *testing.T) {
 	if page.Total != 2 || len(page.Messages) != 2 || !reflect.DeepEqual(page.Messages[0], want) || want.Attr["mid"] != "c" {
 		t.Errorf("page %+v", page)
 	}
+	done(`{"op":"reset_connections","node":0}`)
+	p.wantEnd(true)
 	done(`{"op":"reset"}`)
 	if s := control[Stats](t, c, `{"op":"stats"}`); s.Messages != 0 || s.ManagerCalls != 0 || s.Nodes[0].Frames != 0 {
 		t.Errorf("after reset %+v", s)

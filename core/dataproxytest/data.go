@@ -70,6 +70,9 @@ func (c *conn) countItems() int {
 		n, _ := strconv.Atoi(string(cnt))
 		return max(n, 1)
 	}
+	if c.req.Items > 0 {
+		return c.req.Items
+	}
 	c.items, _ = c.req.AppendItems(c.items[:0])
 	return len(c.items)
 }

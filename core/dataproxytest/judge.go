@@ -150,7 +150,7 @@ func (c *conn) usualText(code int) string {
 
 // appendAnswer appends the answer that the judgement calls for.
 func (c *conn) appendAnswer(dst []byte, j judgement) []byte {
-	a := wire.AnswerAttr{NodeIP: c.node.cluster.opts.host, Code: j.code, Text: j.text}
+	a := wire.AnswerAttr{NodeIP: c.node.cluster.opts.nodeIP, Code: j.code, Text: j.text}
 	if !j.bare {
 		a.Attr = c.req.Attr
 	}

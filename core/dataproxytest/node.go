@@ -151,8 +151,8 @@ func (n *Node) Received() []Record {
 	return own
 }
 
-// CloseConnections resets the node's live connections, without closing its port.
-func (n *Node) CloseConnections() {
+// ResetConnections resets the node's live connections; the port stays open.
+func (n *Node) ResetConnections() {
 	for _, c := range n.snapshot() {
 		c.reset()
 	}

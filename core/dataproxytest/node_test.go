@@ -93,11 +93,16 @@ func TestRefuseAndBlackHoleConnections(t *testing.T) {
 	dial(t, n).wantHeartbeat()
 
 	n.Fault(RefuseConnect(), BlackHole())
-	p := dial(t, n)
-	if _, err := io.ReadAll(p.nc); err == nil {
-		t.Error("the refused connection ended in peace")
+	// The reset may come before the dialer has looked, or after.
+	nc, err := net.Dial("tcp", n.Addr())
+	if err == nil {
+		defer nc.Close()
+		_, err = io.ReadAll(nc)
 	}
-	p = dial(t, n)
+	if !errors.Is(err, syscall.ECONNRESET) {
+		t.Errorf("the refused connection ended with %v, want a reset", err)
+	}
+	p := dial(t, n)
 	p.send(wire.Heartbeat)
 	p.wantSilence()
 	dial(t, n).wantHeartbeat()
@@ -239,5 +244,39 @@ func TestCloseInAnyStateLeavesNothing(t *testing.T) {
 		if _, err := c.addNode(); !errors.Is(err, errClosed) {
 			t.Errorf("AddNode after Close: %v", err)
 		}
+	}
+}
+
+// Pins: a listen host other than the default one: nodes that cannot be reached by what the Manager lists.
+func TestListenHosts(t *testing.T) {
+	for name, test := range map[string]struct {
+		opts []Option
+		addr string
+		ip   string
+	}{
+		"name":      {[]Option{WithListenHost("localhost")}, "localhost:", "dpIp=127.0.0.1&"},
+		"every":     {[]Option{WithListenHost("0.0.0.0")}, "127.0.0.1:", "dpIp=127.0.0.1&"},
+		"ipv6":      {[]Option{WithListenHost("::1")}, "[::1]:", "dpIp=::1&"},
+		"advertise": {[]Option{WithAdvertisedHost("localhost")}, "localhost:", "dpIp=127.0.0.1&"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			if l, err := net.Listen("tcp", "[::1]:0"); name == "ipv6" && err != nil {
+				t.Skip("no IPv6 on this machine")
+			} else if err == nil {
+				l.Close()
+			}
+			_, n := one(t, test.opts...)
+			if !strings.HasPrefix(n.Addr(), test.addr) {
+				t.Errorf("address %s", n.Addr())
+			}
+			n.Kill()
+			n.Revive()
+			p := dial(t, n)
+			p.send(textFrame("a", "1"))
+			p.wantAnswer(test.ip)
+			if r := mustPost(t, n.cluster.URL()+byGroup+"/g"); !strings.Contains(r.body, strings.Trim(test.addr, "[]:")) {
+				t.Errorf("list %s", r.body)
+			}
+		})
 	}
 }

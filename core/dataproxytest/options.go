@@ -3,6 +3,8 @@ package dataproxytest
 import (
 	"crypto/tls"
 	"fmt"
+	"net"
+	"net/netip"
 	"strings"
 	"time"
 )
@@ -28,6 +30,7 @@ type options struct {
 	readIdle         time.Duration
 	maxConnections   int
 	host, advertised string
+	nodeIP           string // what answers name as dpIp
 	clusterName      string
 	managerPort      int
 	nodePorts        []int
@@ -140,6 +143,28 @@ func WithDigestRecorder() Option { return func(o *options) { o.recording = recor
 // least CPU; bad bodies are then acked, which no real node does. Only for benchmarks, with WithoutRecorder; Count then
 // follows the frames' cnt attribute.
 func WithTrustedBodies() Option { return func(o *options) { o.trustBodies = true } }
+
+// settleAddresses resolves the listen host once. One that means every interface is reached by loopback.
+func (o *options) settleAddresses() error {
+	tcp, err := net.ResolveTCPAddr("tcp", net.JoinHostPort(o.host, "0"))
+	if err != nil {
+		return fmt.Errorf("WithListenHost: %q is neither an address nor a name: %w", o.host, err)
+	}
+	addr := tcp.AddrPort().Addr().Unmap()
+	reached := o.host
+	if addr.IsUnspecified() {
+		addr = netip.IPv6Loopback()
+		if tcp.AddrPort().Addr().Unmap().Is4() {
+			addr = netip.AddrFrom4([4]byte{127, 0, 0, 1})
+		}
+		reached = addr.String()
+	}
+	o.nodeIP = addr.String()
+	if o.advertised == "" {
+		o.advertised = reached
+	}
+	return nil
+}
 
 func set(names []string) map[string]bool {
 	m := make(map[string]bool, len(names))

@@ -58,12 +58,9 @@ func holdPort(host string, port int) (*portHold, int, error) {
 func (h *portHold) release() { _ = syscall.Close(h.fd) }
 
 func resolve(host string) (netip.Addr, error) {
-	if addr, err := netip.ParseAddr(host); err == nil {
-		return addr.Unmap(), nil
-	}
 	tcp, err := net.ResolveTCPAddr("tcp", net.JoinHostPort(host, "0"))
 	if err != nil {
-		return netip.Addr{}, fmt.Errorf("WithListenHost: %q is neither an address nor a name: %w", host, err)
+		return netip.Addr{}, err
 	}
 	return tcp.AddrPort().Addr().Unmap(), nil
 }

@@ -36,6 +36,8 @@ type Config struct {
 	// GetBuffer and PutBuffer lend the read buffer, which grows up to MaxAnswer when an answer needs it.
 	GetBuffer func() []byte
 	PutBuffer func([]byte)
+	// Guard is deferred at the top of goroutines that only this package knows, to recover their panics.
+	Guard func()
 }
 
 // Conn is a proven connection to a node, with what is in flight on it. Write may be called by one goroutine at a time, and
@@ -44,6 +46,8 @@ type Conn[T any] struct {
 	cfg  *Config
 	conn *net.TCPConn
 	node string
+
+	answer wire.Answer // the one that Serve hands on; here, so that none is allocated
 
 	writing sync.Mutex // held during a write to the socket, so that a heartbeat never lands inside a frame
 
@@ -158,6 +162,7 @@ func (c *Conn[T]) end(reason error) {
 // check is the connection's one timer: it ends a connection whose oldest frame or heartbeat waits too long, and sends the
 // heartbeats.
 func (c *Conn[T]) check() {
+	defer c.cfg.Guard()
 	c.mu.Lock()
 	now := time.Now()
 	next := c.cfg.HeartbeatInterval - now.Sub(c.lastWrite)

@@ -67,12 +67,11 @@ func (c *Conn[T]) dispatch(data []byte, h Handler[T]) (used, need int, err error
 		if len(data)-used < whole {
 			return used, whole, nil
 		}
-		answer, err := wire.ParseAnswer(data[used+lengthWord : used+whole])
-		if err != nil {
+		if c.answer, err = wire.ParseAnswer(data[used+lengthWord : used+whole]); err != nil {
 			return used, 0, err
 		}
 		used += whole
-		c.match(&answer, h)
+		c.match(&c.answer, h)
 	}
 	return used, 0, nil
 }

@@ -66,6 +66,9 @@ type Request struct {
 	Seconds, Uniq                   uint32
 	Version                         byte
 
+	// Items is how many messages a consumer gets of a type 5 frame; of other types and under SkipBody it is 0.
+	Items int
+
 	// SkipBody leaves compressed text bodies as they are: neither opened nor checked. Parse keeps it.
 	SkipBody bool
 
@@ -205,6 +208,7 @@ func (r *Request) checkTextItems() Verdict {
 				"Malformed data len, singleMsgLen(%d), buffer remaining(%d), attr: (%s)", n, rest, r.Attr)}
 		}
 		at += fourBytes + n
+		r.Items++
 	}
 	return Verdict{}
 }
