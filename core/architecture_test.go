@@ -57,6 +57,9 @@ func TestDependencyRulesBite(t *testing.T) {
 		"core imports capi":          {"core/a.go", `import _ "` + modulePath + `/capi"`},
 		"core imports bindings":      {"core/cmd/x/a.go", `import _ "` + modulePath + `/bindings/python"`},
 		"core uses cgo":              {"core/a.go", `import "C"`},
+		"a lane calls a Callback":    {"core/lane.go", `func f(cb Callback) { go func() { cb() }() }`},
+		"a lane calls a receiver":    {"core/lane.go", `func (l *lane) f() { l.r.receive(1) }`},
+		"a lane calls the handler":   {"core/lane.go", `func (l *lane) f() { l.c.opts.ResultHandler(nil) }`},
 		"the root imports a program": {"core/a.go", `import _ "` + modulePath + `/core/cmd/x"`},
 	} {
 		if len(dependencyFaults(c.path, []byte("package p\n"+c.body))) == 0 {
@@ -66,6 +69,8 @@ func TestDependencyRulesBite(t *testing.T) {
 	for path, body := range map[string]string{
 		"core/internal/transport/a.go": `import "net"; var _ net.Conn`,
 		"core/a.go":                    `import "net"; var _, _, _ = net.SplitHostPort("")`,
+		"core/completion.go":           `func f(cb Callback) { cb() }`,
+		"core/send.go":                 `func refuse(cb Callback) { cb() }`,
 		"capi/a.go":                    `import "C"; import _ "` + modulePath + `/core"`,
 		"core/a_test.go":               `import _ "` + modulePath + `/core/dataproxytest"`,
 	} {
@@ -94,8 +99,13 @@ func dependencyFaults(path string, source []byte) (faults []string) {
 	isTest := strings.HasSuffix(path, "_test.go")
 	inWire := within(path, "core/internal/wire") && !isTest
 	mayConnect := isTest || within(path, "core/internal/transport", "core/dataproxytest", "core/cmd", "capi")
+	rootFile := !isTest && strings.HasPrefix(path, "core/") && strings.Count(path, "/") == 1
 	ast.Inspect(file, func(node ast.Node) bool {
 		switch n := node.(type) {
+		case *ast.FuncDecl:
+			if rootFile && path != "core/completion.go" && callsUser(n) {
+				report(n.Pos(), "%s calls a user's function: only completion.go and refuse do", n.Name)
+			}
 		case *ast.GoStmt:
 			if inWire {
 				report(n.Pos(), "the wire package knows no goroutines")
@@ -112,6 +122,31 @@ func dependencyFaults(path string, source []byte) (faults []string) {
 		return true
 	})
 	return faults
+}
+
+// callsUser reports whether a function other than refuse, whose callers' messages never had a batch, calls a Callback that it
+// was given, or what hands a result to one.
+func callsUser(f *ast.FuncDecl) (found bool) {
+	callbacks := map[string]bool{}
+	for _, param := range f.Type.Params.List {
+		if typ, ok := param.Type.(*ast.Ident); ok && typ.Name == "Callback" {
+			for _, name := range param.Names {
+				callbacks[name.Name] = f.Name.Name != "refuse"
+			}
+		}
+	}
+	ast.Inspect(f, func(node ast.Node) bool {
+		if call, ok := node.(*ast.CallExpr); ok {
+			switch fun := call.Fun.(type) {
+			case *ast.Ident:
+				found = found || callbacks[fun.Name]
+			case *ast.SelectorExpr:
+				found = found || fun.Sel.Name == "receive" || fun.Sel.Name == "ResultHandler"
+			}
+		}
+		return true
+	})
+	return found
 }
 
 // refusedImport returns why the file at path must not import the package, or "".

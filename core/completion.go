@@ -41,15 +41,14 @@ type completer struct {
 	c *client
 
 	mu      sync.Mutex
-	queue   []completion
-	head    int // of queue
+	queue   fifo[completion]
 	running bool
 }
 
 // push hands over a result. It never blocks and runs no user code.
 func (q *completer) push(done completion) {
 	q.mu.Lock()
-	q.queue = append(q.queue, done)
+	q.queue.push(done)
 	start := !q.running
 	q.running = true
 	q.mu.Unlock()
@@ -65,15 +64,14 @@ func (q *completer) run() {
 	d := new(delivery) // one for all that this goroutine delivers
 	for {
 		q.mu.Lock()
-		if len(q.queue) == q.head {
-			q.queue, q.head, q.running = q.queue[:0], 0, false
+		done, ok := q.queue.pop()
+		if !ok {
+			q.running = false
 			q.mu.Unlock()
 			return
 		}
-		*d = delivery{completion: q.queue[q.head], tags: d.tags[:0]}
-		q.queue[q.head] = completion{}
-		q.head++
 		q.mu.Unlock()
+		*d = delivery{completion: done, tags: d.tags[:0]}
 		q.c.deliver(d)
 	}
 }

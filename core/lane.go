@@ -24,8 +24,7 @@ type lane struct {
 	conn        *transport.Conn[*batch] // nil while not connected
 	node        *node                   // of conn
 	usable      bool                    // takes batches: connected and not draining
-	queue       []*batch
-	head        int // of queue
+	queue       fifo[*batch]
 	writing     bool
 	outstanding int       // batches taken and neither answered nor handed back
 	soon        []*stream // with a sync caller that waits for this lane to be idle
@@ -35,11 +34,11 @@ type lane struct {
 func (l *lane) enqueue(b *batch, limit int) bool {
 	messages := len(b.records)
 	l.mu.Lock()
-	if !l.usable || len(l.queue)-l.head >= limit {
+	if !l.usable || l.queue.len() >= limit {
 		l.mu.Unlock()
 		return false
 	}
-	l.queue = append(l.queue, b)
+	l.queue.push(b)
 	l.outstanding++
 	start := !l.writing
 	l.writing = true
@@ -119,16 +118,11 @@ func (l *lane) write() {
 func (l *lane) dequeue(last bool) (*batch, *transport.Conn[*batch]) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if l.head == len(l.queue) {
-		l.queue, l.head = l.queue[:0], 0
-		if last {
-			l.writing = false
-		}
+	b, ok := l.queue.pop()
+	if !ok {
+		l.writing = l.writing && !last
 		return nil, nil
 	}
-	b := l.queue[l.head]
-	l.queue[l.head] = nil
-	l.head++
 	return b, l.conn
 }
 
@@ -222,8 +216,7 @@ func (l *lane) drain() {
 
 // takeQueue empties the queue. The caller holds mu.
 func (l *lane) takeQueue() []*batch {
-	queue := l.queue[l.head:]
-	l.queue, l.head = nil, 0
+	queue := l.queue.takeAll()
 	l.outstanding -= len(queue)
 	for _, b := range queue {
 		l.c.metrics.queued(l.index, -len(b.records))
@@ -241,7 +234,7 @@ func (l *lane) handBack(queue []*batch) {
 func (l *lane) stats() LaneStats {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	s := LaneStats{Usable: l.usable, Queued: len(l.queue) - l.head}
+	s := LaneStats{Usable: l.usable, Queued: l.queue.len()}
 	if l.conn != nil {
 		s.Node, s.InFlight = l.node.addr, l.conn.InFlight()
 	}

@@ -6,6 +6,7 @@ import (
 	"crypto/rand"
 	"encoding/binary"
 	"fmt"
+	"hash/maphash"
 	"runtime/debug"
 	"strings"
 	"sync"
@@ -155,7 +156,7 @@ func (c *client) init() (err error) {
 		maxMessages: int64(o.MaxPendingMessages) * int64(o.WorkerNum), maxBytes: int64(o.MaxPendingBytes),
 		block: o.BlockIfQueueIsFull, timeout: o.SendTimeout,
 	}
-	c.streams.all = make(map[streamKey]*stream)
+	c.streams.all, c.streams.seed, c.streams.limit = make(map[streamKey]*stream), maphash.MakeSeed(), keptStreams
 	c.batches.c = c
 	c.buffers = buffers{user: o.BufferPool, max: int64(o.BufferPoolSize)}
 	c.nodes = nodes{c: c, changed: make(chan struct{}), kick: make(chan struct{}, 1)}
@@ -208,12 +209,17 @@ func (c *client) accept(ctx context.Context, msg *Message, recv receiver, tag Ta
 		refused.GroupID, refused.StreamID = st.key.group, st.key.stream
 		return at, &refused
 	}
-	at, open := st.append(ctx, msg, recv, tag, kind)
-	if !open {
-		c.budget.release(1, size)
-		return at, errClosed
+	at, refused = st.append(ctx, msg, recv, tag, kind)
+	for refused == errGone {
+		c.streams.recent.CompareAndSwap(st, nil)
+		if st, refused = c.stream(msg.GroupID, msg.StreamID, msg.Attributes); refused == nil {
+			at, refused = st.append(ctx, msg, recv, tag, kind)
+		}
 	}
-	return at, nil
+	if refused != nil {
+		c.budget.release(1, size)
+	}
+	return at, refused
 }
 
 var errClosed = &Error{Code: CodeClosed}

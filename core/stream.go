@@ -2,7 +2,6 @@ package dataproxy
 
 import (
 	"context"
-	"fmt"
 	"strconv"
 	"strings"
 	"sync"
@@ -29,12 +28,13 @@ type stream struct {
 	linger *time.Timer // runs while armed; one for all batches, so that a full batch costs no timer
 	armed  bool
 
-	busy    bool     // ordered: a batch is on its way
-	waiting []*batch // ordered: sealed behind it
+	gone    bool         // swept out: senders look the key up again
+	busy    bool         // ordered: a batch is on its way
+	waiting fifo[*batch] // ordered: sealed behind it
 }
 
-// append puts msg into the open batch. It reports false when the client is closed.
-func (st *stream) append(ctx context.Context, msg *Message, recv receiver, tag Tag, kind sendKind) (place, bool) {
+// append puts msg into the open batch. It refuses when the client is closed, or with errGone when the stream was swept out.
+func (st *stream) append(ctx context.Context, msg *Message, recv receiver, tag Tag, kind sendKind) (place, *Error) {
 	deadline := int64(0)
 	if at, ok := ctx.Deadline(); ok {
 		deadline = max(1, int64(at.Sub(st.c.start)))
@@ -42,7 +42,10 @@ func (st *stream) append(ctx context.Context, msg *Message, recv receiver, tag T
 	st.mu.Lock()
 	defer st.mu.Unlock()
 	if st.c.closing.Load() { // set before the sweep that takes mu: no batch is opened behind it
-		return place{}, false
+		return place{}, errClosed
+	}
+	if st.gone {
+		return place{}, errGone
 	}
 	b := st.open
 	if b != nil && (len(b.body.b)+itemHeader+len(msg.Payload) > min(st.c.opts.BatchingMaxSize, st.longest()+itemHeader) ||
@@ -71,7 +74,7 @@ func (st *stream) append(ctx context.Context, msg *Message, recv receiver, tag T
 			st.seal()
 		}
 	}
-	return at, true
+	return at, nil
 }
 
 func (st *stream) openBatch(msg *Message) *batch {
@@ -125,7 +128,7 @@ func (st *stream) seal() {
 	b.undelivered.Add(int32(len(b.records)) - 1)
 	if st.c.opts.Ordered {
 		if st.busy {
-			st.waiting = append(st.waiting, b)
+			st.waiting.push(b)
 			return
 		}
 		st.busy = true
@@ -145,82 +148,16 @@ func (st *stream) settled(b *batch) {
 		return
 	}
 	st.busy = false
-	for len(st.waiting) > 0 && !st.busy {
-		b := st.waiting[0]
-		st.waiting = st.waiting[1:]
+	for !st.busy {
+		b, ok := st.waiting.pop()
+		if !ok {
+			return
+		}
 		if !b.dead() {
 			st.busy, b.onItsWay = true, true
 			st.c.dispatcher.dispatch(b)
 		}
 	}
-}
-
-// streams holds every stream of a client.
-type streams struct {
-	mu     sync.RWMutex
-	all    map[streamKey]*stream
-	recent atomic.Pointer[stream] // the last one asked for: most programs send long runs to one
-}
-
-// stream returns the stream of a key, checking and building it the first time.
-func (c *client) stream(group, name string, attributes map[string]string) (*stream, *Error) {
-	if group == "" {
-		group = c.opts.GroupID
-	}
-	key := streamKey{group: group, stream: name}
-	if len(attributes) > 0 {
-		key.attributes = joinAttributes(attributes)
-	}
-	if st := c.streams.recent.Load(); st != nil && st.key == key {
-		return st, nil
-	}
-	c.streams.mu.RLock()
-	st := c.streams.all[key]
-	c.streams.mu.RUnlock()
-	if st == nil {
-		if err := c.checkMessageIDs(group, name, attributes); err != nil {
-			return nil, err
-		}
-		st = c.addStream(key)
-	}
-	c.streams.recent.Store(st)
-	return st, nil
-}
-
-func (c *client) checkMessageIDs(group, name string, attributes map[string]string) *Error {
-	err := checkGroupID(group)
-	if err == nil {
-		err = checkStreamID(name)
-	}
-	if err == nil {
-		err = checkAttributes(attributes)
-	}
-	for k := range attributes {
-		if _, twice := c.opts.AddColumns[k]; twice && err == nil {
-			err = fmt.Errorf("attribute %q: is already added by add_columns", k)
-		}
-	}
-	if err != nil {
-		return &Error{Code: CodeLogInvalid, Message: err.Error(), GroupID: cut(group), StreamID: cut(name)}
-	}
-	return nil
-}
-
-func (c *client) addStream(key streamKey) *stream {
-	// The caller's strings may lie in memory that it re-uses.
-	key = streamKey{strings.Clone(key.group), strings.Clone(key.stream), strings.Clone(key.attributes)}
-	c.streams.mu.Lock()
-	defer c.streams.mu.Unlock()
-	if st := c.streams.all[key]; st != nil {
-		return st
-	}
-	st := &stream{
-		c: c, key: key, completer: &c.completers[len(c.streams.all)%len(c.completers)],
-		head: []byte("groupId=" + key.group + "&streamId=" + key.stream),
-		tail: []byte(c.columns + key.attributes),
-	}
-	c.streams.all[key] = st
-	return st
 }
 
 // joinAttributes writes attributes as "&key=value" in the order of keys.

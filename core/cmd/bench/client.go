@@ -1,0 +1,191 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"runtime/pprof"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	dataproxy "github.com/inlong-dataproxy/inlong-dataproxy/core"
+)
+
+// The kinds of jobs.
+const (
+	kindBare  = "bare"
+	kindTrip  = "trip"
+	kindAsync = "async"
+	kindSync  = "sync"
+	kindIdle  = "idle"
+)
+
+// asyncStep is how many messages are sent between two looks at the clock.
+const asyncStep = 1024
+
+// connect makes a client with the default options, but one that waits when its queue is full.
+func connect(j job) (dataproxy.Client, error) {
+	options := []dataproxy.Option{
+		dataproxy.WithURL(j.Server.URL), dataproxy.WithGroupID(benchGroup), dataproxy.WithBlockIfQueueIsFull(true),
+	}
+	for key, value := range j.Options {
+		options = append(options, dataproxy.WithOption(key, value))
+	}
+	return dataproxy.NewClient(options...)
+}
+
+// load sends asynchronously and counts the results.
+type load struct {
+	client  dataproxy.Client
+	corpus  *cursor
+	streams []string
+	callers int
+
+	acked, failed atomic.Int64
+	fault         atomic.Pointer[error]
+}
+
+func newLoad(j job, client dataproxy.Client) (*load, error) {
+	corpus, err := openCorpus(j.Corpus, j.Size)
+	if err != nil {
+		return nil, err
+	}
+	l := &load{client: client, corpus: corpus, streams: []string{benchStream}, callers: max(j.Callers, 1)}
+	for i := 1; i < j.Streams; i++ {
+		l.streams = append(l.streams, fmt.Sprintf("%s_%d", benchStream, i))
+	}
+	return l, nil
+}
+
+func (l *load) result(_ dataproxy.Message, err error) {
+	if err != nil {
+		l.failed.Add(1)
+		l.fault.CompareAndSwap(nil, &err)
+		return
+	}
+	l.acked.Add(1)
+}
+
+// run sends with all callers and returns when every message has its result.
+func (l *load) run(p pace) (int64, error) {
+	var total atomic.Int64
+	var callers sync.WaitGroup
+	for i := range l.callers {
+		callers.Go(func() { total.Add(l.send(p, l.corpus.fork(i))) })
+	}
+	callers.Wait()
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	defer cancel()
+	if err := l.client.Flush(ctx); err != nil {
+		return 0, err
+	}
+	acked, failed := l.acked.Swap(0), l.failed.Swap(0)
+	if failed > 0 {
+		return 0, fmt.Errorf("%d of %d messages failed: %w", failed, failed+acked, *l.fault.Load())
+	}
+	if acked != total.Load() {
+		return 0, fmt.Errorf("%d messages were sent and %d have a result", total.Load(), acked)
+	}
+	return acked, nil
+}
+
+// send is one caller: each message goes to the next stream.
+func (l *load) send(p pace, corpus *cursor) (sent int64) {
+	ctx, result, stream := context.Background(), dataproxy.Callback(l.result), 0
+	for n := p.next(0); n > 0; n = p.next(sent) {
+		for range n {
+			l.client.SendAsync(ctx, dataproxy.Message{StreamID: l.streams[stream], Payload: corpus.next()}, result)
+			if stream++; stream == len(l.streams) {
+				stream = 0
+			}
+		}
+		sent += n
+	}
+	return sent
+}
+
+func runAsync(j job) (sample, error) {
+	client, err := connect(j)
+	if err != nil {
+		return sample{}, err
+	}
+	defer client.Close()
+	l, err := newLoad(j, client)
+	if err != nil {
+		return sample{}, err
+	}
+	if _, err := l.run(j.warmUp(asyncStep)); err != nil {
+		return sample{}, err
+	}
+	if j.Profile != "" {
+		file, err := os.Create(j.Profile)
+		if err != nil {
+			return sample{}, err
+		}
+		defer file.Close()
+		if err := pprof.StartCPUProfile(file); err != nil {
+			return sample{}, err
+		}
+		defer pprof.StopCPUProfile()
+	}
+	m := startMeter()
+	sent, err := l.run(j.measured(asyncStep, int64(l.callers)))
+	return m.stop(sent), err
+}
+
+func runSync(j job) (sample, error) {
+	client, err := connect(j)
+	if err != nil {
+		return sample{}, err
+	}
+	defer client.Close()
+	corpus, err := openCorpus(j.Corpus, j.Size)
+	if err != nil {
+		return sample{}, err
+	}
+	callers := make([]*cursor, max(j.Callers, 1))
+	for i := range callers {
+		callers[i] = corpus.fork(i)
+	}
+	return measureCalls(j, len(callers), func(caller int) error {
+		return client.Send(context.Background(), dataproxy.Message{StreamID: benchStream, Payload: callers[caller].next()})
+	})
+}
+
+// measureCalls lets callers make one call after the other, and takes the time of each.
+func measureCalls(j job, callers int, call func(caller int) error) (sample, error) {
+	run := func(p pace, times [][]float64) error {
+		faults := make([]error, callers)
+		var group sync.WaitGroup
+		for i := range callers {
+			group.Go(func() {
+				for sent := int64(0); p.next(sent) > 0 && faults[i] == nil; sent++ {
+					began := time.Now()
+					faults[i] = call(i)
+					if times != nil {
+						times[i] = append(times[i], float64(time.Since(began))/float64(time.Microsecond))
+					}
+				}
+			})
+		}
+		group.Wait()
+		return errors.Join(faults...)
+	}
+	if err := run(j.warmUp(1), nil); err != nil {
+		return sample{}, err
+	}
+	times := make([][]float64, callers)
+	for i := range times {
+		times[i] = make([]float64, 0, 1<<20/callers)
+	}
+	m := startMeter()
+	err := run(j.measured(1, int64(callers)), times)
+	all := slices.Concat(times...)
+	s := m.stop(int64(len(all)))
+	slices.Sort(all)
+	s.P50, s.P99 = percentile(all, 0.50), percentile(all, 0.99)
+	return s, err
+}

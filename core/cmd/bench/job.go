@@ -1,0 +1,145 @@
+package main
+
+import (
+	"encoding/json"
+	"fmt"
+	"os"
+	"runtime"
+	"syscall"
+	"time"
+)
+
+// The commands by which the program starts itself again.
+const (
+	serverCommand = "serve-cluster"
+	clientCommand = "run-client"
+)
+
+const (
+	benchGroup  = "bench_group"
+	benchStream = "bench_stream"
+)
+
+// job is one measured run of one of this program's own clients, in a process of its own.
+type job struct {
+	Kind    string            `json:"kind"`
+	Server  address           `json:"server"`
+	Corpus  string            `json:"corpus"`
+	Size    int               `json:"size"`
+	Count   int64             `json:"count"`   // messages to send; 0: by time
+	Seconds float64           `json:"seconds"` // how long to send
+	WarmUp  float64           `json:"warm_up"` // seconds before that, not measured
+	Streams int               `json:"streams"`
+	Callers int               `json:"callers"` // goroutines that send
+	Options map[string]string `json:"options"`
+	Profile string            `json:"profile"` // file for the CPU profile of the measured part
+}
+
+// sample is what one run measured. A C or Python program prints the first five only.
+type sample struct {
+	Messages   int64   `json:"messages"`
+	Acked      int64   `json:"acked"`
+	Failed     int64   `json:"failed"`
+	Seconds    float64 `json:"seconds"`
+	CPUSeconds float64 `json:"cpu_seconds"`
+
+	Mallocs    uint64  `json:"mallocs"`
+	P50        float64 `json:"p50_us,omitempty"`
+	P99        float64 `json:"p99_us,omitempty"`
+	Idle       *idle   `json:"idle,omitempty"`
+	Collected  uint32  `json:"gc_cycles"`
+	SystemTime float64 `json:"system_seconds"` // of CPUSeconds
+}
+
+func (s sample) nsPerMessage() float64 { return s.CPUSeconds * 1e9 / float64(s.Messages) }
+
+func (s sample) perSecond() float64 { return float64(s.Messages) / s.Seconds }
+
+func (s sample) allocsPerMessage() float64 { return float64(s.Mallocs) / float64(s.Messages) }
+
+// runJob is the client's process: it does the job given as JSON and prints the sample.
+func runJob(text string) error {
+	var j job
+	if err := json.Unmarshal([]byte(text), &j); err != nil {
+		return err
+	}
+	does, known := map[string]func(job) (sample, error){
+		kindBare: runBare, kindTrip: runTrip, kindAsync: runAsync, kindSync: runSync, kindIdle: runIdle,
+	}[j.Kind]
+	if !known {
+		return fmt.Errorf("job of unknown kind %q", j.Kind)
+	}
+	s, err := does(j)
+	if err != nil {
+		return err
+	}
+	return json.NewEncoder(os.Stdout).Encode(s)
+}
+
+// meter measures from its start to its stop.
+type meter struct {
+	wall         time.Time
+	user, system time.Duration
+	memory       runtime.MemStats
+}
+
+func startMeter() *meter {
+	m := new(meter)
+	runtime.ReadMemStats(&m.memory)
+	m.user, m.system = cpuTime()
+	m.wall = time.Now()
+	return m
+}
+
+func (m *meter) stop(messages int64) sample {
+	took := time.Since(m.wall)
+	user, system := cpuTime()
+	var memory runtime.MemStats
+	runtime.ReadMemStats(&memory)
+	return sample{
+		Messages: messages, Acked: messages, Seconds: took.Seconds(), SystemTime: (system - m.system).Seconds(),
+		CPUSeconds: (user + system - m.user - m.system).Seconds(),
+		Mallocs:    memory.Mallocs - m.memory.Mallocs, Collected: memory.NumGC - m.memory.NumGC,
+	}
+}
+
+// cpuTime returns what the whole process has used.
+func cpuTime() (user, system time.Duration) {
+	var u syscall.Rusage
+	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &u); err != nil {
+		panic(err)
+	}
+	return time.Duration(u.Utime.Nano()), time.Duration(u.Stime.Nano())
+}
+
+// pace says how long a sender goes on: a number of messages, or until a time that is looked up once a step.
+type pace struct {
+	count, step int64
+	end         time.Time
+}
+
+// next returns how many messages to send before asking again; 0 is the end.
+func (p pace) next(sent int64) int64 {
+	switch {
+	case p.count > 0:
+		return min(p.step, p.count-sent)
+	case time.Now().Before(p.end):
+		return p.step
+	}
+	return 0
+}
+
+// warmUp and measured are the paces of one of several senders.
+func (j job) warmUp(step int64) pace {
+	return pace{step: step, end: time.Now().Add(seconds(j.WarmUp))}
+}
+
+func (j job) measured(step, senders int64) pace {
+	p := pace{step: step, end: time.Now().Add(seconds(j.Seconds))}
+	if j.Count > 0 {
+		p.count = max(1, j.Count/senders)
+	}
+	return p
+}
+
+func seconds(s float64) time.Duration { return time.Duration(s * float64(time.Second)) }

@@ -1,0 +1,43 @@
+package dataproxy
+
+// fifo is a queue in a ring that doubles when it is full, so that one that is never empty does not grow for ever.
+type fifo[T any] struct {
+	ring []T // its length is a power of two, or zero
+	head int
+	n    int
+}
+
+func (q *fifo[T]) len() int { return q.n }
+
+func (q *fifo[T]) push(item T) {
+	if q.n == len(q.ring) {
+		grown := make([]T, max(8, 2*len(q.ring)))
+		n := copy(grown, q.ring[q.head:])
+		copy(grown[n:], q.ring[:q.head])
+		q.ring, q.head = grown, 0
+	}
+	q.ring[(q.head+q.n)&(len(q.ring)-1)] = item
+	q.n++
+}
+
+// pop returns the oldest item; ok is false when there is none.
+func (q *fifo[T]) pop() (item T, ok bool) {
+	if q.n == 0 {
+		return item, false
+	}
+	var zero T
+	item, q.ring[q.head] = q.ring[q.head], zero
+	q.head = (q.head + 1) & (len(q.ring) - 1)
+	q.n--
+	return item, true
+}
+
+// takeAll empties the queue and returns what was in it, oldest first.
+func (q *fifo[T]) takeAll() []T {
+	all := make([]T, 0, q.n)
+	for item, ok := q.pop(); ok; item, ok = q.pop() {
+		all = append(all, item)
+	}
+	*q = fifo[T]{}
+	return all
+}

@@ -1,0 +1,110 @@
+package dataproxy
+
+import (
+	"fmt"
+	"hash/maphash"
+	"strings"
+	"sync"
+	"sync/atomic"
+)
+
+// keptStreams is how many streams are kept before the idle ones are swept out for the first time: a program that names ever
+// new streams or attributes must not grow for ever.
+const keptStreams = 16384
+
+// streams holds the streams of a client.
+type streams struct {
+	seed maphash.Seed
+
+	mu     sync.RWMutex
+	all    map[streamKey]*stream
+	limit  int                    // of all, before the next sweep
+	recent atomic.Pointer[stream] // the last one asked for: most programs send long runs to one
+}
+
+// errGone never leaves the package: the sender looks its stream up again.
+var errGone = &Error{Code: CodeUnknown}
+
+// stream returns the stream of a message. Ids are checked when a stream is built; attributes each time, since two sets of
+// them, one of them faulty, may be written alike.
+func (c *client) stream(group, name string, attributes map[string]string) (*stream, *Error) {
+	if group == "" {
+		group = c.opts.GroupID
+	}
+	key := streamKey{group: group, stream: name}
+	if len(attributes) > 0 {
+		if err := c.checkAttributes(attributes); err != nil {
+			return nil, invalid(group, name, err)
+		}
+		key.attributes = joinAttributes(attributes)
+	}
+	if st := c.streams.recent.Load(); st != nil && st.key == key {
+		return st, nil
+	}
+	c.streams.mu.RLock()
+	st := c.streams.all[key]
+	c.streams.mu.RUnlock()
+	if st == nil {
+		if err := checkGroupID(group); err != nil {
+			return nil, invalid(group, name, err)
+		}
+		if err := checkStreamID(name); err != nil {
+			return nil, invalid(group, name, err)
+		}
+		st = c.addStream(key)
+	}
+	c.streams.recent.Store(st)
+	return st, nil
+}
+
+func invalid(group, name string, err error) *Error {
+	return &Error{Code: CodeLogInvalid, Message: err.Error(), GroupID: cut(group), StreamID: cut(name)}
+}
+
+func (c *client) checkAttributes(attributes map[string]string) error {
+	for k := range attributes {
+		if _, twice := c.opts.AddColumns[k]; twice {
+			return fmt.Errorf("attribute %q: is already added by add_columns", k)
+		}
+	}
+	return checkAttributes(attributes)
+}
+
+func (c *client) addStream(key streamKey) *stream {
+	// The caller's strings may lie in memory that it re-uses.
+	key = streamKey{strings.Clone(key.group), strings.Clone(key.stream), strings.Clone(key.attributes)}
+	s := &c.streams
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if st := s.all[key]; st != nil {
+		return st
+	}
+	if len(s.all) >= s.limit {
+		s.sweep()
+	}
+	st := &stream{
+		c: c, key: key,
+		// The same completer each time, so that results stay in order when a stream is swept out and comes back.
+		completer: &c.completers[maphash.Comparable(s.seed, key)%uint64(len(c.completers))],
+		head:      []byte("groupId=" + key.group + "&streamId=" + key.stream),
+		tail:      []byte(c.columns + key.attributes),
+	}
+	s.all[key] = st
+	return st
+}
+
+// sweep removes the streams that hold nothing. The caller holds mu.
+func (s *streams) sweep() {
+	for key, st := range s.all {
+		st.mu.Lock()
+		if st.open == nil && !st.busy {
+			st.gone = true
+			if st.linger != nil {
+				st.linger.Stop()
+			}
+			delete(s.all, key)
+		}
+		st.mu.Unlock()
+	}
+	s.limit = max(keptStreams, 2*len(s.all))
+}
