@@ -1,6 +1,9 @@
 package dataproxy
 
-import "context"
+import (
+	"context"
+	"time"
+)
 
 // Client sends messages to the DataProxy nodes of one InLong group. It is safe for use by many goroutines.
 type Client interface {
@@ -67,4 +70,13 @@ type NodeStats struct {
 	Suspect bool   `json:"suspect"` // avoided for a while
 	Batches int64  `json:"batches"` // batches acked by it
 	Errors  int64  `json:"errors"`  // error answers, refused connections and closes
+	// RoundTrip is the time from a frame's write to its answer.
+	RoundTrip RoundTrip `json:"round_trip"`
+}
+
+// RoundTrip holds percentiles since the client was made, right to an eighth; in nanoseconds as JSON.
+type RoundTrip struct {
+	P50 time.Duration `json:"p50"`
+	P95 time.Duration `json:"p95"`
+	P99 time.Duration `json:"p99"`
 }

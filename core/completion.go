@@ -1,12 +1,10 @@
 package dataproxy
 
 import (
-	"fmt"
 	"runtime"
 	"runtime/debug"
 	"strings"
 	"sync"
-	"sync/atomic"
 )
 
 // receiver takes a message's one final result. Only this file calls it.
@@ -105,7 +103,7 @@ func (c *client) deliverRest(d *delivery) (finished bool) {
 			return
 		}
 		// runtime.Goexit in a callback ends this goroutine: the rest, and the completer's queue, go on in another.
-		c.warnOnce(&c.goexitWarned, "a callback called runtime.Goexit")
+		c.log.Errorf("a callback called runtime.Goexit")
 		c.completing.Add(1)
 		go func() {
 			c.deliver(d)
@@ -147,16 +145,9 @@ func (c *client) deliverRest(d *delivery) (finished bool) {
 	return true
 }
 
-// callbackPanic reports a callback's panic: the first one with its stack, the others only in a counter.
+// callbackPanic reports a callback's panic.
 func (c *client) callbackPanic(r any) {
-	c.panics.Add(1)
-	c.warnOnce(&c.panicWarned, "a callback panicked (further ones are not logged): "+fmt.Sprint(r)+"\n"+string(debug.Stack()))
-}
-
-func (c *client) warnOnce(done *atomic.Bool, text string) {
-	if done.CompareAndSwap(false, true) {
-		c.log.Error(text)
-	}
+	c.log.Errorf("a callback panicked: %v\n%s", r, debug.Stack())
 }
 
 // insideCallback reports whether the caller runs in a callback of any client: waiting there for callbacks to end would wait

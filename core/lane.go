@@ -186,6 +186,7 @@ func (l *lane) Answered(w transport.Written[*batch], a *wire.Answer) {
 	l.leave(1, len(w.Item.records))
 	if a.Code == 0 {
 		l.node.batches.Add(1)
+		l.node.roundTrips.add(time.Since(w.At))
 		l.c.acked(w.Item)
 		return
 	}

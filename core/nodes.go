@@ -17,6 +17,7 @@ const suspicion = 30 * time.Second
 type node struct {
 	addr            string
 	batches, errors atomic.Int64
+	roundTrips      roundTrips
 
 	// Guarded by nodes.mu.
 	lanes   int // assigned to it, connected or not
@@ -239,7 +240,11 @@ func (s *nodes) stats() []NodeStats {
 	defer s.mu.Unlock()
 	out := make([]NodeStats, 0, len(s.list))
 	for _, n := range s.list {
-		out = append(out, NodeStats{Addr: n.addr, Lanes: usable[n], Suspect: n.cause != nil, Batches: n.batches.Load(), Errors: n.errors.Load()})
+		rtt := n.roundTrips.percentiles(0.5, 0.95, 0.99)
+		out = append(out, NodeStats{
+			Addr: n.addr, Lanes: usable[n], Suspect: n.cause != nil, Batches: n.batches.Load(), Errors: n.errors.Load(),
+			RoundTrip: RoundTrip{P50: rtt[0], P95: rtt[1], P99: rtt[2]},
+		})
 	}
 	return out
 }

@@ -25,7 +25,7 @@ const Version = "0.1.0"
 // client implements Client and Embedder. A message goes through it as core/DESIGN.md tells.
 type client struct {
 	opts       Options
-	log        Logger
+	log        limitedLog
 	start      time.Time     // deadlines of single messages count from here
 	linger     time.Duration // of a batch
 	columns    string        // add_columns as "&name=value"
@@ -57,9 +57,8 @@ type client struct {
 	closed   chan struct{} // closed when Shutdown is through
 	report   CloseReport
 
-	ackedCount, refusedCount, doneBatches, retries, panics atomic.Int64
-	failures                                               failureCounts
-	panicWarned, goexitWarned                              atomic.Bool
+	ackedCount, refusedCount, doneBatches, retries atomic.Int64
+	failures                                       failureCounts
 }
 
 // sendKind says who waits for a message.
@@ -129,7 +128,7 @@ func NewClient(opts ...Option) (Client, error) {
 // init builds the parts; nothing runs yet.
 func (c *client) init() (err error) {
 	o := &c.opts
-	c.log = o.Logger
+	c.log.to = o.Logger
 	// Messages of a batch share the deadline of its first one: a long linger must not eat it up.
 	c.linger = min(o.BatchingMaxPublishDelay, o.SendTimeout/4)
 	for _, k := range sortedKeys(o.AddColumns) {

@@ -120,7 +120,7 @@ func expect(t *testing.T, cluster *dataproxytest.Cluster, payloads ...string) {
 
 func needsLibrary(t *testing.T, folder string) {
 	t.Helper()
-	if _, err := os.Stat(filepath.Join(folder, "libinlong_dataproxy.so")); err != nil {
+	if _, err := os.Stat(filepath.Join(folder, "libinlong_dataproxy_core.so")); err != nil {
 		t.Skipf("the C library is not built (make capi): %v", err)
 	}
 }

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"os"
 	"strings"
 	"syscall"
 	"testing"
@@ -222,7 +223,11 @@ func TestFrameAtTheLimit(t *testing.T) {
 
 // Pins: goroutines or sockets left over by a cluster that is closed in whatever state.
 func TestCloseInAnyStateLeavesNothing(t *testing.T) {
-	for range 20 {
+	before := 0
+	for round := range 20 {
+		if round == 1 {
+			before = openFiles() // the first round opened what the runtime keeps
+		}
 		c, err := NewCluster(WithNodes(5))
 		if err != nil {
 			t.Fatal(err)
@@ -244,7 +249,17 @@ func TestCloseInAnyStateLeavesNothing(t *testing.T) {
 		if _, err := c.addNode(); !errors.Is(err, errClosed) {
 			t.Errorf("AddNode after Close: %v", err)
 		}
+		eventually(t, "only this test's own connections are open", func() bool { return before == 0 || openFiles() <= before+4*round })
 	}
+}
+
+// openFiles counts the descriptors of this process; 0 where that cannot be known.
+func openFiles() int {
+	list, err := os.ReadDir("/proc/self/fd")
+	if err != nil {
+		return 0
+	}
+	return len(list)
 }
 
 // Pins: a listen host other than the default one: nodes that cannot be reached by what the Manager lists.

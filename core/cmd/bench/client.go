@@ -4,8 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"os"
-	"runtime/pprof"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -62,8 +60,9 @@ func newLoad(j job, client dataproxy.Client) (*load, error) {
 
 func (l *load) result(_ dataproxy.Message, err error) {
 	if err != nil {
+		first := err // err itself would be allocated for every message
+		l.fault.CompareAndSwap(nil, &first)
 		l.failed.Add(1)
-		l.fault.CompareAndSwap(nil, &err)
 		return
 	}
 	l.acked.Add(1)
@@ -120,20 +119,11 @@ func runAsync(j job) (sample, error) {
 	if _, err := l.run(j.warmUp(asyncStep)); err != nil {
 		return sample{}, err
 	}
-	if j.Profile != "" {
-		file, err := os.Create(j.Profile)
-		if err != nil {
-			return sample{}, err
-		}
-		defer file.Close()
-		if err := pprof.StartCPUProfile(file); err != nil {
-			return sample{}, err
-		}
-		defer pprof.StopCPUProfile()
-	}
-	m := startMeter()
-	sent, err := l.run(j.measured(asyncStep, int64(l.callers)))
-	return m.stop(sent), err
+	return j.Profiles.profiled(func() (sample, error) {
+		m := startMeter()
+		sent, err := l.run(j.measured(asyncStep, int64(l.callers)))
+		return m.stop(sent), err
+	})
 }
 
 func runSync(j job) (sample, error) {

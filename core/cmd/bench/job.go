@@ -22,17 +22,17 @@ const (
 
 // job is one measured run of one of this program's own clients, in a process of its own.
 type job struct {
-	Kind    string            `json:"kind"`
-	Server  address           `json:"server"`
-	Corpus  string            `json:"corpus"`
-	Size    int               `json:"size"`
-	Count   int64             `json:"count"`   // messages to send; 0: by time
-	Seconds float64           `json:"seconds"` // how long to send
-	WarmUp  float64           `json:"warm_up"` // seconds before that, not measured
-	Streams int               `json:"streams"`
-	Callers int               `json:"callers"` // goroutines that send
-	Options map[string]string `json:"options"`
-	Profile string            `json:"profile"` // file for the CPU profile of the measured part
+	Kind     string            `json:"kind"`
+	Server   address           `json:"server"`
+	Corpus   string            `json:"corpus"`
+	Size     int               `json:"size"`
+	Count    int64             `json:"count"`   // messages to send; 0: by time
+	Seconds  float64           `json:"seconds"` // how long to send
+	WarmUp   float64           `json:"warm_up"` // seconds before that, not measured
+	Streams  int               `json:"streams"`
+	Callers  int               `json:"callers"` // goroutines that send
+	Options  map[string]string `json:"options"`
+	Profiles profiles          `json:"profiles"`
 }
 
 // sample is what one run measured. A C or Python program prints the first five only.

@@ -11,6 +11,8 @@ import (
 const (
 	// enoughLines makes a run long enough to see it, and to kill a node in the middle of it.
 	enoughLines = 1_000_000
+	// littleLines are over in a few milliseconds.
+	littleLines = 20_000
 	// maxBytes bounds the memory of the demo, which keeps all that the nodes received.
 	maxBytes = 512 << 20
 )
@@ -57,6 +59,9 @@ func prepareSource(path string, repeat int, folder string) (*source, error) {
 	if repeat > 1 {
 		s.description = fmt.Sprintf("%s: %s lines, %d times over: %s lines (DEMO_REPEAT=1 ships it once)",
 			path, thousands(once), repeat, thousands(once*repeat))
+	}
+	if repeat*once < littleLines {
+		s.description += " - so few that they are gone before a node can die in the middle"
 	}
 	s.tally = newTally()
 	s.tally.addFile(data, repeat)

@@ -89,7 +89,7 @@ func (a *Answer) parseAttr(attr []byte) error {
 	if value, ok := bytes.CutPrefix(rest, []byte("errCode=")); ok {
 		digits, tail, _ := bytes.Cut(value, []byte("&"))
 		code, err := strconv.Atoi(string(digits))
-		if err != nil || code < 0 {
+		if err != nil || !isDigits(digits) { // "-0" and "+0" are no success
 			return malformed("errCode %q", digits[:min(len(digits), 32)])
 		}
 		a.Code = code

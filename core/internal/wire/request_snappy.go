@@ -56,6 +56,9 @@ func hasRepeat(src []byte) bool {
 				for i := extra; i > 0; i-- {
 					n = n<<8 | int(src[at+i])
 				}
+				if n < 0 || n > len(src) {
+					return false
+				}
 			}
 			at += 1 + extra + n + 1
 		case 1:

@@ -1,0 +1,85 @@
+# `make` prints the targets. Everything that is made goes to build/; nothing is installed into the system.
+
+BUILD       := build
+BIN         := $(BUILD)/bin
+VENV        := $(BUILD)/venv
+GO          ?= go
+PYTHON      ?= python3
+STATICCHECK := $(BUILD)/tools/staticcheck
+CLANG_FORMAT := $(BUILD)/tools/venv/bin/clang-format
+
+STATICCHECK_VERSION := v0.8.2
+
+# The commit is not stamped into binaries: a build must also work from a tarball and in another user's checkout.
+export GOFLAGS := $(filter-out -buildvcs=%,$(GOFLAGS)) -buildvcs=false
+
+SHELL := bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DELETE_ON_ERROR:
+.DEFAULT_GOAL := help
+
+# C and Python bring their own targets: capi, examples, test-c; venv, python-lib, test-python, lint-python.
+-include capi/build.mk bindings/python/build.mk
+
+.PHONY: help
+help: ## print this list
+	@grep -hE '^[a-z][a-z-]*:.*## ' $(MAKEFILE_LIST) | sort -u \
+		| awk -F ':.*## ' '{ printf "  make %-14s %s\n", $$1, $$2 }'
+
+.PHONY: build
+build: go-programs capi examples python-lib ## build the programs, the shared libraries and the C examples
+
+.PHONY: go-programs
+go-programs: ## build the Go programs into build/bin
+	@mkdir -p $(BIN)
+	$(GO) build -o $(BIN)/ ./core/cmd/...
+
+.PHONY: demo
+demo: build ## ship a real log from Go, C and Python, a node dies on the way (FILE=path DEMO_REPEAT=n)
+	$(BIN)/demo $(if $(FILE),--file '$(FILE)') $(if $(DEMO_REPEAT),--repeat $(DEMO_REPEAT))
+
+.PHONY: test
+test: test-go test-c test-python ## run all tests of Go (race detector on), C and Python
+
+.PHONY: test-go
+test-go: capi ## run the Go tests with the race detector (TEST_FLAGS=...)
+	$(GO) test -race -timeout 15m $(TEST_FLAGS) ./...
+
+.PHONY: bench
+bench: build ## measure each language against a bare loop (BENCH_FLAGS=...)
+	$(BIN)/bench $(BENCH_FLAGS)
+
+.PHONY: lint
+lint: lint-go lint-c lint-python ## check format, types and common mistakes in all languages
+
+.PHONY: lint-go
+lint-go: $(STATICCHECK) ## gofmt, go vet, staticcheck
+	@files=$$(gofmt -l $(GO_FOLDERS)); [ -z "$$files" ] || { echo "not gofmt'ed:"; echo "$$files"; exit 1; }
+	$(GO) vet ./...
+	$(STATICCHECK) ./...
+
+.PHONY: lint-c
+lint-c: $(CLANG_FORMAT) ## clang-format
+	$(CLANG_FORMAT) --dry-run --Werror $(C_FILES)
+
+.PHONY: fmt
+fmt: $(CLANG_FORMAT) format-python ## format the code of all languages
+	gofmt -w $(GO_FOLDERS)
+	$(CLANG_FORMAT) -i $(C_FILES)
+
+.PHONY: clean
+clean: ## remove build/
+	rm -rf $(BUILD)
+
+GO_FOLDERS = $(wildcard core capi)
+C_FILES = $(shell find include capi bindings -name '*.[ch]' -o -name '*.hpp' 2>/dev/null)
+
+$(STATICCHECK): Makefile
+	@mkdir -p $(@D)
+	GOBIN=$(abspath $(@D)) $(GO) install honnef.co/go/tools/cmd/staticcheck@$(STATICCHECK_VERSION)
+	@touch $@
+
+$(CLANG_FORMAT): .ci/requirements.txt
+	$(PYTHON) -m venv $(BUILD)/tools/venv
+	$(BUILD)/tools/venv/bin/pip install --quiet --disable-pip-version-check -r $<
+	@touch $@

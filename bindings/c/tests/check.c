@@ -1,0 +1,73 @@
+#include "check.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/wait.h>
+
+_Noreturn static void end(void)
+{
+    fflush(stderr);
+    _exit(1);
+}
+
+_Noreturn void check_failed(const char *file, int line, const char *what)
+{
+    fprintf(stderr, "    %s:%d: does not hold: %s\n", file, line, what);
+    end();
+}
+
+_Noreturn void check_failed_int(const char *file, int line, const char *what, long long got, long long want)
+{
+    fprintf(stderr, "    %s:%d: %s is %lld, want %lld\n", file, line, what, got, want);
+    end();
+}
+
+void check_text(const char *file, int line, const char *text, const char *part)
+{
+    if (text && strstr(text, part))
+        return;
+    fprintf(stderr, "    %s:%d: \"%s\" does not hold \"%s\"\n", file, line, text ? text : "(null)", part);
+    end();
+}
+
+static int run(const check_test *test)
+{
+    fflush(NULL);
+    pid_t child = fork();
+    if (child == 0) {
+        alarm(CHECK_SECONDS);
+        test->run();
+        exit(0); /* not _exit: handlers and destructors are part of what is tested */
+    }
+    int status = 0;
+    while (waitpid(child, &status, 0) < 0 && errno == EINTR)
+        ;
+    if (WIFSIGNALED(status) && WTERMSIG(status) == SIGALRM)
+        fprintf(stderr, "    hung: still running after %d s\n", CHECK_SECONDS);
+    else if (WIFSIGNALED(status))
+        fprintf(stderr, "    ended by signal %d (%s)\n", WTERMSIG(status), strsignal(WTERMSIG(status)));
+    return status;
+}
+
+static int wanted(int argc, char **argv, const char *name)
+{
+    for (int i = 1; i < argc; i++)
+        if (strcmp(argv[i], name) == 0)
+            return 1;
+    return argc < 2;
+}
+
+int check_main(int argc, char **argv, const char *suite, const check_test *tests, size_t count)
+{
+    int passed = 0, failed = 0;
+    for (size_t i = 0; i < count; i++) {
+        if (!wanted(argc, argv, tests[i].name))
+            continue;
+        int bad = run(&tests[i]);
+        bad ? failed++ : passed++;
+        printf("%s %s/%s\n", bad ? "FAIL" : "ok  ", suite, tests[i].name);
+    }
+    printf("%s: %d passed, %d failed\n", suite, passed, failed);
+    return failed ? 1 : 0;
+}

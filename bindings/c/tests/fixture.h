@@ -1,0 +1,51 @@
+/* fixture.h - a mock, a client and a place for results, for tests. Whatever fails here fails the test. */
+#ifndef FIXTURE_H
+#define FIXTURE_H
+
+#include <inlong_dataproxy.h>
+#include <pthread.h>
+#include <string.h>
+
+#include "check.h"
+
+#define GROUP "test_group"
+#define STREAM "test_stream"
+
+typedef struct fixture {
+    inlong_mock *mock;
+    inlong_client *client;
+    char url[128];
+} fixture;
+
+/* A mock of three nodes and, if options is not NULL, a client; options: key, value, ..., NULL, beside url and group. */
+fixture open_fixture(const char *const *options);
+inlong_client *open_client(const char *url, const char *const *options);
+void close_fixture(fixture *f);
+
+/* Carries out a command of the mock; the answer is static. */
+const char *control(inlong_mock *mock, const char *request);
+/* Messages that the mock kept. */
+long received(inlong_mock *mock);
+/* The number behind `"name":` in JSON. */
+long json_number(const char *json, const char *name);
+
+inlong_message message(const char *text);
+
+/* Results as a callback sees them: pass &tally as user. */
+typedef struct tally {
+    pthread_mutex_t mutex;
+    pthread_cond_t changed;
+    long acked, failed;
+    inlong_result last;
+} tally;
+
+#define TALLY {.mutex = PTHREAD_MUTEX_INITIALIZER, .changed = PTHREAD_COND_INITIALIZER}
+
+void tally_result(const inlong_result *result, void *user);
+/* Waits until `count` results came, of either kind. */
+void tally_wait(tally *t, long count);
+
+/* Polls until `count` messages have their result; counts them like a callback does. */
+void poll_all(inlong_client *client, tally *t, uint64_t count);
+
+#endif

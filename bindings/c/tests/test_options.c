@@ -1,0 +1,136 @@
+/* Options and what becomes of a client that cannot be made. */
+#include "fixture.h"
+
+static int make(const char *const *options, char *err, size_t errlen)
+{
+    inlong_client *client = (inlong_client *)1;
+    inlong_options *o = inlong_options_new();
+    for (; *options; options += 2)
+        CHECK_INT(inlong_options_set(o, options[0], options[1], err, errlen), INLONG_OK);
+    err[0] = 0;
+    int code = inlong_client_new(o, &client, err, errlen);
+    inlong_options_free(o);
+    if (code == INLONG_OK)
+        inlong_client_close(client, 0, NULL);
+    else
+        CHECK(client == NULL);
+    CHECK(code == INLONG_OK || strcmp(err, inlong_last_error()) == 0);
+    return code;
+}
+
+#define FAILS(code, part, ...)                                                                                          \
+    do {                                                                                                                \
+        const char *const options[] = {__VA_ARGS__, NULL};                                                              \
+        char err[1024];                                                                                                 \
+        CHECK_INT(make(options, err, sizeof err), code);                                                                \
+        CHECK_TEXT(err, part);                                                                                          \
+    } while (0)
+
+static void unknown_option_names_the_nearest(void)
+{
+    char err[256];
+    inlong_options *o = inlong_options_new();
+    CHECK_INT(inlong_options_set(o, "batching_max_mesages", "5", err, sizeof err), INLONG_ERR_OPTION);
+    CHECK_TEXT(err, "batching_max_mesages");
+    CHECK_TEXT(err, "did you mean \"batching_max_messages\"?");
+    CHECK_INT(inlong_options_set(o, "", "5", err, sizeof err), INLONG_ERR_OPTION);
+    CHECK_INT(inlong_options_set(o, "u\xffl", "5", err, sizeof err), INLONG_ERR_OPTION);
+    CHECK_TEXT(err, "not UTF-8");
+    CHECK_INT(inlong_options_set(o, "url", "http://\xc0\x80", err, sizeof err), INLONG_ERR_OPTION);
+    CHECK_TEXT(err, "option url: the value is not UTF-8");
+    inlong_options_free(o);
+}
+
+static void null_options(void)
+{
+    char err[256];
+    inlong_options *o = inlong_options_new();
+    inlong_client *client = NULL;
+    CHECK_INT(inlong_options_set(NULL, "url", "x", err, sizeof err), INLONG_ERR_ARG);
+    CHECK_INT(inlong_options_set(o, NULL, "x", err, sizeof err), INLONG_ERR_ARG);
+    CHECK_TEXT(err, "key is NULL");
+    CHECK_INT(inlong_options_set(o, "url", NULL, err, sizeof err), INLONG_ERR_ARG);
+    CHECK_INT(inlong_client_new(NULL, &client, err, sizeof err), INLONG_ERR_ARG);
+    CHECK_INT(inlong_client_new(o, NULL, err, sizeof err), INLONG_ERR_ARG);
+    CHECK_INT(inlong_client_new(NULL, NULL, NULL, 0), INLONG_ERR_ARG);
+    CHECK_INT(inlong_mock_new(0, NULL, err, sizeof err), INLONG_ERR_ARG);
+    inlong_mock *mock;
+    CHECK_INT(inlong_mock_new(-1, &mock, err, sizeof err), INLONG_ERR_ARG);
+    CHECK_INT(inlong_mock_new(65, &mock, err, sizeof err), INLONG_ERR_ARG);
+    CHECK_TEXT(err, "want 0 to 64");
+    inlong_options_free(o);
+}
+
+static void missing_or_bad_values(void)
+{
+    FAILS(INLONG_ERR_OPTION, "URL is not given", "group_id", GROUP);
+    FAILS(INLONG_ERR_OPTION, "group ID is not given", "url", "http://127.0.0.1:1");
+    FAILS(INLONG_ERR_OPTION, "invalid URL", "group_id", GROUP, "url", "127.0.0.1:1");
+    FAILS(INLONG_ERR_OPTION, "group id", "group_id", "a b", "url", "http://127.0.0.1:1");
+    FAILS(INLONG_ERR_OPTION, "send_timeout", "group_id", GROUP, "url", "http://127.0.0.1:1", "send_timeout", "soon");
+    FAILS(INLONG_ERR_OPTION, "worker_num", "group_id", GROUP, "url", "http://127.0.0.1:1", "worker_num", "0");
+    FAILS(INLONG_ERR_OPTION, "worker_num", "group_id", GROUP, "url", "http://127.0.0.1:1", "worker_num", "many");
+    FAILS(INLONG_ERR_OPTION, "compression", "group_id", GROUP, "url", "http://127.0.0.1:1", "compression", "zip");
+}
+
+/* One round of corrections must do: every fault is named, and the last value of a key counts. */
+static void all_faults_are_named_at_once(void)
+{
+    FAILS(INLONG_ERR_OPTION, "max_retries", "worker_num", "0", "max_retries", "-1", "group_id", GROUP);
+    FAILS(INLONG_ERR_OPTION, "worker_num", "worker_num", "0", "max_retries", "-1", "group_id", GROUP);
+    FAILS(INLONG_ERR_OPTION, "URL is not given", "worker_num", "0", "worker_num", "1", "group_id", GROUP);
+}
+
+static void manager_is_down(void)
+{
+    FAILS(INLONG_ERR_NEW_CONN_FAILED, "service has no endpoints", "group_id", GROUP, "url", "http://127.0.0.1:1");
+}
+
+static void manager_answers_nonsense(void)
+{
+    fixture f = open_fixture(NULL);
+    control(f.mock, "{\"op\":\"manager_fault\",\"standing\":true,\"fault\":{\"kind\":\"http_body\",\"text\":\"no json\"}}");
+    FAILS(INLONG_ERR_NEW_CONN_FAILED, "service has no endpoints", "group_id", GROUP, "url", f.url);
+    control(f.mock, "{\"op\":\"manager_clear_faults\"}");
+    control(f.mock, "{\"op\":\"manager_fault\",\"standing\":true,\"fault\":{\"kind\":\"empty_list\"}}");
+    FAILS(INLONG_ERR_NEW_CONN_FAILED, "service has no endpoints", "group_id", GROUP, "url", f.url);
+    close_fixture(&f);
+}
+
+static void every_node_is_down(void)
+{
+    fixture f = open_fixture(NULL);
+    for (int i = 0; i < 3; i++) {
+        char request[64];
+        snprintf(request, sizeof request, "{\"op\":\"kill\",\"node\":%d}", i);
+        control(f.mock, request);
+    }
+    FAILS(INLONG_ERR_NEW_CONN_FAILED, "no available worker", "group_id", GROUP, "url", f.url, "conn_timeout", "500ms");
+    close_fixture(&f);
+}
+
+/* The client has its own copy: an options object may go, or change, at once. */
+static void options_are_copied(void)
+{
+    fixture f = open_fixture((const char *const[]){"worker_num", "1", NULL});
+    inlong_message m = message("x");
+    CHECK_INT(inlong_client_send(f.client, &m, 5000, NULL), INLONG_OK);
+    char stats[4096];
+    inlong_client_stats(f.client, stats, sizeof stats);
+    const char *lanes = strstr(stats, "\"lanes\":[");
+    CHECK(lanes != NULL && strstr(lanes, "},{\"node\"") == NULL);
+    close_fixture(&f);
+}
+
+static const check_test tests[] = {
+    {"unknown_option_names_the_nearest", unknown_option_names_the_nearest},
+    {"null_options", null_options},
+    {"missing_or_bad_values", missing_or_bad_values},
+    {"all_faults_are_named_at_once", all_faults_are_named_at_once},
+    {"manager_is_down", manager_is_down},
+    {"manager_answers_nonsense", manager_answers_nonsense},
+    {"every_node_is_down", every_node_is_down},
+    {"options_are_copied", options_are_copied},
+};
+
+CHECK_MAIN("options", tests)

@@ -1,0 +1,64 @@
+"""Send data to Apache InLong DataProxy.
+
+    from inlong_dataproxy import Client
+
+    with Client("http://manager:8083", group_id="my_group") as client:
+        client.send(b"payload", stream_id="my_stream")
+
+A message is reported as sent only when a DataProxy acked it. Messages of one stream travel together in batches, failed
+batches are sent again to another node, and every accepted message gets exactly one result.
+"""
+
+from __future__ import annotations
+
+from ._bulk import Failure, Progress, SendReport
+from ._delivery import CloseReport
+from ._future import Result
+from ._handle import OptionInfo, option_table
+from ._message import EventTime, Payload
+from ._version import __version__
+from .client import Client
+from .errors import (
+    ClosedError,
+    ConfigError,
+    ForkError,
+    InlongError,
+    InvalidMessageError,
+    LibraryError,
+    Persisted,
+    QueueFullError,
+    SendError,
+    ServerError,
+    TimeoutError_,
+)
+
+
+def options() -> list[OptionInfo]:
+    """Return every option of Client with its kind, default, bounds and meaning."""
+    return list(option_table().values())
+
+
+__all__ = [
+    "Client",
+    "CloseReport",
+    "ClosedError",
+    "ConfigError",
+    "EventTime",
+    "Failure",
+    "ForkError",
+    "InlongError",
+    "InvalidMessageError",
+    "LibraryError",
+    "OptionInfo",
+    "Payload",
+    "Persisted",
+    "Progress",
+    "QueueFullError",
+    "Result",
+    "SendError",
+    "SendReport",
+    "ServerError",
+    "TimeoutError_",
+    "__version__",
+    "options",
+]

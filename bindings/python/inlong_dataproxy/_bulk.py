@@ -1,0 +1,263 @@
+"""send_many: an iterable in chunks, each in one call of the library, its results counted."""
+
+from __future__ import annotations
+
+import ctypes
+import sys
+import threading
+import time
+from array import array
+from collections.abc import Iterable
+from dataclasses import dataclass
+from itertools import islice
+from typing import Callable, NamedTuple, Optional
+
+from . import _codes, _lowlevel as low
+from ._delivery import Delivery, Outcome
+from ._message import Model, checked_length, to_bytes
+from .errors import InlongError
+
+_CHUNK_MESSAGES = 4096
+_CHUNK_BYTES = 96 << 10  # below what malloc gets from the kernel anew each time, which costs more than the joining
+_CHUNK_SECONDS = 0.005  # a source that yields slowly is not kept waiting for a full chunk
+_WINDOW_MESSAGES = 1 << 17  # without a result, so that a bulk leaves room in the queue for other senders
+_WINDOW_BYTES = 64 << 20
+_WAIT_MS = 50  # of one wait for room
+_PROGRESS_SECONDS = 0.1
+
+
+@dataclass(frozen=True)
+class Failure:
+    """One message of a send_many that was not acked.
+
+    Attributes:
+        index: its place in the iterable, from 0.
+        error: why: a SendError, or a TypeError for a value that is no payload.
+    """
+
+    index: int
+    error: Exception
+
+
+class Progress(NamedTuple):
+    """How far a send_many is.
+
+    Attributes:
+        taken: messages taken from the iterable.
+        acked, failed: those that have their result.
+    """
+
+    taken: int
+    acked: int
+    failed: int
+
+
+ProgressCallback = Callable[[Progress], object]
+
+
+@dataclass(frozen=True)
+class SendReport:
+    """What became of the messages of a send_many.
+
+    Attributes:
+        taken: messages taken from the iterable; each was acked or failed.
+        acked: those that a DataProxy acked.
+        failed: the others.
+        runs: the failures as (first index, count, error), which stay few when whole batches fail.
+    """
+
+    taken: int
+    acked: int
+    failed: int
+    runs: tuple[tuple[int, int, Exception], ...] = ()
+
+    @property
+    def failures(self) -> list[Failure]:
+        """The failed messages one by one, in the order of the iterable. Made at each access."""
+        return [Failure(first + i, error) for first, count, error in sorted(self.runs, key=_first) for i in range(count)]
+
+
+def _first(run: tuple[int, int, Exception]) -> int:
+    return run[0]
+
+
+class Bulk:
+    """One send_many. `count` and `abandon` run on the thread of results, the rest on the caller's."""
+
+    def __init__(self, delivery: Delivery, model: Model, base: int, progress: Optional[ProgressCallback]) -> None:
+        self._delivery = delivery
+        self._model = model
+        self._base = base
+        self._progress = progress
+        self._next_progress = time.monotonic() + _PROGRESS_SECONDS
+        self._taken = 0
+        self._bytes = 0
+        self._changed = threading.Condition()
+        # Guarded by _changed:
+        self._accepted = 0
+        self._acked = 0
+        self._failed = 0  # with a result of the library
+        self._refused = 0
+        self._runs: list[tuple[int, int, Exception]] = []
+        self._abandoned: Optional[Exception] = None
+        self._wanted = -1  # wake the caller when no more messages than this are without a result
+
+    # ---- thread of results ----
+
+    def count(self, first: int, count: int, outcome: Outcome | None) -> None:
+        """Take the result of count messages from first on."""
+        error = None if outcome is None else outcome.error(self._model.group_id, self._model.stream_id)
+        with self._changed:
+            if error is None:
+                self._acked += count
+            else:
+                self._failed += count
+                self._runs.append((first, count, error))
+            if self._outstanding() <= self._wanted:
+                self._changed.notify_all()
+
+    def abandon(self, error: Exception) -> None:
+        """Raise error in the caller: results that it waits for do not come."""
+        with self._changed:
+            self._abandoned = error
+            self._changed.notify_all()
+
+    # ---- caller ----
+
+    def run(self, messages: Iterable[object]) -> SendReport:
+        """Send all and return when each has its result."""
+        source = iter(messages)
+        size = 1
+        while True:
+            began = time.monotonic()
+            chunk = list(islice(source, size))
+            spent = time.monotonic() - began
+            if not chunk:
+                break
+            self._send(chunk)
+            # Grow towards a full chunk while the source is quick and messages are short.
+            size = size * 4 if spent < _CHUNK_SECONDS else max(size // 2, 1)
+            size = min(size, _CHUNK_MESSAGES, self._fitting(_CHUNK_BYTES))
+            window = min(_WINDOW_MESSAGES, self._fitting(_WINDOW_BYTES))
+            if self._outstanding() > window:
+                self._wait(window // 2)
+            self._maybe_progress()
+        low.client_seal(self._delivery.handle, 0)  # the last batches need not wait for their linger
+        self._wait(0)
+        self._report_progress()
+        with self._changed:
+            return SendReport(self._taken, self._acked, self._failed + self._refused, tuple(self._runs))
+
+    def _fitting(self, limit: int) -> int:
+        """Return how many messages of the size seen so far fit into limit bytes, one at least."""
+        return max(limit * self._taken // max(self._bytes, 1), 1)
+
+    def _outstanding(self) -> int:
+        return self._accepted - self._acked - self._failed
+
+    def _wait(self, wanted: int) -> None:
+        """Wait until no more than wanted messages are without a result."""
+        while True:
+            with self._changed:
+                if self._abandoned is not None:
+                    raise self._abandoned
+                if self._outstanding() <= wanted:
+                    self._wanted = -1
+                    return
+                self._wanted = wanted
+                self._changed.wait(_PROGRESS_SECONDS)
+            self._maybe_progress()
+
+    def _maybe_progress(self) -> None:
+        if self._progress is not None and time.monotonic() >= self._next_progress:
+            self._next_progress = time.monotonic() + _PROGRESS_SECONDS
+            self._report_progress()
+
+    def _report_progress(self) -> None:
+        if self._progress is not None:
+            self._progress(Progress(self._taken, self._acked, self._failed + self._refused))
+
+    def _send(self, chunk: list[object]) -> None:
+        first = self._taken
+        self._taken += len(chunk)
+        try:
+            data = b"".join(chunk)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+            lengths = array("I", map(len, chunk))  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+            if sum(lengths) == len(data):  # a memoryview counts items, not bytes
+                self._send_packed(first, data, lengths)
+                return
+        except (TypeError, OverflowError):
+            pass
+        self._send_mixed(first, chunk)
+
+    def _send_mixed(self, first: int, chunk: list[object]) -> None:
+        """Send a chunk that holds str, or what is no payload."""
+        good: list[bytes] = []
+        for index, payload in enumerate(chunk, first):
+            try:
+                good.append(checked_length(to_bytes(payload)))
+            except (TypeError, InlongError) as error:
+                self._send_packed(index - len(good), b"".join(good), array("I", map(len, good)))
+                good.clear()
+                self._refuse(index, error)
+        self._send_packed(first + len(chunk) - len(good), b"".join(good), array("I", map(len, good)))
+
+    def _send_packed(self, first: int, data: bytes, lengths: array[int]) -> None:
+        self._bytes += len(data)
+        accepted = ctypes.c_size_t()
+        accepted_reference = ctypes.byref(accepted)
+        while lengths:
+            code = low.client_send_packed(
+                self._delivery.handle,
+                self._model.reference,
+                data,
+                len(data),
+                lengths.tobytes(),
+                len(lengths),
+                self._base + first,
+                low.PACKED_MERGE_ACKS,
+                _WAIT_MS,
+                accepted_reference,
+            )
+            done = accepted.value
+            with self._changed:
+                self._accepted += done
+            if code == _codes.OK:
+                return
+            first, data, lengths = first + done, data[sum(lengths[:done]) :], lengths[done:]
+            if code in (_codes.QUEUE_FULL, _codes.CONTEXT_EXPIRED):
+                self._wait_for_room()
+                continue
+            error = self._error(code)
+            if code != _codes.LOG_TOO_LONG and (code != _codes.LOG_INVALID or lengths[0] > 0):
+                raise error  # not this payload's fault: every other one would meet it too
+            self._refuse(first, error)
+            first, data, lengths = first + 1, data[lengths[0] :], lengths[1:]
+
+    def _wait_for_room(self) -> None:
+        with self._changed:
+            if self._abandoned is not None:
+                raise self._abandoned
+            self._wanted = self._outstanding() // 2
+            self._changed.wait(_WAIT_MS / 1000)
+            self._wanted = -1
+        self._maybe_progress()
+
+    def _refuse(self, index: int, error: Exception) -> None:
+        with self._changed:
+            self._refused += 1
+            self._runs.append((index, 1, error))
+
+    def _error(self, code: int) -> Exception:
+        return _codes.call_error(
+            code,
+            low.error_name(code),
+            low.last_error(),
+            group_id=self._model.group_id,
+            stream_id=self._model.stream_id,
+            retriable=bool(low.error_is_retriable(code)),
+        )
+
+
+if sys.maxsize < 2**32 or array("I").itemsize != 4:
+    raise ImportError("inlong_dataproxy needs a 64-bit platform")

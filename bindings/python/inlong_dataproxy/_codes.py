@@ -1,0 +1,67 @@
+"""The codes of the native library and the exceptions they become."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from .errors import (
+    ClosedError,
+    ConfigError,
+    ForkError,
+    InlongError,
+    InvalidMessageError,
+    LibraryError,
+    QueueFullError,
+    SendError,
+    ServerError,
+    TimeoutError_,
+)
+
+OK = 0
+CLOSED = 10003
+QUEUE_FULL = 10004
+CONTEXT_EXPIRED = 10005
+LOG_TOO_LONG = 10009
+LOG_INVALID = 10010
+
+ERR_HANDLE = -3
+ERR_FORKED = -4
+ERR_NOMEM = -8
+
+_RESULTS: dict[int, type[SendError]] = {
+    10001: TimeoutError_,
+    CLOSED: ClosedError,
+    QUEUE_FULL: QueueFullError,
+    CONTEXT_EXPIRED: TimeoutError_,
+    LOG_TOO_LONG: InvalidMessageError,
+    LOG_INVALID: InvalidMessageError,
+    10011: ServerError,
+}
+
+_FAULTS: dict[int, type[InlongError]] = {
+    -2: ConfigError,
+    ERR_FORKED: ForkError,
+    -5: LibraryError,
+    -6: LibraryError,
+    -7: LibraryError,
+}
+
+
+def call_error(code: int, name: bytes, text: bytes, **fields: Any) -> Exception:
+    """Return the exception for a code that a call of the library answered.
+
+    Args:
+        code: positive for the result of a message, negative for a fault of the call.
+        name: the code's short name.
+        text: what the library said.
+        fields: what else is known, see SendError.
+    """
+    message = text.decode("utf-8", "replace") or name.decode("utf-8", "replace")
+    if code == ERR_HANDLE:
+        fields["retriable"] = False
+        return ClosedError("the client is closed", code=CLOSED, name="closed", **fields)
+    if code == ERR_NOMEM:
+        return MemoryError(message)
+    if code < 0:
+        return _FAULTS.get(code, InlongError)(message)
+    return _RESULTS.get(code, SendError)(message, code=code, name=name.decode("utf-8", "replace"), **fields)

@@ -1,0 +1,239 @@
+"""The results of one client: its handle, the thread that takes results from the library, and who waits for them."""
+
+from __future__ import annotations
+
+import ctypes
+import json
+import struct
+import threading
+import time
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from . import _codes, _lowlevel as low
+from ._future import DeliveryFuture, Result
+from ._interruptible import SLICE_SECONDS, interruptible
+from ._message import SEQUENCE_BITS
+from .errors import ForkError, LibraryError, Persisted, TimeoutError_
+
+BULK_TAG = 1 << 62
+"""Set in the tags of send_many, whose results are counted rather than given to futures."""
+
+_RECORDS = 64  # results of one poll
+_PACE_MESSAGES = 512  # more results than this in one round: let some gather before the next one
+_PACE_SECONDS = 0.001
+_GRACE_SECONDS = 0.1  # a blocking call may return this much after its timeout
+_HEAD = struct.Struct("=QiiiiiiQQ")
+_RECORD_SIZE = ctypes.sizeof(low.ResultRecord)
+
+
+@dataclass(frozen=True)
+class CloseReport:
+    """What became of a client's messages.
+
+    Attributes:
+        acked, failed: messages over the client's life.
+        unsent: those of the failed that close itself gave up, because its timeout ended.
+        by_code: failures by code.
+    """
+
+    acked: int = 0
+    failed: int = 0
+    unsent: int = 0
+    by_code: dict[int, int] = field(default_factory=dict)
+
+
+class Outcome:
+    """One result of the library, for one message or many."""
+
+    __slots__ = ("_record", "attempts", "code", "persisted", "retriable", "server_code")
+
+    def __init__(self, record: low.ResultRecord) -> None:
+        self._record = record
+        self.code = int(record.code)
+        self.server_code = int(record.server_code)
+        self.persisted = int(record.persisted)
+        self.retriable = bool(record.retriable)
+        self.attempts = int(record.attempts)
+
+    def result(self) -> Result:
+        """Return what there is to say about an ack."""
+        return Result(_text(self._record.batch_id), _text(self._record.node), self.attempts)
+
+    def error(self, group_id: str, stream_id: str) -> Exception:
+        """Return a new exception each time: futures must not share one, for raising changes it."""
+        return _codes.call_error(
+            self.code,
+            low.error_name(self.code),
+            self._record.text,
+            server_code=self.server_code,
+            server_message=_text(self._record.server_message),
+            node=_text(self._record.node),
+            group_id=group_id,
+            stream_id=stream_id,
+            batch_id=_text(self._record.batch_id),
+            attempts=self.attempts,
+            retriable=self.retriable,
+            persisted=Persisted(self.persisted),
+        )
+
+
+class Counter(Protocol):
+    """What takes the results of a send_many."""
+
+    def count(self, first: int, count: int, outcome: Outcome | None) -> None:
+        """Take the result of messages first to first + count - 1; None means acked."""
+
+    def abandon(self, error: Exception) -> None:
+        """Know that no result comes any more."""
+
+
+def _text(raw: Any) -> str:
+    return str(raw, "utf-8", "replace")
+
+
+class Delivery:
+    """Owns the client's handle. The thread holds this object and not the Client, so that a forgotten Client can be collected."""
+
+    def __init__(self, handle: low.ClientHandle) -> None:
+        self.handle = handle
+        self.pending: dict[int, DeliveryFuture] = {}
+        self.counters: dict[int, Counter] = {}
+        self.forked = False
+        self._lock = threading.Lock()
+        self.closing = False
+        self._closed = threading.Event()
+        self._report = CloseReport()
+        self._thread = threading.Thread(target=self._drain, name="inlong-results", daemon=True)
+        alive.add(self)
+        self._thread.start()
+
+    # ---- results ----
+
+    def _drain(self) -> None:
+        error: Exception = LibraryError("the thread of results ended")
+        try:
+            code = self._take_results()
+            error = _codes.call_error(code, low.error_name(code), b"no results come any more")
+        finally:
+            self._abandon(error)
+
+    def _take_results(self) -> int:
+        """Hand out results until the library says that none come any more, and return the code by which it says so."""
+        records = (low.ResultRecord * _RECORDS)()
+        records[0].struct_size = _RECORD_SIZE
+        view = memoryview(records).cast("B")
+        while True:
+            count: int = low.client_poll(self.handle, records, _RECORDS, low.NO_TIMEOUT)
+            messages = 0
+            # The rest without giving up the GIL: to get it back from a busy thread takes 5 ms.
+            while count > 0:
+                for index in range(count):
+                    messages += self._dispatch(view, records, index)
+                count = low.client_poll_now(self.handle, records, _RECORDS, 0)
+            if count < 0:
+                return count
+            if messages > _PACE_MESSAGES:
+                time.sleep(_PACE_SECONDS)
+
+    def _dispatch(self, view: memoryview, records: Any, index: int) -> int:
+        _, code, _, _, _, _, _, tag, count = _HEAD.unpack_from(view, index * _RECORD_SIZE)
+        if tag & BULK_TAG:
+            counter = self.counters.get(tag >> SEQUENCE_BITS)
+            if counter is not None:
+                counter.count(tag & ((1 << SEQUENCE_BITS) - 1), count, None if code == 0 else Outcome(records[index]))
+            return int(count)
+        pop = self.pending.pop
+        outcome = Outcome(records[index])
+        if code == 0:
+            result = outcome.result()
+            for one in range(tag, tag + count):
+                pop(one).resolve(result, None)
+        else:
+            for one in range(tag, tag + count):
+                future = pop(one)
+                future.resolve(None, outcome.error(future.model.group_id, future.model.stream_id))
+        return int(count)
+
+    def _abandon(self, error: Exception) -> None:
+        """Answer whoever still waits. Nobody does, unless the library broke its promise of one result a message."""
+        while self.pending:
+            self.pending.popitem()[1].resolve(None, error)
+        for counter in list(self.counters.values()):
+            counter.abandon(error)
+
+    def is_own_thread(self) -> bool:
+        """Return whether this is the thread of results, which must not wait for itself."""
+        return threading.current_thread() is self._thread
+
+    # ---- life ----
+
+    def flush(self, timeout_ms: int) -> None:
+        """Wait until what was accepted before has its result. Blocks without regard to signals."""
+        end = time.monotonic() + timeout_ms / 1000
+        waiting = list(self.pending.values())
+        low.client_flush(self.handle, timeout_ms)
+        if self.is_own_thread():
+            return
+        # All results are in the library's queue or in the hands of the thread by now.
+        for future in waiting:
+            if not future.wait(None if timeout_ms < 0 else max(end - time.monotonic(), 0) + _GRACE_SECONDS):
+                raise TimeoutError_("a done-callback did not return in time", code=_codes.CONTEXT_EXPIRED, name="context_expired")
+
+    def close(self, timeout_ms: int) -> CloseReport:
+        """Close once; every other caller waits for that and gets the same report. Waits so that Ctrl-C ends the wait."""
+        if self.forked:
+            return self._report
+        with self._lock:
+            first, self.closing = not self.closing, True
+        if first:
+            return interruptible(self._close, timeout_ms)
+        if not self.is_own_thread():
+            while not self._closed.wait(SLICE_SECONDS):
+                pass
+        return self._report
+
+    def _close(self, timeout_ms: int) -> CloseReport:
+        began = time.monotonic()
+        record = low.CloseReportRecord(struct_size=ctypes.sizeof(low.CloseReportRecord))
+        code = low.client_close(self.handle, timeout_ms, ctypes.byref(record))
+        try:
+            if code not in (_codes.OK, _codes.CONTEXT_EXPIRED):
+                raise _codes.call_error(code, low.error_name(code), low.last_error())
+            self._report = CloseReport(
+                record.acked,
+                record.failed,
+                record.unsent,
+                {pair.code: pair.count for pair in record.by_code if pair.count},
+            )
+            if not self.is_own_thread():
+                # All results are out; only a done-callback that does not return can keep the thread.
+                left = max(began + timeout_ms / 1000 - time.monotonic(), 0) + _GRACE_SECONDS
+                self._thread.join(None if timeout_ms < 0 else left)
+            return self._report
+        finally:
+            alive.discard(self)
+            self._closed.set()
+
+    def stats(self) -> dict[str, Any]:
+        """Return the library's counters."""
+        size = 4096
+        while True:
+            buffer = ctypes.create_string_buffer(size)
+            length = low.client_stats(self.handle, buffer, size)
+            if length < size:
+                return json.loads(buffer.value)  # type: ignore[no-any-return]
+            size = length + 1024  # it may have grown meanwhile
+
+    def disown(self) -> None:
+        """In a forked child: answer those who might wait, without a lock, for its owner may be a thread of the parent."""
+        self.forked = True
+        error = ForkError("the message's client belongs to the parent process")
+        for future in self.pending.values():
+            future.disown(error)
+        self.pending = {}
+        self.counters = {}
+
+
+alive: set[Delivery] = set()
+"""Those not closed; each is kept until it is, so that what a forgotten client accepted is still delivered."""

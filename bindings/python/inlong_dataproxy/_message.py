@@ -1,0 +1,119 @@
+"""What surrounds payloads on their way to the library: their bytes, and the ids, attributes and time that they share."""
+
+from __future__ import annotations
+
+import ctypes
+import itertools
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Union, cast
+
+from . import _lowlevel as low
+from .errors import InvalidMessageError
+
+Payload = Union[bytes, bytearray, memoryview, str]
+"""What can be sent. A str is sent as UTF-8."""
+
+EventTime = Union[datetime, float]
+"""A datetime (one without a zone is local time) or seconds since 1970."""
+
+SEQUENCE_BITS = 40
+"""The low bits of a tag, which count messages; those above say which model or bulk the message belongs to."""
+
+
+def to_bytes(payload: object) -> bytes:
+    """Return the bytes of payload.
+
+    Raises:
+        TypeError: payload is none of bytes, bytearray, memoryview and str.
+        InvalidMessageError: it is a str that UTF-8 cannot express.
+    """
+    if isinstance(payload, bytes):
+        return payload
+    if isinstance(payload, str):
+        try:
+            return payload.encode("utf-8")
+        except UnicodeEncodeError as error:
+            raise InvalidMessageError(f"payload: cannot be written as UTF-8: {error}", code=10010, name="log_invalid") from None
+    if isinstance(payload, (bytearray, memoryview)):
+        return bytes(cast("bytearray | memoryview[int]", payload))
+    raise TypeError(f"payload must be bytes, bytearray, memoryview or str, not {type(payload).__name__}")
+
+
+def checked_length(payload: bytes) -> bytes:
+    """Return payload, whose length the library takes in 32 bits.
+
+    Raises:
+        InvalidMessageError: it is longer than that.
+    """
+    if len(payload) >= 2**32:
+        raise InvalidMessageError(f"payload: {len(payload)} bytes are too long", code=10009, name="log_too_long")
+    return payload
+
+
+def _identifier(field: str, value: object) -> tuple[bytes, int]:
+    if not isinstance(value, str):
+        raise TypeError(f"{field} must be str, not {type(value).__name__}")
+    # Whether it is a good one is the library's to say: surrogates must survive until it does, and so must a NUL, by the length.
+    text = value.encode("utf-8", "surrogatepass")
+    return text, len(text)
+
+
+def _milliseconds(event_time: object) -> int:
+    if event_time is None:
+        return 0
+    if isinstance(event_time, datetime):
+        event_time = event_time.timestamp()
+    if isinstance(event_time, bool) or not isinstance(event_time, (int, float)):
+        raise TypeError(f"event_time must be a datetime or seconds since 1970, not {type(event_time).__name__}")
+    milliseconds = event_time * 1000
+    if not 0 < milliseconds < 2**53:  # also refuses NaN
+        raise InvalidMessageError(f"event_time = {event_time}: want a time after 1970", code=10010, name="log_invalid")
+    return round(milliseconds)
+
+
+def _attribute_array(attributes: object) -> ctypes.Array[low.Attribute]:
+    if not isinstance(attributes, Mapping):
+        raise TypeError(f"attributes must be a mapping of str to str, not {type(attributes).__name__}")
+    pairs = cast("Mapping[object, object]", attributes)
+    array = (low.Attribute * len(pairs))()
+    for entry, (key, value) in zip(array, pairs.items()):
+        entry.key, entry.key_len = _identifier("attribute name", key)
+        entry.value, entry.value_len = _identifier(f"value of attribute {key!r}", value)
+    return array
+
+
+class Model:
+    """The ids, attributes and event time of messages that are alike, ready for the library, and the tags of their results.
+
+    Tags of one model follow each other, so that the library can report the messages of a batch as one range.
+    """
+
+    __slots__ = ("_message", "group_id", "next_tag", "reference", "stream_id")
+
+    def __init__(
+        self,
+        first_tag: int,
+        group_id: str,
+        stream_id: str,
+        attributes: Mapping[str, str] | None = None,
+        event_time: EventTime | None = None,
+    ) -> None:
+        self.group_id = group_id
+        self.stream_id = stream_id
+        self._message = message = low.Message(struct_size=ctypes.sizeof(low.Message), time_ms=_milliseconds(event_time))
+        message.stream_id, message.stream_id_len = _identifier("stream_id", stream_id)
+        message.group_id, message.group_id_len = _identifier("group_id", group_id)
+        if attributes is not None:
+            array = _attribute_array(attributes)
+            message.attributes = array  # keeps it alive
+            message.attribute_count = len(array)
+        self.reference = ctypes.byref(message)
+        self.next_tag = itertools.count(first_tag).__next__
+
+    def with_payload(self, payload: bytes) -> low.Message:
+        """Return a message of this model's ids with payload; it shares the model's memory, which must outlive it."""
+        message = low.Message.from_buffer_copy(self._message)
+        message.payload = payload
+        message.payload_len = len(payload)
+        return message

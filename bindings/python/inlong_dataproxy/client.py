@@ -1,0 +1,347 @@
+"""The client."""
+
+from __future__ import annotations
+
+import atexit
+import ctypes
+import itertools
+import math
+import os
+import sys
+import time
+import warnings
+from collections.abc import Iterable, Mapping
+from datetime import timedelta
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Optional, Union, cast
+
+from . import _codes, _lowlevel as low, _options
+from ._bulk import Bulk, ProgressCallback, SendReport
+from ._delivery import BULK_TAG, CloseReport, Delivery, Outcome, alive
+from ._future import DeliveryFuture, Result
+from ._handle import new_handle, option_table, option_texts
+from ._interruptible import Call, interruptible
+from ._message import SEQUENCE_BITS, EventTime, Model, Payload, checked_length, to_bytes
+from .errors import ClosedError, ForkError, InlongError
+
+if TYPE_CHECKING:
+    from concurrent.futures import Future
+
+    from typing_extensions import Self, Unpack
+
+Timeout = Union[float, timedelta, None]
+"""Seconds or a timedelta, 0 or more; None leaves the client's own bound."""
+
+EXIT_SECONDS = 5.0
+"""How long the interpreter's exit waits, in all, for messages of clients that were not closed."""
+
+_MAX_MODELS = 4096
+_NUMBERS = BULK_TAG - 1 >> SEQUENCE_BITS  # of models and bulks; they may wrap, those of 4 million ago have no message left
+_WAIT_MS = 50
+_ORDER = sys.byteorder
+_LONGEST_SECONDS = 1e9
+
+
+class Client:
+    """Sends messages of one InLong group to its DataProxy nodes. All methods may be called from any thread.
+
+    Args:
+        url: the Manager, "http://host:port" or the full ".../openapi/dataproxy/getIpList"; required unless static_nodes is given.
+        group_id: the InLong group of messages that name none; required.
+        options: every other option by its key, see `options()`. Durations are seconds or a timedelta, sizes are bytes.
+
+    Making a client blocks at most twice conn_timeout (3 s): for the Manager, then for one proven connection.
+
+    Raises:
+        ConfigError: an option is missing, unknown or out of range; all faults are named.
+        SendError: the Manager or every node cannot be reached, or the Manager's answer is of no use (code 10006); the text
+            says which.
+        LibraryError: the native library cannot be loaded.
+        ForkError: this process was forked from one that had a client.
+
+    Use it as a context manager, or call close: a client that is forgotten warns with ResourceWarning and is closed in the
+    background. One that is open when the interpreter exits is closed within EXIT_SECONDS (5 s).
+    """
+
+    _delivery: Optional[Delivery] = None
+
+    def __init__(self, url: str = "", *, group_id: str = "", **options: Unpack[_options.Options]) -> None:
+        given: dict[str, object] = dict(options)
+        if url != "":
+            given["url"] = url
+        if group_id != "":
+            given["group_id"] = group_id
+        texts = option_texts(given)
+        self._group_id = group_id
+        self._block = texts.get("block_if_queue_is_full", "") == "true"
+        self._send_timeout = _options.duration_seconds(texts.get("send_timeout") or option_table()["send_timeout"].default)
+        self._delivery = delivery = Delivery(new_handle(texts))
+        self._handle = delivery.handle
+        self._pending = delivery.pending
+        self._models: dict[str, Model] = {}
+        self._model_numbers = itertools.count()
+        self._bulk_numbers = itertools.count()
+
+    # ---- sending ----
+
+    def send(
+        self,
+        payload: Payload,
+        stream_id: str,
+        *,
+        group_id: str = "",
+        attributes: Optional[Mapping[str, str]] = None,
+        event_time: Optional[EventTime] = None,
+        timeout: Timeout = None,
+    ) -> Result:
+        """Send one message and return when a DataProxy acked it. Does not wait for the linger.
+
+        Args:
+            payload: bytes, bytearray, memoryview, or str, which is sent as UTF-8; not empty.
+            stream_id: the InLong stream, 1 to 200 characters of A-Z a-z 0-9 _ . -
+            group_id: another group than the client's.
+            attributes: sent with the message; messages with other attributes travel in another batch.
+            event_time: a datetime or seconds since 1970; default: when the message's batch was opened.
+            timeout: seconds; default: the option send_timeout (30 s), which bounds it in any case.
+
+        Raises:
+            SendError: it was not acked; the subclass and its fields say why.
+            TypeError: an argument has a type that is not listed here.
+            ForkError: the client belongs to the parent process.
+        """
+        model = self._model(stream_id, group_id, attributes, event_time)
+        message = model.with_payload(checked_length(to_bytes(payload)))
+        return interruptible(self._send, model, message, _milliseconds(timeout))
+
+    def _send(self, model: Model, message: low.Message, timeout_ms: int) -> Result:
+        record = low.ResultRecord(struct_size=ctypes.sizeof(low.ResultRecord))
+        code = low.client_send(self._handle, ctypes.byref(message), timeout_ms, ctypes.byref(record))
+        if code == _codes.OK:
+            return Outcome(record).result()
+        if record.code != code:  # the call itself failed, the record was not filled
+            raise self._refusal(code, model)
+        raise Outcome(record).error(model.group_id, model.stream_id)
+
+    def send_async(
+        self,
+        payload: Payload,
+        stream_id: str,
+        *,
+        group_id: str = "",
+        attributes: Optional[Mapping[str, str]] = None,
+        event_time: Optional[EventTime] = None,
+    ) -> Future[Result]:
+        """Accept one message and return its future, a concurrent.futures.Future that cannot be cancelled.
+
+        The future has a Result when the message was acked, or a SendError. Its done-callbacks run on the client's thread of
+        results, one at a time: a slow one delays all others, and it must not wait for another message's result.
+        Arguments are those of send. Does not block, save when the queue is full and the option block_if_queue_is_full is
+        true: then until there is room, the option send_timeout at most.
+
+        Raises:
+            QueueFullError: max_pending_messages or max_pending_bytes is reached. Wait for results, then send again.
+            InvalidMessageError, ClosedError: refused; nothing was sent.
+            TypeError, ForkError: as send.
+        """
+        if type(payload) is not bytes:
+            payload = to_bytes(payload)
+        if group_id == "" and attributes is None and event_time is None:
+            try:
+                model = self._models[stream_id]
+            except (KeyError, TypeError):
+                model = self._model(stream_id, "", None, None)
+        else:
+            model = self._model(stream_id, group_id, attributes, event_time)
+        size = len(payload)
+        try:
+            lengths = size.to_bytes(4, _ORDER)
+        except OverflowError:
+            checked_length(payload)
+            raise
+        tag = model.next_tag()
+        # Before the call: the result may be there before it returns.
+        self._pending[tag] = future = DeliveryFuture(model)
+        code = low.client_send_packed_now(self._handle, model.reference, payload, size, lengths, 1, tag, 0, 0, None)
+        if code != 0 and not (code == _codes.CONTEXT_EXPIRED and self._block):
+            self._pending.pop(tag, None)
+            raise self._refusal(code, model)
+        if code != 0:
+            self._send_when_room(model, payload, lengths, tag)
+        return future
+
+    def _send_when_room(self, model: Model, payload: bytes, lengths: bytes, tag: int) -> None:
+        """Try in slices, between which signals are handled, until there is room or send_timeout has passed."""
+        end = time.monotonic() + self._send_timeout
+        code = _codes.CONTEXT_EXPIRED
+        try:
+            while code == _codes.CONTEXT_EXPIRED and time.monotonic() < end:
+                code = low.client_send_packed(
+                    self._handle, model.reference, payload, len(payload), lengths, 1, tag, 0, _WAIT_MS, None
+                )
+            if code != 0:
+                raise self._refusal(code, model)
+        except BaseException:
+            self._pending.pop(tag, None)
+            raise
+
+    def send_many(
+        self,
+        messages: Iterable[Payload],
+        stream_id: str,
+        *,
+        group_id: str = "",
+        attributes: Optional[Mapping[str, str]] = None,
+        event_time: Optional[EventTime] = None,
+        progress: Optional[ProgressCallback] = None,
+    ) -> SendReport:
+        """Send every message of an iterable and return when each has its result. The fastest way.
+
+        Args:
+            messages: payloads as for send: a list, a generator, an open file (whose lines keep their "\\n"). Taken in
+                chunks, so that memory is bounded whatever its length. A full queue is waited for.
+            stream_id, group_id, attributes, event_time: as for send, for all messages.
+            progress: called with a Progress about ten times a second and at the end, on the calling thread.
+
+        Returns:
+            The counts, and the failures with their index: what is empty, too long or no payload at all, and what was
+            not acked. One bad message does not stop the others.
+
+        Raises:
+            InvalidMessageError: an id or attribute breaks its rule.
+            ClosedError, ForkError: the client cannot go on. What was accepted before has its result all the same.
+            TypeError: messages is a single payload or not iterable, or an argument has a wrong type.
+            What the iterable or progress raises.
+        """
+        if isinstance(messages, (bytes, bytearray, memoryview, str)):
+            raise TypeError(f"messages must be an iterable of payloads, not a single {type(messages).__name__}")
+        delivery = self._usable()
+        if delivery.is_own_thread():
+            raise InlongError("send_many waits for results: it cannot be called in a done-callback, where they come from")
+        model = self._model(stream_id, group_id, attributes, event_time)
+        number = next(self._bulk_numbers) & _NUMBERS
+        base = BULK_TAG | number << SEQUENCE_BITS
+        bulk = Bulk(delivery, model, base, progress)
+        delivery.counters[base >> SEQUENCE_BITS] = bulk
+        try:
+            return bulk.run(messages)
+        finally:
+            delivery.counters.pop(base >> SEQUENCE_BITS, None)
+
+    def _model(
+        self,
+        stream_id: str,
+        group_id: str,
+        attributes: Optional[Mapping[str, str]],
+        event_time: Optional[EventTime],
+    ) -> Model:
+        plain = group_id == "" and attributes is None and event_time is None
+        if plain and isinstance(stream_id, str) and stream_id in self._models:
+            return self._models[stream_id]
+        first_tag = (next(self._model_numbers) & _NUMBERS) << SEQUENCE_BITS
+        model = Model(first_tag, group_id, stream_id, attributes, event_time)
+        if group_id == "":
+            model.group_id = self._group_id
+        if plain:
+            if len(self._models) >= _MAX_MODELS:
+                self._models.clear()
+            self._models[stream_id] = model
+        return model
+
+    def _refusal(self, code: int, model: Model) -> Exception:
+        return _codes.call_error(
+            code,
+            low.error_name(code),
+            low.last_error(),
+            group_id=model.group_id,
+            stream_id=model.stream_id,
+            retriable=bool(low.error_is_retriable(code)),
+        )
+
+    # ---- life ----
+
+    def flush(self, timeout: Timeout = None) -> None:
+        """Send all open batches now and wait until every message accepted before has its result and its callbacks ran.
+
+        Args:
+            timeout: seconds; default: the option send_timeout, by which every message has its result.
+
+        Raises:
+            TimeoutError_: timeout ended first; the messages are still on their way.
+            ClosedError, ForkError: the client cannot be used any more.
+        """
+        interruptible(self._usable().flush, _milliseconds(timeout))
+
+    def close(self, timeout: Timeout = None) -> CloseReport:
+        """Deliver what was accepted, at most until timeout; then fail the rest with ClosedError and free everything.
+
+        A second call waits for the first and returns the same report. Ctrl-C ends the wait; closing goes on in the background.
+        In a forked child it does nothing.
+
+        Args:
+            timeout: seconds; default: the option send_timeout.
+        """
+        timeout_ms = _milliseconds(timeout)
+        return CloseReport() if self._delivery is None else self._delivery.close(timeout_ms)
+
+    def stats(self) -> dict[str, Any]:
+        """Return a snapshot of the client's counters: accepted, acked, failed, pending_messages, lanes, nodes and more."""
+        return self._usable().stats()
+
+    @property
+    def closed(self) -> bool:
+        """Whether close was called."""
+        return self._delivery is None or self._delivery.closing
+
+    def _usable(self) -> Delivery:
+        delivery = self._delivery
+        if delivery is None or delivery.closing:
+            raise ClosedError("the client is closed", code=_codes.CLOSED, name="closed")
+        if delivery.forked:
+            raise ForkError("the client belongs to the parent process: make a new one after the fork")
+        return delivery
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: Optional[type[BaseException]], error: Optional[BaseException], trace: Optional[TracebackType]) -> None:
+        self.close()
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} group_id={self._group_id!r}{' closed' if self.closed else ''}>"
+
+    def __reduce__(self) -> Any:
+        raise TypeError("a Client cannot be pickled: it owns connections; make one in each process")
+
+    def __del__(self) -> None:
+        if not self.closed:
+            delivery = cast("Delivery", self._delivery)
+            if not delivery.forked:
+                warnings.warn(f"unclosed {self!r}", ResourceWarning, source=self, stacklevel=2)
+                Call(delivery.close, round(EXIT_SECONDS * 1000))
+
+
+def _milliseconds(timeout: Timeout) -> int:
+    if timeout is None:
+        return low.NO_TIMEOUT
+    seconds = timeout.total_seconds() if isinstance(timeout, timedelta) else timeout
+    if isinstance(seconds, bool) or not isinstance(seconds, (int, float)):
+        raise TypeError(f"timeout must be seconds, a timedelta or None, not {type(timeout).__name__}")
+    if not seconds >= 0:
+        raise ValueError(f"timeout = {timeout}: want 0 or more")
+    return math.ceil(min(seconds, _LONGEST_SECONDS) * 1000)
+
+
+def _close_all() -> None:
+    """At exit, close all clients at the same time. Threads that are not daemons have ended by now."""
+    for call in [Call(delivery.close, round(EXIT_SECONDS * 1000)) for delivery in list(alive)]:
+        call.wait()
+
+
+def _disown_all() -> None:
+    for delivery in list(alive):
+        delivery.disown()
+    alive.clear()
+
+
+atexit.register(_close_all)
+os.register_at_fork(after_in_child=_disown_all)

@@ -1,0 +1,113 @@
+"""Puts the two native libraries into the package. Everything else is in pyproject.toml."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+from pathlib import Path
+
+from setuptools import Command, Distribution, setup
+from setuptools.command.bdist_wheel import bdist_wheel
+from setuptools.command.build import build
+
+LIBRARIES = ("libinlong_dataproxy.so.1", "libinlong_dataproxy_core.so")
+HERE = Path(__file__).resolve().parent
+CHECKOUT = HERE.parent.parent
+IN_CHECKOUT = (CHECKOUT / "include" / "inlong_dataproxy.h").is_file() and (CHECKOUT / "Makefile").is_file()
+
+
+def find_libraries() -> Path:
+    """Return the folder with both libraries, building them first where that is possible."""
+    given = os.environ.get("INLONG_DATAPROXY_LIB_DIR")
+    if given:
+        return checked(Path(given), "INLONG_DATAPROXY_LIB_DIR")
+    built = CHECKOUT / "build" / "lib"
+    if IN_CHECKOUT and shutil.which("go") and shutil.which("make"):
+        subprocess.run(["make", "-C", str(CHECKOUT), "capi"], check=True)
+        return checked(built, "what `make capi` built")
+    if IN_CHECKOUT and built.is_dir():
+        return checked(built, "the checkout's build/lib")
+    raise SystemExit(
+        "inlong-dataproxy: the native libraries are missing and cannot be built here. Either install from a checkout of the "
+        "repository with Go and make on the PATH, or set INLONG_DATAPROXY_LIB_DIR to a folder with " + " and ".join(LIBRARIES)
+    )
+
+
+def checked(folder: Path, origin: str) -> Path:
+    """Return folder when both libraries are in it, end with an error that says where it came from otherwise."""
+    missing = [name for name in LIBRARIES if not (folder / name).is_file()]
+    if missing:
+        raise SystemExit(f"inlong-dataproxy: {' and '.join(missing)} not found in {folder} ({origin})")
+    return folder
+
+
+class BuildLibraries(Command):
+    """Copies the libraries to inlong_dataproxy/_lib of the build, where the package looks for them first."""
+
+    description = "copy the native libraries into the package"
+    user_options = [("build-lib=", "d", "folder of the build")]  # noqa: RUF012 - the base class declares it so
+    build_lib: str | None = None
+    editable_mode = False
+
+    def initialize_options(self) -> None:
+        self.build_lib = None
+
+    def finalize_options(self) -> None:
+        self.set_undefined_options("build", ("build_lib", "build_lib"))
+
+    def _target(self) -> Path:
+        return Path(self.build_lib or "") / "inlong_dataproxy" / "_lib"
+
+    def run(self) -> None:
+        if self.editable_mode:
+            return  # an editable install finds the libraries in the checkout's build/lib
+        source, target = find_libraries(), self._target()
+        target.mkdir(parents=True, exist_ok=True)
+        for name in LIBRARIES:
+            shutil.copy2(source / name, target / name)
+
+    def get_outputs(self) -> list[str]:
+        return [str(self._target() / name) for name in LIBRARIES]
+
+    def get_source_files(self) -> list[str]:
+        return []
+
+    def get_output_mapping(self) -> dict[str, str]:
+        return {}
+
+
+class Build(build):
+    sub_commands = [*build.sub_commands, ("build_libraries", None)]  # noqa: RUF012 - as above
+
+
+class PlatformWheel(bdist_wheel):
+    """The libraries depend on the platform, but through ctypes on no version of Python."""
+
+    def finalize_options(self) -> None:
+        super().finalize_options()
+        self.root_is_pure = False
+
+    def get_tag(self) -> tuple[str, str, str]:
+        return "py3", "none", super().get_tag()[2]
+
+
+class BinaryDistribution(Distribution):
+    def has_ext_modules(self) -> bool:
+        return True
+
+
+def build_folders() -> dict[str, dict[str, str]]:
+    """Keep what setuptools writes inside the checkout's build folder."""
+    if not IN_CHECKOUT:
+        return {}
+    base = CHECKOUT / "build" / "python"
+    (base / "egg").mkdir(parents=True, exist_ok=True)
+    return {"build": {"build_base": str(base / "setuptools")}, "egg_info": {"egg_base": str(base / "egg")}}
+
+
+setup(
+    distclass=BinaryDistribution,
+    cmdclass={"build": Build, "build_libraries": BuildLibraries, "bdist_wheel": PlatformWheel},
+    options=build_folders(),
+)

@@ -1,0 +1,65 @@
+"""What several tests need."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Callable
+
+PACKAGE = Path(__file__).resolve().parent.parent
+CHECKOUT = PACKAGE.parent.parent
+GROUP = "test_group"
+STREAM = "test_stream"
+
+
+def wait_until(condition: Callable[[], bool], what: str, seconds: float = 10) -> None:
+    """Return as soon as condition holds; fail when it does not in time."""
+    end = time.monotonic() + seconds
+    while not condition():
+        if time.monotonic() > end:
+            raise AssertionError(f"not within {seconds} s: {what}")
+        time.sleep(0.002)
+
+
+def run_python(
+    script: str, *arguments: str, seconds: float = 60, check: bool = True, variables: dict[str, str] | None = None
+) -> subprocess.CompletedProcess[str]:
+    """Run a script in a process of its own that finds this package; end it when it hangs."""
+    environment = {**os.environ, "PYTHONPATH": str(PACKAGE), **(variables or {})}
+    done = subprocess.run(
+        [sys.executable, "-X", "faulthandler", "-c", script, *arguments],
+        cwd="/",  # the first place where a script looks for packages
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=seconds,
+        check=False,
+    )
+    if check and done.returncode != 0:
+        raise AssertionError(f"exit status {done.returncode}\n{done.stdout}\n{done.stderr}")
+    return done
+
+
+@contextmanager
+def interrupt(when: Callable[[], bool]) -> Iterator[Callable[[], float]]:
+    """Press Ctrl-C once when holds. Yields what tells the seconds since then."""
+    pressed: list[float] = []
+
+    def press() -> None:
+        wait_until(when, "the moment for Ctrl-C")
+        pressed.append(time.monotonic())
+        os.kill(os.getpid(), signal.SIGINT)
+
+    thread = threading.Thread(target=press)
+    thread.start()
+    try:
+        yield lambda: time.monotonic() - pressed[0]
+    finally:
+        thread.join()

@@ -1,0 +1,150 @@
+from __future__ import annotations
+
+import asyncio
+import concurrent.futures
+import pickle
+import threading
+from concurrent.futures import Future
+
+import pytest
+from support import STREAM, wait_until
+
+from inlong_dataproxy import Client, InlongError, Persisted, Result, ServerError
+from inlong_dataproxy._future import DeliveryFuture
+from inlong_dataproxy._message import Model
+from inlong_dataproxy.testing import MockCluster
+
+
+def unresolved() -> DeliveryFuture:
+    return DeliveryFuture(Model(0, "", "s"))
+
+
+def test_every_future_gets_its_result(cluster: MockCluster, client: Client) -> None:
+    # Results come in ranges of a batch: an index that is off by one, a stream whose tags mix with another's.
+    futures = [client.send_async(b"%d" % n, f"stream{n % 7}") for n in range(5000)]
+    results = [future.result(timeout=10) for future in futures]
+    assert all(result.attempts == 1 for result in results)
+    assert sorted(cluster.payloads(), key=int) == [b"%d" % n for n in range(5000)]
+
+
+def test_messages_of_one_batch_share_its_id(client: Client) -> None:
+    results = [future.result() for future in [client.send_async(b"x", STREAM) for _ in range(50)]]
+    assert len({result.batch_id for result in results}) < 10
+
+
+def test_many_threads_send_at_once(cluster: MockCluster, client: Client) -> None:
+    futures: list[Future[Result]] = []
+
+    def send(first: int) -> None:
+        for n in range(first, first + 500):
+            futures.append(client.send_async(b"%d" % n, STREAM))
+
+    threads = [threading.Thread(target=send, args=(n * 500,)) for n in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    for future in futures:
+        future.result(timeout=10)
+    assert sorted(cluster.payloads(), key=int) == [b"%d" % n for n in range(4000)]
+
+
+def test_the_tools_of_the_standard_library_take_our_futures(client: Client) -> None:
+    # as_completed, wait and asyncio reach into a Future's private parts, which ours makes on demand.
+    futures = [client.send_async(b"x", STREAM) for _ in range(100)]
+    assert set(concurrent.futures.as_completed(futures, timeout=10)) == set(futures)
+    futures = [client.send_async(b"x", STREAM) for _ in range(100)]
+    done, rest = concurrent.futures.wait(futures, timeout=10)
+    assert done == set(futures)
+    assert not rest
+
+    async def wait() -> list[Result]:
+        return await asyncio.gather(*[asyncio.wrap_future(client.send_async(b"x", STREAM)) for _ in range(100)])
+
+    assert len(asyncio.run(wait())) == 100
+
+
+def test_a_future_cannot_be_cancelled(cluster: MockCluster, client: Client) -> None:
+    # A message that was accepted is not recalled: cancel must not claim that it is.
+    future = client.send_async(b"x", STREAM)
+    assert not future.cancel()
+    assert not future.cancelled()
+    future.result(timeout=10)
+    assert not future.running()
+    assert cluster.payloads() == [b"x"]
+
+
+def test_callbacks_run_before_and_after_the_result(client: Client) -> None:
+    # One added before the result, and one after it, are called once each.
+    seen: list[Future[Result]] = []
+    future = client.send_async(b"x", STREAM)
+    future.add_done_callback(seen.append)
+    future.result(timeout=10)
+    wait_until(lambda: len(seen) == 1, "first callback")
+    future.add_done_callback(seen.append)
+    assert seen == [future, future]
+
+
+def test_a_callback_that_raises_harms_nobody(client: Client, caplog: pytest.LogCaptureFixture) -> None:
+    # One thread gives out all results: an exception in user code must not end it.
+    def bad(_: Future[Result]) -> None:
+        raise SystemExit(5)
+
+    for _ in range(3):
+        client.send_async(b"x", STREAM).add_done_callback(bad)
+    client.flush(timeout=10)
+    client.send_async(b"x", STREAM).result(timeout=10)
+    assert "a done-callback of" in caplog.text
+
+
+def test_a_callback_may_send_flush_and_close(cluster: MockCluster, client: Client) -> None:
+    # Each of them would wait for the thread that it is called on.
+    ended = threading.Event()
+
+    def use(_: Future[Result]) -> None:
+        client.send(b"2", STREAM)
+        client.send_async(b"3", STREAM)
+        client.flush()
+        with pytest.raises(InlongError, match="done-callback"):
+            client.send_many([b"4"], STREAM)
+        client.close()
+        ended.set()
+
+    client.send_async(b"1", STREAM).add_done_callback(use)
+    assert ended.wait(10)
+    assert sorted(cluster.payloads()) == [b"1", b"2", b"3"]
+
+
+def test_waiting_and_resolving_at_the_same_time_miss_nothing() -> None:
+    # The resolver writes the state and looks for a waiter, the waiter publishes itself and looks at the state: were the
+    # order another, a waiter that comes in between would sleep for ever.
+    for _ in range(2000):
+        future = unresolved()
+        seen = threading.Event()
+        barrier = threading.Barrier(2)
+
+        def wait(future: DeliveryFuture = future, seen: threading.Event = seen, barrier: threading.Barrier = barrier) -> None:
+            barrier.wait()
+            if future.wait(10):
+                seen.set()
+
+        thread = threading.Thread(target=wait)
+        thread.start()
+        barrier.wait()
+        future.resolve(Result("b", "n", 1), None)
+        thread.join()
+        assert seen.is_set()
+
+
+def test_result_gives_up_after_its_timeout() -> None:
+    with pytest.raises(concurrent.futures.TimeoutError):
+        unresolved().result(timeout=0.01)
+
+
+def test_errors_survive_pickling() -> None:
+    # They cross process boundaries in pools.
+    error = ServerError("text", code=10011, name="server_error", server_code=109, persisted=Persisted.MAYBE_WRITTEN, node="n:1")
+    copy = pickle.loads(pickle.dumps(error))  # noqa: S301 - our own
+    assert type(copy) is ServerError
+    assert str(copy) == "text"
+    assert vars(copy) == vars(error)

@@ -1,0 +1,105 @@
+from __future__ import annotations
+
+import ctypes
+import re
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+from support import CHECKOUT, PACKAGE, run_python
+
+import inlong_dataproxy
+from inlong_dataproxy import _lowlevel as low
+from inlong_dataproxy._library import ENVIRONMENT_VARIABLE, FILE_NAME
+
+HEADER = CHECKOUT / "include" / "inlong_dataproxy.h"
+STRUCTS = {
+    "inlong_attribute": low.Attribute,
+    "inlong_message": low.Message,
+    "inlong_result": low.ResultRecord,
+    "inlong_error_info": low.ErrorInfo,
+    "inlong_option_info": low.OptionInfo,
+    "inlong_close_report": low.CloseReportRecord,
+}
+UNUSED = {
+    "inlong_error_text",  # inlong_last_error says more
+    "inlong_client_send_async",  # send_packed with one message, whose results come in ranges
+    "inlong_client_send_many",  # send_packed
+    "inlong_client_event_fd",  # for event loops
+}
+
+
+def test_package_and_library_have_one_version() -> None:
+    # A release in which one of the two was forgotten is refused at import by every user.
+    assert low.version().decode() == inlong_dataproxy.__version__
+
+
+def test_every_function_of_the_header_is_bound_or_left_out_on_purpose() -> None:
+    # A function added to the header and forgotten here, or bound under a wrong name.
+    declared = set(re.findall(r"^INLONG_API .*?\b(inlong_\w+)\(", HEADER.read_text(), re.MULTILINE))
+    bound = set(re.findall(r'"(inlong_\w+)"', (PACKAGE / "inlong_dataproxy" / "_lowlevel.py").read_text()))
+    bound.add("inlong_abi_version")  # the loader asks for it
+    assert declared - bound == UNUSED
+    assert bound <= declared
+
+
+def test_structs_have_the_layout_of_the_header(tmp_path: Path) -> None:
+    # A field added, moved or of another width reads garbage without any error.
+    lines = []
+    for name, struct in STRUCTS.items():
+        lines.append(f'printf("{name} %zu\\n", sizeof({name}));')
+        lines += [f'printf("{name}.{field[0]} %zu\\n", offsetof({name}, {field[0]}));' for field in struct._fields_]
+    source = tmp_path / "layout.c"
+    source.write_text(f'#include <stdio.h>\n#include "{HEADER}"\nint main(void) {{\n{chr(10).join(lines)}\nreturn 0;\n}}\n')
+    compiler = shutil.which("cc") or "gcc"
+    subprocess.run([compiler, "-o", str(tmp_path / "layout"), str(source)], check=True)
+    printed = subprocess.run([str(tmp_path / "layout")], check=True, capture_output=True, text=True).stdout
+
+    expected = []
+    for name, struct in STRUCTS.items():
+        expected.append(f"{name} {ctypes.sizeof(struct)}")
+        expected += [f"{name}.{field[0]} {getattr(struct, field[0]).offset}" for field in struct._fields_]
+    assert printed.split("\n")[:-1] == expected
+
+
+def test_a_wrong_environment_variable_is_not_hidden_by_another_library(tmp_path: Path) -> None:
+    # Someone points at a library that is gone, and tests the installed one without knowing.
+    done = run_python("import inlong_dataproxy", check=False, variables={ENVIRONMENT_VARIABLE: str(tmp_path)})
+    assert done.returncode == 1
+    assert f"LibraryError: the native library of inlong_dataproxy was not found; tried:\n  {tmp_path / FILE_NAME}" in done.stderr
+    assert "no such file" in done.stderr
+    assert "system's search path" not in done.stderr
+
+
+def test_the_error_lists_every_path_that_was_tried(tmp_path: Path) -> None:
+    # "Not found" without where leaves the user guessing.
+    shutil.copytree(PACKAGE / "inlong_dataproxy", tmp_path / "inlong_dataproxy", ignore=shutil.ignore_patterns("__pycache__"))
+    done = run_python("import inlong_dataproxy", check=False, variables={"PYTHONPATH": str(tmp_path)})
+    assert done.returncode == 1
+    assert f"{tmp_path / 'inlong_dataproxy' / '_lib' / FILE_NAME} (inside the package): no such file" in done.stderr
+    assert f"{FILE_NAME} (system's search path): " in done.stderr
+
+
+def test_an_import_error_handler_catches_a_missing_library(tmp_path: Path) -> None:
+    # Programs that treat the package as optional catch ImportError.
+    script = "try:\n    import inlong_dataproxy\nexcept ImportError as error:\n    print(type(error).__name__)"
+    assert run_python(script, variables={ENVIRONMENT_VARIABLE: str(tmp_path)}).stdout == "LibraryError\n"
+
+
+@pytest.mark.parametrize(
+    ("functions", "message"),
+    [
+        ("", "is not the inlong_dataproxy library"),
+        ('int inlong_abi_version(void) { return 1; } char *inlong_version(void) { return "9.9.9"; }', "is version 9.9.9 (ABI 1)"),
+        ('int inlong_abi_version(void) { return 7; } char *inlong_version(void) { return "0.1.0"; }', "is version 0.1.0 (ABI 7)"),
+    ],
+)
+def test_a_library_that_does_not_fit_is_refused(tmp_path: Path, functions: str, message: str) -> None:
+    # Another version's structs would be read as this one's.
+    source, library = tmp_path / "other.c", tmp_path / FILE_NAME
+    source.write_text(functions + "\n")
+    subprocess.run([shutil.which("cc") or "gcc", "-w", "-shared", "-fPIC", "-o", str(library), str(source)], check=True)
+    done = run_python("import inlong_dataproxy", check=False, variables={ENVIRONMENT_VARIABLE: str(library)})
+    assert done.returncode == 1
+    assert f"LibraryError: {library} {message}" in done.stderr

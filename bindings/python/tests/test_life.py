@@ -1,0 +1,214 @@
+from __future__ import annotations
+
+import gc
+import pickle
+import threading
+import time
+import warnings
+from typing import Any
+
+import pytest
+from support import GROUP, STREAM, wait_until
+
+from inlong_dataproxy import Client, ClosedError, CloseReport, QueueFullError, TimeoutError_
+from inlong_dataproxy import client as client_module
+from inlong_dataproxy.testing import MockCluster
+
+
+def silence(cluster: MockCluster) -> None:
+    for node in range(3):
+        cluster.fault(node, "silence", standing=True)
+
+
+def heal(cluster: MockCluster) -> None:
+    for node in range(3):
+        cluster.clear_faults(node)
+
+
+def threads_of_results() -> list[threading.Thread]:
+    return [thread for thread in threading.enumerate() if thread.name == "inlong-results"]
+
+
+def test_leaving_the_with_block_delivers_what_was_accepted(cluster: MockCluster) -> None:
+    with Client(cluster.url, group_id=GROUP) as client:
+        futures = [client.send_async(b"%d" % n, STREAM) for n in range(100)]
+    assert all(future.done() for future in futures)
+    assert len(cluster.payloads()) == 100
+
+
+def test_flush_delivers_and_resolves_everything_before_it(cluster: MockCluster) -> None:
+    # A flush that returns while results are still in the queue, or that waits for the linger.
+    with Client(cluster.url, group_id=GROUP, batching_max_publish_delay=60) as client:
+        called: list[object] = []
+        for n in range(120):
+            client.send_async(b"%d" % n, STREAM).add_done_callback(called.append)
+        client.flush(timeout=10)
+        assert len(called) == 120
+
+
+def test_flush_gives_up_after_its_timeout(cluster: MockCluster, client: Client) -> None:
+    silence(cluster)
+    future = client.send_async(b"x", STREAM)
+    began = time.monotonic()
+    with pytest.raises(TimeoutError_):
+        client.flush(timeout=0.2)
+    assert time.monotonic() - began < 1
+    assert not future.done()
+    client.close(timeout=0)
+
+
+def test_close_reports_and_joins_its_thread(client: Client) -> None:
+    client.send(b"x", STREAM)
+    report = client.close()
+    assert isinstance(report, CloseReport)
+    assert (report.acked, report.failed, report.unsent, report.by_code) == (1, 0, 0, {})
+    assert client.closed
+    assert threads_of_results() == []
+
+
+def test_close_fails_what_it_cannot_deliver(cluster: MockCluster, client: Client) -> None:
+    # F3: a silent server: close returns at its deadline and every future has its one result.
+    silence(cluster)
+    futures = [client.send_async(b"x", STREAM) for _ in range(10)]
+    began = time.monotonic()
+    report = client.close(timeout=0.2)
+    assert time.monotonic() - began < 1
+    assert report.unsent == 10
+    assert report.by_code == {10003: 10}
+    assert all(isinstance(future.exception(timeout=0), ClosedError) for future in futures)
+
+
+def test_closing_again_gives_the_same_report(client: Client) -> None:
+    # F4: from many threads at once, and afterwards.
+    client.send(b"x", STREAM)
+    reports: list[CloseReport] = []
+    threads = [threading.Thread(target=lambda: reports.append(client.close())) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    reports.append(client.close())
+    assert len(reports) == 9
+    assert all(report is reports[0] for report in reports)
+
+
+def test_everything_after_close_is_a_closed_error(client: Client) -> None:
+    client.send(b"x", STREAM)
+    client.close()
+    calls: list[Any] = [
+        lambda: client.send(b"x", STREAM),
+        lambda: client.send_async(b"x", STREAM),
+        lambda: client.send_many([b"x"], STREAM),
+        client.flush,
+        client.stats,
+    ]
+    for call in calls:
+        with pytest.raises(ClosedError) as caught:
+            call()
+        assert caught.value.code == 10003
+    assert repr(client) == "<Client group_id='test_group' closed>"
+
+
+def test_closing_under_senders_gives_every_message_one_result(cluster: MockCluster) -> None:
+    # F2: a message that slips in between the close and the last result.
+    for _ in range(20):
+        client = Client(cluster.url, group_id=GROUP)
+        futures: list[Any] = []
+
+        def send(client: Client = client, futures: list[Any] = futures) -> None:
+            while True:
+                try:
+                    futures.append(client.send_async(b"x", STREAM))
+                except ClosedError:
+                    return
+
+        threads = [threading.Thread(target=send) for _ in range(4)]
+        for thread in threads:
+            thread.start()
+        wait_until(lambda futures=futures: len(futures) > 100, "senders are at work")  # type: ignore[misc]
+        client.close()
+        for thread in threads:
+            thread.join()
+        assert all(future.done() for future in futures)
+
+
+def test_a_full_queue_is_an_error_or_is_waited_for_as_chosen(cluster: MockCluster) -> None:
+    # F1
+    def make(block: bool) -> Client:
+        return Client(
+            cluster.url,
+            group_id=GROUP,
+            worker_num=1,
+            max_pending_messages=10,
+            block_if_queue_is_full=block,
+            send_timeout=5,
+            ack_timeout=0.3,
+        )
+
+    with make(False) as client:
+        silence(cluster)
+        with pytest.raises(QueueFullError) as caught:
+            for _ in range(11):
+                client.send_async(b"x", STREAM)
+        assert caught.value.retriable
+        assert client.stats()["pending_messages"] == 10
+        heal(cluster)
+    with make(True) as client:
+        silence(cluster)
+        futures = [client.send_async(b"x", STREAM) for _ in range(10)]
+        threading.Timer(0.2, heal, [cluster]).start()
+        futures.append(client.send_async(b"x", STREAM))
+        assert all(future.result(timeout=10) for future in futures)
+
+
+def test_stats_count(client: Client) -> None:
+    client.send_many([b"x"] * 100, STREAM)
+    stats = client.stats()
+    assert (stats["accepted"], stats["acked"], stats["failed"], stats["pending_messages"]) == (100, 100, 0, 0)
+    assert len(stats["lanes"]) == 8
+    assert len(stats["nodes"]) == 3
+
+
+def test_a_forgotten_client_warns_and_still_delivers(cluster: MockCluster) -> None:
+    # Without a warning nobody learns that messages hang on the garbage collector.
+    client = Client(cluster.url, group_id=GROUP, batching_max_publish_delay=60)
+    client.send_async(b"x", STREAM)
+    with pytest.warns(ResourceWarning, match="unclosed <Client group_id='test_group'>"):
+        del client
+        gc.collect()
+    wait_until(lambda: cluster.payloads() == [b"x"], "the message of the forgotten client arrived")
+    wait_until(lambda: threads_of_results() == [], "its thread ended")
+
+
+def test_a_client_in_a_cycle_is_collected(cluster: MockCluster) -> None:
+    # The thread of results must not keep the client alive.
+    client: Any = Client(cluster.url, group_id=GROUP)
+    client.myself = client
+    with pytest.warns(ResourceWarning):
+        del client
+        gc.collect()
+    wait_until(lambda: threads_of_results() == [], "its thread ended")
+
+
+def test_a_closed_client_is_forgotten_in_silence(cluster: MockCluster) -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        client = Client(cluster.url, group_id=GROUP)
+        client.close()
+        del client
+        gc.collect()
+    assert client_module.alive == set()
+
+
+def test_a_client_cannot_be_pickled(client: Client) -> None:
+    with pytest.raises(TypeError, match="a Client cannot be pickled"):
+        pickle.dumps(client)
+
+
+def test_many_streams_do_not_pile_up(cluster: MockCluster, client: Client) -> None:
+    # D13: what is kept for a stream must be bounded, and dropping it must not lose a result.
+    futures = [client.send_async(b"x", f"stream{n}") for n in range(10_000)]
+    client.flush(timeout=30)
+    assert all(future.result(timeout=0) for future in futures)
+    assert len(client._models) <= 4096
+    assert cluster.stats()["messages"] == 10_000

@@ -1,0 +1,152 @@
+from __future__ import annotations
+
+import math
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from support import GROUP, STREAM
+
+from inlong_dataproxy import Client, ConfigError, options
+from inlong_dataproxy._options import Options, duration_seconds, to_text
+from inlong_dataproxy.testing import MockCluster
+
+
+def make(url: Any = "http://127.0.0.1:1", group_id: Any = GROUP, **more: Any) -> Client:
+    """Make a client whose arguments no type checker has seen."""
+    return Client(url, group_id=group_id, **more)
+
+
+def test_every_option_of_the_library_is_a_typed_keyword() -> None:
+    # An option added to the table that editors and type checkers call unknown.
+    assert {info.key for info in options()} == {*Options.__annotations__, "url", "group_id"}
+
+
+@pytest.mark.parametrize(
+    ("kind", "value", "text"),
+    [
+        ("duration", 5, "5s"),
+        ("duration", 0.02, "0.02s"),
+        ("duration", 1e-05, "0.00001s"),  # an exponent would not be read
+        ("duration", timedelta(minutes=5), "300.0s"),
+        ("duration", "20ms", "20ms"),
+        ("int", 7, "7"),
+        ("size", 4096, "4096"),
+        ("size", "40K", "40K"),
+        ("bool", True, "true"),
+        ("bool", False, "false"),
+        ("string", "text", "text"),
+        ("string", Path("/tmp/ca.pem"), "/tmp/ca.pem"),  # noqa: S108 - only a name
+        ("list", ["a:1", "b:2"], "a:1,b:2"),
+        ("map", {"a": "1", "b": "2"}, "a=1&b=2"),
+        ("enum", "none", "none"),
+    ],
+)
+def test_values_become_the_texts_of_the_library(kind: str, value: object, text: str) -> None:
+    assert to_text("key", kind, value) == text
+
+
+@pytest.mark.parametrize(
+    ("kind", "value"),
+    [
+        ("duration", None),
+        ("duration", True),
+        ("duration", math.nan),
+        ("duration", math.inf),
+        ("int", 1.5),
+        ("int", True),
+        ("int", "7"),
+        ("size", 1.5),
+        ("bool", 1),
+        ("bool", "yes"),
+        ("string", b"bytes"),
+        ("string", None),
+        ("list", ["a,b"]),
+        ("list", [1]),
+        ("map", {"a": "1&b=2"}),  # would be a second pair
+        ("map", {"a": 1}),
+        ("string", "a\0b"),
+    ],
+)
+def test_a_value_of_a_wrong_type_names_the_option(kind: str, value: object) -> None:
+    with pytest.raises(ConfigError, match="option some_key"):
+        to_text("some_key", kind, value)
+
+
+@pytest.mark.parametrize(("text", "seconds"), [("30s", 30), ("1m30s", 90), ("20ms", 0.02), ("1.5h", 5400), ("250us", 0.00025)])
+def test_durations_are_read_as_the_library_writes_them(text: str, seconds: float) -> None:
+    assert duration_seconds(text) == pytest.approx(seconds)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"url": ""}, "option url: URL is not given"),
+        ({"group_id": ""}, "option group_id: group ID is not given"),
+        ({"url": None}, "option url = None: want a str, not NoneType"),
+        ({"group_id": 5}, "option group_id = 5: want a str, not int"),
+        ({"group_id": "a b c d"}, "group_id"),
+        ({"url": "ftp://x"}, "option url"),
+        ({"url": "http://"}, "option url"),
+        ({"worker_nun": 3}, "worker_num"),
+        ({"worker_num": 0}, "worker_num"),
+        ({"worker_num": "three"}, "option worker_num = 'three': want an int, not str"),
+        ({"send_timeout": -1}, "send_timeout"),
+        ({"batching_max_size": "40X"}, "batching_max_size"),
+        ({"compression": "gzip"}, "compression"),
+        ({"static_nodes": ["no-port"]}, "static_nodes"),
+        ({"add_columns": {"groupId": "x"}}, "add_columns"),
+        ({"ca_file": "/nowhere/ca.pem"}, "ca_file"),
+    ],
+)
+def test_a_bad_option_is_a_config_error_that_names_it(arguments: dict[str, Any], message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        make(**arguments)
+
+
+def test_all_faults_are_reported_at_once() -> None:
+    # One restart for each mistake.
+    with pytest.raises(ConfigError) as caught:
+        make(worker_num=0, send_timeout=0, max_retries=-1)
+    assert all(key in str(caught.value) for key in ("worker_num", "send_timeout", "max_retries"))
+    with pytest.raises(ConfigError) as caught:
+        make(worker_num=None, sent_timeout=1, ordered="x")
+    assert all(key in str(caught.value) for key in ("worker_num", "send_timeout", "ordered"))
+
+
+def test_a_secret_is_in_no_error_text() -> None:
+    for value in (("id", "sesame", "x"), 5, "sesame"):
+        with pytest.raises(ConfigError) as caught:
+            make(basic_auth=value)
+        assert "sesame" not in str(caught.value)
+        assert "basic_auth" in str(caught.value)
+
+
+def test_options_reach_the_core(cluster: MockCluster) -> None:
+    # A keyword that is accepted and dropped on the way.
+    with Client(
+        cluster.url,
+        group_id=GROUP,
+        worker_num=2,
+        send_timeout=timedelta(seconds=5),
+        batching_max_publish_delay=0.001,
+        add_columns={"__addcol1__worldid": "7"},
+        compression="none",
+    ) as client:
+        client.send(b"x", STREAM)
+        assert len(client.stats()["lanes"]) == 2
+    assert cluster.messages()[0].attributes["__addcol1__worldid"] == "7"
+
+
+def test_static_nodes_need_no_manager(cluster: MockCluster) -> None:
+    addresses = [node["addr"] for node in cluster.stats()["nodes"]]
+    with Client(group_id=GROUP, static_nodes=addresses) as client:
+        client.send(b"x", STREAM)
+    assert cluster.stats()["manager_calls"] == 0
+
+
+def test_the_full_url_of_the_node_list_is_taken_too(cluster: MockCluster) -> None:
+    with Client(cluster.url + "/inlong/manager/openapi/dataproxy/getIpList", group_id=GROUP) as client:
+        client.send(b"x", STREAM)
+    assert cluster.payloads() == [b"x"]

@@ -1,0 +1,219 @@
+from __future__ import annotations
+
+import re
+from datetime import datetime, timezone
+from typing import Any
+
+import pytest
+from support import GROUP, STREAM
+
+from inlong_dataproxy import (
+    Client,
+    InvalidMessageError,
+    Persisted,
+    SendError,
+    ServerError,
+    TimeoutError_,
+)
+from inlong_dataproxy.testing import MockCluster
+
+
+@pytest.mark.parametrize(
+    ("payload", "arrives"),
+    [
+        (b"payload", b"payload"),
+        (bytearray(b"payload"), b"payload"),
+        (memoryview(b"xpayloadx")[1:-1], b"payload"),
+        (memoryview(b"pxaxyxlxoxaxd")[::2], b"payload"),  # not contiguous
+        ("Straße \N{SNOWMAN}", "Straße \N{SNOWMAN}".encode()),
+        (b"\x00", b"\x00"),
+        (b"a\x00b\x00", b"a\x00b\x00"),
+        (b"\n", b"\n"),
+        (b"line\n", b"line\n"),
+        (bytes(range(256)), bytes(range(256))),
+        (b"x" * 100_000, b"x" * 100_000),
+    ],
+)
+def test_payloads_arrive_byte_for_byte(cluster: MockCluster, client: Client, payload: Any, arrives: bytes) -> None:
+    # A NUL that ends a C string, a newline that is trimmed, a view whose bytes are not where it begins.
+    client.send(payload, STREAM)
+    client.send_async(payload, STREAM).result()
+    assert client.send_many([payload], STREAM).acked == 1
+    assert cluster.payloads() == [arrives] * 3
+
+
+def test_send_says_who_acked(cluster: MockCluster, client: Client) -> None:
+    result = client.send(b"x", STREAM)
+    assert result.node in [node["addr"] for node in cluster.stats()["nodes"]]
+    assert result.attempts == 1
+    assert result.batch_id
+
+
+def test_ids_attributes_and_time_travel_with_the_message(cluster: MockCluster, client: Client) -> None:
+    # A group of the message that is replaced by the client's, an attribute or a time that is dropped.
+    moment = datetime(2024, 5, 6, 7, 8, 9, 123000, tzinfo=timezone.utc)
+    more: dict[str, Any] = {"group_id": "other_group", "attributes": {"host": "web1"}, "event_time": moment}
+    client.send(b"1", "s1", **more)
+    client.send_async(b"2", "s1", **more).result()
+    client.send_many([b"3"], "s1", **more)
+    client.send_async(b"4", "s2").result()
+    *full, plain = sorted(cluster.messages(), key=lambda m: m.payload)
+    assert [m.payload for m in full] == [b"1", b"2", b"3"]
+    for message in full:
+        assert (message.group_id, message.stream_id) == ("other_group", "s1")
+        assert message.attributes["host"] == "web1"
+        assert message.attributes["dt"] == str(int(moment.timestamp() * 1000))
+    assert (plain.group_id, plain.stream_id) == (GROUP, "s2")
+    assert "host" not in plain.attributes
+
+
+def test_seconds_are_an_event_time_too(cluster: MockCluster, client: Client) -> None:
+    client.send(b"x", STREAM, event_time=1_700_000_000.5)
+    assert cluster.messages()[0].attributes["dt"] == "1700000000500"
+
+
+@pytest.mark.parametrize("payload", [None, 5, 1.5, ["a"], object()])
+def test_a_payload_of_a_wrong_type_is_a_type_error(client: Client, payload: Any) -> None:
+    for send in (client.send, client.send_async):
+        with pytest.raises(TypeError, match="payload must be bytes, bytearray, memoryview or str, not "):
+            send(payload, STREAM)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"stream_id": None}, "stream_id must be str, not NoneType"),
+        ({"stream_id": b"s"}, "stream_id must be str, not bytes"),
+        ({"stream_id": ["s"]}, "stream_id must be str, not list"),
+        ({"group_id": None}, "group_id must be str, not NoneType"),
+        ({"attributes": ["a"]}, "attributes must be a mapping"),
+        ({"attributes": {"a": 1}}, "value of attribute 'a' must be str, not int"),
+        ({"attributes": {1: "a"}}, "attribute name must be str, not int"),
+        ({"event_time": "now"}, "event_time must be a datetime or seconds"),
+        ({"event_time": True}, "event_time must be a datetime or seconds"),
+    ],
+)
+def test_an_argument_of_a_wrong_type_is_a_type_error_that_names_it(client: Client, arguments: dict[str, Any], message: str) -> None:
+    given: dict[str, Any] = {"stream_id": STREAM, **arguments}
+    for call in (
+        lambda: client.send(b"x", **given),
+        lambda: client.send_async(b"x", **given),
+        lambda: client.send_many([b"x"], **given),
+    ):
+        with pytest.raises(TypeError, match=message):
+            call()
+
+
+@pytest.mark.parametrize(
+    ("payload", "arguments", "message"),
+    [
+        (b"", {}, "empty"),
+        ("", {}, "empty"),
+        (b"x" * (21 << 20), {}, "too long"),
+        ("\ud800", {}, "payload: cannot be written as UTF-8"),
+        (b"x", {"stream_id": ""}, "stream"),
+        (b"x", {"stream_id": "a b"}, "stream"),
+        (b"x", {"stream_id": "a\0b"}, "stream"),
+        (b"x", {"stream_id": "stra\xdfe"}, "stream"),
+        (b"x", {"stream_id": "x" * 201}, "stream"),
+        (b"x", {"group_id": "a&b=c"}, "group"),
+        (b"x", {"attributes": {"groupId": "x"}}, "groupId"),
+        (b"x", {"attributes": {"a&b": "x"}}, "a&b"),
+        (b"x", {"attributes": {"a": "x\ny"}}, "attribute"),
+        (b"x", {"event_time": -5}, "event_time = -5"),
+        (b"x", {"event_time": float("nan")}, "event_time = nan"),
+    ],
+)
+def test_a_message_that_breaks_a_rule_is_refused_with_field_and_rule(
+    cluster: MockCluster, client: Client, payload: Any, arguments: dict[str, Any], message: str
+) -> None:
+    given: dict[str, Any] = {"stream_id": STREAM, **arguments}
+    for send in (client.send, client.send_async):
+        with pytest.raises(InvalidMessageError, match=message) as caught:
+            send(payload, **given)
+        assert isinstance(caught.value, ValueError)
+        assert caught.value.code in (10009, 10010)
+        assert not caught.value.retriable
+        assert caught.value.persisted is Persisted.NOT_WRITTEN
+    client.flush()
+    assert cluster.payloads() == []
+
+
+def test_a_server_error_surfaces_with_everything_known(cluster: MockCluster, client: Client) -> None:
+    # D2: an answer with an error code that is taken for success, or whose details are lost on the way to Python.
+    for node in range(3):
+        cluster.fault(node, "error_code", standing=True, code=109, text="Parse attr failure")
+    future = client.send_async(b"x", "s1", group_id="other_group")
+    client.flush()
+    direct = pytest.raises(ServerError, client.send, b"x", "s1", group_id="other_group").value
+    later = future.exception()
+    for error in (direct, later):
+        assert isinstance(error, ServerError)
+        assert error.code == 10011
+        assert error.name == "server_error"
+        assert error.server_code == 109
+        assert "Parse attr failure" in error.server_message
+        assert error.node in [node["addr"] for node in cluster.stats()["nodes"]]
+        assert (error.group_id, error.stream_id) == ("other_group", "s1")
+        assert error.batch_id
+        assert error.attempts == 1
+        assert not error.retriable
+        assert isinstance(error.persisted, Persisted)
+        assert "109" in str(error)
+
+
+def test_each_future_has_its_own_exception(cluster: MockCluster, client: Client) -> None:
+    # Raising one instance from several threads mixes up their tracebacks.
+    for node in range(3):
+        cluster.fault(node, "error_code", standing=True, code=109)
+    first, second = client.send_async(b"1", STREAM), client.send_async(b"2", STREAM)
+    client.flush()
+    assert first.exception() is not second.exception()
+
+
+def test_a_send_that_is_not_answered_in_time_says_so(cluster: MockCluster, client: Client) -> None:
+    for node in range(3):
+        cluster.fault(node, "silence", standing=True)
+    with pytest.raises(TimeoutError_) as caught:
+        client.send(b"x", STREAM, timeout=0.2)
+    assert isinstance(caught.value, TimeoutError)
+    assert caught.value.code == 10005
+    assert caught.value.persisted is Persisted.MAYBE_WRITTEN
+    client.close(timeout=0)
+
+
+@pytest.mark.parametrize(("timeout", "kind"), [("1", TypeError), (True, TypeError), (-1, ValueError), (float("nan"), ValueError)])
+def test_a_bad_timeout_is_refused(client: Client, timeout: Any, kind: type[Exception]) -> None:
+    for call in (lambda: client.send(b"x", STREAM, timeout=timeout), lambda: client.flush(timeout), lambda: client.close(timeout)):
+        with pytest.raises(kind, match="timeout"):
+            call()
+    client.send(b"x", STREAM)
+
+
+@pytest.mark.parametrize(
+    ("kind", "fields", "message"),
+    [
+        ("refuse_connect", {}, "refused"),
+        ("http_status", {"code": 500}, "500"),
+        ("http_status", {"code": 403}, "403"),
+        ("http_body", {"text": "<html>hello</html>"}, "JSON"),
+        ("failure", {"text": "group not found by groupId=test_group"}, "group not found by groupId=test_group"),
+        ("empty_list", {}, "no endpoints"),
+        ("null_list", {}, "no endpoints"),
+        ("silence", {}, "time|deadline"),
+    ],
+)
+def test_a_manager_that_is_of_no_use_is_a_clear_error(cluster: MockCluster, kind: str, fields: dict[str, Any], message: str) -> None:
+    cluster.manager_fault(kind, **fields)
+    with pytest.raises(SendError) as caught:
+        Client(cluster.url, group_id=GROUP, conn_timeout=0.3)
+    assert caught.value.code == 10006
+    assert re.search(message, str(caught.value), re.IGNORECASE)
+
+
+def test_nodes_that_cannot_be_reached_are_a_clear_error(cluster: MockCluster) -> None:
+    for node in range(3):
+        cluster.kill(node)
+    with pytest.raises(SendError, match="no available worker") as caught:
+        Client(cluster.url, group_id=GROUP, conn_timeout=0.3)
+    assert caught.value.code == 10006

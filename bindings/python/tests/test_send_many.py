@@ -1,0 +1,195 @@
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from support import STREAM, wait_until
+
+from inlong_dataproxy import Client, ClosedError, InvalidMessageError, Progress, SendError, ServerError
+from inlong_dataproxy.testing import MockCluster
+
+
+def test_a_list_a_generator_and_a_file_arrive(cluster: MockCluster, client: Client, tmp_path: Path) -> None:
+    lines = [b"%d\n" % n for n in range(1000)]
+    path = tmp_path / "lines"
+    path.write_bytes(b"".join(lines))
+    with path.open("rb") as binary, path.open() as text:
+        for source in (lines, iter(lines), binary, text):
+            report = client.send_many(source, STREAM)
+            assert (report.taken, report.acked, report.failed, report.failures) == (1000, 1000, 0, [])
+    assert sorted(cluster.payloads()) == sorted(lines * 4)
+
+
+def test_nothing_is_a_report_of_zeros(client: Client) -> None:
+    report = client.send_many([], STREAM)
+    assert (report.taken, report.acked, report.failed) == (0, 0, 0)
+
+
+def test_bad_messages_fail_alone_with_their_index(cluster: MockCluster, client: Client) -> None:
+    # One bad line must not stop the rest, shift the index of another, or be counted as sent.
+    long = b"x" * (21 << 20)
+    messages: list[Any] = [b"0", b"", "2", None, b"4", long, 6, "\ud800", bytearray(b"8"), memoryview(b"9"), ""]
+    report = client.send_many(messages, STREAM)
+    assert (report.taken, report.acked, report.failed) == (11, 5, 6)
+    assert [failure.index for failure in report.failures] == [1, 3, 5, 6, 7, 10]
+    kinds = [type(failure.error) for failure in report.failures]
+    assert kinds == [InvalidMessageError, TypeError, InvalidMessageError, TypeError, InvalidMessageError, InvalidMessageError]
+    assert sorted(cluster.payloads()) == [b"0", b"2", b"4", b"8", b"9"]
+
+
+def test_views_of_wide_items_arrive_whole(cluster: MockCluster, client: Client) -> None:
+    # len() of such a view is its items, not its bytes.
+    view = memoryview(b"abcdefgh").cast("I")
+    assert client.send_many([b"1", view, b"2"], STREAM).acked == 3
+    assert sorted(cluster.payloads()) == [b"1", b"2", b"abcdefgh"]
+
+
+def test_refused_batches_are_failures_of_their_messages(cluster: MockCluster, client: Client) -> None:
+    # Acks are counted in bulk: a refused batch between them must be found, with the index of each message.
+    cluster.fault(0, "error_code", code=109, times=2)
+    cluster.fault(1, "error_code", code=109, times=2)
+    cluster.fault(2, "error_code", code=109, times=2)
+    messages = [b"%d" % n for n in range(1000)]
+    report = client.send_many(messages, STREAM)
+    assert report.taken == 1000
+    assert 0 < report.failed < 1000
+    assert report.acked == 1000 - report.failed
+    failed = {failure.index for failure in report.failures}
+    assert len(failed) == report.failed
+    assert sorted(cluster.payloads()) == sorted(m for n, m in enumerate(messages) if n not in failed)
+    error = report.failures[0].error
+    assert isinstance(error, ServerError)
+    assert error.server_code == 109
+    assert error.stream_id == STREAM
+
+
+def test_a_full_queue_is_waited_for(cluster: MockCluster, client: Client) -> None:
+    # More messages than the client may hold.
+    client.close()
+    for block in (False, True):
+        with Client(
+            cluster.url, group_id="test_group", worker_num=1, max_pending_messages=100, block_if_queue_is_full=block
+        ) as small:
+            cluster.reset()
+            report = small.send_many((b"%d" % n for n in range(5000)), STREAM)
+            assert report.acked == 5000
+            assert len(cluster.payloads()) == 5000
+
+
+def test_memory_is_bounded(client: Client) -> None:
+    # A generator that is taken whole before anything is sent would need as much memory as the file has.
+    taken = 0
+    acked_when_taken: list[int] = []
+
+    def generate() -> Iterator[bytes]:
+        nonlocal taken
+        for _ in range(400_000):
+            taken += 1
+            if taken % 100_000 == 0:
+                acked_when_taken.append(client.stats()["acked"])
+            yield b"x" * 10
+
+    assert client.send_many(generate(), STREAM).acked == 400_000
+    assert acked_when_taken[-1] >= 400_000 - (1 << 17) - 4096 - 1
+
+
+def test_a_slow_source_is_sent_as_it_comes(cluster: MockCluster, client: Client) -> None:
+    # A live source, such as a pipe, must not wait until a chunk of thousands is full.
+    def generate() -> Iterator[bytes]:
+        for n in range(5):
+            yield b"%d" % n
+            if n < 4:
+                wait_until(lambda n=n: cluster.stats()["messages"] > max(n - 3, -1), "an earlier message arrived")  # type: ignore[misc]
+
+    assert client.send_many(generate(), STREAM).acked == 5
+
+
+def test_progress_is_told_and_ends_at_the_total(client: Client) -> None:
+    seen: list[Progress] = []
+    threads: set[threading.Thread] = set()
+
+    def progress(now: Progress) -> None:
+        seen.append(now)
+        threads.add(threading.current_thread())
+
+    client.send_many((b"x" for _ in range(10_000)), STREAM, progress=progress)
+    assert seen[-1] == Progress(10_000, 10_000, 0)
+    assert all(a.acked <= b.acked for a, b in zip(seen, seen[1:]))
+    assert threads == {threading.current_thread()}
+
+
+@pytest.mark.parametrize("messages", ["text", b"bytes", bytearray(b"x"), memoryview(b"x")])
+def test_a_single_payload_is_no_iterable_of_payloads(client: Client, messages: Any) -> None:
+    # Its characters would be sent one by one.
+    with pytest.raises(TypeError, match="messages must be an iterable of payloads, not a single"):
+        client.send_many(messages, STREAM)
+
+
+@pytest.mark.parametrize("messages", [None, 5])
+def test_what_cannot_be_iterated_is_a_type_error(client: Client, messages: Any) -> None:
+    with pytest.raises(TypeError, match="not iterable"):
+        client.send_many(messages, STREAM)
+
+
+def test_a_bad_stream_stops_it_at_once(client: Client) -> None:
+    # It is no payload's fault: a million failures would say the same.
+    with pytest.raises(InvalidMessageError, match="stream"):
+        client.send_many([b"x"] * 1000, "bad stream")
+
+
+def test_an_error_of_the_source_comes_out(cluster: MockCluster, client: Client) -> None:
+    def generate() -> Iterator[bytes]:
+        yield b"1"
+        raise OSError("disk on fire")
+
+    with pytest.raises(OSError, match="disk on fire"):
+        client.send_many(generate(), STREAM)
+    client.flush()
+    assert cluster.payloads() == [b"1"]
+
+
+def test_a_client_closed_meanwhile_ends_it(client: Client) -> None:
+    def generate() -> Iterator[bytes]:
+        for _ in range(100_000):
+            yield b"x"
+        client.close()
+        while True:
+            yield b"x"
+
+    with pytest.raises(ClosedError):
+        client.send_many(generate(), STREAM)
+
+
+def test_killing_a_node_under_load_loses_nothing(cluster: MockCluster, client: Client) -> None:
+    # What was un-acked on the dead node has to be sent to another one.
+    killed = threading.Event()
+
+    def generate() -> Iterator[bytes]:
+        for n in range(60_000):
+            if n == 20_000:
+                cluster.kill(1)
+                killed.set()
+            if n == 40_000:
+                cluster.revive(1)
+            yield b"%d" % n
+
+    futures = [client.send_async(b"f%d" % n, "futures") for n in range(2000)]
+    report = client.send_many(generate(), STREAM)
+    assert killed.is_set()
+    assert (report.acked, report.failed) == (60_000, 0)
+    for future in futures:
+        assert future.result(timeout=10).attempts >= 1
+    received = cluster.payloads()
+    assert set(received) == {b"%d" % n for n in range(60_000)} | {b"f%d" % n for n in range(2000)}
+
+
+def test_no_node_at_all_fails_everything_in_time(cluster: MockCluster) -> None:
+    with Client(cluster.url, group_id="test_group", send_timeout=0.5) as client:
+        for node in range(3):
+            cluster.kill(node)
+        report = client.send_many([b"x"] * 100, STREAM)
+    assert (report.acked, report.failed) == (0, 100)
+    assert all(isinstance(failure.error, SendError) for failure in report.failures)

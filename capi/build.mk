@@ -1,0 +1,50 @@
+# The C side's part of the top Makefile, which includes it. Paths are from the top.
+
+CC        ?= cc
+GO        ?= go
+LIB       := build/lib
+C_FRONT   := $(LIB)/libinlong_dataproxy.so.1
+C_CORE    := $(LIB)/libinlong_dataproxy_core.so
+C_WARN    := -Wall -Wextra -Wpedantic -Werror
+C_FLAGS   := -std=c11 -O2 -g -D_GNU_SOURCE -Iinclude $(C_WARN) $(CFLAGS)
+
+FRONT_SOURCES := $(wildcard capi/front/*.c)
+FRONT_HEADERS := $(wildcard capi/front/*.h) include/inlong_dataproxy.h
+
+.PHONY: capi examples test-c clean-c
+
+capi: $(C_FRONT) $(C_CORE) ## build the C library and its Go core into build/lib
+
+# Both libraries are made under a name of this make's own and then moved: others may build or use them at the same time.
+
+# Hidden first, opened by the map: only what the header marks INLONG_API is seen. nodelete: the runtime cannot be unloaded.
+$(C_FRONT): $(FRONT_SOURCES) $(FRONT_HEADERS) capi/front/front.map capi/build.mk
+	@mkdir -p $(@D)
+	$(CC) $(C_FLAGS) -fPIC -fvisibility=hidden -shared -pthread -o $@.$$PPID $(FRONT_SOURCES) -Wl,-soname,$(@F) \
+		-Wl,--version-script=capi/front/front.map -Wl,-z,defs,-z,nodelete,-z,relro,-z,now -ldl
+	mv $@.$$PPID $@
+	ln -sf $(@F) $(LIB)/libinlong_dataproxy.so
+
+CORE_SOURCES := $(shell find core capi -name '*.go' ! -name '*_test.go' ! -path '*/cmd/*') $(wildcard capi/*.c) capi/core.map go.mod
+
+$(C_CORE): $(CORE_SOURCES) capi/front/core_abi.h include/inlong_dataproxy.h capi/build.mk
+	@mkdir -p $(@D)
+	CGO_ENABLED=1 $(GO) build -trimpath -buildvcs=false -buildmode=c-shared -o $@.$$PPID \
+		-ldflags '-extldflags "-Wl,--version-script=$(abspath capi/core.map) -Wl,-soname,$(@F) -Wl,-z,nodelete"' ./capi
+	@rm -f $@.$$PPID.h $@.h # cgo's header; the front has core_abi.h
+	mv $@.$$PPID $@
+
+# The examples have a Makefile of their own, which works outside the project too.
+examples: capi build/bench/bench_async ## build the C examples into build/examples
+	@$(MAKE) --no-print-directory -C bindings/c/examples LIB=$(abspath $(LIB)) LIB_FROM_OUT=../lib \
+		INCLUDE=$(abspath include) OUT=$(abspath build/examples)
+
+build/bench/bench_async: bindings/c/bench/bench_async.c $(C_FRONT) include/inlong_dataproxy.h
+	@mkdir -p $(@D)
+	$(CC) $(C_FLAGS) $< -o $@ -L$(LIB) '-Wl,-rpath,$$ORIGIN/../lib' -linlong_dataproxy
+
+test-c: capi examples ## run the C tests
+	@$(MAKE) --no-print-directory -C bindings/c/tests test
+
+clean-c: ## remove what the C side built
+	rm -rf $(C_FRONT) $(LIB)/libinlong_dataproxy.so $(C_CORE) build/examples build/bench/bench_async build/c

@@ -1,0 +1,29 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * entry.c - the one exported symbol: hands the front the table of functions. */
+#include "_cgo_export.h"
+
+__attribute__((visibility("default"))) int inlong_core_entry(uint32_t version, inlong_core_api *api)
+{
+    api->version = INLONG_CORE_ABI_VERSION;
+    if (version != INLONG_CORE_ABI_VERSION)
+        return INLONG_ERR_ABI;
+    *api = (inlong_core_api){
+        .version = INLONG_CORE_ABI_VERSION,
+        .client_new = coreClientNew,
+        .client_send = coreClientSend,
+        .client_submit = coreClientSubmit,
+        .client_submit_many = coreClientSubmitMany,
+        .client_submit_packed = coreClientSubmitPacked,
+        .client_flush = coreClientFlush,
+        .client_close = coreClientClose,
+        .client_stats = coreClientStats,
+        .mock_new = coreMockNew,
+        .mock_url = coreMockURL,
+        .mock_control = coreMockControl,
+        .mock_stats = coreMockStats,
+        .mock_free = coreMockFree,
+        .test_panic = coreTestPanic,
+    };
+    coreReady(); /* returns when the runtime has started and all its signal handlers stand */
+    return INLONG_OK;
+}

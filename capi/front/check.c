@@ -1,0 +1,80 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * check.c - checks a message's shape (pointers, lengths, struct_size) and resolves "length 0 = strlen". What ids, attributes
+ * and payload may hold is the core's to judge. */
+#include <string.h>
+
+#include "front.h"
+#include "check.h"
+
+static int bad_text(const char *what, const char *field, const char *s, size_t *len)
+{
+    if (*len > PTRDIFF_MAX)
+        return inlong_fail(INLONG_ERR_ARG, NULL, 0, "%s%s_len is negative", what, field);
+    if (!s && *len > 0)
+        return inlong_fail(INLONG_ERR_ARG, NULL, 0, "%s%s is NULL but %s_len is %zu", what, field, field, *len);
+    if (s && *len == 0)
+        *len = strlen(s);
+    return INLONG_OK;
+}
+
+static int check_attributes(const inlong_message *m)
+{
+    if (m->attribute_count > PTRDIFF_MAX / sizeof *m->attributes)
+        return inlong_fail(INLONG_ERR_ARG, NULL, 0, "message: attribute_count is negative");
+    if (!m->attributes && m->attribute_count > 0)
+        return inlong_fail(INLONG_ERR_ARG, NULL, 0, "message: attributes is NULL but attribute_count is %zu",
+                           m->attribute_count);
+    int code = INLONG_OK;
+    for (size_t i = 0; i < m->attribute_count && code == INLONG_OK; i++) {
+        inlong_attribute a = m->attributes[i];
+        if ((code = bad_text("attribute: ", "key", a.key, &a.key_len)) == INLONG_OK)
+            code = bad_text("attribute: ", "value", a.value, &a.value_len);
+    }
+    return code;
+}
+
+int inlong_check_message(const inlong_message *from, inlong_message *m)
+{
+    if (!from)
+        return inlong_fail(INLONG_ERR_ARG, NULL, 0, "message is NULL");
+    if (from->struct_size != sizeof *from)
+        return inlong_fail(INLONG_ERR_ABI, NULL, 0, "message: struct_size is %zu, want sizeof(inlong_message), %zu",
+                           from->struct_size, sizeof *from);
+    *m = *from;
+    int code = bad_text("message: ", "group_id", m->group_id, &m->group_id_len);
+    if (code == INLONG_OK)
+        code = bad_text("message: ", "stream_id", m->stream_id, &m->stream_id_len);
+    if (code != INLONG_OK)
+        return code;
+    if (m->payload_len > PTRDIFF_MAX)
+        return inlong_fail(INLONG_ERR_ARG, NULL, 0, "message: payload_len is negative");
+    if (!m->payload && m->payload_len > 0)
+        return inlong_fail(INLONG_ERR_ARG, NULL, 0, "message: payload is NULL but payload_len is %zu", m->payload_len);
+    if (m->time_ms < 0)
+        return inlong_fail(INLONG_ERR_ARG, NULL, 0, "message: time_ms is negative");
+    return m->attributes || m->attribute_count ? check_attributes(m) : INLONG_OK;
+}
+
+int inlong_check_timeout(int64_t timeout_ms)
+{
+    if (timeout_ms < INLONG_NO_TIMEOUT)
+        return inlong_fail(INLONG_ERR_ARG, NULL, 0, "timeout_ms is %lld: want 0 or more, or INLONG_NO_TIMEOUT",
+                           (long long)timeout_ms);
+    return INLONG_OK;
+}
+
+int inlong_check_size(const char *what, size_t size, size_t want)
+{
+    if (size != want)
+        return inlong_fail(INLONG_ERR_ABI, NULL, 0, "%s: struct_size is %zu, want its sizeof, %zu", what, size, want);
+    return INLONG_OK;
+}
+
+int inlong_check_buffer(const char *buf, size_t len)
+{
+    if (len > PTRDIFF_MAX)
+        return inlong_fail(INLONG_ERR_ARG, NULL, 0, "len is negative");
+    if (!buf && len > 0)
+        return inlong_fail(INLONG_ERR_ARG, NULL, 0, "buf is NULL but len is %zu", len);
+    return INLONG_OK;
+}

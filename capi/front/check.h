@@ -1,0 +1,14 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * check.h - checks of arguments. Each answers INLONG_OK or a code whose text is in inlong_last_error. */
+#ifndef INLONG_CHECK_H
+#define INLONG_CHECK_H
+
+#include "front.h"
+
+/* Copies `from` to `m` with all lengths resolved, save those of attributes. */
+int inlong_check_message(const inlong_message *from, inlong_message *m);
+int inlong_check_timeout(int64_t timeout_ms);
+int inlong_check_size(const char *what, size_t size, size_t want);
+int inlong_check_buffer(const char *buf, size_t len);
+
+#endif

@@ -1,0 +1,122 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * client.c - opening, flushing and closing a client. */
+#include <string.h>
+
+#include "check.h"
+#include "client.h"
+
+/* Nothing comes from the core any more; what is left in the queue can still be polled. */
+static void closed(uintptr_t client)
+{
+    inlong_slot *slot = inlong_slot_find(client);
+    if (!slot)
+        return;
+    pthread_mutex_lock(&slot->mutex);
+    slot->state = INLONG_SLOT_CLOSED;
+    if (slot->length == 0)
+        inlong_slot_release(slot);
+    pthread_mutex_unlock(&slot->mutex);
+}
+
+static int new_client(const inlong_core_api *core, const inlong_options *options, inlong_client **client, char *err,
+                      size_t errlen)
+{
+    uintptr_t handle;
+    inlong_slot *slot = inlong_slot_take(&handle);
+    if (!slot)
+        return inlong_fail(INLONG_ERR_NOMEM, err, errlen, "no memory, or %d clients are open", 1 << INLONG_SLOT_BITS);
+    inlong_core_host host = {inlong_deliver, closed};
+    int code = core->client_new(handle, options->items, options->count, host, inlong_error_buffer());
+    if (code == INLONG_OK) {
+        *client = (inlong_client *)handle;
+        return INLONG_OK;
+    }
+    inlong_copy_text(err, errlen, inlong_last_error());
+    pthread_mutex_lock(&slot->mutex);
+    inlong_slot_release(slot);
+    pthread_mutex_unlock(&slot->mutex);
+    return code;
+}
+
+int inlong_client_new(const inlong_options *options, inlong_client **client, char *err, size_t errlen)
+{
+    if (client)
+        *client = NULL;
+    if (!options || !client)
+        return inlong_fail(INLONG_ERR_ARG, err, errlen, "%s is NULL", options ? "client" : "options");
+    const inlong_core_api *core;
+    int code = inlong_core_load(&core, err, errlen);
+    return code == INLONG_OK ? new_client(core, options, client, err, errlen) : code;
+}
+
+/* Locks the slot of an open client; NULL with the failure noted. */
+static inlong_slot *lock_open(inlong_client *client)
+{
+    inlong_slot *slot = inlong_client_slot(client);
+    if (slot) {
+        pthread_mutex_lock(&slot->mutex);
+        if (atomic_load(&slot->handle) == (uintptr_t)client && slot->state == INLONG_SLOT_OPEN)
+            return slot;
+        pthread_mutex_unlock(&slot->mutex);
+    }
+    inlong_fail_handle("client");
+    return NULL;
+}
+
+/* The queue's bound does not hold during a flush: the thread that flushes is often the one that polls. */
+static void lift(inlong_slot *slot, int by)
+{
+    slot->lifted += by;
+    pthread_cond_broadcast(&slot->room);
+    pthread_mutex_unlock(&slot->mutex);
+}
+
+int inlong_client_flush(inlong_client *client, int64_t timeout_ms)
+{
+    inlong_slot *slot = inlong_client_slot(client);
+    if (!slot)
+        return inlong_client_fault();
+    int code = inlong_check_timeout(timeout_ms);
+    if (code != INLONG_OK)
+        return code;
+    if (!(slot = lock_open(client)))
+        return INLONG_ERR_HANDLE;
+    lift(slot, 1);
+    code = inlong_core()->client_flush((uintptr_t)client, timeout_ms, inlong_error_buffer());
+    pthread_mutex_lock(&slot->mutex);
+    lift(slot, -1);
+    return code;
+}
+
+int inlong_client_close(inlong_client *client, int64_t timeout_ms, inlong_close_report *report)
+{
+    inlong_slot *slot = inlong_client_slot(client);
+    if (!slot)
+        return inlong_client_fault();
+    int code = inlong_check_timeout(timeout_ms);
+    if (code == INLONG_OK && report)
+        code = inlong_check_size("report", report->struct_size, sizeof *report);
+    if (code != INLONG_OK)
+        return code;
+    if (!(slot = lock_open(client)))
+        return INLONG_ERR_HANDLE;
+    slot->state = INLONG_SLOT_CLOSING;
+    pthread_cond_broadcast(&slot->room); /* a lane that waits for room must not hold up the close */
+    pthread_mutex_unlock(&slot->mutex);
+
+    inlong_close_report none = {.struct_size = sizeof none};
+    code = inlong_core()->client_close((uintptr_t)client, timeout_ms, report ? report : &none, inlong_error_buffer());
+    if (code != INLONG_ERR_WORKER_BUSY)
+        closed((uintptr_t)client);
+    return code;
+}
+
+int inlong_client_stats(inlong_client *client, char *buf, size_t len)
+{
+    if (!inlong_client_slot(client))
+        return inlong_client_fault();
+    int code = inlong_check_buffer(buf, len);
+    return code == INLONG_OK
+               ? inlong_core()->client_stats((uintptr_t)client, buf, len, inlong_error_buffer())
+               : code;
+}

@@ -1,0 +1,22 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * client.h - the way from a client's handle to its slot and to the core. */
+#ifndef INLONG_CLIENT_H
+#define INLONG_CLIENT_H
+
+#include "front.h"
+
+/* The slot of a client that this process may use, or NULL. Two loads and two compares: it stands before every call. */
+static inline inlong_slot *inlong_client_slot(inlong_client *client)
+{
+    return inlong_forked() ? NULL : inlong_slot_find((uintptr_t)client);
+}
+
+static inline int inlong_client_fault(void) { return inlong_fail_handle("client"); }
+
+/* The core. There is no client before it is loaded. */
+static inline const inlong_core_api *inlong_core(void)
+{
+    return atomic_load_explicit(&inlong_core_loaded, memory_order_acquire);
+}
+
+#endif

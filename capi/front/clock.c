@@ -1,0 +1,28 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * clock.c - waiting by the monotonic clock: a step of the wall clock ends no wait early. */
+#include "front.h"
+
+struct timespec inlong_deadline(int64_t timeout_ms)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    const int64_t most = INT64_C(1000) * 86400 * 36500; /* keeps tv_sec in range; a century is for ever */
+    if (timeout_ms > most)
+        timeout_ms = most;
+    t.tv_sec += (time_t)(timeout_ms / 1000);
+    t.tv_nsec += (long)(timeout_ms % 1000) * 1000000;
+    if (t.tv_nsec >= 1000000000) {
+        t.tv_sec++;
+        t.tv_nsec -= 1000000000;
+    }
+    return t;
+}
+
+void inlong_cond_init(pthread_cond_t *cond)
+{
+    pthread_condattr_t attr;
+    pthread_condattr_init(&attr);
+    pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
+    pthread_cond_init(cond, &attr);
+    pthread_condattr_destroy(&attr);
+}

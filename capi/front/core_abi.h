@@ -1,0 +1,68 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * core_abi.h - the private table between the C front and the Go core. Both come from one build; the version refuses a mix of two.
+ *
+ * Rules: the front has checked every argument (NULL, lengths, struct_size, timeouts) and resolved "length 0 = strlen" before it
+ * calls. User data travels as uintptr_t: Go takes a void * of small value for a bad pointer and stops the process. */
+#ifndef INLONG_CORE_ABI_H
+#define INLONG_CORE_ABI_H
+
+#include "../../include/inlong_dataproxy.h"
+
+#define INLONG_CORE_ABI_VERSION 1
+#define INLONG_CORE_ENTRY "inlong_core_entry"
+
+/* Clients open at the same time; the low bits of a handle are the slot, see handle.c. */
+#define INLONG_SLOT_BITS 12
+
+/* What comes back with a result. a: a callback, or one of the two below; b: the user data. */
+typedef struct inlong_core_tag {
+    uintptr_t a, b;
+} inlong_core_tag;
+
+/* Values of `a` that are no callback: the result goes to the queue, alone, in ranges of one batch, in ranges across batches. */
+#define INLONG_TAG_QUEUE ((uintptr_t)0)
+#define INLONG_TAG_RANGE ((uintptr_t)1)
+#define INLONG_TAG_MERGE ((uintptr_t)2)
+
+typedef struct inlong_core_option {
+    const char *key, *value; /* NUL-terminated */
+} inlong_core_option;
+
+/* Where an error text goes. */
+typedef struct inlong_core_text {
+    char *buf;
+    size_t len;
+} inlong_core_text;
+
+/* What the core calls. deliver: here is the one result of `count` messages; may block, and may call back into the core. closed: a
+ * close that was begun inside a callback, and so answered INLONG_ERR_WORKER_BUSY, is through. */
+typedef struct inlong_core_host {
+    void (*deliver)(uintptr_t client, const inlong_core_tag *tags, size_t count, inlong_result *result);
+    void (*closed)(uintptr_t client);
+} inlong_core_host;
+
+typedef struct inlong_core_api {
+    uint32_t version;
+    int (*client_new)(uintptr_t client, inlong_core_option *options, size_t count, inlong_core_host host, inlong_core_text err);
+    int (*client_send)(uintptr_t client, inlong_message *message, int64_t timeout_ms, inlong_result *result, inlong_core_text err);
+    int (*client_submit)(uintptr_t client, inlong_message *message, uintptr_t a, uintptr_t b, inlong_core_text err);
+    int (*client_submit_many)(uintptr_t client, inlong_message *messages, size_t count, uintptr_t a, size_t *accepted,
+                              inlong_core_text err);
+    int (*client_submit_packed)(uintptr_t client, inlong_message *model, void *data, uint32_t *lengths, size_t count, uintptr_t a,
+                                uintptr_t b, int64_t timeout_ms, size_t *accepted, inlong_core_text err);
+    int (*client_flush)(uintptr_t client, int64_t timeout_ms, inlong_core_text err);
+    int (*client_close)(uintptr_t client, int64_t timeout_ms, inlong_close_report *report, inlong_core_text err);
+    int (*client_stats)(uintptr_t client, char *buf, size_t len, inlong_core_text err);
+    int (*mock_new)(int nodes, uintptr_t *mock, inlong_core_text err);
+    int (*mock_url)(uintptr_t mock, char *buf, size_t len, inlong_core_text err);
+    int (*mock_control)(uintptr_t mock, char *request, size_t request_len, char *buf, size_t len, inlong_core_text err);
+    int (*mock_stats)(uintptr_t mock, char *buf, size_t len, inlong_core_text err);
+    int (*mock_free)(uintptr_t mock);
+    /* For the tests of the panic guard: panics inside the client's next call of the core. */
+    int (*test_panic)(uintptr_t client, inlong_core_text err);
+} inlong_core_api;
+
+/* The one exported symbol of the core: fills `api` and answers 0 when `version` is its own. */
+typedef int (*inlong_core_entry_function)(uint32_t version, inlong_core_api *api);
+
+#endif

@@ -1,0 +1,97 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * front.h - what the files of the front share. Lock order: a slot's mutex, then the slot list's; the loader's is taken alone. */
+#ifndef INLONG_FRONT_H
+#define INLONG_FRONT_H
+
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <time.h>
+
+#include "core_abi.h"
+
+#define INLONG_ERROR_TEXT 1024
+
+/* error.c: texts of failures. fail() keeps the text for inlong_last_error, copies it to err (NULL allowed) and returns code. */
+int inlong_fail(int code, char *err, size_t errlen, const char *format, ...) __attribute__((format(printf, 4, 5)));
+/* The calling thread's buffer for inlong_last_error, for the core to write into. */
+inlong_core_text inlong_error_buffer(void);
+/* Says what a bad handle is: forked or simply not one. */
+int inlong_fail_handle(const char *kind);
+
+/* tables.c, generated from the core. */
+extern const char inlong_core_version[];
+extern const inlong_error_info inlong_error_table[];
+extern const size_t inlong_error_table_size;
+extern const inlong_option_info inlong_option_table[];
+extern const size_t inlong_option_table_size;
+
+/* options.c */
+struct inlong_options {
+    inlong_core_option *items;
+    size_t count, room;
+};
+
+/* text.c */
+bool inlong_is_utf8(const char *s, size_t len);
+void inlong_copy_text(char *to, size_t size, const char *from);
+
+/* guard.c: fork. armed() is called once before the core is loaded; forked() is true in a child of a process that was armed. */
+int inlong_guard_arm(void);
+extern const volatile unsigned char *_Atomic inlong_guard_page;
+static inline bool inlong_forked(void)
+{
+    const volatile unsigned char *page = atomic_load_explicit(&inlong_guard_page, memory_order_acquire);
+    return page && !*page;
+}
+
+/* gate.c: exit. enter() is false once exit handlers run; every callback runs between enter and leave. */
+void inlong_gate_arm(void);
+bool inlong_gate_enter(void);
+void inlong_gate_leave(void);
+bool inlong_gate_closed(void);
+
+/* loader.c: the core, NULL while it is not loaded. load() loads it if need be. */
+extern const inlong_core_api *_Atomic inlong_core_loaded;
+int inlong_core_load(const inlong_core_api **api, char *err, size_t errlen);
+
+/* handle.c */
+enum inlong_slot_state { INLONG_SLOT_FREE, INLONG_SLOT_OPEN, INLONG_SLOT_CLOSING, INLONG_SLOT_CLOSED };
+
+struct inlong_batch; /* queue.c: results of one batch that wait in the queue */
+
+/* A client. Slots are never freed, so that a stale handle finds memory that says so. */
+typedef struct inlong_slot {
+    _Atomic uintptr_t handle; /* the one that is valid now, 0 = none */
+    struct inlong_slot *next_free;
+    uintptr_t generation, index;
+
+    pthread_mutex_t mutex; /* guards all below; a holder checks `handle` again */
+    pthread_cond_t ready;  /* results came, or the client was closed */
+    pthread_cond_t room;   /* results were taken, or the bound was lifted */
+    enum inlong_slot_state state;
+    int lifted; /* calls of flush that run: the bound of the queue does not hold */
+    int event_fd;
+    size_t length; /* results in the queue */
+    struct inlong_batch *head, *tail;
+} inlong_slot;
+
+inlong_slot *inlong_slot_take(uintptr_t *handle);
+/* The slot of a valid handle, or NULL. */
+inlong_slot *inlong_slot_find(uintptr_t handle);
+/* Gives the slot back; its mutex is held and its queue is empty. */
+void inlong_slot_release(inlong_slot *slot);
+
+/* queue.c; the slot's mutex is held in both */
+void inlong_queue_set_readable(inlong_slot *slot, bool readable);
+void inlong_queue_wake_all(inlong_slot *slot);
+
+/* deliver.c and queue.c: the way of results from the core */
+void inlong_deliver(uintptr_t client, const inlong_core_tag *tags, size_t count, inlong_result *result);
+void inlong_queue_push(uintptr_t client, const inlong_core_tag *tags, size_t count, const inlong_result *result);
+
+/* clock.c */
+struct timespec inlong_deadline(int64_t timeout_ms);
+void inlong_cond_init(pthread_cond_t *cond);
+
+#endif

@@ -1,0 +1,65 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * gate.c - keeps callbacks from running into a process whose exit handlers and static destructors have begun. */
+#include <stdlib.h>
+
+#include "front.h"
+
+enum { EXIT_WAIT_MS = 2000 };
+
+static atomic_bool closed;
+static atomic_int running;
+static _Thread_local bool inside;
+
+static pthread_mutex_t mutex = PTHREAD_MUTEX_INITIALIZER;
+static pthread_cond_t left;
+
+bool inlong_gate_closed(void) { return atomic_load_explicit(&closed, memory_order_relaxed); }
+
+/* Counted first, looked at second, with the opposite order in shut(): either the callback sees the gate closed or shut() sees
+ * the callback. */
+bool inlong_gate_enter(void)
+{
+    atomic_fetch_add(&running, 1);
+    if (atomic_load(&closed)) {
+        inlong_gate_leave();
+        return false;
+    }
+    inside = true;
+    return true;
+}
+
+void inlong_gate_leave(void)
+{
+    inside = false;
+    atomic_fetch_sub(&running, 1);
+    if (!atomic_load(&closed))
+        return;
+    pthread_mutex_lock(&mutex);
+    pthread_cond_broadcast(&left);
+    pthread_mutex_unlock(&mutex);
+}
+
+static void shut(void)
+{
+    if (inlong_forked()) /* what `running` counts are threads of the parent */
+        return;
+    atomic_store(&closed, true);
+    int self = inside ? 1 : 0; /* exit() was called by a callback: do not wait for it */
+    struct timespec deadline = inlong_deadline(EXIT_WAIT_MS);
+    pthread_mutex_lock(&mutex);
+    while (atomic_load(&running) > self && pthread_cond_timedwait(&left, &mutex, &deadline) == 0)
+        ;
+    pthread_mutex_unlock(&mutex);
+}
+
+static void arm(void)
+{
+    inlong_cond_init(&left);
+    (void)atexit(shut);
+}
+
+void inlong_gate_arm(void)
+{
+    static pthread_once_t once = PTHREAD_ONCE_INIT;
+    pthread_once(&once, arm);
+}

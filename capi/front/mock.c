@@ -1,0 +1,64 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * mock.c - the fake cluster. Its handles are the core's own; here stands only what must not reach the core. */
+#include <string.h>
+
+#include "check.h"
+#include "client.h"
+
+enum { MOST_NODES = 64 };
+
+int inlong_mock_new(int nodes, inlong_mock **mock, char *err, size_t errlen)
+{
+    if (!mock)
+        return inlong_fail(INLONG_ERR_ARG, err, errlen, "mock is NULL");
+    *mock = NULL;
+    if (nodes < 0 || nodes > MOST_NODES)
+        return inlong_fail(INLONG_ERR_ARG, err, errlen, "nodes is %d: want 0 to %d", nodes, MOST_NODES);
+    const inlong_core_api *core;
+    int code = inlong_core_load(&core, err, errlen);
+    if (code != INLONG_OK)
+        return code;
+    uintptr_t handle = 0;
+    code = core->mock_new(nodes, &handle, inlong_error_buffer());
+    if (code != INLONG_OK)
+        inlong_copy_text(err, errlen, inlong_last_error());
+    *mock = (inlong_mock *)handle;
+    return code;
+}
+
+/* Whether the core may be asked about the handle; it answers INLONG_ERR_HANDLE itself for one it does not know. */
+static int check(const inlong_mock *mock, const char *buf, size_t len)
+{
+    if (inlong_forked() || !mock || !inlong_core())
+        return inlong_fail_handle("mock");
+    return inlong_check_buffer(buf, len);
+}
+
+int inlong_mock_url(inlong_mock *mock, char *buf, size_t len)
+{
+    int code = check(mock, buf, len);
+    return code == INLONG_OK ? inlong_core()->mock_url((uintptr_t)mock, buf, len, inlong_error_buffer()) : code;
+}
+
+int inlong_mock_control(inlong_mock *mock, const char *request, char *buf, size_t len)
+{
+    int code = check(mock, buf, len);
+    if (code != INLONG_OK)
+        return code;
+    if (!request)
+        return inlong_fail(INLONG_ERR_ARG, NULL, 0, "request is NULL");
+    return inlong_core()->mock_control((uintptr_t)mock, (char *)request, strlen(request), buf, len,
+                                       inlong_error_buffer());
+}
+
+int inlong_mock_stats(inlong_mock *mock, char *buf, size_t len)
+{
+    int code = check(mock, buf, len);
+    return code == INLONG_OK ? inlong_core()->mock_stats((uintptr_t)mock, buf, len, inlong_error_buffer()) : code;
+}
+
+void inlong_mock_free(inlong_mock *mock)
+{
+    if (mock && !inlong_forked() && inlong_core())
+        (void)inlong_core()->mock_free((uintptr_t)mock);
+}

@@ -1,0 +1,108 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * options.c - options before they are a client's: keys are checked here, values by the core. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "front.h"
+
+inlong_options *inlong_options_new(void) { return calloc(1, sizeof(inlong_options)); }
+
+static void free_item(inlong_core_option *item)
+{
+    free((char *)item->key);
+    free((char *)item->value);
+}
+
+void inlong_options_free(inlong_options *options)
+{
+    if (!options)
+        return;
+    for (size_t i = 0; i < options->count; i++)
+        free_item(&options->items[i]);
+    free(options->items);
+    free(options);
+}
+
+static size_t least(size_t a, size_t b) { return a < b ? a : b; }
+
+/* The number of edits that make b of a; LONGEST when a is too long to be meant as a key. */
+static size_t edits(const char *a, const char *b)
+{
+    enum { LONGEST = 64 };
+    size_t row[LONGEST + 1], la = strlen(a), lb = strlen(b);
+    if (la > LONGEST || lb > LONGEST)
+        return LONGEST;
+    for (size_t j = 0; j <= lb; j++)
+        row[j] = j;
+    for (size_t i = 1; i <= la; i++) {
+        size_t diagonal = row[0];
+        row[0] = i;
+        for (size_t j = 1; j <= lb; j++) {
+            size_t above = row[j];
+            row[j] = a[i - 1] == b[j - 1] ? diagonal : 1 + least(diagonal, least(above, row[j - 1]));
+            diagonal = above;
+        }
+    }
+    return row[lb];
+}
+
+static int check_key(const char *key, char *err, size_t errlen)
+{
+    const char *nearest = inlong_option_table[0].key;
+    for (size_t i = 0; i < inlong_option_table_size; i++) {
+        if (strcmp(key, inlong_option_table[i].key) == 0)
+            return INLONG_OK;
+        if (edits(key, inlong_option_table[i].key) < edits(key, nearest))
+            nearest = inlong_option_table[i].key;
+    }
+    return inlong_fail(INLONG_ERR_OPTION, err, errlen, "option \"%.64s\": unknown; did you mean \"%s\"?", key, nearest);
+}
+
+static inlong_core_option *item_of(inlong_options *options, const char *key)
+{
+    for (size_t i = 0; i < options->count; i++)
+        if (strcmp(options->items[i].key, key) == 0)
+            return &options->items[i];
+    if (options->count == options->room) {
+        size_t room = options->room ? 2 * options->room : 8;
+        inlong_core_option *items = realloc(options->items, room * sizeof *items);
+        if (!items)
+            return NULL;
+        options->items = items;
+        options->room = room;
+    }
+    inlong_core_option *item = &options->items[options->count];
+    item->value = NULL;
+    item->key = strdup(key);
+    if (!item->key)
+        return NULL;
+    options->count++;
+    return item;
+}
+
+int inlong_options_set(inlong_options *options, const char *key, const char *value, char *err, size_t errlen)
+{
+    if (!options || !key || !value)
+        return inlong_fail(INLONG_ERR_ARG, err, errlen, "%s is NULL", !options ? "options" : !key ? "key" : "value");
+    if (!inlong_is_utf8(key, strlen(key)))
+        return inlong_fail(INLONG_ERR_OPTION, err, errlen, "key is not UTF-8");
+    int code = check_key(key, err, errlen);
+    if (code != INLONG_OK)
+        return code;
+    if (!inlong_is_utf8(value, strlen(value)))
+        return inlong_fail(INLONG_ERR_OPTION, err, errlen, "option %s: the value is not UTF-8", key);
+    char *copy = strdup(value);
+    inlong_core_option *item = copy ? item_of(options, key) : NULL;
+    if (!item) {
+        free(copy);
+        return inlong_fail(INLONG_ERR_NOMEM, err, errlen, "no memory for option %s", key);
+    }
+    free((char *)item->value);
+    item->value = copy;
+    return INLONG_OK;
+}
+
+const inlong_option_info *inlong_options_describe(size_t index)
+{
+    return index < inlong_option_table_size ? &inlong_option_table[index] : NULL;
+}

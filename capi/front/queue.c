@@ -1,0 +1,283 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * queue.c - a client's completion queue. The core's lanes push, inlong_client_poll takes; no call of Go on this side.
+ *
+ * What waits is kept by the batch: its texts once, an entry for each message or range. Only poll makes whole results of it. */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+#include "check.h"
+#include "client.h"
+
+enum { QUEUE_BOUND = 65536, MERGE_ROOM = 64, NO_MEMORY_WAIT_MS = 10 };
+
+struct entry {
+    uintptr_t user;
+    uint64_t count;
+};
+
+struct inlong_batch {
+    struct inlong_batch *next;
+    int32_t code, server_code, persisted, retriable, attempts;
+    bool merge; /* acks that may be joined with the next ones */
+    size_t count, taken, room;
+    const char *node, *batch_id, *text, *server_message; /* behind the entries */
+    struct entry entries[];
+};
+
+/* ---- waking: the slot's mutex is held ---- */
+
+void inlong_queue_set_readable(inlong_slot *slot, bool readable)
+{
+    uint64_t n = 1;
+    if (slot->event_fd < 0)
+        return;
+    /* The descriptor does not block, and its counter goes between 0 and 1: neither call can fail for good. */
+    ssize_t done = readable ? write(slot->event_fd, &n, sizeof n) : read(slot->event_fd, &n, sizeof n);
+    (void)done;
+}
+
+void inlong_queue_wake_all(inlong_slot *slot)
+{
+    if (slot->event_fd >= 0)
+        close(slot->event_fd);
+    slot->event_fd = -1;
+    pthread_cond_broadcast(&slot->ready);
+    pthread_cond_broadcast(&slot->room);
+}
+
+/* ---- pushing ---- */
+
+static char *put(char *to, const char **field, const char *text)
+{
+    size_t size = strlen(text) + 1;
+    *field = memcpy(to, text, size);
+    return to + size;
+}
+
+/* Tags that follow each other become one entry when their sender asked for ranges. */
+static size_t make_entries(const inlong_core_tag *tags, size_t count, struct entry *entries)
+{
+    size_t n = 0;
+    bool range = false; /* the last entry is one that may grow */
+    for (size_t i = 0; i < count; i++) {
+        if (tags[i].a > INLONG_TAG_MERGE)
+            continue;
+        bool ranged = tags[i].a != INLONG_TAG_QUEUE;
+        if (n > 0 && range && ranged && entries[n - 1].user + entries[n - 1].count == tags[i].b) {
+            entries[n - 1].count++;
+        } else {
+            entries[n++] = (struct entry){tags[i].b, 1};
+            range = ranged;
+        }
+    }
+    return n;
+}
+
+static bool all_merge(const inlong_core_tag *tags, size_t count)
+{
+    for (size_t i = 0; i < count; i++)
+        if (tags[i].a != INLONG_TAG_MERGE)
+            return false;
+    return true;
+}
+
+static struct inlong_batch *make_batch(const inlong_core_tag *tags, size_t count, const inlong_result *r)
+{
+    bool merge = r->code == INLONG_OK && all_merge(tags, count);
+    size_t room = merge && count < MERGE_ROOM ? MERGE_ROOM : count;
+    const char *node = merge ? "" : r->node, *batch_id = merge ? "" : r->batch_id;
+    size_t texts = strlen(node) + strlen(batch_id) + strlen(r->text) + strlen(r->server_message) + 4;
+    struct inlong_batch *b = malloc(sizeof *b + room * sizeof b->entries[0] + texts);
+    if (!b)
+        return NULL;
+    *b = (struct inlong_batch){.code = r->code,
+                               .server_code = r->server_code,
+                               .persisted = r->persisted,
+                               .retriable = r->retriable,
+                               .attempts = r->attempts,
+                               .merge = merge,
+                               .room = room};
+    b->count = make_entries(tags, count, b->entries);
+    char *to = (char *)&b->entries[room];
+    to = put(to, &b->node, node);
+    to = put(to, &b->batch_id, batch_id);
+    to = put(to, &b->text, r->text);
+    put(to, &b->server_message, r->server_message);
+    return b;
+}
+
+/* Joins b's entries to the newest batch; true when nothing of b is left. */
+static bool merge_into(inlong_slot *slot, struct inlong_batch *b)
+{
+    struct inlong_batch *tail = slot->tail;
+    if (!tail || !tail->merge || !b->merge || tail->attempts != b->attempts)
+        return false;
+    struct entry *last = &tail->entries[tail->count - 1];
+    size_t i = 0;
+    if (last->user + last->count == b->entries[0].user) {
+        last->count += b->entries[0].count;
+        i = 1;
+    }
+    if (tail->count + (b->count - i) > tail->room) {
+        b->taken = i;
+        return i == b->count;
+    }
+    slot->length += b->count - i;
+    for (; i < b->count; i++)
+        tail->entries[tail->count++] = b->entries[i];
+    return true;
+}
+
+static void append(inlong_slot *slot, struct inlong_batch *b)
+{
+    bool was_empty = slot->length == 0;
+    if (merge_into(slot, b)) {
+        free(b);
+    } else {
+        slot->length += b->count - b->taken;
+        if (slot->tail)
+            slot->tail->next = b;
+        else
+            slot->head = b;
+        slot->tail = b;
+    }
+    if (was_empty)
+        inlong_queue_set_readable(slot, true);
+    pthread_cond_broadcast(&slot->ready);
+}
+
+/* Out of memory a lane waits: a result is never dropped. */
+static struct inlong_batch *make_batch_patiently(inlong_slot *slot, const inlong_core_tag *tags, size_t count,
+                                                 const inlong_result *result)
+{
+    struct inlong_batch *b;
+    while (!(b = make_batch(tags, count, result))) {
+        struct timespec until = inlong_deadline(NO_MEMORY_WAIT_MS);
+        pthread_mutex_lock(&slot->mutex);
+        pthread_cond_timedwait(&slot->room, &slot->mutex, &until);
+        pthread_mutex_unlock(&slot->mutex);
+    }
+    return b;
+}
+
+void inlong_queue_push(uintptr_t client, const inlong_core_tag *tags, size_t count, const inlong_result *result)
+{
+    inlong_slot *slot = inlong_slot_find(client);
+    if (!slot)
+        return;
+    struct inlong_batch *b = make_batch_patiently(slot, tags, count, result);
+    pthread_mutex_lock(&slot->mutex);
+    while (atomic_load(&slot->handle) == client && slot->length >= QUEUE_BOUND && slot->state == INLONG_SLOT_OPEN &&
+           slot->lifted == 0 && !inlong_gate_closed())
+        pthread_cond_wait(&slot->room, &slot->mutex);
+    if (atomic_load(&slot->handle) == client)
+        append(slot, b);
+    else
+        free(b); /* closed, and its close did not wait for this lane: the core's rule for a handler that does not return */
+    pthread_mutex_unlock(&slot->mutex);
+}
+
+/* ---- taking ---- */
+
+static void fill(inlong_result *r, const struct inlong_batch *b, const struct entry *e)
+{
+    r->struct_size = sizeof *r;
+    r->code = b->code;
+    r->server_code = b->server_code;
+    r->persisted = b->persisted;
+    r->retriable = b->retriable;
+    r->attempts = b->attempts;
+    r->reserved = 0;
+    r->user = (void *)e->user;
+    r->count = e->count;
+    /* They were cut to these sizes before they came here. */
+    strcpy(r->node, b->node);
+    strcpy(r->batch_id, b->batch_id);
+    strcpy(r->text, b->text);
+    strcpy(r->server_message, b->server_message);
+}
+
+static int take(inlong_slot *slot, inlong_result *results, int max)
+{
+    int n = 0;
+    bool was_full = slot->length >= QUEUE_BOUND;
+    struct inlong_batch *b;
+    while (n < max && (b = slot->head)) {
+        for (; n < max && b->taken < b->count; n++)
+            fill(&results[n], b, &b->entries[b->taken++]);
+        if (b->taken < b->count)
+            break;
+        slot->head = b->next;
+        if (!slot->head)
+            slot->tail = NULL;
+        free(b);
+    }
+    slot->length -= (size_t)n;
+    if (slot->length == 0) {
+        inlong_queue_set_readable(slot, false);
+        if (slot->state == INLONG_SLOT_CLOSED)
+            inlong_slot_release(slot);
+    }
+    if (was_full)
+        pthread_cond_broadcast(&slot->room);
+    return n;
+}
+
+/* Waits for a result; INLONG_OK also when the time passed without one. The mutex is held. */
+static int wait_ready(inlong_slot *slot, uintptr_t client, int64_t timeout_ms)
+{
+    struct timespec until = {0, 0};
+    if (timeout_ms > 0 && slot->length == 0)
+        until = inlong_deadline(timeout_ms);
+    int late = timeout_ms == 0 ? ETIMEDOUT : 0;
+    for (;;) {
+        if (atomic_load(&slot->handle) != client)
+            return INLONG_ERR_HANDLE;
+        if (slot->length > 0 || late == ETIMEDOUT)
+            return INLONG_OK;
+        if (timeout_ms < 0)
+            pthread_cond_wait(&slot->ready, &slot->mutex);
+        else
+            late = pthread_cond_timedwait(&slot->ready, &slot->mutex, &until);
+    }
+}
+
+int inlong_client_poll(inlong_client *client, inlong_result *results, int max, int64_t timeout_ms)
+{
+    inlong_slot *slot = inlong_client_slot(client);
+    if (!slot)
+        return inlong_client_fault();
+    if (!results || max <= 0)
+        return inlong_fail(INLONG_ERR_ARG, NULL, 0, results ? "max is %d: want 1 or more" : "results is NULL", max);
+    int code = inlong_check_size("results[0]", results->struct_size, sizeof *results);
+    if (code == INLONG_OK)
+        code = inlong_check_timeout(timeout_ms);
+    if (code != INLONG_OK)
+        return code;
+    pthread_mutex_lock(&slot->mutex);
+    code = wait_ready(slot, (uintptr_t)client, timeout_ms);
+    int n = code == INLONG_OK && slot->length > 0 ? take(slot, results, max) : 0;
+    pthread_mutex_unlock(&slot->mutex);
+    return code == INLONG_OK ? n : inlong_client_fault();
+}
+
+int inlong_client_event_fd(inlong_client *client)
+{
+    inlong_slot *slot = inlong_client_slot(client);
+    if (!slot)
+        return inlong_client_fault();
+    int fd = INLONG_ERR_HANDLE;
+    pthread_mutex_lock(&slot->mutex);
+    if (atomic_load(&slot->handle) == (uintptr_t)client) {
+        if (slot->event_fd < 0)
+            slot->event_fd = eventfd(slot->length > 0, EFD_CLOEXEC | EFD_NONBLOCK);
+        fd = slot->event_fd < 0 ? INLONG_ERR_NOMEM : slot->event_fd;
+    }
+    pthread_mutex_unlock(&slot->mutex);
+    if (fd == INLONG_ERR_NOMEM)
+        return inlong_fail(fd, NULL, 0, "cannot make an event descriptor: %s", strerror(errno));
+    return fd >= 0 ? fd : inlong_client_fault();
+}

@@ -1,0 +1,126 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * send.c - the four ways to send. */
+#include <string.h>
+
+#include "check.h"
+#include "client.h"
+
+int inlong_client_send(inlong_client *client, const inlong_message *message, int64_t timeout_ms, inlong_result *result)
+{
+    if (!inlong_client_slot(client))
+        return inlong_client_fault();
+    inlong_message m;
+    int code = inlong_check_message(message, &m);
+    if (code == INLONG_OK)
+        code = inlong_check_timeout(timeout_ms);
+    if (code == INLONG_OK && result)
+        code = inlong_check_size("result", result->struct_size, sizeof *result);
+    if (code != INLONG_OK)
+        return code;
+    inlong_result unwanted;
+    if (!result)
+        result = &unwanted;
+    memset(result, 0, sizeof *result);
+    result->struct_size = sizeof *result;
+    result->count = 1;
+    return inlong_core()->client_send((uintptr_t)client, &m, timeout_ms, result, inlong_error_buffer());
+}
+
+int inlong_client_send_async(inlong_client *client, const inlong_message *message, inlong_callback callback, void *user)
+{
+    if (!inlong_client_slot(client))
+        return inlong_client_fault();
+    inlong_message m;
+    int code = inlong_check_message(message, &m);
+    if (code != INLONG_OK)
+        return code;
+    return inlong_core()->client_submit((uintptr_t)client, &m, (uintptr_t)callback, (uintptr_t)user,
+                                        inlong_error_buffer());
+}
+
+/* Checks messages[0..n) into `checked`; *good is how many of them are. */
+static int check_some(const inlong_message *messages, size_t n, void *user, inlong_message *checked, size_t *good)
+{
+    for (*good = 0; *good < n; ++*good) {
+        int code = inlong_check_message(&messages[*good], &checked[*good]);
+        if (code != INLONG_OK)
+            return code;
+        if (!checked[*good].user)
+            checked[*good].user = user;
+    }
+    return INLONG_OK;
+}
+
+int inlong_client_send_many(inlong_client *client, const inlong_message *messages, size_t count, inlong_callback callback,
+                            void *user, size_t *accepted)
+{
+    enum { CHUNK = 64 }; /* checked copies that fit on the stack; the call of the core costs nothing by comparison */
+    size_t unwanted;
+    if (!accepted)
+        accepted = &unwanted;
+    *accepted = 0;
+    if (!inlong_client_slot(client))
+        return inlong_client_fault();
+    if (!messages && count > 0)
+        return inlong_fail(INLONG_ERR_ARG, NULL, 0, "messages is NULL but count is %zu", count);
+    if (count > PTRDIFF_MAX / sizeof *messages)
+        return inlong_fail(INLONG_ERR_ARG, NULL, 0, "count is negative");
+    inlong_message checked[CHUNK];
+    while (*accepted < count) {
+        size_t good, taken = 0, left = count - *accepted;
+        int fault = check_some(messages + *accepted, left < CHUNK ? left : CHUNK, user, checked, &good);
+        if (good > 0) {
+            /* The checked ones before a faulty one go; its text must be the last written, so it is checked again below. */
+            int code = inlong_core()->client_submit_many((uintptr_t)client, checked, good, (uintptr_t)callback, &taken,
+                                                         inlong_error_buffer());
+            *accepted += taken;
+            if (code != INLONG_OK)
+                return code;
+        }
+        if (fault != INLONG_OK)
+            return inlong_check_message(&messages[*accepted], &checked[0]);
+    }
+    return INLONG_OK;
+}
+
+static int check_packed(const inlong_message *model, const void *data, size_t data_len, const uint32_t *lengths,
+                        size_t count, int flags, int64_t timeout_ms, inlong_message *m)
+{
+    int code = inlong_check_message(model, m);
+    if (code == INLONG_OK)
+        code = inlong_check_timeout(timeout_ms);
+    if (code != INLONG_OK)
+        return code;
+    if (flags & ~INLONG_PACKED_MERGE_ACKS)
+        return inlong_fail(INLONG_ERR_ARG, NULL, 0, "flags is %d: want 0 or INLONG_PACKED_MERGE_ACKS", flags);
+    if (data_len > PTRDIFF_MAX || count > PTRDIFF_MAX / sizeof *lengths)
+        return inlong_fail(INLONG_ERR_ARG, NULL, 0, "%s is negative", data_len > PTRDIFF_MAX ? "data_len" : "count");
+    if ((!data && data_len > 0) || (!lengths && count > 0))
+        return inlong_fail(INLONG_ERR_ARG, NULL, 0, "%s is NULL", !data && data_len > 0 ? "data" : "lengths");
+    uint64_t sum = 0;
+    for (size_t i = 0; i < count; i++)
+        sum += lengths[i];
+    if (sum != data_len)
+        return inlong_fail(INLONG_ERR_ARG, NULL, 0, "lengths add up to %llu but data_len is %zu", (unsigned long long)sum,
+                           data_len);
+    return INLONG_OK;
+}
+
+int inlong_client_send_packed(inlong_client *client, const inlong_message *model, const void *data, size_t data_len,
+                              const uint32_t *lengths, size_t count, void *user, int flags, int64_t timeout_ms,
+                              size_t *accepted)
+{
+    size_t unwanted;
+    if (!accepted)
+        accepted = &unwanted;
+    *accepted = 0;
+    if (!inlong_client_slot(client))
+        return inlong_client_fault();
+    inlong_message m;
+    int code = check_packed(model, data, data_len, lengths, count, flags, timeout_ms, &m);
+    if (code != INLONG_OK || count == 0)
+        return code;
+    uintptr_t tag = flags & INLONG_PACKED_MERGE_ACKS ? INLONG_TAG_MERGE : INLONG_TAG_RANGE;
+    return inlong_core()->client_submit_packed((uintptr_t)client, &m, (void *)data, (uint32_t *)lengths, count, tag,
+                                               (uintptr_t)user, timeout_ms, accepted, inlong_error_buffer());
+}

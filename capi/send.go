@@ -1,0 +1,192 @@
+package main
+
+/*
+#include "front/core_abi.h"
+*/
+import "C"
+
+import (
+	"context"
+	"sync"
+	"time"
+	"unsafe"
+
+	dataproxy "github.com/inlong-dataproxy/inlong-dataproxy/core"
+)
+
+// scratch is a message that is used again and again: one made for each call would be allocated, for it goes through an
+// interface.
+type scratch struct {
+	msg        dataproxy.Message
+	attributes map[string]string
+}
+
+var scratches = sync.Pool{New: func() any { return new(scratch) }}
+
+func (s *scratch) free() {
+	s.msg = dataproxy.Message{}
+	clear(s.attributes)
+	scratches.Put(s)
+}
+
+// load makes s.msg of m. Nothing is copied: the core does that, and keeps none of it.
+func (s *scratch) load(m *C.inlong_message) {
+	s.msg.GroupID = text(m.group_id, m.group_id_len)
+	s.msg.StreamID = text(m.stream_id, m.stream_id_len)
+	s.msg.Payload = unsafe.Slice((*byte)(m.payload), int(m.payload_len))
+	s.msg.Time = time.Time{}
+	if m.time_ms != 0 {
+		s.msg.Time = time.UnixMilli(int64(m.time_ms))
+	}
+	s.msg.Attributes = nil
+	if m.attribute_count > 0 {
+		s.loadAttributes(m)
+	}
+}
+
+func (s *scratch) loadAttributes(m *C.inlong_message) {
+	if s.attributes == nil {
+		s.attributes = make(map[string]string)
+	}
+	clear(s.attributes)
+	for _, a := range unsafe.Slice(m.attributes, int(m.attribute_count)) {
+		s.attributes[attributeText(a.key, a.key_len)] = attributeText(a.value, a.value_len)
+	}
+	s.msg.Attributes = s.attributes
+}
+
+// attributeText is text whose length 0 means NUL-terminated; the front resolves that for ids only.
+func attributeText(p *C.char, n C.size_t) string {
+	if n == 0 {
+		return zeroTerminated(p)
+	}
+	return text(p, n)
+}
+
+func (c *client) submit(ctx context.Context, s *scratch, a, b C.uintptr_t) error {
+	return c.core.Submit(ctx, &s.msg, dataproxy.Tag{A: uintptr(a), B: uintptr(b)})
+}
+
+//export coreClientSubmit
+func coreClientSubmit(handle C.uintptr_t, m *C.inlong_message, a, b C.uintptr_t, err C.inlong_core_text) (code C.int) {
+	c, code := open(handle, err)
+	if c == nil {
+		return code
+	}
+	defer guard(c, &code, err)
+	c.testHook()
+	s := scratches.Get().(*scratch)
+	s.load(m)
+	fault := c.submit(context.Background(), s, a, b)
+	s.free()
+	if fault != nil {
+		return failError(err, fault)
+	}
+	return C.INLONG_OK
+}
+
+//export coreClientSubmitMany
+func coreClientSubmitMany(handle C.uintptr_t, messages *C.inlong_message, count C.size_t, a C.uintptr_t, accepted *C.size_t, err C.inlong_core_text) (code C.int) {
+	c, code := open(handle, err)
+	if c == nil {
+		return code
+	}
+	defer guard(c, &code, err)
+	c.testHook()
+	s := scratches.Get().(*scratch)
+	defer s.free()
+	all := unsafe.Slice(messages, int(count))
+	for i := range all {
+		s.load(&all[i])
+		user := *(*C.uintptr_t)(unsafe.Pointer(&all[i].user)) // never as a pointer: it may be any number
+		if fault := c.submit(context.Background(), s, a, user); fault != nil {
+			return failError(err, fault)
+		}
+		*accepted++
+	}
+	return C.INLONG_OK
+}
+
+//export coreClientSubmitPacked
+func coreClientSubmitPacked(handle C.uintptr_t, model *C.inlong_message, data unsafe.Pointer, lengths *C.uint32_t, count C.size_t, a, b C.uintptr_t, timeoutMS C.int64_t, accepted *C.size_t, err C.inlong_core_text) (code C.int) {
+	c, code := open(handle, err)
+	if c == nil {
+		return code
+	}
+	defer guard(c, &code, err)
+	c.testHook()
+	ctx := context.Background()
+	if timeoutMS >= 0 {
+		w := &wait{Context: ctx, bound: duration(timeoutMS)}
+		defer w.stop()
+		ctx = w
+	}
+	s := scratches.Get().(*scratch)
+	defer s.free()
+	s.load(model)
+	for i, n := range unsafe.Slice(lengths, int(count)) {
+		s.msg.Payload = unsafe.Slice((*byte)(data), int(n))
+		if fault := c.submit(ctx, s, a, b+C.uintptr_t(i)); fault != nil {
+			return failError(err, fault)
+		}
+		*accepted++
+		data = unsafe.Add(data, int(n))
+	}
+	return C.INLONG_OK
+}
+
+// wait is a context that ends some time after somebody first waits on it: it bounds the wait for room, costs nothing while
+// there is room, and has no deadline, which would bound the delivery too.
+type wait struct {
+	context.Context
+	bound time.Duration
+	once  sync.Once
+	done  chan struct{}
+	timer *time.Timer
+}
+
+func (w *wait) Done() <-chan struct{} {
+	w.once.Do(func() {
+		w.done = make(chan struct{})
+		w.timer = time.AfterFunc(w.bound, func() { close(w.done) })
+	})
+	return w.done
+}
+
+func (w *wait) Err() error {
+	select {
+	case <-w.done: // nil, and so not ready, until somebody waits
+		return context.DeadlineExceeded
+	default:
+		return nil
+	}
+}
+
+func (w *wait) stop() {
+	if w.timer != nil {
+		w.timer.Stop()
+	}
+}
+
+//export coreClientSend
+func coreClientSend(handle C.uintptr_t, m *C.inlong_message, timeoutMS C.int64_t, result *C.inlong_result, err C.inlong_core_text) (code C.int) {
+	c, code := open(handle, err)
+	if c == nil {
+		return code
+	}
+	defer guard(c, &code, err)
+	c.testHook()
+	ctx, cancel := timeout(timeoutMS)
+	defer cancel()
+	s := scratches.Get().(*scratch)
+	defer s.free()
+	s.load(m)
+	got, fault := c.core.SendResult(ctx, &s.msg)
+	if fault != nil {
+		code = failError(err, fault)
+		fillError(result, asError(fault))
+		return code
+	}
+	fillAck(result, got.Node, got.BatchID, got.Attempts)
+	return C.INLONG_OK
+}

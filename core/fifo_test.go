@@ -1,0 +1,35 @@
+package dataproxy
+
+import (
+	"testing"
+
+	"github.com/stretchr/testify/require"
+)
+
+// A queue that is never empty used to keep the room of everything that went through it.
+func TestFifoKeepsOrderAndDoesNotGrowWhileInUse(t *testing.T) {
+	var q fifo[int]
+	in, out := 0, 0
+	for range 10000 {
+		for range 3 {
+			q.push(in)
+			in++
+		}
+		for q.len() > 2 {
+			got, ok := q.pop()
+			require.True(t, ok)
+			require.Equal(t, out, got)
+			out++
+		}
+	}
+	require.LessOrEqual(t, len(q.ring), 8)
+	for range 20 {
+		q.push(in)
+		in++
+	}
+	for i, got := range q.takeAll() {
+		require.Equal(t, out+i, got)
+	}
+	_, ok := q.pop()
+	require.False(t, ok)
+}

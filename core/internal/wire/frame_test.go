@@ -1,0 +1,218 @@
+package wire
+
+import (
+	"bytes"
+	"encoding/binary"
+	"encoding/hex"
+	"encoding/json"
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"strings"
+	"testing"
+)
+
+// decodedItems parses a frame like a server and returns its messages.
+func decodedItems(t testing.TB, r *Request, frame []byte) [][]byte {
+	t.Helper()
+	if v := r.Parse(frame); !v.Ok() {
+		t.Fatalf("the server refuses the frame: %+v", v)
+	}
+	if r.AcceptCloses(len("rtms=1795408547570&")) {
+		t.Fatal("the server dies of the frame")
+	}
+	list, whole := r.AppendItems(nil)
+	if !whole {
+		t.Fatal("the server loses a part of the body")
+	}
+	var payloads [][]byte
+	for _, item := range list {
+		payloads = append(payloads, item.Data)
+	}
+	return payloads
+}
+
+func noise(n int) []byte {
+	source := rand.New(rand.NewPCG(1, uint64(n)))
+	b := make([]byte, n)
+	for i := range b {
+		b[i] = byte(source.Uint32())
+	}
+	return b
+}
+
+// Payloads that come out changed at the server, or a frame whose lengths are off by one, are lost data that was acked.
+func TestFramesDecodeToWhatWasPutIn(t *testing.T) {
+	for name, payloads := range map[string][][]byte{
+		"one byte":          {{0}},
+		"newlines and NULs": {[]byte("\n"), []byte("a\n"), []byte("\x00\x01\xff\x00"), []byte("\r\n")},
+		"body of 256":       {bytes.Repeat([]byte("a"), 252)},
+		"body of 257":       {bytes.Repeat([]byte("a"), 253)},
+		"noise":             {noise(40000)},
+		"short noise":       {noise(300)},
+		"log lines":         bytes.SplitAfter([]byte(strings.Repeat("2026-01-02 INFO request served in 12 ms\n", 50)), []byte("\n"))[:50],
+		"half a megabyte":   {bytes.Repeat([]byte("abcdefg"), 70000)},
+	} {
+		var body []byte
+		for _, p := range payloads {
+			body = AppendItem(body, p)
+		}
+		attr := []byte("groupId=test_group&streamId=s&dt=1700000000123&mid=m&cnt=1&k=v")
+		for _, compress := range []bool{false, true} {
+			for kind, appendTo := range map[string]func(dst []byte) []byte{
+				"text":   func(dst []byte) []byte { return AppendText(dst, body, attr, compress) },
+				"binary": func(dst []byte) []byte { return AppendBinary(dst, body, attr, 0xfffffffe, 1700000000, 50, compress) },
+			} {
+				t.Run(fmt.Sprintf("%s, %s, compress %v", name, kind, compress), func(t *testing.T) {
+					frame := appendTo(nil)
+					var r Request
+					if got := decodedItems(t, &r, frame); !equalAll(got, payloads) {
+						t.Error("payloads differ")
+					}
+					if overhead := len(frame) - len(r.WireBody) - len(r.Attr); kind == "text" && overhead != TextOverhead || kind == "binary" && overhead != BinaryOverhead {
+						t.Errorf("%d bytes beside body and attributes", overhead)
+					}
+					small := len(body) <= MinCompress || name == "noise" || name == "short noise"
+					if r.Compressed() != (compress && !small) {
+						t.Errorf("compressed: %v, body of %d bytes", r.Compressed(), len(body))
+					}
+					wantAttr := string(attr)
+					if kind == "text" && r.Compressed() {
+						wantAttr += "&cp=snappy"
+					}
+					if string(r.Attr) != wantAttr {
+						t.Errorf("attributes %q", r.Attr)
+					}
+					if kind == "binary" && (r.Uniq != 0xfffffffe || r.Seconds != 1700000000 || r.Count != 50 || r.Ext != extStringIDs ||
+						r.GroupNum != 0 || r.StreamNum != 0 || r.Flags&^flagSnappy != 0) {
+						t.Errorf("header %+v", r)
+					}
+					checkAppends(t, frame, appendTo)
+				})
+			}
+		}
+	}
+}
+
+// checkAppends sees that a frame is the same whatever it is appended to: frames of a write lie one behind the other.
+func checkAppends(t *testing.T, frame []byte, appendTo func([]byte) []byte) {
+	t.Helper()
+	for _, spare := range []int{0, 1, 20, len(frame) - 1, len(frame), 3 * len(frame)} {
+		dst := append(make([]byte, 0, 6+spare), "before"...)
+		got := appendTo(dst)
+		if string(got[:6]) != "before" || !bytes.Equal(got[6:], frame) {
+			t.Errorf("with %d spare bytes the frame is another", spare)
+		}
+	}
+}
+
+func equalAll(a, b [][]byte) bool {
+	if len(a) != len(b) {
+		return false
+	}
+	for i := range a {
+		if !bytes.Equal(a[i], b[i]) {
+			return false
+		}
+	}
+	return true
+}
+
+// Our frame for the input of an existing SDK must carry the same attributes and messages, or a consumer sees the change of
+// SDK. Only empty items are left out: the real server drops what follows them.
+func TestFramesCarryWhatExistingSDKsCarry(t *testing.T) {
+	raw, err := os.ReadFile("testdata/existing_sdks.json")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var file struct {
+		Frames []struct{ Name, Input, Request string }
+	}
+	if err := json.Unmarshal(raw, &file); err != nil {
+		t.Fatal(err)
+	}
+	inputs := map[string][]string{ // what the program gave to that SDK
+		"go_256_not_compressed": {strings.Repeat("a", 252)}, "go_257_compressed": {strings.Repeat("a", 253)}, "go_addcolumns": {"hello"},
+		"go_binary_nul": {"\x00\x01\xff\x00"}, "go_one": {"hello"}, "go_three": {"a1", "b22", "c333"}, "go_unknown_group": {"x"},
+		"java_t5_sync1": {"j5-0000000-"}, "java_t7_attr": {"j3-0000000-"}, "java_t7_sync1": {"j1-0000000-"},
+		"java_t7_list3":  {"j2-0000000-", "j2-0000001-", "j2-0000002-"},
+		"java_t7_snappy": {"j4-0000000-" + strings.Repeat("x", 189)},
+	}
+	for _, f := range file.Frames {
+		payloads, ok := inputs[f.Name]
+		if !ok {
+			continue
+		}
+		delete(inputs, f.Name)
+		t.Run(f.Name, func(t *testing.T) {
+			frame, err := hex.DecodeString(f.Request)
+			if err != nil {
+				t.Fatal(err)
+			}
+			var theirs, ours Request
+			want := decodedItems(t, &theirs, frame)
+			var body, attr []byte
+			for _, p := range payloads {
+				body = AppendItem(body, []byte(p))
+			}
+			for _, a := range theirs.Attrs {
+				if string(a.Key) != "cp" {
+					attr = append(append(append(append(attr, '&'), a.Key...), '='), a.Value...)
+				}
+			}
+			var own []byte
+			if theirs.IsBinary() {
+				own = AppendBinary(nil, body, attr[1:], theirs.Uniq, theirs.Seconds, theirs.Count, true)
+			} else {
+				own = AppendText(nil, body, attr[1:], true)
+			}
+			if got := decodedItems(t, &ours, own); !equalAll(got, want) {
+				t.Errorf("messages %q, want %q", got, want)
+			}
+			if len(ours.Attrs) != len(theirs.Attrs) && !theirs.IsBinary() {
+				t.Errorf("attributes %q, want %q", ours.Attr, theirs.Attr)
+			}
+			for _, a := range theirs.Attrs {
+				if got, _ := ours.Lookup(string(a.Key)); !bytes.Equal(got, a.Value) {
+					t.Errorf("attribute %s: %q, want %q", a.Key, got, a.Value)
+				}
+			}
+			if ours.Type != theirs.Type || ours.Ext != theirs.Ext&^extIndexMask || ours.Seconds != theirs.Seconds || ours.Count != theirs.Count {
+				t.Errorf("header %+v, want %+v", ours, theirs)
+			}
+		})
+	}
+	if len(inputs) > 0 {
+		t.Errorf("no such frames: %v", inputs)
+	}
+}
+
+// A frame that needs memory of its own for each batch costs more than all else on the way.
+func TestFramesDoNotAllocate(t *testing.T) {
+	body, attr := AppendItem(nil, bytes.Repeat([]byte("log line "), 100)), []byte("groupId=g&streamId=s&mid=m&cnt=1")
+	dst := make([]byte, 0, 64<<10)
+	for name, frame := range map[string]func(){
+		"text":   func() { dst = AppendText(dst[:0], body, attr, true) },
+		"binary": func() { dst = AppendBinary(dst[:0], body, attr, 1, 1, 1, true) },
+		"item":   func() { dst = AppendItem(dst[:0], body) },
+		"id":     func() { dst = BatchID{1, 2}.Append(dst[:0]) },
+	} {
+		if n := testing.AllocsPerRun(100, frame); n > 0 {
+			t.Errorf("%s: %v allocations", name, n)
+		}
+	}
+}
+
+// The heartbeat's answer proves a connection: it must be the answer that the server's encoder gives.
+func TestHeartbeatIsItsOwnAnswer(t *testing.T) {
+	var r Request
+	if v := r.Parse(Heartbeat); !v.Ok() || !r.IsHeartbeat() {
+		t.Fatalf("%+v", v)
+	}
+	if answer := AppendHeartbeatAnswer(nil, &r, 0); !bytes.Equal(answer, Heartbeat) {
+		t.Errorf("% x", answer)
+	}
+	if n := binary.BigEndian.Uint32(Heartbeat); int(n)+4 != len(Heartbeat) {
+		t.Errorf("length word %d", n)
+	}
+}
