@@ -34,6 +34,11 @@ $(C_CORE): $(CORE_SOURCES) capi/front/core_abi.h include/inlong_dataproxy.h capi
 	@rm -f $@.$$PPID.h $@.h # cgo's header; the front has core_abi.h
 	mv $@.$$PPID $@
 
+.PHONY: c-tables
+c-tables: ## write capi/front/tables.c anew, after a change of options or codes in the core
+	$(GO) run ./capi/tables > capi/front/tables.c.new
+	mv capi/front/tables.c.new capi/front/tables.c
+
 # The examples have a Makefile of their own, which works outside the project too.
 examples: capi build/bench/bench_async ## build the C examples into build/examples
 	@$(MAKE) --no-print-directory -C bindings/c/examples LIB=$(abspath $(LIB)) LIB_FROM_OUT=../lib \

@@ -14,8 +14,9 @@ type budget struct {
 	block                 bool
 	timeout               time.Duration // of a wait whose context has no earlier end
 
-	messages, bytes atomic.Int64
-	waiting         atomic.Int32 // len(waiters), readable without the lock
+	_       [64]byte      // apart from what does not change
+	used    atomic.Uint64 // messages and bytes in one word: one atomic add charges a message
+	waiting atomic.Int32  // len(waiters), readable without the lock
 
 	mu      sync.Mutex
 	waiters []*budgetWaiter // first come, first served
@@ -27,13 +28,24 @@ type budgetWaiter struct {
 	ready chan *Error // gets nil when charged
 }
 
+// used holds the bytes in its low 40 bits and the messages above them. The bounds leave room for what concurrent tries add
+// before they take it back.
+const (
+	byteBits        = 40
+	mostBudgetBytes = 1 << (byteBits - 1)
+	mostBudget      = 1 << (64 - byteBits - 1) // messages
+)
+
+func (b *budget) messages() int64 { return int64(b.used.Load() >> byteBits) }
+func (b *budget) bytes() int64    { return int64(b.used.Load() & (1<<byteBits - 1)) }
+
 // charge takes room for one message of n bytes, waiting for it in block mode.
 func (b *budget) charge(ctx context.Context, n int64) *Error {
-	if b.waiting.Load() == 0 && b.tryCharge(n) {
-		return nil
-	}
 	if n > b.maxBytes {
 		return &Error{Code: CodeQueueFull, Message: "the message alone is larger than max_pending_bytes"}
+	}
+	if b.waiting.Load() == 0 && b.tryCharge(n) {
+		return nil
 	}
 	if !b.block {
 		return &Error{Code: CodeQueueFull, Message: "the bound of max_pending_messages or max_pending_bytes is reached"}
@@ -41,15 +53,14 @@ func (b *budget) charge(ctx context.Context, n int64) *Error {
 	return b.wait(ctx, n)
 }
 
-// tryCharge adds first and takes back what was too much: two adds a message and no lock.
+// tryCharge adds first and takes back what was too much.
 func (b *budget) tryCharge(n int64) bool {
-	if b.messages.Add(1) <= b.maxMessages {
-		if b.bytes.Add(n) <= b.maxBytes {
-			return true
-		}
-		b.bytes.Add(-n)
+	one := uint64(1)<<byteBits | uint64(n)
+	used := b.used.Add(one)
+	if int64(used>>byteBits) <= b.maxMessages && int64(used&(1<<byteBits-1)) <= b.maxBytes {
+		return true
 	}
-	b.messages.Add(-1)
+	b.used.Add(-one)
 	return false
 }
 
@@ -95,8 +106,7 @@ func (b *budget) giveUp(w *budgetWaiter, reason *Error) *Error {
 
 // release gives back the room of some messages.
 func (b *budget) release(messages, bytes int64) {
-	b.bytes.Add(-bytes)
-	b.messages.Add(-messages)
+	b.used.Add(-(uint64(messages)<<byteBits | uint64(bytes)))
 	if b.waiting.Load() == 0 {
 		return
 	}

@@ -19,11 +19,16 @@ type batch struct {
 	id        wire.BatchID // Seq also orders the batches of a client by the time they were opened
 	opened    time.Time
 	eventTime int64 // dt in ms
+	timed     bool  // eventTime is the messages' own
 	body      buffer
-	records   []record
-	extras    []extra
-	soon      bool // a sync caller waits: sealed as soon as its lane is idle
-	onItsWay  bool // handed to the dispatcher; guarded by stream.mu
+	// One entry a message: the end of its item in body, and who takes its result: either receivers or, in a batch of
+	// messages from Submit, tags. They are what the hot path touches for each message, so they are kept small.
+	ends      []uint32
+	receivers []receiver
+	tags      []Tag
+	details   []detail // empty, or one entry a message
+	soon      bool     // a sync caller waits: sealed as soon as its lane is idle
+	onItsWay  bool     // handed to the dispatcher; guarded by stream.mu
 
 	mu        sync.Mutex
 	unsettled int
@@ -39,22 +44,15 @@ type batch struct {
 
 	undelivered atomic.Int32 // messages whose receiver was not called yet, plus one while the batch is open
 	userCode    bool         // some receiver runs user code
+	callers     bool         // some receiver is a caller that waits
 
 	prev, next *batch // in registry
 }
 
-// record is one message of a batch.
-type record struct {
-	receiver receiver
-	tag      Tag
-	deadline int64 // ns since the client's start; 0 means the batch's own
-	end      uint32
-	extra    int32 // index into extras plus one
-	settled  bool
-}
-
-// extra is what only few messages have.
-type extra struct {
+// detail is what only few messages have.
+type detail struct {
+	settled    bool  // by itself, before the batch
+	deadline   int64 // ns since the client's start; 0 means the batch's own
 	headers    map[string]string
 	metaData   any
 	attributes map[string]string
@@ -63,35 +61,58 @@ type extra struct {
 
 const itemHeader = 4 // the length word before each payload in the body
 
+// takes reports whether a message with this receiver may join b.
+func (b *batch) takes(recv receiver) bool { return (recv == nil) == (len(b.tags) > 0) }
+
 func (b *batch) add(msg *Message, recv receiver, tag Tag, deadline int64) {
 	b.body.b = wire.AppendItem(b.body.b, msg.Payload)
-	r := record{receiver: recv, tag: tag, deadline: deadline, end: uint32(len(b.body.b))}
-	if msg.Headers != nil || msg.MetaData != nil || msg.Attributes != nil || !msg.Time.IsZero() {
-		b.extras = append(b.extras, extra{msg.Headers, msg.MetaData, msg.Attributes, msg.Time})
-		r.extra = int32(len(b.extras))
+	if b.ends == nil {
+		b.ends = make([]uint32, 0, 16)
 	}
-	if b.records == nil {
-		b.records = make([]record, 0, 8)
+	b.ends = append(b.ends, uint32(len(b.body.b)))
+	if recv != nil {
+		b.receivers = append(b.receivers, recv)
+	} else {
+		b.tags = append(b.tags, tag)
 	}
-	b.records = append(b.records, r)
 	b.unsettled++
+	if deadline != 0 || msg.Headers != nil || msg.MetaData != nil || msg.Attributes != nil || !msg.Time.IsZero() {
+		*b.detail(b.count() - 1) = detail{deadline: deadline, headers: msg.Headers, metaData: msg.MetaData,
+			attributes: msg.Attributes, time: msg.Time}
+	} else if len(b.details) > 0 {
+		b.details = append(b.details, detail{})
+	}
 }
+
+// count is the number of messages, settled or not.
+func (b *batch) count() int { return len(b.ends) }
+
+// detail returns the details of message i, to be written.
+func (b *batch) detail(i int) *detail {
+	if missing := b.count() - len(b.details); missing > 0 {
+		b.details = append(b.details, make([]detail, missing)...)
+	}
+	return &b.details[i]
+}
+
+// settledAlone reports whether message i was settled before the batch.
+func (b *batch) settledAlone(i int) bool { return len(b.details) > 0 && b.details[i].settled }
 
 // payload returns the bytes of message i.
 func (b *batch) payload(i int) []byte {
 	start := uint32(itemHeader)
 	if i > 0 {
-		start += b.records[i-1].end
+		start += b.ends[i-1]
 	}
-	return b.body.b[start:b.records[i].end:b.records[i].end]
+	return b.body.b[start:b.ends[i]:b.ends[i]]
 }
 
 // message rebuilds message i for its callback.
 func (b *batch) message(i int) Message {
 	m := Message{GroupID: b.st.key.group, StreamID: b.st.key.stream, Payload: b.payload(i)}
-	if n := b.records[i].extra; n > 0 {
-		e := &b.extras[n-1]
-		m.Headers, m.MetaData, m.Attributes, m.Time = e.headers, e.metaData, e.attributes, e.time
+	if len(b.details) > 0 {
+		d := &b.details[i]
+		m.Headers, m.MetaData, m.Attributes, m.Time = d.headers, d.metaData, d.attributes, d.time
 	}
 	return m
 }
@@ -105,15 +126,13 @@ func (b *batch) settleDue(c *client, now time.Time) []completion {
 	own := int64(b.opened.Add(c.opts.SendTimeout).Sub(c.start))
 	next := int64(math.MaxInt64)
 	var timedOut, contextOver []int32
-	for i := range b.records {
-		r := &b.records[i]
-		if r.settled {
+	for i := range b.count() {
+		if b.settledAlone(i) {
 			continue
 		}
-		byContext := r.deadline != 0 && r.deadline < own
-		deadline := own
-		if byContext {
-			deadline = r.deadline
+		deadline, byContext := own, false
+		if len(b.details) > 0 && b.details[i].deadline != 0 && b.details[i].deadline < own {
+			deadline, byContext = b.details[i].deadline, true
 		}
 		switch {
 		case deadline > since:
@@ -140,7 +159,7 @@ func (b *batch) settleDue(c *client, now time.Time) []completion {
 // settle takes single messages out of b. The caller holds the lock that guards b.
 func (b *batch) settle(indexes []int32, err *Error) completion {
 	for _, i := range indexes {
-		b.records[i].settled = true
+		b.detail(int(i)).settled = true
 	}
 	b.unsettled -= len(indexes)
 	b.expired = true
@@ -162,11 +181,11 @@ func (b *batch) wake(now time.Time) {
 // liveBody returns the items to send and their number: without the messages that were settled before.
 func (b *batch) liveBody() ([]byte, int) {
 	if !b.expired {
-		return b.body.b, len(b.records)
+		return b.body.b, b.count()
 	}
 	body := make([]byte, 0, len(b.body.b))
-	for i := range b.records {
-		if !b.records[i].settled {
+	for i := range b.count() {
+		if !b.settledAlone(i) {
 			body = wire.AppendItem(body, b.payload(i))
 		}
 	}

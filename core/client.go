@@ -22,7 +22,8 @@ type Client interface {
 	Flush(ctx context.Context) error
 	// Shutdown closes the client: no message is accepted any more, what was accepted is delivered until ctx ends, the rest
 	// fails with CodeClosed. When it returns (ctx's end plus 100 ms at the latest) no callback runs any more, save one that
-	// itself does not return. A second call waits like the first and returns the same report.
+	// itself does not return. The error is CodeContextExpired when messages were left without a result in time. A second call
+	// waits like the first and returns the same.
 	Shutdown(ctx context.Context) (CloseReport, error)
 	// Close is Shutdown bounded by the send timeout.
 	Close()

@@ -52,14 +52,20 @@ func (q *completer) push(done completion) {
 	q.mu.Unlock()
 	if start {
 		q.c.completing.Add(1)
-		go q.run()
+		go q.run(nil)
 	}
 }
 
-func (q *completer) run() {
+// run delivers until nothing is queued, after what another run had to leave.
+func (q *completer) run(left *delivery) {
 	defer q.c.completing.Done()
 	defer q.c.guard()
-	d := new(delivery) // one for all that this goroutine delivers
+	d := left
+	if d == nil {
+		d = &delivery{by: q} // one for all that this goroutine delivers
+	} else {
+		q.c.deliver(d)
+	}
 	for {
 		q.mu.Lock()
 		done, ok := q.queue.pop()
@@ -69,7 +75,7 @@ func (q *completer) run() {
 			return
 		}
 		q.mu.Unlock()
-		*d = delivery{completion: done, tags: d.tags[:0]}
+		*d = delivery{completion: done, by: q, tags: d.tags[:0]}
 		q.c.deliver(d)
 	}
 }
@@ -77,6 +83,7 @@ func (q *completer) run() {
 // delivery is the state of calling the receivers of one completion.
 type delivery struct {
 	completion
+	by       *completer
 	at       int   // position of the next message
 	tags     []Tag // of the messages that go to the result handler
 	messages int64
@@ -105,13 +112,10 @@ func (c *client) deliverRest(d *delivery) (finished bool) {
 		// runtime.Goexit in a callback ends this goroutine: the rest, and the completer's queue, go on in another.
 		c.log.Errorf("a callback called runtime.Goexit")
 		c.completing.Add(1)
-		go func() {
-			c.deliver(d)
-			d.b.st.completer.run()
-		}()
+		go d.by.run(d)
 	}()
 	b := d.b
-	count := len(b.records)
+	count := b.count()
 	if d.indexes != nil {
 		count = len(d.indexes)
 	}
@@ -120,29 +124,66 @@ func (c *client) deliverRest(d *delivery) (finished bool) {
 		d.at++ // before the call: after a panic the next one is due
 		if d.indexes != nil {
 			i = int(d.indexes[i])
-		} else if b.records[i].settled {
+		} else if b.settledAlone(i) {
 			continue
 		}
 		d.messages++
 		d.bytes += int64(len(b.payload(i)) + itemHeader)
-		if c.muted.Load() {
+		if b.userCode && c.muted.Load() {
 			continue
 		}
-		if r := &b.records[i]; r.receiver != nil {
-			r.receiver.receive(b, i, d.err)
+		if len(b.receivers) > 0 {
+			b.receivers[i].receive(b, i, d.err)
 		} else {
-			d.tags = append(d.tags, r.tag)
+			d.tags = append(d.tags, b.tags[i])
 		}
 	}
 	if tags := d.tags; len(tags) > 0 {
 		d.tags = tags[:0] // before the call: after a panic they are not due again
+		node, attempts := d.lastAttempt()
 		c.opts.ResultHandler(&BatchResult{
 			Tags: tags, Err: d.err, GroupID: b.st.key.group, StreamID: b.st.key.stream,
-			Node: b.node, Attempts: b.attempts, batchID: b.id,
+			Node: node, Attempts: attempts, batchID: b.id,
 		})
 	}
 	returned = true
 	return true
+}
+
+// answerCallers gives the callers among the receivers their results at once. Behind a callback they would wait until it
+// returns, and one that was itself called from that callback for ever.
+func (done *completion) answerCallers() {
+	answer := func(i int) {
+		switch r := done.b.receivers[i].(type) {
+		case *waiter, *member:
+			r.receive(done.b, i, done.err)
+			done.b.receivers[i] = nobody{}
+		}
+	}
+	if done.indexes != nil {
+		for _, i := range done.indexes {
+			answer(int(i))
+		}
+		return
+	}
+	for i := range done.b.count() {
+		if !done.b.settledAlone(i) {
+			answer(i)
+		}
+	}
+}
+
+// lastAttempt returns the node and number of the batch's last attempt, as its result has them: with its other messages a
+// batch may be on its way again.
+func (done *completion) lastAttempt() (node string, attempts int) {
+	return lastAttempt(done.b, done.err)
+}
+
+func lastAttempt(b *batch, err *Error) (node string, attempts int) {
+	if err != nil {
+		return err.Node, err.Attempts
+	}
+	return b.node, b.attempts
 }
 
 // callbackPanic reports a callback's panic.

@@ -30,9 +30,17 @@ type lane struct {
 	soon        []*stream // with a sync caller that waits for this lane to be idle
 }
 
+// scratch is what a writer needs beside its buffer.
+type scratch struct {
+	written []transport.Written[*batch]
+	attr    []byte
+}
+
+var writerScratch = sync.Pool{New: func() any { return new(scratch) }}
+
 // enqueue takes b unless the lane is not usable or has limit batches waiting.
 func (l *lane) enqueue(b *batch, limit int) bool {
-	messages := len(b.records)
+	messages := b.count()
 	l.mu.Lock()
 	if !l.usable || l.queue.len() >= limit {
 		l.mu.Unlock()
@@ -75,42 +83,39 @@ func (l *lane) idleOr(st *stream) bool {
 func (l *lane) write() {
 	defer l.c.working.Done()
 	defer l.c.guard()
-	buf := l.c.buffers.get()
-	defer func() { l.c.buffers.put(buf) }()
+	buf := l.c.frames.get()
+	defer func() { l.c.frames.put(buf) }()
+	scratch := writerScratch.Get().(*scratch)
+	defer writerScratch.Put(scratch)
 	limit := min(joinBytes, l.c.opts.WriteBufferSize)
-	var written []transport.Written[*batch]
-	var attr []byte
 	for {
-		buf.b, written = buf.b[:0], written[:0]
+		buf.b, scratch.written = buf.b[:0], scratch.written[:0]
 		now := time.Now()
 		var conn *transport.Conn[*batch]
 		for len(buf.b) < limit {
-			b, on := l.dequeue(len(written) == 0)
+			b, on := l.dequeue(len(scratch.written) == 0)
 			if b == nil {
 				break
 			}
 			conn = on
 			var ok bool
-			if buf.b, attr, ok = l.frame(buf.b, attr, b, on.Node(), now); ok {
-				written = append(written, transport.Written[*batch]{Item: b, Seq: b.id.Seq})
+			if buf.b, ok = l.frame(buf.b, scratch, b, on.Node(), now); ok {
+				scratch.written = append(scratch.written, transport.Written[*batch]{Item: b, Seq: b.id.Seq})
 			} else {
-				l.leave(1, len(b.records))
+				l.leave(1, b.count())
 			}
 		}
-		if len(written) == 0 {
-			if conn == nil {
-				return
-			}
-			continue // all were dead
+		if len(scratch.written) == 0 { // the queue is empty: the next batch starts another writer
+			return
 		}
-		if taken, err := conn.Write(buf.b, written); err != nil && !taken {
-			for _, w := range written {
-				l.leave(1, len(w.Item.records))
+		if taken, err := conn.Write(buf.b, scratch.written); err != nil && !taken {
+			for _, w := range scratch.written {
+				l.leave(1, w.Item.count())
 				w.Item.unwritten()
 				l.c.dispatcher.dispatch(w.Item)
 			}
 		}
-		clear(written)
+		clear(scratch.written)
 	}
 }
 
@@ -128,34 +133,40 @@ func (l *lane) dequeue(last bool) (*batch, *transport.Conn[*batch]) {
 
 // frame appends b's frame unless b is dead: from here on b may have reached the node. Holding b's lock while it is framed
 // keeps a deadline from taking messages out under it.
-func (l *lane) frame(dst, attr []byte, b *batch, node string, now time.Time) (frames, scratch []byte, ok bool) {
-	b.mu.Lock()
-	due := b.settleDue(l.c, now)
-	if b.unsettled == 0 {
-		b.mu.Unlock()
-		l.c.completeAll(due)
+func (l *lane) frame(dst []byte, scratch *scratch, b *batch, node string, now time.Time) (frames []byte, ok bool) {
+	frames, due, again := l.frameLive(dst, scratch, b, node, now)
+	l.c.completeAll(due)
+	if len(frames) == len(dst) {
 		if len(due) > 0 {
 			b.st.settled(b)
 		}
-		return dst, attr, false
+		return dst, false
+	}
+	if again {
+		l.c.metrics.retry(l.index)
+	}
+	return frames, true
+}
+
+func (l *lane) frameLive(dst []byte, scratch *scratch, b *batch, node string, now time.Time) (frames []byte, due []completion, again bool) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	due = b.settleDue(l.c, now)
+	if b.unsettled == 0 {
+		return dst, due, false
 	}
 	body, count := b.liveBody()
 	b.attempts++
 	b.written, b.node = true, node
-	attr = b.st.appendAttr(attr[:0], b, l.index, count)
+	attr := b.st.appendAttr(scratch.attr[:0], b, l.index, count)
+	scratch.attr = attr
 	compress := l.c.opts.Compression == Snappy
 	if l.c.opts.MessageFormat == Binary {
 		dst = wire.AppendBinary(dst, body, attr, uint32(b.id.Seq), uint32(b.eventTime/1000), uint16(count), compress)
 	} else {
 		dst = wire.AppendText(dst, body, attr, compress)
 	}
-	again := b.attempts > 1
-	b.mu.Unlock()
-	if again {
-		l.c.metrics.retry(l.index)
-	}
-	l.c.completeAll(due)
-	return dst, attr, true
+	return dst, due, b.attempts > 1
 }
 
 // leave takes n batches off the lane's account.
@@ -183,7 +194,7 @@ func (l *lane) leave(n, messages int) {
 
 // Answered is called by the connection for each answer, on the lane's goroutine.
 func (l *lane) Answered(w transport.Written[*batch], a *wire.Answer) {
-	l.leave(1, len(w.Item.records))
+	l.leave(1, w.Item.count())
 	if a.Code == 0 {
 		l.node.batches.Add(1)
 		l.node.roundTrips.add(time.Since(w.At))
@@ -220,7 +231,7 @@ func (l *lane) takeQueue() []*batch {
 	queue := l.queue.takeAll()
 	l.outstanding -= len(queue)
 	for _, b := range queue {
-		l.c.metrics.queued(l.index, -len(b.records))
+		l.c.metrics.queued(l.index, -b.count())
 	}
 	return queue
 }

@@ -77,7 +77,7 @@ func (l *lane) serve(conn *transport.Conn[*batch], n *node) {
 		}
 	}
 	for _, w := range unanswered {
-		l.c.metrics.queued(l.index, -len(w.Item.records))
+		l.c.metrics.queued(l.index, -w.Item.count())
 		l.c.connectionLost(w.Item, n, reason)
 	}
 	l.handBack(queue)

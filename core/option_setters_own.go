@@ -6,7 +6,7 @@ import (
 	"time"
 )
 
-// WithMaxPendingBytes bounds the bytes of messages without a result, for the whole client. Default 256 MiB; 1 KiB to 1 TiB.
+// WithMaxPendingBytes bounds the bytes of messages without a result, for the whole client. Default 256 MiB; 1 KiB to 512 GiB.
 func WithMaxPendingBytes(n int) Option {
 	return func(o *Options) { o.MaxPendingBytes = n; o.mark("max_pending_bytes") }
 }

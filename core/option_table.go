@@ -98,7 +98,7 @@ var optionTable = []option{
 	duration("retry_initial_interval", "WithRetryInitialInterval", func(o *Options) *time.Duration { return &o.RetryInitialInterval },
 		100*time.Millisecond, time.Millisecond, time.Minute, "back-off before the second attempt; doubles with jitter, capped at 10 s"),
 
-	size("max_pending_bytes", "WithMaxPendingBytes", func(o *Options) *int { return &o.MaxPendingBytes }, 256*mib, 1*kib, 1<<40,
+	size("max_pending_bytes", "WithMaxPendingBytes", func(o *Options) *int { return &o.MaxPendingBytes }, 256*mib, 1*kib, mostBudgetBytes,
 		"bytes of messages without a result, for the whole client"),
 	duration("ack_timeout", "WithAckTimeout", func(o *Options) *time.Duration { return &o.AckTimeout }, 10*time.Second,
 		10*time.Millisecond, time.Hour, "bound of one attempt: a connection that left a frame unanswered so long is closed and its batches go elsewhere"),

@@ -24,6 +24,10 @@ func (o *Options) ValidateAndSetDefault() error {
 	for i := range optionTable {
 		err = multierr.Append(err, optionTable[i].checkRange(o))
 	}
+	if o.WorkerNum > 0 && o.MaxPendingMessages > mostBudget/o.WorkerNum {
+		err = multierr.Append(err, fmt.Errorf("option max_pending_messages = %d: times worker_num = %d: must be %d or less together",
+			o.MaxPendingMessages, o.WorkerNum, mostBudget))
+	}
 	err = multierr.Append(err, o.validateGroupID())
 	err = multierr.Append(err, o.validateSource())
 	for _, k := range sortedKeys(o.AddColumns) {

@@ -17,6 +17,7 @@ import (
 
 	"github.com/inlong-dataproxy/inlong-dataproxy/core/internal/discovery"
 	"github.com/inlong-dataproxy/inlong-dataproxy/core/internal/transport"
+	"github.com/inlong-dataproxy/inlong-dataproxy/core/internal/wire"
 )
 
 // Version is the version of the Go module, the C library and the Python package.
@@ -35,7 +36,8 @@ type client struct {
 	budget     budget
 	streams    streams
 	batches    registry
-	buffers    buffers
+	bodies     buffers // of batches
+	frames     buffers // of writers: much larger, so pooled apart
 	dispatcher dispatcher
 	completers []completer
 	nodes      nodes
@@ -50,12 +52,12 @@ type client struct {
 	working    sync.WaitGroup // writers
 	completing sync.WaitGroup // completers
 
-	closing  atomic.Bool // no message is accepted any more
-	swept    atomic.Bool // nothing is retried any more
-	muted    atomic.Bool // no callback is called any more
-	closeOne sync.Once
-	closed   chan struct{} // closed when Shutdown is through
-	report   CloseReport
+	closing    atomic.Bool // no message is accepted any more
+	swept      atomic.Bool // nothing is retried any more
+	muted      atomic.Bool // no callback is called any more
+	closeBegun atomic.Bool
+	closed     chan struct{} // closed when Shutdown is through
+	report     CloseReport
 
 	ackedCount, refusedCount, doneBatches, retries atomic.Int64
 	failures                                       failureCounts
@@ -145,8 +147,12 @@ func (c *client) init() (err error) {
 	}
 	var id [8]byte
 	_, _ = rand.Read(id[:]) // never fails
+	kind := byte(wire.TypeText)
+	if o.MessageFormat == Binary {
+		kind = wire.TypeBinary
+	}
 	c.connConfig = transport.Config{
-		Client: binary.BigEndian.Uint64(id[:]), ConnTimeout: o.ConnTimeout, AckTimeout: o.AckTimeout,
+		Type: kind, Client: binary.BigEndian.Uint64(id[:]), ConnTimeout: o.ConnTimeout, AckTimeout: o.AckTimeout,
 		HeartbeatInterval: o.HeartbeatInterval, SocketSendBuffer: o.SocketSendBufferSize, SocketRecvBuffer: o.SocketRecvBufferSize,
 		MaxAnswer: o.ReadBufferSize, GetBuffer: o.BytePool.Get, PutBuffer: o.BytePool.Put, Guard: c.guard,
 	}
@@ -157,7 +163,8 @@ func (c *client) init() (err error) {
 	}
 	c.streams.all, c.streams.seed, c.streams.limit = make(map[streamKey]*stream), maphash.MakeSeed(), keptStreams
 	c.batches.c = c
-	c.buffers = buffers{user: o.BufferPool, max: int64(o.BufferPoolSize)}
+	c.bodies = buffers{user: o.BufferPool, max: int64(o.BufferPoolSize)}
+	c.frames = buffers{user: o.BufferPool, max: int64(o.BufferPoolSize)}
 	c.nodes = nodes{c: c, changed: make(chan struct{}), kick: make(chan struct{}, 1)}
 	c.completers = make([]completer, o.WorkerNum)
 	for i := range o.WorkerNum {

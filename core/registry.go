@@ -35,7 +35,7 @@ func (r *registry) get(st *stream) *batch {
 	}
 	b.mu.Lock() // a caller that gave up may still look at the id of what b was before
 	b.st, b.opened, b.due = st, now, due
-	b.body = r.c.buffers.get()
+	b.body = r.c.bodies.get()
 	b.undelivered.Store(1)
 	r.mu.Lock()
 	r.seq++
@@ -91,18 +91,18 @@ func (r *registry) recycle(b *batch, reuse bool) {
 	body := b.body
 	b.body = buffer{}
 	if reuse {
-		clear(b.records)
-		clear(b.extras)
-		b.records, b.extras = b.records[:0], b.extras[:0]
-		b.soon, b.onItsWay, b.userCode = false, false, false
+		clear(b.receivers)
+		clear(b.details)
+		b.ends, b.receivers, b.tags, b.details = b.ends[:0], b.receivers[:0], b.tags[:0], b.details[:0]
+		b.soon, b.onItsWay, b.userCode, b.callers = false, false, false, false
 		b.attempts, b.written, b.lost, b.avoid, b.node, b.retryAt = 0, false, false, nil, "", time.Time{}
 	}
 	b.mu.Unlock()
 	if !reuse {
-		r.c.buffers.forget(body)
+		r.c.bodies.forget(body)
 		return
 	}
-	r.c.buffers.put(body)
+	r.c.bodies.put(body)
 	r.pool.Put(b)
 }
 

@@ -103,9 +103,8 @@ func (c *client) failedAttempt(b *batch, n *node, retry bool, pause func(attempt
 		return
 	}
 	if !retry || b.attempts > c.opts.MaxRetries || c.swept.Load() {
-		err := fault()
 		b.mu.Unlock()
-		c.finish(b, err)
+		c.finish(b, fault)
 		return
 	}
 	b.avoid = n

@@ -17,7 +17,8 @@ var waiters = sync.Pool{New: func() any { return &waiter{done: make(chan *Error,
 
 func (w *waiter) receive(b *batch, _ int, err *Error) {
 	if w.detail {
-		w.result = Result{BatchID: b.id.String(), Node: b.node, Attempts: b.attempts}
+		w.result.BatchID = b.id.String()
+		w.result.Node, w.result.Attempts = lastAttempt(b, err)
 	}
 	w.done <- err
 }

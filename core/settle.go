@@ -5,12 +5,17 @@ import "time"
 // acked is the good end: a node answered the batch without an error code.
 func (c *client) acked(b *batch) { c.finish(b, nil) }
 
-// finish settles all messages of a sealed batch that are not settled yet, and returns their number.
-func (c *client) finish(b *batch, err *Error) (messages int) {
+// finish settles all messages of a sealed batch that are not settled yet, and returns their number. fault makes their error,
+// nil means acked; it is called under b.mu, so that a frame cannot be written behind an error that says "not written".
+func (c *client) finish(b *batch, fault func() *Error) (messages int) {
 	b.mu.Lock()
 	if b.unsettled == 0 { // its deadline was first
 		b.mu.Unlock()
 		return 0
+	}
+	var err *Error
+	if fault != nil {
+		err = fault()
 	}
 	messages = b.unsettled
 	b.unsettled, b.written = 0, false
@@ -48,7 +53,7 @@ func (c *client) woken(b *batch) {
 func (c *client) withdraw(st *stream, b *batch, seq uint64, i int, err func() *Error) bool {
 	found := false
 	c.settleSome(st, b, func() []completion {
-		if b.id.Seq != seq || b.unsettled == 0 || b.records[i].settled {
+		if b.id.Seq != seq || b.unsettled == 0 || b.settledAlone(i) {
 			return nil
 		}
 		found = true
@@ -57,21 +62,21 @@ func (c *client) withdraw(st *stream, b *batch, seq uint64, i int, err func() *E
 	return found
 }
 
-// settleSome runs pick under the lock that guards b, and completes what it settled.
+// settleSome runs pick under the lock that guards b, and completes what it settled. An open batch is sealed then: results are
+// delivered without the stream's lock, so no message may be added beside them.
 func (c *client) settleSome(st *stream, b *batch, pick func() []completion) {
 	st.mu.Lock()
 	if st.open == b {
 		done := pick()
-		gone := false
-		if b.unsettled == 0 && len(done) > 0 {
-			st.open = nil
-			gone = b.undelivered.Add(int32(len(b.records))-1) == 0
+		switch {
+		case len(done) == 0:
+		case b.unsettled == 0:
+			st.takeOpen()
+		default:
+			st.seal()
 		}
 		st.mu.Unlock()
 		c.completeAll(done)
-		if gone {
-			c.batches.remove(b, false)
-		}
 		return
 	}
 	st.mu.Unlock()
@@ -96,6 +101,9 @@ func (c *client) completeAll(done []completion) {
 // complete passes a result to its receivers: on the stream's completer, or at once where no user code runs.
 func (c *client) complete(done completion) {
 	if done.b.userCode {
+		if done.b.callers {
+			done.answerCallers()
+		}
 		done.b.st.completer.push(done)
 		return
 	}

@@ -2,6 +2,7 @@ package dataproxy
 
 import (
 	"context"
+	"fmt"
 	"sync"
 	"time"
 )
@@ -44,30 +45,43 @@ func (c *client) Close() {
 
 func (c *client) Shutdown(ctx context.Context) (CloseReport, error) {
 	if insideCallback() {
-		c.closeOne.Do(func() {
+		if c.closeBegun.CompareAndSwap(false, true) {
 			// The caller's context may end with the callback: the send timeout bounds the close instead.
 			bounded, cancel := context.WithTimeout(context.Background(), c.opts.SendTimeout)
 			go func() {
 				defer cancel()
 				c.shut(bounded, nil)
 			}()
-		})
+		}
 		return c.reportNow(), errInsideCallback
 	}
-	c.closeOne.Do(func() { c.shut(ctx, nil) })
+	if c.closeBegun.CompareAndSwap(false, true) {
+		c.shut(ctx, nil)
+		return c.result()
+	}
 	select {
 	case <-c.closed:
-		return c.report, nil
+		return c.result()
 	case <-ctx.Done():
 		return c.reportNow(), &Error{Code: CodeContextExpired, Message: "while another call closes the client", cause: context.Cause(ctx)}
 	}
+}
+
+// result is what Shutdown returns once the client is closed.
+func (c *client) result() (CloseReport, error) {
+	if c.report.Unsent > 0 {
+		return c.report, &Error{Code: CodeContextExpired, Message: fmt.Sprintf("%d messages had no result in time", c.report.Unsent)}
+	}
+	return c.report, nil
 }
 
 // abort closes the client after an internal fault: everything fails at once.
 func (c *client) abort() {
 	now, cancel := context.WithCancel(context.Background())
 	cancel()
-	c.closeOne.Do(func() { c.shut(now, &Error{Code: CodeServerPanic, Message: "internal fault of the client"}) })
+	if c.closeBegun.CompareAndSwap(false, true) {
+		c.shut(now, &Error{Code: CodeServerPanic, Message: "internal fault of the client"})
+	}
 }
 
 // shut ends the client. closing is set before every stream's lock is taken once, and senders look at it under that lock: a
@@ -86,25 +100,32 @@ func (c *client) shut(ctx context.Context, fault *Error) {
 	}
 	c.swept.Store(true)
 	for _, b := range c.batches.all() {
-		b.mu.Lock()
-		err := fault
-		if b.unsettled > 0 && fault == nil {
-			err = b.fault(CodeClosed, "the client was closed before an ack came", nil)
-		}
-		b.mu.Unlock()
-		c.report.Unsent += int64(c.finish(b, err))
+		c.report.Unsent += int64(c.finish(b, func() *Error {
+			if fault != nil {
+				return fault
+			}
+			return b.fault(CodeClosed, "the client was closed before an ack came", nil)
+		}))
 	}
 	c.cancel()
 	grace := time.NewTimer(closeGrace)
 	defer grace.Stop()
-	if !c.waitDone(&c.completing, grace.C) {
+	// Not the completers: a timer that settled a message may be about to start one.
+	delivered := c.batches.upToNow()
+	select {
+	case <-delivered:
+		c.waitDone(&c.completing, grace.C)
+	case <-grace.C:
 		// Some callback does not return: what waits behind it is called beside it.
 		for i := range c.completers {
 			c.completing.Add(1)
-			go c.completers[i].run()
+			go c.completers[i].run(nil)
 		}
 		grace.Reset(closeGrace / 4)
-		c.waitDone(&c.completing, grace.C)
+		select {
+		case <-delivered:
+		case <-grace.C:
+		}
 		c.muted.Store(true)
 	}
 	grace.Reset(closeGrace)

@@ -31,7 +31,7 @@ func (c *client) Stats() Stats {
 	report := c.reportNow()
 	s := Stats{
 		Acked: report.Acked, Failed: report.Failed, Refused: c.refusedCount.Load(), Retries: c.retries.Load(),
-		Batches: c.doneBatches.Load(), PendingMessages: c.budget.messages.Load(), PendingBytes: c.budget.bytes.Load(),
+		Batches: c.doneBatches.Load(), PendingMessages: c.budget.messages(), PendingBytes: c.budget.bytes(),
 		Nodes: c.nodes.stats(),
 	}
 	// Every accepted message is acked, failed or charged: no counter of its own on the way in.

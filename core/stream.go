@@ -21,6 +21,7 @@ type stream struct {
 	head      []byte // "groupId=..&streamId=.."
 	tail      []byte // added columns and attributes, each as "&key=value"
 	completer *completer
+	_         [64]byte             // what changes with each message apart from what lane and completer read
 	lane      atomic.Pointer[lane] // the one it sticks to; set by the dispatcher
 
 	mu     sync.Mutex
@@ -49,7 +50,7 @@ func (st *stream) append(ctx context.Context, msg *Message, recv receiver, tag T
 	}
 	b := st.open
 	if b != nil && (len(b.body.b)+itemHeader+len(msg.Payload) > min(st.c.opts.BatchingMaxSize, st.longest()+itemHeader) ||
-		!msg.Time.IsZero() && msg.Time.UnixMilli() != b.eventTime) {
+		!b.takes(recv) || b.timed == msg.Time.IsZero() || b.timed && msg.Time.UnixMilli() != b.eventTime) {
 		st.seal()
 		b = nil
 	}
@@ -63,10 +64,14 @@ func (st *stream) append(ctx context.Context, msg *Message, recv receiver, tag T
 			b.wake(time.Now())
 		}
 	}
-	b.userCode = b.userCode || kind == sendAsync
-	at := place{st, b, b.id.Seq, len(b.records) - 1} // read before b is sealed and may be gone
+	if kind == sendAsync {
+		b.userCode = true
+	} else {
+		b.callers = true
+	}
+	at := place{st, b, b.id.Seq, b.count() - 1} // read before b is sealed and may be gone
 	switch {
-	case len(b.records) >= st.c.opts.BatchingMaxMessages || len(b.body.b) >= st.c.opts.BatchingMaxSize || st.c.linger == 0:
+	case b.count() >= st.c.opts.BatchingMaxMessages || len(b.body.b) >= st.c.opts.BatchingMaxSize || st.c.linger == 0:
 		st.seal()
 	case kind == sendSync && !b.soon:
 		b.soon = true
@@ -80,7 +85,7 @@ func (st *stream) append(ctx context.Context, msg *Message, recv receiver, tag T
 func (st *stream) openBatch(msg *Message) *batch {
 	b := st.c.batches.get(st)
 	b.eventTime = b.opened.UnixMilli()
-	if !msg.Time.IsZero() {
+	if b.timed = !msg.Time.IsZero(); b.timed {
 		b.eventTime = msg.Time.UnixMilli()
 	}
 	st.open = b
@@ -123,9 +128,7 @@ func (st *stream) flush() {
 
 // seal hands the open batch to the dispatcher. The caller holds mu, so that batches leave in the order of sealing.
 func (st *stream) seal() {
-	b := st.open
-	st.open = nil
-	b.undelivered.Add(int32(len(b.records)) - 1)
+	b := st.takeOpen()
 	if st.c.opts.Ordered {
 		if st.busy {
 			st.waiting.push(b)
@@ -135,6 +138,14 @@ func (st *stream) seal() {
 	}
 	b.onItsWay = true
 	st.c.dispatcher.dispatch(b)
+}
+
+// takeOpen ends the open batch's time in the stream: all its messages are to be delivered. The caller holds mu.
+func (st *stream) takeOpen() *batch {
+	b := st.open
+	st.open = nil
+	b.undelivered.Add(int32(b.count()) - 1)
+	return b
 }
 
 // settled tells an ordered stream that its batch has its result: the next one goes.
@@ -148,7 +159,7 @@ func (st *stream) settled(b *batch) {
 		return
 	}
 	st.busy = false
-	for !st.busy {
+	for !st.busy && !st.c.swept.Load() { // a closed client writes nothing more
 		b, ok := st.waiting.pop()
 		if !ok {
 			return

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
- * check.c - checks a message's shape (pointers, lengths, struct_size) and resolves "length 0 = strlen". What ids, attributes
- * and payload may hold is the core's to judge. */
+ * check.c - checks a message's shape (pointers, lengths, struct_size) and resolves "length 0 = strlen". What ids,
+ * attributes and payload may hold is the core's to judge. */
 #include <string.h>
 
 #include "front.h"
@@ -22,8 +22,7 @@ static int check_attributes(const inlong_message *m)
     if (m->attribute_count > PTRDIFF_MAX / sizeof *m->attributes)
         return inlong_fail(INLONG_ERR_ARG, NULL, 0, "message: attribute_count is negative");
     if (!m->attributes && m->attribute_count > 0)
-        return inlong_fail(INLONG_ERR_ARG, NULL, 0, "message: attributes is NULL but attribute_count is %zu",
-                           m->attribute_count);
+        return inlong_fail(INLONG_ERR_ARG, NULL, 0, "message: attributes is NULL but attribute_count is %zu", m->attribute_count);
     int code = INLONG_OK;
     for (size_t i = 0; i < m->attribute_count && code == INLONG_OK; i++) {
         inlong_attribute a = m->attributes[i];

@@ -18,8 +18,7 @@ static void closed(uintptr_t client)
     pthread_mutex_unlock(&slot->mutex);
 }
 
-static int new_client(const inlong_core_api *core, const inlong_options *options, inlong_client **client, char *err,
-                      size_t errlen)
+static int new_client(const inlong_core_api *core, const inlong_options *options, inlong_client **client, char *err, size_t errlen)
 {
     uintptr_t handle;
     inlong_slot *slot = inlong_slot_take(&handle);
@@ -82,7 +81,8 @@ int inlong_client_flush(inlong_client *client, int64_t timeout_ms)
     if (!(slot = lock_open(client)))
         return INLONG_ERR_HANDLE;
     lift(slot, 1);
-    code = inlong_core()->client_flush((uintptr_t)client, timeout_ms, inlong_error_buffer());
+    code = inlong_core_for(slot)->client_flush((uintptr_t)client, timeout_ms, inlong_error_buffer());
+    INLONG_TAKES_OVER(slot);
     pthread_mutex_lock(&slot->mutex);
     lift(slot, -1);
     return code;
@@ -105,7 +105,8 @@ int inlong_client_close(inlong_client *client, int64_t timeout_ms, inlong_close_
     pthread_mutex_unlock(&slot->mutex);
 
     inlong_close_report none = {.struct_size = sizeof none};
-    code = inlong_core()->client_close((uintptr_t)client, timeout_ms, report ? report : &none, inlong_error_buffer());
+    code = inlong_core_for(slot)->client_close((uintptr_t)client, timeout_ms, report ? report : &none, inlong_error_buffer());
+    INLONG_TAKES_OVER(slot);
     if (code != INLONG_ERR_WORKER_BUSY)
         closed((uintptr_t)client);
     return code;
@@ -116,7 +117,5 @@ int inlong_client_stats(inlong_client *client, char *buf, size_t len)
     if (!inlong_client_slot(client))
         return inlong_client_fault();
     int code = inlong_check_buffer(buf, len);
-    return code == INLONG_OK
-               ? inlong_core()->client_stats((uintptr_t)client, buf, len, inlong_error_buffer())
-               : code;
+    return code == INLONG_OK ? inlong_core()->client_stats((uintptr_t)client, buf, len, inlong_error_buffer()) : code;
 }

@@ -13,10 +13,13 @@ static inline inlong_slot *inlong_client_slot(inlong_client *client)
 
 static inline int inlong_client_fault(void) { return inlong_fail_handle("client"); }
 
-/* The core. There is no client before it is loaded. */
-static inline const inlong_core_api *inlong_core(void)
+/* The core, for a call on the client of `slot`. There is no client before it is loaded. */
+static inline const inlong_core_api *inlong_core_for(inlong_slot *slot)
 {
+    INLONG_HANDS_OVER(slot);
     return atomic_load_explicit(&inlong_core_loaded, memory_order_acquire);
 }
+
+static inline const inlong_core_api *inlong_core(void) { return atomic_load_explicit(&inlong_core_loaded, memory_order_acquire); }
 
 #endif

@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0
- * core_abi.h - the private table between the C front and the Go core. Both come from one build; the version refuses a mix of two.
+ * core_abi.h - the private table between the C front and the Go core. Both come from one build; the version refuses a
+ * mix of two.
  *
- * Rules: the front has checked every argument (NULL, lengths, struct_size, timeouts) and resolved "length 0 = strlen" before it
- * calls. User data travels as uintptr_t: Go takes a void * of small value for a bad pointer and stops the process. */
+ * Rules: the front has checked every argument (NULL, lengths, struct_size, timeouts) and resolved "length 0 = strlen"
+ * before it calls. User data travels as uintptr_t: Go takes a void * of small value for a bad pointer and stops the
+ * process. */
 #ifndef INLONG_CORE_ABI_H
 #define INLONG_CORE_ABI_H
 
@@ -19,7 +21,8 @@ typedef struct inlong_core_tag {
     uintptr_t a, b;
 } inlong_core_tag;
 
-/* Values of `a` that are no callback: the result goes to the queue, alone, in ranges of one batch, in ranges across batches. */
+/* Values of `a` that are no callback: the result goes to the queue, alone, in ranges of one batch, in ranges across
+ * batches. */
 #define INLONG_TAG_QUEUE ((uintptr_t)0)
 #define INLONG_TAG_RANGE ((uintptr_t)1)
 #define INLONG_TAG_MERGE ((uintptr_t)2)
@@ -34,8 +37,8 @@ typedef struct inlong_core_text {
     size_t len;
 } inlong_core_text;
 
-/* What the core calls. deliver: here is the one result of `count` messages; may block, and may call back into the core. closed: a
- * close that was begun inside a callback, and so answered INLONG_ERR_WORKER_BUSY, is through. */
+/* What the core calls. deliver: here is the one result of `count` messages; may block, and may call back into the core.
+ * closed: a close that was begun inside a callback, and so answered INLONG_ERR_WORKER_BUSY, is through. */
 typedef struct inlong_core_host {
     void (*deliver)(uintptr_t client, const inlong_core_tag *tags, size_t count, inlong_result *result);
     void (*closed)(uintptr_t client);

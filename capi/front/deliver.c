@@ -4,15 +4,9 @@
 
 static bool is_callback(const inlong_core_tag *tag) { return tag->a > INLONG_TAG_MERGE; }
 
-void inlong_deliver(uintptr_t client, const inlong_core_tag *tags, size_t count, inlong_result *result)
+static void call(const inlong_core_tag *tags, size_t count, inlong_result *result)
 {
-    size_t callbacks = 0;
-    for (size_t i = 0; i < count; i++)
-        callbacks += is_callback(&tags[i]);
-    /* The queue first: a callback may close the client, and then its queue takes nothing more. */
-    if (callbacks < count)
-        inlong_queue_push(client, tags, count, result);
-    if (callbacks == 0 || !inlong_gate_enter())
+    if (!inlong_gate_enter())
         return;
     result->count = 1;
     for (size_t i = 0; i < count && !inlong_gate_closed(); i++) {
@@ -22,4 +16,23 @@ void inlong_deliver(uintptr_t client, const inlong_core_tag *tags, size_t count,
         ((inlong_callback)tags[i].a)(result, result->user);
     }
     inlong_gate_leave();
+}
+
+void inlong_deliver(uintptr_t client, const inlong_core_tag *tags, size_t count, inlong_result *result)
+{
+    inlong_slot *slot = inlong_slot_find(client);
+    INLONG_TAKES_OVER(slot);
+    INLONG_TAKES_OVER(tags);
+    INLONG_TAKES_OVER(result);
+    size_t callbacks = 0;
+    for (size_t i = 0; i < count; i++)
+        callbacks += is_callback(&tags[i]);
+    /* The queue first: a callback may close the client, and then its queue takes nothing more. */
+    if (callbacks < count)
+        inlong_queue_push(client, tags, count, result);
+    if (callbacks > 0)
+        call(tags, count, result);
+    INLONG_HANDS_OVER(result);
+    INLONG_HANDS_OVER(tags);
+    INLONG_HANDS_OVER(slot);
 }

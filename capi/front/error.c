@@ -30,8 +30,7 @@ int inlong_fail(int code, char *err, size_t errlen, const char *format, ...)
 int inlong_fail_handle(const char *kind)
 {
     if (inlong_forked())
-        return inlong_fail(INLONG_ERR_FORKED, NULL, 0,
-                           "this %s belongs to the parent process: a forked child cannot use it", kind);
+        return inlong_fail(INLONG_ERR_FORKED, NULL, 0, "this %s belongs to the parent process: a forked child cannot use it", kind);
     return inlong_fail(INLONG_ERR_HANDLE, NULL, 0, "not an open %s: NULL, closed, or never one", kind);
 }
 

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
- * front.h - what the files of the front share. Lock order: a slot's mutex, then the slot list's; the loader's is taken alone. */
+ * front.h - what the files of the front share. Lock order: a slot's mutex, then the slot list's; the loader's is taken
+ * alone. */
 #ifndef INLONG_FRONT_H
 #define INLONG_FRONT_H
 
@@ -12,7 +13,18 @@
 
 #define INLONG_ERROR_TEXT 1024
 
-/* error.c: texts of failures. fail() keeps the text for inlong_last_error, copies it to err (NULL allowed) and returns code. */
+/* ThreadSanitizer does not see that the core orders what one thread gives it before what another gets from it. */
+#ifdef __SANITIZE_THREAD__
+#include <sanitizer/tsan_interface.h>
+#define INLONG_HANDS_OVER(what) __tsan_release((void *)(what))
+#define INLONG_TAKES_OVER(what) __tsan_acquire((void *)(what))
+#else
+#define INLONG_HANDS_OVER(what) ((void)(what))
+#define INLONG_TAKES_OVER(what) ((void)(what))
+#endif
+
+/* error.c: texts of failures. fail() keeps the text for inlong_last_error, copies it to err (NULL allowed) and returns
+ * code. */
 int inlong_fail(int code, char *err, size_t errlen, const char *format, ...) __attribute__((format(printf, 4, 5)));
 /* The calling thread's buffer for inlong_last_error, for the core to write into. */
 inlong_core_text inlong_error_buffer(void);
@@ -36,7 +48,8 @@ struct inlong_options {
 bool inlong_is_utf8(const char *s, size_t len);
 void inlong_copy_text(char *to, size_t size, const char *from);
 
-/* guard.c: fork. armed() is called once before the core is loaded; forked() is true in a child of a process that was armed. */
+/* guard.c: fork. armed() is called once before the core is loaded; forked() is true in a child of a process that was
+ * armed. */
 int inlong_guard_arm(void);
 extern const volatile unsigned char *_Atomic inlong_guard_page;
 static inline bool inlong_forked(void)
@@ -65,6 +78,7 @@ typedef struct inlong_slot {
     _Atomic uintptr_t handle; /* the one that is valid now, 0 = none */
     struct inlong_slot *next_free;
     uintptr_t generation, index;
+    char apart[64]; /* senders read what stands above, pollers and lanes write what stands below: not one cache line */
 
     pthread_mutex_t mutex; /* guards all below; a holder checks `handle` again */
     pthread_cond_t ready;  /* results came, or the client was closed */

@@ -15,8 +15,8 @@ static pthread_cond_t left;
 
 bool inlong_gate_closed(void) { return atomic_load_explicit(&closed, memory_order_relaxed); }
 
-/* Counted first, looked at second, with the opposite order in shut(): either the callback sees the gate closed or shut() sees
- * the callback. */
+/* Counted first, looked at second, with the opposite order in shut(): either the callback sees the gate closed or
+ * shut() sees the callback. */
 bool inlong_gate_enter(void)
 {
     atomic_fetch_add(&running, 1);

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0
  * guard.c - knows a forked child. Go's runtime does not survive fork: any call into it may hang in the child.
  *
- * One page holds a byte that is 1 in the process that loaded the core. The kernel wipes the page in every child, also one
- * made by a raw clone; the fork handler does the same where the kernel cannot. A later reload in the child arms a new page. */
+ * One page holds a byte that is 1 in the process that loaded the core. The kernel wipes the page in every child, also
+ * one made by a raw clone; the fork handler does the same where the kernel cannot. A later reload in the child arms a
+ * new page. */
 #include <sys/mman.h>
 #include <unistd.h>
 

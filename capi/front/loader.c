@@ -57,12 +57,12 @@ static void find(struct search *s)
     try_path(s, CORE_NAME);
 }
 
-/* Every thread of the runtime inherits this mask. A signal that the host waits for with sigwait or signalfd must never be taken by one
- * of them; these must stay open: faults, which the runtime turns into panics, and those that it needs itself. */
+/* Every thread of the runtime inherits this mask. A signal that the host waits for with sigwait or signalfd must never
+ * be taken by one of them; these must stay open: faults, which the runtime turns into panics, and those that it needs
+ * itself. */
 static void block_signals(sigset_t *old)
 {
-    static const int open[] = {SIGSEGV, SIGBUS,  SIGFPE, SIGILL,  SIGTRAP,
-                               SIGABRT, SIGSYS, SIGURG, SIGPROF, SIGCHLD};
+    static const int open[] = {SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGTRAP, SIGABRT, SIGSYS, SIGURG, SIGPROF, SIGCHLD};
     sigset_t mask;
     sigfillset(&mask);
     for (size_t i = 0; i < sizeof open / sizeof *open; i++)
@@ -70,8 +70,6 @@ static void block_signals(sigset_t *old)
     pthread_sigmask(SIG_SETMASK, &mask, old);
 }
 
-/* The runtime takes SIGPIPE although its own threads have it blocked; what the host had is put back, so that a broken pipe
- * of the host does what it did before. */
 static int start(void *library, char *err, size_t errlen)
 {
     inlong_core_entry_function entry;
@@ -81,12 +79,13 @@ static int start(void *library, char *err, size_t errlen)
                            INLONG_CORE_ENTRY);
     int code = entry(INLONG_CORE_ABI_VERSION, &api);
     if (code != INLONG_OK || api.version != INLONG_CORE_ABI_VERSION)
-        return inlong_fail(INLONG_ERR_ABI, err, errlen,
-                           "%s has interface version %u, this front needs %d: they are of two builds", CORE_NAME,
-                           (unsigned)api.version, INLONG_CORE_ABI_VERSION);
+        return inlong_fail(INLONG_ERR_ABI, err, errlen, "%s has interface version %u, this front needs %d: they are of two builds",
+                           CORE_NAME, (unsigned)api.version, INLONG_CORE_ABI_VERSION);
     return INLONG_OK;
 }
 
+/* The runtime takes SIGPIPE although its own threads have it blocked; what the host had is put back, so that a broken
+ * pipe of the host does what it did before. */
 static int load(char *err, size_t errlen)
 {
 #ifndef __GLIBC__
@@ -100,6 +99,8 @@ static int load(char *err, size_t errlen)
     find(&s);
     int code = s.library ? start(s.library, err, errlen)
                          : inlong_fail(INLONG_ERR_LOAD, err, errlen, "cannot load %s; tried: %s", CORE_NAME, s.tried);
+    if (host_pipe.sa_handler != SIG_DFL && host_pipe.sa_handler != SIG_IGN)
+        host_pipe.sa_flags |= SA_ONSTACK; /* as the runtime did to all handlers: it may come on a goroutine's small stack */
     sigaction(SIGPIPE, &host_pipe, NULL);
     pthread_sigmask(SIG_SETMASK, &old, NULL);
     return code;

@@ -47,8 +47,7 @@ int inlong_mock_control(inlong_mock *mock, const char *request, char *buf, size_
         return code;
     if (!request)
         return inlong_fail(INLONG_ERR_ARG, NULL, 0, "request is NULL");
-    return inlong_core()->mock_control((uintptr_t)mock, (char *)request, strlen(request), buf, len,
-                                       inlong_error_buffer());
+    return inlong_core()->mock_control((uintptr_t)mock, (char *)request, strlen(request), buf, len, inlong_error_buffer());
 }
 
 int inlong_mock_stats(inlong_mock *mock, char *buf, size_t len)

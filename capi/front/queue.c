@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  * queue.c - a client's completion queue. The core's lanes push, inlong_client_poll takes; no call of Go on this side.
  *
- * What waits is kept by the batch: its texts once, an entry for each message or range. Only poll makes whole results of it. */
+ * What waits is kept by the batch: its texts once, an entry for each message or range. Only poll makes whole results of
+ * it. */
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>

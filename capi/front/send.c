@@ -7,7 +7,8 @@
 
 int inlong_client_send(inlong_client *client, const inlong_message *message, int64_t timeout_ms, inlong_result *result)
 {
-    if (!inlong_client_slot(client))
+    inlong_slot *slot = inlong_client_slot(client);
+    if (!slot)
         return inlong_client_fault();
     inlong_message m;
     int code = inlong_check_message(message, &m);
@@ -23,19 +24,19 @@ int inlong_client_send(inlong_client *client, const inlong_message *message, int
     memset(result, 0, sizeof *result);
     result->struct_size = sizeof *result;
     result->count = 1;
-    return inlong_core()->client_send((uintptr_t)client, &m, timeout_ms, result, inlong_error_buffer());
+    return inlong_core_for(slot)->client_send((uintptr_t)client, &m, timeout_ms, result, inlong_error_buffer());
 }
 
 int inlong_client_send_async(inlong_client *client, const inlong_message *message, inlong_callback callback, void *user)
 {
-    if (!inlong_client_slot(client))
+    inlong_slot *slot = inlong_client_slot(client);
+    if (!slot)
         return inlong_client_fault();
     inlong_message m;
     int code = inlong_check_message(message, &m);
     if (code != INLONG_OK)
         return code;
-    return inlong_core()->client_submit((uintptr_t)client, &m, (uintptr_t)callback, (uintptr_t)user,
-                                        inlong_error_buffer());
+    return inlong_core_for(slot)->client_submit((uintptr_t)client, &m, (uintptr_t)callback, (uintptr_t)user, inlong_error_buffer());
 }
 
 /* Checks messages[0..n) into `checked`; *good is how many of them are. */
@@ -59,7 +60,8 @@ int inlong_client_send_many(inlong_client *client, const inlong_message *message
     if (!accepted)
         accepted = &unwanted;
     *accepted = 0;
-    if (!inlong_client_slot(client))
+    inlong_slot *slot = inlong_client_slot(client);
+    if (!slot)
         return inlong_client_fault();
     if (!messages && count > 0)
         return inlong_fail(INLONG_ERR_ARG, NULL, 0, "messages is NULL but count is %zu", count);
@@ -70,8 +72,9 @@ int inlong_client_send_many(inlong_client *client, const inlong_message *message
         size_t good, taken = 0, left = count - *accepted;
         int fault = check_some(messages + *accepted, left < CHUNK ? left : CHUNK, user, checked, &good);
         if (good > 0) {
-            /* The checked ones before a faulty one go; its text must be the last written, so it is checked again below. */
-            int code = inlong_core()->client_submit_many((uintptr_t)client, checked, good, (uintptr_t)callback, &taken,
+            /* The checked ones before a faulty one go; its text must be the last written, so it is checked again below.
+             * */
+            int code = inlong_core_for(slot)->client_submit_many((uintptr_t)client, checked, good, (uintptr_t)callback, &taken,
                                                          inlong_error_buffer());
             *accepted += taken;
             if (code != INLONG_OK)
@@ -83,8 +86,8 @@ int inlong_client_send_many(inlong_client *client, const inlong_message *message
     return INLONG_OK;
 }
 
-static int check_packed(const inlong_message *model, const void *data, size_t data_len, const uint32_t *lengths,
-                        size_t count, int flags, int64_t timeout_ms, inlong_message *m)
+static int check_packed(const inlong_message *model, const void *data, size_t data_len, const uint32_t *lengths, size_t count,
+                        int flags, int64_t timeout_ms, inlong_message *m)
 {
     int code = inlong_check_message(model, m);
     if (code == INLONG_OK)
@@ -107,20 +110,20 @@ static int check_packed(const inlong_message *model, const void *data, size_t da
 }
 
 int inlong_client_send_packed(inlong_client *client, const inlong_message *model, const void *data, size_t data_len,
-                              const uint32_t *lengths, size_t count, void *user, int flags, int64_t timeout_ms,
-                              size_t *accepted)
+                              const uint32_t *lengths, size_t count, void *user, int flags, int64_t timeout_ms, size_t *accepted)
 {
     size_t unwanted;
     if (!accepted)
         accepted = &unwanted;
     *accepted = 0;
-    if (!inlong_client_slot(client))
+    inlong_slot *slot = inlong_client_slot(client);
+    if (!slot)
         return inlong_client_fault();
     inlong_message m;
     int code = check_packed(model, data, data_len, lengths, count, flags, timeout_ms, &m);
     if (code != INLONG_OK || count == 0)
         return code;
     uintptr_t tag = flags & INLONG_PACKED_MERGE_ACKS ? INLONG_TAG_MERGE : INLONG_TAG_RANGE;
-    return inlong_core()->client_submit_packed((uintptr_t)client, &m, (void *)data, (uint32_t *)lengths, count, tag,
+    return inlong_core_for(slot)->client_submit_packed((uintptr_t)client, &m, (void *)data, (uint32_t *)lengths, count, tag,
                                                (uintptr_t)user, timeout_ms, accepted, inlong_error_buffer());
 }

@@ -114,7 +114,7 @@ const inlong_option_info inlong_option_table[] = {
            "false: error answers that another node may cure (1, 2, 114, 115) are retried; true: all but those that can never succeed"),
     OPTION("retry_initial_interval", "duration", "100ms", "1ms", "1m", "",
            "back-off before the second attempt; doubles with jitter, capped at 10 s"),
-    OPTION("max_pending_bytes", "size", "256M", "1K", "1024G", "",
+    OPTION("max_pending_bytes", "size", "256M", "1K", "512G", "",
            "bytes of messages without a result, for the whole client"),
     OPTION("ack_timeout", "duration", "10s", "10ms", "1h", "",
            "bound of one attempt: a connection that left a frame unanswered so long is closed and its batches go elsewhere"),

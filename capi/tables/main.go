@@ -1,9 +1,6 @@
 // Command tables writes capi/front/tables.c: the version, the codes and the options of the core as C tables, so that the
-// front can answer for them without loading Go. Run it from the top folder after a change in the core:
-//
-//	go run ./capi/tables > capi/front/tables.c
-//
-// A test compares the file with what this program writes.
+// front can answer for them without loading Go. `make c-tables` runs it after a change in the core; a test compares the file
+// with what this program writes.
 package main
 
 import (

@@ -19,7 +19,7 @@ func TestTablesAreThoseOfTheCore(t *testing.T) {
 	var now bytes.Buffer
 	write(&now)
 	if !bytes.Equal(committed, now.Bytes()) {
-		t.Fatal("capi/front/tables.c is out of date: go run ./capi/tables > capi/front/tables.c")
+		t.Fatal("capi/front/tables.c is out of date: make c-tables")
 	}
 }
 

@@ -2,8 +2,8 @@
  *
  *     bench_async URL GROUP STREAM CORPUS MESSAGE_SIZE COUNT [WARM_UP]
  *
- * CORPUS holds messages of MESSAGE_SIZE bytes, one behind the other; they are sent in turn, COUNT in all, after WARM_UP that
- * are not measured. Prints one line of JSON. With COUNT ending in "s" it sends for so many seconds. */
+ * CORPUS holds messages of MESSAGE_SIZE bytes, one behind the other; they are sent in turn, COUNT in all, after WARM_UP
+ * that are not measured. Prints one line of JSON. With COUNT ending in "s" it sends for so many seconds. */
 #include <inlong_dataproxy.h>
 #include <stdatomic.h>
 #include <stdio.h>
@@ -110,7 +110,7 @@ int main(int argc, char **argv)
     double wall1 = wall(), cpu1 = cpu();
     inlong_client_close(client, 5000, NULL);
     free(corpus);
-    printf("{\"messages\":%ld,\"acked\":%ld,\"failed\":%ld,\"seconds\":%.6f,\"cpu_seconds\":%.6f}\n", sent,
-           atomic_load(&acked), atomic_load(&failed), wall1 - wall0, cpu1 - cpu0);
+    printf("{\"messages\":%ld,\"acked\":%ld,\"failed\":%ld,\"seconds\":%.6f,\"cpu_seconds\":%.6f}\n", sent, atomic_load(&acked),
+           atomic_load(&failed), wall1 - wall0, cpu1 - cpu0);
     return atomic_load(&failed) == 0 ? 0 : 1;
 }

@@ -3,8 +3,8 @@
  *     cc -std=c11 -Wall -Wextra -Werror 03_ship_file.c -o 03_ship_file -linlong_dataproxy -lpthread
  *     ./03_ship_file --url http://manager:8083 --group my_group --stream my_stream /var/log/syslog
  *
- * Progress goes to stderr when that is a terminal; the last line of stdout is the summary as JSON. Exit status 0: every line was
- * acked. Empty lines cannot be sent: a message is never empty. They are counted as skipped.
+ * Progress goes to stderr when that is a terminal; the last line of stdout is the summary as JSON. Exit status 0: every
+ * line was acked. Empty lines cannot be sent: a message is never empty. They are counted as skipped.
  */
 #define _GNU_SOURCE
 #include <getopt.h>

@@ -31,6 +31,14 @@ void check_text(const char *file, int line, const char *text, const char *part)
     end();
 }
 
+#if defined(__SANITIZE_ADDRESS__)
+#define BUILD " (address and undefined behaviour sanitizers)"
+#elif defined(__SANITIZE_THREAD__)
+#define BUILD " (thread sanitizer)"
+#else
+#define BUILD ""
+#endif
+
 static int run(const check_test *test)
 {
     fflush(NULL);
@@ -68,6 +76,6 @@ int check_main(int argc, char **argv, const char *suite, const check_test *tests
         bad ? failed++ : passed++;
         printf("%s %s/%s\n", bad ? "FAIL" : "ok  ", suite, tests[i].name);
     }
-    printf("%s: %d passed, %d failed\n", suite, passed, failed);
+    printf("%s%s: %d passed, %d failed\n", suite, BUILD, passed, failed);
     return failed ? 1 : 0;
 }

@@ -1,6 +1,6 @@
-/* check.h - a small test runner. A test is a function that returns; CHECK ends it when its condition does not hold. Each runs in
- * a process of its own, forked before anything of the library was loaded, with a time limit: one test's crash or hang is that
- * test's failure. */
+/* check.h - a small test runner. A test is a function that returns; CHECK ends it when its condition does not hold.
+ * Each runs in a process of its own, forked before anything of the library was loaded, with a time limit: one test's
+ * crash or hang is that test's failure. */
 #ifndef CHECK_H
 #define CHECK_H
 
@@ -15,17 +15,17 @@ typedef struct check_test {
 
 enum { CHECK_SECONDS = 60 };
 
-#define CHECK(condition)                                                                                                \
-    do {                                                                                                                \
-        if (!(condition))                                                                                               \
-            check_failed(__FILE__, __LINE__, #condition);                                                               \
+#define CHECK(condition)                                                                                                           \
+    do {                                                                                                                           \
+        if (!(condition))                                                                                                          \
+            check_failed(__FILE__, __LINE__, #condition);                                                                          \
     } while (0)
 
-#define CHECK_INT(got, want)                                                                                            \
-    do {                                                                                                                \
-        long long check_got = (got), check_want = (want);                                                               \
-        if (check_got != check_want)                                                                                    \
-            check_failed_int(__FILE__, __LINE__, #got, check_got, check_want);                                          \
+#define CHECK_INT(got, want)                                                                                                       \
+    do {                                                                                                                           \
+        long long check_got = (got), check_want = (want);                                                                          \
+        if (check_got != check_want)                                                                                               \
+            check_failed_int(__FILE__, __LINE__, #got, check_got, check_want);                                                     \
     } while (0)
 
 /* That `text` holds `part`. */
@@ -35,13 +35,11 @@ _Noreturn void check_failed(const char *file, int line, const char *what);
 _Noreturn void check_failed_int(const char *file, int line, const char *what, long long got, long long want);
 void check_text(const char *file, int line, const char *text, const char *part);
 
-/* Runs the tests named by argv, all when there are none; prints a line each and the closing line. The exit status of the program. */
+/* Runs the tests named by argv, all when there are none; prints a line each and the closing line. The exit status of
+ * the program. */
 int check_main(int argc, char **argv, const char *suite, const check_test *tests, size_t count);
 
-#define CHECK_MAIN(suite, tests)                                                                                        \
-    int main(int argc, char **argv)                                                                                     \
-    {                                                                                                                   \
-        return check_main(argc, argv, suite, tests, sizeof tests / sizeof *tests);                                      \
-    }
+#define CHECK_MAIN(suite, tests)                                                                                                   \
+    int main(int argc, char **argv) { return check_main(argc, argv, suite, tests, sizeof tests / sizeof *tests); }
 
 #endif

@@ -163,8 +163,7 @@ static void *race_send(void *unused)
 {
     inlong_message m = message("x");
     int code;
-    while ((code = inlong_client_send_async(race.client, &m, race_result, NULL)) == INLONG_OK ||
-           code == INLONG_ERR_QUEUE_FULL)
+    while ((code = inlong_client_send_async(race.client, &m, race_result, NULL)) == INLONG_OK || code == INLONG_ERR_QUEUE_FULL)
         race.accepted += code == INLONG_OK;
     CHECK(code == INLONG_ERR_CLOSED || code == INLONG_ERR_HANDLE);
     return unused;

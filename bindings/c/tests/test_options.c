@@ -18,12 +18,12 @@ static int make(const char *const *options, char *err, size_t errlen)
     return code;
 }
 
-#define FAILS(code, part, ...)                                                                                          \
-    do {                                                                                                                \
-        const char *const options[] = {__VA_ARGS__, NULL};                                                              \
-        char err[1024];                                                                                                 \
-        CHECK_INT(make(options, err, sizeof err), code);                                                                \
-        CHECK_TEXT(err, part);                                                                                          \
+#define FAILS(code, part, ...)                                                                                                     \
+    do {                                                                                                                           \
+        const char *const options[] = {__VA_ARGS__, NULL};                                                                         \
+        char err[1024];                                                                                                            \
+        CHECK_INT(make(options, err, sizeof err), code);                                                                           \
+        CHECK_TEXT(err, part);                                                                                                     \
     } while (0)
 
 static void unknown_option_names_the_nearest(void)

@@ -202,8 +202,7 @@ static void results_left_at_close_can_be_polled(void)
     fixture f = open_fixture(no_options);
     for (int i = 0; i < 3; i++) {
         char request[128];
-        snprintf(request, sizeof request,
-                 "{\"op\":\"fault\",\"node\":%d,\"standing\":true,\"fault\":{\"kind\":\"silence\"}}", i);
+        snprintf(request, sizeof request, "{\"op\":\"fault\",\"node\":%d,\"standing\":true,\"fault\":{\"kind\":\"silence\"}}", i);
         control(f.mock, request);
     }
     int fd = inlong_client_event_fd(f.client);

@@ -171,8 +171,7 @@ static void timeout_of_send_holds(void)
     fixture f = open_fixture(no_options);
     for (int i = 0; i < 3; i++) {
         char request[128];
-        snprintf(request, sizeof request,
-                 "{\"op\":\"fault\",\"node\":%d,\"standing\":true,\"fault\":{\"kind\":\"silence\"}}", i);
+        snprintf(request, sizeof request, "{\"op\":\"fault\",\"node\":%d,\"standing\":true,\"fault\":{\"kind\":\"silence\"}}", i);
         control(f.mock, request);
     }
     inlong_message m = message("x");

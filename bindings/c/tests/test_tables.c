@@ -40,7 +40,7 @@ static void first_mock_loads_the_core(void)
 
 static void error_list_ends_and_is_complete(void)
 {
-    static const int codes[] = {INLONG_OK,         INLONG_ERR_SEND_TIMEOUT, INLONG_ERR_CONN_CLOSED_BY_PEER,
+    static const int codes[] = {INLONG_OK,          INLONG_ERR_SEND_TIMEOUT, INLONG_ERR_CONN_CLOSED_BY_PEER,
                                 INLONG_ERR_UNKNOWN, INLONG_ERR_ARG,          INLONG_ERR_NOMEM};
     size_t n = 0;
     for (const inlong_error_info *e; (e = inlong_error_list(n)); n++) {

@@ -14,7 +14,7 @@ from typing import Callable, NamedTuple, Optional
 
 from . import _codes, _lowlevel as low
 from ._delivery import Delivery, Outcome
-from ._message import Model, checked_length, to_bytes
+from ._message import Model, checked_length, refusal, to_bytes
 from .errors import InlongError
 
 _CHUNK_MESSAGES = 4096
@@ -228,7 +228,7 @@ class Bulk:
             if code in (_codes.QUEUE_FULL, _codes.CONTEXT_EXPIRED):
                 self._wait_for_room()
                 continue
-            error = self._error(code)
+            error = refusal(code, self._model)
             if code != _codes.LOG_TOO_LONG and (code != _codes.LOG_INVALID or lengths[0] > 0):
                 raise error  # not this payload's fault: every other one would meet it too
             self._refuse(first, error)
@@ -247,16 +247,6 @@ class Bulk:
         with self._changed:
             self._refused += 1
             self._runs.append((index, 1, error))
-
-    def _error(self, code: int) -> Exception:
-        return _codes.call_error(
-            code,
-            low.error_name(code),
-            low.last_error(),
-            group_id=self._model.group_id,
-            stream_id=self._model.stream_id,
-            retriable=bool(low.error_is_retriable(code)),
-        )
 
 
 if sys.maxsize < 2**32 or array("I").itemsize != 4:

@@ -11,13 +11,11 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from . import _codes, _lowlevel as low
-from ._future import DeliveryFuture, Result
+from ._future import Result, resolve_acked
 from ._interruptible import SLICE_SECONDS, interruptible
-from ._message import SEQUENCE_BITS
+from ._outbox import Outbox
+from ._pending import BULK_TAG, SEQUENCE_BITS, SEQUENCE_MASK, Pending
 from .errors import ForkError, LibraryError, Persisted, TimeoutError_
-
-BULK_TAG = 1 << 62
-"""Set in the tags of send_many, whose results are counted rather than given to futures."""
 
 _RECORDS = 64  # results of one poll
 _PACE_MESSAGES = 512  # more results than this in one round: let some gather before the next one
@@ -95,10 +93,12 @@ def _text(raw: Any) -> str:
 class Delivery:
     """Owns the client's handle. The thread holds this object and not the Client, so that a forgotten Client can be collected."""
 
-    def __init__(self, handle: low.ClientHandle) -> None:
+    def __init__(self, handle: low.ClientHandle, group_id: str, block: bool, send_timeout: float) -> None:
+        self._send_timeout = send_timeout
         self.handle = handle
-        self.pending: dict[int, DeliveryFuture] = {}
+        self.pending = Pending()
         self.counters: dict[int, Counter] = {}
+        self.outbox = Outbox(self, group_id, block, send_timeout)
         self.forked = False
         self._lock = threading.Lock()
         self.closing = False
@@ -141,24 +141,21 @@ class Delivery:
         if tag & BULK_TAG:
             counter = self.counters.get(tag >> SEQUENCE_BITS)
             if counter is not None:
-                counter.count(tag & ((1 << SEQUENCE_BITS) - 1), count, None if code == 0 else Outcome(records[index]))
+                counter.count(tag & SEQUENCE_MASK, count, None if code == 0 else Outcome(records[index]))
             return int(count)
-        pop = self.pending.pop
+        futures = self.pending.take(tag, count)
         outcome = Outcome(records[index])
         if code == 0:
-            result = outcome.result()
-            for one in range(tag, tag + count):
-                pop(one).resolve(result, None)
+            resolve_acked(futures, outcome.result())
         else:
-            for one in range(tag, tag + count):
-                future = pop(one)
+            for future in futures:
                 future.resolve(None, outcome.error(future.model.group_id, future.model.stream_id))
         return int(count)
 
     def _abandon(self, error: Exception) -> None:
         """Answer whoever still waits. Nobody does, unless the library broke its promise of one result a message."""
-        while self.pending:
-            self.pending.popitem()[1].resolve(None, error)
+        for future in self.pending:
+            future.resolve(None, error)
         for counter in list(self.counters.values()):
             counter.abandon(error)
 
@@ -170,14 +167,15 @@ class Delivery:
 
     def flush(self, timeout_ms: int) -> None:
         """Wait until what was accepted before has its result. Blocks without regard to signals."""
-        end = time.monotonic() + timeout_ms / 1000
-        waiting = list(self.pending.values())
+        end = self._end(timeout_ms)
+        self.outbox.drain(end)
+        waiting = list(self.pending)
         low.client_flush(self.handle, timeout_ms)
         if self.is_own_thread():
             return
         # All results are in the library's queue or in the hands of the thread by now.
         for future in waiting:
-            if not future.wait(None if timeout_ms < 0 else max(end - time.monotonic(), 0) + _GRACE_SECONDS):
+            if not future.wait(max(end - time.monotonic(), 0) + _GRACE_SECONDS):
                 raise TimeoutError_("a done-callback did not return in time", code=_codes.CONTEXT_EXPIRED, name="context_expired")
 
     def close(self, timeout_ms: int) -> CloseReport:
@@ -194,7 +192,9 @@ class Delivery:
         return self._report
 
     def _close(self, timeout_ms: int) -> CloseReport:
-        began = time.monotonic()
+        end = self._end(timeout_ms)
+        self.outbox.stop()
+        self.outbox.drain(end)
         record = low.CloseReportRecord(struct_size=ctypes.sizeof(low.CloseReportRecord))
         code = low.client_close(self.handle, timeout_ms, ctypes.byref(record))
         try:
@@ -208,12 +208,15 @@ class Delivery:
             )
             if not self.is_own_thread():
                 # All results are out; only a done-callback that does not return can keep the thread.
-                left = max(began + timeout_ms / 1000 - time.monotonic(), 0) + _GRACE_SECONDS
-                self._thread.join(None if timeout_ms < 0 else left)
+                self._thread.join(max(end - time.monotonic(), 0) + _GRACE_SECONDS)
             return self._report
         finally:
+            self.outbox.drain(0)  # what found no room is answered with "closed"
             alive.discard(self)
             self._closed.set()
+
+    def _end(self, timeout_ms: int) -> float:
+        return time.monotonic() + (self._send_timeout if timeout_ms < 0 else timeout_ms / 1000)
 
     def stats(self) -> dict[str, Any]:
         """Return the library's counters."""
@@ -229,9 +232,10 @@ class Delivery:
         """In a forked child: answer those who might wait, without a lock, for its owner may be a thread of the parent."""
         self.forked = True
         error = ForkError("the message's client belongs to the parent process")
-        for future in self.pending.values():
+        self.outbox.disown(error)
+        for future in self.pending:
             future.disown(error)
-        self.pending = {}
+        self.pending = Pending()
         self.counters = {}
 
 

@@ -7,6 +7,7 @@ import logging
 import math
 import threading
 import time
+from collections.abc import Iterable
 from concurrent.futures import Future
 from dataclasses import dataclass
 from typing import Any, Optional, cast
@@ -40,6 +41,7 @@ class _Waiting(threading.Condition):
 
     def __init__(self) -> None:
         super().__init__()
+        self.ready = False
         self.waiters: list[Any] = []
         self.callbacks: list[Any] = []
 
@@ -48,24 +50,33 @@ class DeliveryFuture(Future[Result]):
     """The concurrent.futures.Future of one message. It cannot be cancelled: an accepted message is not recalled.
 
     The standard constructor makes a condition and two lists, which is most of the cost of sending a small message, so it
-    is not called. Its attributes are class attributes here until they differ, and the condition is made on demand. The
-    resolver first writes the state and then looks for a condition, a waiter first publishes the condition and then reads
-    the state: whatever the interleaving, one of them sees the other.
+    is not called. Its attributes are class attributes here until they differ, and the condition is made on demand, in "_lazy".
+    The resolver first writes the outcome and then looks for a condition; a waiter first publishes the condition and then looks
+    for an outcome. So one of them sees the other: a resolver that finds a condition works under it, as the standard
+    library's waiters need; a waiter that finds an outcome lets the resolver finish first.
     """
 
     _state = _RUNNING
     _result: Optional[Result] = None
     _exception: Optional[BaseException] = None
+    _lazy: Optional[_Waiting] = None
 
     def __init__(self, model: Model) -> None:  # pyright: ignore[reportMissingSuperCall]
         self.model = model
 
     @property
     def _waiting(self) -> _Waiting:
-        found: Optional[_Waiting] = self.__dict__.get("_lazy")
+        found = self._lazy
         if found is None:
-            # setdefault is atomic: of two threads that wait at once, both get the same condition.
-            found = cast("_Waiting", self.__dict__.setdefault("_lazy", _Waiting()))
+            made = _Waiting()
+            # Atomic: of two threads that wait at once, both get the same condition.
+            found = cast("_Waiting", self.__dict__.setdefault("_lazy", made))
+            if found is made:
+                while (self._result is not None or self._exception is not None) and self._state != _FINISHED:
+                    time.sleep(0)
+                made.ready = True
+        while not found.ready:
+            time.sleep(0)
         return found
 
     @property
@@ -114,11 +125,12 @@ class DeliveryFuture(Future[Result]):
         """Set the result, once. Callbacks run on the calling thread."""
         self._result = result
         self._exception = error
-        self._state = _FINISHED
-        waiting = self.__dict__.get("_lazy")
+        waiting = self._lazy
         if waiting is None:
+            self._state = _FINISHED
             return
         with waiting:
+            self._state = _FINISHED
             for waiter in waiting.waiters:
                 if error is None:
                     waiter.add_result(self)
@@ -147,4 +159,15 @@ class DeliveryFuture(Future[Result]):
         """Set an error in a forked child, without the condition, which a thread of the parent may have held."""
         self._exception = error
         self._state = _FINISHED
-        self.__dict__.pop("_lazy", None)
+        self._lazy = fresh = _Waiting()
+        fresh.ready = True
+
+
+def resolve_acked(futures: Iterable[DeliveryFuture], result: Result) -> None:
+    """Do what resolve does, for many: this loop is most of what a result costs."""
+    for future in futures:
+        future._result = result
+        if future._lazy is None:
+            future._state = _FINISHED
+        else:
+            future.resolve(result, None)

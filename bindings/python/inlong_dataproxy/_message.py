@@ -3,22 +3,22 @@
 from __future__ import annotations
 
 import ctypes
-import itertools
+from collections import deque
 from collections.abc import Mapping
 from datetime import datetime
-from typing import Union, cast
+from typing import TYPE_CHECKING, Callable, Union, cast
 
-from . import _lowlevel as low
+from . import _codes, _lowlevel as low
 from .errors import InvalidMessageError
+
+if TYPE_CHECKING:
+    from ._future import DeliveryFuture
 
 Payload = Union[bytes, bytearray, memoryview, str]
 """What can be sent. A str is sent as UTF-8."""
 
 EventTime = Union[datetime, float]
 """A datetime (one without a zone is local time) or seconds since 1970."""
-
-SEQUENCE_BITS = 40
-"""The low bits of a tag, which count messages; those above say which model or bulk the message belongs to."""
 
 
 def to_bytes(payload: object) -> bytes:
@@ -83,17 +83,22 @@ def _attribute_array(attributes: object) -> ctypes.Array[low.Attribute]:
     return array
 
 
+Queued = tuple[bytes, "DeliveryFuture"]
+"""A message that waits in Python for its chunk."""
+
+
 class Model:
     """The ids, attributes and event time of messages that are alike, ready for the library, and the tags of their results.
 
-    Tags of one model follow each other, so that the library can report the messages of a batch as one range.
+    Tags of one model follow each other, so that the library can report the messages of a batch as one range: next_tag gives
+    those of messages that are passed on one by one, chunk_tag is the next one of chunks.
     """
 
-    __slots__ = ("_message", "group_id", "next_tag", "reference", "stream_id")
+    __slots__ = ("_message", "chunk_tag", "group_id", "next_tag", "proven", "queue", "reference", "stream_id")
 
     def __init__(
         self,
-        first_tag: int,
+        next_tag: Callable[[], int],
         group_id: str,
         stream_id: str,
         attributes: Mapping[str, str] | None = None,
@@ -109,7 +114,10 @@ class Model:
             message.attributes = array  # keeps it alive
             message.attribute_count = len(array)
         self.reference = ctypes.byref(message)
-        self.next_tag = itertools.count(first_tag).__next__
+        self.proven = False  # the library has accepted a message of it: its ids are good
+        self.queue: deque[Queued] = deque()
+        self.next_tag = next_tag
+        self.chunk_tag = 0
 
     def with_payload(self, payload: bytes) -> low.Message:
         """Return a message of this model's ids with payload; it shares the model's memory, which must outlive it."""
@@ -117,3 +125,15 @@ class Model:
         message.payload = payload
         message.payload_len = len(payload)
         return message
+
+
+def refusal(code: int, model: Model) -> Exception:
+    """Return the exception of a call of this thread that did not accept a message of model."""
+    return _codes.call_error(
+        code,
+        low.error_name(code),
+        low.last_error(),
+        group_id=model.group_id,
+        stream_id=model.stream_id,
+        retriable=bool(low.error_is_retriable(code)),
+    )

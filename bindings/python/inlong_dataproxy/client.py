@@ -7,8 +7,6 @@ import ctypes
 import itertools
 import math
 import os
-import sys
-import time
 import warnings
 from collections.abc import Iterable, Mapping
 from datetime import timedelta
@@ -17,11 +15,13 @@ from typing import TYPE_CHECKING, Any, Optional, Union, cast
 
 from . import _codes, _lowlevel as low, _options
 from ._bulk import Bulk, ProgressCallback, SendReport
-from ._delivery import BULK_TAG, CloseReport, Delivery, Outcome, alive
+from ._delivery import CloseReport, Delivery, Outcome, alive
 from ._future import DeliveryFuture, Result
 from ._handle import new_handle, option_table, option_texts
 from ._interruptible import Call, interruptible
-from ._message import SEQUENCE_BITS, EventTime, Model, Payload, checked_length, to_bytes
+from ._message import EventTime, Model, Payload, checked_length, refusal, to_bytes
+from ._outbox import SMALL
+from ._pending import BULK_TAG, CHUNK_MESSAGES, NUMBERS, SEQUENCE_BITS
 from .errors import ClosedError, ForkError, InlongError
 
 if TYPE_CHECKING:
@@ -35,10 +35,6 @@ Timeout = Union[float, timedelta, None]
 EXIT_SECONDS = 5.0
 """How long the interpreter's exit waits, in all, for messages of clients that were not closed."""
 
-_MAX_MODELS = 4096
-_NUMBERS = BULK_TAG - 1 >> SEQUENCE_BITS  # of models and bulks; they may wrap, those of 4 million ago have no message left
-_WAIT_MS = 50
-_ORDER = sys.byteorder
 _LONGEST_SECONDS = 1e9
 
 
@@ -73,13 +69,15 @@ class Client:
             given["group_id"] = group_id
         texts = option_texts(given)
         self._group_id = group_id
-        self._block = texts.get("block_if_queue_is_full", "") == "true"
-        self._send_timeout = _options.duration_seconds(texts.get("send_timeout") or option_table()["send_timeout"].default)
-        self._delivery = delivery = Delivery(new_handle(texts))
+        self._delivery = delivery = Delivery(
+            new_handle(texts),
+            group_id,
+            texts.get("block_if_queue_is_full") == "true",
+            _options.duration_seconds(texts.get("send_timeout") or option_table()["send_timeout"].default),
+        )
         self._handle = delivery.handle
-        self._pending = delivery.pending
-        self._models: dict[str, Model] = {}
-        self._model_numbers = itertools.count()
+        self._outbox = delivery.outbox
+        self._models = delivery.outbox.models
         self._bulk_numbers = itertools.count()
 
     # ---- sending ----
@@ -109,7 +107,8 @@ class Client:
             TypeError: an argument has a type that is not listed here.
             ForkError: the client belongs to the parent process.
         """
-        model = self._model(stream_id, group_id, attributes, event_time)
+        model = self._outbox.model(stream_id, group_id, attributes, event_time)
+        self._outbox.push(model)  # what send_async queued before stays before
         message = model.with_payload(checked_length(to_bytes(payload)))
         return interruptible(self._send, model, message, _milliseconds(timeout))
 
@@ -119,7 +118,7 @@ class Client:
         if code == _codes.OK:
             return Outcome(record).result()
         if record.code != code:  # the call itself failed, the record was not filled
-            raise self._refusal(code, model)
+            raise refusal(code, model)
         raise Outcome(record).error(model.group_id, model.stream_id)
 
     def send_async(
@@ -145,44 +144,27 @@ class Client:
         """
         if type(payload) is not bytes:
             payload = to_bytes(payload)
+        outbox = self._outbox
         if group_id == "" and attributes is None and event_time is None:
             try:
                 model = self._models[stream_id]
             except (KeyError, TypeError):
-                model = self._model(stream_id, "", None, None)
+                model = outbox.model(stream_id)
+            # The usual case while messages come fast, without a call of the library: see Outbox.
+            if outbox.queueing and model.proven and 0 < len(payload) <= SMALL:
+                queue = model.queue
+                if len(queue) >= CHUNK_MESSAGES:
+                    outbox.make_room(model)
+                future = DeliveryFuture(model)
+                queue.append((payload, future))
+                if len(queue) == 1:
+                    outbox.mark(model)
+                if outbox.closing:  # its last push may have been before
+                    outbox.push(model)
+                return future
         else:
-            model = self._model(stream_id, group_id, attributes, event_time)
-        size = len(payload)
-        try:
-            lengths = size.to_bytes(4, _ORDER)
-        except OverflowError:
-            checked_length(payload)
-            raise
-        tag = model.next_tag()
-        # Before the call: the result may be there before it returns.
-        self._pending[tag] = future = DeliveryFuture(model)
-        code = low.client_send_packed_now(self._handle, model.reference, payload, size, lengths, 1, tag, 0, 0, None)
-        if code != 0 and not (code == _codes.CONTEXT_EXPIRED and self._block):
-            self._pending.pop(tag, None)
-            raise self._refusal(code, model)
-        if code != 0:
-            self._send_when_room(model, payload, lengths, tag)
-        return future
-
-    def _send_when_room(self, model: Model, payload: bytes, lengths: bytes, tag: int) -> None:
-        """Try in slices, between which signals are handled, until there is room or send_timeout has passed."""
-        end = time.monotonic() + self._send_timeout
-        code = _codes.CONTEXT_EXPIRED
-        try:
-            while code == _codes.CONTEXT_EXPIRED and time.monotonic() < end:
-                code = low.client_send_packed(
-                    self._handle, model.reference, payload, len(payload), lengths, 1, tag, 0, _WAIT_MS, None
-                )
-            if code != 0:
-                raise self._refusal(code, model)
-        except BaseException:
-            self._pending.pop(tag, None)
-            raise
+            model = outbox.model(stream_id, group_id, attributes, event_time)
+        return outbox.send(model, payload)
 
     def send_many(
         self,
@@ -217,8 +199,9 @@ class Client:
         delivery = self._usable()
         if delivery.is_own_thread():
             raise InlongError("send_many waits for results: it cannot be called in a done-callback, where they come from")
-        model = self._model(stream_id, group_id, attributes, event_time)
-        number = next(self._bulk_numbers) & _NUMBERS
+        model = self._outbox.model(stream_id, group_id, attributes, event_time)
+        self._outbox.push(model)  # what send_async queued before stays before
+        number = next(self._bulk_numbers) & NUMBERS
         base = BULK_TAG | number << SEQUENCE_BITS
         bulk = Bulk(delivery, model, base, progress)
         delivery.counters[base >> SEQUENCE_BITS] = bulk
@@ -226,36 +209,6 @@ class Client:
             return bulk.run(messages)
         finally:
             delivery.counters.pop(base >> SEQUENCE_BITS, None)
-
-    def _model(
-        self,
-        stream_id: str,
-        group_id: str,
-        attributes: Optional[Mapping[str, str]],
-        event_time: Optional[EventTime],
-    ) -> Model:
-        plain = group_id == "" and attributes is None and event_time is None
-        if plain and isinstance(stream_id, str) and stream_id in self._models:
-            return self._models[stream_id]
-        first_tag = (next(self._model_numbers) & _NUMBERS) << SEQUENCE_BITS
-        model = Model(first_tag, group_id, stream_id, attributes, event_time)
-        if group_id == "":
-            model.group_id = self._group_id
-        if plain:
-            if len(self._models) >= _MAX_MODELS:
-                self._models.clear()
-            self._models[stream_id] = model
-        return model
-
-    def _refusal(self, code: int, model: Model) -> Exception:
-        return _codes.call_error(
-            code,
-            low.error_name(code),
-            low.last_error(),
-            group_id=model.group_id,
-            stream_id=model.stream_id,
-            retriable=bool(low.error_is_retriable(code)),
-        )
 
     # ---- life ----
 

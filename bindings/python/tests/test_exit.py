@@ -55,7 +55,9 @@ print("open", flush=True)
 sys.stdin.read()
 """
     # The nodes fall silent before anything is sent, but prove their connections before that.
-    script = script.replace('print("open", flush=True)\nsys.stdin.read()', 'for client in clients:\n    client.send_async(b"x", "s")')
+    script = script.replace(
+        'print("open", flush=True)\nsys.stdin.read()', 'for client in clients:\n    client.send_async(b"x", "s")'
+    )
     for node in range(3):
         cluster.fault(node, "silence", standing=True)
     began = time.monotonic()

@@ -16,7 +16,7 @@ from inlong_dataproxy.testing import MockCluster
 
 
 def unresolved() -> DeliveryFuture:
-    return DeliveryFuture(Model(0, "", "s"))
+    return DeliveryFuture(Model(lambda: 0, "", "s"))
 
 
 def test_every_future_gets_its_result(cluster: MockCluster, client: Client) -> None:
@@ -115,9 +115,15 @@ def test_a_callback_may_send_flush_and_close(cluster: MockCluster, client: Clien
     assert sorted(cluster.payloads()) == [b"1", b"2", b"3"]
 
 
+def test_as_completed_gives_a_future_once_that_finishes_meanwhile(client: Client) -> None:
+    # A future that shows its result before it takes the lock is found finished, and then announced again.
+    for _ in range(30):
+        futures = [client.send_async(b"x", STREAM) for _ in range(200)]
+        assert len(list(concurrent.futures.as_completed(futures, timeout=10))) == 200
+
+
 def test_waiting_and_resolving_at_the_same_time_miss_nothing() -> None:
-    # The resolver writes the state and looks for a waiter, the waiter publishes itself and looks at the state: were the
-    # order another, a waiter that comes in between would sleep for ever.
+    # A waiter that comes between the resolver's look for waiters and its writing of the state would sleep for ever.
     for _ in range(2000):
         future = unresolved()
         seen = threading.Event()

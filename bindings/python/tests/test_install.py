@@ -31,9 +31,7 @@ def test_it_installs_into_a_clean_environment_and_works_there(tmp_path: Path) ->
     environment["INLONG_DATAPROXY_LIB_DIR"] = str(LIBRARIES)
     pip = [python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", str(PACKAGE)]
     subprocess.run(pip, check=True, env=environment, cwd=tmp_path)
-    done = subprocess.run(
-        [python, "-c", QUICK_START], check=True, env=environment, cwd=tmp_path, capture_output=True, text=True
-    )
+    done = subprocess.run([python, "-c", QUICK_START], check=True, env=environment, cwd=tmp_path, capture_output=True, text=True)
     assert done.stdout.startswith(str(tmp_path / "venv"))
     listed = subprocess.run([python, "-m", "pip", "list"], check=True, capture_output=True, text=True, env=environment).stdout
     assert "inlong-dataproxy" in listed

@@ -10,8 +10,7 @@ from typing import Any
 import pytest
 from support import GROUP, STREAM, wait_until
 
-from inlong_dataproxy import Client, ClosedError, CloseReport, QueueFullError, TimeoutError_
-from inlong_dataproxy import client as client_module
+from inlong_dataproxy import Client, ClosedError, CloseReport, QueueFullError, TimeoutError_, client as client_module
 from inlong_dataproxy.testing import MockCluster
 
 

@@ -203,7 +203,9 @@ def test_a_bad_timeout_is_refused(client: Client, timeout: Any, kind: type[Excep
         ("silence", {}, "time|deadline"),
     ],
 )
-def test_a_manager_that_is_of_no_use_is_a_clear_error(cluster: MockCluster, kind: str, fields: dict[str, Any], message: str) -> None:
+def test_a_manager_that_is_of_no_use_is_a_clear_error(
+    cluster: MockCluster, kind: str, fields: dict[str, Any], message: str
+) -> None:
     cluster.manager_fault(kind, **fields)
     with pytest.raises(SendError) as caught:
         Client(cluster.url, group_id=GROUP, conn_timeout=0.3)

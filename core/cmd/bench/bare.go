@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"io"
 	"net"
-	"slices"
 	"strconv"
 	"sync/atomic"
 	"time"
@@ -85,7 +84,7 @@ func runBare(j job) (sample, error) {
 		return sample{}, err
 	}
 	m := startMeter()
-	sent, err := send(j.measured(8*perFrame, 1))
+	sent, err := send(j.measured(8*perFrame, 1, 1))
 	return m.stop(sent), err
 }
 
@@ -200,23 +199,4 @@ func runTrip(j job) (sample, error) {
 		return checkAnswer(frame)
 	}
 	return measureCalls(j, 1, func(int) error { return trip() })
-}
-
-// percentile returns the value below which that share of the sorted values lies.
-func percentile(sorted []float64, share float64) float64 {
-	if len(sorted) == 0 {
-		return 0
-	}
-	return sorted[min(len(sorted)-1, int(share*float64(len(sorted))))]
-}
-
-func median(values []float64) float64 {
-	if len(values) == 0 {
-		return 0
-	}
-	sorted := slices.Sorted(slices.Values(values))
-	if n := len(sorted); n%2 == 0 {
-		return (sorted[n/2-1] + sorted[n/2]) / 2
-	}
-	return sorted[len(sorted)/2]
 }

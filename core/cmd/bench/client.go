@@ -70,25 +70,36 @@ func (l *load) result(_ dataproxy.Message, err error) {
 
 // run sends with all callers and returns when every message has its result.
 func (l *load) run(p pace) (int64, error) {
+	sent := l.push(p)
+	return sent, l.settle(sent)
+}
+
+// push sends with all callers.
+func (l *load) push(p pace) int64 {
 	var total atomic.Int64
 	var callers sync.WaitGroup
 	for i := range l.callers {
 		callers.Go(func() { total.Add(l.send(p, l.corpus.fork(i))) })
 	}
 	callers.Wait()
+	return total.Load()
+}
+
+// settle returns when every message has its result; it must be an ack.
+func (l *load) settle(sent int64) error {
 	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	defer cancel()
 	if err := l.client.Flush(ctx); err != nil {
-		return 0, err
+		return err
 	}
 	acked, failed := l.acked.Swap(0), l.failed.Swap(0)
 	if failed > 0 {
-		return 0, fmt.Errorf("%d of %d messages failed: %w", failed, failed+acked, *l.fault.Load())
+		return fmt.Errorf("%d of %d messages failed: %w", failed, failed+acked, *l.fault.Load())
 	}
-	if acked != total.Load() {
-		return 0, fmt.Errorf("%d messages were sent and %d have a result", total.Load(), acked)
+	if acked != sent {
+		return fmt.Errorf("%d messages were sent and %d have a result", sent, acked)
 	}
-	return acked, nil
+	return nil
 }
 
 // send is one caller: each message goes to the next stream.
@@ -121,8 +132,18 @@ func runAsync(j job) (sample, error) {
 	}
 	return j.Profiles.profiled(func() (sample, error) {
 		m := startMeter()
-		sent, err := l.run(j.measured(asyncStep, int64(l.callers)))
-		return m.stop(sent), err
+		// The queue fills up in the first half, with new memory; the second one is the steady state.
+		sent := l.push(j.measured(asyncStep, l.callers, 2))
+		allocated := allocations()
+		steady := l.push(j.measured(asyncStep, l.callers, 2))
+		allocated = allocations() - allocated
+		sent += steady
+		if err := l.settle(sent); err != nil {
+			return sample{}, err
+		}
+		s := m.stop(sent)
+		s.Allocs = float64(allocated) / float64(steady)
+		return s, nil
 	})
 }
 
@@ -172,7 +193,7 @@ func measureCalls(j job, callers int, call func(caller int) error) (sample, erro
 		times[i] = make([]float64, 0, 1<<20/callers)
 	}
 	m := startMeter()
-	err := run(j.measured(1, int64(callers)), times)
+	err := run(j.measured(1, callers, 1), times)
 	all := slices.Concat(times...)
 	s := m.stop(int64(len(all)))
 	slices.Sort(all)

@@ -35,7 +35,7 @@ func runIdle(j job) (sample, error) {
 	report.CorePercent = coreShare(seconds(j.Seconds))
 	report.Heap = heap() - corpus
 	report.Goroutines = runtime.NumGoroutine() - before
-	sent, err := l.run(j.measured(asyncStep, 1))
+	sent, err := l.run(j.measured(asyncStep, 1, 1))
 	if err != nil {
 		return sample{}, err
 	}

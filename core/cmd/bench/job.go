@@ -43,7 +43,7 @@ type sample struct {
 	Seconds    float64 `json:"seconds"`
 	CPUSeconds float64 `json:"cpu_seconds"`
 
-	Mallocs    uint64  `json:"mallocs"`
+	Allocs     float64 `json:"allocs_per_message"`
 	P50        float64 `json:"p50_us,omitempty"`
 	P99        float64 `json:"p99_us,omitempty"`
 	Idle       *idle   `json:"idle,omitempty"`
@@ -54,8 +54,6 @@ type sample struct {
 func (s sample) nsPerMessage() float64 { return s.CPUSeconds * 1e9 / float64(s.Messages) }
 
 func (s sample) perSecond() float64 { return float64(s.Messages) / s.Seconds }
-
-func (s sample) allocsPerMessage() float64 { return float64(s.Mallocs) / float64(s.Messages) }
 
 // runJob is the client's process: it does the job given as JSON and prints the sample.
 func runJob(text string) error {
@@ -99,8 +97,15 @@ func (m *meter) stop(messages int64) sample {
 	return sample{
 		Messages: messages, Acked: messages, Seconds: took.Seconds(), SystemTime: (system - m.system).Seconds(),
 		CPUSeconds: (user + system - m.user - m.system).Seconds(),
-		Mallocs:    memory.Mallocs - m.memory.Mallocs, Collected: memory.NumGC - m.memory.NumGC,
+		Allocs:     float64(memory.Mallocs-m.memory.Mallocs) / float64(max(messages, 1)), Collected: memory.NumGC - m.memory.NumGC,
 	}
+}
+
+// allocations returns the number of objects that the process has allocated.
+func allocations() uint64 {
+	var memory runtime.MemStats
+	runtime.ReadMemStats(&memory)
+	return memory.Mallocs
 }
 
 // cpuTime returns what the whole process has used.
@@ -129,15 +134,15 @@ func (p pace) next(sent int64) int64 {
 	return 0
 }
 
-// warmUp and measured are the paces of one of several senders.
 func (j job) warmUp(step int64) pace {
 	return pace{step: step, end: time.Now().Add(seconds(j.WarmUp))}
 }
 
-func (j job) measured(step, senders int64) pace {
-	p := pace{step: step, end: time.Now().Add(seconds(j.Seconds))}
+// measured is the pace of one of several senders in one of so many parts of the measured time.
+func (j job) measured(step int64, senders, parts int) pace {
+	p := pace{step: step, end: time.Now().Add(seconds(j.Seconds) / time.Duration(parts))}
 	if j.Count > 0 {
-		p.count = max(1, j.Count/senders)
+		p.count = max(1, j.Count/int64(senders*parts))
 	}
 	return p
 }

@@ -32,7 +32,7 @@ func ListURL(raw string) (string, error) {
 			return "", err
 		}
 	}
-	if u.RawQuery != "" || u.Fragment != "" {
+	if u.RawQuery != "" || u.ForceQuery || u.Fragment != "" {
 		return "", errors.New("it has a query or a fragment: want none")
 	}
 	path := strings.TrimRight(u.Path, "/")

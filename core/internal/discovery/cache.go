@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"net/url"
 	"os"
 	"path/filepath"
 )
@@ -23,7 +24,7 @@ type cacheFile struct {
 
 // Store replaces the file as a whole, so that a reader never sees half of it.
 func (c Cache) Store(m *Manager, list List) error {
-	data, err := json.Marshal(cacheFile{cacheVersion, m.ListURL, m.Group, list.Nodes, list.MaxPacketLength})
+	data, err := json.Marshal(cacheFile{cacheVersion, m.withoutUser(), m.Group, list.Nodes, list.MaxPacketLength})
 	if err != nil {
 		return err
 	}
@@ -58,7 +59,7 @@ func parseCache(data []byte, m *Manager) (List, error) {
 	if f.Version != cacheVersion {
 		return List{}, fmt.Errorf("the node cache has version %d: want %d", f.Version, cacheVersion)
 	}
-	if f.ListURL != m.ListURL || f.Group != m.Group {
+	if f.ListURL != m.withoutUser() || f.Group != m.Group {
 		return List{}, errors.New("the node cache belongs to another Manager or group")
 	}
 	for _, n := range f.Nodes {
@@ -70,4 +71,14 @@ func parseCache(data []byte, m *Manager) (List, error) {
 		return List{}, errors.New("the node cache lists no node")
 	}
 	return List{Nodes: f.Nodes, MaxPacketLength: max(f.MaxPacketLength, 0)}, nil
+}
+
+// withoutUser is the list's url without a name and password: no secret goes into the file.
+func (m *Manager) withoutUser() string {
+	u, err := url.Parse(m.ListURL)
+	if err != nil {
+		return ""
+	}
+	u.User = nil
+	return u.String()
 }

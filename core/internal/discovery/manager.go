@@ -66,7 +66,7 @@ func (m *Manager) fetch(ctx context.Context) (List, error) {
 		RetryWaitMin: 50 * time.Millisecond,
 		RetryWaitMax: 500 * time.Millisecond,
 		CheckRetry:   retryablehttp.ErrorPropagatedRetryPolicy,
-		Backoff:      retryablehttp.DefaultBackoff,
+		Backoff:      backOff,
 		ErrorHandler: retryablehttp.PassthroughErrorHandler,
 	}
 	target := m.ListURL + "/" + url.PathEscape(m.Group) + "?protocolType=TCP"
@@ -83,21 +83,28 @@ func (m *Manager) fetch(ctx context.Context) (List, error) {
 		req.Header.Set(header, token)
 	}
 	resp, err := client.Do(req)
+	if resp != nil {
+		defer resp.Body.Close()
+		if resp.StatusCode != http.StatusOK {
+			return List{}, &statusError{resp.StatusCode}
+		}
+	}
 	if err != nil {
 		if ctx.Err() != nil {
 			return List{}, fmt.Errorf("no answer of the Manager in time: %w", err)
 		}
 		return List{}, fmt.Errorf("asking the Manager: %w", err)
 	}
-	defer resp.Body.Close()
 	body, err := io.ReadAll(io.LimitReader(resp.Body, maxAnswer))
 	if err != nil {
 		return List{}, fmt.Errorf("reading the Manager's answer: %w", err)
 	}
-	if resp.StatusCode != http.StatusOK {
-		return List{}, &statusError{resp.StatusCode}
-	}
 	return ParseList(body)
+}
+
+// backOff does not wait as long as a Retry-After asks: there are other occasions to ask again.
+func backOff(least, most time.Duration, attempt int, _ *http.Response) time.Duration {
+	return retryablehttp.DefaultBackoff(least, most, attempt, nil)
 }
 
 type statusError struct{ code int }
@@ -161,6 +168,9 @@ func ParseList(body []byte) (List, error) {
 		list.Nodes = append(list.Nodes, address)
 	}
 	if len(list.Nodes) == 0 {
+		if len(list.Skipped) > 0 {
+			return List{}, fmt.Errorf("%w: %w", ErrNoNodes, list.Skipped[0])
+		}
 		return List{}, ErrNoNodes
 	}
 	slices.Sort(list.Nodes)

@@ -27,13 +27,14 @@ var (
 // Config is what a connection needs to know.
 type Config struct {
 	Client            uint64 // wire.BatchID.Client of this client's frames
+	Type              byte   // of its frames: wire.TypeText or TypeBinary
 	ConnTimeout       time.Duration
 	AckTimeout        time.Duration
 	HeartbeatInterval time.Duration
 	SocketSendBuffer  int
 	SocketRecvBuffer  int
 	MaxAnswer         int
-	// GetBuffer and PutBuffer lend the read buffer, which grows up to MaxAnswer when an answer needs it.
+	// GetBuffer and PutBuffer lend the read buffer; an answer that needs more, up to MaxAnswer, makes its own.
 	GetBuffer func() []byte
 	PutBuffer func([]byte)
 	// Guard is deferred at the top of goroutines that only this package knows, to recover their panics.
@@ -78,7 +79,9 @@ func Dial[T any](ctx context.Context, node string, cfg *Config) (*Conn[T], error
 	_ = conn.SetWriteBuffer(cfg.SocketSendBuffer)
 	_ = conn.SetReadBuffer(cfg.SocketRecvBuffer)
 	c := &Conn[T]{cfg: cfg, conn: conn, node: node, lastWrite: time.Now()}
+	c.mu.Lock() // check may run before AfterFunc has returned
 	c.timer = time.AfterFunc(cfg.HeartbeatInterval, c.check)
+	c.mu.Unlock()
 	return c, nil
 }
 
@@ -105,7 +108,7 @@ func prove(ctx context.Context, conn *net.TCPConn) error {
 func (c *Conn[T]) Node() string { return c.node }
 
 // Write puts the frames on the connection in one write and into the in-flight table first, since an answer may come before
-// the write has returned. On an error with written false nothing was taken; otherwise Serve's caller gets the frames back.
+// the write has returned. On an error with taken false nothing was taken; otherwise Serve's caller gets the frames back.
 func (c *Conn[T]) Write(frames []byte, written []Written[T]) (taken bool, err error) {
 	c.writing.Lock()
 	defer c.writing.Unlock()

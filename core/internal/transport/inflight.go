@@ -18,6 +18,7 @@ type Written[T any] struct {
 type inflight[T any] struct {
 	entries []slot[T]
 	head    int
+	next    int // behind the last answered one: where the next answer's frame lies, also behind a hole
 	live    int
 }
 
@@ -27,10 +28,11 @@ type slot[T any] struct {
 }
 
 func (t *inflight[T]) push(w Written[T]) {
-	if t.head > 0 && len(t.entries) == cap(t.entries) {
+	// Only when half of it is free: a table that is nearly full would move all its entries for each frame.
+	if len(t.entries) == cap(t.entries) && t.head > len(t.entries)/2 {
 		n := copy(t.entries, t.entries[t.head:])
 		clear(t.entries[n:])
-		t.entries, t.head = t.entries[:n], 0
+		t.entries, t.next, t.head = t.entries[:n], max(t.next-t.head, 0), 0
 	}
 	t.entries = append(t.entries, slot[T]{Written: w})
 	t.live++
@@ -45,11 +47,14 @@ func (t *inflight[T]) oldest() (w Written[T], ok bool) {
 }
 
 // take removes and returns the frame that the answer belongs to. An error answer without anything of its request belongs to
-// the oldest frame, since answers come in order; a success must name its frame.
-func (t *inflight[T]) take(a *wire.Answer, client uint64) (w Written[T], ok bool) {
+// the oldest frame, since answers come in order; a success must name its frame. An answer to the other kind of frame belongs
+// to none: a uniq could pass for a batch that it does not mean.
+func (t *inflight[T]) take(a *wire.Answer, kind byte, client uint64) (w Written[T], ok bool) {
 	var mask, seq uint64
 	switch {
-	case a.Type == wire.TypeBinary:
+	case a.Type != kind:
+		return w, false
+	case kind == wire.TypeBinary:
 		mask, seq = 0xffffffff, uint64(a.Uniq)
 	case a.HasID && a.ID.Client == client:
 		mask, seq = ^uint64(0), a.ID.Seq
@@ -58,12 +63,19 @@ func (t *inflight[T]) take(a *wire.Answer, client uint64) (w Written[T], ok bool
 	default:
 		return w, false
 	}
+	if t.is(t.next, seq, mask) {
+		return t.remove(t.next)
+	}
 	for i := t.head; i < len(t.entries); i++ {
-		if e := &t.entries[i]; !e.answered && e.Seq&mask == seq {
+		if t.is(i, seq, mask) {
 			return t.remove(i)
 		}
 	}
 	return w, false
+}
+
+func (t *inflight[T]) is(i int, seq, mask uint64) bool {
+	return i < len(t.entries) && !t.entries[i].answered && t.entries[i].Seq&mask == seq
 }
 
 func (t *inflight[T]) remove(i int) (w Written[T], ok bool) {
@@ -72,12 +84,13 @@ func (t *inflight[T]) remove(i int) (w Written[T], ok bool) {
 	}
 	w = t.entries[i].Written
 	t.entries[i] = slot[T]{answered: true}
+	t.next = i + 1
 	t.live--
 	for t.head < len(t.entries) && t.entries[t.head].answered {
 		t.head++
 	}
 	if t.head == len(t.entries) {
-		t.entries, t.head = t.entries[:0], 0
+		t.entries, t.head, t.next = t.entries[:0], 0, 0
 	}
 	return w, true
 }

@@ -25,12 +25,12 @@ type Handler[T any] interface {
 // Serve reads answers until the connection ends, and returns the reason and the frames that have no answer, oldest first:
 // what became of those is unknown.
 func (c *Conn[T]) Serve(h Handler[T]) ([]Written[T], error) {
-	buf := c.cfg.GetBuffer()
-	buf = buf[:cap(buf)]
+	lent := c.cfg.GetBuffer()
+	defer func() { c.cfg.PutBuffer(lent) }() // not buf: a pool gets back what it lent
+	buf := lent[:cap(lent)]
 	if len(buf) < 512 {
 		buf = make([]byte, 4096)
 	}
-	defer func() { c.cfg.PutBuffer(buf) }()
 	filled := 0
 	for {
 		n, err := c.conn.Read(buf[filled:])
@@ -50,7 +50,6 @@ func (c *Conn[T]) Serve(h Handler[T]) ([]Written[T], error) {
 		if need > len(buf) {
 			grown := make([]byte, min(max(need, 2*len(buf)), c.cfg.MaxAnswer+lengthWord))
 			copy(grown, buf[:filled])
-			c.cfg.PutBuffer(buf)
 			buf = grown
 		}
 	}
@@ -83,7 +82,7 @@ func (c *Conn[T]) match(a *wire.Answer, h Handler[T]) {
 		c.mu.Unlock()
 		return
 	}
-	w, ok := c.table.take(a, c.cfg.Client)
+	w, ok := c.table.take(a, c.cfg.Type, c.cfg.Client)
 	c.mu.Unlock()
 	if ok {
 		h.Answered(w, a)

@@ -1,0 +1,76 @@
+/* inside_panic.c - a panic in Go stops one client and nothing else. Built with the front's own sources: the hook that
+ * makes a call panic is no part of the public interface. */
+#include "../../../capi/front/client.h"
+#include "fixture.h"
+
+static const char *const no_options[] = {NULL};
+
+static void panic_in_the_next_call(inlong_client *client)
+{
+    CHECK_INT(inlong_core()->test_panic((uintptr_t)client, inlong_error_buffer()), INLONG_OK);
+}
+
+static void panic_stops_only_its_client(void)
+{
+    fixture f = open_fixture(no_options);
+    inlong_client *other = open_client(f.url, no_options);
+    inlong_message m = message("x");
+    tally t = TALLY;
+    char buf[16];
+    CHECK_INT(inlong_client_send_async(f.client, &m, tally_result, &t), INLONG_OK);
+    panic_in_the_next_call(f.client);
+    CHECK_INT(inlong_client_send_async(f.client, &m, tally_result, &t), INLONG_ERR_INTERNAL);
+    CHECK_TEXT(inlong_last_error(), "a fault inside the library was caught: test");
+    CHECK_INT(inlong_client_send(f.client, &m, 1000, NULL), INLONG_ERR_INTERNAL);
+    CHECK_INT(inlong_client_flush(f.client, 1000), INLONG_ERR_INTERNAL);
+    CHECK_TEXT(inlong_last_error(), "does not go on");
+    CHECK_INT(inlong_client_stats(f.client, buf, sizeof buf), INLONG_ERR_INTERNAL);
+
+    CHECK_INT(inlong_client_send(other, &m, 5000, NULL), INLONG_OK);
+    CHECK_INT(inlong_client_close(other, 5000, NULL), INLONG_OK);
+    tally_wait(&t, 1); /* what was accepted before keeps its promise */
+    close_fixture(&f); /* and closing works */
+}
+
+static void every_call_is_guarded(void)
+{
+    fixture f = open_fixture(NULL);
+    inlong_message m = message("x");
+    uint32_t length = 1;
+    char buf[16];
+    for (int call = 0; call < 6; call++) {
+        inlong_client *client = open_client(f.url, no_options);
+        panic_in_the_next_call(client);
+        int code = 0;
+        switch (call) {
+        case 0:
+            code = inlong_client_send(client, &m, 1000, NULL);
+            break;
+        case 1:
+            code = inlong_client_send_async(client, &m, NULL, NULL);
+            break;
+        case 2:
+            code = inlong_client_send_many(client, &m, 1, NULL, NULL, NULL);
+            break;
+        case 3:
+            code = inlong_client_send_packed(client, &m, "x", 1, &length, 1, NULL, 0, 0, NULL);
+            break;
+        case 4:
+            code = inlong_client_flush(client, 1000);
+            break;
+        case 5:
+            code = inlong_client_stats(client, buf, sizeof buf);
+            break;
+        }
+        CHECK_INT(code, INLONG_ERR_INTERNAL);
+        CHECK_INT(inlong_client_close(client, 1000, NULL), INLONG_OK);
+    }
+    close_fixture(&f);
+}
+
+static const check_test tests[] = {
+    {"panic_stops_only_its_client", panic_stops_only_its_client},
+    {"every_call_is_guarded", every_call_is_guarded},
+};
+
+CHECK_MAIN("panic", tests)

@@ -1,0 +1,120 @@
+/* Finding the core: what is tried, in which order, and what is said when it is not there or is not the right one. */
+#include "fixture.h"
+
+#include <dlfcn.h>
+#include <limits.h>
+#include <stdlib.h>
+
+/* A copy of the front in a folder of its own, as a packager might leave it. */
+static struct {
+    char folder[PATH_MAX], front[PATH_MAX + 64], core[PATH_MAX + 64];
+    int (*mock_new)(int, inlong_mock **, char *, size_t);
+    void (*mock_free)(inlong_mock *);
+} copy;
+
+/* Where the libraries under test are. */
+static const char *built(const char *name)
+{
+    static char path[PATH_MAX];
+    Dl_info info;
+    CHECK(dladdr((void *)(intptr_t)inlong_version, &info) && realpath(info.dli_fname, path));
+    char *slash = strrchr(path, '/');
+    CHECK(slash != NULL);
+    snprintf(slash, (size_t)(path + sizeof path - slash), "/%s", name);
+    return path;
+}
+
+static void shell(const char *format, const char *a, const char *b)
+{
+    char command[3 * PATH_MAX];
+    snprintf(command, sizeof command, format, a, b);
+    CHECK_INT(system(command), 0);
+}
+
+static void remove_copy(void) { shell("rm -rf '%s'%s", copy.folder, ""); }
+
+static void make_copy(void)
+{
+    strcpy(copy.folder, "/tmp/inlong_test_XXXXXX");
+    CHECK(mkdtemp(copy.folder) != NULL);
+    atexit(remove_copy);
+    snprintf(copy.front, sizeof copy.front, "%s/libinlong_dataproxy.so.1", copy.folder);
+    snprintf(copy.core, sizeof copy.core, "%s/libinlong_dataproxy_core.so", copy.folder);
+    shell("cp '%s' '%s'", built("libinlong_dataproxy.so.1"), copy.front);
+    unsetenv("INLONG_DATAPROXY_CORE");
+    void *library = dlopen(copy.front, RTLD_NOW | RTLD_LOCAL);
+    CHECK(library != NULL);
+    *(void **)&copy.mock_new = dlsym(library, "inlong_mock_new");
+    *(void **)&copy.mock_free = dlsym(library, "inlong_mock_free");
+    CHECK(copy.mock_new && copy.mock_free);
+}
+
+static char err[1024];
+
+static int load(void)
+{
+    inlong_mock *mock;
+    int code = copy.mock_new(1, &mock, err, sizeof err);
+    if (code == INLONG_OK)
+        copy.mock_free(mock);
+    return code;
+}
+
+static void missing_core_lists_what_was_tried(void)
+{
+    make_copy();
+    CHECK_INT(load(), INLONG_ERR_LOAD);
+    CHECK_TEXT(err, copy.core);
+    CHECK_TEXT(err, "; libinlong_dataproxy_core.so: ");
+    setenv("INLONG_DATAPROXY_CORE", "/nowhere/core.so", 1);
+    CHECK_INT(load(), INLONG_ERR_LOAD);
+    CHECK_TEXT(err, "tried: /nowhere/core.so: ");
+    CHECK_TEXT(err, copy.core);
+
+    /* And it can be made good while the program runs. */
+    setenv("INLONG_DATAPROXY_CORE", built("libinlong_dataproxy_core.so"), 1);
+    CHECK_INT(load(), INLONG_OK);
+}
+
+static void core_beside_the_front_is_found(void)
+{
+    make_copy();
+    shell("ln -s '%s' '%s'", built("libinlong_dataproxy_core.so"), copy.core);
+    CHECK_INT(load(), INLONG_OK);
+}
+
+static void file_that_is_no_library_is_told(void)
+{
+    make_copy();
+    shell("echo nonsense > '%s'%s", copy.core, "");
+    CHECK_INT(load(), INLONG_ERR_LOAD);
+    CHECK_TEXT(err, copy.core);
+}
+
+static void library_that_is_no_core_is_told(void)
+{
+    make_copy();
+    shell("cp '%s' '%s'", copy.front, copy.core);
+    CHECK_INT(load(), INLONG_ERR_ABI);
+    CHECK_TEXT(err, "not a core");
+}
+
+static void core_of_another_build_is_told(void)
+{
+    make_copy();
+    char other[PATH_MAX];
+    snprintf(other, sizeof other, "%s", built("../c/other_core.so"));
+    shell("cp '%s' '%s'", other, copy.core);
+    CHECK_INT(load(), INLONG_ERR_ABI);
+    CHECK_TEXT(err, "interface version 99");
+}
+
+static const check_test tests[] = {
+    {"missing_core_lists_what_was_tried", missing_core_lists_what_was_tried},
+    {"core_beside_the_front_is_found", core_beside_the_front_is_found},
+    {"file_that_is_no_library_is_told", file_that_is_no_library_is_told},
+    {"library_that_is_no_core_is_told", library_that_is_no_core_is_told},
+    {"core_of_another_build_is_told", core_of_another_build_is_told},
+};
+
+CHECK_MAIN("load", tests)

@@ -1,0 +1,253 @@
+"""Messages of send_async on their way into the library: one by one, or, when many come, in small chunks.
+
+A call of the library through ctypes costs about 1 us whatever it carries. While messages come fast they are therefore queued
+by model and pushed when a chunk is full, or by a thread that looks after them every millisecond. When they come slowly,
+each is passed on at once and the thread sleeps.
+
+Whatever is interrupted where (Ctrl-C is raised in the middle of anything that the main thread does), a message is in its
+queue, or in the library and in `pending`, never in neither or both: queues are changed by single calls of C, and what the
+library took is read from where it wrote it.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import itertools
+import sys
+import threading
+import time
+from array import array
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Optional
+
+from . import _codes, _lowlevel as low
+from ._future import DeliveryFuture
+from ._message import EventTime, Model, Queued, checked_length, refusal
+from ._pending import CHUNK_MESSAGES, CHUNK_TAG, NUMBERS, SEQUENCE_BITS, Chunk
+from .errors import ForkError
+
+if TYPE_CHECKING:
+    from ._delivery import Delivery
+
+SMALL = 2048
+"""Longer payloads gain nothing from chunks and are not queued."""
+
+_MODELS = 4096  # kept for streams seen before
+_LOOK_SECONDS = 0.001  # of the thread
+_BURST_MESSAGES = 32  # so many in so short a time start the queueing; fewer than half as many in a look end it
+_ORDER = sys.byteorder
+
+
+class Outbox:
+    """The way in of one client."""
+
+    def __init__(self, delivery: Delivery, group_id: str, block: bool, send_timeout: float) -> None:
+        self._group_id = group_id
+        self.queueing = False
+        self.closing = False
+        self.models: dict[str, Model] = {}  # by stream, of messages that have nothing but their stream
+        self._numbers = itertools.count(1)
+        self._tags = itertools.count().__next__  # of messages that share nothing with others
+        self._delivery = delivery
+        self._block = block
+        self._send_timeout = send_timeout
+        self._pushing = threading.Lock()  # guards taking from queues, so that order is kept
+        self._waiting: dict[Model, None] = {}  # models with a queue that the thread is to push
+        self._moved = 0  # messages pushed since the thread's last look
+        self._burst = 0
+        self._burst_began = 0.0
+        self._wake = threading.Event()
+        self._thread: Optional[threading.Thread] = None
+
+    def model(
+        self,
+        stream_id: str,
+        group_id: str = "",
+        attributes: Optional[Mapping[str, str]] = None,
+        event_time: Optional[EventTime] = None,
+    ) -> Model:
+        """Return what a message's ids, attributes and time are to the library."""
+        plain = group_id == "" and attributes is None and event_time is None
+        if plain and isinstance(stream_id, str) and stream_id in self.models:
+            return self.models[stream_id]
+        model = Model(self._tags, group_id, stream_id, attributes, event_time)
+        model.group_id = group_id or self._group_id
+        if plain:
+            model.next_tag = itertools.count(self._first_tag()).__next__
+            model.chunk_tag = CHUNK_TAG | self._first_tag()
+            if len(self.models) >= _MODELS:
+                self.models.clear()  # those with a queue are in _waiting, too
+            self.models[stream_id] = model
+        return model
+
+    def _first_tag(self) -> int:
+        return (next(self._numbers) & NUMBERS) << SEQUENCE_BITS
+
+    # ---- one by one ----
+
+    def send(self, model: Model, payload: bytes) -> DeliveryFuture:
+        """Pass one message to the library, behind those of its model that are queued."""
+        if model.queue:
+            self.make_room(model)
+        try:
+            lengths = len(payload).to_bytes(4, _ORDER)
+        except OverflowError:
+            checked_length(payload)
+            raise
+        delivery, tag = self._delivery, model.next_tag()
+        # Before the call: the result may be there before it returns.
+        delivery.pending.alone[tag] = future = DeliveryFuture(model)
+        end = 0.0
+        while True:
+            code = low.client_send_packed_now(delivery.handle, model.reference, payload, len(payload), lengths, 1, tag, 0, 0, None)
+            if code == _codes.OK:
+                break
+            if not self._wait_for_room(code, end := end or time.monotonic() + self._send_timeout):
+                delivery.pending.alone.pop(tag, None)
+                raise refusal(code, model)
+        model.proven = True
+        self._burst += 1
+        if self._burst >= _BURST_MESSAGES:
+            self._end_burst()
+        return future
+
+    def _wait_for_room(self, code: int, end: float) -> bool:
+        """Sleep a little, between which signals are handled. Return False when there is no waiting (any more)."""
+        if not self._block or code not in (_codes.QUEUE_FULL, _codes.CONTEXT_EXPIRED) or time.monotonic() >= end:
+            return False
+        time.sleep(_LOOK_SECONDS)
+        return True
+
+    def _end_burst(self) -> None:
+        now = time.monotonic()
+        if now - self._burst_began < _LOOK_SECONDS and not self.closing:
+            self.queueing = True
+            self._wake_up()
+        self._burst, self._burst_began = 0, now
+
+    # ---- in chunks ----
+
+    def mark(self, model: Model) -> None:
+        """Have the thread push model's queue, which was empty."""
+        self._waiting[model] = None
+        if not self.queueing:  # the thread may have looked for the last time just before
+            self._wake_up()
+
+    def make_room(self, model: Model) -> None:
+        """Push model's queue, waiting as the client's options say.
+
+        Raises:
+            QueueFullError: the library cannot take it.
+        """
+        end = 0.0
+        while (code := self.push(model)) != _codes.OK:
+            if not self._wait_for_room(code, end := end or time.monotonic() + self._send_timeout):
+                raise refusal(_codes.QUEUE_FULL, model)
+
+    def push(self, model: Model) -> int:
+        """Push model's queue. Return OK when it is empty, QUEUE_FULL or CONTEXT_EXPIRED when the library has no room.
+
+        Messages refused for another reason get their error.
+        """
+        refused: list[tuple[DeliveryFuture, Exception]] = []
+        try:
+            with self._pushing:
+                code = _codes.OK
+                while model.queue and code == _codes.OK:
+                    code = self._push_chunk(model, refused)
+                return code
+        finally:
+            # Not under the lock: their callbacks may send.
+            for future, error in refused:
+                future.resolve(None, error)
+
+    def _push_chunk(self, model: Model, refused: list[tuple[DeliveryFuture, Exception]]) -> int:
+        queue, pending = model.queue, self._delivery.pending
+        accepted = ctypes.c_size_t()
+        taken: list[Queued] = []
+        chunk: Optional[Chunk] = None
+        first = model.chunk_tag
+        code = _codes.QUEUE_FULL  # an interruption leaves the queue as a full library does
+        try:
+            taken.extend(itertools.starmap(queue.popleft, itertools.repeat((), min(len(queue), CHUNK_MESSAGES))))
+            payloads, futures = zip(*taken)
+            model.chunk_tag = first + CHUNK_MESSAGES
+            chunk = pending.add_chunk(first, futures)
+            data = b"".join(payloads)
+            lengths = array("I", map(len, payloads)).tobytes()
+            code = low.client_send_packed_now(
+                self._delivery.handle, model.reference, data, len(data), lengths, len(taken), first, 0, 0, ctypes.byref(accepted)
+            )
+        finally:
+            done = accepted.value
+            if done < len(taken):
+                if chunk is not None:
+                    pending.shorten(first, chunk, done)
+                rest = taken[done:]
+                if code not in (_codes.QUEUE_FULL, _codes.CONTEXT_EXPIRED):
+                    # A message that is too long is alone with its fault; a closed client takes none of the others either.
+                    alone = code in (_codes.LOG_TOO_LONG, _codes.LOG_INVALID)
+                    for _, future in rest[:1] if alone else rest:
+                        refused.append((future, refusal(code, model)))
+                    rest, code = rest[1:] if alone else [], _codes.OK
+                queue.extendleft(reversed(rest))
+            self._moved += done
+        return code
+
+    def _push_waiting(self) -> None:
+        """Push all queues, as far as there is room."""
+        for model in list(self._waiting):
+            # First this, then the queue: a sender queues first and then marks.
+            self._waiting.pop(model, None)
+            if self.push(model) != _codes.OK:
+                self._waiting[model] = None
+
+    def drain(self, end: float) -> None:
+        """Push all queues, waiting for room until end (of time.monotonic)."""
+        for model in list(self.models.values()):
+            if model.queue:  # an interruption may have left it unmarked
+                self._waiting[model] = None
+        self._push_waiting()
+        while self._waiting and time.monotonic() < end:
+            time.sleep(_LOOK_SECONDS)
+            self._push_waiting()
+
+    # ---- the thread ----
+
+    def _wake_up(self) -> None:
+        if self._thread is None:
+            with self._pushing:
+                if self._thread is None:
+                    self._thread = threading.Thread(target=self._look_after, name="inlong-outbox", daemon=True)
+                    self._thread.start()
+        self._wake.set()
+
+    def _look_after(self) -> None:
+        while not self.closing:
+            self._wake.wait()
+            self._wake.clear()
+            while not self.closing:
+                time.sleep(_LOOK_SECONDS)
+                self._push_waiting()
+                if self._moved < _BURST_MESSAGES // 2:
+                    # First this, then the look: a sender marks first and then asks whether it must wake this thread.
+                    self.queueing = False
+                    if not self._waiting:
+                        break
+                self._moved = 0
+
+    def stop(self) -> None:
+        """End the thread; the client is closing."""
+        self.closing = True
+        self.queueing = False
+        self._wake.set()
+        if self._thread is not None and self._thread is not threading.current_thread():
+            self._thread.join()
+
+    def disown(self, error: ForkError) -> None:
+        """In a forked child: answer those who might wait. The lock may be held by a thread of the parent."""
+        self.queueing = False
+        for model in [*self.models.values(), *self._waiting]:
+            for _, future in model.queue:
+                future.disown(error)
+            model.queue.clear()

@@ -1,0 +1,267 @@
+package dataproxy_test
+
+import (
+	"context"
+	"fmt"
+	"runtime"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	dataproxy "github.com/inlong-dataproxy/inlong-dataproxy/core"
+	"github.com/inlong-dataproxy/inlong-dataproxy/core/dataproxytest"
+)
+
+// memoLog keeps what a client logs.
+type memoLog struct {
+	dataproxy.Logger
+	mu    sync.Mutex
+	lines []string
+}
+
+func newMemoLog() *memoLog { return &memoLog{Logger: dataproxy.NopLogger()} }
+
+func (l *memoLog) keep(text string) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.lines = append(l.lines, text)
+}
+
+func (l *memoLog) Error(args ...any)            { l.keep(fmt.Sprint(args...)) }
+func (l *memoLog) Errorf(f string, args ...any) { l.keep(fmt.Sprintf(f, args...)) }
+func (l *memoLog) Warn(args ...any)             { l.keep(fmt.Sprint(args...)) }
+func (l *memoLog) Warnf(f string, args ...any)  { l.keep(fmt.Sprintf(f, args...)) }
+
+func (l *memoLog) count(part string) (n int) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for _, line := range l.lines {
+		if strings.Contains(line, part) {
+			n++
+		}
+	}
+	return n
+}
+
+// A callback that panics must cost neither the process nor the results of the messages around it, and must not fill the log.
+func TestF5_PanicInACallbackHurtsNobody(t *testing.T) {
+	const n = 500
+	c := cluster(t)
+	log := newMemoLog()
+	client := connect(t, c, dataproxy.WithLogger(log))
+	var called atomic.Int64
+	for i := range n {
+		client.SendAsync(context.Background(), message(fmt.Sprint("panics ", i)), func(dataproxy.Message, error) {
+			called.Add(1)
+			panic("a bug of the user")
+		})
+	}
+	client.SendAsync(context.Background(), message(""), func(dataproxy.Message, error) { panic("refused") })
+	require.NoError(t, client.Flush(patient(t)))
+	require.EqualValues(t, n, called.Load())
+	require.EqualValues(t, n, client.Stats().Acked)
+	require.NoError(t, client.Send(patient(t), message("goes on")))
+	require.Equal(t, 1, log.count("a callback panicked"), "log lines")
+	settled(t, client)
+}
+
+// A callback that ends its goroutine must not take the results behind it along, nor leave the close waiting for it.
+func TestF5_GoexitInCallbacksHurtsNobody(t *testing.T) {
+	const n = 200
+	c := cluster(t)
+	client := connect(t, c)
+	var called atomic.Int64
+	for i := range n {
+		client.SendAsync(context.Background(), message(fmt.Sprint("exits ", i)), func(dataproxy.Message, error) {
+			called.Add(1)
+			runtime.Goexit()
+		})
+	}
+	require.NoError(t, client.Flush(patient(t)))
+	require.EqualValues(t, n, called.Load())
+	settled(t, client)
+	inTime(t, time.Second, "close", client.Close)
+	require.Zero(t, dataproxy.Completing(client), "goroutines that call callbacks")
+}
+
+// A callback that sleeps holds up the results of its own lane and no others.
+func TestF5_SlowCallbackDelaysOneLaneOnly(t *testing.T) {
+	c := cluster(t)
+	client := connect(t, c)
+	release := make(chan struct{})
+	entered := make(chan struct{})
+	client.SendAsync(context.Background(), streamMessage("slow", "x"), func(dataproxy.Message, error) {
+		close(entered)
+		<-release
+	})
+	<-entered
+	var done atomic.Int64
+	for i := range 80 {
+		client.SendAsync(context.Background(), streamMessage(fmt.Sprint("stream", i), "x"),
+			func(dataproxy.Message, error) { done.Add(1) })
+	}
+	eventually(t, "most of the streams go on", func() bool { return done.Load() >= 40 })
+	close(release)
+	require.NoError(t, client.Flush(patient(t)))
+	require.EqualValues(t, 80, done.Load())
+}
+
+// Send inside a callback: its message may share a batch with others whose callbacks are due behind the one that waits.
+func TestF5_CallbackMaySendAndWait(t *testing.T) {
+	c := cluster(t)
+	client := connect(t, c, dataproxy.WithBatchingMaxPublishDelay(time.Second))
+	results := make(chan error, 3)
+	client.SendAsync(context.Background(), message("outer"), func(dataproxy.Message, error) {
+		client.SendAsync(context.Background(), message("inner, async"), func(_ dataproxy.Message, err error) { results <- err })
+		results <- client.Send(context.Background(), message("inner, sync"))
+		for _, err := range client.SendBatch(context.Background(), []dataproxy.Message{message("batch 1"), message("batch 2")}) {
+			t.Error(err)
+		}
+		results <- nil
+	})
+	inTime(t, 10*time.Second, "flush", func() { _ = client.Flush(context.Background()) })
+	for range 3 {
+		require.NoError(t, <-results)
+	}
+	require.Equal(t, 5, c.Count())
+	settled(t, client)
+}
+
+// A synchronous send must have its result when the node answered, not when somebody's callback returns.
+func TestF5_SendIsNotHeldUpByACallbackOfItsBatch(t *testing.T) {
+	c := cluster(t)
+	client := connect(t, c, dataproxy.WithBatchingMaxPublishDelay(time.Second))
+	hurry(t, client)
+	release, entered := make(chan struct{}), make(chan struct{})
+	defer close(release)
+	client.SendAsync(context.Background(), message("slow"), func(dataproxy.Message, error) {
+		close(entered)
+		<-release
+	})
+	inTime(t, 2*time.Second, "send", func() {
+		if err := client.Send(context.Background(), message("in the same batch")); err != nil {
+			t.Error(err)
+		}
+	})
+	<-entered
+	client.SendAsync(context.Background(), message("waits"), nil)
+	inTime(t, 2*time.Second, "send behind it", func() {
+		if err := client.Send(context.Background(), message("behind it")); err != nil {
+			t.Error(err)
+		}
+	})
+	standing(c, dataproxytest.Silence())
+	client.SendAsync(context.Background(), message("waits too"), nil)
+	ctx, cancel := context.WithTimeout(context.Background(), 50*time.Millisecond)
+	defer cancel()
+	inTime(t, 150*time.Millisecond, "send whose context ends", func() {
+		if err := client.Send(ctx, message("ends")); !isCode(err, dataproxy.CodeContextExpired) {
+			t.Error(err)
+		}
+	})
+	inTime(t, 150*time.Millisecond, "batch whose context ended", func() {
+		for _, err := range client.SendBatch(ctx, []dataproxy.Message{message("late"), message("late")}) {
+			if !isCode(err, dataproxy.CodeContextExpired) {
+				t.Error(err)
+			}
+		}
+	})
+}
+
+// Flush and Close inside a callback would wait for that callback: they begin and return.
+func TestF5_CallbackMayFlushAndClose(t *testing.T) {
+	c := cluster(t)
+	client := connect(t, c)
+	ended := make(chan error, 2)
+	client.SendAsync(context.Background(), message("flushes"), func(dataproxy.Message, error) {
+		ended <- client.Flush(context.Background())
+		client.Close()
+		_, err := client.Shutdown(context.Background())
+		ended <- err
+	})
+	for range 2 {
+		fault(t, <-ended, dataproxy.CodeWorkerBusy)
+	}
+	inTime(t, time.Second, "close", client.Close)
+	fault(t, client.Send(context.Background(), message("after")), dataproxy.CodeClosed)
+}
+
+// Close in a callback while another goroutine closes: each must not wait for the other.
+func TestF4_CloseInACallbackWhileClosing(t *testing.T) {
+	c := cluster(t)
+	client := connect(t, c)
+	entered := make(chan struct{})
+	client.SendAsync(context.Background(), message("closes"), func(dataproxy.Message, error) {
+		close(entered)
+		for client.Send(context.Background(), message("is it closing?")) == nil {
+		}
+		client.Close()
+	})
+	<-entered
+	inTime(t, time.Second, "close", client.Close)
+	settled(t, client)
+}
+
+// A nil callback says "I do not want to know"; it must not be called.
+func TestCallbackMayBeNil(t *testing.T) {
+	c := cluster(t)
+	client := connect(t, c)
+	client.SendAsync(context.Background(), message("x"), nil)
+	client.SendAsync(context.Background(), message(""), nil)
+	require.NoError(t, client.Flush(patient(t)))
+	require.Equal(t, 1, c.Count())
+	require.EqualValues(t, 1, client.Stats().Refused)
+}
+
+// What a callback gets is what was sent: the caller matches results by it.
+func TestCallbackGetsTheMessageBack(t *testing.T) {
+	c := cluster(t)
+	client := connect(t, c)
+	type key struct{ n int }
+	at := time.UnixMilli(1700000000001)
+	sent := dataproxy.Message{StreamID: "test_stream", Payload: []byte("payload"), Headers: map[string]string{"h": "1"},
+		MetaData: &key{7}, Attributes: map[string]string{"a": "b"}, Time: at}
+	for _, f := range []func(){func() {}, func() { standing(c, dataproxytest.ErrorCode(109)) }} {
+		f()
+		for _, groupID := range []string{"", "other_group"} {
+			msg := sent
+			msg.GroupID = groupID
+			got := make(chan dataproxy.Message, 1)
+			client.SendAsync(context.Background(), msg, func(m dataproxy.Message, _ error) { got <- m })
+			back := <-got
+			if groupID == "" {
+				msg.GroupID = "test_group"
+			}
+			require.Equal(t, msg, back)
+			require.Same(t, sent.MetaData, back.MetaData)
+		}
+	}
+	// Nothing of Headers and MetaData goes out.
+	for _, r := range c.Received() {
+		require.NotContains(t, r.RawAttr, "h=1")
+	}
+}
+
+// The payload of a failed message is the caller's to keep: a later batch must not be written over it.
+func TestPayloadOfAFailedMessageMayBeKept(t *testing.T) {
+	c := cluster(t)
+	client := connect(t, c)
+	standing(c, dataproxytest.ErrorCode(109))
+	kept := make(chan []byte, 100)
+	for range 100 {
+		client.SendAsync(context.Background(), message("failed"), func(m dataproxy.Message, _ error) { kept <- m.Payload })
+	}
+	require.NoError(t, client.Flush(patient(t)))
+	standing(c, dataproxytest.Fault{})
+	for range 1000 {
+		client.SendAsync(context.Background(), message("later!"), nil)
+	}
+	require.NoError(t, client.Flush(patient(t)))
+	for range 100 {
+		require.Equal(t, "failed", string(<-kept))
+	}
+}

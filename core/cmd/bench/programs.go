@@ -1,0 +1,131 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// The programs that figures are compared with.
+const (
+	keyBare = "bare"
+	keyTrip = "trip"
+	keyGo   = "go"
+	keyC    = "c"
+	keyMany = "python-many"
+	keyIdle = "idle"
+)
+
+// program is one thing that is measured.
+type program struct {
+	key, label string
+	job        job // its kind, streams and callers, for one of our own clients
+	// command makes the program's command line for another language; needs are the files without which it is not built.
+	command func(root string, j job) (args, env []string)
+	needs   []string
+	guess   float64 // messages a second, for a program that takes only a number of messages, until it was measured
+	latency bool    // its calls are timed; at the first size only
+	alone   bool    // no run of the bare loop before it
+}
+
+var programs = []program{
+	{key: keyBare, label: "bare loop", job: job{Kind: kindBare}, alone: true},
+	{key: keyGo, label: "Go async, 1 stream", job: job{Kind: kindAsync, Streams: 1}},
+	{key: keyC, label: "C async", command: cProgram, needs: []string{"build/bench/bench_async"}},
+	{key: keyMany, label: "Python send_many", command: pythonProgram("send_many"), needs: pythonNeeds, guess: 800_000},
+	{key: "python-async", label: "Python send_async", command: pythonProgram("send_async"), needs: pythonNeeds, guess: 300_000},
+	{key: "go-10", label: "Go async, 10 streams", job: job{Kind: kindAsync, Streams: 10}},
+	{key: "go-1000", label: "Go async, 1,000 streams", job: job{Kind: kindAsync, Streams: 1000}},
+	{key: "go-8", label: "Go async, 8 senders", job: job{Kind: kindAsync, Streams: 1, Callers: 8}},
+	{key: keyTrip, label: "bare round trip", job: job{Kind: kindTrip}, latency: true, alone: true},
+	{key: "sync-1", label: "Go sync, 1 caller", job: job{Kind: kindSync, Callers: 1}, latency: true, alone: true},
+	{key: "sync-32", label: "Go sync, 32 callers", job: job{Kind: kindSync, Callers: 32}, latency: true, alone: true},
+	{key: keyIdle, label: "idle Go client", job: job{Kind: kindIdle}, alone: true},
+}
+
+func cProgram(root string, j job) (args, env []string) {
+	count := strconv.FormatInt(j.Count, 10)
+	warmUp := j.Count
+	if j.Count == 0 {
+		count = strconv.FormatFloat(j.Seconds, 'f', -1, 64) + "s"
+		warmUp = max(1, int64(j.WarmUp*1e8)/int64(j.Size))
+	}
+	return []string{filepath.Join(root, "build/bench/bench_async"), j.Server.URL, benchGroup, benchStream, j.Corpus,
+		strconv.Itoa(j.Size), count, strconv.FormatInt(warmUp, 10)}, nil
+}
+
+var pythonNeeds = []string{"bindings/python/bench/bench.py", "build/lib/libinlong_dataproxy.so.1", "build/lib/libinlong_dataproxy_core.so"}
+
+func pythonProgram(mode string) func(string, job) (args, env []string) {
+	return func(root string, j job) (args, env []string) {
+		python := filepath.Join(root, "build/venv/bin/python")
+		if _, err := os.Stat(python); err != nil {
+			python = "python3"
+		}
+		return []string{python, filepath.Join(root, "bindings/python/bench/bench.py"), "--url", j.Server.URL, "--group", benchGroup,
+			"--stream", benchStream, "--corpus", j.Corpus, "--size", strconv.Itoa(j.Size), "--count", strconv.FormatInt(j.Count, 10),
+			"--mode", mode}, []string{"PYTHONPATH=" + filepath.Join(root, "bindings/python")}
+	}
+}
+
+var errNotBuilt = errors.New("not built")
+
+// run does the job in a process of its own.
+func (p *program) run(ctx context.Context, self, root string, j job) (sample, error) {
+	var args, env []string
+	if p.command != nil {
+		for _, path := range p.needs {
+			if _, err := os.Stat(filepath.Join(root, path)); err != nil {
+				return sample{}, errNotBuilt
+			}
+		}
+		if j.Count == 0 && p.guess > 0 {
+			j.Count = max(1, int64(p.guess*j.Seconds))
+		}
+		args, env = p.command(root, j)
+	} else {
+		text, err := json.Marshal(j)
+		if err != nil {
+			return sample{}, err
+		}
+		args = []string{self, clientCommand, string(text)}
+	}
+	s, err := runProgram(ctx, args, env)
+	if err == nil && p.guess > 0 {
+		p.guess = s.perSecond()
+	}
+	return s, err
+}
+
+const programTakes = 3 * time.Minute // at the longest
+
+// runProgram returns the sample that the program prints as its last line.
+func runProgram(ctx context.Context, args, env []string) (s sample, err error) {
+	ctx, cancel := context.WithTimeout(ctx, programTakes)
+	defer cancel()
+	cmd := exec.CommandContext(ctx, args[0], args[1:]...)
+	cmd.Env = append(os.Environ(), env...)
+	cmd.WaitDelay = 5 * time.Second
+	var stdout, stderr bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &stdout, &stderr
+	err = cmd.Run()
+	text := strings.TrimSpace(stdout.String())
+	if err == nil {
+		err = json.Unmarshal([]byte(text[strings.LastIndexByte(text, '\n')+1:]), &s)
+	}
+	if err == nil && (s.Messages <= 0 || s.Failed > 0) {
+		err = fmt.Errorf("%d messages were sent, %d failed", s.Messages, s.Failed)
+	}
+	if err != nil {
+		return s, fmt.Errorf("%w\n%s", err, strings.TrimSpace(stderr.String()))
+	}
+	return s, nil
+}

@@ -1,0 +1,132 @@
+package discovery
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+)
+
+var sample = List{Nodes: []string{"[::1]:46801", "a:1", "b:2"}, MaxPacketLength: 65536}
+
+func TestCacheGivesBackWhatWasStored(t *testing.T) {
+	m, folder := managerAt(t, "http://h:8083"), t.TempDir()
+	c := Cache{Path: filepath.Join(folder, "nodes.json")}
+	require.NoError(t, c.Store(m, List{Nodes: []string{"old:1"}}))
+	require.NoError(t, c.Store(m, sample))
+	list, err := c.Load(m)
+	require.NoError(t, err)
+	require.Equal(t, sample, list)
+	entries, err := os.ReadDir(folder)
+	require.NoError(t, err)
+	require.Len(t, entries, 1, "a temporary file is left over")
+	list, err = c.Load(managerAt(t, "http://h:8083/inlong/manager/"))
+	require.NoError(t, err, "the same Manager, written in another way")
+	require.Equal(t, sample, list)
+}
+
+// Nodes of another group's cluster would take the data and refuse or misroute it.
+func TestCacheOfAnotherManagerOrGroupIsNotUsed(t *testing.T) {
+	m := managerAt(t, "http://h:8083")
+	c := Cache{Path: filepath.Join(t.TempDir(), "nodes.json")}
+	require.NoError(t, c.Store(m, sample))
+	_, err := c.Load(managerAt(t, "http://other:8083"))
+	require.ErrorContains(t, err, "another Manager or group")
+	m.Group = "other_group"
+	_, err = c.Load(m)
+	require.ErrorContains(t, err, "another Manager or group")
+}
+
+func TestUnusableCacheIsRefusedWithItsFault(t *testing.T) {
+	m := managerAt(t, "http://h:8083")
+	const head = `{"version":1,"list_url":"http://h:8083/inlong/manager/openapi/dataproxy/getIpList","group":"test_group",`
+	for text, part := range map[string]string{
+		"":                                 "corrupt",
+		"\x00\x00":                         "corrupt",
+		head[:40]:                          "corrupt",
+		"[]":                               "corrupt",
+		`{"version":"1"}`:                  "corrupt",
+		"{}":                               "has version 0: want 1",
+		`{"version":2}`:                    "has version 2: want 1",
+		head + `"nodes":null}`:             "lists no node",
+		head + `"nodes":[]}`:               "lists no node",
+		head + `"nodes":["x"]}`:            `corrupt: node "x": want host:port`,
+		head + `"nodes":[1]}`:              "corrupt",
+		head + `"nodes":["a:1","b:0"]}`:    `corrupt: node "b:0"`,
+		head + `"nodes":["a:1"]} trailing`: "corrupt",
+		head + `"nodes":["a:1"],"max_packet_length":"x"}`:       "corrupt",
+		strings.Replace(head, "h:8083", "u:pw@h:8083", 1) + `}`: "another Manager",
+	} {
+		_, err := parseCache([]byte(text), m)
+		require.ErrorContains(t, err, part, text)
+	}
+	list, err := parseCache([]byte(head+`"nodes":["a:1"],"max_packet_length":-5}`), m)
+	require.NoError(t, err)
+	require.Zero(t, list.MaxPacketLength)
+	for _, path := range []string{filepath.Join(t.TempDir(), "none"), t.TempDir()} {
+		_, err := Cache{Path: path}.Load(m)
+		require.ErrorContains(t, err, path)
+	}
+}
+
+func TestStoreReportsThatItCannotWrite(t *testing.T) {
+	m, folder := managerAt(t, "http://h:8083"), t.TempDir()
+	require.Error(t, Cache{Path: filepath.Join(folder, "no", "such", "folder")}.Store(m, sample))
+	require.NoError(t, os.Mkdir(filepath.Join(folder, "taken"), 0o700))
+	require.Error(t, Cache{Path: filepath.Join(folder, "taken")}.Store(m, sample))
+	entries, err := os.ReadDir(folder)
+	require.NoError(t, err)
+	require.Len(t, entries, 1, "a temporary file is left over")
+}
+
+// The password of a url must not lie on the disk.
+func TestCacheHoldsNoSecret(t *testing.T) {
+	m := managerAt(t, "http://someone:pa55word@h:8083")
+	c := Cache{Path: filepath.Join(t.TempDir(), "nodes.json")}
+	require.NoError(t, c.Store(m, sample))
+	data, err := os.ReadFile(c.Path)
+	require.NoError(t, err)
+	require.NotContains(t, string(data), "pa55word")
+	require.NotContains(t, string(data), "someone")
+	list, err := c.Load(m)
+	require.NoError(t, err)
+	require.Equal(t, sample, list)
+}
+
+// Several clients and processes may share the file: a reader sees one whole list or another.
+func TestConcurrentStoresNeverShowHalfAFile(t *testing.T) {
+	m := managerAt(t, "http://h:8083")
+	c := Cache{Path: filepath.Join(t.TempDir(), "nodes.json")}
+	require.NoError(t, c.Store(m, sample))
+	long := List{Nodes: strings.Fields(strings.Repeat("host:1 ", 2000))}
+	var writers sync.WaitGroup
+	done := make(chan struct{})
+	for _, list := range []List{sample, long} {
+		writers.Go(func() {
+			for range 100 {
+				if err := c.Store(m, list); err != nil {
+					t.Error(err)
+				}
+			}
+		})
+	}
+	go func() {
+		writers.Wait()
+		close(done)
+	}()
+	for reading := true; reading; {
+		select {
+		case <-done:
+			reading = false
+		default:
+		}
+		list, err := c.Load(m)
+		require.NoError(t, err)
+		if n := len(list.Nodes); n != len(sample.Nodes) && n != len(long.Nodes) {
+			t.Fatalf("%d nodes", n)
+		}
+	}
+}

@@ -1,0 +1,253 @@
+package transport
+
+import (
+	"bytes"
+	"errors"
+	"io"
+	"net"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/inlong-dataproxy/inlong-dataproxy/core/dataproxytest"
+	"github.com/inlong-dataproxy/inlong-dataproxy/core/internal/wire"
+)
+
+// Scenario D5: a node that reads and never answers must not keep its frames longer than the ack time-out.
+func TestD5UnansweredFrameEndsTheConnection(t *testing.T) {
+	cfg := config()
+	cfg.AckTimeout = 60 * time.Millisecond
+	cluster := dataproxytest.Start(t, dataproxytest.WithNodes(1))
+	cluster.Node(0).Standing(dataproxytest.Silence())
+	s := connect(t, cluster.Node(0).Addr(), cfg)
+	start := time.Now()
+	s.send(t, 1, "x")
+	s.send(t, 2, "y")
+	left, reason := s.wait(t)
+	require.ErrorIs(t, reason, ErrAckTimeout)
+	require.Equal(t, []uint64{1, 2}, seqs(left))
+	require.GreaterOrEqual(t, time.Since(start), cfg.AckTimeout)
+	require.Less(t, time.Since(start), patience/2)
+}
+
+// One frame without an answer among many that are answered must not be forgotten: answers to others do not stand for it.
+func TestOneFrameWithoutAnswerAmongOthersIsNoticed(t *testing.T) {
+	cfg := config()
+	cfg.AckTimeout = 100 * time.Millisecond
+	cluster := dataproxytest.Start(t, dataproxytest.WithNodes(1))
+	s := connect(t, cluster.Node(0).Addr(), cfg)
+	cluster.Node(0).Fault(dataproxytest.DropAnswer())
+	for seq := uint64(1); ; seq++ {
+		taken, err := s.Write(frameOf(seq, "x"), []Written[string]{{Seq: seq}})
+		if err != nil && !taken {
+			break
+		}
+		if seq > 1 { // the first has none
+			select {
+			case <-s.came:
+			case <-s.ended:
+			}
+		}
+	}
+	left, reason := s.wait(t)
+	require.ErrorIs(t, reason, ErrAckTimeout)
+	require.Equal(t, uint64(1), left[0].Seq)
+}
+
+// The other side of it: a connection whose frames are all answered in time must live, however long it is busy.
+func TestBusyConnectionOutlivesTheAckTimeout(t *testing.T) {
+	cfg := config()
+	cfg.AckTimeout, cfg.HeartbeatInterval = 200*time.Millisecond, 20*time.Millisecond
+	s := connect(t, server(t, prover(answering)), cfg)
+	seq := uint64(0)
+	for start := time.Now(); time.Since(start) < 3*cfg.AckTimeout; {
+		seq++
+		s.send(t, seq, "x")
+		require.Equal(t, seq, s.next(t).Seq)
+	}
+	require.Zero(t, s.InFlight())
+}
+
+// A peer that does not read blocks the write for ever; the caller of Write holds up everything behind it.
+func TestHangingWriteEndsWithTheAckTimeout(t *testing.T) {
+	cfg := config()
+	cfg.AckTimeout, cfg.HeartbeatInterval, cfg.SocketSendBuffer = 100*time.Millisecond, 30*time.Millisecond, 4096
+	hold, frame := make(chan struct{}), frameOf(1, string(make([]byte, 24<<20)))
+	defer close(hold)
+	s := connect(t, server(t, prover(func(net.Conn) { <-hold })), cfg)
+	done := make(chan error, 1)
+	go func() {
+		taken, err := s.Write(frame, []Written[string]{{Seq: 1}})
+		if !taken {
+			err = errors.Join(errors.New("not taken"), err)
+		}
+		done <- err
+	}()
+	left, reason := s.wait(t)
+	require.ErrorIs(t, reason, ErrAckTimeout)
+	require.Equal(t, []uint64{1}, seqs(left))
+	select {
+	case err := <-done:
+		require.Error(t, err)
+		require.NotContains(t, err.Error(), "not taken")
+	case <-time.After(patience):
+		require.Fail(t, "the write still hangs")
+	}
+}
+
+// Scenario N9: an idle connection beats, so that the node does not close it; traffic makes beats needless.
+func TestN9IdleConnectionSendsHeartbeats(t *testing.T) {
+	cfg := config()
+	cfg.HeartbeatInterval = 20 * time.Millisecond
+	cluster := dataproxytest.Start(t, dataproxytest.WithNodes(1), dataproxytest.WithReadIdle(2*time.Second))
+	s := connect(t, cluster.Node(0).Addr(), cfg)
+	start := time.Now()
+	require.Eventually(t, func() bool { return cluster.Node(0).Heartbeats() > 20 }, patience, time.Millisecond)
+	require.GreaterOrEqual(t, time.Since(start), 20*cfg.HeartbeatInterval*9/10, "it beats too often")
+	select {
+	case <-s.ended:
+		require.Fail(t, "ended", "%v", s.reason)
+	default:
+	}
+	s.send(t, 1, "x")
+	require.Equal(t, uint64(1), s.next(t).Seq)
+}
+
+// Scenario N9: a heartbeat without an answer means a dead node, although nothing is in flight.
+func TestN9UnansweredHeartbeatEndsTheConnection(t *testing.T) {
+	cfg := config()
+	cfg.HeartbeatInterval, cfg.AckTimeout = 20*time.Millisecond, 50*time.Millisecond
+	cluster := dataproxytest.Start(t, dataproxytest.WithNodes(1))
+	s := connect(t, cluster.Node(0).Addr(), cfg)
+	cluster.Node(0).Standing(dataproxytest.DropHeartbeat())
+	left, reason := s.wait(t)
+	require.Empty(t, left)
+	require.ErrorIs(t, reason, ErrAckTimeout)
+}
+
+// A heartbeat that lands inside a frame makes garbage of both: the node closes, or takes the wrong bytes for a batch.
+func TestHeartbeatsStayOutsideFrames(t *testing.T) {
+	const frames = 6
+	cfg := config()
+	cfg.HeartbeatInterval, cfg.SocketSendBuffer = time.Millisecond, 128<<10
+	var beats atomic.Int64
+	s := connect(t, server(t, prover(func(c net.Conn) {
+		slow := &slowConn{Conn: c}
+		for {
+			frame, err := readFrame(slow)
+			if err != nil {
+				return
+			}
+			if bytes.Equal(frame, wire.Heartbeat) {
+				beats.Add(1)
+			}
+			_, _ = c.Write(answerTo(frame, wire.AnswerAttr{NodeIP: "n"})) // panics on a broken frame
+		}
+	})), cfg)
+	payload := string(bytes.Repeat([]byte("0123456789abcdef"), 512<<10))
+	for seq := uint64(1); seq <= frames; seq++ {
+		s.send(t, seq, payload)
+		require.Equal(t, seq, s.next(t).Seq)
+		want := beats.Load() + 1
+		require.Eventually(t, func() bool { return beats.Load() >= want }, patience, 100*time.Microsecond)
+	}
+}
+
+// slowConn reads little at a time, so that the writer blocks inside a frame.
+type slowConn struct{ net.Conn }
+
+func (c *slowConn) Read(b []byte) (int, error) {
+	time.Sleep(50 * time.Microsecond)
+	return c.Conn.Read(b[:min(len(b), 64<<10)])
+}
+
+// A forked child may hold the socket open: the node must see the end all the same, so closing shuts the connection down first.
+func TestCloseIsSeenByTheNode(t *testing.T) {
+	ended := make(chan error, 1)
+	s := connect(t, server(t, prover(func(c net.Conn) {
+		_, err := io.Copy(io.Discard, c)
+		ended <- err
+	})), config())
+	s.Close()
+	left, reason := s.wait(t)
+	require.Empty(t, left)
+	require.ErrorIs(t, reason, ErrClosedByUs)
+	require.NoError(t, <-ended)
+	s.Close()
+	s.Fail(ErrRead)
+	_, reason = s.wait(t)
+	require.ErrorIs(t, reason, ErrClosedByUs, "the first reason counts")
+}
+
+// Scenario D4: frames on a connection that the node ended come back at once, whichever way it ended.
+func TestD4LostConnectionGivesItsFramesBack(t *testing.T) {
+	for name, lose := range map[string]func(*dataproxytest.Node){
+		"close after read": func(n *dataproxytest.Node) { n.Fault(dataproxytest.CloseAfterRead()) },
+		"reset after read": func(n *dataproxytest.Node) { n.Fault(dataproxytest.ResetAfterRead()) },
+		"reset mid frame":  func(n *dataproxytest.Node) { n.Fault(dataproxytest.ResetMidFrame(20)) },
+	} {
+		cluster := dataproxytest.Start(t, dataproxytest.WithNodes(1))
+		s := connect(t, cluster.Node(0).Addr(), config())
+		lose(cluster.Node(0))
+		s.send(t, 1, "x")
+		left, reason := s.wait(t)
+		require.Equal(t, []uint64{1}, seqs(left), name)
+		if !errors.Is(reason, ErrPeerClosed) && !errors.Is(reason, ErrWrite) {
+			t.Errorf("%s: %v", name, reason)
+		}
+	}
+}
+
+// However Write, answers and the end of a connection interleave, a frame that was taken comes back exactly once: answered, or
+// handed back. One that was not taken never does.
+func TestEveryTakenFrameComesBackOnce(t *testing.T) {
+	for round := range 90 {
+		killed := make(chan struct{})
+		address := server(t, prover(func(c net.Conn) {
+			if round%3 == 0 { // the node ends it
+				go func() {
+					<-killed
+					_ = c.(*net.TCPConn).SetLinger(round % 2)
+					c.Close()
+				}()
+			}
+			answering(c)
+		}))
+		s := connect(t, address, config())
+		taken := map[uint64]bool{}
+		var writing sync.WaitGroup
+		writing.Go(func() {
+			for seq := uint64(1); ; seq++ {
+				ok, err := s.Write(frameOf(seq, "x"), []Written[string]{{Seq: seq}})
+				if ok {
+					taken[seq] = true
+				}
+				if err != nil {
+					return
+				}
+			}
+		})
+		for range round {
+			s.next(t)
+		}
+		close(killed)
+		switch round % 3 {
+		case 1:
+			s.Close()
+		case 2:
+			go s.Fail(errors.New("drained"))
+			go s.Close()
+		}
+		left, reason := s.wait(t)
+		writing.Wait()
+		require.Error(t, reason)
+		back := round // those that next took
+		answered, _ := s.waiting()
+		back += answered
+		require.Equal(t, len(taken), back+len(left), "round %d: %v", round, reason)
+		require.Zero(t, s.InFlight())
+	}
+}
