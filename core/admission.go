@@ -50,6 +50,9 @@ func (b *budget) charge(ctx context.Context, n int64) *Error {
 	if !b.block {
 		return &Error{Code: CodeQueueFull, Message: "the bound of max_pending_messages or max_pending_bytes is reached"}
 	}
+	if insideCallback() {
+		return &Error{Code: CodeQueueFull, Message: "a callback cannot wait for room, which it may hold itself"}
+	}
 	return b.wait(ctx, n)
 }
 

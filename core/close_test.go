@@ -77,7 +77,7 @@ func TestF3_CloseWithASilentServer(t *testing.T) {
 	for i := range n {
 		notes.send(context.Background(), client, message(fmt.Sprint("message ", i)))
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), 200*time.Millisecond)
+	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
 	defer cancel()
 	var report dataproxy.CloseReport
 	second := make(chan struct{})
@@ -89,7 +89,7 @@ func TestF3_CloseWithASilentServer(t *testing.T) {
 		}
 		inTime(t, 110*time.Millisecond, "a second close with an earlier deadline", func() { _, _ = client.Shutdown(soon) })
 	}()
-	inTime(t, 300*time.Millisecond, "close", func() {
+	inTime(t, 1100*time.Millisecond, "close", func() {
 		var err error
 		if report, err = client.Shutdown(ctx); err == nil {
 			t.Error("the close had to give messages up and says nothing")
@@ -302,8 +302,8 @@ func TestF7_OpenAndCloseLeavesNothing(t *testing.T) {
 	for range rounds(40, 200) {
 		cycle()
 	}
-	goroutinesNow, socketsNow, heapNow := baseline()
-	require.LessOrEqual(t, goroutinesNow, goroutines, "goroutines")
+	eventually(t, "the goroutines are gone", func() bool { return ours() <= goroutines })
+	_, socketsNow, heapNow := baseline()
 	require.LessOrEqual(t, socketsNow, sockets, "sockets")
 	require.Less(t, int64(heapNow)-int64(heap), int64(4<<20), "heap")
 }

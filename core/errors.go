@@ -141,7 +141,7 @@ func (e *Error) Error() string {
 	if e.ServerCode != 0 {
 		fmt.Fprintf(&b, ": server code %d", e.ServerCode)
 		if e.ServerMessage != "" {
-			b.WriteString(" (" + e.ServerMessage + ")")
+			b.WriteString(" (" + oneLine(e.ServerMessage) + ")")
 		}
 	}
 	if e.cause != nil {
@@ -152,7 +152,7 @@ func (e *Error) Error() string {
 		{"node", e.Node}, {"group", e.GroupID}, {"stream", e.StreamID}, {"batch", e.BatchID},
 	} {
 		if f.value != "" {
-			where = append(where, f.name+" "+f.value)
+			where = append(where, f.name+" "+oneLine(f.value))
 		}
 	}
 	if e.Attempts > 0 {
@@ -162,6 +162,14 @@ func (e *Error) Error() string {
 		b.WriteString(" [" + strings.Join(where, ", ") + "]")
 	}
 	return b.String()
+}
+
+// oneLine keeps a hostile id or answer from writing log lines of its own.
+func oneLine(s string) string {
+	if q := strconv.Quote(s); q[1:len(q)-1] != strings.ReplaceAll(s, `"`, `\"`) {
+		return q
+	}
+	return s
 }
 
 // Is reports whether target is an *Error of the same code.

@@ -16,9 +16,12 @@ func Leftovers(of Client) string {
 	if n := c.budget.waiting.Load(); n != 0 {
 		add("%d callers wait for room", n)
 	}
-	if n := len(c.batches.all()); n != 0 || c.batches.count != 0 {
-		add("%d batches are registered, %d counted", n, c.batches.count)
+	listed := len(c.batches.all())
+	c.batches.mu.Lock()
+	if listed != 0 || c.batches.count != 0 {
+		add("%d batches are registered, %d counted", listed, c.batches.count)
 	}
+	c.batches.mu.Unlock()
 	c.streams.mu.RLock()
 	defer c.streams.mu.RUnlock()
 	for key, st := range c.streams.all {
@@ -47,4 +50,26 @@ func Completing(of Client) int {
 		return 0
 	}
 	return 1
+}
+
+// WaitingForIdle counts what lanes remember of callers that wait for them to be idle.
+func WaitingForIdle(of Client) (n int) {
+	for _, l := range of.(*client).dispatcher.lanes {
+		l.mu.Lock()
+		n += len(l.soon)
+		l.mu.Unlock()
+	}
+	return n
+}
+
+// SetNodes gives the client a node list, as its supervisor does with the Manager's.
+func SetNodes(of Client, addrs ...string) { of.(*client).nodes.set(addrs) }
+
+// SweepStreams removes idle streams, which else happens when there are many.
+func SweepStreams(of Client, now bool) {
+	if c := of.(*client); now {
+		c.streams.mu.Lock()
+		defer c.streams.mu.Unlock()
+		c.streams.sweep()
+	}
 }

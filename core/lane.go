@@ -26,8 +26,8 @@ type lane struct {
 	usable      bool                    // takes batches: connected and not draining
 	queue       fifo[*batch]
 	writing     bool
-	outstanding int       // batches taken and neither answered nor handed back
-	soon        []*stream // with a sync caller that waits for this lane to be idle
+	outstanding int                  // batches taken and neither answered nor handed back
+	soon        map[*stream]struct{} // with a sync caller that waits for this lane to be idle
 }
 
 // scratch is what a writer needs beside its buffer.
@@ -69,13 +69,26 @@ func (l *lane) load() (int, *node) {
 	return l.outstanding, l.node
 }
 
+// draining returns the node that the lane is about to leave, or nil.
+func (l *lane) draining() *node {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.conn == nil || l.usable {
+		return nil
+	}
+	return l.node
+}
+
 func (l *lane) idleOr(st *stream) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if !l.usable || l.outstanding == 0 {
 		return true
 	}
-	l.soon = append(l.soon, st)
+	if l.soon == nil {
+		l.soon = make(map[*stream]struct{})
+	}
+	l.soon[st] = struct{}{}
 	return false
 }
 
@@ -175,7 +188,7 @@ func (l *lane) leave(n, messages int) {
 	l.mu.Lock()
 	l.outstanding -= n
 	idle := l.outstanding == 0
-	var soon []*stream
+	var soon map[*stream]struct{}
 	if idle {
 		soon, l.soon = l.soon, nil
 	}
@@ -184,7 +197,7 @@ func (l *lane) leave(n, messages int) {
 		drained = l.conn
 	}
 	l.mu.Unlock()
-	for _, st := range soon {
+	for st := range soon {
 		st.flush()
 	}
 	if drained != nil {

@@ -59,6 +59,10 @@ func (l *lane) serve(conn *transport.Conn[*batch], n *node) {
 	}
 	l.c.nodes.connected(n)
 	l.c.dispatcher.unpark()
+	if l.c.nodes.isGone(n) { // the list changed while this lane connected
+		l.drain()
+	}
+	l.c.nodes.balance() // while lanes were on their way, the count of them may have misled it
 
 	unanswered, reason := conn.Serve(l)
 
@@ -81,7 +85,7 @@ func (l *lane) serve(conn *transport.Conn[*batch], n *node) {
 		l.c.connectionLost(w.Item, n, reason)
 	}
 	l.handBack(queue)
-	for _, st := range soon {
+	for st := range soon {
 		st.flush()
 	}
 }

@@ -22,8 +22,9 @@ type logKind struct {
 	skipped int
 }
 
-// Warnf logs a line; format names its kind.
+// Warnf logs a line; format names its kind. A logger that panics loses the line and does no more harm.
 func (l *limitedLog) Warnf(format string, args ...any) {
+	defer func() { _ = recover() }()
 	if note, ok := l.admit(format); ok {
 		l.to.Warn(fmt.Sprintf(format, args...) + note)
 	}
@@ -31,6 +32,7 @@ func (l *limitedLog) Warnf(format string, args ...any) {
 
 // Errorf is Warnf at level ERROR.
 func (l *limitedLog) Errorf(format string, args ...any) {
+	defer func() { _ = recover() }()
 	if note, ok := l.admit(format); ok {
 		l.to.Error(fmt.Sprintf(format, args...) + note)
 	}

@@ -22,7 +22,8 @@ type Message struct {
 	// are refused.
 	Attributes map[string]string
 	// Time is the event time ("dt"), kept in milliseconds by the text format and in seconds by the binary one. Zero means
-	// the time at which the message's batch was opened. Messages of another event time travel in another batch.
+	// the time at which the message's batch was opened. Messages of another event time travel in another batch. From 1970 to
+	// the end of 9999 (text) or to 2038-01-19 (binary).
 	Time time.Time
 }
 
@@ -32,7 +33,7 @@ type Message struct {
 // SendAsync returns, on the caller's goroutine. Every other callback runs on a goroutine of its stream's lane that does
 // nothing else, one at a time and in order for one stream. A slow callback delays the results of that lane only; a panic in
 // it is recovered and logged. It may call any method of the client; Flush and Shutdown do not wait for the callback they are
-// called from.
+// called from, and a send that finds the queue full fails with CodeQueueFull also when WithBlockIfQueueIsFull is set.
 type Callback func(message Message, err error)
 
 // Persisted says what is known of a message's fate at the server.

@@ -164,15 +164,23 @@ func (s *nodes) isGone(n *node) bool {
 	return n.gone
 }
 
-// balance drains lanes of nodes that have at least two more than another healthy one; they come back there.
+// balance drains lanes of nodes that have at least two more than another healthy one; they come back there. Lanes that drain
+// already are counted where they will come back: a second look must not drain the rest.
 func (s *nodes) balance() {
-	moves := make(map[*node]int)
+	moves, leaving := make(map[*node]int), make(map[*node]int)
+	floating := 0
+	for _, l := range s.c.dispatcher.lanes {
+		if n := l.draining(); n != nil {
+			leaving[n]++
+			floating++
+		}
+	}
 	s.mu.Lock()
 	now := time.Now()
 	lanes := make(map[*node]int)
 	for _, n := range s.list {
 		if !n.suspect.After(now) && n.cause == nil {
-			lanes[n] = n.lanes
+			lanes[n] = n.lanes - leaving[n]
 		}
 	}
 	for len(lanes) > 1 {
@@ -184,6 +192,11 @@ func (s *nodes) balance() {
 			if fewest == nil || k < lanes[fewest] {
 				fewest = n
 			}
+		}
+		if floating > 0 {
+			floating--
+			lanes[fewest]++
+			continue
 		}
 		if lanes[most]-lanes[fewest] < 2 {
 			break

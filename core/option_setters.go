@@ -29,66 +29,70 @@ func WithConnTimeout(d time.Duration) Option {
 }
 
 // WithWriteBufferSize bounds the bytes that one write to a connection joins from several frames. Default 8 MiB; more than
-// 64 KiB are never joined on purpose. It is a bound, not a reservation.
+// 64 KiB are never joined on purpose. 1 KiB to 1 GiB. It is a bound, not a reservation.
 func WithWriteBufferSize(n int) Option {
 	return func(o *Options) { o.WriteBufferSize = n; o.mark("write_buffer_size") }
 }
 
-// WithReadBufferSize bounds one answer of a node; a connection that announces a longer one is closed. Default 1 MiB. It is
-// a bound, not a reservation.
+// WithReadBufferSize bounds one answer of a node; a connection that announces a longer one is closed. Default 1 MiB; 1 KiB to
+// 1 GiB, of which 64 KiB are always allowed: an answer holds the attributes of its batch, up to twice. It is a bound, not a
+// reservation.
 func WithReadBufferSize(n int) Option {
 	return func(o *Options) { o.ReadBufferSize = n; o.mark("read_buffer_size") }
 }
 
-// WithSocketSendBufferSize sets SO_SNDBUF of each connection. Default 8 MiB; the kernel may hold it lower.
+// WithSocketSendBufferSize sets SO_SNDBUF of each connection. Default 8 MiB; 1 KiB to 1 GiB; the kernel may hold it lower.
 func WithSocketSendBufferSize(n int) Option {
 	return func(o *Options) { o.SocketSendBufferSize = n; o.mark("socket_send_buffer_size") }
 }
 
-// WithSocketRecvBufferSize sets SO_RCVBUF of each connection. Default 1 MiB; the kernel may hold it lower.
+// WithSocketRecvBufferSize sets SO_RCVBUF of each connection. Default 1 MiB; 1 KiB to 1 GiB; the kernel may hold it lower.
 func WithSocketRecvBufferSize(n int) Option {
 	return func(o *Options) { o.SocketRecvBufferSize = n; o.mark("socket_recv_buffer_size") }
 }
 
-// WithBufferPool gives the client a pool to take its write buffers from, to be shared with the application. Default: one
-// of its own.
+// WithBufferPool gives the client a pool to take the buffers of batches and writes from, to be shared with the application;
+// see NewBufferPool. Buffers of failed batches are not put back: their bytes belong to who got them in a callback. Default:
+// pools of its own.
 func WithBufferPool(p BufferPool) Option {
 	return func(o *Options) { o.BufferPool = p }
 }
 
-// WithBytePool gives the client a pool to take its read buffers from, to be shared with the application. Default: one
-// of its own.
+// WithBytePool gives the client a pool to take its read buffers from, one a connection, to be shared with the application;
+// see NewBytePool. A slice too short to read into is put back unused. Default: one of its own.
 func WithBytePool(p BytePool) Option {
 	return func(o *Options) { o.BytePool = p }
 }
 
-// WithBufferPoolSize bounds the buffers that the client's own pool keeps. Default 409600.
+// WithBufferPoolSize bounds the buffers that the client's own pools keep. Default 409600; 1 to 2^30.
 func WithBufferPoolSize(n int) Option {
 	return func(o *Options) { o.BufferPoolSize = n; o.mark("buffer_pool_size") }
 }
 
-// WithBytePoolSize bounds the byte slices that the client's own byte pool keeps. Default 409600.
+// WithBytePoolSize bounds the byte slices that the client's own byte pool keeps. Default 409600; 1 to 2^30.
 func WithBytePoolSize(n int) Option {
 	return func(o *Options) { o.BytePoolSize = n; o.mark("byte_pool_size") }
 }
 
-// WithBytePoolWidth sets the length of the slices of the client's own byte pool. Default max(4096, BatchingMaxSize).
+// WithBytePoolWidth sets the length of the slices of the client's own byte pool. Default max(4096, BatchingMaxSize); 1 byte to
+// 1 GiB.
 func WithBytePoolWidth(n int) Option {
 	return func(o *Options) { o.BytePoolWidth = n; o.mark("byte_pool_width") }
 }
 
-// WithLogger sets where log lines go. Default: standard output, from level WARN up. See WithSlog and NopLogger.
+// WithLogger sets where log lines go. Default, also for nil: standard output, from level WARN up. Lines that repeat are limited
+// to one in 10 s. See WithSlog and NopLogger.
 func WithLogger(l Logger) Option {
 	return func(o *Options) { o.Logger = l }
 }
 
-// WithMetricsName sets the label "name" of the client's metrics. Default "dataproxy-go". Clients of one registry with one
+// WithMetricsName sets the label "name" of the client's metrics: UTF-8. Default "dataproxy-go". Clients of one registry with one
 // name share their series.
 func WithMetricsName(name string) Option {
 	return func(o *Options) { o.MetricsName = name; o.mark("metrics_name") }
 }
 
-// WithMetricsRegistry sets where the metrics are registered. Default prometheus.DefaultRegisterer.
+// WithMetricsRegistry sets where the metrics are registered. Default, also for nil: prometheus.DefaultRegisterer.
 func WithMetricsRegistry(r prometheus.Registerer) Option {
 	return func(o *Options) { o.MetricsRegistry = r }
 }
@@ -128,7 +132,7 @@ func WithBatchingMaxSize(n int) Option {
 }
 
 // WithMaxPendingMessages bounds the messages without a result, per lane: the client holds at most WorkerNum times as
-// many. Default 204800. See WithBlockIfQueueIsFull.
+// many, and never more than 2^23. Default 204800; 1 to 2^24. See WithBlockIfQueueIsFull.
 func WithMaxPendingMessages(n int) Option {
 	return func(o *Options) { o.MaxPendingMessages = n; o.mark("max_pending_messages") }
 }
@@ -140,7 +144,7 @@ func WithBlockIfQueueIsFull(block bool) Option {
 }
 
 // WithAddColumns adds attributes to every batch, such as "__addcol1__worldid": "7". The value "{{ip}}" becomes
-// the local IP. Default none; the rules of Message.Attributes hold.
+// the local IP. Default none; the rules of Message.Attributes hold, and all together are 4 KiB or less.
 func WithAddColumns(columns map[string]string) Option {
 	return func(o *Options) { o.AddColumns = columns; o.mark("add_columns") }
 }
@@ -150,7 +154,8 @@ func WithAuth(a Auth) Option {
 	return func(o *Options) { o.Auth = a }
 }
 
-// WithMaxConnLifetime drains and replaces a connection after this time, with 10 % jitter. Default 0: never.
+// WithMaxConnLifetime drains and replaces a connection after this time, with 10 % jitter. Default 0: never; otherwise 10 ms
+// or more.
 func WithMaxConnLifetime(d time.Duration) Option {
 	return func(o *Options) { o.MaxConnLifetime = d; o.mark("max_conn_lifetime") }
 }

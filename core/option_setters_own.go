@@ -23,27 +23,32 @@ func WithOrdered(ordered bool) Option {
 	return func(o *Options) { o.Ordered = ordered; o.mark("ordered") }
 }
 
-// WithStaticNodes gives the nodes (host:port) instead of a Manager.
+// WithStaticNodes gives the nodes (host:port, [address]:port for IPv6) instead of a Manager, which is never asked then. Default
+// none; at least one.
 func WithStaticNodes(nodes ...string) Option {
 	return func(o *Options) { o.StaticNodes = nodes; o.mark("static_nodes") }
 }
 
-// WithNodeCache names a file that keeps the last good node list, for a start while the Manager is down. Default none.
+// WithNodeCache names a file that keeps the last good node list, for a start while the Manager is down; a log line says so
+// then. It is replaced as a whole, holds no secret, and counts only for the same Manager and group. A file that cannot be
+// written or read costs a log line. Default none.
 func WithNodeCache(file string) Option {
 	return func(o *Options) { o.NodeCache = file; o.mark("node_cache") }
 }
 
-// WithLazyStart lets NewClient return at once; messages wait for the first usable lane until their deadline. Default false.
+// WithLazyStart lets NewClient return at once, before the Manager was asked: messages wait for the first usable lane until their
+// deadline. Faults of the options are still reported; a Manager or nodes that cannot be reached only in the log. Default false.
 func WithLazyStart(lazy bool) Option {
 	return func(o *Options) { o.LazyStart = lazy; o.mark("lazy_start") }
 }
 
-// WithTLSConfig sets how a Manager over https is verified. Default: the system's roots. It excludes WithCAFile.
+// WithTLSConfig sets how a Manager over https is verified. Default, also for nil: the system's roots. It excludes WithCAFile.
 func WithTLSConfig(c *tls.Config) Option {
 	return func(o *Options) { o.TLSConfig = c }
 }
 
-// WithCAFile names a PEM file of the authorities that may sign the Manager's certificate. Default: the system's roots.
+// WithCAFile names a PEM file of the authorities that may sign the Manager's certificate, instead of the system's roots; it is
+// read once, by NewClient. Default: the system's roots. It excludes WithTLSConfig.
 func WithCAFile(file string) Option {
 	return func(o *Options) { o.CAFile = file; o.mark("ca_file") }
 }
@@ -81,9 +86,12 @@ func WithResultHandler(h ResultHandler) Option {
 	return func(o *Options) { o.ResultHandler = h }
 }
 
-// WithSlog sends log lines to l. Default: see WithLogger.
+// WithSlog sends log lines to l; nil means the default of WithLogger.
 func WithSlog(l *slog.Logger) Option {
-	return func(o *Options) { o.Logger = slogLogger{l} }
+	if l == nil {
+		return WithLogger(nil)
+	}
+	return WithLogger(slogLogger{l})
 }
 
 // WithBasicAuth signs the Manager requests with a secret id and key, as the Manager demands since InLong 2.4.0. Default: not

@@ -21,7 +21,13 @@ func WithOption(key, value string) Option {
 }
 
 // ParseOption checks one key and text alone: whether the key exists, the text can be read and its value is in range.
-func ParseOption(key, value string) error { return setText(&Options{}, key, value) }
+func ParseOption(key, value string) error {
+	var o Options
+	if err := setText(&o, key, value); err != nil {
+		return err
+	}
+	return findOption(key).checkRange(&o)
+}
 
 func setText(o *Options, key, value string) error {
 	opt := findOption(key)
@@ -32,7 +38,7 @@ func setText(o *Options, key, value string) error {
 		return err
 	}
 	o.mark(key)
-	return opt.checkRange(o)
+	return nil
 }
 
 func findOption(key string) *option {

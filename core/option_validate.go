@@ -4,17 +4,21 @@ import (
 	"crypto/x509"
 	"errors"
 	"fmt"
-	"net/url"
+	"maps"
 	"os"
 	"slices"
 	"strings"
 	"time"
+	"unicode/utf8"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"go.uber.org/multierr"
 
 	"github.com/inlong-dataproxy/inlong-dataproxy/core/internal/discovery"
 )
+
+// leastConnLifetime keeps lanes from spending their time on connecting.
+const leastConnLifetime = 10 * time.Millisecond
 
 // ValidateAndSetDefault gives every option that was not set its default and checks all of them. It reports all faults at
 // once; each names the option, its value and the rule.
@@ -24,16 +28,21 @@ func (o *Options) ValidateAndSetDefault() error {
 	for i := range optionTable {
 		err = multierr.Append(err, optionTable[i].checkRange(o))
 	}
-	if o.WorkerNum > 0 && o.MaxPendingMessages > mostBudget/o.WorkerNum {
-		err = multierr.Append(err, fmt.Errorf("option max_pending_messages = %d: times worker_num = %d: must be %d or less together",
-			o.MaxPendingMessages, o.WorkerNum, mostBudget))
-	}
 	err = multierr.Append(err, o.validateGroupID())
 	err = multierr.Append(err, o.validateSource())
+	if !utf8.ValidString(o.MetricsName) {
+		err = multierr.Append(err, fmt.Errorf("option metrics_name = %q: want UTF-8", o.MetricsName))
+	}
+	if d := o.MaxConnLifetime; d > 0 && d < leastConnLifetime {
+		err = multierr.Append(err, fmt.Errorf("option max_conn_lifetime = %q: want 0 or %v or more", d, leastConnLifetime))
+	}
 	for _, k := range sortedKeys(o.AddColumns) {
 		if e := checkAttribute(k, o.AddColumns[k]); e != nil {
 			err = multierr.Append(err, fmt.Errorf("option add_columns: %w", e))
 		}
+	}
+	if e := checkTotal(o.AddColumns); e != nil {
+		err = multierr.Append(err, fmt.Errorf("option add_columns: %w", e))
 	}
 	if o.CAFile != "" {
 		if o.TLSConfig != nil {
@@ -53,6 +62,8 @@ func (o *Options) ValidateAndSetDefault() error {
 }
 
 func (o *Options) setDefaults() {
+	o.AddColumns = maps.Clone(o.AddColumns) // read later too, when the caller may change its own
+	o.StaticNodes = withoutDoubles(o.StaticNodes)
 	for i := range optionTable {
 		opt := &optionTable[i]
 		if o.explicit[opt.key] {
@@ -84,6 +95,15 @@ func (o *Options) setDefaults() {
 	}
 }
 
+func withoutDoubles(list []string) (out []string) {
+	for _, s := range list {
+		if !slices.Contains(out, s) {
+			out = append(out, s)
+		}
+	}
+	return out
+}
+
 func (opt *option) checkRange(o *Options) error {
 	switch p := opt.field(o).(type) {
 	case *time.Duration:
@@ -91,7 +111,7 @@ func (opt *option) checkRange(o *Options) error {
 	case *int:
 		return opt.checkNumber(int64(*p))
 	case *string:
-		if opt.kind == kindEnum && *p != "" && !slices.Contains(opt.values, *p) {
+		if opt.kind == kindEnum && !slices.Contains(opt.values, *p) {
 			return opt.bad(*p, "want "+strings.Join(opt.values, " or "))
 		}
 	}
@@ -116,7 +136,7 @@ func (o *Options) validateGroupID() error {
 		return fmt.Errorf("option group_id: %w", ErrGroupIDNotGiven)
 	}
 	if err := checkGroupID(o.GroupID); err != nil {
-		return fmt.Errorf("option group_id: %w: %w", ErrInvalidGroupID, err)
+		return fmt.Errorf("option group_id: %w: %v", ErrInvalidGroupID, err)
 	}
 	return nil
 }
@@ -142,20 +162,21 @@ func (o *Options) validateSource() error {
 		return fmt.Errorf("option url: %w", ErrURLNotGiven)
 	}
 	if _, err := discovery.ListURL(o.URL); err != nil {
-		return fmt.Errorf("option url = %q: %w: %w", redactURL(o.URL), ErrInvalidURL, err)
+		return fmt.Errorf("option url = %q: %w: %v", redactURL(o.URL), ErrInvalidURL, err)
 	}
 	return nil
 }
 
-// redactURL hides a password in the url's user part.
+// redactURL cuts off what may hold a secret: a name and password before the host, and a query. The url is one that could not
+// be read, so nothing is known of its parts.
 func redactURL(raw string) string {
-	if u, err := url.Parse(raw); err == nil {
-		return u.Redacted()
-	}
 	if at := strings.LastIndexByte(raw, '@'); at >= 0 {
-		return "..." + raw[at:]
+		raw = "..." + raw[at:]
 	}
-	return raw
+	if at := strings.IndexAny(raw, "?#"); at >= 0 {
+		raw = raw[:at+1] + "..."
+	}
+	return cut(raw)
 }
 
 func checkCAFile(path string) error {

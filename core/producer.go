@@ -91,14 +91,11 @@ func NewClient(opts ...Option) (Client, error) {
 	if err := c.init(); err != nil {
 		return nil, err
 	}
-	listErr := c.firstList()
-	if listErr != nil && !c.opts.LazyStart {
-		c.cancel()
-		return nil, fmt.Errorf("%w: %w", ErrNoEndpoint, listErr)
-	}
-	if listErr != nil {
-		c.log.Warnf("starting without nodes: %v", listErr)
-		c.nodes.wake()
+	if !c.opts.LazyStart { // otherwise the supervisor does it
+		if err := c.firstList(); err != nil {
+			c.cancel()
+			return nil, fmt.Errorf("%w: %w", ErrNoEndpoint, err)
+		}
 	}
 	for _, l := range c.dispatcher.lanes {
 		c.lanesDone.Add(1)
@@ -127,6 +124,10 @@ func NewClient(opts ...Option) (Client, error) {
 	return nil, fmt.Errorf("%w: %w", ErrNoAvailableWorker, causes)
 }
 
+// leastAnswer is room for an answer that holds the longest attributes twice, whatever read_buffer_size says: else each answer
+// would close its connection.
+const leastAnswer = 64 * kib
+
 // init builds the parts; nothing runs yet.
 func (c *client) init() (err error) {
 	o := &c.opts
@@ -154,11 +155,11 @@ func (c *client) init() (err error) {
 	c.connConfig = transport.Config{
 		Type: kind, Client: binary.BigEndian.Uint64(id[:]), ConnTimeout: o.ConnTimeout, AckTimeout: o.AckTimeout,
 		HeartbeatInterval: o.HeartbeatInterval, SocketSendBuffer: o.SocketSendBufferSize, SocketRecvBuffer: o.SocketRecvBufferSize,
-		MaxAnswer: o.ReadBufferSize, GetBuffer: o.BytePool.Get, PutBuffer: o.BytePool.Put, Guard: c.guard,
+		MaxAnswer: max(o.ReadBufferSize, leastAnswer), GetBuffer: o.BytePool.Get, PutBuffer: o.BytePool.Put, Guard: c.guard,
 	}
 	c.frameLimit.Store(int64(o.MaxFrameSize))
 	c.budget = budget{
-		maxMessages: int64(o.MaxPendingMessages) * int64(o.WorkerNum), maxBytes: int64(o.MaxPendingBytes),
+		maxMessages: min(int64(o.MaxPendingMessages)*int64(o.WorkerNum), mostBudget), maxBytes: int64(o.MaxPendingBytes),
 		block: o.BlockIfQueueIsFull, timeout: o.SendTimeout,
 	}
 	c.streams.all, c.streams.seed, c.streams.limit = make(map[streamKey]*stream), maphash.MakeSeed(), keptStreams
@@ -209,6 +210,11 @@ func (c *client) accept(ctx context.Context, msg *Message, recv receiver, tag Ta
 	if refused := st.checkPayload(msg.Payload); refused != nil {
 		return at, refused
 	}
+	if !msg.Time.IsZero() {
+		if err := checkTime(msg.Time, c.opts.MessageFormat); err != nil {
+			return at, invalid(st.key.group, st.key.stream, err)
+		}
+	}
 	size := int64(len(msg.Payload) + itemHeader)
 	if refused := c.budget.charge(ctx, size); refused != nil {
 		refused := *refused
@@ -235,7 +241,12 @@ func (st *stream) checkPayload(payload []byte) *Error {
 		return &Error{Code: CodeLogInvalid, Message: "payload: is empty: want at least one byte",
 			GroupID: st.key.group, StreamID: st.key.stream}
 	}
-	if most := st.longest(); len(payload) > most {
+	most := st.longest()
+	if most < 1 {
+		return &Error{Code: CodeLogTooLong, Message: "payload: none fits into a frame beside the attributes: max_frame_size, or the Manager's " +
+			"maxPacketLength, is too small", GroupID: st.key.group, StreamID: st.key.stream}
+	}
+	if len(payload) > most {
 		return &Error{Code: CodeLogTooLong, Message: fmt.Sprintf("payload: has %d bytes: want %d or less, so that it fits into one frame",
 			len(payload), most), GroupID: st.key.group, StreamID: st.key.stream}
 	}

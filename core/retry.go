@@ -52,7 +52,7 @@ func neverCured(code int) bool {
 func (c *client) refused(b *batch, l *lane, a *wire.Answer) {
 	c.metrics.failed(CodeServerError)
 	b.answered(false)
-	text := string(a.Text)
+	text := string(a.Text[:min(len(a.Text), 4*kib)])
 	switch a.Code {
 	case serverSinkUnready, serverServiceClosed:
 		c.nodes.suspect(l.node, fmt.Errorf("it answered code %d", a.Code))

@@ -7,8 +7,9 @@ import (
 	"time"
 )
 
-// closeGrace is how long Shutdown may take beyond its context's end.
-const closeGrace = 80 * time.Millisecond
+// closeGrace is how long Shutdown waits for callbacks, and then for connections, beyond its context's end: together with a
+// quarter more for what waits behind a callback that does not return, less than 100 ms.
+const closeGrace = 60 * time.Millisecond
 
 var errInsideCallback = &Error{Code: CodeWorkerBusy, Message: "called inside a callback, where it would wait for itself: begun, not waited for"}
 

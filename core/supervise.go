@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"sync/atomic"
 	"time"
 
 	"github.com/inlong-dataproxy/inlong-dataproxy/core/internal/discovery"
@@ -18,7 +19,8 @@ import (
 const refreshPause = time.Second
 
 // Auth signs the requests to the Manager. GetToken returns the name and value of a header; it is called for each request, and
-// again after a 401 or 403, so it may refresh a token. It runs on a goroutine of the client, or of NewClient.
+// again after a 401 or 403, so it may refresh a token. It runs on a goroutine of its own; the request, which WithConnTimeout
+// bounds, does not wait longer for it than ctx lasts.
 type Auth interface {
 	GetToken(ctx context.Context, groupID string) (key, token string, err error)
 }
@@ -42,12 +44,46 @@ func (c *client) newManager() (*discovery.Manager, error) {
 	}
 	switch {
 	case c.opts.Auth != nil:
-		m.Authorize = c.opts.Auth.GetToken
+		m.Authorize = (&tokenSource{auth: c.opts.Auth}).token
 	case c.opts.BasicAuth != "":
 		token := "Basic " + base64.StdEncoding.EncodeToString([]byte(c.opts.BasicAuth))
 		m.Authorize = func(context.Context, string) (string, string, error) { return "Authorization", token, nil }
 	}
 	return m, nil
+}
+
+// tokenSource asks the user's code. If that panics or never returns, the request fails and the client goes on.
+type tokenSource struct {
+	auth  Auth
+	asked atomic.Bool // GetToken runs
+}
+
+func (s *tokenSource) token(ctx context.Context, group string) (string, string, error) {
+	if !s.asked.CompareAndSwap(false, true) {
+		return "", "", errors.New("Auth.GetToken has not returned since the last request")
+	}
+	type answer struct {
+		key, token string
+		err        error
+	}
+	done := make(chan answer, 1)
+	go func() {
+		var a answer
+		defer func() {
+			if r := recover(); r != nil {
+				a.err = fmt.Errorf("Auth.GetToken panicked: %v", r)
+			}
+			s.asked.Store(false)
+			done <- a
+		}()
+		a.key, a.token, a.err = s.auth.GetToken(ctx, group)
+	}()
+	select {
+	case a := <-done:
+		return a.key, a.token, a.err
+	case <-ctx.Done():
+		return "", "", fmt.Errorf("Auth.GetToken did not return in time: %w", ctx.Err())
+	}
 }
 
 // firstList learns the nodes at the start: from the options, the Manager, or the file that keeps its last answer.
@@ -62,7 +98,7 @@ func (c *client) firstList() error {
 	}
 	list, cacheErr := discovery.Cache{Path: c.opts.NodeCache}.Load(c.manager)
 	if cacheErr != nil {
-		return errors.Join(err, fmt.Errorf("option node_cache: %w", cacheErr))
+		return fmt.Errorf("%w; option node_cache: %w", err, cacheErr)
 	}
 	c.log.Warnf("starting with the nodes of the cache %s: %v", c.opts.NodeCache, err)
 	c.take(list)
@@ -103,6 +139,12 @@ func (c *client) take(list discovery.List) {
 func (c *client) supervise() {
 	defer c.lanesDone.Done()
 	defer c.guard()
+	if c.opts.LazyStart {
+		if err := c.firstList(); err != nil && c.ctx.Err() == nil {
+			c.log.Warnf("starting without nodes: %v", err)
+			c.nodes.wake()
+		}
+	}
 	last := time.Now()
 	interval := jitter(c.opts.UpdateInterval)
 	timer := time.NewTimer(interval)

@@ -2,13 +2,15 @@ package dataproxy
 
 import (
 	"fmt"
+	"math"
 	"strings"
+	"time"
 )
 
 const (
 	minGroupID   = 4
 	maxID        = 200
-	maxAttribute = 4 * kib // all attributes of a message together, as "&key=value"
+	maxAttribute = 4 * kib // all attributes of a message, or all added columns, together, as "&key=value"
 )
 
 // reserved are the attribute names that the protocol, the server or this client give a meaning: one sent by a user would
@@ -40,11 +42,17 @@ func checkID(field, id string, shortest int) error {
 }
 
 func checkAttributes(attributes map[string]string) error {
-	total := 0
 	for k, v := range attributes {
 		if err := checkAttribute(k, v); err != nil {
 			return err
 		}
+	}
+	return checkTotal(attributes)
+}
+
+func checkTotal(attributes map[string]string) error {
+	total := 0
+	for k, v := range attributes {
 		total += len(k) + len(v) + 2
 	}
 	if total > maxAttribute {
@@ -77,6 +85,23 @@ func checkAttributeText(s string) error {
 	}
 	if strings.TrimSpace(s) != s {
 		return fmt.Errorf("starts or ends with a blank")
+	}
+	return nil
+}
+
+var (
+	lastTextTime   = time.Date(9999, 12, 31, 23, 59, 59, 0, time.UTC)
+	lastBinaryTime = time.Unix(math.MaxInt32, 0).UTC() // consumers read the binary frame's seconds as a signed number
+)
+
+// checkTime checks an event time.
+func checkTime(t time.Time, format MessageFormat) error {
+	last := lastTextTime
+	if format == Binary {
+		last = lastBinaryTime
+	}
+	if t.Unix() < 0 || t.After(last) {
+		return fmt.Errorf("time %v: want 1970-01-01 to %s", t.UTC(), last.Format(time.DateOnly))
 	}
 	return nil
 }

@@ -172,7 +172,7 @@ void inlong_queue_push(uintptr_t client, const inlong_core_tag *tags, size_t cou
     struct inlong_batch *b = make_batch_patiently(slot, tags, count, result);
     pthread_mutex_lock(&slot->mutex);
     while (atomic_load(&slot->handle) == client && slot->length >= QUEUE_BOUND && slot->state == INLONG_SLOT_OPEN &&
-           slot->lifted == 0 && !inlong_gate_closed())
+           slot->lifted == 0)
         pthread_cond_wait(&slot->room, &slot->mutex);
     if (atomic_load(&slot->handle) == client)
         append(slot, b);

@@ -44,6 +44,7 @@ static int run(const check_test *test)
     fflush(NULL);
     pid_t child = fork();
     if (child == 0) {
+        setpgid(0, 0);
         alarm(CHECK_SECONDS);
         test->run();
         exit(0); /* not _exit: handlers and destructors are part of what is tested */
@@ -51,6 +52,7 @@ static int run(const check_test *test)
     int status = 0;
     while (waitpid(child, &status, 0) < 0 && errno == EINTR)
         ;
+    kill(-child, SIGKILL); /* its own children, should one hang */
     if (WIFSIGNALED(status) && WTERMSIG(status) == SIGALRM)
         fprintf(stderr, "    hung: still running after %d s\n", CHECK_SECONDS);
     else if (WIFSIGNALED(status))

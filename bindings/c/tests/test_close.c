@@ -128,6 +128,8 @@ static void send_again(const inlong_result *result, void *user)
     inlong_message m = message("again");
     if (atomic_fetch_sub(&sends_left, 1) > 0)
         CHECK_INT(inlong_client_send_async(self.client, &m, send_again, user), INLONG_OK);
+    else
+        CHECK_INT(inlong_client_send(self.client, &m, 10000, NULL), INLONG_OK);
     tally_result(result, user);
 }
 

@@ -2,6 +2,7 @@
 #include "fixture.h"
 
 #include <stdlib.h>
+#include <time.h>
 
 static const char *const no_options[] = {NULL};
 
@@ -210,6 +211,39 @@ static void full_queue_is_told_or_waited_for(void)
     close_fixture(&f);
 }
 
+/* A bulk sender that waits for room must get its call back in time, with the number that were taken. */
+static void packed_wait_for_room_is_bounded(void)
+{
+    enum { COUNT = 100, ROOM = 10 };
+    fixture f = open_fixture((const char *const[]){"max_pending_messages", "10", "worker_num", "1", "block_if_queue_is_full",
+                                                   "true", "send_timeout", "20s", NULL});
+    for (int i = 0; i < 3; i++) {
+        char request[128];
+        snprintf(request, sizeof request, "{\"op\":\"fault\",\"node\":%d,\"standing\":true,\"fault\":{\"kind\":\"silence\"}}", i);
+        control(f.mock, request);
+    }
+    char data[COUNT];
+    uint32_t lengths[COUNT];
+    memset(data, 'x', sizeof data);
+    for (int i = 0; i < COUNT; i++)
+        lengths[i] = 1;
+    for (int64_t timeout_ms = 0; timeout_ms <= 200; timeout_ms += 200) {
+        struct timespec begin, end;
+        inlong_message model = message("");
+        size_t accepted = 0;
+        clock_gettime(CLOCK_MONOTONIC, &begin);
+        int code = inlong_client_send_packed(f.client, &model, data, COUNT, lengths, COUNT, NULL, 0, timeout_ms, &accepted);
+        clock_gettime(CLOCK_MONOTONIC, &end);
+        CHECK_INT(code, INLONG_ERR_CONTEXT_EXPIRED);
+        CHECK_INT(accepted, timeout_ms == 0 ? ROOM : 0);
+        int64_t took = (end.tv_sec - begin.tv_sec) * 1000 + (end.tv_nsec - begin.tv_nsec) / 1000000;
+        CHECK(took >= timeout_ms - 1 && took < timeout_ms + 2000);
+    }
+    inlong_client_close(f.client, 0, NULL);
+    f.client = NULL;
+    close_fixture(&f);
+}
+
 static const check_test tests[] = {
     {"send_returns_when_acked", send_returns_when_acked},
     {"everything_arrives_as_given", everything_arrives_as_given},
@@ -219,6 +253,7 @@ static const check_test tests[] = {
     {"server_error_is_told_in_full", server_error_is_told_in_full},
     {"timeout_of_send_holds", timeout_of_send_holds},
     {"full_queue_is_told_or_waited_for", full_queue_is_told_or_waited_for},
+    {"packed_wait_for_room_is_bounded", packed_wait_for_room_is_bounded},
 };
 
 CHECK_MAIN("send", tests)

@@ -31,18 +31,24 @@ class Lines:
         self.skipped = 0
 
     def __iter__(self) -> Iterator[bytes]:
-        with self._path.open("rb") as file:
-            for line in file:
-                text = line[:-1] if line.endswith(b"\n") else line
-                if text:
-                    yield text
-                else:
-                    self.skipped += 1
+        rest = b""
+        for block in blocks(self._path):
+            *lines, rest = (rest + block).split(b"\n")
+            full = list(filter(None, lines))
+            self.skipped += len(lines) - len(full)
+            yield from full
+        if rest:
+            yield rest
+
+
+def blocks(path: Path) -> Iterator[bytes]:
+    with path.open("rb") as file:
+        while block := file.read(1 << 18):
+            yield block
 
 
 def count_lines(path: Path) -> int:
-    with path.open("rb") as file:
-        return sum(1 for _ in file)
+    return sum(block.count(b"\n") for block in blocks(path))
 
 
 def show_progress(total: int) -> tuple[Callable[[Progress], None], Callable[[], None]]:

@@ -11,8 +11,8 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from . import _codes, _lowlevel as low
-from ._future import Result, resolve_acked
-from ._interruptible import SLICE_SECONDS, interruptible
+from ._future import DeliveryFuture, Result
+from ._interruptible import interruptible
 from ._outbox import Outbox
 from ._pending import BULK_TAG, SEQUENCE_BITS, SEQUENCE_MASK, Pending
 from .errors import ForkError, LibraryError, Persisted, TimeoutError_
@@ -146,7 +146,7 @@ class Delivery:
         futures = self.pending.take(tag, count)
         outcome = Outcome(records[index])
         if code == 0:
-            resolve_acked(futures, outcome.result())
+            DeliveryFuture.resolve_acked(futures, outcome.result())
         else:
             for future in futures:
                 future.resolve(None, outcome.error(future.model.group_id, future.model.stream_id))
@@ -161,7 +161,7 @@ class Delivery:
 
     def is_own_thread(self) -> bool:
         """Return whether this is the thread of results, which must not wait for itself."""
-        return threading.current_thread() is self._thread
+        return threading.get_ident() == self._thread.ident
 
     # ---- life ----
 
@@ -179,25 +179,29 @@ class Delivery:
                 raise TimeoutError_("a done-callback did not return in time", code=_codes.CONTEXT_EXPIRED, name="context_expired")
 
     def close(self, timeout_ms: int) -> CloseReport:
-        """Close once; every other caller waits for that and gets the same report. Waits so that Ctrl-C ends the wait."""
-        if self.forked:
-            return self._report
+        """Close once; every other caller waits for that and gets the same report. Ctrl-C ends the wait only."""
+        return self._report if self.forked else interruptible(self._close_once, timeout_ms)
+
+    def _close_once(self, timeout_ms: int) -> CloseReport:
+        # Never on the main thread: Ctrl-C between the two steps would leave a client that is closing for ever.
         with self._lock:
             first, self.closing = not self.closing, True
         if first:
-            return interruptible(self._close, timeout_ms)
+            return self._close(timeout_ms)
         if not self.is_own_thread():
-            while not self._closed.wait(SLICE_SECONDS):
-                pass
+            self._closed.wait()
         return self._report
 
     def _close(self, timeout_ms: int) -> CloseReport:
         end = self._end(timeout_ms)
-        self.outbox.stop()
-        self.outbox.drain(end)
         record = low.CloseReportRecord(struct_size=ctypes.sizeof(low.CloseReportRecord))
-        code = low.client_close(self.handle, timeout_ms, ctypes.byref(record))
         try:
+            try:
+                self.outbox.stop()
+                self.outbox.drain(end)
+            finally:
+                left_ms = timeout_ms if timeout_ms < 0 else max(round((end - time.monotonic()) * 1000), 0)
+                code = low.client_close(self.handle, left_ms, ctypes.byref(record))
             if code not in (_codes.OK, _codes.CONTEXT_EXPIRED):
                 raise _codes.call_error(code, low.error_name(code), low.last_error())
             self._report = CloseReport(
@@ -206,12 +210,12 @@ class Delivery:
                 record.unsent,
                 {pair.code: pair.count for pair in record.by_code if pair.count},
             )
+            self.outbox.drain(0)  # what found no room is answered with "closed"
             if not self.is_own_thread():
                 # All results are out; only a done-callback that does not return can keep the thread.
                 self._thread.join(max(end - time.monotonic(), 0) + _GRACE_SECONDS)
             return self._report
         finally:
-            self.outbox.drain(0)  # what found no room is answered with "closed"
             alive.discard(self)
             self._closed.set()
 

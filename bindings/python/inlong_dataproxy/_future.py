@@ -162,12 +162,12 @@ class DeliveryFuture(Future[Result]):
         self._lazy = fresh = _Waiting()
         fresh.ready = True
 
-
-def resolve_acked(futures: Iterable[DeliveryFuture], result: Result) -> None:
-    """Do what resolve does, for many: this loop is most of what a result costs."""
-    for future in futures:
-        future._result = result
-        if future._lazy is None:
-            future._state = _FINISHED
-        else:
-            future.resolve(result, None)
+    @staticmethod
+    def resolve_acked(futures: Iterable[DeliveryFuture], result: Result) -> None:
+        """Do what resolve does, for many: this loop is most of what a result costs."""
+        for future in futures:
+            future._result = result
+            if future._lazy is None:
+                future._state = _FINISHED
+            else:
+                future.resolve(result, None)

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import _thread
+import os
 import threading
-from typing import Any, Callable, Generic, TypeVar
+from typing import Any, Callable, Generic, Optional, TypeVar
 
 SLICE_SECONDS = 0.1
 """The longest time for which the main thread waits without looking for signals."""
+
+_IDLE_SECONDS = 1.0  # after which a worker that has nothing to do ends
 
 T = TypeVar("T")
 
 
 class Call(Generic[T]):
-    """A blocking call on a thread of its own, so that the thread that wants its outcome waits on a lock of Python.
+    """A blocking call on another thread, so that the thread that wants its outcome waits on a lock of Python.
 
     Python runs signal handlers on the main thread, between byte codes: a main thread that is inside the library sees Ctrl-C
     only when the library returns. One that waits on a lock sees it at once when the kernel gives the signal to the main
@@ -23,22 +26,27 @@ class Call(Generic[T]):
     def __init__(self, function: Callable[..., T], *arguments: Any) -> None:
         self._function = function
         self._arguments = arguments
-        self._value: T | None = None
-        self._error: BaseException | None = None
+        self._value: Optional[T] = None
+        self._error: Optional[BaseException] = None
         self._done = _thread.allocate_lock()
         self._done.acquire()
         try:
-            _thread.start_new_thread(self._run, ())
-        except RuntimeError:  # no threads any more: the interpreter is shutting down
-            self._run()
+            _idle.pop().take(self)
+        except IndexError:
+            try:
+                _thread.start_new_thread(_Worker().work, (self,))
+            except RuntimeError:  # no threads any more: the interpreter is shutting down
+                self.run(None)
 
-    def _run(self) -> None:
+    def run(self, worker: Optional[_Worker]) -> None:
+        """Carry the call out on this thread, which is worker's."""
         try:
             self._value = self._function(*self._arguments)
         except BaseException as error:  # noqa: BLE001 - it is raised again by wait
             self._error = error
-        finally:
-            self._done.release()
+        if worker is not None:
+            _idle.append(worker)  # before the release: who waits may have the next call at once
+        self._done.release()
 
     def wait(self) -> T:
         """Wait for the call and return what it returned, or raise what it raised."""
@@ -50,8 +58,39 @@ class Call(Generic[T]):
         return self._value  # type: ignore[return-value]  # pyright: ignore[reportReturnType]
 
 
+class _Worker:
+    """A thread that carries out calls. Starting one for each would cost more than a message's round trip."""
+
+    def __init__(self) -> None:
+        self._call: Optional[Call[Any]] = None
+        self._ready = _thread.allocate_lock()
+        self._ready.acquire()
+
+    def take(self, call: Call[Any]) -> None:
+        """Have it carry out a call. Whoever calls this has taken the worker out of _idle."""
+        self._call = call
+        self._ready.release()
+
+    def work(self, call: Optional[Call[Any]]) -> None:
+        while call is not None:
+            call.run(self)
+            call = None  # it holds its outcome
+            if not self._ready.acquire(timeout=_IDLE_SECONDS):
+                try:
+                    _idle.remove(self)
+                except ValueError:
+                    self._ready.acquire()  # a call is on its way
+                else:
+                    return
+            call, self._call = self._call, None
+
+
+_idle: list[_Worker] = []  # its methods are atomic: a worker is taken by one
+os.register_at_fork(after_in_child=_idle.clear)
+
+
 def interruptible(function: Callable[..., T], *arguments: Any) -> T:
     """Call function so that a signal can end the wait for it. Only the main thread gets signals: others call it directly."""
-    if threading.current_thread() is not threading.main_thread():
+    if threading.get_ident() != threading.main_thread().ident:
         return function(*arguments)
     return Call(function, *arguments).wait()

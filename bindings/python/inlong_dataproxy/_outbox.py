@@ -57,6 +57,7 @@ class Outbox:
         self._burst = 0
         self._burst_began = 0.0
         self._wake = threading.Event()
+        self._starting = threading.Lock()
         self._thread: Optional[threading.Thread] = None
 
     def model(
@@ -215,11 +216,15 @@ class Outbox:
     # ---- the thread ----
 
     def _wake_up(self) -> None:
-        if self._thread is None:
-            with self._pushing:
-                if self._thread is None:
-                    self._thread = threading.Thread(target=self._look_after, name="inlong-outbox", daemon=True)
-                    self._thread.start()
+        with self._starting:
+            if self._thread is None and not self.closing:
+                thread = threading.Thread(target=self._look_after, name="inlong-outbox", daemon=True)
+                try:
+                    thread.start()
+                except RuntimeError:  # no threads any more: the interpreter is shutting down, and will close this client
+                    self.queueing = False
+                    return
+                self._thread = thread
         self._wake.set()
 
     def _look_after(self) -> None:
@@ -238,10 +243,11 @@ class Outbox:
 
     def stop(self) -> None:
         """End the thread; the client is closing."""
-        self.closing = True
+        with self._starting:
+            self.closing = True
         self.queueing = False
         self._wake.set()
-        if self._thread is not None and self._thread is not threading.current_thread():
+        if self._thread is not None and self._thread.ident != threading.get_ident():
             self._thread.join()
 
     def disown(self, error: ForkError) -> None:

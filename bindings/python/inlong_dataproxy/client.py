@@ -5,10 +5,12 @@ from __future__ import annotations
 import atexit
 import ctypes
 import itertools
+import logging
 import math
 import os
 import warnings
 from collections.abc import Iterable, Mapping
+from concurrent.futures import Future
 from datetime import timedelta
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Optional, Union, cast
@@ -25,8 +27,6 @@ from ._pending import BULK_TAG, CHUNK_MESSAGES, NUMBERS, SEQUENCE_BITS
 from .errors import ClosedError, ForkError, InlongError
 
 if TYPE_CHECKING:
-    from concurrent.futures import Future
-
     from typing_extensions import Self, Unpack
 
 Timeout = Union[float, timedelta, None]
@@ -36,6 +36,7 @@ EXIT_SECONDS = 5.0
 """How long the interpreter's exit waits, in all, for messages of clients that were not closed."""
 
 _LONGEST_SECONDS = 1e9
+_log = logging.getLogger("inlong_dataproxy")
 
 
 class Client:
@@ -135,11 +136,12 @@ class Client:
         The future has a Result when the message was acked, or a SendError. Its done-callbacks run on the client's thread of
         results, one at a time: a slow one delays all others, and it must not wait for another message's result.
         Arguments are those of send. Does not block, save when the queue is full and the option block_if_queue_is_full is
-        true: then until there is room, the option send_timeout at most.
+        true: then until there is room, the option send_timeout at most. While messages come fast, small ones are passed to
+        the library in chunks, after a millisecond at the latest; their deadline begins then.
 
         Raises:
             QueueFullError: max_pending_messages or max_pending_bytes is reached. Wait for results, then send again.
-            InvalidMessageError, ClosedError: refused; nothing was sent.
+            InvalidMessageError, ClosedError: refused; nothing was sent. A future has it when that was found out in a chunk.
             TypeError, ForkError: as send.
         """
         if type(payload) is not bytes:
@@ -287,7 +289,10 @@ def _milliseconds(timeout: Timeout) -> int:
 def _close_all() -> None:
     """At exit, close all clients at the same time. Threads that are not daemons have ended by now."""
     for call in [Call(delivery.close, round(EXIT_SECONDS * 1000)) for delivery in list(alive)]:
-        call.wait()
+        try:
+            call.wait()
+        except InlongError:
+            _log.exception("a client could not be closed at exit")
 
 
 def _disown_all() -> None:

@@ -10,7 +10,12 @@ from support import GROUP, PACKAGE, STREAM
 
 from inlong_dataproxy.testing import MockCluster
 
-WITHOUT_TQDM = "import sys\nsys.modules['tqdm'] = None\nimport runpy\nsys.argv = sys.argv[1:]\nrunpy.run_path(sys.argv[0], run_name='__main__')\n"
+WITHOUT_TQDM = """
+import runpy, sys
+sys.modules["tqdm"] = None
+sys.argv = sys.argv[1:]
+runpy.run_path(sys.argv[0], run_name="__main__")
+"""
 
 
 def run(*command: str) -> subprocess.CompletedProcess[str]:

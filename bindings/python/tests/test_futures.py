@@ -36,8 +36,7 @@ def test_many_threads_send_at_once(cluster: MockCluster, client: Client) -> None
     futures: list[Future[Result]] = []
 
     def send(first: int) -> None:
-        for n in range(first, first + 500):
-            futures.append(client.send_async(b"%d" % n, STREAM))
+        futures.extend(client.send_async(b"%d" % n, STREAM) for n in range(first, first + 500))
 
     threads = [threading.Thread(target=send, args=(n * 500,)) for n in range(8)]
     for thread in threads:

@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 from support import GROUP, STREAM, wait_until
 
-from inlong_dataproxy import Client, ClosedError, CloseReport, QueueFullError, TimeoutError_, client as client_module
+from inlong_dataproxy import Client, ClosedError, CloseReport, QueueFullError, TimeoutError_
+from inlong_dataproxy._delivery import alive
 from inlong_dataproxy.testing import MockCluster
 
 
@@ -24,8 +25,8 @@ def heal(cluster: MockCluster) -> None:
         cluster.clear_faults(node)
 
 
-def threads_of_results() -> list[threading.Thread]:
-    return [thread for thread in threading.enumerate() if thread.name == "inlong-results"]
+def our_threads() -> list[threading.Thread]:
+    return [thread for thread in threading.enumerate() if thread.name.startswith("inlong-")]
 
 
 def test_leaving_the_with_block_delivers_what_was_accepted(cluster: MockCluster) -> None:
@@ -56,13 +57,14 @@ def test_flush_gives_up_after_its_timeout(cluster: MockCluster, client: Client) 
     client.close(timeout=0)
 
 
-def test_close_reports_and_joins_its_thread(client: Client) -> None:
-    client.send(b"x", STREAM)
+def test_close_reports_and_joins_its_threads(client: Client) -> None:
+    for _ in range(1000):
+        client.send_async(b"x", STREAM)
     report = client.close()
     assert isinstance(report, CloseReport)
-    assert (report.acked, report.failed, report.unsent, report.by_code) == (1, 0, 0, {})
+    assert (report.acked, report.failed, report.unsent, report.by_code) == (1000, 0, 0, {})
     assert client.closed
-    assert threads_of_results() == []
+    assert our_threads() == []
 
 
 def test_close_fails_what_it_cannot_deliver(cluster: MockCluster, client: Client) -> None:
@@ -146,9 +148,10 @@ def test_a_full_queue_is_an_error_or_is_waited_for_as_chosen(cluster: MockCluste
 
     with make(False) as client:
         silence(cluster)
+        for _ in range(10):
+            client.send_async(b"x", STREAM)
         with pytest.raises(QueueFullError) as caught:
-            for _ in range(11):
-                client.send_async(b"x", STREAM)
+            client.send_async(b"x", STREAM)
         assert caught.value.retriable
         assert client.stats()["pending_messages"] == 10
         heal(cluster)
@@ -162,6 +165,7 @@ def test_a_full_queue_is_an_error_or_is_waited_for_as_chosen(cluster: MockCluste
 
 def test_stats_count(client: Client) -> None:
     client.send_many([b"x"] * 100, STREAM)
+    client.flush()  # the counters follow the results
     stats = client.stats()
     assert (stats["accepted"], stats["acked"], stats["failed"], stats["pending_messages"]) == (100, 100, 0, 0)
     assert len(stats["lanes"]) == 8
@@ -172,21 +176,21 @@ def test_a_forgotten_client_warns_and_still_delivers(cluster: MockCluster) -> No
     # Without a warning nobody learns that messages hang on the garbage collector.
     client = Client(cluster.url, group_id=GROUP, batching_max_publish_delay=60)
     client.send_async(b"x", STREAM)
-    with pytest.warns(ResourceWarning, match="unclosed <Client group_id='test_group'>"):
+    with pytest.warns(ResourceWarning, match="unclosed <Client group_id='test_group'>"):  # noqa: PT031
         del client
         gc.collect()
     wait_until(lambda: cluster.payloads() == [b"x"], "the message of the forgotten client arrived")
-    wait_until(lambda: threads_of_results() == [], "its thread ended")
+    wait_until(lambda: our_threads() == [], "its thread ended")
 
 
 def test_a_client_in_a_cycle_is_collected(cluster: MockCluster) -> None:
     # The thread of results must not keep the client alive.
     client: Any = Client(cluster.url, group_id=GROUP)
     client.myself = client
-    with pytest.warns(ResourceWarning):
+    with pytest.warns(ResourceWarning):  # noqa: PT031
         del client
         gc.collect()
-    wait_until(lambda: threads_of_results() == [], "its thread ended")
+    wait_until(lambda: our_threads() == [], "its thread ended")
 
 
 def test_a_closed_client_is_forgotten_in_silence(cluster: MockCluster) -> None:
@@ -196,7 +200,7 @@ def test_a_closed_client_is_forgotten_in_silence(cluster: MockCluster) -> None:
         client.close()
         del client
         gc.collect()
-    assert client_module.alive == set()
+    assert alive == set()
 
 
 def test_a_client_cannot_be_pickled(client: Client) -> None:

@@ -145,9 +145,9 @@ def test_a_server_error_surfaces_with_everything_known(cluster: MockCluster, cli
         cluster.fault(node, "error_code", standing=True, code=109, text="Parse attr failure")
     future = client.send_async(b"x", "s1", group_id="other_group")
     client.flush()
-    direct = pytest.raises(ServerError, client.send, b"x", "s1", group_id="other_group").value
-    later = future.exception()
-    for error in (direct, later):
+    with pytest.raises(ServerError) as caught:
+        client.send(b"x", "s1", group_id="other_group")
+    for error in (caught.value, future.exception()):
         assert isinstance(error, ServerError)
         assert error.code == 10011
         assert error.name == "server_error"

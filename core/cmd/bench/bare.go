@@ -84,7 +84,7 @@ func runBare(j job) (sample, error) {
 		return sample{}, err
 	}
 	m := startMeter()
-	sent, err := send(j.measured(8*perFrame, 1, 1))
+	sent, err := send(j.measured(8*perFrame, 1))
 	return m.stop(sent), err
 }
 

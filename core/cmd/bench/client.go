@@ -14,11 +14,12 @@ import (
 
 // The kinds of jobs.
 const (
-	kindBare  = "bare"
-	kindTrip  = "trip"
-	kindAsync = "async"
-	kindSync  = "sync"
-	kindIdle  = "idle"
+	kindBare   = "bare"
+	kindTrip   = "trip"
+	kindAsync  = "async"
+	kindSteady = "steady"
+	kindSync   = "sync"
+	kindIdle   = "idle"
 )
 
 // asyncStep is how many messages are sent between two looks at the clock.
@@ -132,19 +133,42 @@ func runAsync(j job) (sample, error) {
 	}
 	return j.Profiles.profiled(func() (sample, error) {
 		m := startMeter()
-		// The queue fills up in the first half, with new memory; the second one is the steady state.
-		sent := l.push(j.measured(asyncStep, l.callers, 2))
-		allocated := allocations()
-		steady := l.push(j.measured(asyncStep, l.callers, 2))
-		allocated = allocations() - allocated
-		sent += steady
-		if err := l.settle(sent); err != nil {
-			return sample{}, err
-		}
-		s := m.stop(sent)
-		s.Allocs = float64(allocated) / float64(steady)
-		return s, nil
+		sent, err := l.run(j.measured(asyncStep, l.callers))
+		return m.stop(sent), err
 	})
+}
+
+// runSteady counts the allocations of the steady state: when the queue does not grow any more.
+func runSteady(j job) (sample, error) {
+	client, err := connect(j)
+	if err != nil {
+		return sample{}, err
+	}
+	defer client.Close()
+	l, err := newLoad(j, client)
+	if err != nil {
+		return sample{}, err
+	}
+	filled := l.fill(seconds(2 * j.Seconds))
+	m := startMeter()
+	sent := l.push(j.measured(asyncStep, l.callers))
+	s := m.stop(sent)
+	return s, l.settle(filled + sent)
+}
+
+// fill sends until the queue has stopped growing for a while, or for the given time at the longest.
+func (l *load) fill(atMost time.Duration) (sent int64) {
+	const part = 50 * time.Millisecond
+	highest := int64(0)
+	for steady, end := 0, time.Now().Add(atMost); steady < 4 && time.Now().Before(end); {
+		sent += l.push(pace{step: asyncStep, end: time.Now().Add(part)})
+		if pending := l.client.Stats().PendingBytes; pending > highest+highest/100 {
+			highest, steady = pending, 0
+		} else {
+			steady++
+		}
+	}
+	return sent
 }
 
 func runSync(j job) (sample, error) {
@@ -193,7 +217,7 @@ func measureCalls(j job, callers int, call func(caller int) error) (sample, erro
 		times[i] = make([]float64, 0, 1<<20/callers)
 	}
 	m := startMeter()
-	err := run(j.measured(1, callers, 1), times)
+	err := run(j.measured(1, callers), times)
 	all := slices.Concat(times...)
 	s := m.stop(int64(len(all)))
 	slices.Sort(all)

@@ -8,7 +8,7 @@ type figures struct {
 	program *program
 	size    int
 	samples []sample
-	long    *sample // of the long run, which looks at memory
+	long    []sample // of the long runs, which look at memory
 	fault   error
 
 	toBare, toGo, overGo, overTrip []float64
@@ -44,7 +44,7 @@ type row struct {
 	Runs      int      `json:"runs"`
 	PerSecond float64  `json:"messages_per_second"`
 	CPU       float64  `json:"cpu_ns_per_message"`
-	Allocs    *float64 `json:"allocs_per_message,omitempty"` // of the long run if there is one; nil: not counted
+	Allocs    *float64 `json:"allocs_per_message,omitempty"` // of the long runs if there are any; nil: not counted
 	ToBare    float64  `json:"cpu_to_bare,omitempty"`        // median of the pairs' ratios
 	ToGo      float64  `json:"cpu_to_go,omitempty"`          // likewise
 	OverGo    float64  `json:"cpu_ns_over_go,omitempty"`     // likewise
@@ -64,25 +64,20 @@ func (f *figures) row() row {
 	if f.fault != nil {
 		r.Fault = f.fault.Error()
 	}
-	if f.long != nil {
-		r.Idle = f.long.Idle
+	if len(f.long) > 0 {
+		r.Idle = f.long[0].Idle
 	}
 	if len(f.samples) == 0 {
 		return r
 	}
-	of := func(value func(sample) float64) float64 {
-		values := make([]float64, 0, len(f.samples))
-		for _, s := range f.samples {
-			values = append(values, value(s))
-		}
-		return median(values)
-	}
+	of := func(value func(sample) float64) float64 { return medianOf(f.samples, value) }
 	r.PerSecond, r.CPU = of(sample.perSecond), of(sample.nsPerMessage)
 	if f.program.command == nil {
-		allocs := of(func(s sample) float64 { return s.Allocs })
-		if f.long != nil {
-			allocs = f.long.Allocs
+		look := f.samples
+		if len(f.long) > 0 {
+			look = f.long
 		}
+		allocs := medianOf(look, func(s sample) float64 { return s.Allocs })
 		r.Allocs = &allocs
 	}
 	r.P50, r.P99 = of(func(s sample) float64 { return s.P50 }), of(func(s sample) float64 { return s.P99 })
@@ -91,6 +86,14 @@ func (f *figures) row() row {
 		r.ToBare = 1
 	}
 	return r
+}
+
+func medianOf(samples []sample, value func(sample) float64) float64 {
+	values := make([]float64, 0, len(samples))
+	for _, s := range samples {
+		values = append(values, value(s))
+	}
+	return median(values)
 }
 
 // median of no values is 0.

@@ -2,6 +2,7 @@ package main
 
 import (
 	"runtime"
+	"runtime/debug"
 	"time"
 )
 
@@ -35,7 +36,7 @@ func runIdle(j job) (sample, error) {
 	report.CorePercent = coreShare(seconds(j.Seconds))
 	report.Heap = heap() - corpus
 	report.Goroutines = runtime.NumGoroutine() - before
-	sent, err := l.run(j.measured(asyncStep, 1, 1))
+	sent, err := l.run(j.measured(asyncStep, 1))
 	if err != nil {
 		return sample{}, err
 	}
@@ -47,10 +48,11 @@ func runIdle(j job) (sample, error) {
 	return sample{Messages: sent, Acked: sent, Idle: &report}, nil
 }
 
-// heap returns what is live. What a sync.Pool holds goes in the second collection.
+// heap returns what is live. What a sync.Pool holds goes in the second collection; memory goes back to the system now, so that
+// the runtime does not do it while the CPU is looked at.
 func heap() uint64 {
 	runtime.GC()
-	runtime.GC()
+	debug.FreeOSMemory()
 	var m runtime.MemStats
 	runtime.ReadMemStats(&m)
 	return m.HeapAlloc

@@ -62,7 +62,7 @@ func runJob(text string) error {
 		return err
 	}
 	does, known := map[string]func(job) (sample, error){
-		kindBare: runBare, kindTrip: runTrip, kindAsync: runAsync, kindSync: runSync, kindIdle: runIdle,
+		kindBare: runBare, kindTrip: runTrip, kindAsync: runAsync, kindSteady: runSteady, kindSync: runSync, kindIdle: runIdle,
 	}[j.Kind]
 	if !known {
 		return fmt.Errorf("job of unknown kind %q", j.Kind)
@@ -101,13 +101,6 @@ func (m *meter) stop(messages int64) sample {
 	}
 }
 
-// allocations returns the number of objects that the process has allocated.
-func allocations() uint64 {
-	var memory runtime.MemStats
-	runtime.ReadMemStats(&memory)
-	return memory.Mallocs
-}
-
 // cpuTime returns what the whole process has used.
 func cpuTime() (user, system time.Duration) {
 	var u syscall.Rusage
@@ -138,11 +131,11 @@ func (j job) warmUp(step int64) pace {
 	return pace{step: step, end: time.Now().Add(seconds(j.WarmUp))}
 }
 
-// measured is the pace of one of several senders in one of so many parts of the measured time.
-func (j job) measured(step int64, senders, parts int) pace {
-	p := pace{step: step, end: time.Now().Add(seconds(j.Seconds) / time.Duration(parts))}
+// measured is the pace of one of several senders.
+func (j job) measured(step int64, senders int) pace {
+	p := pace{step: step, end: time.Now().Add(seconds(j.Seconds))}
 	if j.Count > 0 {
-		p.count = max(1, j.Count/int64(senders*parts))
+		p.count = max(1, j.Count/int64(senders))
 	}
 	return p
 }

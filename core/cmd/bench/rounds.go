@@ -100,11 +100,11 @@ func (s *settings) measure(ctx context.Context) (report, error) {
 			if st.size != size {
 				before, size = last{}, st.size
 			}
-			b.run(ctx, st, s.seconds, func(f *figures, one sample) { f.add(one, before) })
+			b.run(ctx, st, false, func(f *figures, one sample) { f.add(one, before) })
 		}
 	}
 	for _, st := range long {
-		b.run(ctx, st, 3*s.seconds, func(f *figures, one sample) { f.long = &one })
+		b.run(ctx, st, true, func(f *figures, one sample) { f.long = append(f.long, one) })
 	}
 	b.show.stop()
 	if err := errors.Join(ctx.Err(), b.profile(ctx)); err != nil {
@@ -125,19 +125,29 @@ func (s *settings) longRuns() (steps []step) {
 			if p.job.Kind == kindAsync || p.job.Kind == kindIdle && i == 0 {
 				steps = append(steps, step{p, size})
 			}
+			if p.key == keyGo && size == limitSize { // a limit depends on it
+				steps = append(steps, step{p, size}, step{p, size})
+			}
 		}
 	}
 	return steps
 }
 
 // run does one run and hands its sample on. A program that failed once is not run again.
-func (b *session) run(ctx context.Context, st step, seconds float64, take func(*figures, sample)) {
+func (b *session) run(ctx context.Context, st step, long bool, take func(*figures, sample)) {
 	f := b.figures(st)
+	j := b.job(st.program.job, st.size, b.seconds)
+	if long {
+		j.Seconds *= 2
+		if j.Kind == kindAsync {
+			j.Kind = kindSteady
+		}
+	}
 	b.show.next(st)
 	if f.fault != nil || ctx.Err() != nil {
 		return
 	}
-	one, err := st.program.run(ctx, b.self, b.root, b.job(st.program.job, st.size, seconds))
+	one, err := st.program.run(ctx, b.self, b.root, j)
 	if err != nil {
 		f.fault = err
 		return

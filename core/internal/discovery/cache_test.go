@@ -57,8 +57,8 @@ func TestUnusableCacheIsRefusedWithItsFault(t *testing.T) {
 		head + `"nodes":[1]}`:              "corrupt",
 		head + `"nodes":["a:1","b:0"]}`:    `corrupt: node "b:0"`,
 		head + `"nodes":["a:1"]} trailing`: "corrupt",
-		head + `"nodes":["a:1"],"max_packet_length":"x"}`:       "corrupt",
-		strings.Replace(head, "h:8083", "u:pw@h:8083", 1) + `}`: "another Manager",
+		head + `"nodes":["a:1"],"max_packet_length":"x"}`:                      "corrupt",
+		strings.Replace(head, "h:8083", "u:pw@h:8083", 1) + `"nodes":["a:1"]}`: "another Manager",
 	} {
 		_, err := parseCache([]byte(text), m)
 		require.ErrorContains(t, err, part, text)

@@ -34,7 +34,7 @@ func TestFetchAsksTheManagerForTCPNodes(t *testing.T) {
 }
 
 // Scenario N1: whatever the Manager does instead of giving a list, the error says it.
-func TestN1EachFailureOfTheManagerIsNamed(t *testing.T) {
+func TestN1_EachFailureOfTheManagerIsNamed(t *testing.T) {
 	for name, c := range map[string]struct {
 		fault dataproxytest.Fault
 		calls int // requests that it takes; above 1: retried
@@ -74,7 +74,7 @@ func TestN1EachFailureOfTheManagerIsNamed(t *testing.T) {
 }
 
 // Scenario N1: a Manager that never answers must cost the time allowed and no more, wherever it stops.
-func TestN1SilentManagerCostsTheTimeAllowed(t *testing.T) {
+func TestN1_SilentManagerCostsTheTimeAllowed(t *testing.T) {
 	cluster := dataproxytest.Start(t, dataproxytest.WithNodes(1))
 	cluster.Manager().Standing(dataproxytest.Silence())
 	halfway := serving(t, func(w http.ResponseWriter, r *http.Request) {
@@ -111,7 +111,7 @@ func TestFetchTriesAgainAfterAnAccident(t *testing.T) {
 }
 
 // Scenario N7: a token that expired is refreshed after a 401 or 403, once a fetch.
-func TestN7TokenIsRefreshedWhenDenied(t *testing.T) {
+func TestN7_TokenIsRefreshedWhenDenied(t *testing.T) {
 	for _, status := range []int{401, 403} {
 		var valid atomic.Value
 		valid.Store("second")
@@ -156,7 +156,7 @@ func TestFetchSaysThatNoTokenCouldBeHad(t *testing.T) {
 }
 
 // Scenario N8: https with a private authority works when it is trusted, and a certificate that is not in order is refused.
-func TestN8CertificatesAreVerified(t *testing.T) {
+func TestN8_CertificatesAreVerified(t *testing.T) {
 	ours, other := newAuthority(t), newAuthority(t)
 	good := dataproxytest.Start(t, dataproxytest.WithNodes(1), dataproxytest.WithManagerTLS(ours.issue(t, "127.0.0.1", time.Now().Add(time.Hour))))
 	expired := dataproxytest.Start(t, dataproxytest.WithNodes(1), dataproxytest.WithManagerTLS(ours.issue(t, "127.0.0.1", time.Now().Add(-time.Hour))))

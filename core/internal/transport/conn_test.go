@@ -17,7 +17,7 @@ import (
 )
 
 // Scenario D5: a node that reads and never answers must not keep its frames longer than the ack time-out.
-func TestD5UnansweredFrameEndsTheConnection(t *testing.T) {
+func TestD5_UnansweredFrameEndsTheConnection(t *testing.T) {
 	cfg := config()
 	cfg.AckTimeout = 60 * time.Millisecond
 	cluster := dataproxytest.Start(t, dataproxytest.WithNodes(1))
@@ -99,7 +99,7 @@ func TestHangingWriteEndsWithTheAckTimeout(t *testing.T) {
 }
 
 // Scenario N9: an idle connection beats, so that the node does not close it; traffic makes beats needless.
-func TestN9IdleConnectionSendsHeartbeats(t *testing.T) {
+func TestN9_IdleConnectionSendsHeartbeats(t *testing.T) {
 	cfg := config()
 	cfg.HeartbeatInterval = 20 * time.Millisecond
 	cluster := dataproxytest.Start(t, dataproxytest.WithNodes(1), dataproxytest.WithReadIdle(2*time.Second))
@@ -117,7 +117,7 @@ func TestN9IdleConnectionSendsHeartbeats(t *testing.T) {
 }
 
 // Scenario N9: a heartbeat without an answer means a dead node, although nothing is in flight.
-func TestN9UnansweredHeartbeatEndsTheConnection(t *testing.T) {
+func TestN9_UnansweredHeartbeatEndsTheConnection(t *testing.T) {
 	cfg := config()
 	cfg.HeartbeatInterval, cfg.AckTimeout = 20*time.Millisecond, 50*time.Millisecond
 	cluster := dataproxytest.Start(t, dataproxytest.WithNodes(1))
@@ -183,7 +183,7 @@ func TestCloseIsSeenByTheNode(t *testing.T) {
 }
 
 // Scenario D4: frames on a connection that the node ended come back at once, whichever way it ended.
-func TestD4LostConnectionGivesItsFramesBack(t *testing.T) {
+func TestD4_LostConnectionGivesItsFramesBack(t *testing.T) {
 	for name, lose := range map[string]func(*dataproxytest.Node){
 		"close after read": func(n *dataproxytest.Node) { n.Fault(dataproxytest.CloseAfterRead()) },
 		"reset after read": func(n *dataproxytest.Node) { n.Fault(dataproxytest.ResetAfterRead()) },

@@ -75,7 +75,7 @@ func TestDialEndsWithItsContext(t *testing.T) {
 }
 
 // Scenario N6: endpoints given as host names and IPv6.
-func TestN6DialTakesNamesAndIPv6(t *testing.T) {
+func TestN6_DialTakesNamesAndIPv6(t *testing.T) {
 	_, port, err := net.SplitHostPort(server(t, prover(answering)))
 	require.NoError(t, err)
 	connect(t, "localhost:"+port, config()).send(t, 1, "by name")

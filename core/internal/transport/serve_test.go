@@ -35,8 +35,10 @@ func bytesServer(t *testing.T, n int, chunks func(frames [][]byte) [][]byte) str
 }
 
 // Scenario D12: a reader that takes each read for a whole answer loses the batches whose answers are split.
-func TestD12AnswerSplitAtEveryByte(t *testing.T) {
-	error109 := func(frame []byte) []byte { return answerTo(frame, wire.AnswerAttr{NodeIP: "n", Code: 109, Text: "a&b=c"}) }
+func TestD12_AnswerSplitAtEveryByte(t *testing.T) {
+	error109 := func(frame []byte) []byte {
+		return answerTo(frame, wire.AnswerAttr{NodeIP: "n", Code: 109, Text: "a&b=c"})
+	}
 	address := bytesServer(t, 1, func(frames [][]byte) (chunks [][]byte) {
 		for _, b := range append(error109(frames[0]), wire.Heartbeat...) {
 			chunks = append(chunks, []byte{b})
@@ -66,7 +68,7 @@ func TestD12AnswerSplitAtEveryByte(t *testing.T) {
 }
 
 // Scenario D12: many answers in one packet, more than the read buffer holds.
-func TestD12ManyAnswersInOnePacket(t *testing.T) {
+func TestD12_ManyAnswersInOnePacket(t *testing.T) {
 	const n = 500
 	address := bytesServer(t, n, func(frames [][]byte) [][]byte {
 		var all []byte
@@ -92,7 +94,7 @@ func TestD12ManyAnswersInOnePacket(t *testing.T) {
 
 // Scenario D12: whatever breaks the protocol ends the connection, gives the unanswered frames back and acks none of them. What
 // was answered well before it counts.
-func TestD12BrokenAnswersEndTheConnection(t *testing.T) {
+func TestD12_BrokenAnswersEndTheConnection(t *testing.T) {
 	good := func(attr string) string {
 		return fmt.Sprintf("\x00\x00\x00%c\x05\x00\x00\x00\x012\x00\x00\x00%c%s", 10+len(attr), len(attr), attr)
 	}
@@ -146,7 +148,7 @@ func TestD12BrokenAnswersEndTheConnection(t *testing.T) {
 }
 
 // Scenario D11: an error answer without a word of its request means the oldest frame; its neighbours succeed.
-func TestD11BareErrorBetweenGoodAnswers(t *testing.T) {
+func TestD11_BareErrorBetweenGoodAnswers(t *testing.T) {
 	address := bytesServer(t, 3, func(frames [][]byte) [][]byte {
 		return [][]byte{
 			answerTo(frames[0], wire.AnswerAttr{NodeIP: "n"}),

@@ -1,0 +1,253 @@
+package dataproxy_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	dataproxy "github.com/inlong-dataproxy/inlong-dataproxy/core"
+	"github.com/inlong-dataproxy/inlong-dataproxy/core/dataproxytest"
+)
+
+// A message must have its result when its deadline passes, wherever it is then, and must not be written after that: the
+// caller has already acted on the failure.
+func TestD8_DeadlineHoldsWhereverTheMessageIs(t *testing.T) {
+	const deadline = 50 * time.Millisecond
+	for _, where := range []string{"queue", "linger", "flight", "back-off", "ordered queue"} {
+		for _, by := range []string{"context", "send timeout"} {
+			if where == "linger" && by == "send timeout" {
+				continue // a linger is never longer than a quarter of the send timeout
+			}
+			t.Run(where+" by "+by, func(t *testing.T) {
+				c := cluster(t, dataproxytest.WithNodes(1))
+				linger := time.Duration(0)
+				if where == "linger" {
+					linger = time.Second
+				}
+				opts := []dataproxy.Option{dataproxy.WithBatchingMaxPublishDelay(linger),
+					dataproxy.WithRetryInitialInterval(10 * time.Second), dataproxy.WithOrdered(where == "ordered queue")}
+				if by == "send timeout" {
+					opts = append(opts, dataproxy.WithSendTimeout(deadline))
+				}
+				client := connect(t, c, opts...)
+				hurry(t, client)
+				node := c.Nodes()[0]
+				switch where {
+				case "queue":
+					node.Kill()
+					eventually(t, "no lane is usable", func() bool { return usableLanes(client) == 0 })
+				case "flight":
+					node.Standing(dataproxytest.DropAnswer())
+				case "back-off":
+					node.Standing(dataproxytest.ErrorCode(114))
+				case "ordered queue":
+					node.Standing(dataproxytest.DropAnswer())
+					client.SendAsync(context.Background(), message("ahead"), nil)
+				}
+				ctx := context.Background()
+				if by == "context" {
+					var cancel context.CancelFunc
+					ctx, cancel = context.WithTimeout(ctx, deadline)
+					defer cancel()
+				}
+				result := make(chan error, 1)
+				start := time.Now()
+				client.SendAsync(ctx, message("expires"), func(_ dataproxy.Message, err error) { result <- err })
+				err := <-result
+				took := time.Since(start)
+				code := dataproxy.CodeSendTimeout
+				if by == "context" {
+					code = dataproxy.CodeContextExpired
+				}
+				e := fault(t, err, code)
+				require.GreaterOrEqual(t, took, deadline-time.Millisecond)
+				require.Less(t, took, deadline+50*time.Millisecond+slack)
+				require.True(t, e.Retriable())
+				written := receivedPayloads(c)["expires"] > 0
+				if where == "back-off" { // refused: the node does not have it
+					require.Equal(t, 1, e.Attempts)
+					written = false
+				}
+				if where == "ordered queue" && e.Persisted() == dataproxy.MaybeWritten {
+					return // the batch ahead expired a moment earlier, and this one was just written
+				}
+				require.Equal(t, written, e.Persisted() == dataproxy.MaybeWritten, "%v", e)
+				// Never written later, when the way is free.
+				frames := len(c.Received())
+				node.ClearFaults()
+				node.Revive()
+				eventually(t, "a lane is usable", func() bool { return usableLanes(client) > 0 })
+				probe := streamMessage("other_stream", "probe")
+				for client.Send(patient(t), probe) != nil { // the send timeout is short
+				}
+				for _, r := range c.Received()[frames:] {
+					require.NotContains(t, fmt.Sprintf("%s", r.Items), "expires")
+				}
+			})
+		}
+	}
+}
+
+// Send must return when its context ends, whatever the message waits for, and say whether it may have been written.
+func TestSendObeysItsContextInEveryState(t *testing.T) {
+	cause := errors.New("the user went away")
+	for _, where := range []string{"before", "queue", "flight"} {
+		for _, how := range []string{"deadline", "cancel"} {
+			t.Run(where+" "+how, func(t *testing.T) {
+				c := cluster(t, dataproxytest.WithNodes(1))
+				client := connect(t, c, dataproxy.WithAckTimeout(300*time.Millisecond))
+				hurry(t, client)
+				ctx, cancel := context.WithCancelCause(context.Background())
+				defer cancel(nil)
+				if how == "deadline" {
+					var stop context.CancelFunc
+					ctx, stop = context.WithTimeoutCause(ctx, 40*time.Millisecond, cause)
+					defer stop()
+				} else {
+					timer := time.AfterFunc(40*time.Millisecond, func() { cancel(cause) })
+					defer timer.Stop()
+				}
+				want := dataproxy.NotWritten
+				switch where {
+				case "before":
+					<-ctx.Done()
+				case "queue":
+					c.Nodes()[0].Kill()
+					eventually(t, "no lane is usable", func() bool { return usableLanes(client) == 0 })
+				case "flight":
+					c.Nodes()[0].Standing(dataproxytest.DropAnswer())
+					want = dataproxy.MaybeWritten
+				}
+				inTime(t, 140*time.Millisecond, "send", func() {
+					err := client.Send(ctx, message("x"))
+					e := fault(t, err, dataproxy.CodeContextExpired)
+					if e.Persisted() != want {
+						t.Errorf("persisted %v, want %v: %v", e.Persisted(), want, e)
+					}
+					if how == "cancel" && !errors.Is(err, cause) {
+						t.Errorf("the cause is missing: %v", err)
+					}
+				})
+				if where != "before" { // what was given up must not be sent when the way is free
+					c.Nodes()[0].ClearFaults()
+					c.Nodes()[0].Revive()
+					require.NoError(t, client.Send(patient(t), message("later")))
+					require.Equal(t, map[bool]int{true: 1, false: 0}[where == "flight"], receivedPayloads(c)["x"])
+				}
+				settled(t, client)
+			})
+		}
+	}
+}
+
+// A SendBatch whose context ends must return, with a result for each message: acked for those that were.
+func TestSendBatchObeysItsContext(t *testing.T) {
+	c := cluster(t, dataproxytest.WithNodes(1))
+	client := connect(t, c)
+	hurry(t, client)
+	c.Nodes()[0].Handle(func(r dataproxytest.Record) dataproxytest.Fault {
+		if r.Stream == "unanswered" {
+			return dataproxytest.DropAnswer()
+		}
+		return dataproxytest.Fault{}
+	})
+	ctx, cancel := context.WithTimeout(context.Background(), 60*time.Millisecond)
+	defer cancel()
+	var errs []error
+	inTime(t, 160*time.Millisecond, "batch", func() {
+		errs = client.SendBatch(ctx, []dataproxy.Message{streamMessage("answered", "a"), streamMessage("unanswered", "b"),
+			streamMessage("answered", "c"), streamMessage("unanswered", "d")})
+	})
+	require.Len(t, errs, 4)
+	require.NoError(t, errs[0])
+	require.NoError(t, errs[2])
+	for _, i := range []int{1, 3} {
+		require.Equal(t, dataproxy.MaybeWritten, fault(t, errs[i], dataproxy.CodeContextExpired).Persisted())
+	}
+}
+
+// Messages of one batch with different deadlines: those that expire leave the batch, the others are sent, and only those.
+func TestSomeMessagesOfABatchExpireAndTheOthersGo(t *testing.T) {
+	const n = 200
+	c := cluster(t, dataproxytest.WithNodes(1))
+	client := connect(t, c, dataproxy.WithBatchingMaxMessages(20))
+	c.Nodes()[0].Kill()
+	eventually(t, "no lane is usable", func() bool { return usableLanes(client) == 0 })
+	notes := newLedger()
+	for i := range n {
+		ctx := context.Background()
+		if i%3 == 0 {
+			var cancel context.CancelFunc
+			ctx, cancel = context.WithTimeout(ctx, 50*time.Millisecond+time.Duration(i)*time.Millisecond/10)
+			defer cancel()
+		}
+		notes.send(ctx, client, message(fmt.Sprintf("message %03d", i)))
+	}
+	eventually(t, "a third expired", func() bool { return notes.count() == (n+2)/3 })
+	require.EqualValues(t, n-(n+2)/3, client.Stats().PendingMessages)
+	c.Nodes()[0].Revive()
+	require.NoError(t, client.Flush(patient(t)))
+	notes.balanced(t, c)
+	require.Equal(t, n-(n+2)/3, c.Count())
+	require.Len(t, notes.acked(), n-(n+2)/3)
+	for _, r := range c.Received() {
+		require.True(t, r.Whole)
+		require.Equal(t, fmt.Sprint(len(r.Items)), r.Attr["cnt"])
+	}
+	settled(t, client)
+}
+
+// A batch whose messages expire one by one while it is on its way: an ack that comes then is for the rest only.
+func TestAckBehindExpiredMessagesOfItsBatch(t *testing.T) {
+	c := cluster(t)
+	client := connect(t, c)
+	standing(c, dataproxytest.Delay(150*time.Millisecond))
+	soon, cancel := context.WithTimeout(context.Background(), 50*time.Millisecond)
+	defer cancel()
+	notes := newLedger()
+	for i := range 30 {
+		ctx := context.Background()
+		if i%2 == 0 {
+			ctx = soon
+		}
+		notes.send(ctx, client, message(fmt.Sprint("message ", i)))
+	}
+	require.NoError(t, client.Flush(patient(t)))
+	notes.balanced(t, c)
+	require.Len(t, notes.acked(), 15)
+	s := client.Stats()
+	require.EqualValues(t, 15, s.Acked)
+	require.EqualValues(t, 15, s.Failed)
+	settled(t, client)
+}
+
+// Callers that give up at the very moment of the ack: one result each, and none of another caller.
+func TestContextsThatEndWithTheAck(t *testing.T) {
+	c := cluster(t, dataproxytest.WithDigestRecorder())
+	client := connect(t, c)
+	standing(c, dataproxytest.Delay(time.Millisecond))
+	each(32, func(i int) {
+		for n := range rounds(100, 2000) {
+			ctx, cancel := context.WithTimeout(context.Background(), time.Duration(800+(i*37+n*13)%700)*time.Microsecond)
+			msg := streamMessage(fmt.Sprint("stream", i%4), "%d/%d", i, n)
+			var err error
+			if i%2 == 0 {
+				err = client.Send(ctx, msg)
+			} else if errs := client.SendBatch(ctx, []dataproxy.Message{msg, msg}); errs != nil {
+				err = errors.Join(errs...)
+			}
+			if err != nil && !isCode(err, dataproxy.CodeContextExpired) {
+				t.Error(err)
+			}
+			cancel()
+		}
+	})
+	require.NoError(t, client.Flush(patient(t)))
+	settled(t, client)
+	s := client.Stats()
+	require.Equal(t, s.Accepted, s.Acked+s.Failed)
+}

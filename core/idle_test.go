@@ -1,0 +1,52 @@
+package dataproxy_test
+
+import (
+	"context"
+	"fmt"
+	"runtime"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/inlong-dataproxy/inlong-dataproxy/core/dataproxytest"
+)
+
+func cpuTime(t *testing.T) time.Duration {
+	var u syscall.Rusage
+	require.NoError(t, syscall.Getrusage(syscall.RUSAGE_SELF, &u))
+	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
+}
+
+// A client that has nothing to do must cost next to nothing: default options do not reserve their buffers, and no goroutine
+// polls.
+func TestF6_IdleClientCostsNothing(t *testing.T) {
+	c := cluster(t, dataproxytest.WithDigestRecorder())
+	heap := func() int64 {
+		runtime.GC()
+		runtime.GC()
+		var m runtime.MemStats
+		runtime.ReadMemStats(&m)
+		return int64(m.HeapAlloc)
+	}
+	before, goroutines := heap(), ours()
+	client := connect(t, c)
+	for i := range 20000 {
+		client.SendAsync(context.Background(), streamMessage(fmt.Sprint("stream", i%10), "%0100d", i), nil)
+	}
+	require.NoError(t, client.Flush(patient(t)))
+	eventually(t, "8 lanes", func() bool { return even(client, 3) })
+	settled(t, client)
+	eventually(t, "the goroutines that have nothing to do are gone", func() bool { return ours()-goroutines == 8+1 })
+	require.Less(t, heap()-before, int64(8<<20), "heap")
+	wait := time.Second
+	if long() {
+		wait = time.Minute
+	}
+	cpu := cpuTime(t)
+	<-time.After(wait)
+	// The test's own process is in it, and the race detector: a loop that polls costs far more.
+	require.Less(t, cpuTime(t)-cpu, wait/50, "CPU")
+	require.Equal(t, 9, ours()-goroutines)
+}

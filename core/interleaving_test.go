@@ -1,0 +1,119 @@
+package dataproxy_test
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"net"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	dataproxy "github.com/inlong-dataproxy/inlong-dataproxy/core"
+	"github.com/inlong-dataproxy/inlong-dataproxy/core/dataproxytest"
+)
+
+// A lane that is never idle while callers send on it: what it remembers of them must not grow with every batch.
+func TestBusyLaneRemembersEachWaitingStreamOnce(t *testing.T) {
+	c := cluster(t, dataproxytest.WithNodes(1))
+	client := connect(t, c, dataproxy.WithWorkerNum(1), dataproxy.WithBatchingMaxPublishDelay(time.Millisecond))
+	hurry(t, client)
+	c.Nodes()[0].Handle(func(r dataproxytest.Record) dataproxytest.Fault {
+		if r.Stream == "unanswered" {
+			return dataproxytest.DropAnswer()
+		}
+		return dataproxytest.Fault{}
+	})
+	client.SendAsync(context.Background(), streamMessage("unanswered", "x"), nil)
+	eventually(t, "it is in flight", func() bool { return c.Nodes()[0].Frames() == 1 })
+	for i := range 100 {
+		require.NoError(t, client.Send(patient(t), streamMessage(fmt.Sprint("stream", i%2), "%d", i)))
+	}
+	require.LessOrEqual(t, dataproxy.WaitingForIdle(client), 2)
+}
+
+// slowStarter is a node that answers the first heartbeat of its first connections only when it is let go.
+func slowStarter(t *testing.T) (addr string, connecting *atomic.Int64, letGo func()) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	connecting = new(atomic.Int64)
+	free, over := make(chan struct{}), make(chan struct{})
+	t.Cleanup(func() { close(over); _ = l.Close() })
+	go func() {
+		for {
+			conn, err := l.Accept()
+			if err != nil {
+				return
+			}
+			connecting.Add(1)
+			go func() {
+				defer conn.Close()
+				select {
+				case <-free:
+				case <-over:
+					return
+				}
+				_, _ = io.Copy(conn, conn) // a heartbeat and its answer are alike
+			}()
+		}
+	}()
+	return l.Addr().String(), connecting, func() { close(free) }
+}
+
+// A node that is taken off the list while a lane connects to it: the lane must not stay there until some later list.
+func TestLaneLeavesANodeThatWasRemovedWhileItConnected(t *testing.T) {
+	c := cluster(t, dataproxytest.WithNodes(1))
+	slow, connecting, letGo := slowStarter(t)
+	client := connect(t, c, dataproxy.WithStaticNodes(slow, c.Nodes()[0].Addr()))
+	eventually(t, "four lanes connect to the slow one", func() bool { return connecting.Load() == 4 && usableLanes(client) == 4 })
+	dataproxy.SetNodes(client, c.Nodes()[0].Addr())
+	letGo()
+	eventually(t, "all lanes are on the node of the list", func() bool {
+		live, _ := c.Nodes()[0].Connections()
+		return live == 8 && usableLanes(client) == 8
+	})
+	require.NoError(t, client.Send(patient(t), message("x")))
+}
+
+// A callback that sends into a full queue in block mode: the room it would wait for may be what it holds itself.
+func TestF5_CallbackDoesNotWaitForRoomThatItHolds(t *testing.T) {
+	c := cluster(t)
+	client := connect(t, c, dataproxy.WithWorkerNum(1), dataproxy.WithMaxPendingMessages(5), dataproxy.WithBlockIfQueueIsFull(true))
+	result := make(chan error, 10)
+	for i := range 5 {
+		client.SendAsync(context.Background(), message(fmt.Sprint(i)), func(dataproxy.Message, error) {
+			client.SendAsync(context.Background(), message(fmt.Sprint(i, " again")), func(_ dataproxy.Message, err error) { result <- err })
+		})
+	}
+	inTime(t, 2*time.Second, "flush", func() { require.NoError(t, client.Flush(patient(t))) })
+	for range 5 {
+		if err := <-result; err != nil {
+			fault(t, err, dataproxy.CodeQueueFull)
+		}
+	}
+	require.NoError(t, client.Flush(patient(t)))
+	settled(t, client)
+}
+
+// Connections that end while batches are drained from them, again and again: none may be left on a lane that is not there.
+func TestLanesThatAreReplacedAllTheTimeLoseNothing(t *testing.T) {
+	c := cluster(t)
+	client := connect(t, c, dataproxy.WithMaxRetries(0))
+	all := []string{c.Nodes()[0].Addr(), c.Nodes()[1].Addr(), c.Nodes()[2].Addr()}
+	notes := newLedger()
+	stop := load(t, client, notes)
+	for i := range rounds(150, 3000) {
+		dataproxy.SetNodes(client, all[i%3], all[(i/3)%3])
+		if i%5 == 0 {
+			require.NoError(t, client.Send(patient(t), streamMessage("probe", "%d", i)))
+		}
+	}
+	dataproxy.SetNodes(client, all...)
+	stop()
+	notes.balanced(t, c)
+	require.Len(t, notes.acked(), notes.sent, "a drained lane loses nothing, even without retries")
+	eventually(t, "the lanes are even", func() bool { return even(client, 3) })
+	settled(t, client)
+}

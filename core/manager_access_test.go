@@ -1,0 +1,179 @@
+package dataproxy_test
+
+import (
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"encoding/pem"
+	"errors"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"runtime"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	dataproxy "github.com/inlong-dataproxy/inlong-dataproxy/core"
+	"github.com/inlong-dataproxy/inlong-dataproxy/core/dataproxytest"
+)
+
+// serverTLS returns a server's configuration for 127.0.0.1, and the certificate of the authority behind it.
+func serverTLS(t *testing.T) (*tls.Config, *x509.Certificate) {
+	t.Helper()
+	s := httptest.NewTLSServer(nil)
+	defer s.Close()
+	return &tls.Config{Certificates: s.TLS.Certificates}, s.Certificate()
+}
+
+// caFile writes that authority's PEM file.
+func caFile(t *testing.T) string {
+	t.Helper()
+	_, cert := serverTLS(t)
+	file := filepath.Join(t.TempDir(), "ca.pem")
+	text := pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: cert.Raw})
+	require.NoError(t, os.WriteFile(file, text, 0o600))
+	return file
+}
+
+// Scenario N8: a private authority works when it is named, in either way; without it the Manager is refused.
+func TestN8_ManagerOverHTTPS(t *testing.T) {
+	config, cert := serverTLS(t)
+	c := cluster(t, dataproxytest.WithManagerTLS(config))
+	roots := x509.NewCertPool()
+	roots.AddCert(cert)
+	require.NoError(t, connect(t, c, dataproxy.WithCAFile(caFile(t))).Send(patient(t), message("x")))
+	require.NoError(t, connect(t, c, dataproxy.WithTLSConfig(&tls.Config{RootCAs: roots})).Send(patient(t), message("y")))
+	err := startFails(t, c)
+	require.ErrorIs(t, err, dataproxy.ErrNoEndpoint)
+	require.ErrorContains(t, err, "certificate signed by unknown authority")
+	err = startFails(t, c, dataproxy.WithTLSConfig(&tls.Config{RootCAs: roots, ServerName: "other.host"}))
+	require.ErrorContains(t, err, "not other.host")
+}
+
+// tokens is an Auth made of a function.
+type tokens struct {
+	get func(ctx context.Context, group string) (string, string, error)
+}
+
+func (a tokens) GetToken(ctx context.Context, group string) (string, string, error) {
+	return a.get(ctx, group)
+}
+
+// Scenario N7: the Manager's Basic auth, and what it says to wrong credentials.
+func TestN7_BasicAuth(t *testing.T) {
+	c := cluster(t, dataproxytest.WithBasicAuth("admin", "87haw3VYTPqK5fK0"))
+	require.NoError(t, connect(t, c, dataproxy.WithBasicAuth("admin", "87haw3VYTPqK5fK0")).Send(patient(t), message("x")))
+	require.NoError(t, connect(t, c, dataproxy.WithOption("basic_auth", "admin:87haw3VYTPqK5fK0")).Send(patient(t), message("y")))
+	for _, wrong := range []dataproxy.Option{nil, dataproxy.WithBasicAuth("admin", "87haw3vytpqk5fk0"), dataproxy.WithBasicAuth("Admin", "87haw3VYTPqK5fK0")} {
+		err := startFails(t, c, wrong)
+		require.ErrorIs(t, err, dataproxy.ErrNoEndpoint)
+		require.ErrorContains(t, err, "403")
+		require.NotContains(t, strings.ToLower(err.Error()), "87haw3vytpqk5fk0")
+	}
+}
+
+// Scenario N7: a token that expired while running is refreshed, and the list is taken.
+func TestN7_TokenIsRefreshedWhileRunning(t *testing.T) {
+	const good, expired = "Basic YWRtaW46a2V5", "Basic ZXhwaXJlZA==" // admin:key
+	c := cluster(t, dataproxytest.WithNodes(1), dataproxytest.WithBasicAuth("admin", "key"))
+	var calls atomic.Int64
+	auth := tokens{func(_ context.Context, group string) (string, string, error) {
+		if group != "test_group" {
+			t.Errorf("asked for group %q", group)
+		}
+		if calls.Add(1)%2 == 1 {
+			return "Authorization", expired, nil
+		}
+		return "Authorization", good, nil
+	}}
+	client := connect(t, c, dataproxy.WithAuth(auth), dataproxy.WithUpdateInterval(10*time.Millisecond))
+	c.AddNode()
+	eventually(t, "the new node is known", func() bool { return len(client.Stats().Nodes) == 2 })
+	require.GreaterOrEqual(t, calls.Load(), int64(4))
+}
+
+// The user's code of Auth must not hurt the client: it may fail, panic, or never come back.
+func TestAuthThatFailsPanicsOrHangsCostsOnlyTheRequest(t *testing.T) {
+	c, cause := cluster(t), errors.New("token server is down")
+	release := make(chan struct{})
+	defer close(release)
+	for name, get := range map[string]struct {
+		f    func(context.Context, string) (string, string, error)
+		part string
+	}{
+		"fails":  {func(context.Context, string) (string, string, error) { return "", "", cause }, "getting a token for the Manager: token server is down"},
+		"panics": {func(context.Context, string) (string, string, error) { panic("in user code") }, "Auth.GetToken panicked: in user code"},
+		"hangs":  {func(context.Context, string) (string, string, error) { <-release; return "", "", nil }, "Auth.GetToken did not return in time"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			err := startFails(t, c, dataproxy.WithAuth(tokens{get.f}))
+			require.ErrorIs(t, err, dataproxy.ErrNoEndpoint)
+			require.ErrorContains(t, err, get.part)
+
+			var bad atomic.Bool
+			client := connect(t, c, dataproxy.WithUpdateInterval(10*time.Millisecond), dataproxy.WithConnTimeout(300*time.Millisecond),
+				dataproxy.WithAuth(tokens{func(ctx context.Context, group string) (string, string, error) {
+					if bad.Load() {
+						return get.f(ctx, group)
+					}
+					return "X-Token", "t", nil
+				}}))
+			bad.Store(true)
+			eventually(t, "the last good list stays", func() bool { return client.Send(patient(t), message("x")) == nil && client.Stats().Acked > 100 })
+			if name == "hangs" { // at most one goroutine of ours is lost to it
+				require.LessOrEqual(t, goroutinesIn("(*tokenSource).token.func1"), 2) // one of the client that did not start
+			}
+		})
+	}
+	require.Zero(t, c.Stats().Nodes[0].Refused)
+}
+
+// Scenario N2: the Manager is down at the start and the cache has the list: the client starts, and says so.
+func TestN2_StartsFromTheNodeCache(t *testing.T) {
+	c := cluster(t)
+	cache := filepath.Join(t.TempDir(), "nodes.json")
+	connect(t, c, dataproxy.WithNodeCache(cache)).Close()
+	c.Manager().Standing(dataproxytest.RefuseConnect())
+	log := newMemoLog()
+	client := connect(t, c, dataproxy.WithNodeCache(cache), dataproxy.WithLogger(log))
+	require.NoError(t, client.Send(patient(t), message("x")))
+	require.Equal(t, 1, log.count("starting with the nodes of the cache "+cache))
+	require.Len(t, client.Stats().Nodes, 3)
+
+	err := startFails(t, c, dataproxy.WithNodeCache(cache), dataproxy.WithGroupID("other_group"))
+	require.ErrorIs(t, err, dataproxy.ErrNoEndpoint)
+	require.ErrorContains(t, err, "option node_cache: the node cache belongs to another Manager or group")
+	require.NoError(t, os.WriteFile(cache, []byte("{broken"), 0o600))
+	err = startFails(t, c, dataproxy.WithNodeCache(cache))
+	require.ErrorContains(t, err, "connection refused")
+	require.ErrorContains(t, err, "option node_cache: the node cache is corrupt")
+
+	c.Manager().ClearFaults()
+	client = connect(t, c, dataproxy.WithNodeCache(cache))
+	require.NoError(t, client.Send(patient(t), message("y")), "a corrupt cache does no harm while the Manager answers")
+	c.Manager().Standing(dataproxytest.Silence())
+	connect(t, c, dataproxy.WithNodeCache(cache), dataproxy.WithConnTimeout(100*time.Millisecond))
+}
+
+// A cache that cannot be written must not keep a client from starting.
+func TestUnwritableNodeCacheCostsALogLine(t *testing.T) {
+	log := newMemoLog()
+	client := connect(t, cluster(t), dataproxy.WithNodeCache("/no/such/folder/nodes.json"), dataproxy.WithLogger(log))
+	require.NoError(t, client.Send(patient(t), message("x")))
+	require.Equal(t, 1, log.count("option node_cache: "))
+}
+
+// goroutinesIn counts the goroutines with that function on their stack.
+func goroutinesIn(function string) (n int) {
+	buf := make([]byte, 1<<20)
+	for stack := range strings.SplitSeq(string(buf[:runtime.Stack(buf, true)]), "\n\n") {
+		if strings.Contains(stack, function) {
+			n++
+		}
+	}
+	return n
+}

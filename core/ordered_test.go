@@ -1,0 +1,154 @@
+package dataproxy_test
+
+import (
+	"context"
+	"fmt"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	dataproxy "github.com/inlong-dataproxy/inlong-dataproxy/core"
+	"github.com/inlong-dataproxy/inlong-dataproxy/core/dataproxytest"
+)
+
+// inOrder checks that each sender's messages arrived in the order of sending, doubles of an earlier one left out.
+func inOrder(t *testing.T, c *dataproxytest.Cluster, streams, each int) {
+	t.Helper()
+	next := make([]int, streams)
+	for _, m := range c.Messages() {
+		var stream, number int
+		_, err := fmt.Sscanf(string(m), "%d %d", &stream, &number)
+		require.NoError(t, err)
+		require.LessOrEqual(t, number, next[stream], "stream %d: a message came before one that was sent earlier", stream)
+		next[stream] = max(next[stream], number+1)
+	}
+	for stream, n := range next {
+		require.Equal(t, each, n, "stream %d", stream)
+	}
+}
+
+// Resets under load: with the order promised, no batch may overtake another of its stream, on whatever lane it is sent again.
+func TestD10_OrderHoldsThroughResetsAndRefusals(t *testing.T) {
+	const streams = 5
+	each := rounds(1000, 40000)
+	c := cluster(t)
+	client := connect(t, c, dataproxy.WithOrdered(true), dataproxy.WithMaxRetries(100),
+		dataproxy.WithRetryInitialInterval(time.Millisecond), dataproxy.WithBatchingMaxMessages(20),
+		dataproxy.WithAckTimeout(200*time.Millisecond))
+	stop := make(chan struct{})
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		for i := 0; ; i++ {
+			n := c.Nodes()[i%3]
+			switch i % 5 {
+			case 0:
+				n.ResetConnections()
+			case 1:
+				n.Fault(dataproxytest.ErrorCode(114), dataproxytest.CloseAfterRead())
+			case 2:
+				n.Fault(dataproxytest.ResetMidFrame(40), dataproxytest.ErrorCode(1))
+			case 3:
+				n.Fault(dataproxytest.DropAnswer())
+			case 4:
+				n.Fault(dataproxytest.Delay(5*time.Millisecond), dataproxytest.DuplicateAnswer())
+			}
+			select {
+			case <-stop:
+				for _, n := range c.Nodes() {
+					n.ClearFaults()
+				}
+				return
+			case <-time.After(10 * time.Millisecond):
+			}
+		}
+	}()
+	notes := newLedger()
+	for i := range each {
+		for s := range streams {
+			notes.send(context.Background(), client, streamMessage(fmt.Sprint("stream", s), "%d %d", s, i))
+		}
+		if i%200 == 0 {
+			time.Sleep(5 * time.Millisecond)
+		}
+	}
+	require.NoError(t, client.Flush(patient(t)))
+	close(stop)
+	<-ended
+	notes.balanced(t, c)
+	require.Len(t, notes.acked(), streams*each)
+	inOrder(t, c, streams, each)
+	settled(t, client)
+}
+
+// An ordered stream whose first batch expires must go on with the next one; otherwise it is stuck for ever.
+func TestOrderedStreamGoesOnBehindExpiredBatches(t *testing.T) {
+	for _, where := range []string{"queued", "in flight", "in back-off", "waiting behind another"} {
+		t.Run(where, func(t *testing.T) {
+			c := cluster(t, dataproxytest.WithNodes(1))
+			client := connect(t, c, dataproxy.WithOrdered(true), dataproxy.WithBatchingMaxPublishDelay(0),
+				dataproxy.WithRetryInitialInterval(5*time.Second))
+			node := c.Nodes()[0]
+			notes := newLedger()
+			switch where {
+			case "queued":
+				node.Kill()
+				eventually(t, "no lane is usable", func() bool { return usableLanes(client) == 0 })
+			case "in flight":
+				node.Fault(dataproxytest.Delay(300 * time.Millisecond))
+			case "in back-off":
+				node.Fault(dataproxytest.ErrorCode(114))
+			case "waiting behind another":
+				node.Fault(dataproxytest.Delay(300 * time.Millisecond))
+				notes.send(context.Background(), client, message("ahead"))
+			}
+			soon, cancel := context.WithTimeout(context.Background(), 50*time.Millisecond)
+			defer cancel()
+			for i := range 3 {
+				notes.send(soon, client, message(fmt.Sprint("expires ", i)))
+			}
+			for i := range 3 {
+				notes.send(context.Background(), client, message(fmt.Sprint("stays ", i)))
+			}
+			if where == "queued" {
+				eventually(t, "three expire", func() bool { return notes.count() == 3 })
+				node.Revive()
+			}
+			require.NoError(t, client.Flush(patient(t)))
+			notes.balanced(t, c)
+			want := []string{"stays 0", "stays 1", "stays 2"}
+			if where == "waiting behind another" {
+				want = append(want, "ahead")
+			}
+			require.ElementsMatch(t, want, notes.acked())
+			settled(t, client)
+		})
+	}
+}
+
+// Callers that give up in an ordered stream, everywhere at once: it must neither get stuck nor send two batches at a time.
+func TestOrderedStreamWithCallersThatGiveUp(t *testing.T) {
+	c := cluster(t)
+	client := connect(t, c, dataproxy.WithOrdered(true), dataproxy.WithBatchingMaxMessages(3), dataproxy.WithMaxRetries(50),
+		dataproxy.WithRetryInitialInterval(time.Millisecond))
+	for i, n := range c.Nodes() {
+		n.Standing(dataproxytest.Delay(time.Duration(i+1) * time.Millisecond))
+		n.Fault(dataproxytest.ErrorCode(114), dataproxytest.CloseAfterRead())
+	}
+	each(16, func(i int) {
+		for n := range rounds(60, 1000) {
+			ctx, cancel := context.WithTimeout(context.Background(), time.Duration(n%12)*time.Millisecond)
+			if i%2 == 0 {
+				_ = client.Send(ctx, message(fmt.Sprintf("%d/%d", i, n)))
+			} else {
+				client.SendAsync(ctx, message(fmt.Sprintf("%d/%d", i, n)), nil)
+			}
+			cancel()
+		}
+	})
+	require.NoError(t, client.Flush(patient(t)))
+	settled(t, client)
+	require.NoError(t, client.Send(patient(t), message("goes on")))
+	settled(t, client)
+}

@@ -1,0 +1,201 @@
+package dataproxy_test
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	dataproxy "github.com/inlong-dataproxy/inlong-dataproxy/core"
+	"github.com/inlong-dataproxy/inlong-dataproxy/core/dataproxytest"
+)
+
+// smallQueue is a client with room for ten messages whose node does not answer, and the queue full.
+func smallQueue(t *testing.T, block bool, opts ...dataproxy.Option) (*dataproxytest.Cluster, dataproxy.Client, *ledger) {
+	c := cluster(t, dataproxytest.WithNodes(1))
+	client := connect(t, c, append([]dataproxy.Option{dataproxy.WithWorkerNum(1), dataproxy.WithMaxPendingMessages(10),
+		dataproxy.WithBlockIfQueueIsFull(block)}, opts...)...)
+	hurry(t, client)
+	c.Nodes()[0].Kill()
+	eventually(t, "no lane is usable", func() bool { return usableLanes(client) == 0 })
+	notes := newLedger()
+	for i := range 10 {
+		notes.send(context.Background(), client, message(fmt.Sprint("message ", i)))
+	}
+	return c, client, notes
+}
+
+// A caller that does not want to wait must hear "queue full" at once, and by its own code.
+func TestF1_FullQueueFailsAtOnce(t *testing.T) {
+	c, client, notes := smallQueue(t, false)
+	inTime(t, 50*time.Millisecond, "refusals", func() {
+		e := fault(t, client.Send(context.Background(), message("one too many")), dataproxy.CodeQueueFull)
+		require.True(t, e.Retriable())
+		require.Equal(t, dataproxy.NotWritten, e.Persisted())
+		require.Equal(t, "test_group", e.GroupID)
+		require.Equal(t, "test_stream", e.StreamID)
+		called := false
+		client.SendAsync(context.Background(), message("one too many"), func(_ dataproxy.Message, err error) {
+			called = true
+			fault(t, err, dataproxy.CodeQueueFull)
+		})
+		require.True(t, called, "refused on the caller's goroutine")
+		for _, err := range client.SendBatch(context.Background(), []dataproxy.Message{message("a"), message("b")}) {
+			fault(t, err, dataproxy.CodeQueueFull)
+		}
+	})
+	require.EqualValues(t, 4, client.Stats().Refused)
+	require.EqualValues(t, 10, client.Stats().PendingMessages)
+	c.Nodes()[0].Revive()
+	require.NoError(t, client.Flush(patient(t)))
+	require.NoError(t, client.Send(patient(t), message("there is room again")))
+	notes.balanced(t, c)
+	settled(t, client)
+}
+
+// In block mode a sender waits for room, in the order of coming, and goes on when there is some.
+func TestF1_FullQueueBlocksAndResumes(t *testing.T) {
+	c, client, notes := smallQueue(t, true)
+	var through atomic.Int64
+	var senders sync.WaitGroup
+	for i := range 50 {
+		senders.Go(func() {
+			notes.send(context.Background(), client, message(fmt.Sprint("waits ", i)))
+			through.Add(1)
+		})
+	}
+	eventually(t, "fifty wait", func() bool { return strings.Contains(dataproxy.Leftovers(client), "50 callers wait") })
+	require.Zero(t, through.Load())
+	require.EqualValues(t, 10, client.Stats().PendingMessages)
+	c.Nodes()[0].Revive()
+	senders.Wait()
+	require.NoError(t, client.Flush(patient(t)))
+	notes.balanced(t, c)
+	require.Len(t, notes.acked(), 60)
+	settled(t, client)
+}
+
+// A wait for room must end with the caller's context, with the send timeout, and with the close.
+func TestF1_WaitForRoomEnds(t *testing.T) {
+	_, client, _ := smallQueue(t, true, dataproxy.WithSendTimeout(400*time.Millisecond))
+	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Millisecond)
+	defer cancel()
+	inTime(t, 130*time.Millisecond, "wait with a context", func() {
+		e := fault(t, client.Send(ctx, message("x")), dataproxy.CodeContextExpired)
+		require.Equal(t, dataproxy.NotWritten, e.Persisted())
+	})
+	ctx, stop := context.WithCancel(context.Background())
+	timer := time.AfterFunc(30*time.Millisecond, stop)
+	defer timer.Stop()
+	inTime(t, 130*time.Millisecond, "wait with a cancelled context", func() {
+		called := make(chan error, 1)
+		client.SendAsync(ctx, message("x"), func(_ dataproxy.Message, err error) { called <- err })
+		fault(t, <-called, dataproxy.CodeContextExpired)
+	})
+
+	_, client, _ = smallQueue(t, true)
+	waits := make(chan error, 1)
+	go func() { waits <- client.Send(context.Background(), message("x")) }()
+	eventually(t, "it waits", func() bool { return strings.Contains(dataproxy.Leftovers(client), "1 callers wait") })
+	ended, end := context.WithCancel(context.Background())
+	end()
+	inTime(t, 100*time.Millisecond, "close", func() { _, _ = client.Shutdown(ended) })
+	inTime(t, 100*time.Millisecond, "the wait", func() { fault(t, <-waits, dataproxy.CodeClosed) })
+	settled(t, client)
+
+	_, client, _ = smallQueue(t, true, dataproxy.WithSendTimeout(10*time.Second), dataproxy.WithBatchingMaxPublishDelay(10*time.Second))
+	for range 3 { // ones that gave up must not take the room of those behind them
+		ctx, cancel := context.WithTimeout(context.Background(), 10*time.Millisecond)
+		fault(t, client.Send(ctx, message("gives up")), dataproxy.CodeContextExpired)
+		cancel()
+	}
+}
+
+// The bound of bytes holds beside that of messages; a message that could never fit must not wait.
+func TestF1_BoundOfBytes(t *testing.T) {
+	c := cluster(t, dataproxytest.WithNodes(1))
+	client := connect(t, c, dataproxy.WithMaxPendingBytes(10000), dataproxy.WithBlockIfQueueIsFull(true),
+		dataproxy.WithBatchingMaxPublishDelay(time.Millisecond))
+	hurry(t, client)
+	inTime(t, 100*time.Millisecond, "a refusal", func() {
+		fault(t, client.Send(context.Background(), message(strings.Repeat("x", 10001))), dataproxy.CodeQueueFull)
+	})
+	notes := newLedger()
+	each(8, func(i int) {
+		for n := range 100 {
+			if pending := client.Stats().PendingBytes; pending > 10000+8*4000 { // tries that are taken back may show
+				t.Errorf("%d bytes pending", pending)
+			}
+			notes.send(context.Background(), client, message(fmt.Sprintf("%d/%d%s", i, n, strings.Repeat("x", (n*37)%3900))))
+		}
+	})
+	require.NoError(t, client.Flush(patient(t)))
+	notes.balanced(t, c)
+	require.Len(t, notes.acked(), 800)
+	settled(t, client)
+}
+
+// Many senders at a tiny bound, some of which give up: every wake-up must reach a sender that can use it.
+func TestF1_NoWakeUpIsLost(t *testing.T) {
+	c := cluster(t, dataproxytest.WithDigestRecorder())
+	client := connect(t, c, dataproxy.WithWorkerNum(1), dataproxy.WithMaxPendingMessages(3), dataproxy.WithBlockIfQueueIsFull(true),
+		dataproxy.WithBatchingMaxPublishDelay(0), dataproxy.WithMaxPendingBytes(1024))
+	var acked atomic.Int64
+	inTime(t, 15*time.Second, "senders", func() {
+		each(16, func(i int) {
+			for n := range rounds(100, 3000) {
+				ctx, cancel := context.Background(), context.CancelFunc(func() {})
+				if i >= 8 {
+					ctx, cancel = context.WithTimeout(ctx, time.Duration(n%5)*200*time.Microsecond)
+				}
+				err := client.Send(ctx, message(strings.Repeat("x", 1+(i*n)%1100)))
+				cancel()
+				if err == nil {
+					acked.Add(1)
+				} else if i < 8 && !isCode(err, dataproxy.CodeQueueFull) {
+					t.Error(err)
+				}
+			}
+		})
+	})
+	require.Positive(t, acked.Load())
+	settled(t, client)
+}
+
+// A program that uses both modes the way one would: retry on "queue full", or block.
+func TestProgramsOfBothQueueModes(t *testing.T) {
+	const n = 5000
+	for _, block := range []bool{false, true} {
+		c := cluster(t)
+		client := connect(t, c, dataproxy.WithMaxPendingMessages(20), dataproxy.WithBlockIfQueueIsFull(block))
+		var acked, full atomic.Int64
+		for i := range n {
+			for sent := false; !sent; {
+				refused := false
+				client.SendAsync(context.Background(), message(fmt.Sprint("message ", i)), func(_ dataproxy.Message, err error) {
+					if isCode(err, dataproxy.CodeQueueFull) {
+						refused = true // on this goroutine
+						return
+					}
+					if err == nil {
+						acked.Add(1)
+					}
+				})
+				if sent = !refused; refused {
+					full.Add(1)
+					require.NoError(t, client.Flush(patient(t)))
+				}
+			}
+		}
+		require.NoError(t, client.Flush(patient(t)))
+		require.EqualValues(t, n, acked.Load())
+		require.Len(t, receivedPayloads(c), n)
+		require.Equal(t, !block, full.Load() > 0)
+		settled(t, client)
+	}
+}

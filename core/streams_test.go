@@ -1,0 +1,82 @@
+package dataproxy_test
+
+import (
+	"context"
+	"fmt"
+	"runtime"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	dataproxy "github.com/inlong-dataproxy/inlong-dataproxy/core"
+	"github.com/inlong-dataproxy/inlong-dataproxy/core/dataproxytest"
+)
+
+// Thousands of streams on one client: each one's linger must hold though nobody fills its batches, and a stream that has
+// nothing to send must not hold memory by the kilobyte.
+func TestD13_ManyStreams(t *testing.T) {
+	streams := rounds(2000, 10000)
+	c := cluster(t, dataproxytest.WithoutRecorder())
+	client := connect(t, c)
+	var worst atomic.Int64
+	var heap uint64
+	for round := range 4 {
+		for i := range streams {
+			sent := time.Now()
+			client.SendAsync(context.Background(), streamMessage(fmt.Sprint("stream", i), "round %d", round),
+				func(_ dataproxy.Message, err error) {
+					if err != nil {
+						t.Error(err)
+					}
+					for took := int64(time.Since(sent)); ; {
+						if old := worst.Load(); took <= old || worst.CompareAndSwap(old, took) {
+							return
+						}
+					}
+				})
+		}
+		eventually(t, "the lingers are over", func() bool { return client.Stats().Acked == int64(streams*(round+1)) })
+		runtime.GC()
+		var m runtime.MemStats
+		runtime.ReadMemStats(&m)
+		if round == 0 {
+			heap = m.HeapAlloc
+		}
+		require.Less(t, int64(m.HeapAlloc)-int64(heap), int64(2<<20), "growth of the heap in round %d", round)
+	}
+	require.Less(t, time.Duration(worst.Load()), 2*time.Second, "the latest result")
+	require.Equal(t, streams, client.Stats().Streams)
+	settled(t, client)
+}
+
+// A program that names ever new attributes makes ever new streams: they must not stay for ever, nor lose a message when
+// they are swept out under its sender.
+func TestStreamsThatAreSweptOutLoseNothing(t *testing.T) {
+	c := cluster(t, dataproxytest.WithDigestRecorder())
+	client := connect(t, c, dataproxy.WithBatchingMaxPublishDelay(time.Millisecond))
+	const senders, n = 4, 6000
+	var acked atomic.Int64
+	each(senders, func(sender int) {
+		for i := range n {
+			msg := streamMessage(fmt.Sprint("stream", i%50), "%d/%d", sender, i)
+			if i%2 == 0 {
+				msg.Attributes = map[string]string{"trace": fmt.Sprintf("%d.%d", sender, i)}
+			}
+			client.SendAsync(context.Background(), msg, func(_ dataproxy.Message, err error) {
+				if err == nil {
+					acked.Add(1)
+				}
+			})
+			dataproxy.SweepStreams(client, i%37 == 0)
+		}
+	})
+	require.NoError(t, client.Flush(patient(t)))
+	require.EqualValues(t, senders*n, acked.Load())
+	require.Equal(t, senders*n, c.Count())
+	settled(t, client)
+	dataproxy.SweepStreams(client, true)
+	require.Zero(t, client.Stats().Streams)
+	require.NoError(t, client.Send(patient(t), message("goes on")))
+}
