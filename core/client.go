@@ -46,8 +46,8 @@ type Stats struct {
 	Accepted        int64       `json:"accepted"` // messages taken by a send call
 	Acked           int64       `json:"acked"`
 	Failed          int64       `json:"failed"`
-	Refused         int64       `json:"refused"` // messages that a send call did not take: invalid, too long, queue full, closed
-	PendingMessages int64       `json:"pending_messages"`
+	Refused         int64       `json:"refused"`          // messages that a send call did not take: invalid, too long, queue full, closed
+	PendingMessages int64       `json:"pending_messages"` // until the callback has returned
 	PendingBytes    int64       `json:"pending_bytes"`
 	Batches         int64       `json:"batches"` // batches that have their result
 	Retries         int64       `json:"retries"` // batches written again

@@ -34,7 +34,7 @@ func (p *bufferPool) Put(b *bytes.Buffer) {
 }
 
 // NewBytePool returns a BytePool that keeps at most n slices of the given width.
-func NewBytePool(n, width int) BytePool { return &bytePool{max: int64(n), width: width} }
+func NewBytePool(n, width int) BytePool { return &bytePool{max: int64(n), width: max(width, 0)} }
 
 type bytePool struct {
 	pool  sync.Pool

@@ -59,8 +59,8 @@ type client struct {
 	closed     chan struct{} // closed when Shutdown is through
 	report     CloseReport
 
-	ackedCount, refusedCount, doneBatches, retries atomic.Int64
-	failures                                       failureCounts
+	ackedCount, deliveredCount, refusedCount, doneBatches, retries atomic.Int64
+	failures                                                       failureCounts
 }
 
 // sendKind says who waits for a message.

@@ -23,6 +23,7 @@ func (c *client) finish(b *batch, fault func() *Error) (messages int) {
 	reuse := b.timer.Stop() && err == nil && !b.expired
 	size, took := len(b.body.b), time.Since(b.opened)
 	b.mu.Unlock()
+	c.count(err, messages)
 	c.metrics.result(err, messages, size, took)
 	b.st.settled(b)
 	c.complete(completion{b: b, err: err, reuse: reuse})
@@ -90,9 +91,19 @@ func (c *client) settleSome(st *stream, b *batch, pick func() []completion) {
 	c.completeAll(done)
 }
 
+// count counts results before their receivers are called: whoever has a result finds it in Stats.
+func (c *client) count(err *Error, messages int) {
+	if err == nil {
+		c.ackedCount.Add(int64(messages))
+	} else {
+		c.failures.add(err.Code, int64(messages))
+	}
+}
+
 // completeAll completes messages that were settled one by one.
 func (c *client) completeAll(done []completion) {
 	for _, d := range done {
+		c.count(d.err, len(d.indexes))
 		c.metrics.messages(d.err, len(d.indexes))
 		c.complete(d)
 	}
@@ -112,11 +123,7 @@ func (c *client) complete(done completion) {
 
 // delivered gives back the room of messages whose receivers were called.
 func (c *client) delivered(d *delivery) {
-	if d.err == nil {
-		c.ackedCount.Add(d.messages)
-	} else {
-		c.failures.add(d.err.Code, d.messages)
-	}
+	c.deliveredCount.Add(d.messages)
 	c.budget.release(d.messages, d.bytes)
 	if d.b.undelivered.Add(int32(-d.messages)) == 0 {
 		c.doneBatches.Add(1)

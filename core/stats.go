@@ -34,8 +34,8 @@ func (c *client) Stats() Stats {
 		Batches: c.doneBatches.Load(), PendingMessages: c.budget.messages(), PendingBytes: c.budget.bytes(),
 		Nodes: c.nodes.stats(),
 	}
-	// Every accepted message is acked, failed or charged: no counter of its own on the way in.
-	s.Accepted = s.Acked + s.Failed + s.PendingMessages
+	// Every accepted message is charged until its receiver has returned: no counter of its own on the way in.
+	s.Accepted = max(c.deliveredCount.Load()+s.PendingMessages, s.Acked+s.Failed)
 	c.streams.mu.RLock()
 	s.Streams = len(c.streams.all)
 	c.streams.mu.RUnlock()

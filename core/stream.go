@@ -159,12 +159,12 @@ func (st *stream) settled(b *batch) {
 		return
 	}
 	st.busy = false
-	for !st.busy && !st.c.swept.Load() { // a closed client writes nothing more
+	for !st.busy {
 		b, ok := st.waiting.pop()
 		if !ok {
 			return
 		}
-		if !b.dead() {
+		if !b.dead() && !st.c.swept.Load() { // a closed client writes nothing more
 			st.busy, b.onItsWay = true, true
 			st.c.dispatcher.dispatch(b)
 		}

@@ -170,7 +170,11 @@ func (c *client) supervise() {
 			if err := c.refresh(); err == nil {
 				failures = 0
 			} else if c.ctx.Err() == nil {
-				interval = min(interval, backOff(refreshPause, failures+1, time.Minute))
+				most := time.Minute
+				if c.nodes.allFailed() { // messages wait for their deadlines meanwhile
+					most = maxBackOff
+				}
+				interval = min(interval, backOff(refreshPause, failures+1, most))
 				if failures == 0 {
 					c.log.Warnf("the last node list stays in use: %v", err)
 				}

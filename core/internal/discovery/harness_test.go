@@ -45,13 +45,6 @@ func serving(t *testing.T, h http.HandlerFunc) *httptest.Server {
 	return s
 }
 
-func answering(status int, body string) http.HandlerFunc {
-	return func(w http.ResponseWriter, _ *http.Request) {
-		w.WriteHeader(status)
-		_, _ = w.Write([]byte(body))
-	}
-}
-
 // authority is a private certificate authority.
 type authority struct {
 	cert *x509.Certificate

@@ -145,9 +145,9 @@ func ParseList(body []byte) (List, error) {
 	if !*answer.Success {
 		text := "no reason given"
 		if answer.ErrMsg != nil {
-			text = *answer.ErrMsg
+			text = strings.Join(strings.Fields((*answer.ErrMsg)[:min(len(*answer.ErrMsg), 300)]), " ") // in one line
 		}
-		return List{}, fmt.Errorf("the Manager refused: %s", text[:min(len(text), 300)])
+		return List{}, fmt.Errorf("the Manager refused: %s", text)
 	}
 	if answer.Data == nil {
 		return List{}, ErrNoNodes

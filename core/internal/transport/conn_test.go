@@ -171,11 +171,19 @@ func TestCloseIsSeenByTheNode(t *testing.T) {
 		_, err := io.Copy(io.Discard, c)
 		ended <- err
 	})), config())
+	child, err := s.conn.File() // the same socket, open a second time
+	require.NoError(t, err)
+	defer child.Close()
 	s.Close()
 	left, reason := s.wait(t)
 	require.Empty(t, left)
 	require.ErrorIs(t, reason, ErrClosedByUs)
-	require.NoError(t, <-ended)
+	select {
+	case err := <-ended:
+		require.NoError(t, err)
+	case <-time.After(patience):
+		require.Fail(t, "the node does not see the end")
+	}
 	s.Close()
 	s.Fail(ErrRead)
 	_, reason = s.wait(t)

@@ -1,0 +1,96 @@
+package dataproxy_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	dataproxy "github.com/inlong-dataproxy/inlong-dataproxy/core"
+	"github.com/inlong-dataproxy/inlong-dataproxy/core/dataproxytest"
+)
+
+// "Not written" tells a caller that sending again cannot double a message. A batch that is framed at the very moment at which
+// its messages are given up must not be called so.
+func TestNotWrittenIsNeverWrong(t *testing.T) {
+	c := cluster(t)
+	var all []*ledger
+	for round := range rounds(40, 1000) {
+		client, err := dataproxy.NewClient(append(basics(c), dataproxy.WithBatchingMaxMessages(1+round%7),
+			dataproxy.WithBatchingMaxPublishDelay(time.Duration(round%3)*time.Millisecond), dataproxy.WithOrdered(round%4 == 0))...)
+		require.NoError(t, err)
+		notes := newLedger()
+		all = append(all, notes)
+		for i := range 1000 {
+			ctx, cancel := context.WithTimeout(context.Background(), time.Duration(i*7%3000)*time.Microsecond)
+			defer cancel()
+			if i%3 == 0 {
+				ctx = context.Background()
+			}
+			notes.send(ctx, client, streamMessage(fmt.Sprint("stream", i%10), "%d/%d", round, i))
+		}
+		if round%5 == 0 {
+			c.Nodes()[round%3].ResetConnections()
+		}
+		ctx, cancel := context.WithTimeout(context.Background(), time.Duration(round%10)*300*time.Microsecond)
+		_, _ = client.Shutdown(ctx)
+		cancel()
+		settled(t, client)
+	}
+	eventually(t, "the nodes have read to the end", func() bool {
+		for _, n := range c.Nodes() {
+			if live, _ := n.Connections(); live > 0 {
+				return false
+			}
+		}
+		return true
+	})
+	received := receivedPayloads(c)
+	notWritten := 0
+	for _, notes := range all {
+		notes.balanced(t, c)
+		for payload, errs := range notes.results {
+			var e *dataproxy.Error
+			if errors.As(errs[0], &e) && e.Persisted() == dataproxy.NotWritten {
+				notWritten++
+				require.Zero(t, received[payload], "%q: %v", payload, e)
+			}
+		}
+	}
+	require.Positive(t, notWritten)
+	t.Logf("%d of %d messages were not written", notWritten, len(all)*1000)
+}
+
+// What a close has given up must not be written behind it: the caller may be sending it elsewhere already.
+func TestCloseWritesNothingThatItHasGivenUp(t *testing.T) {
+	c := cluster(t, dataproxytest.WithNodes(1))
+	client := connect(t, c, dataproxy.WithOrdered(true), dataproxy.WithBatchingMaxPublishDelay(0))
+	node := c.Nodes()[0]
+	node.Standing(dataproxytest.DropAnswer())
+	notes := newLedger()
+	for i := range 50 {
+		notes.send(context.Background(), client, message(fmt.Sprintf("message %02d", i)))
+	}
+	eventually(t, "the first one is at the node", func() bool { return node.Frames() == 1 })
+	ended, end := context.WithCancel(context.Background())
+	end()
+	report, err := client.Shutdown(ended)
+	require.Error(t, err)
+	require.EqualValues(t, 50, report.Unsent)
+	eventually(t, "the node has read to the end", func() bool {
+		live, _ := node.Connections()
+		return live == 0
+	})
+	require.Equal(t, 1, node.Frames())
+	notes.balanced(t, c)
+	for payload, errs := range notes.results {
+		want := dataproxy.NotWritten
+		if payload == "message 00" {
+			want = dataproxy.MaybeWritten
+		}
+		require.Equal(t, want, fault(t, errs[0], dataproxy.CodeClosed).Persisted(), payload)
+	}
+}
