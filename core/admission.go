@@ -39,8 +39,8 @@ const (
 func (b *budget) messages() int64 { return int64(b.used.Load() >> byteBits) }
 func (b *budget) bytes() int64    { return int64(b.used.Load() & (1<<byteBits - 1)) }
 
-// charge takes room for one message of n bytes, waiting for it in block mode.
-func (b *budget) charge(ctx context.Context, n int64) *Error {
+// charge takes room for one message of n bytes for st, waiting for it in block mode.
+func (b *budget) charge(ctx context.Context, n int64, st *stream) *Error {
 	if n > b.maxBytes {
 		return &Error{Code: CodeQueueFull, Message: "the message alone is larger than max_pending_bytes"}
 	}
@@ -53,6 +53,7 @@ func (b *budget) charge(ctx context.Context, n int64) *Error {
 	if insideCallback() {
 		return &Error{Code: CodeQueueFull, Message: "a callback cannot wait for room, which it may hold itself"}
 	}
+	st.flush() // what takes the room may lie in its open batch, whose linger would be waited for
 	return b.wait(ctx, n)
 }
 

@@ -64,8 +64,9 @@ func TestD1_Chaos(t *testing.T) {
 func chaosSender(client dataproxy.Client, notes *ledger, random *rand.Rand, id int, end time.Time) {
 	for n := 0; time.Now().Before(end); n++ {
 		msg := streamMessage(fmt.Sprint("stream", random.IntN(20)), "%d/%d", id, n)
-		ctx, cancel := context.Background(), context.CancelFunc(func() {})
+		ctx := context.Background()
 		if random.IntN(5) == 0 {
+			var cancel context.CancelFunc
 			ctx, cancel = context.WithTimeout(ctx, time.Duration(random.IntN(100))*time.Millisecond)
 			defer cancel()
 		}

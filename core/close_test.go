@@ -27,6 +27,9 @@ func TestF2_CloseUnderLoadAndResets(t *testing.T) {
 		var accepted, results, late atomic.Int64
 		var closed atomic.Bool
 		stop := make(chan struct{})
+		var once sync.Once
+		end := func() { once.Do(func() { close(stop) }) }
+		t.Cleanup(end)
 		var senders sync.WaitGroup
 		for i := range 8 {
 			senders.Go(func() {
@@ -59,7 +62,7 @@ func TestF2_CloseUnderLoadAndResets(t *testing.T) {
 		}
 		inTime(t, 10*time.Second, "close", client.Close)
 		closed.Store(true)
-		close(stop)
+		end()
 		senders.Wait()
 		require.Empty(t, dataproxy.Leftovers(client))
 		require.Equal(t, accepted.Load(), results.Load(), "results")
@@ -187,7 +190,7 @@ func TestF4_CloseFromManyGoroutines(t *testing.T) {
 		}
 	})
 	notes.balanced(t, c)
-	require.Len(t, notes.acked(), 2000)
+	require.Equal(t, 2000, len(notes.acked()))
 }
 
 // Flush from many threads: each waits for what was accepted before it, and none for what comes later without end.

@@ -85,7 +85,8 @@ func TestErrorsAreFoundThroughWrapping(t *testing.T) {
 
 // A nil *Error in an error interface is not nil: every success would look like a failure.
 func TestNoTypedNilIsReturned(t *testing.T) {
-	client := connect(t, cluster(t))
+	log := newMemoLog()
+	client := connect(t, cluster(t), dataproxy.WithLogger(log))
 	require.True(t, client.Send(patient(t), message("x")) == nil)
 	require.True(t, client.Flush(patient(t)) == nil)
 	results := make(chan error, 1)
@@ -96,6 +97,7 @@ func TestNoTypedNilIsReturned(t *testing.T) {
 	require.True(t, client.(dataproxy.Embedder).Submit(patient(t), &dataproxy.Message{StreamID: "s", Payload: []byte("x")}, dataproxy.Tag{}) == nil)
 	_, err = client.Shutdown(patient(t))
 	require.True(t, err == nil)
+	require.Zero(t, log.count(""), "Submit without a result handler is no fault")
 }
 
 // What an operator reads first.

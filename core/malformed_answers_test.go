@@ -80,7 +80,7 @@ func TestD12_BrokenAnswersAreNoAcks(t *testing.T) {
 			require.NoError(t, client.Send(patient(t), message("x")))
 			require.NoError(t, client.Flush(patient(t)))
 			notes.balanced(t, c)
-			require.Len(t, notes.acked(), 100)
+			require.Equal(t, 100, len(notes.acked()))
 			elsewhere := make(map[string]bool)
 			for _, r := range c.Received() {
 				for _, item := range r.Items {
@@ -128,7 +128,7 @@ func TestD12_AnswersSplitAtEveryByteAndJoined(t *testing.T) {
 	}
 	require.NoError(t, client.Flush(patient(t)))
 	notes.balanced(t, c)
-	require.Len(t, notes.acked(), n)
+	require.Equal(t, n, len(notes.acked()))
 	require.Equal(t, n, c.Count(), "no batch was sent again")
 	require.Greater(t, len(cuts), 150)
 }
@@ -162,7 +162,7 @@ func TestD12_DoubledLostAndReorderedAnswers(t *testing.T) {
 		}
 		require.NoError(t, client.Flush(patient(t)))
 		notes.balanced(t, c)
-		require.Len(t, notes.acked(), 1000)
+		require.Equal(t, 1000, len(notes.acked()))
 		settled(t, client)
 	}
 }

@@ -94,7 +94,7 @@ func TestUsersPoolsAreUsedAndGetEverythingBack(t *testing.T) {
 	}
 	require.NoError(t, client.Flush(patient(t)))
 	notes.balanced(t, c)
-	require.Len(t, notes.acked(), 3000)
+	require.Equal(t, 3000, len(notes.acked()))
 	client.Close()
 	require.Greater(t, forBuffers.everLent, 60, "batches and writes")
 	require.GreaterOrEqual(t, forBytes.everLent, 8, "one a connection")
@@ -135,7 +135,7 @@ func TestConnectionsAreReplacedAfterTheirLifetime(t *testing.T) {
 	}
 	require.NoError(t, client.Flush(patient(t)))
 	notes.balanced(t, c)
-	require.Len(t, notes.acked(), i)
+	require.Equal(t, i, len(notes.acked()))
 	require.Equal(t, i+i/50, c.Count(), "written twice")
 }
 

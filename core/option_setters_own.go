@@ -81,7 +81,7 @@ func WithTrimTrailingNewline(trim bool) Option {
 	return func(o *Options) { o.TrimTrailingNewline = trim; o.mark("trim_trailing_newline") }
 }
 
-// WithResultHandler sets who receives the results of messages given to Embedder.Submit.
+// WithResultHandler sets who receives the results of messages given to Embedder.Submit. Default, also for nil: nobody.
 func WithResultHandler(h ResultHandler) Option {
 	return func(o *Options) { o.ResultHandler = h }
 }

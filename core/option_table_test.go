@@ -58,7 +58,7 @@ func TestSeedDefaultsAreKept(t *testing.T) {
 	}
 	require.Equal(t, prometheus.DefaultRegisterer, o.MetricsRegistry)
 	require.NotNil(t, o.Logger)
-	o.MetricsRegistry, o.Logger = nil, nil
+	o.MetricsRegistry, o.Logger, o.ResultHandler = nil, nil, nil
 	require.Equal(t, want, o)
 
 	o = dataproxy.Options{GroupID: "test_group", URL: "http://h:8083", BatchingMaxSize: 100}

@@ -93,6 +93,9 @@ func (o *Options) setDefaults() {
 	if o.Logger == nil {
 		o.Logger = defaultLogger()
 	}
+	if o.ResultHandler == nil {
+		o.ResultHandler = func(*BatchResult) {}
+	}
 }
 
 func withoutDoubles(list []string) (out []string) {

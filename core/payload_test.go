@@ -42,7 +42,7 @@ func TestD7_PayloadBytesArriveUntouched(t *testing.T) {
 					clear(scratch) // the caller may use its memory again at once
 				}
 				require.NoError(t, client.Flush(patient(t)))
-				require.Len(t, notes.acked(), len(payloads), "the callbacks saw the payloads that were sent")
+				require.Equal(t, len(payloads), len(notes.acked()), "the callbacks saw the payloads that were sent")
 				received := receivedPayloads(c)
 				require.Len(t, received, len(payloads))
 				for _, p := range payloads {
@@ -171,7 +171,7 @@ func TestPoolsOfTheUserAreUsed(t *testing.T) {
 	}
 	require.NoError(t, client.Flush(patient(t)))
 	notes.balanced(t, c)
-	require.Len(t, notes.acked(), 5000)
+	require.Equal(t, 5000, len(notes.acked()))
 	client.Close()
 	require.Greater(t, buffers.lent.Load(), int64(100), "one a batch")
 	eventually(t, "all buffers are back", func() bool { return buffers.back.Load() == buffers.lent.Load() })

@@ -216,7 +216,7 @@ func (c *client) accept(ctx context.Context, msg *Message, recv receiver, tag Ta
 		}
 	}
 	size := int64(len(msg.Payload) + itemHeader)
-	if refused := c.budget.charge(ctx, size); refused != nil {
+	if refused := c.budget.charge(ctx, size, st); refused != nil {
 		refused := *refused
 		refused.GroupID, refused.StreamID = st.key.group, st.key.stream
 		return at, &refused

@@ -76,7 +76,7 @@ func TestF1_FullQueueBlocksAndResumes(t *testing.T) {
 	senders.Wait()
 	require.NoError(t, client.Flush(patient(t)))
 	notes.balanced(t, c)
-	require.Len(t, notes.acked(), 60)
+	require.Equal(t, 60, len(notes.acked()))
 	settled(t, client)
 }
 
@@ -119,8 +119,7 @@ func TestF1_WaitForRoomEnds(t *testing.T) {
 // The bound of bytes holds beside that of messages; a message that could never fit must not wait.
 func TestF1_BoundOfBytes(t *testing.T) {
 	c := cluster(t, dataproxytest.WithNodes(1))
-	client := connect(t, c, dataproxy.WithMaxPendingBytes(10000), dataproxy.WithBlockIfQueueIsFull(true),
-		dataproxy.WithBatchingMaxPublishDelay(time.Millisecond))
+	client := connect(t, c, dataproxy.WithMaxPendingBytes(10000), dataproxy.WithBlockIfQueueIsFull(true))
 	hurry(t, client)
 	inTime(t, 100*time.Millisecond, "a refusal", func() {
 		fault(t, client.Send(context.Background(), message(strings.Repeat("x", 10001))), dataproxy.CodeQueueFull)
@@ -136,7 +135,29 @@ func TestF1_BoundOfBytes(t *testing.T) {
 	})
 	require.NoError(t, client.Flush(patient(t)))
 	notes.balanced(t, c)
-	require.Len(t, notes.acked(), 800)
+	require.Equal(t, 800, len(notes.acked()))
+	settled(t, client)
+}
+
+// A sender that waits for room which its own open batches take: it must not wait for their linger, batch by batch.
+func TestF1_WaitForRoomDoesNotWaitForTheLinger(t *testing.T) {
+	c := cluster(t)
+	client := connect(t, c, dataproxy.WithWorkerNum(1), dataproxy.WithMaxPendingMessages(20), dataproxy.WithBlockIfQueueIsFull(true),
+		dataproxy.WithBatchingMaxPublishDelay(5*time.Second))
+	inTime(t, 2*time.Second, "sends", func() {
+		for i := range 500 {
+			client.SendAsync(context.Background(), streamMessage(fmt.Sprint("stream", i%3), "%d", i), nil)
+		}
+		var msgs []dataproxy.Message
+		for i := range 100 {
+			msgs = append(msgs, streamMessage(fmt.Sprint("stream", i%3), "batch %d", i))
+		}
+		for _, err := range client.SendBatch(context.Background(), msgs) {
+			t.Error(err)
+		}
+	})
+	require.NoError(t, client.Flush(patient(t)))
+	require.Equal(t, 600, c.Count())
 	settled(t, client)
 }
 

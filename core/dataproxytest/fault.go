@@ -99,7 +99,7 @@ func ReorderAnswers(n int) Fault { return Fault{Kind: KindReorderAnswers, N: n} 
 // SlowRead reads the connection at that many bytes a second from this frame on.
 func SlowRead(bytesPerSecond int) Fault { return Fault{Kind: KindSlowRead, Rate: bytesPerSecond} }
 
-// RefuseConnect, standing, closes the port: connecting fails. One-shot, the next connection is accepted and reset.
+// RefuseConnect refuses connections. Standing, it closes the port: connecting fails. One-shot, the next connection is accepted and reset.
 // Live connections go on.
 func RefuseConnect() Fault { return Fault{Kind: KindRefuseConnect} }
 

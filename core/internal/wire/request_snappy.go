@@ -10,7 +10,7 @@ import (
 
 var (
 	errSnappyBad  = errors.New("body is not a Snappy block")
-	errSnappyHuge = errors.New("Snappy block announces 2 GiB or more")
+	errSnappyHuge = errors.New("the Snappy block announces 2 GiB or more")
 )
 
 // DecodeSnappy decodes one raw Snappy block into dst's capacity, or into a new buffer if that is too small. It

@@ -1,0 +1,247 @@
+package main
+
+import (
+	"bytes"
+	"encoding/binary"
+	"errors"
+	"sync"
+	"time"
+
+	dataproxy "github.com/inlong-dataproxy/inlong-dataproxy/core"
+	"github.com/inlong-dataproxy/inlong-dataproxy/core/dataproxytest"
+)
+
+const (
+	// A message is remembered for so long after its result, to tell a late first arrival from a duplicate.
+	memory = 5 * time.Second
+	// A message without a result so long after its deadline will not get one.
+	overdue = 10 * time.Second
+)
+
+// message is a message's unique id: its payload can be made from it, and it from the payload.
+type message struct {
+	stream int
+	number uint64
+}
+
+const idBytes = 12
+
+// appendPayload appends the id and, up to a length that varies with it, bytes of every value.
+func (m message) appendPayload(dst []byte) []byte {
+	dst = binary.BigEndian.AppendUint32(dst, uint32(m.stream))
+	dst = binary.BigEndian.AppendUint64(dst, m.number)
+	length := m.number * 37 % 300
+	if m.number%1000 == 999 {
+		length = 60000
+	}
+	for i := range length {
+		dst = append(dst, byte(i+m.number))
+	}
+	return dst
+}
+
+func parseMessage(payload []byte) (m message, ok bool) {
+	if len(payload) < idBytes {
+		return m, false
+	}
+	return message{int(binary.BigEndian.Uint32(payload)), binary.BigEndian.Uint64(payload[4:])}, true
+}
+
+// state is what is known of one message.
+type state byte
+
+const (
+	kept      state = 1 << iota // a node took it
+	answered                    // and answered without an error code
+	settled                     // it has its result
+	failed                      // which is an error
+	overtaken                   // a later one of its ordered stream arrived before it
+)
+
+type entry struct {
+	state     state
+	deadline  time.Time
+	settledAt time.Time
+}
+
+// history holds the messages of one stream from first on; those before it are reconciled and forgotten.
+type history struct {
+	name    string
+	ordered bool
+	first   uint64
+	entries []entry
+	newest  uint64 // 1 + the highest number that arrived
+}
+
+func (h *history) at(number uint64) *entry {
+	if number < h.first || number >= h.next() {
+		return nil
+	}
+	return &h.entries[number-h.first]
+}
+
+func (h *history) next() uint64 { return h.first + uint64(len(h.entries)) }
+
+// judge compares what was sent, what arrived and what was reported, and forgets what agrees. A message is noted as arrived
+// before it is answered, so an ack can be judged when it comes.
+type judge struct {
+	mu      sync.Mutex
+	streams []*history
+	tally   Tally
+	lost    failover
+	scratch []byte
+}
+
+func newJudge() *judge { return &judge{tally: Tally{FailedByCode: make(map[string]int64)}} }
+
+// stream adds a stream and returns its number.
+func (j *judge) stream(name string, ordered bool) int {
+	j.streams = append(j.streams, &history{name: name, ordered: ordered})
+	return len(j.streams) - 1
+}
+
+// sending notes a message that is about to be given to a send call.
+func (j *judge) sending(stream int, deadline time.Time) message {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	h := j.streams[stream]
+	m := message{stream, h.next()}
+	h.entries = append(h.entries, entry{deadline: deadline})
+	j.tally.Sent++
+	return m
+}
+
+// result notes what the client reported.
+func (j *judge) result(m message, err error, now time.Time) {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	e := j.streams[m.stream].at(m.number)
+	if e == nil || e.state&settled != 0 {
+		j.tally.Doubled++
+		return
+	}
+	e.state |= settled
+	e.settledAt = now
+	j.tally.Results++
+	j.tally.WorstLate = max(j.tally.WorstLate, now.Sub(e.deadline))
+	if err != nil {
+		e.state |= failed
+		j.tally.Failed++
+		j.tally.FailedByCode[codeName(err)]++
+		return
+	}
+	j.tally.Acked++
+	if e.state&kept == 0 {
+		j.tally.Lost++
+	}
+	if e.state&answered == 0 {
+		j.tally.FalseSuccesses++
+	}
+	if e.state&overtaken != 0 {
+		j.tally.OrderBreaks++
+	}
+}
+
+func codeName(err error) string {
+	var e *dataproxy.Error
+	if errors.As(err, &e) {
+		for _, info := range dataproxy.Codes() {
+			if info.Code == e.Code {
+				return info.Name
+			}
+		}
+	}
+	return "no error of the client: " + err.Error()
+}
+
+// arrived notes a frame that a node read, and what became of it.
+func (j *judge) arrived(r *dataproxytest.Record, fate state) {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	if !r.Whole || len(r.Items) == 0 {
+		j.tally.Altered++
+	}
+	messages := make([]message, 0, len(r.Items))
+	for _, item := range r.Items {
+		m, ok := parseMessage(item)
+		if !ok || m.stream >= len(j.streams) || m.number >= j.streams[m.stream].next() {
+			j.tally.Altered++
+			continue
+		}
+		if j.scratch = m.appendPayload(j.scratch[:0]); !bytes.Equal(item, j.scratch) || r.Stream != j.streams[m.stream].name {
+			j.tally.Altered++
+		}
+		messages = append(messages, m)
+		if fate&kept != 0 {
+			j.arrivedOne(m, fate)
+		}
+	}
+	j.tally.KeptItems += int64(len(messages)) * int64(fate&kept)
+	j.lost.arrived(r, messages)
+}
+
+func (j *judge) arrivedOne(m message, fate state) {
+	h := j.streams[m.stream]
+	e := h.at(m.number)
+	if e == nil {
+		j.tally.Duplicates++
+		return
+	}
+	again := e.state&kept != 0
+	e.state |= fate
+	switch {
+	case again:
+		j.tally.Duplicates++
+		return
+	case e.state&failed != 0:
+		// The bytes were under way on a connection that the client had given up: nobody could hold them back.
+		j.tally.Stragglers++
+	case m.number < h.newest:
+		if h.ordered {
+			e.state |= overtaken
+		}
+	default:
+		h.newest = m.number + 1
+	}
+	j.tally.Received++
+}
+
+// forget drops what is reconciled, and gives up what is overdue.
+func (j *judge) forget(now time.Time) {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	for _, h := range j.streams {
+		n := 0
+		for ; n < len(h.entries); n++ {
+			e := &h.entries[n]
+			if e.state&settled == 0 {
+				if now.Sub(e.deadline) < overdue {
+					break
+				}
+				j.tally.Missing++
+			} else if now.Sub(e.settledAt) < memory {
+				break
+			}
+		}
+		h.first += uint64(n)
+		h.entries = h.entries[n:]
+	}
+}
+
+// end counts what has no result though every client was flushed and closed.
+func (j *judge) end() Tally {
+	j.forget(time.Now().Add(24 * time.Hour))
+	return j.snapshot()
+}
+
+func (j *judge) snapshot() Tally {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	t := j.tally
+	t.FailedByCode = make(map[string]int64, len(j.tally.FailedByCode))
+	for name, n := range j.tally.FailedByCode {
+		t.FailedByCode[name] = n
+	}
+	t.Failovers, t.WorstFailover = j.lost.count, j.lost.worst
+	return t
+}

@@ -1,0 +1,167 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"os"
+	"runtime"
+	"runtime/debug"
+	"slices"
+	"strconv"
+	"strings"
+	"text/tabwriter"
+	"time"
+)
+
+// Limits of what is measured. Times are generous to a busy machine: what they are there to catch takes seconds or for ever.
+const (
+	maxFailover = time.Second
+	maxLate     = time.Second
+	maxGrowth   = 32 << 20 // bytes of heap
+)
+
+// Tally is what the judge counted, in messages.
+type Tally struct {
+	Sent         int64            `json:"sent"` // given to a send call
+	Results      int64            `json:"results"`
+	Acked        int64            `json:"acked"`
+	Failed       int64            `json:"failed"`
+	FailedByCode map[string]int64 `json:"failed_by_code"`
+	Received     int64            `json:"received"`   // that a node took, each counted once
+	Duplicates   int64            `json:"duplicates"` // more arrivals of those
+	Stragglers   int64            `json:"stragglers"` // received after they were reported as failed
+	KeptItems    int64            `json:"-"`
+
+	Lost           int64 `json:"lost"`            // acked and not received
+	Missing        int64 `json:"missing"`         // without a result
+	Doubled        int64 `json:"doubled"`         // results beyond the first
+	FalseSuccesses int64 `json:"false_successes"` // acked though no node answered with success
+	OrderBreaks    int64 `json:"order_breaks"`
+	Altered        int64 `json:"altered"` // arrived in another form or stream than sent
+
+	Failovers     int64         `json:"failovers"` // batches that were un-acked on a connection that died, and measured
+	WorstFailover time.Duration `json:"worst_failover_ns"`
+	WorstLate     time.Duration `json:"worst_late_ns"` // result after the message's deadline
+}
+
+// Footprint is what the process holds, clients and cluster together.
+type Footprint struct {
+	Heap       uint64 `json:"heap"` // bytes, after a collection
+	RSS        uint64 `json:"rss"`  // bytes; 0 where unknown
+	Goroutines int    `json:"goroutines"`
+}
+
+// Report is the outcome of a run.
+type Report struct {
+	Seed     uint64        `json:"seed"`
+	Duration time.Duration `json:"duration_ns"`
+	Tally
+	Accepted int64     `json:"accepted"` // by the clients' own count
+	Refused  int64     `json:"refused"`  // by the clients' own count
+	Retries  int64     `json:"retries"`
+	Start    Footprint `json:"start"` // all connected, nothing sent
+	End      Footprint `json:"end"`   // all delivered, still connected
+	Before   Footprint `json:"before"`
+	After    Footprint `json:"after"` // all closed
+	Broken   []string  `json:"broken"`
+}
+
+func footprint() Footprint {
+	debug.FreeOSMemory()
+	var stats runtime.MemStats
+	runtime.ReadMemStats(&stats)
+	f := Footprint{Heap: stats.HeapAlloc, Goroutines: runtime.NumGoroutine()}
+	if statm, err := os.ReadFile("/proc/self/statm"); err == nil {
+		if fields := strings.Fields(string(statm)); len(fields) > 1 {
+			pages, _ := strconv.ParseUint(fields[1], 10, 64)
+			f.RSS = pages * uint64(os.Getpagesize())
+		}
+	}
+	return f
+}
+
+// judge adds every promise that was broken.
+func (r *Report) judge() {
+	for _, zero := range []struct {
+		n    int64
+		what string
+	}{
+		{r.Lost, "messages were acked and not received"},
+		{r.Missing, "messages got no result"},
+		{r.Doubled, "results came for messages that had theirs"},
+		{r.FalseSuccesses, "messages were acked though no node answered with success"},
+		{r.OrderBreaks, "messages of ordered streams were overtaken"},
+		{r.Altered, "messages arrived in another form or stream than sent"},
+	} {
+		if zero.n != 0 {
+			r.breach("%d %s", zero.n, zero.what)
+		}
+	}
+	if r.Accepted+r.Refused != r.Sent {
+		r.breach("%d messages were sent, the clients counted %d accepted and %d refused", r.Sent, r.Accepted, r.Refused)
+	}
+	if r.WorstFailover >= maxFailover {
+		r.breach("a batch was on another connection after %v, not in under %v", r.WorstFailover, maxFailover)
+	}
+	if r.WorstLate > maxLate {
+		r.breach("a result or the end of a call came %v after its deadline, more than %v", r.WorstLate, maxLate)
+	}
+	if r.End.Heap > r.Start.Heap+maxGrowth {
+		r.breach("the heap grew by %.1f MiB, more than %d MiB", mib(r.End.Heap-r.Start.Heap), maxGrowth>>20)
+	}
+	if r.After.Goroutines > r.Before.Goroutines {
+		r.breach("%d goroutines are left after close", r.After.Goroutines-r.Before.Goroutines)
+	}
+	if r.Acked == 0 {
+		r.breach("nothing was acked: the run shows nothing")
+	}
+}
+
+func (r *Report) breach(format string, args ...any) {
+	r.Broken = append(r.Broken, fmt.Sprintf(format, args...))
+}
+
+func mib(n uint64) float64 { return float64(n) / (1 << 20) }
+
+func (r *Report) print(out io.Writer) error {
+	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', tabwriter.AlignRight)
+	line := func(value any, what string) { fmt.Fprintf(w, "%v\t  %s\n", value, what) }
+	line(r.Seed, "seed")
+	line(r.Duration.Round(time.Second), "")
+	line(r.Sent, "messages sent")
+	line(r.Accepted, "accepted")
+	line(r.Refused, "refused at once")
+	line(r.Results, "results")
+	line(r.Acked, "acked")
+	line(r.Failed, "failed, of these")
+	var codes []string
+	for code := range r.FailedByCode {
+		codes = append(codes, code)
+	}
+	slices.Sort(codes)
+	for _, code := range codes {
+		line(r.FailedByCode[code], "  "+code)
+	}
+	line(r.Retries, "batches written again")
+	line(r.Received, "received")
+	line(r.Duplicates, "received again")
+	line(r.Stragglers, "received after they were reported as failed")
+	line(r.Lost, "lost: acked and not received")
+	line(r.Missing, "without a result")
+	line(r.Doubled, "results too many")
+	line(r.FalseSuccesses, "acked though no node answered with success")
+	line(r.OrderBreaks, "overtaken in an ordered stream")
+	line(r.Altered, "altered or in a wrong stream")
+	line(r.WorstFailover.Round(time.Millisecond), fmt.Sprintf("worst fail-over of %d batches", r.Failovers))
+	line(r.WorstLate.Round(time.Millisecond), "worst result or return after a deadline")
+	for _, f := range []struct {
+		at string
+		Footprint
+	}{{"before anything", r.Before}, {"at start", r.Start}, {"at end", r.End}, {"after close", r.After}} {
+		line(fmt.Sprintf("%.1f MiB", mib(f.Heap)), fmt.Sprintf("heap %s, resident %.1f MiB, %d goroutines", f.at, mib(f.RSS), f.Goroutines))
+	}
+	for _, b := range r.Broken {
+		line("BROKEN", b)
+	}
+	return w.Flush()
+}
