@@ -8,6 +8,9 @@ PYTHON      ?= python3
 STATICCHECK := $(BUILD)/tools/staticcheck
 CLANG_FORMAT := $(BUILD)/tools/venv/bin/clang-format
 
+CHAOS       ?= 10m
+FUZZ        ?= 10s
+
 STATICCHECK_VERSION := v0.8.2
 
 # The commit is not stamped into binaries: a build must also work from a tarball and in another user's checkout.
@@ -48,6 +51,19 @@ test-go: capi ## run the Go tests with the race detector (TEST_FLAGS=...)
 .PHONY: bench
 bench: build ## measure each language against a bare loop (BENCH_FLAGS=...)
 	$(BIN)/bench $(BENCH_FLAGS)
+
+.PHONY: chaos
+chaos: ## clients against a cluster that fails at random, each message judged (CHAOS=30m, CHAOS_FLAGS=...)
+	@mkdir -p $(BIN)
+	$(GO) build -o $(BIN)/ ./core/cmd/chaos
+	$(BIN)/chaos --duration $(CHAOS) $(CHAOS_FLAGS)
+
+.PHONY: fuzz
+fuzz: ## run every fuzz target in turn (FUZZ=10s or FUZZ=1000000x each)
+	@grep -roE --include='*_test.go' '^func Fuzz[A-Za-z0-9_]+' $(GO_FOLDERS) | sort | while IFS=: read -r file func; do \
+		echo "$$(dirname "$$file") $${func#func }"; \
+		$(GO) test -run '^$$' -fuzz "^$${func#func }\$$" -fuzztime $(FUZZ) "./$$(dirname "$$file")" </dev/null || exit 1; \
+	done
 
 .PHONY: lint
 lint: lint-go lint-c lint-python ## check format, types and common mistakes in all languages

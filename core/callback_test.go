@@ -206,6 +206,28 @@ func TestF4_CloseInACallbackWhileClosing(t *testing.T) {
 	settled(t, client)
 }
 
+// Results that come slower than the close would like must still all come: the last ones are those of the close itself.
+func TestF3_CloseLeavesNoResultOut(t *testing.T) {
+	const n = 2000
+	c := cluster(t)
+	client := connect(t, c, dataproxy.WithWorkerNum(1))
+	standing(c, dataproxytest.Silence())
+	var results atomic.Int64
+	for range n {
+		client.SendAsync(context.Background(), message("x"), func(dataproxy.Message, error) {
+			results.Add(1)
+			if busy := time.Now(); results.Load()%4 == 0 {
+				for time.Since(busy) < 400*time.Microsecond {
+				}
+			}
+		})
+	}
+	ended, end := context.WithCancel(context.Background())
+	end()
+	inTime(t, time.Second, "close", func() { _, _ = client.Shutdown(ended) })
+	require.EqualValues(t, n, results.Load())
+}
+
 // A nil callback says "I do not want to know"; it must not be called.
 func TestCallbackMayBeNil(t *testing.T) {
 	c := cluster(t)

@@ -19,11 +19,14 @@ type dispatcher struct {
 	limit  int // of parked, before the dead are swept out
 }
 
-// dispatch gives b to a lane. It never blocks: without a usable lane b waits until one comes or its deadline ends it.
-func (d *dispatcher) dispatch(b *batch) {
+// dispatch gives b to a lane. It never blocks: without a usable lane b waits until one comes or its deadline ends it. behind
+// asks the sender to let others run.
+func (d *dispatcher) dispatch(b *batch) (behind bool) {
 	st, avoid := b.st, b.avoid // a lane that took b may be done with it before enqueue returns
-	if l := st.lane.Load(); l != nil && avoid == nil && l.enqueue(b, spreadAfter) {
-		return
+	if l := st.lane.Load(); l != nil && avoid == nil {
+		if taken, behind := l.enqueue(b, spreadAfter); taken {
+			return behind
+		}
 	}
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -31,13 +34,13 @@ func (d *dispatcher) dispatch(b *batch) {
 		l := d.choose(avoid)
 		if l == nil {
 			d.park(b)
-			return
+			return false
 		}
-		if l.enqueue(b, math.MaxInt) {
+		if taken, behind := l.enqueue(b, math.MaxInt); taken {
 			if avoid == nil {
 				st.lane.Store(l)
 			}
-			return
+			return behind
 		}
 	}
 }

@@ -1,9 +1,6 @@
 package dataproxy
 
-import (
-	"fmt"
-	"time"
-)
+import "fmt"
 
 // Leftovers says what a client still holds that should be gone when every message has its result; "" is a clean client.
 func Leftovers(of Client) string {
@@ -43,11 +40,10 @@ func Leftovers(of Client) string {
 
 // Completing returns 1 when some goroutine that calls callbacks did not end, by way of a wait that would last for ever.
 func Completing(of Client) int {
-	c := of.(*client)
-	timer := time.NewTimer(time.Second)
-	defer timer.Stop()
-	if c.waitDone(&c.completing, timer.C) {
-		return 0
+	for range 50 {
+		if waitDone(&of.(*client).completing) {
+			return 0
+		}
 	}
 	return 1
 }

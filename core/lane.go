@@ -12,6 +12,10 @@ import (
 // joinBytes is how many bytes of frames a lane likes to put into one write; more costs memory and gains nothing.
 const joinBytes = 64 * kib
 
+// yieldAfter is the number of batches waiting to be written from which a sender lets others run first: one that keeps its
+// processor fills memory faster than the lane, on the same processors, can empty it, and all of it goes through cold memory.
+const yieldAfter = 16
+
 var errDrained = errors.New("drained")
 
 // lane is one connection to a node and what is in flight on it. Its goroutine connects and then reads; writing is done by a
@@ -38,15 +42,16 @@ type scratch struct {
 
 var writerScratch = sync.Pool{New: func() any { return new(scratch) }}
 
-// enqueue takes b unless the lane is not usable or has limit batches waiting.
-func (l *lane) enqueue(b *batch, limit int) bool {
+// enqueue takes b unless the lane is not usable or has limit batches waiting. behind asks the sender to let others run.
+func (l *lane) enqueue(b *batch, limit int) (taken, behind bool) {
 	messages := b.count()
 	l.mu.Lock()
 	if !l.usable || l.queue.len() >= limit {
 		l.mu.Unlock()
-		return false
+		return false, false
 	}
 	l.queue.push(b)
+	behind = l.queue.len() > yieldAfter
 	l.outstanding++
 	start := !l.writing
 	l.writing = true
@@ -56,7 +61,7 @@ func (l *lane) enqueue(b *batch, limit int) bool {
 		l.c.working.Add(1)
 		go l.write()
 	}
-	return true
+	return true, behind
 }
 
 // load returns how much the lane has to do, and its node or nil when it is not usable.

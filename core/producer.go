@@ -178,10 +178,11 @@ func (c *client) init() (err error) {
 
 // place is where an accepted message lies.
 type place struct {
-	st    *stream
-	b     *batch
-	seq   uint64
-	index int
+	st     *stream
+	b      *batch
+	seq    uint64
+	index  int
+	behind bool // the batch was sealed for a lane that has much to do
 }
 
 // accept is the one way in: check, charge, append. An error means that nothing was taken.

@@ -2,6 +2,7 @@ package dataproxy
 
 import (
 	"context"
+	"runtime"
 	"sync"
 	"time"
 )
@@ -84,10 +85,12 @@ func (c *client) SendAsync(ctx context.Context, msg Message, cb Callback) {
 	if cb != nil {
 		recv = cb
 	}
-	if _, err := c.accept(ctx, &msg, recv, Tag{}, sendAsync); err != nil {
-		if cb != nil {
-			c.refuse(msg, err, cb)
-		}
+	at, err := c.accept(ctx, &msg, recv, Tag{}, sendAsync)
+	switch {
+	case err != nil && cb != nil:
+		c.refuse(msg, err, cb)
+	case at.behind: // not in Submit: a thread of C would be handed over, which costs more than it saves
+		runtime.Gosched()
 	}
 }
 

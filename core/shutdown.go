@@ -7,9 +7,13 @@ import (
 	"time"
 )
 
-// closeGrace is how long Shutdown waits for callbacks, and then for connections, beyond its context's end: together with a
-// quarter more for what waits behind a callback that does not return, less than 100 ms.
-const closeGrace = 60 * time.Millisecond
+const (
+	// closeGrace is how long Shutdown waits beyond its context's end for a callback that does not return, then for those that
+	// are called beside it, and then for connections: less than 100 ms, since connections end at once.
+	closeGrace = 40 * time.Millisecond
+	// mostGrace bounds the wait for callbacks that do return, of which there may be millions: no result is left out for haste.
+	mostGrace = time.Second
+)
 
 var errInsideCallback = &Error{Code: CodeWorkerBusy, Message: "called inside a callback, where it would wait for itself: begun, not waited for"}
 
@@ -109,37 +113,50 @@ func (c *client) shut(ctx context.Context, fault *Error) {
 		}))
 	}
 	c.cancel()
-	grace := time.NewTimer(closeGrace)
-	defer grace.Stop()
 	// Not the completers: a timer that settled a message may be about to start one.
 	delivered := c.batches.upToNow()
-	select {
-	case <-delivered:
-		c.waitDone(&c.completing, grace.C)
-	case <-grace.C:
+	if c.waitDelivered(delivered) {
+		waitDone(&c.completing)
+	} else {
 		// Some callback does not return: what waits behind it is called beside it.
 		for i := range c.completers {
 			c.completing.Add(1)
 			go c.completers[i].run(nil)
 		}
-		grace.Reset(closeGrace / 4)
-		select {
-		case <-delivered:
-		case <-grace.C:
-		}
+		c.waitDelivered(delivered)
 		c.muted.Store(true)
 	}
-	grace.Reset(closeGrace)
-	c.waitDone(&c.lanesDone, grace.C)
-	c.waitDone(&c.working, grace.C)
+	waitDone(&c.lanesDone)
+	waitDone(&c.working)
 	unsent := c.report.Unsent
 	c.report = c.reportNow()
 	c.report.Unsent = unsent
 	close(c.closed)
 }
 
-// waitDone waits for the group, until the timer fires at the longest.
-func (c *client) waitDone(group *sync.WaitGroup, timer <-chan time.Time) bool {
+// waitDelivered waits until every receiver was called, as long as there is progress.
+func (c *client) waitDelivered(delivered <-chan struct{}) bool {
+	tick := time.NewTicker(closeGrace)
+	defer tick.Stop()
+	for start, pending := time.Now(), c.budget.messages(); time.Since(start) < mostGrace; {
+		select {
+		case <-delivered:
+			return true
+		case <-tick.C:
+		}
+		left := c.budget.messages()
+		if left >= pending {
+			return false
+		}
+		pending = left
+	}
+	return false
+}
+
+// waitDone waits for the group, closeGrace at the longest.
+func waitDone(group *sync.WaitGroup) bool {
+	grace := time.NewTimer(closeGrace)
+	defer grace.Stop()
 	done := make(chan struct{})
 	go func() {
 		group.Wait()
@@ -148,7 +165,7 @@ func (c *client) waitDone(group *sync.WaitGroup, timer <-chan time.Time) bool {
 	select {
 	case <-done:
 		return true
-	case <-timer:
+	case <-grace.C:
 		return false
 	}
 }

@@ -69,10 +69,10 @@ func (st *stream) append(ctx context.Context, msg *Message, recv receiver, tag T
 	} else {
 		b.callers = true
 	}
-	at := place{st, b, b.id.Seq, b.count() - 1} // read before b is sealed and may be gone
+	at := place{st: st, b: b, seq: b.id.Seq, index: b.count() - 1} // read before b is sealed and may be gone
 	switch {
 	case b.count() >= st.c.opts.BatchingMaxMessages || len(b.body.b) >= st.c.opts.BatchingMaxSize || st.c.linger == 0:
-		st.seal()
+		at.behind = st.seal()
 	case kind == sendSync && !b.soon:
 		b.soon = true
 		if st.c.dispatcher.idleFor(st) {
@@ -127,17 +127,17 @@ func (st *stream) flush() {
 }
 
 // seal hands the open batch to the dispatcher. The caller holds mu, so that batches leave in the order of sealing.
-func (st *stream) seal() {
+func (st *stream) seal() (behind bool) {
 	b := st.takeOpen()
 	if st.c.opts.Ordered {
 		if st.busy {
 			st.waiting.push(b)
-			return
+			return false
 		}
 		st.busy = true
 	}
 	b.onItsWay = true
-	st.c.dispatcher.dispatch(b)
+	return st.c.dispatcher.dispatch(b)
 }
 
 // takeOpen ends the open batch's time in the stream: all its messages are to be delivered. The caller holds mu.

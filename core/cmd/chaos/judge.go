@@ -173,10 +173,10 @@ func (j *judge) arrived(r *dataproxytest.Record, fate state) {
 		}
 		messages = append(messages, m)
 		if fate&kept != 0 {
+			j.tally.Taken++
 			j.arrivedOne(m, fate)
 		}
 	}
-	j.tally.KeptItems += int64(len(messages)) * int64(fate&kept)
 	j.lost.arrived(r, messages)
 }
 
@@ -224,7 +224,9 @@ func (j *judge) forget(now time.Time) {
 			}
 		}
 		h.first += uint64(n)
-		h.entries = h.entries[n:]
+		if h.entries = h.entries[n:]; len(h.entries) == 0 {
+			h.entries = nil
+		}
 	}
 }
 
@@ -244,4 +246,11 @@ func (j *judge) snapshot() Tally {
 	}
 	t.Failovers, t.WorstFailover = j.lost.count, j.lost.worst
 	return t
+}
+
+// late notes by how much a call outlasted its deadline.
+func (j *judge) late(by time.Duration) {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	j.tally.WorstLate = max(j.tally.WorstLate, by)
 }

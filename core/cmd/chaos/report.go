@@ -30,7 +30,7 @@ type Tally struct {
 	Received     int64            `json:"received"`   // that a node took, each counted once
 	Duplicates   int64            `json:"duplicates"` // more arrivals of those
 	Stragglers   int64            `json:"stragglers"` // received after they were reported as failed
-	KeptItems    int64            `json:"-"`
+	Taken        int64            `json:"-"`          // arrivals in all
 
 	Lost           int64 `json:"lost"`            // acked and not received
 	Missing        int64 `json:"missing"`         // without a result
@@ -127,7 +127,7 @@ func (r *Report) print(out io.Writer) error {
 	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', tabwriter.AlignRight)
 	line := func(value any, what string) { fmt.Fprintf(w, "%v\t  %s\n", value, what) }
 	line(r.Seed, "seed")
-	line(r.Duration.Round(time.Second), "")
+	line(r.Duration.Round(time.Second), "run")
 	line(r.Sent, "messages sent")
 	line(r.Accepted, "accepted")
 	line(r.Refused, "refused at once")

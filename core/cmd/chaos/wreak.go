@@ -155,7 +155,9 @@ func (w *wrecker) managerFault() dataproxytest.Fault {
 	return faults[w.random.IntN(len(faults))]
 }
 
-func (w *wrecker) upTo(ms int) time.Duration { return time.Duration(w.random.IntN(ms)) * time.Millisecond }
+func (w *wrecker) upTo(ms int) time.Duration {
+	return time.Duration(w.random.IntN(ms)) * time.Millisecond
+}
 
 // heal ends all faults. Connections that a fault left slow or silent are reset.
 func (w *wrecker) heal() {
@@ -180,6 +182,8 @@ func (w *wrecker) measure(ctx context.Context) {
 	w.silent.Store(int64(victim.Index()))
 	pause(ctx, 20*time.Millisecond+w.upTo(60))
 	died := time.Now()
+	w.judge.died(died)
+	w.silent.Store(none)
 	switch w.random.IntN(3) {
 	case 0:
 		victim.Kill()
@@ -188,8 +192,6 @@ func (w *wrecker) measure(ctx context.Context) {
 	case 2:
 		victim.ResetConnections()
 	}
-	w.judge.died(died)
-	w.silent.Store(none)
 	for time.Since(died) < 3*time.Second && w.judge.moved() > 0 {
 		time.Sleep(5 * time.Millisecond)
 	}
