@@ -2,6 +2,7 @@ package dataproxy_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"runtime"
 	"strings"
@@ -226,6 +227,45 @@ func TestF3_CloseLeavesNoResultOut(t *testing.T) {
 	end()
 	inTime(t, time.Second, "close", func() { _, _ = client.Shutdown(ended) })
 	require.EqualValues(t, n, results.Load())
+}
+
+// Users keep unguarded state in the callbacks of one stream: two of them must never run at a time, whatever lanes, retries
+// and deadlines do.
+func TestCallbacksOfOneStreamNeverOverlap(t *testing.T) {
+	c := cluster(t)
+	client := connect(t, c, dataproxy.WithMaxRetries(20), dataproxy.WithRetryInitialInterval(time.Millisecond),
+		dataproxy.WithBatchingMaxMessages(2), dataproxy.WithBatchingMaxPublishDelay(time.Millisecond))
+	for i := range 60 {
+		c.Nodes()[i%3].Fault(dataproxytest.ErrorCode(114), dataproxytest.ResetAfterRead(), dataproxytest.Delay(3*time.Millisecond))
+	}
+	var inside [5]atomic.Int32
+	var refused atomic.Int64
+	unguarded := make([]int, len(inside))
+	for i := range 4000 {
+		ctx, cancel := context.WithTimeout(context.Background(), time.Duration(1+i%200)*time.Millisecond)
+		defer cancel()
+		stream := i % len(inside)
+		client.SendAsync(ctx, streamMessage(fmt.Sprint("stream", stream), "%d", i), func(_ dataproxy.Message, err error) {
+			var e *dataproxy.Error
+			if errors.As(err, &e) && e.BatchID == "" { // its context was over before: on the sender's goroutine
+				refused.Add(1)
+				return
+			}
+			if inside[stream].Add(1) != 1 {
+				t.Error("two at a time")
+			}
+			unguarded[stream]++
+			runtime.Gosched()
+			inside[stream].Add(-1)
+		})
+	}
+	require.NoError(t, client.Flush(patient(t)))
+	total := int(refused.Load())
+	for _, n := range unguarded {
+		total += n
+	}
+	require.Equal(t, 4000, total)
+	settled(t, client)
 }
 
 // A nil callback says "I do not want to know"; it must not be called.

@@ -69,3 +69,11 @@ func SweepStreams(of Client, now bool) {
 		c.streams.sweep()
 	}
 }
+
+// Parked counts the batches, dead or alive, that wait for a usable lane.
+func Parked(of Client) int {
+	d := &of.(*client).dispatcher
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return len(d.parked)
+}

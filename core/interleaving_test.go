@@ -117,3 +117,29 @@ func TestLanesThatAreReplacedAllTheTimeLoseNothing(t *testing.T) {
 	eventually(t, "the lanes are even", func() bool { return even(client, 3) })
 	settled(t, client)
 }
+
+// A cluster that is down for hours, and messages that expire meanwhile: the batches that wait for a lane must not pile up
+// when they are dead.
+func TestDeadBatchesDoNotPileUpWhileNoLaneIsUsable(t *testing.T) {
+	c := cluster(t, dataproxytest.WithNodes(1))
+	client := connect(t, c, dataproxy.WithBatchingMaxPublishDelay(0))
+	c.Nodes()[0].Kill()
+	eventually(t, "no lane is usable", func() bool { return usableLanes(client) == 0 })
+	most := 0
+	for round := range 20 {
+		notes := newLedger()
+		ctx, cancel := context.WithTimeout(context.Background(), 10*time.Millisecond)
+		for i := range 250 {
+			notes.send(ctx, client, message(fmt.Sprintf("%d/%d", round, i)))
+		}
+		eventually(t, "all expire", func() bool { return notes.count() == 250 })
+		cancel()
+		most = max(most, dataproxy.Parked(client))
+	}
+	require.LessOrEqual(t, most, 3*250)
+	c.Nodes()[0].Revive()
+	require.NoError(t, client.Send(patient(t), message("goes on")))
+	require.Equal(t, 1, c.Count())
+	require.Zero(t, dataproxy.Parked(client))
+	settled(t, client)
+}

@@ -167,7 +167,7 @@ func TestEachOutcomeIsCountedOnce(t *testing.T) {
 	t.Run("deadline", func(t *testing.T) {
 		c := cluster(t)
 		standing(c, dataproxytest.Silence())
-		client, registry := measured(t, c, dataproxy.WithSendTimeout(30*time.Millisecond))
+		client, registry := measured(t, c, dataproxy.WithSendTimeout(30*time.Millisecond), dataproxy.WithAckTimeout(time.Minute))
 		hurry(t, client)
 		fault(t, client.Send(patient(t), message("x")), dataproxy.CodeSendTimeout)
 		counts(t, registry, map[string]float64{"msg_count code=10001": 1, "msg_count": 1, "timeout_count": 0})

@@ -12,7 +12,7 @@ func WithMaxPendingBytes(n int) Option {
 }
 
 // WithAckTimeout bounds one attempt: a connection that left a frame unanswered so long is closed, and its batches go
-// elsewhere. Default 10 s; 10 ms to 1 h.
+// elsewhere. Default 10 s, or a third of the send timeout where that is less; 10 ms to 1 h.
 func WithAckTimeout(d time.Duration) Option {
 	return func(o *Options) { o.AckTimeout = d; o.mark("ack_timeout") }
 }

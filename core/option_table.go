@@ -28,6 +28,9 @@ const (
 	kindList     = "list"
 )
 
+// leastAckTimeout is the lower bound of ack_timeout, also of its default.
+const leastAckTimeout = 10 * time.Millisecond
+
 const (
 	kib = 1 << 10
 	mib = 1 << 20
@@ -101,7 +104,8 @@ var optionTable = []option{
 	size("max_pending_bytes", "WithMaxPendingBytes", func(o *Options) *int { return &o.MaxPendingBytes }, 256*mib, 1*kib, mostBudgetBytes,
 		"bytes of messages without a result, for the whole client"),
 	duration("ack_timeout", "WithAckTimeout", func(o *Options) *time.Duration { return &o.AckTimeout }, 10*time.Second,
-		10*time.Millisecond, time.Hour, "bound of one attempt: a connection that left a frame unanswered so long is closed and its batches go elsewhere"),
+		leastAckTimeout, time.Hour, "bound of one attempt: a connection that left a frame unanswered so long is closed and its batches go elsewhere; "+
+			"unless set, a third of send_timeout where that is less"),
 	boolean("ordered", "WithOrdered", func(o *Options) *bool { return &o.Ordered },
 		"messages of one group and stream arrive at the node in the order of sending, through retries; costs one batch in flight a stream"),
 	{key: "static_nodes", name: "WithStaticNodes", kind: kindList, field: func(o *Options) any { return &o.StaticNodes },

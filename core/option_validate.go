@@ -64,6 +64,7 @@ func (o *Options) ValidateAndSetDefault() error {
 func (o *Options) setDefaults() {
 	o.AddColumns = maps.Clone(o.AddColumns) // read later too, when the caller may change its own
 	o.StaticNodes = withoutDoubles(o.StaticNodes)
+	ackTimeoutGiven := o.AckTimeout != 0 || o.explicit["ack_timeout"]
 	for i := range optionTable {
 		opt := &optionTable[i]
 		if o.explicit[opt.key] {
@@ -83,6 +84,9 @@ func (o *Options) setDefaults() {
 				*p = opt.defText
 			}
 		}
+	}
+	if !ackTimeoutGiven { // a silent connection is to be given up before its messages are
+		o.AckTimeout = max(min(o.AckTimeout, o.SendTimeout/3), leastAckTimeout)
 	}
 	if o.BytePoolWidth == 0 && !o.explicit["byte_pool_width"] {
 		o.BytePoolWidth = max(4096, o.BatchingMaxSize)

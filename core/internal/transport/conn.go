@@ -180,7 +180,10 @@ func (c *Conn[T]) check() {
 			c.end(ErrAckTimeout)
 			return
 		}
-		next = min(max(next, 0), left)
+		if c.beatSent.IsZero() {
+			left = min(left, max(next, 0))
+		}
+		next = left
 	}
 	beat := c.closed == nil && c.beatSent.IsZero() && now.Sub(c.lastWrite) >= c.cfg.HeartbeatInterval
 	if beat {
