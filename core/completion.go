@@ -129,8 +129,11 @@ func (c *client) deliverRest(d *delivery) (finished bool) {
 		}
 		d.messages++
 		d.bytes += int64(len(b.payload(i)) + itemHeader)
-		if b.userCode && c.muted.Load() {
-			continue
+		if b.userCode && c.swept.Load() {
+			if c.muted.Load() {
+				continue
+			}
+			c.called.Add(1)
 		}
 		if len(b.receivers) > 0 {
 			b.receivers[i].receive(b, i, d.err)

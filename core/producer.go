@@ -52,9 +52,10 @@ type client struct {
 	working    sync.WaitGroup // writers
 	completing sync.WaitGroup // completers
 
-	closing    atomic.Bool // no message is accepted any more
-	swept      atomic.Bool // nothing is retried any more
-	muted      atomic.Bool // no callback is called any more
+	closing    atomic.Bool  // no message is accepted any more
+	swept      atomic.Bool  // nothing is retried any more
+	muted      atomic.Bool  // no callback is called any more
+	called     atomic.Int64 // callbacks since swept: shows a close that they go on
 	closeBegun atomic.Bool
 	closed     chan struct{} // closed when Shutdown is through
 	report     CloseReport

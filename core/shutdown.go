@@ -138,17 +138,18 @@ func (c *client) shut(ctx context.Context, fault *Error) {
 func (c *client) waitDelivered(delivered <-chan struct{}) bool {
 	tick := time.NewTicker(closeGrace)
 	defer tick.Stop()
-	for start, pending := time.Now(), c.budget.messages(); time.Since(start) < mostGrace; {
+	called, pending := c.called.Load(), c.budget.messages()
+	for start := time.Now(); time.Since(start) < mostGrace; {
 		select {
 		case <-delivered:
 			return true
 		case <-tick.C:
 		}
-		left := c.budget.messages()
-		if left >= pending {
+		calledNow, left := c.called.Load(), c.budget.messages()
+		if calledNow == called && left >= pending {
 			return false
 		}
-		pending = left
+		called, pending = calledNow, left
 	}
 	return false
 }

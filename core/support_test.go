@@ -139,7 +139,7 @@ func watch() (slack func() time.Duration) {
 	}()
 	return func() time.Duration {
 		close(stop)
-		return 100*time.Millisecond + 10*<-worst
+		return 250*time.Millisecond + 10*<-worst
 	}
 }
 

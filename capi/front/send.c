@@ -75,7 +75,7 @@ int inlong_client_send_many(inlong_client *client, const inlong_message *message
             /* The checked ones before a faulty one go; its text must be the last written, so it is checked again below.
              * */
             int code = inlong_core_for(slot)->client_submit_many((uintptr_t)client, checked, good, (uintptr_t)callback, &taken,
-                                                         inlong_error_buffer());
+                                                                 inlong_error_buffer());
             *accepted += taken;
             if (code != INLONG_OK)
                 return code;
@@ -125,5 +125,5 @@ int inlong_client_send_packed(inlong_client *client, const inlong_message *model
         return code;
     uintptr_t tag = flags & INLONG_PACKED_MERGE_ACKS ? INLONG_TAG_MERGE : INLONG_TAG_RANGE;
     return inlong_core_for(slot)->client_submit_packed((uintptr_t)client, &m, (void *)data, (uint32_t *)lengths, count, tag,
-                                               (uintptr_t)user, timeout_ms, accepted, inlong_error_buffer());
+                                                       (uintptr_t)user, timeout_ms, accepted, inlong_error_buffer());
 }

@@ -101,15 +101,16 @@ static void default_sigpipe_stays_and_lanes_never_raise_it(void)
     close_fixture(&f);
 }
 
-/* A host that waits for signals blocks them in its threads; one thread of ours with them open would take them and die. */
+/* A host that waits for signals blocks them in its threads, perhaps only after the library was loaded; one thread of ours
+ * with them open would take them, and the process would die of it. */
 static void host_that_waits_for_signals_gets_them(void)
 {
     sigset_t set;
     sigemptyset(&set);
     sigaddset(&set, SIGTERM);
     sigaddset(&set, SIGUSR1);
-    CHECK_INT(pthread_sigmask(SIG_BLOCK, &set, NULL), 0);
     fixture f = open_fixture(no_options);
+    CHECK_INT(pthread_sigmask(SIG_BLOCK, &set, NULL), 0);
     inlong_message m = message("x");
     for (int i = 0; i < 50; i++) {
         int sig = i % 2 ? SIGTERM : SIGUSR1;

@@ -7,6 +7,7 @@
 #include <stdbool.h>
 #include <stdlib.h>
 #include <sys/epoll.h>
+#include <time.h>
 
 static const char *const no_options[] = {NULL};
 enum { BOUND = 65536 };
@@ -187,7 +188,13 @@ static void flush_and_close_need_no_poll(void)
     CHECK_INT(inlong_client_flush(f.client, 20000), INLONG_OK);
     for (long i = 0; i < COUNT; i++)
         CHECK_INT(inlong_client_send_async(f.client, &m, NULL, NULL), INLONG_OK);
+    while (received(f.mock) < 2 * COUNT) /* so that lanes wait for room when close begins */
+        usleep(1000);
+    struct timespec begin, end;
+    clock_gettime(CLOCK_MONOTONIC, &begin);
     CHECK_INT(inlong_client_close(f.client, 20000, NULL), INLONG_OK);
+    clock_gettime(CLOCK_MONOTONIC, &end);
+    CHECK(end.tv_sec - begin.tv_sec < 10);
     tally t = TALLY;
     poll_all(f.client, &t, 2 * COUNT);
     inlong_result r = {.struct_size = sizeof r};

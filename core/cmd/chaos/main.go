@@ -13,6 +13,7 @@ import (
 	"os"
 	"os/signal"
 	"runtime"
+	"runtime/pprof"
 	"sync"
 	"syscall"
 	"time"
@@ -95,6 +96,15 @@ func run(ctx context.Context, seed uint64, progress io.Writer) (*Report, error) 
 		running.Go(func() { u.run(ctx, seed, uint64(i+1)) })
 	}
 	running.Go(func() { j.watchOver(ctx, progress) })
+	ended := make(chan struct{})
+	go func() {
+		<-ctx.Done()
+		select {
+		case <-ended:
+		case <-time.After(patience):
+			giveUp()
+		}
+	}()
 	running.Wait()
 
 	for _, u := range users {
@@ -109,6 +119,7 @@ func run(ctx context.Context, seed uint64, progress io.Writer) (*Report, error) 
 		r.Retries += u.retries
 		r.Broken = append(r.Broken, u.breaches...)
 	}
+	close(ended)
 	r.Tally = j.end()
 	// What the judge saw must be what the nodes took: else it judges something that did not happen.
 	if unseen := r.Taken - int64(cluster.Count()); unseen < 0 || unseen > w.cuts*maxBatch {
@@ -122,6 +133,15 @@ func run(ctx context.Context, seed uint64, progress io.Writer) (*Report, error) 
 	r.Duration = time.Since(began)
 	r.judge()
 	return r, nil
+}
+
+// patience is how long the end of a run may take. A client that hangs would otherwise hang this program.
+const patience = time.Minute
+
+func giveUp() {
+	_ = pprof.Lookup("goroutine").WriteTo(os.Stderr, 1)
+	fmt.Fprintf(os.Stderr, "chaos: a call of a client has not returned %v after the end\n", patience)
+	os.Exit(1)
 }
 
 // maxBatch is the most messages of a frame: the client's default.
