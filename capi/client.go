@@ -9,7 +9,6 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
-	"fmt"
 	"strings"
 	"time"
 	"unsafe"
@@ -88,14 +87,11 @@ func coreClientClose(handle C.uintptr_t, timeoutMS C.int64_t, report *C.inlong_c
 	defer cancel()
 	got, fault := c.core.Shutdown(ctx)
 	fillReport(report, got)
-	switch {
-	case errors.Is(fault, dataproxy.ErrWorkerBusy): // inside a callback
+	if errors.Is(fault, dataproxy.ErrWorkerBusy) { // inside a callback
 		go c.finishClose()
+	}
+	if fault != nil {
 		return failError(err, fault)
-	case fault != nil:
-		return failError(err, fault)
-	case got.Unsent > 0:
-		return fail(err, C.INLONG_ERR_CONTEXT_EXPIRED, fmt.Sprintf("%d messages had no result when the time to close ended: failed as closed", got.Unsent))
 	}
 	return C.INLONG_OK
 }

@@ -18,6 +18,7 @@ type batch struct {
 	st        *stream
 	id        wire.BatchID // Seq also orders the batches of a client by the time they were opened
 	opened    time.Time
+	sealAt    time.Time // end of the linger
 	eventTime int64 // dt in ms
 	timed     bool  // eventTime is the messages' own
 	body      buffer

@@ -17,18 +17,11 @@ import (
 // caller has already acted on the failure.
 func TestD8_DeadlineHoldsWhereverTheMessageIs(t *testing.T) {
 	const deadline = 50 * time.Millisecond
-	for _, where := range []string{"queue", "linger", "flight", "back-off", "ordered queue"} {
+	for _, where := range []string{"queue", "flight", "back-off", "ordered queue"} {
 		for _, by := range []string{"context", "send timeout"} {
-			if where == "linger" && by == "send timeout" {
-				continue // a linger is never longer than a quarter of the send timeout
-			}
 			t.Run(where+" by "+by, func(t *testing.T) {
 				c := cluster(t, dataproxytest.WithNodes(1))
-				linger := time.Duration(0)
-				if where == "linger" {
-					linger = time.Second
-				}
-				opts := []dataproxy.Option{dataproxy.WithBatchingMaxPublishDelay(linger),
+				opts := []dataproxy.Option{dataproxy.WithBatchingMaxPublishDelay(0),
 					dataproxy.WithRetryInitialInterval(10 * time.Second), dataproxy.WithOrdered(where == "ordered queue")}
 				if by == "send timeout" {
 					opts = append(opts, dataproxy.WithSendTimeout(deadline))
@@ -90,6 +83,18 @@ func TestD8_DeadlineHoldsWhereverTheMessageIs(t *testing.T) {
 			})
 		}
 	}
+}
+
+// A linger longer than the time a message has used to let it expire unsent.
+func TestD8_LingerDoesNotOutliveADeadline(t *testing.T) {
+	c := cluster(t)
+	client := connect(t, c, dataproxy.WithBatchingMaxPublishDelay(5*time.Second))
+	client.SendAsync(context.Background(), message("no hurry"), nil) // the batch is open, its linger runs
+	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
+	defer cancel()
+	result := make(chan error, 1)
+	client.SendAsync(ctx, message("in a hurry"), func(_ dataproxy.Message, err error) { result <- err })
+	require.NoError(t, <-result)
 }
 
 // Send must return when its context ends, whatever the message waits for, and say whether it may have been written.

@@ -10,23 +10,33 @@ import (
 	"github.com/stretchr/testify/require"
 
 	dataproxy "github.com/inlong-dataproxy/inlong-dataproxy/core"
+	"github.com/inlong-dataproxy/inlong-dataproxy/core/dataproxytest"
 )
 
-// A message whose context ends while its batch still lingers must not take the batch's memory away from the others in it.
-func TestMessageThatExpiresInAnOpenBatchLeavesTheOthersWhole(t *testing.T) {
-	c := cluster(t)
-	client := connect(t, c, dataproxy.WithBatchingMaxPublishDelay(5*time.Second))
+// A caller that gives up while its message lies in an open batch must not take the batch's memory away from the others in it.
+func TestMessageWithdrawnFromAnOpenBatchLeavesTheOthersWhole(t *testing.T) {
+	c := cluster(t, dataproxytest.WithNodes(1))
+	client := connect(t, c, dataproxy.WithWorkerNum(1), dataproxy.WithBatchingMaxPublishDelay(5*time.Second))
+	release := make(chan struct{})
+	c.Node(0).Handle(func(dataproxytest.Record) dataproxytest.Fault { <-release; return dataproxytest.Fault{} })
 	notes := newLedger()
-	soon, cancel := context.WithTimeout(context.Background(), 20*time.Millisecond)
-	defer cancel()
+	pending := func(n int64) {
+		eventually(t, "messages are pending", func() bool { return client.Stats().PendingMessages == n })
+	}
+	go func() { _ = client.Send(context.Background(), message("keeps the lane busy")) }()
+	pending(1)
 	notes.send(context.Background(), client, message("first"))
-	notes.send(soon, client, message("expires"))
+	ctx, giveUp := context.WithCancel(context.Background())
+	result := make(chan error, 1)
+	go func() { result <- client.Send(ctx, message("withdrawn")) }()
+	pending(3)
 	notes.send(context.Background(), client, message("last"))
-	eventually(t, "the first result", func() bool { return notes.count() > 0 })
+	giveUp()
+	require.Equal(t, dataproxy.NotWritten, fault(t, <-result, dataproxy.CodeContextExpired).Persisted())
+	close(release)
 	require.NoError(t, client.Flush(patient(t)))
-	notes.balanced(t, c)
 	require.ElementsMatch(t, []string{"first", "last"}, notes.acked())
-	require.Equal(t, 2, c.Count())
+	require.Equal(t, 3, c.Count())
 	settled(t, client)
 }
 

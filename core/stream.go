@@ -61,7 +61,9 @@ func (st *stream) append(ctx context.Context, msg *Message, recv receiver, tag T
 	if deadline != 0 {
 		if due := st.c.start.Add(time.Duration(deadline)); due.Before(b.due) {
 			b.due = due
-			b.wake(time.Now())
+			now := time.Now()
+			b.wake(now)
+			st.hurry(now, due)
 		}
 	}
 	if kind == sendAsync {
@@ -82,8 +84,18 @@ func (st *stream) append(ctx context.Context, msg *Message, recv receiver, tag T
 	return at, nil
 }
 
+// hurry ends the linger half way to a deadline that would otherwise pass in it.
+func (st *stream) hurry(now, due time.Time) {
+	left := due.Sub(now) / 2
+	if at := now.Add(left); st.c.linger > 0 && at.Before(st.open.sealAt) {
+		st.open.sealAt = at
+		st.linger.Reset(left)
+	}
+}
+
 func (st *stream) openBatch(msg *Message) *batch {
 	b := st.c.batches.get(st)
+	b.sealAt = b.opened.Add(st.c.linger)
 	b.eventTime = b.opened.UnixMilli()
 	if b.timed = !msg.Time.IsZero(); b.timed {
 		b.eventTime = msg.Time.UnixMilli()
@@ -109,7 +121,7 @@ func (st *stream) lingerOver() {
 	if st.open == nil {
 		return
 	}
-	if left := st.c.linger - time.Since(st.open.opened); left > 0 {
+	if left := time.Until(st.open.sealAt); left > 0 {
 		st.armed = true
 		st.linger.Reset(left)
 		return

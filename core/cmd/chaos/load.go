@@ -118,21 +118,29 @@ func (u *user) message(ctx context.Context, stream int) (message, dataproxy.Mess
 }
 
 func (u *user) async(ctx context.Context, stream, n int) {
-	client := u.client // a callback that sends uses the one that called it
 	for range n {
 		m, msg := u.message(ctx, stream)
-		client.SendAsync(ctx, msg, func(_ dataproxy.Message, err error) {
+		u.client.SendAsync(ctx, msg, func(_ dataproxy.Message, err error) {
 			u.judge.result(m, err, time.Now())
 			switch {
 			case m.number%5003 == 0:
 				panic("a callback of the application")
-			case m.number%997 == 0 && ctx.Err() == nil && !u.ordered: // a second goroutine would break the order
-				_ = client.Flush(ctx)
-				again, msg := u.message(ctx, stream)
-				client.SendAsync(ctx, msg, func(_ dataproxy.Message, err error) { u.judge.result(again, err, time.Now()) })
+			case m.number%997 == 0 && !u.ordered && !u.closes: // the order is one sender's; a closed client's counts are read
+				u.sendAgain(stream)
 			}
 		})
 	}
+}
+
+// sendAgain is what a callback may do. It is short, since other results wait for it.
+func (u *user) sendAgain(stream int) {
+	ctx, cancel := context.WithTimeout(context.Background(), sendTimeout)
+	defer cancel()
+	m, msg := u.message(ctx, stream)
+	u.client.SendAsync(ctx, msg, func(_ dataproxy.Message, err error) { u.judge.result(m, err, time.Now()) })
+	soon, cancel := context.WithTimeout(ctx, 5*time.Millisecond)
+	defer cancel()
+	_ = u.client.Flush(soon)
 }
 
 func (u *user) sync(ctx context.Context, stream, _ int) {

@@ -96,6 +96,11 @@ func run(ctx context.Context, seed uint64, progress io.Writer) (*Report, error) 
 		running.Go(func() { u.run(ctx, seed, uint64(i+1)) })
 	}
 	running.Go(func() { j.watchOver(ctx, progress) })
+	running.Go(func() {
+		for tick := time.Now(); pause(ctx, 5*time.Millisecond); tick = time.Now() {
+			r.WorstStall = max(r.WorstStall, time.Since(tick)-5*time.Millisecond)
+		}
+	})
 	ended := make(chan struct{})
 	go func() {
 		<-ctx.Done()
