@@ -19,8 +19,8 @@ type batch struct {
 	id        wire.BatchID // Seq also orders the batches of a client by the time they were opened
 	opened    time.Time
 	sealAt    time.Time // end of the linger
-	eventTime int64 // dt in ms
-	timed     bool  // eventTime is the messages' own
+	eventTime int64     // dt in ms
+	timed     bool      // eventTime is the messages' own
 	body      buffer
 	// One entry a message: the end of its item in body, and who takes its result: either receivers or, in a batch of
 	// messages from Submit, tags. They are what the hot path touches for each message, so they are kept small.
