@@ -1,4 +1,5 @@
-// Command inlong-dataproxy sends data to InLong DataProxy nodes and runs a fake cluster to try that against.
+// Command inlong-dataproxy sends data to InLong DataProxy nodes, explains options and errors, and runs a fake cluster to try
+// that against.
 package main
 
 import (
@@ -59,7 +60,7 @@ func rootCommand() *cobra.Command {
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
 		return usagef(cmd, "%v", err)
 	})
-	root.AddCommand(sendCommand(), mockCommand(), versionCommand())
+	root.AddCommand(sendCommand(), mockCommand(), optionsCommand(), errorsCommand(), versionCommand())
 	for _, cmd := range append(root.Commands(), root) {
 		cmd.Args = usageArgs(cmd.Args)
 	}

@@ -1,0 +1,103 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"slices"
+	"strconv"
+	"strings"
+	"text/tabwriter"
+
+	"github.com/spf13/cobra"
+)
+
+func errorsCommand() *cobra.Command {
+	var asJSON bool
+	cmd := &cobra.Command{
+		Use:   "errors [CODE|NAME]",
+		Short: "List the error codes, or say what one means and what to do",
+		Long: `List the codes of the client (10001 and up) and those that a DataProxy answers (below 1000), or say of one what it means
+and what to do about it.`,
+		Example: `  inlong-dataproxy errors
+  inlong-dataproxy errors 115
+  inlong-dataproxy errors send_timeout`,
+		Args:              cobra.MaximumNArgs(1),
+		ValidArgsFunction: completeFirst(codeNames()),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			out, codes := cmd.OutOrStdout(), allCodes()
+			if len(args) == 0 {
+				if asJSON {
+					return printJSON(out, codes)
+				}
+				return printCodes(out, codes)
+			}
+			info, found := findCode(args[0])
+			switch {
+			case !found && isNumber(args[0]):
+				return usagef(cmd, "code %s: unknown; the list is: inlong-dataproxy errors", args[0])
+			case !found:
+				return usagef(cmd, "error %q: unknown; did you mean %q?", args[0], nearest(strings.ToLower(args[0]), codeNames()))
+			case asJSON:
+				return printJSON(out, info)
+			}
+			return printCode(out, info)
+		},
+	}
+	cmd.Flags().BoolVar(&asJSON, "json", false, "print JSON")
+	return cmd
+}
+
+func findCode(text string) (info codeInfo, found bool) {
+	codes := allCodes()
+	name := strings.ReplaceAll(text, "-", "_")
+	i := slices.IndexFunc(codes, func(c codeInfo) bool {
+		return strconv.Itoa(c.Code) == text || strings.EqualFold(c.Name, name)
+	})
+	if i < 0 {
+		return info, false
+	}
+	return codes[i], true
+}
+
+func isNumber(text string) bool {
+	_, err := strconv.Atoi(text)
+	return err == nil
+}
+
+func codeNames() (names []string) {
+	for _, c := range allCodes() {
+		names = append(names, strings.ToLower(c.Name))
+	}
+	return names
+}
+
+func printCodes(w io.Writer, codes []codeInfo) error {
+	tab := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+	fmt.Fprintln(tab, "CODE\tNAME\tFROM\tSEND AGAIN\tMEANING")
+	for _, c := range codes {
+		fmt.Fprintf(tab, "%d\t%s\t%s\t%s\t%s\n", c.Code, c.Name, c.From, sendAgain(c), c.Meaning)
+	}
+	return tab.Flush()
+}
+
+func printCode(w io.Writer, c codeInfo) error {
+	text := ""
+	if c.Text != "" {
+		text = fmt.Sprintf(" %q", c.Text)
+	}
+	_, err := fmt.Fprintf(w, "%d %s (%s)%s\n\n  means       %s\n  send again  %s\n  what to do  %s\n",
+		c.Code, c.Name, c.From, text, c.Meaning, sendAgain(c), c.Advice)
+	return err
+}
+
+func sendAgain(c codeInfo) string {
+	switch {
+	case c.Code == 0:
+		return "-"
+	case c.From == "client" && c.Name == "server_error":
+		return "see code"
+	case c.Retriable:
+		return "helps"
+	}
+	return "useless"
+}
