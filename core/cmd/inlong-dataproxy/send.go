@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
-	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -13,9 +12,8 @@ import (
 )
 
 type sendFlags struct {
-	url, group, stream string
-	options            []string
-	progress, json     bool
+	config
+	progress, json bool
 }
 
 func sendCommand() *cobra.Command {
@@ -25,26 +23,27 @@ func sendCommand() *cobra.Command {
 		Short: "Send the lines of files or of standard input",
 		Long: `Send each line of the files, or of standard input when no file or "-" is given, as one message. The "\n" at the end of a
 line is not part of the message, everything else is; empty lines are skipped and counted. Ends with status 0 when every
-line was acked, with 1 when one was not, with 2 when the command line is wrong.`,
+line was acked, with 1 when one was not, with 2 when the command line or the configuration is wrong.
+
+` + configHelp,
 		Example: `  inlong-dataproxy send --url http://127.0.0.1:8083 --group my_group --stream my_stream app.log
   tail -n 100 app.log | inlong-dataproxy send --url http://127.0.0.1:8083 --group my_group --stream my_stream \
       --option send_timeout=10s --option compression=none`,
 		RunE: func(cmd *cobra.Command, files []string) error { return send(cmd, &f, files) },
 	}
 	flags := cmd.Flags()
-	flags.StringVar(&f.url, "url", "", "the Manager's address, for example http://127.0.0.1:8083")
-	flags.StringVar(&f.group, "group", "", "the InLong group to send to")
-	flags.StringVar(&f.stream, "stream", "", "the InLong stream to send to")
-	flags.StringArrayVar(&f.options, "option", nil, "set an option of the client, as key=value; may be repeated")
+	f.addFlags(flags)
 	flags.BoolVar(&f.progress, "progress", false, "draw a progress bar also where standard error is no terminal (=false: never)")
 	flags.BoolVar(&f.json, "json", false, "print the result as one line of JSON on standard output")
 	return cmd
 }
 
 func send(cmd *cobra.Command, f *sendFlags, files []string) error {
-	options, err := f.clientOptions(cmd)
-	if err != nil {
+	if err := f.load(cmd); err != nil {
 		return err
+	}
+	if f.stream == "" {
+		return usagef(cmd, "the stream is missing: give --stream")
 	}
 	inputs, err := openInputs(files, cmd.InOrStdin())
 	if err != nil {
@@ -55,7 +54,9 @@ func send(cmd *cobra.Command, f *sendFlags, files []string) error {
 	ctx, stderr := cmd.Context(), cmd.ErrOrStderr()
 	warnings := slog.New(slog.NewTextHandler(stderr, &slog.HandlerOptions{Level: slog.LevelWarn}))
 	started := startClock()
-	client, err := dataproxy.NewClient(append(options, dataproxy.WithSlog(warnings))...)
+	// Reading a file is not something to fail for being faster than the network, so a full queue blocks.
+	options := []dataproxy.Option{dataproxy.WithBlockIfQueueIsFull(true), dataproxy.WithSlog(warnings)}
+	client, err := dataproxy.NewClient(append(options, f.clientOptions()...)...)
 	if err != nil {
 		return fmt.Errorf("cannot start: %w", err)
 	}
@@ -81,42 +82,6 @@ func send(cmd *cobra.Command, f *sendFlags, files []string) error {
 		return fmt.Errorf("%d of %d lines were not sent", report.Lines-report.Acked, report.Lines)
 	}
 	return nil
-}
-
-// clientOptions turns the flags into options and says of a missing one which flag gives it.
-func (f *sendFlags) clientOptions(cmd *cobra.Command) ([]dataproxy.Option, error) {
-	// Reading a file is not something to fail for being faster than the network, so a full queue blocks.
-	options := []dataproxy.Option{dataproxy.WithBlockIfQueueIsFull(true)}
-	given := map[string]bool{}
-	set := func(key, value string) {
-		given[key] = true
-		options = append(options, dataproxy.WithOption(key, value))
-	}
-	if f.url != "" {
-		set("url", f.url)
-	}
-	if f.group != "" {
-		set("group_id", f.group)
-	}
-	for _, text := range f.options {
-		key, value, found := strings.Cut(text, "=")
-		if !found {
-			return nil, usagef(cmd, "--option %q: must be key=value", text)
-		}
-		if err := dataproxy.ParseOption(key, value); err != nil {
-			return nil, usagef(cmd, "--option: %v", err)
-		}
-		set(key, value)
-	}
-	switch {
-	case !given["url"] && !given["static_nodes"]:
-		return nil, usagef(cmd, "the url is missing: give --url, the Manager's address, for example --url http://127.0.0.1:8083")
-	case !given["group_id"]:
-		return nil, usagef(cmd, "the group is missing: give --group")
-	case f.stream == "":
-		return nil, usagef(cmd, "the stream is missing: give --stream")
-	}
-	return options, nil
 }
 
 // progressOutput returns where the bar is drawn, and whether also when that is no terminal.

@@ -1,0 +1,133 @@
+package main
+
+import (
+	"fmt"
+	"os"
+	"slices"
+	"strings"
+
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+
+	dataproxy "github.com/inlong-dataproxy/inlong-dataproxy/core"
+)
+
+const configHelp = `The configuration comes from flags, then from environment variables (INLONG_ and the key in capitals, such as INLONG_URL,
+INLONG_GROUP_ID, INLONG_STREAM, INLONG_SEND_TIMEOUT), then from the YAML file of --config or INLONG_CONFIG, whose lines are
+"key: value"; the first of these that has a key wins. The keys are those of "inlong-dataproxy options" and, with "_" for "-",
+the flags of send. In a process list everyone can read flags: give basic_auth in the environment or the file.`
+
+// commandKeys are the flags of commands that the environment and the file can set too; a command without one ignores it, so
+// that all commands can share one file.
+var commandKeys = []string{"stream", "progress", "json"}
+
+// config is what a command was told, from wherever.
+type config struct {
+	url, group, stream, file string
+	options                  []string
+
+	settings map[string]setting // of the client, by key
+}
+
+func (c *config) addFlags(flags *pflag.FlagSet) {
+	flags.StringVar(&c.url, "url", "", "the Manager's address, for example http://127.0.0.1:8083")
+	flags.StringVar(&c.group, "group", "", "the InLong group (key group_id)")
+	flags.StringVar(&c.stream, "stream", "", "the InLong stream")
+	flags.StringVar(&c.file, "config", "", "YAML file with the keys that neither flags nor environment give")
+	flags.StringArrayVar(&c.options, "option", nil, `set an option of the client, as key=value; may be repeated; "inlong-dataproxy options" lists them`)
+}
+
+// load reads file, environment and flags, in the order of their weight.
+func (c *config) load(cmd *cobra.Command) error {
+	c.settings = map[string]setting{}
+	known := append(optionKeys(), commandKeys...)
+	flags := cmd.Flags()
+	if !flags.Changed("config") {
+		c.file = os.Getenv(envName("config"))
+	}
+	var given []setting
+	if c.file != "" {
+		settings, err := readConfigFile(c.file, known)
+		if err != nil {
+			return usagef(cmd, "%v", err)
+		}
+		given = settings
+	}
+	for _, key := range known {
+		if value := os.Getenv(envName(key)); value != "" {
+			given = append(given, setting{key, value, envName(key)})
+		}
+	}
+	for _, s := range given {
+		if !slices.Contains(commandKeys, s.key) {
+			if err := c.set(s); err != nil {
+				return usagef(cmd, "%s: %v", s.from, err)
+			}
+			continue
+		}
+		if err := setFlag(flags, s); err != nil {
+			return usagef(cmd, "%s: %v", s.from, err)
+		}
+	}
+	return c.loadFlags(cmd)
+}
+
+func (c *config) set(s setting) error {
+	if err := dataproxy.ParseOption(s.key, s.value); err != nil {
+		return err
+	}
+	c.settings[s.key] = s
+	return nil
+}
+
+// setFlag sets a flag of the command, unless it was given as one.
+func setFlag(flags *pflag.FlagSet, s setting) error {
+	name := strings.ReplaceAll(s.key, "_", "-")
+	flag := flags.Lookup(name)
+	if flag == nil || flag.Changed && flag.Annotations[fromOutside] == nil {
+		return nil
+	}
+	if err := flag.Value.Set(s.value); err != nil {
+		return fmt.Errorf("%s = %q: %w", s.key, s.value, err)
+	}
+	flag.Changed = true
+	return flags.SetAnnotation(name, fromOutside, []string{s.from})
+}
+
+// fromOutside marks a flag whose value came from the file or the environment, and not from the command line.
+const fromOutside = "inlong_from_outside"
+
+func (c *config) loadFlags(cmd *cobra.Command) error {
+	if c.url != "" {
+		c.settings["url"] = setting{"url", c.url, "--url"}
+	}
+	if c.group != "" {
+		c.settings["group_id"] = setting{"group_id", c.group, "--group"}
+	}
+	for _, text := range c.options {
+		key, value, found := strings.Cut(text, "=")
+		if !found {
+			return usagef(cmd, "--option %q: must be key=value", text)
+		}
+		if err := c.set(setting{key, value, "--option " + key}); err != nil {
+			return usagef(cmd, "--option: %v", err)
+		}
+	}
+	switch {
+	case c.value("url") == "" && c.value("static_nodes") == "":
+		return usagef(cmd, "the url is missing: give --url, the Manager's address, for example --url http://127.0.0.1:8083")
+	case c.value("group_id") == "":
+		return usagef(cmd, "the group is missing: give --group")
+	}
+	return nil
+}
+
+func (c *config) value(key string) string { return c.settings[key].value }
+
+// clientOptions returns the settings as options of a client.
+func (c *config) clientOptions() (options []dataproxy.Option) {
+	for key, s := range c.settings {
+		options = append(options, dataproxy.WithOption(key, s.value))
+	}
+	return options
+}
