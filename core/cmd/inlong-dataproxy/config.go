@@ -19,7 +19,7 @@ the flags of send. In a process list everyone can read flags: give basic_auth in
 
 // commandKeys are the flags of commands that the environment and the file can set too; a command without one ignores it, so
 // that all commands can share one file.
-var commandKeys = []string{"stream", "progress", "json"}
+var commandKeys = []string{"stream", "format", "key_column", "no_header", "follow", "rate", "state", "progress", "json"}
 
 // config is what a command was told, from wherever.
 type config struct {

@@ -1,51 +1,119 @@
 package main
 
 import (
+	"context"
+	"errors"
 	"io"
-	"os"
+	"io/fs"
+	"log/slog"
+	"time"
 )
 
-// input is one file whose lines are sent.
+// input is one file, with those that rotation put aside from it, or standard input.
 type input struct {
-	name string
-	file io.ReadCloser
-	size int64 // bytes, -1 when it cannot be known beforehand
+	name    string
+	stdin   io.Reader // nil for files
+	sources []*source // still to be read, in this order
+	size    int64     // bytes, -1 when it cannot be known beforehand
+	window  window
+	log     *slog.Logger
 }
 
-// openInputs opens all files before the first line is sent, so that a wrong name sends nothing.
-func openInputs(names []string, stdin io.Reader) (inputs []*input, err error) {
+// openInputs opens all files before the first record is sent, so that a wrong name sends nothing.
+func openInputs(names []string, stdin io.Reader, follow bool, saved *state, log *slog.Logger) (inputs []*input, err error) {
 	if len(names) == 0 {
 		names = []string{"-"}
 	}
 	for _, name := range names {
-		in, err := openInput(name, stdin)
-		if err != nil {
-			closeInputs(inputs)
-			return nil, err
+		in := &input{name: "standard input", stdin: stdin, size: -1}
+		if name != "-" {
+			if in, err = openFile(name, follow, saved, log); err != nil {
+				closeInputs(inputs)
+				return nil, err
+			}
 		}
 		inputs = append(inputs, in)
 	}
 	return inputs, nil
 }
 
-func openInput(name string, stdin io.Reader) (*input, error) {
-	if name == "-" {
-		return &input{name: "standard input", file: io.NopCloser(stdin), size: -1}, nil
+func openFile(name string, follow bool, saved *state, log *slog.Logger) (*input, error) {
+	in := &input{name: name, log: log}
+	var at position
+	if saved != nil {
+		at = saved.of(name)
+		in.window.done = at
 	}
-	file, err := os.Open(name)
-	if err != nil {
+	sources, found, err := locate(name, at)
+	switch {
+	case err != nil:
 		return nil, err
+	case len(sources) == 0 && !follow:
+		return nil, &fs.PathError{Op: "open", Path: name, Err: fs.ErrNotExist}
+	case len(sources) == 0:
+		log.Warn("waiting for the file to appear", "file", name)
+	case !found:
+		log.Warn("the file that the state speaks of is gone; starting the one of that name from the beginning", "file", name)
 	}
-	in := &input{name: name, file: file, size: -1}
-	if info, err := file.Stat(); err == nil && info.Mode().IsRegular() {
-		in.size = info.Size()
+	in.sources = sources
+	for _, s := range sources {
+		info, err := s.file.Stat()
+		if err != nil || !info.Mode().IsRegular() || follow {
+			in.size = -1
+			break
+		}
+		in.size += info.Size() - s.from.Offset
 	}
 	return in, nil
 }
 
+// nextSource returns the file to be read next, nil when there is none. Following, it waits for one.
+func (in *input) nextSource(ctx context.Context, follow bool) *source {
+	for len(in.sources) == 0 {
+		if !follow || ctx.Err() != nil {
+			return nil
+		}
+		if files, found, err := locate(in.name, position{}); err == nil && found {
+			in.sources = files
+			break
+		}
+		select {
+		case <-time.After(followPoll):
+		case <-ctx.Done():
+		}
+	}
+	s := in.sources[0]
+	in.sources = in.sources[1:]
+	return s
+}
+
+// ended finds what is to be read after a file that was followed: the ones that took its name, or what a truncation left.
+func (in *input) ended(s *source, last position, why error) (err error) {
+	if !errors.Is(why, errTruncated) {
+		if len(in.sources) == 0 {
+			in.sources, err = newerThan(in.name, s.file)
+		}
+		return err
+	}
+	// It may have been copied before, with records that were not read yet.
+	closeSources(in.sources)
+	var found bool
+	in.sources, found, err = locate(in.name, last)
+	if err == nil && !found {
+		in.log.Warn("the file was truncated and is read from the beginning; what was not read before is gone", "file", in.name)
+	}
+	return err
+}
+
 func closeInputs(inputs []*input) {
 	for _, in := range inputs {
-		in.file.Close()
+		closeSources(in.sources)
+	}
+}
+
+func closeSources(sources []*source) {
+	for _, s := range sources {
+		s.file.Close()
 	}
 }
 
@@ -58,4 +126,13 @@ func totalSize(inputs []*input) (total int64) {
 		total += in.size
 	}
 	return total
+}
+
+// head returns the file's beginning, for a format that needs it.
+func (s *source) head() io.Reader {
+	info, err := s.file.Stat()
+	if err != nil {
+		return io.LimitReader(s.file, 0)
+	}
+	return io.NewSectionReader(s.file, 0, info.Size())
 }

@@ -42,8 +42,8 @@ func TestInterruptEndsASendThatWaitsForInput(t *testing.T) {
 		t.Fatal(err)
 	}
 	var exit *exec.ExitError
-	if err := cmd.Wait(); !errors.As(err, &exit) || exit.ExitCode() != exitFailure {
-		t.Errorf("ended with %v, want status %d", err, exitFailure)
+	if err := cmd.Wait(); !errors.As(err, &exit) || exit.ExitCode() != exitInterrupted {
+		t.Errorf("ended with %v, want status %d", err, exitInterrupted)
 	}
 	for _, part := range []string{"2 lines: 2 acked, 0 failed", "interrupted"} {
 		if !strings.Contains(stderr.String(), part) {

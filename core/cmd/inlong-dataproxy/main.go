@@ -16,8 +16,11 @@ import (
 
 // The exit statuses besides 0.
 const (
-	exitFailure = 1 // a line failed, or a server could not be reached
-	exitUsage   = 2 // the command line is wrong; nothing was done
+	exitFailure     = 1   // a line was not acked, or a check failed
+	exitUsage       = 2   // the command line or the configuration is wrong; nothing was done
+	exitUnreachable = 3   // no server could be reached; nothing was sent
+	exitInput       = 4   // a file could not be read or written
+	exitInterrupted = 130 // by a signal, before the end
 )
 
 func main() { os.Exit(run(os.Args[1:], os.Stdin, os.Stdout, os.Stderr)) }
@@ -43,8 +46,21 @@ func run(args []string, stdin io.Reader, stdout, stderr io.Writer) int {
 	if errors.As(err, &usage) {
 		return exitUsage
 	}
+	var coded *exitError
+	if errors.As(err, &coded) {
+		return coded.status
+	}
 	return exitFailure
 }
+
+// exitError is an error with the exit status that tells it.
+type exitError struct {
+	status int
+	err    error
+}
+
+func (e *exitError) Error() string { return e.err.Error() }
+func (e *exitError) Unwrap() error { return e.err }
 
 func rootCommand() *cobra.Command {
 	root := &cobra.Command{

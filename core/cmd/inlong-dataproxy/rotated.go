@@ -1,0 +1,124 @@
+package main
+
+import (
+	"cmp"
+	"errors"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"time"
+)
+
+// rotatedSuffix is what a log file's name gets when it is put aside: .1, -20260131, .2026-01-31.
+var rotatedSuffix = regexp.MustCompile(`^[.-][0-9][0-9T:_.-]*$`)
+
+// source is a file that is to be read from a position on.
+type source struct {
+	path string
+	file *os.File
+	from position
+}
+
+// generations opens the file of that name and those put aside from it, oldest first, the file itself last.
+func generations(path string) (files []*source, err error) {
+	file, err := os.Open(path)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return nil, err
+	}
+	current := err == nil
+	type aged struct {
+		*source
+		at time.Time
+	}
+	var old []aged
+	entries, _ := os.ReadDir(filepath.Dir(path))
+	for _, entry := range entries {
+		suffix, found := strings.CutPrefix(entry.Name(), filepath.Base(path))
+		if !found || !rotatedSuffix.MatchString(suffix) || !entry.Type().IsRegular() {
+			continue
+		}
+		name := filepath.Join(filepath.Dir(path), entry.Name())
+		aside, err := os.Open(name)
+		if err != nil {
+			continue // gone, or not ours to read
+		}
+		info, err := aside.Stat()
+		if err != nil {
+			aside.Close()
+			continue
+		}
+		old = append(old, aged{&source{path: name, file: aside}, info.ModTime()})
+	}
+	slices.SortStableFunc(old, func(a, b aged) int {
+		// Files of one tick of the file system's clock: .2 is older than .1.
+		return cmp.Or(a.at.Compare(b.at), cmp.Compare(b.path, a.path))
+	})
+	for _, a := range old {
+		files = append(files, a.source)
+	}
+	if current {
+		files = append(files, &source{path: path, file: file})
+	}
+	return files, nil
+}
+
+// locate returns what is to be read to go on from at: the file in which that place is, which may have been put aside since,
+// and all that are newer. found is false when that file is gone; the file of the name then comes from its beginning.
+func locate(path string, at position) (files []*source, found bool, err error) {
+	all, err := generations(path)
+	if err != nil {
+		return nil, false, err
+	}
+	is := func(s *source) bool { return at.fits(s.file) }
+	if at.Offset == 0 {
+		is = func(s *source) bool { return s.path == path }
+	}
+	files, found = cutBefore(all, path, is)
+	if found {
+		files[0].from = at
+	}
+	return files, found, nil
+}
+
+// newerThan returns what is to be read after that file came to its end.
+func newerThan(path string, done *os.File) ([]*source, error) {
+	all, err := generations(path)
+	if err != nil {
+		return nil, err
+	}
+	own, err := done.Stat()
+	if err != nil {
+		return nil, err
+	}
+	files, found := cutBefore(all, path, func(s *source) bool {
+		info, err := s.file.Stat()
+		return err == nil && os.SameFile(own, info)
+	})
+	if found {
+		files[0].file.Close()
+		files = files[1:]
+	}
+	return files, nil
+}
+
+// cutBefore closes all files before the one that is sought, or before the current one when there is none. The current one
+// is looked at first: two files may begin alike, and it is the one that was not put aside.
+func cutBefore(all []*source, path string, is func(*source) bool) (files []*source, found bool) {
+	cut := slices.IndexFunc(all, func(s *source) bool { return s.path == path && is(s) })
+	if cut < 0 {
+		cut = slices.IndexFunc(all, is)
+	}
+	found = cut >= 0
+	if !found {
+		if cut = slices.IndexFunc(all, func(s *source) bool { return s.path == path }); cut < 0 {
+			cut = len(all)
+		}
+	}
+	for _, s := range all[:cut] {
+		s.file.Close()
+	}
+	return all[cut:], found
+}
