@@ -1,5 +1,5 @@
-// Command inlong-dataproxy sends data to InLong DataProxy nodes, explains options and errors, and runs a fake cluster to try
-// that against.
+// Command inlong-dataproxy sends data to InLong DataProxy nodes, finds out why that does not work, explains options and
+// errors, and runs a fake cluster to try all that against.
 package main
 
 import (
@@ -76,7 +76,7 @@ func rootCommand() *cobra.Command {
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
 		return usagef(cmd, "%v", err)
 	})
-	root.AddCommand(sendCommand(), mockCommand(), optionsCommand(), errorsCommand(), versionCommand())
+	root.AddCommand(sendCommand(), mockCommand(), doctorCommand(), optionsCommand(), errorsCommand(), versionCommand())
 	for _, cmd := range append(root.Commands(), root) {
 		cmd.Args = usageArgs(cmd.Args)
 	}

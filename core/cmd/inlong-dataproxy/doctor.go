@@ -1,0 +1,122 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	dataproxy "github.com/inlong-dataproxy/inlong-dataproxy/core"
+)
+
+// finding is the outcome of one check.
+type finding struct {
+	Level  string `json:"level"` // levelOK, levelWarn or levelFail
+	Check  string `json:"check"`
+	Text   string `json:"text"`
+	Advice string `json:"advice,omitempty"`
+}
+
+const (
+	levelOK   = "ok"
+	levelWarn = "warning"
+	levelFail = "FAILED"
+)
+
+// doctor goes through the checks and tells of each as soon as it is done.
+type doctor struct {
+	options dataproxy.Options // with their defaults
+	config  *config
+	send    bool
+	tell    func(finding)
+	failed  int
+}
+
+func (d *doctor) add(level, check, advice, format string, args ...any) {
+	if level == levelFail {
+		d.failed++
+	}
+	d.tell(finding{level, check, fmt.Sprintf(format, args...), advice})
+}
+
+func (d *doctor) ok(check, format string, args ...any) { d.add(levelOK, check, "", format, args...) }
+
+func doctorCommand() *cobra.Command {
+	var c config
+	var send, asJSON bool
+	cmd := &cobra.Command{
+		Use:   "doctor",
+		Short: "Find out why sending does not work",
+		Long: `Check what a client needs, one after the other, and say in plain words what is wrong and what to do: the configuration, the
+Manager, the credentials, the group, the clock, each node's connection and heartbeat, and with --send a real message of one
+line through each node. Without --send nothing is sent.
+
+Exit status:
+  0  all is well; there may be warnings
+  1  a check failed
+  2  the command line or the configuration cannot be understood
+
+` + configHelp,
+		Example: `  inlong-dataproxy doctor --url http://127.0.0.1:8083 --group my_group
+  inlong-dataproxy doctor --config client.yaml --send --stream my_stream`,
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if err := c.load(cmd); err != nil {
+				return err
+			}
+			if send && c.stream == "" {
+				return usagef(cmd, "the stream is missing: --send needs --stream")
+			}
+			out := cmd.OutOrStdout()
+			var findings []finding
+			d := &doctor{config: &c, send: send, tell: func(f finding) {
+				findings = append(findings, f)
+				if !asJSON {
+					f.print(out)
+				}
+			}}
+			d.run(cmd.Context())
+			if asJSON {
+				if err := printJSON(out, findings); err != nil {
+					return err
+				}
+			}
+			if d.failed > 0 {
+				return fmt.Errorf("%d of %d checks failed", d.failed, len(findings))
+			}
+			return nil
+		},
+	}
+	c.addFlags(cmd.Flags())
+	cmd.Flags().BoolVar(&send, "send", false, "send a message through each node; it arrives like any other")
+	cmd.Flags().BoolVar(&asJSON, "json", false, "print JSON")
+	return cmd
+}
+
+func (f finding) print(w io.Writer) {
+	fmt.Fprintf(w, "%-8s %s: %s\n", f.Level, f.Check, f.Text)
+	if f.Advice != "" {
+		fmt.Fprintf(w, "         -> %s\n", strings.ReplaceAll(f.Advice, "\n", "\n            "))
+	}
+}
+
+func (d *doctor) run(ctx context.Context) {
+	if !d.checkConfig() {
+		return
+	}
+	nodes := d.options.StaticNodes
+	if len(nodes) > 0 {
+		d.ok("Manager", "not asked, static_nodes names %d nodes", len(nodes))
+	} else {
+		nodes = d.checkManager(ctx)
+	}
+	healthy := d.checkNodes(ctx, nodes)
+	if d.send {
+		d.checkSend(ctx, healthy)
+	}
+}
+
+func since(start time.Time) time.Duration { return time.Since(start).Round(10 * time.Microsecond) }

@@ -1,0 +1,93 @@
+package main
+
+import (
+	"net"
+	"net/url"
+	"os"
+	"slices"
+	"strings"
+
+	"github.com/agnivade/levenshtein"
+	"go.uber.org/multierr"
+
+	dataproxy "github.com/inlong-dataproxy/inlong-dataproxy/core"
+)
+
+// checkConfig finds faults, which end the examination, and settings that are allowed and hardly meant.
+func (d *doctor) checkConfig() bool {
+	for _, option := range d.config.clientOptions() {
+		option(&d.options)
+	}
+	if err := d.options.ValidateAndSetDefault(); err != nil {
+		for _, fault := range multierr.Errors(err) {
+			d.add(levelFail, "configuration", `Mend the value; "inlong-dataproxy options NAME" tells its range.`, "%v", fault)
+		}
+		return false
+	}
+	o, before := &d.options, d.failed
+	warn := func(advice, format string, args ...any) { d.add(levelWarn, "configuration", advice, format, args...) }
+	if o.AckTimeout >= o.SendTimeout {
+		warn("Make ack_timeout a third of send_timeout or less.",
+			"ack_timeout %v is not shorter than send_timeout %v: a message whose node is silent has no time for another one", o.AckTimeout, o.SendTimeout)
+	}
+	if o.BatchingMaxPublishDelay >= o.SendTimeout/2 {
+		warn("Lower batching_max_publish_delay; 20ms is the default.",
+			"batching_max_publish_delay %v uses up most of send_timeout %v", o.BatchingMaxPublishDelay, o.SendTimeout)
+	}
+	if o.BatchingMaxSize > o.MaxFrameSize {
+		warn("Make batching_max_size smaller than max_frame_size.", "batching_max_size %d is over max_frame_size %d and never reached", o.BatchingMaxSize, o.MaxFrameSize)
+	}
+	if o.BasicAuth != "" && len(o.StaticNodes) == 0 {
+		if u, err := url.Parse(o.URL); err == nil && u.Scheme == "http" && !isLoopback(u.Hostname()) {
+			warn("Use https, or be sure of the network.", "basic_auth travels in the clear to %s", u.Hostname())
+		}
+	}
+	d.checkSecretFile()
+	d.checkEnvironment()
+	if before == d.failed {
+		d.ok("configuration", "group %s, %d settings", o.GroupID, len(d.config.settings))
+	}
+	return true
+}
+
+func isLoopback(host string) bool {
+	ip := net.ParseIP(host)
+	return host == "localhost" || ip != nil && ip.IsLoopback()
+}
+
+func (d *doctor) checkSecretFile() {
+	info, err := os.Stat(d.config.file)
+	secret := d.config.settings["basic_auth"]
+	if err == nil && strings.HasPrefix(secret.from, d.config.file) && d.config.file != "" && info.Mode().Perm()&0o077 != 0 {
+		d.add(levelWarn, "configuration", "chmod 600 "+d.config.file, "the file holds basic_auth and others may read it (mode %v)", info.Mode().Perm())
+	}
+	if strings.HasPrefix(secret.from, "--") {
+		d.add(levelWarn, "configuration", "Give it as INLONG_BASIC_AUTH or in the file of --config.", "basic_auth was given as a flag, which everyone on this machine can read")
+	}
+}
+
+// checkEnvironment looks for variables that are nearly ours. Others that begin with INLONG_ belong to other programs.
+func (d *doctor) checkEnvironment() {
+	keys := append(append(optionKeys(), commandKeys...), "config")
+	for _, entry := range os.Environ() {
+		name, _, _ := strings.Cut(entry, "=")
+		key, ours := strings.CutPrefix(name, "INLONG_")
+		key = strings.ToLower(key)
+		if !ours || slices.Contains(keys, key) {
+			continue
+		}
+		if best := nearest(key, keys); levenshtein.ComputeDistance(key, best) <= 2 {
+			d.add(levelWarn, "configuration", "Rename it to "+envName(best)+", if that is meant.", "the environment variable %s has no effect", name)
+		}
+	}
+}
+
+// adviceFor is what to do about the code of an error.
+func adviceFor(e *dataproxy.Error) string {
+	for _, c := range allCodes() {
+		if e.ServerCode != 0 && c.From == "server" && c.Code == e.ServerCode || e.ServerCode == 0 && c.Code == int(e.Code) {
+			return c.Advice
+		}
+	}
+	return clientAdvice[dataproxy.CodeUnknown]
+}
