@@ -23,6 +23,7 @@ SHELL := bash
 
 # C and Python bring their own targets: capi, examples, test-c; venv, python-lib, test-python, lint-python.
 -include capi/build.mk bindings/python/build.mk
+-include bindings/c/package.mk
 
 .PHONY: help
 help: ## print this list
@@ -88,7 +89,7 @@ clean: ## remove build/
 	rm -rf $(BUILD)
 
 GO_FOLDERS = $(wildcard core capi)
-C_FILES = $(shell find include capi bindings -name '*.[ch]' -o -name '*.hpp' 2>/dev/null)
+C_FILES = $(shell find include capi bindings -name '*.[ch]' -o -name '*.hpp' -o -name '*.cc' -o -name '*.cpp' 2>/dev/null)
 
 $(STATICCHECK): Makefile
 	@mkdir -p $(@D)

@@ -1,0 +1,76 @@
+/* The C++ header's calls that do not throw; built with and without exceptions. */
+#include "check.hpp"
+
+using namespace std::chrono_literals;
+
+static inlong::Client open(const inlong::Mock &mock)
+{
+    inlong::Options options;
+    CHECK_INT(options.try_set("url", *mock.try_url()).code(), INLONG_OK);
+    CHECK_INT(options.try_set("group_id", GROUP).code(), INLONG_OK);
+    CHECK_INT(options.try_set("send_timeout", 5s).code(), INLONG_OK);
+    auto client = inlong::Client::try_open(options);
+    CHECK(client);
+    return *std::move(client);
+}
+
+static void every_way_to_send(void)
+{
+    auto mock = inlong::Mock::try_start(1);
+    CHECK(mock);
+    inlong::Client client = open(*mock);
+    CHECK_INT(client.try_send({STREAM, "x"})->persisted, INLONG_ACKED);
+    std::atomic<int> acked{0};
+    CHECK(client.try_send_async({STREAM, "x"}, [&](const inlong::Result &r) { acked += r.code == INLONG_OK; }));
+    std::future<inlong::Result> future = client.send_async({STREAM, "x"});
+    const std::vector<std::string> lines{"a", "b", "c"};
+    auto sent = client.try_send_many(STREAM, lines, [&](const inlong::Result &r, std::size_t) { acked += r.code == INLONG_OK; });
+    CHECK_INT((long long)*sent, 3);
+    CHECK(client.try_send_queued({STREAM, "x"}));
+    CHECK(client.try_flush());
+    CHECK_INT(acked, 4);
+    CHECK_INT(future.get().code, INLONG_OK);
+    inlong::Result results[4];
+    CHECK_INT((long long)*client.try_poll(results, 4), 1);
+    CHECK(*client.try_event_fd() >= 0);
+    CHECK(client.try_stats()->size() > 2);
+    CHECK_INT(json_number(mock->try_stats()->c_str(), "messages"), 7);
+    CHECK(mock->try_control("{\"op\":\"messages\"}"));
+    CHECK_INT(client.try_close(5s)->acked, 7);
+}
+
+/* Code, text and result are all there without a throw. */
+static void failures_are_values(void)
+{
+    inlong::Options options;
+    auto unknown = options.try_set("grup_id", "x");
+    CHECK(!unknown);
+    CHECK_TEXT(unknown.error().what(), "group_id");
+    auto client = inlong::Client::try_open(options);
+    CHECK_INT(client.code(), INLONG_ERR_OPTION);
+    inlong::Client none;
+    inlong::Result result;
+    CHECK_INT(none.try_send({STREAM, "x"}).code(), INLONG_ERR_HANDLE);
+    CHECK(none.try_send({STREAM, "x"}).error().result() == nullptr);
+    CHECK_INT(none.try_send_async({STREAM, "x"}, nullptr).code(), INLONG_ERR_HANDLE);
+    CHECK_INT(none.send_async({STREAM, "x"}).get().code, INLONG_ERR_HANDLE);
+    CHECK_INT(none.try_send_queued({STREAM, "x"}).code(), INLONG_ERR_HANDLE);
+    CHECK_INT(none.try_send_many(STREAM, std::vector<std::string>{"x"}, nullptr).code(), INLONG_ERR_HANDLE);
+    CHECK_INT(none.try_poll(&result, 1).code(), INLONG_ERR_HANDLE);
+    CHECK_INT(none.try_event_fd().code(), INLONG_ERR_HANDLE);
+    CHECK_INT(none.try_flush().code(), INLONG_ERR_HANDLE);
+    CHECK_INT(none.try_close().code(), INLONG_ERR_HANDLE);
+    CHECK_INT(none.try_stats().code(), INLONG_ERR_HANDLE);
+    CHECK_INT(inlong::Mock::try_start(65).code(), INLONG_ERR_ARG);
+}
+
+static const check_test tests[] = {
+    {"every_way_to_send", every_way_to_send},
+    {"failures_are_values", failures_are_values},
+};
+
+#ifdef __cpp_exceptions
+CHECK_MAIN("cpp_try", tests)
+#else
+CHECK_MAIN("cpp_try without exceptions", tests)
+#endif

@@ -1,0 +1,239 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * inlong_dataproxy.hpp - the C++17 face of inlong_dataproxy.h: header only, over the C interface alone.
+ *
+ *     inlong::Client client(inlong::Options().url("http://manager:8083").group_id("my_group"));
+ *     client.send({"my_stream", "hello"});                                  returns when a DataProxy acked it, else throws
+ *     std::future<inlong::Result> later = client.send_async({"my_stream", payload});
+ *     client.send_async({"my_stream", payload}, [](const inlong::Result &result) { ... });
+ *
+ * What a message, lane, result, ... is, what each code means and which options there are stands in inlong_dataproxy.h;
+ * its rules hold here too. This page says what C++ adds.
+ *
+ * - Errors. Each call that can fail comes twice. `call` throws inlong::Error. `try_call` returns Expected<T>: what `call`
+ *   returns, or the Error. With -fno-exceptions only the second is declared. Beside Error only std::bad_alloc is thrown.
+ * - Threads. Every member of Client and Mock that is const may be called from any thread at any time, also during and
+ *   after a close. Moving, assigning and destroying need the object for themselves. Options: one thread at a time.
+ * - Callbacks run on threads of the library: one at a time and in order for one stream, at the same time as those of other
+ *   streams. A callable is destroyed there, after its last result; once exit handlers run, it is not called any more and
+ *   never destroyed. It may use the client; flush and close do not wait there. An exception that leaves it goes to
+ *   set_callback_exception_handler and the client goes on.
+ * - Views. Payload and Message hold pointers, not copies: what they point to must live until the send call returns, no
+ *   longer. A temporary inside the call's own argument list does.
+ * - With -fno-exceptions the types are others than with exceptions (an inline namespace): objects of the one cannot be
+ *   handed to code built as the other; use get() for that.
+ */
+#ifndef INLONG_DATAPROXY_HPP
+#define INLONG_DATAPROXY_HPP
+
+#include "inlong_dataproxy.h"
+
+#include "inlong_dataproxy/callback.hpp"
+#include "inlong_dataproxy/error.hpp"
+#include "inlong_dataproxy/message.hpp"
+#include "inlong_dataproxy/mock.hpp"
+#include "inlong_dataproxy/options.hpp"
+
+#include <cstring>
+#include <functional>
+#include <future>
+#include <iterator>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <type_traits>
+#include <utility>
+#include <vector>
+
+namespace inlong
+{
+inline namespace INLONG_EXCEPTION_MODE
+{
+
+/* A client. Move-only; its destructor closes it without a time-out of its own (at most the option send_timeout). An empty
+ * or moved-from one answers INLONG_ERR_HANDLE. */
+class Client
+{
+  public:
+    Client() noexcept = default;
+    Client(Client &&other) noexcept : handle_(std::exchange(other.handle_, nullptr)) {}
+    Client &operator=(Client &&other) noexcept
+    {
+        Client next(std::move(other)); /* in this order a move onto itself changes nothing */
+        std::swap(handle_, next.handle_);
+        return *this;
+    }
+    ~Client()
+    {
+        if (handle_)
+            inlong_client_close(handle_, INLONG_NO_TIMEOUT, nullptr);
+    }
+
+    /* inlong_client_new: blocks at most twice the option conn_timeout. The options are copied. */
+    static Expected<Client> try_open(const Options &options)
+    {
+        Client client;
+        int code = inlong_client_new(options.get(), &client.handle_, nullptr, 0);
+        if (code != INLONG_OK)
+            return Error::last(code);
+        return client;
+    }
+
+    /* Sends one message and blocks until it is acked (its Result) or failed (an Error with its Result). */
+    Expected<Result> try_send(const Message &message, Milliseconds timeout = no_timeout) const
+    {
+        Result result{};
+        result.struct_size = sizeof result;
+        int code = inlong_client_send(handle_, &message, timeout.count(), &result);
+        if (code == INLONG_OK)
+            return result;
+        return result.code == code ? Error(result) : Error::last(code);
+    }
+
+    /* Accepts one message; its result goes to the callback. When this fails, no callback comes and the callable is gone.
+     * Blocks only with the option block_if_queue_is_full; else INLONG_ERR_QUEUE_FULL: wait for results and send again. */
+    Status try_send_async(const Message &message, Callback callback) const
+    {
+        auto held = std::make_unique<Callback>(std::move(callback));
+        return accepted(inlong_client_send_async(handle_, &message, detail::deliver, held.get()), held);
+    }
+
+    /* Accepts one message; its result comes as a future, the same way for acked, failed and refused ones: see its code. A
+     * refused message's future is ready at once. get() throws nothing. The future may outlive the client. */
+    std::future<Result> send_async(const Message &message) const
+    {
+        auto promise = std::make_unique<std::promise<Result>>();
+        std::future<Result> future = promise->get_future();
+        int code = inlong_client_send_async(handle_, &message, detail::keep_promise, promise.get());
+        if (code == INLONG_OK) {
+            promise.release();
+            return future;
+        }
+        Result refused{};
+        refused.struct_size = sizeof refused;
+        refused.code = code;
+        refused.retriable = inlong_error_is_retriable(code);
+        refused.count = 1;
+        std::strncpy(refused.text, inlong_last_error(), sizeof refused.text - 1);
+        promise->set_value(refused);
+        return future;
+    }
+
+    /* Accepts one message; its result goes to the queue for try_poll, with this user data. */
+    Status try_send_queued(const Message &message, void *user = nullptr) const
+    {
+        return detail::status(inlong_client_send_async(handle_, &message, nullptr, user));
+    }
+
+    /* Accepts `count` messages in order, in one call of the library, and returns count. Stops at the first that is refused:
+     * error().accepted() of them are accepted, and exactly those get their result. Their user data is not used. */
+    Expected<std::size_t> try_send_many(const Message *messages, std::size_t count, ManyCallback callback) const
+    {
+        return send_copies(std::vector<Message>(messages, messages + count), std::move(callback));
+    }
+    /* The same for all elements of `payloads` (anything of which Payload can be made) as messages of one stream. */
+    template <class Range>
+    Expected<std::size_t> try_send_many(std::string_view stream, const Range &payloads, ManyCallback callback) const
+    {
+        using Element = decltype(*std::begin(payloads));
+        static_assert(std::is_reference_v<Element> || std::is_same_v<Element, std::string_view> || std::is_same_v<Element, Payload>,
+                      "the range makes its elements on the fly: they would be gone before they are sent");
+        std::vector<Message> messages;
+        for (auto &&payload : payloads)
+            messages.emplace_back(stream, Payload(payload));
+        return send_copies(std::move(messages), std::move(callback));
+    }
+
+    /* Takes up to `max` results from the queue, waiting for the first; returns how many, 0 when the time passed. */
+    Expected<std::size_t> try_poll(Result *results, std::size_t max, Milliseconds timeout = no_timeout) const
+    {
+        if (results && max > 0)
+            results->struct_size = sizeof *results;
+        int n = inlong_client_poll(handle_, results, max > 1 << 20 ? 1 << 20 : static_cast<int>(max), timeout.count());
+        return n < 0 ? Expected<std::size_t>(Error::last(n)) : static_cast<std::size_t>(n);
+    }
+
+    /* Readable as long as results wait in the queue. The client's: only wait on it. */
+    Expected<int> try_event_fd() const
+    {
+        int fd = inlong_client_event_fd(handle_);
+        return fd < 0 ? Expected<int>(Error::last(fd)) : fd;
+    }
+
+    /* Blocks until all that was accepted before has its result. Inside a callback: INLONG_ERR_WORKER_BUSY. */
+    Status try_flush(Milliseconds timeout = no_timeout) const
+    {
+        return detail::status(inlong_client_flush(handle_, timeout.count()));
+    }
+
+    /* Delivers what is pending until the time-out, fails the rest and reports: unsent > 0 means that the time did not
+     * suffice. Behind it no callback runs. Inside a callback: INLONG_ERR_WORKER_BUSY, begun. Again: INLONG_ERR_HANDLE. */
+    Expected<CloseReport> try_close(Milliseconds timeout = no_timeout) const
+    {
+        CloseReport report{};
+        report.struct_size = sizeof report;
+        int code = inlong_client_close(handle_, timeout.count(), &report);
+        if (code == INLONG_OK || code == INLONG_ERR_CONTEXT_EXPIRED)
+            return report;
+        return Error::last(code);
+    }
+
+    /* The counters as JSON. Does not block. */
+    Expected<std::string> try_stats() const
+    {
+        return detail::text([this](char *to, std::size_t size) { return inlong_client_stats(handle_, to, size); });
+    }
+
+    /* For calls of the C interface; the client stays the owner. */
+    inlong_client *get() const noexcept { return handle_; }
+
+#ifdef __cpp_exceptions
+    explicit Client(const Options &options) : Client(try_open(options).value()) {}
+    Result send(const Message &message, Milliseconds timeout = no_timeout) const { return try_send(message, timeout).value(); }
+    void send_async(const Message &message, Callback callback) const { try_send_async(message, std::move(callback)).value(); }
+    void send_queued(const Message &message, void *user = nullptr) const { try_send_queued(message, user).value(); }
+    std::size_t send_many(const Message *messages, std::size_t count, ManyCallback callback) const
+    {
+        return try_send_many(messages, count, std::move(callback)).value();
+    }
+    template <class Range> std::size_t send_many(std::string_view stream, const Range &payloads, ManyCallback callback) const
+    {
+        return try_send_many(stream, payloads, std::move(callback)).value();
+    }
+    std::size_t poll(Result *results, std::size_t max, Milliseconds timeout = no_timeout) const
+    {
+        return try_poll(results, max, timeout).value();
+    }
+    int event_fd() const { return try_event_fd().value(); }
+    void flush(Milliseconds timeout = no_timeout) const { try_flush(timeout).value(); }
+    CloseReport close(Milliseconds timeout = no_timeout) const { return try_close(timeout).value(); }
+    std::string stats() const { return try_stats().value(); }
+#endif
+
+  private:
+    /* What the library took over must not be freed here. */
+    template <class Held> static Status accepted(int code, std::unique_ptr<Held> &held)
+    {
+        if (code == INLONG_OK)
+            held.release();
+        return detail::status(code);
+    }
+
+    Expected<std::size_t> send_copies(std::vector<Message> messages, ManyCallback callback) const
+    {
+        std::size_t count = messages.size(), taken = 0;
+        auto *many = new detail::Many(std::move(callback), count);
+        for (std::size_t i = 0; i < count; i++)
+            messages[i].user = &many->places[i];
+        int code = inlong_client_send_many(handle_, messages.data(), count, detail::Many::deliver, nullptr, &taken);
+        many->release(count - taken + 1);
+        return code == INLONG_OK ? Expected<std::size_t>(taken) : Error::last(code).accepted(taken);
+    }
+
+    inlong_client *handle_ = nullptr;
+};
+
+} // namespace INLONG_EXCEPTION_MODE
+} // namespace inlong
+
+#endif

@@ -1,0 +1,96 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * callback.hpp - part of inlong_dataproxy.hpp, which says what holds for all of it: callables that receive results. */
+#ifndef INLONG_DATAPROXY_CALLBACK_HPP
+#define INLONG_DATAPROXY_CALLBACK_HPP
+
+#include "error.hpp"
+
+#include <atomic>
+#include <cstddef>
+#include <exception>
+#include <functional>
+#include <future>
+#include <memory>
+#include <utility>
+#include <vector>
+
+namespace inlong
+{
+inline namespace INLONG_EXCEPTION_MODE
+{
+
+/* Given what left a callback as an exception; called on the callback's thread, must not throw itself. Process-wide; nullptr,
+ * the default, drops it. Returns the one before. With -fno-exceptions it is never called. */
+using ExceptionHandler = void (*)(std::exception_ptr);
+
+namespace detail
+{
+inline std::atomic<ExceptionHandler> exception_handler{nullptr};
+
+template <class Callable, class... Arguments> void call(const Callable &callable, Arguments &&...arguments) noexcept
+{
+    if (!callable)
+        return;
+#ifdef __cpp_exceptions
+    try {
+        callable(std::forward<Arguments>(arguments)...);
+    } catch (...) {
+        if (ExceptionHandler handler = exception_handler.load())
+            handler(std::current_exception());
+    }
+#else
+    callable(std::forward<Arguments>(arguments)...);
+#endif
+}
+
+} // namespace detail
+
+inline ExceptionHandler set_callback_exception_handler(ExceptionHandler handler) noexcept
+{
+    return detail::exception_handler.exchange(handler);
+}
+
+/* Gets the one result; `result` is valid until it returns. An empty one means that nobody wants to know. */
+using Callback = std::function<void(const Result &result)>;
+/* The same for send_many; index is the message's place in the call. */
+using ManyCallback = std::function<void(const Result &result, std::size_t index)>;
+
+namespace detail
+{
+inline void deliver(const inlong_result *result, void *user) noexcept
+{
+    std::unique_ptr<Callback> callback(static_cast<Callback *>(user));
+    call(*callback, *result);
+}
+
+inline void keep_promise(const inlong_result *result, void *user) noexcept
+{
+    std::unique_ptr<std::promise<Result>> promise(static_cast<std::promise<Result> *>(user));
+    promise->set_value(*result);
+}
+
+/* One call of send_many: lives until each accepted message has its result and the call itself has returned. */
+struct Many {
+    ManyCallback callback;
+    std::vector<Many *> places; /* a message's user data is the address of its place: that says owner and index */
+    std::atomic<std::size_t> left;
+
+    Many(ManyCallback c, std::size_t count) : callback(std::move(c)), places(count, this), left(count + 1) {}
+    void release(std::size_t count) noexcept
+    {
+        if (left.fetch_sub(count, std::memory_order_acq_rel) == count)
+            delete this;
+    }
+    static void deliver(const inlong_result *result, void *user) noexcept
+    {
+        Many **place = static_cast<Many **>(user), *many = *place;
+        call(many->callback, *result, static_cast<std::size_t>(place - many->places.data()));
+        many->release(1);
+    }
+};
+} // namespace detail
+
+} // namespace INLONG_EXCEPTION_MODE
+} // namespace inlong
+
+#endif

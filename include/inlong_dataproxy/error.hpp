@@ -1,0 +1,117 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * error.hpp - part of inlong_dataproxy.hpp, which says what holds for all of it: results, errors, Expected. */
+#ifndef INLONG_DATAPROXY_ERROR_HPP
+#define INLONG_DATAPROXY_ERROR_HPP
+
+#include "../inlong_dataproxy.h"
+
+#include <chrono>
+#include <cstddef>
+#include <memory>
+#include <stdexcept>
+#include <string>
+#include <utility>
+#include <variant>
+
+#ifdef __cpp_exceptions
+#define INLONG_EXCEPTION_MODE with_exceptions
+#else
+#define INLONG_EXCEPTION_MODE without_exceptions
+#endif
+
+namespace inlong
+{
+inline namespace INLONG_EXCEPTION_MODE
+{
+
+/* The result of one message: code (INLONG_OK = acked), server_code, persisted, attempts, node, text, ... A plain value. */
+using Result = inlong_result;
+using CloseReport = inlong_close_report;
+using Milliseconds = std::chrono::milliseconds;
+
+/* Only the client's own bound holds. Zero does not wait; below -1 ms is refused. */
+inline constexpr Milliseconds no_timeout{INLONG_NO_TIMEOUT};
+
+/* Why a call failed. Copies share what they hold. */
+class Error : public std::runtime_error
+{
+  public:
+    Error(int code, const std::string &text) : std::runtime_error(text), code_(code) {}
+    explicit Error(const Result &result)
+        : std::runtime_error(result.text[0] ? result.text : inlong_error_text(result.code)), code_(result.code),
+          result_(std::make_shared<const Result>(result))
+    {
+    }
+
+    int code() const noexcept { return code_; }                            /* INLONG_ERR_... */
+    const char *name() const noexcept { return inlong_error_name(code_); } /* "queue_full" */
+    bool retriable() const noexcept { return result_ ? result_->retriable != 0 : inlong_error_is_retriable(code_) != 0; }
+    const Result *result() const noexcept { return result_.get(); } /* of the message; nullptr when the call was refused */
+    std::size_t accepted() const noexcept { return accepted_; }     /* send_many: messages in front of the refused one */
+    Error &accepted(std::size_t count) noexcept { return accepted_ = count, *this; }
+
+    /* The text of this thread's last call that failed. */
+    static Error last(int code) { return Error(code, inlong_last_error()); }
+
+  private:
+    int code_;
+    std::size_t accepted_ = 0;
+    std::shared_ptr<const Result> result_;
+};
+
+/* A value or the Error that came in its place. Asking for the one that is not there is undefined. */
+template <class T = std::monostate> class [[nodiscard]] Expected
+{
+  public:
+    Expected(T value) : state_(std::in_place_index<0>, std::move(value)) {}
+    Expected(Error error) : state_(std::in_place_index<1>, std::move(error)) {}
+
+    explicit operator bool() const noexcept { return state_.index() == 0; }
+    int code() const noexcept { return *this ? INLONG_OK : error().code(); }
+    T &operator*() & noexcept { return *std::get_if<0>(&state_); }
+    const T &operator*() const & noexcept { return *std::get_if<0>(&state_); }
+    T &&operator*() && noexcept { return std::move(*std::get_if<0>(&state_)); }
+    T *operator->() noexcept { return std::get_if<0>(&state_); }
+    const Error &error() const noexcept { return *std::get_if<1>(&state_); }
+
+#ifdef __cpp_exceptions
+    /* The value, or throws the Error. */
+    T value() &&
+    {
+        if (!*this)
+            throw *std::get_if<1>(&state_);
+        return std::move(**this);
+    }
+#endif
+
+  private:
+    std::variant<T, Error> state_;
+};
+
+/* Of a call that has nothing to say but that it worked. */
+using Status = Expected<>;
+
+namespace detail
+{
+/* Two calls of a C function that answers like snprintf; a third when the text grew in between. */
+template <class Write> Expected<std::string> text(Write write)
+{
+    std::string s;
+    for (;;) {
+        int length = write(s.empty() ? nullptr : &s[0], s.empty() ? 0 : s.size() + 1); /* its end may be written: by NUL */
+        if (length < 0)
+            return Error::last(length);
+        bool whole = static_cast<std::size_t>(length) <= s.size();
+        s.resize(static_cast<std::size_t>(length));
+        if (whole)
+            return s;
+    }
+}
+
+inline Status status(int code) { return code == INLONG_OK ? Status(std::monostate()) : Status(Error::last(code)); }
+} // namespace detail
+
+} // namespace INLONG_EXCEPTION_MODE
+} // namespace inlong
+
+#endif
