@@ -33,3 +33,60 @@ test-cpp: capi examples $(CPP_PROGRAMS)
 	@cd $(C_TESTS) && ./run $(abspath $(CPP_PROGRAMS)) ./headers_cpp
 
 test-c: test-cpp
+
+# ---- Install and dist. PREFIX is where the tree will be used, DESTDIR what a packager puts before it; LIBDIR is seen from PREFIX.
+# Nothing that is installed knows its place: the tree can be moved.
+PREFIX  ?= /usr/local
+DESTDIR ?=
+LIBDIR  ?= lib
+PACKAGE_VERSION := $(shell sed -n 's/^const char inlong_core_version.. = "\(.*\)";/\1/p' capi/front/tables.c)
+PACKAGE_LIBRARY := libinlong_dataproxy.so.$(PACKAGE_VERSION)
+PACKAGE_NAME    := inlong_dataproxy-$(PACKAGE_VERSION)-linux-$(shell uname -m)
+DIST            := build/dist/$(PACKAGE_NAME).tar.gz
+
+INSTALL_TO  = $(DESTDIR)$(PREFIX)
+INSTALL_LIB = $(INSTALL_TO)/$(LIBDIR)
+INSTALL_DOC = $(INSTALL_TO)/share/doc/inlong_dataproxy
+PACKAGE_UP  = $(shell echo '$(LIBDIR)' | sed 's|//*|/|g; s|/$$||; s|[^/][^/]*|..|g')
+FILL = sed -e 's|@VERSION@|$(PACKAGE_VERSION)|g; s|@LIBDIR@|$(LIBDIR)|g; s|@UP@|$(PACKAGE_UP)|g; s|@LIBRARY@|$(PACKAGE_LIBRARY)|g' \
+	-e 's|@SONAME@|$(notdir $(C_FRONT))|g; s|@POINTER_SIZE@|$(shell expr $$(getconf LONG_BIT) / 8)|g'
+
+.PHONY: install uninstall dist
+install: capi ## install headers, libraries, pkg-config and CMake files (PREFIX=/usr/local DESTDIR= LIBDIR=lib)
+	@case '$(PREFIX)' in /*) ;; *) echo "PREFIX=$(PREFIX): must be an absolute path" >&2; exit 1 ;; esac
+	@case '$(LIBDIR)' in /* | *..*) echo "LIBDIR=$(LIBDIR): must be a folder below PREFIX, such as lib64" >&2; exit 1 ;; esac
+	install -d '$(INSTALL_TO)/include/inlong_dataproxy' '$(INSTALL_LIB)/pkgconfig' '$(INSTALL_LIB)/cmake/InlongDataproxy' \
+		'$(INSTALL_DOC)/examples'
+	install -m 644 include/inlong_dataproxy.h include/inlong_dataproxy.hpp '$(INSTALL_TO)/include'
+	install -m 644 include/inlong_dataproxy/*.hpp '$(INSTALL_TO)/include/inlong_dataproxy'
+	install -m 755 $(C_FRONT) '$(INSTALL_LIB)/$(PACKAGE_LIBRARY)'
+	install -m 755 $(C_CORE) '$(INSTALL_LIB)'
+	ln -sf $(PACKAGE_LIBRARY) '$(INSTALL_LIB)/$(notdir $(C_FRONT))'
+	ln -sf $(notdir $(C_FRONT)) '$(INSTALL_LIB)/libinlong_dataproxy.so'
+	$(FILL) bindings/c/package/inlong_dataproxy.pc.in >'$(INSTALL_LIB)/pkgconfig/inlong_dataproxy.pc'
+	for file in InlongDataproxyConfig InlongDataproxyConfigVersion; do \
+		$(FILL) bindings/c/package/$$file.cmake.in >'$(INSTALL_LIB)/cmake/InlongDataproxy/'$$file.cmake; done
+	chmod 644 '$(INSTALL_LIB)/pkgconfig/inlong_dataproxy.pc' '$(INSTALL_LIB)/cmake/InlongDataproxy'/*.cmake
+	install -m 644 LICENSE '$(INSTALL_DOC)'
+	install -m 644 $(wildcard bindings/c/examples/*.c bindings/c/examples/*.cpp) bindings/c/examples/Makefile bindings/c/examples/README.md '$(INSTALL_DOC)/examples'
+	@# Into a folder of the loader, by someone who may: new programs find the library at once.
+	@if [ -z '$(DESTDIR)' ] && [ "$$(id -u)" = 0 ]; then ldconfig || true; fi
+
+uninstall: ## remove what install put there (same PREFIX, DESTDIR, LIBDIR)
+	rm -f '$(INSTALL_TO)'/include/inlong_dataproxy.h* '$(INSTALL_LIB)'/libinlong_dataproxy.so* \
+		'$(INSTALL_LIB)/libinlong_dataproxy_core.so' '$(INSTALL_LIB)/pkgconfig/inlong_dataproxy.pc'
+	rm -rf '$(INSTALL_TO)/include/inlong_dataproxy' '$(INSTALL_LIB)/cmake/InlongDataproxy' '$(INSTALL_DOC)'
+
+# The same files give the same bytes, whoever packs them and when.
+dist: ## pack what install installs into build/dist/
+	@rm -rf build/dist/$(PACKAGE_NAME) && mkdir -p build/dist
+	@$(MAKE) --no-print-directory install DESTDIR=$(abspath build/dist) PREFIX=/$(PACKAGE_NAME) >/dev/null
+	tar -C build/dist --sort=name --owner=0 --group=0 --numeric-owner --mtime=@$${SOURCE_DATE_EPOCH:-0} -cf - $(PACKAGE_NAME) | gzip -9n >$(DIST)
+	@rm -rf build/dist/$(PACKAGE_NAME)
+	@echo $(DIST)
+
+.PHONY: test-package
+test-package: capi
+	@cd $(C_TESTS) && MAKE='$(MAKE)' CC='$(CC)' CXX='$(CXX)' ./run ./package
+
+test-c: test-package
