@@ -29,8 +29,13 @@ $(C_TEST_OUT)/asan_%: $(C_TESTS)/%.cc $(CPP_NEEDED)
 	$(CXX) -std=c++20 $(CPP_ASAN) $(CPP_FLAGS) $< $(CPP_COMMON) -o $@ $(CPP_LINK)
 
 .PHONY: test-cpp
+ifneq ($(shell command -v $(CXX)),)
 test-cpp: capi examples $(CPP_PROGRAMS)
 	@cd $(C_TESTS) && ./run $(abspath $(CPP_PROGRAMS)) ./headers_cpp
+else
+test-cpp:
+	@echo "skip cpp: $(CXX) is not on this machine"
+endif
 
 test-c: test-cpp
 
@@ -90,3 +95,20 @@ test-package: capi
 	@cd $(C_TESTS) && MAKE='$(MAKE)' CC='$(CC)' CXX='$(CXX)' ./run ./package
 
 test-c: test-package
+
+# ---- The front's binary interface
+ABI_DESCRIPTION := capi/abi/$(notdir $(C_FRONT))-$(shell uname -m).abi
+
+.PHONY: c-abi test-abi
+c-abi: $(C_FRONT) ## write capi/abi anew, after functions were added (needs abigail-tools)
+	@mkdir -p $(dir $(ABI_DESCRIPTION)) build/c
+	abidw --exported-interfaces-only --drop-private-types --headers-dir include --no-corpus-path --no-comp-dir-path --no-show-locs \
+		--no-elf-needed --no-parameter-names --out-file build/c/front.abi $(C_FRONT)
+	@# A struct's member on one line.
+	awk '/<data-member /, /<\/data-member>/ { sub(/^ */, /<data-member / ? "      " : ""); printf "%s", $$0; if (/<\/data-member>/) print ""; next } 1' \
+		build/c/front.abi >$(ABI_DESCRIPTION)
+
+test-abi: capi
+	@cd $(C_TESTS) && CC='$(CC)' ./run ./abi
+
+test-c: test-abi
