@@ -123,7 +123,7 @@ func (j *judge) result(m message, err error, now time.Time) {
 	e.state |= settled
 	e.settledAt = now
 	j.tally.Results++
-	j.tally.WorstLate = max(j.tally.WorstLate, now.Sub(e.deadline))
+	j.lateness(now.Sub(e.deadline), j.streams[m.stream].name, err)
 	if err != nil {
 		e.state |= failed
 		j.tally.Failed++
@@ -249,8 +249,18 @@ func (j *judge) snapshot() Tally {
 }
 
 // late notes by how much a call outlasted its deadline.
-func (j *judge) late(by time.Duration) {
+func (j *judge) late(by time.Duration, what string) {
 	j.mu.Lock()
 	defer j.mu.Unlock()
-	j.tally.WorstLate = max(j.tally.WorstLate, by)
+	j.lateness(by, what, nil)
+}
+
+func (j *judge) lateness(by time.Duration, what string, err error) {
+	if by <= j.tally.WorstLate {
+		return
+	}
+	j.tally.WorstLate, j.tally.WorstLateOf = by, what
+	if err != nil {
+		j.tally.WorstLateOf += " " + codeName(err)
+	}
 }

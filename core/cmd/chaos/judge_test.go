@@ -149,7 +149,7 @@ func TestJudgeFindsWhatIsBroken(t *testing.T) {
 			if c.want.Failed > 0 {
 				c.want.FailedByCode["send_timeout"] = c.want.Failed
 			}
-			got.WorstLate, got.Taken = 0, 0
+			got.WorstLate, got.WorstLateOf, got.Taken = 0, "", 0
 			require.Equal(t, c.want, got)
 		})
 	}

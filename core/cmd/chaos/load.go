@@ -180,7 +180,7 @@ func (u *user) close(limit time.Duration, next func() error) {
 	defer cancel()
 	deadline, _ := ctx.Deadline()
 	report, _ := u.client.Shutdown(ctx)
-	u.judge.late(time.Since(deadline))
+	u.judge.late(time.Since(deadline), u.name+" close")
 	u.swap.Lock()
 	defer u.swap.Unlock()
 	s := u.client.Stats()

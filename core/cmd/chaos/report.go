@@ -41,7 +41,8 @@ type Tally struct {
 
 	Failovers     int64         `json:"failovers"` // batches that were un-acked on a connection that died, and measured
 	WorstFailover time.Duration `json:"worst_failover_ns"`
-	WorstLate     time.Duration `json:"worst_late_ns"` // result after the message's deadline
+	WorstLate     time.Duration `json:"worst_late_ns"` // result or return of a call after its deadline
+	WorstLateOf   string        `json:"worst_late_of"` // a stream and the result's code, or a call
 }
 
 // Footprint is what the process holds, clients and cluster together.
@@ -106,7 +107,7 @@ func (r *Report) judge() {
 		r.breach("a batch was on another connection after %v, not in under %v", r.WorstFailover, maxFailover)
 	}
 	if r.WorstLate > maxLate+r.WorstStall {
-		r.breach("a result or the end of a call came %v after its deadline, more than %v and the worst stall of %v", r.WorstLate, maxLate, r.WorstStall)
+		r.breach("%v came %v after its deadline, more than %v and the worst stall of %v", r.WorstLateOf, r.WorstLate, maxLate, r.WorstStall)
 	}
 	if r.End.Heap > r.Start.Heap+maxGrowth {
 		r.breach("the heap grew by %.1f MiB, more than %d MiB", mib(r.End.Heap-r.Start.Heap), maxGrowth>>20)
@@ -155,7 +156,7 @@ func (r *Report) print(out io.Writer) error {
 	line(r.OrderBreaks, "overtaken in an ordered stream")
 	line(r.Altered, "altered or in a wrong stream")
 	line(r.WorstFailover.Round(time.Millisecond), fmt.Sprintf("worst fail-over of %d batches", r.Failovers))
-	line(r.WorstLate.Round(time.Millisecond), "worst result or return after a deadline")
+	line(r.WorstLate.Round(time.Millisecond), "worst result or return after a deadline: "+r.WorstLateOf)
 	line(r.WorstStall.Round(time.Millisecond), "worst stall of this program, by which that may be excused")
 	for _, f := range []struct {
 		at string

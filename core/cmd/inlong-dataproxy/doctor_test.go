@@ -169,7 +169,7 @@ func TestDoctorWarnsOfMistakesInTheConfiguration(t *testing.T) {
 	t.Setenv("INLONG_SEND_TIMEOUTS", "1s")
 	t.Setenv("INLONG_HOME", "/opt")
 	status, stdout, stderr := program("", "doctor", "--config", file, "--url", cluster.URL(), "--group", "test_group",
-		"--option", "send_timeout=5s", "--option", "batching_max_publish_delay=4s")
+		"--option", "send_timeout=5s", "--option", "ack_timeout=10s", "--option", "batching_max_publish_delay=4s")
 	if status != 0 {
 		t.Errorf("status %d: %s", status, stderr)
 	}
