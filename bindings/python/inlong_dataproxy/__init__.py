@@ -12,11 +12,12 @@ batches are sent again to another node, and every accepted message gets exactly 
 from __future__ import annotations
 
 from ._bulk import Failure, Progress, SendReport
-from ._delivery import CloseReport
 from ._future import Result
 from ._handle import OptionInfo, option_table
 from ._message import EventTime, Payload
+from ._results import CloseReport
 from ._version import __version__
+from .async_client import AsyncClient
 from .client import Client
 from .errors import (
     ClosedError,
@@ -39,6 +40,7 @@ def options() -> list[OptionInfo]:
 
 
 __all__ = [
+    "AsyncClient",
     "Client",
     "CloseReport",
     "ClosedError",

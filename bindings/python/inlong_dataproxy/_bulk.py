@@ -7,14 +7,14 @@ import sys
 import threading
 import time
 from array import array
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from itertools import islice
 from typing import Callable, NamedTuple, Optional
 
 from . import _codes, _lowlevel as low
-from ._delivery import Delivery, Outcome
 from ._message import Model, checked_length, refusal, to_bytes
+from ._results import Outcome
 from .errors import InlongError
 
 _CHUNK_MESSAGES = 4096
@@ -82,10 +82,17 @@ def _first(run: tuple[int, int, Exception]) -> int:
 
 
 class Bulk:
-    """One send_many. `count` and `abandon` run on the thread of results, the rest on the caller's."""
+    """One send_many. `count` and `abandon` run on the thread of results, the rest on the caller's.
 
-    def __init__(self, delivery: Delivery, model: Model, base: int, progress: Optional[ProgressCallback]) -> None:
-        self._delivery = delivery
+    What needs room is a generator that yields when there is none: its caller waits, in the way of threads or of asyncio, and
+    goes on with it.
+    """
+
+    _send_packed_call = staticmethod(low.client_send_packed)
+    _wait_ms = _WAIT_MS
+
+    def __init__(self, handle: low.ClientHandle, model: Model, base: int, progress: Optional[ProgressCallback]) -> None:
+        self._handle = handle
         self._model = model
         self._base = base
         self._progress = progress
@@ -134,19 +141,28 @@ class Bulk:
             spent = time.monotonic() - began
             if not chunk:
                 break
-            self._send(chunk)
+            for _ in self._send(chunk):
+                self._wait_for_room()
             # Grow towards a full chunk while the source is quick and messages are short.
-            size = size * 4 if spent < _CHUNK_SECONDS else max(size // 2, 1)
-            size = min(size, _CHUNK_MESSAGES, self._fitting(_CHUNK_BYTES))
-            window = min(_WINDOW_MESSAGES, self._fitting(_WINDOW_BYTES))
+            size = self._next_size(size * 4 if spent < _CHUNK_SECONDS else max(size // 2, 1))
+            window = self._window()
             if self._outstanding() > window:
                 self._wait(window // 2)
             self._maybe_progress()
-        low.client_seal(self._delivery.handle, 0)  # the last batches need not wait for their linger
+        low.client_seal(self._handle, 0)  # the last batches need not wait for their linger
         self._wait(0)
+        return self._report()
+
+    def _report(self) -> SendReport:
         self._report_progress()
         with self._changed:
             return SendReport(self._taken, self._acked, self._failed + self._refused, tuple(self._runs))
+
+    def _next_size(self, size: int) -> int:
+        return min(size, _CHUNK_MESSAGES, self._fitting(_CHUNK_BYTES))
+
+    def _window(self) -> int:
+        return min(_WINDOW_MESSAGES, self._fitting(_WINDOW_BYTES))
 
     def _fitting(self, limit: int) -> int:
         """Return how many messages of the size seen so far fit into limit bytes, one at least."""
@@ -177,38 +193,37 @@ class Bulk:
         if self._progress is not None:
             self._progress(Progress(self._taken, self._acked, self._failed + self._refused))
 
-    def _send(self, chunk: list[object]) -> None:
+    def _send(self, chunk: list[object]) -> Iterator[None]:
         first = self._taken
         self._taken += len(chunk)
         try:
             data = b"".join(chunk)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
             lengths = array("I", map(len, chunk))  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
             if sum(lengths) == len(data):  # a memoryview counts items, not bytes
-                self._send_packed(first, data, lengths)
-                return
+                return self._send_packed(first, data, lengths)
         except (TypeError, OverflowError):
             pass
-        self._send_mixed(first, chunk)
+        return self._send_mixed(first, chunk)
 
-    def _send_mixed(self, first: int, chunk: list[object]) -> None:
+    def _send_mixed(self, first: int, chunk: list[object]) -> Iterator[None]:
         """Send a chunk that holds str, or what is no payload."""
         good: list[bytes] = []
         for index, payload in enumerate(chunk, first):
             try:
                 good.append(checked_length(to_bytes(payload)))
             except (TypeError, InlongError) as error:
-                self._send_packed(index - len(good), b"".join(good), array("I", map(len, good)))
+                yield from self._send_packed(index - len(good), b"".join(good), array("I", map(len, good)))
                 good.clear()
                 self._refuse(index, error)
-        self._send_packed(first + len(chunk) - len(good), b"".join(good), array("I", map(len, good)))
+        yield from self._send_packed(first + len(chunk) - len(good), b"".join(good), array("I", map(len, good)))
 
-    def _send_packed(self, first: int, data: bytes, lengths: array[int]) -> None:
+    def _send_packed(self, first: int, data: bytes, lengths: array[int]) -> Iterator[None]:
         self._bytes += len(data)
         accepted = ctypes.c_size_t()
         accepted_reference = ctypes.byref(accepted)
         while lengths:
-            code = low.client_send_packed(
-                self._delivery.handle,
+            code = self._send_packed_call(
+                self._handle,
                 self._model.reference,
                 data,
                 len(data),
@@ -216,7 +231,7 @@ class Bulk:
                 len(lengths),
                 self._base + first,
                 low.PACKED_MERGE_ACKS,
-                _WAIT_MS,
+                self._wait_ms,
                 accepted_reference,
             )
             done = accepted.value
@@ -226,7 +241,7 @@ class Bulk:
                 return
             first, data, lengths = first + done, data[sum(lengths[:done]) :], lengths[done:]
             if code in (_codes.QUEUE_FULL, _codes.CONTEXT_EXPIRED):
-                self._wait_for_room()
+                yield
                 continue
             error = refusal(code, self._model)
             if code != _codes.LOG_TOO_LONG and (code != _codes.LOG_INVALID or lengths[0] > 0):

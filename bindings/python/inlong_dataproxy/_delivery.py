@@ -3,101 +3,29 @@
 from __future__ import annotations
 
 import ctypes
-import json
-import struct
 import threading
 import time
-from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any
 
 from . import _codes, _lowlevel as low
 from ._future import DeliveryFuture, Result
 from ._interruptible import interruptible
 from ._outbox import Outbox
-from ._pending import BULK_TAG, SEQUENCE_BITS, SEQUENCE_MASK, Pending
-from .errors import ForkError, LibraryError, Persisted, TimeoutError_
+from ._pending import Pending
+from ._results import CloseReport, Outcome, ResultTaker, close_report, read_stats
+from .errors import ForkError, LibraryError, TimeoutError_
 
-_RECORDS = 64  # results of one poll
 _PACE_MESSAGES = 512  # more results than this in one round: let some gather before the next one
 _PACE_SECONDS = 0.001
 _GRACE_SECONDS = 0.1  # a blocking call may return this much after its timeout
-_HEAD = struct.Struct("=QiiiiiiQQ")
-_RECORD_SIZE = ctypes.sizeof(low.ResultRecord)
 
 
-@dataclass(frozen=True)
-class CloseReport:
-    """What became of a client's messages.
-
-    Attributes:
-        acked, failed: messages over the client's life.
-        unsent: those of the failed that close itself gave up, because its timeout ended.
-        by_code: failures by code.
-    """
-
-    acked: int = 0
-    failed: int = 0
-    unsent: int = 0
-    by_code: dict[int, int] = field(default_factory=dict)
-
-
-class Outcome:
-    """One result of the library, for one message or many."""
-
-    __slots__ = ("_record", "attempts", "code", "persisted", "retriable", "server_code")
-
-    def __init__(self, record: low.ResultRecord) -> None:
-        self._record = record
-        self.code = int(record.code)
-        self.server_code = int(record.server_code)
-        self.persisted = int(record.persisted)
-        self.retriable = bool(record.retriable)
-        self.attempts = int(record.attempts)
-
-    def result(self) -> Result:
-        """Return what there is to say about an ack."""
-        return Result(_text(self._record.batch_id), _text(self._record.node), self.attempts)
-
-    def error(self, group_id: str, stream_id: str) -> Exception:
-        """Return a new exception each time: futures must not share one, for raising changes it."""
-        return _codes.call_error(
-            self.code,
-            low.error_name(self.code),
-            self._record.text,
-            server_code=self.server_code,
-            server_message=_text(self._record.server_message),
-            node=_text(self._record.node),
-            group_id=group_id,
-            stream_id=stream_id,
-            batch_id=_text(self._record.batch_id),
-            attempts=self.attempts,
-            retriable=self.retriable,
-            persisted=Persisted(self.persisted),
-        )
-
-
-class Counter(Protocol):
-    """What takes the results of a send_many."""
-
-    def count(self, first: int, count: int, outcome: Outcome | None) -> None:
-        """Take the result of messages first to first + count - 1; None means acked."""
-
-    def abandon(self, error: Exception) -> None:
-        """Know that no result comes any more."""
-
-
-def _text(raw: Any) -> str:
-    return str(raw, "utf-8", "replace")
-
-
-class Delivery:
+class Delivery(ResultTaker[DeliveryFuture]):
     """Owns the client's handle. The thread holds this object and not the Client, so that a forgotten Client can be collected."""
 
     def __init__(self, handle: low.ClientHandle, group_id: str, block: bool, send_timeout: float) -> None:
+        super().__init__(handle)
         self._send_timeout = send_timeout
-        self.handle = handle
-        self.pending = Pending()
-        self.counters: dict[int, Counter] = {}
         self.outbox = Outbox(self, group_id, block, send_timeout)
         self.forked = False
         self._lock = threading.Lock()
@@ -120,37 +48,23 @@ class Delivery:
 
     def _take_results(self) -> int:
         """Hand out results until the library says that none come any more, and return the code by which it says so."""
-        records = (low.ResultRecord * _RECORDS)()
-        records[0].struct_size = _RECORD_SIZE
-        view = memoryview(records).cast("B")
         while True:
-            count: int = low.client_poll(self.handle, records, _RECORDS, low.NO_TIMEOUT)
+            count = self.poll()
             messages = 0
-            # The rest without giving up the GIL: to get it back from a busy thread takes 5 ms.
             while count > 0:
-                for index in range(count):
-                    messages += self._dispatch(view, records, index)
-                count = low.client_poll_now(self.handle, records, _RECORDS, 0)
+                messages += self.hand_out(count)
+                count = self.poll_now()
             if count < 0:
                 return count
             if messages > _PACE_MESSAGES:
                 time.sleep(_PACE_SECONDS)
 
-    def _dispatch(self, view: memoryview, records: Any, index: int) -> int:
-        _, code, _, _, _, _, _, tag, count = _HEAD.unpack_from(view, index * _RECORD_SIZE)
-        if tag & BULK_TAG:
-            counter = self.counters.get(tag >> SEQUENCE_BITS)
-            if counter is not None:
-                counter.count(tag & SEQUENCE_MASK, count, None if code == 0 else Outcome(records[index]))
-            return int(count)
-        futures = self.pending.take(tag, count)
-        outcome = Outcome(records[index])
-        if code == 0:
-            DeliveryFuture.resolve_acked(futures, outcome.result())
-        else:
-            for future in futures:
-                future.resolve(None, outcome.error(future.model.group_id, future.model.stream_id))
-        return int(count)
+    def _acked(self, futures: list[DeliveryFuture], result: Result) -> None:
+        DeliveryFuture.resolve_acked(futures, result)
+
+    def _failed(self, tag: int, count: int, outcome: Outcome) -> None:
+        for future in self.pending.take(tag, count):
+            future.resolve(None, outcome.error(future.model.group_id, future.model.stream_id))
 
     def _abandon(self, error: Exception) -> None:
         """Answer whoever still waits. Nobody does, unless the library broke its promise of one result a message."""
@@ -204,12 +118,7 @@ class Delivery:
                 code = low.client_close(self.handle, left_ms, ctypes.byref(record))
             if code not in (_codes.OK, _codes.CONTEXT_EXPIRED):
                 raise _codes.call_error(code, low.error_name(code), low.last_error())
-            self._report = CloseReport(
-                record.acked,
-                record.failed,
-                record.unsent,
-                {pair.code: pair.count for pair in record.by_code if pair.count},
-            )
+            self._report = close_report(record)
             self.outbox.drain(0)  # what found no room is answered with "closed"
             if not self.is_own_thread():
                 # All results are out; only a done-callback that does not return can keep the thread.
@@ -224,13 +133,7 @@ class Delivery:
 
     def stats(self) -> dict[str, Any]:
         """Return the library's counters."""
-        size = 4096
-        while True:
-            buffer = ctypes.create_string_buffer(size)
-            length = low.client_stats(self.handle, buffer, size)
-            if length < size:
-                return json.loads(buffer.value)  # type: ignore[no-any-return]
-            size = length + 1024  # it may have grown meanwhile
+        return read_stats(self.handle)
 
     def disown(self) -> None:
         """In a forked child: answer those who might wait, without a lock, for its owner may be a thread of the parent."""

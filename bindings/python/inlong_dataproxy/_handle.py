@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import functools
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
-from . import _codes, _lowlevel as low, _options
+from . import _codes, _lowlevel as low, _offloop, _options
 from ._interruptible import Call
 from .errors import ConfigError
 
@@ -47,12 +48,17 @@ def _options_described() -> Iterator[OptionInfo]:
         index += 1
 
 
-def option_texts(given: Mapping[str, object]) -> dict[str, str]:
+def option_texts(url: str, group_id: str, options: Mapping[str, object]) -> dict[str, str]:
     """Return the options as the library takes them.
 
     Raises:
         ConfigError: names every option that does not exist (and the nearest that does) or has a value of a wrong type.
     """
+    given: dict[str, object] = dict(options)
+    if url != "":
+        given["url"] = url
+    if group_id != "":
+        given["group_id"] = group_id
     table = option_table()
     texts: dict[str, str] = {}
     faults: list[str] = []
@@ -66,6 +72,11 @@ def option_texts(given: Mapping[str, object]) -> dict[str, str]:
     return texts
 
 
+def send_timeout_seconds(texts: Mapping[str, str]) -> float:
+    """Return the option send_timeout, by which every message has its result."""
+    return _options.duration_seconds(texts.get("send_timeout") or option_table()["send_timeout"].default)
+
+
 def _unknown(key: str) -> str:
     _set_options({key: ""})  # the library's error names the nearest key
     raise ConfigError(f"option {key!r}: unknown")
@@ -77,6 +88,16 @@ def new_handle(texts: Mapping[str, str]) -> low.ClientHandle:
     try:
         return call.wait()
     except KeyboardInterrupt:
+        Call(_discard, call)
+        raise
+
+
+async def new_handle_async(texts: Mapping[str, str]) -> low.ClientHandle:
+    """Make a client in the library without blocking the loop. What a cancelled await leaves is closed at once."""
+    call, future = _offloop.start(asyncio.get_running_loop(), _open, texts)
+    try:
+        return await future
+    except asyncio.CancelledError:
         Call(_discard, call)
         raise
 
@@ -108,4 +129,4 @@ def _set_options(texts: Mapping[str, str]) -> low.OptionsPointer:
     return options
 
 
-__all__ = ["OptionInfo", "new_handle", "option_table", "option_texts"]
+__all__ = ["OptionInfo", "new_handle", "new_handle_async", "option_table", "option_texts"]

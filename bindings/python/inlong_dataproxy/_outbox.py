@@ -17,13 +17,13 @@ import sys
 import threading
 import time
 from array import array
-from collections.abc import Mapping
 from typing import TYPE_CHECKING, Optional
 
 from . import _codes, _lowlevel as low
 from ._future import DeliveryFuture
-from ._message import EventTime, Model, Queued, checked_length, refusal
-from ._pending import CHUNK_MESSAGES, CHUNK_TAG, NUMBERS, SEQUENCE_BITS, Chunk
+from ._message import Model, Queued, checked_length, refusal
+from ._models import Models
+from ._pending import CHUNK_MESSAGES, Chunk
 from .errors import ForkError
 
 if TYPE_CHECKING:
@@ -32,7 +32,6 @@ if TYPE_CHECKING:
 SMALL = 2048
 """Longer payloads gain nothing from chunks and are not queued."""
 
-_MODELS = 4096  # kept for streams seen before
 _LOOK_SECONDS = 0.001  # of the thread
 _BURST_MESSAGES = 32  # so many in so short a time start the queueing; fewer than half as many in a look end it
 _ORDER = sys.byteorder
@@ -42,12 +41,10 @@ class Outbox:
     """The way in of one client."""
 
     def __init__(self, delivery: Delivery, group_id: str, block: bool, send_timeout: float) -> None:
-        self._group_id = group_id
         self.queueing = False
         self.closing = False
-        self.models: dict[str, Model] = {}  # by stream, of messages that have nothing but their stream
-        self._numbers = itertools.count(1)
-        self._tags = itertools.count().__next__  # of messages that share nothing with others
+        self.model = Models(group_id)
+        self.models = self.model.plain
         self._delivery = delivery
         self._block = block
         self._send_timeout = send_timeout
@@ -59,30 +56,6 @@ class Outbox:
         self._wake = threading.Event()
         self._starting = threading.Lock()
         self._thread: Optional[threading.Thread] = None
-
-    def model(
-        self,
-        stream_id: str,
-        group_id: str = "",
-        attributes: Optional[Mapping[str, str]] = None,
-        event_time: Optional[EventTime] = None,
-    ) -> Model:
-        """Return what a message's ids, attributes and time are to the library."""
-        plain = group_id == "" and attributes is None and event_time is None
-        if plain and isinstance(stream_id, str) and stream_id in self.models:
-            return self.models[stream_id]
-        model = Model(self._tags, group_id, stream_id, attributes, event_time)
-        model.group_id = group_id or self._group_id
-        if plain:
-            model.next_tag = itertools.count(self._first_tag()).__next__
-            model.chunk_tag = CHUNK_TAG | self._first_tag()
-            if len(self.models) >= _MODELS:
-                self.models.clear()  # those with a queue are in _waiting, too
-            self.models[stream_id] = model
-        return model
-
-    def _first_tag(self) -> int:
-        return (next(self._numbers) & NUMBERS) << SEQUENCE_BITS
 
     # ---- one by one ----
 
@@ -166,7 +139,7 @@ class Outbox:
         queue, pending = model.queue, self._delivery.pending
         accepted = ctypes.c_size_t()
         taken: list[Queued] = []
-        chunk: Optional[Chunk] = None
+        chunk: Optional[Chunk[DeliveryFuture]] = None
         first = model.chunk_tag
         code = _codes.QUEUE_FULL  # an interruption leaves the queue as a full library does
         try:

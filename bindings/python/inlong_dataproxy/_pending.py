@@ -7,8 +7,17 @@ they are, and what kind: a message passed on alone, one of a chunk of the outbox
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from typing import TYPE_CHECKING, Generic, Optional, Protocol, TypeVar
 
-from ._future import DeliveryFuture
+if TYPE_CHECKING:
+    from ._message import Model
+
+
+class _Future(Protocol):
+    def done(self) -> bool: ...
+
+
+F = TypeVar("F", bound=_Future)
 
 SEQUENCE_BITS = 40
 SEQUENCE_MASK = (1 << SEQUENCE_BITS) - 1
@@ -25,41 +34,42 @@ CHUNK_MESSAGES = 1 << _CHUNK_BITS
 _PLACE_MASK = CHUNK_MESSAGES - 1
 
 
-class Chunk:
+class Chunk(Generic[F]):
     """Futures of messages that were passed on together."""
 
-    __slots__ = ("futures", "size", "taken")
+    __slots__ = ("futures", "model", "size", "taken")
 
-    def __init__(self, futures: Iterable[DeliveryFuture]) -> None:
+    def __init__(self, futures: Iterable[F], model: Optional[Model]) -> None:
+        self.model = model  # for futures that do not know theirs
         self.futures = list(futures)
         self.size = len(self.futures)  # written by the sender only
         self.taken = 0  # written by the thread of results only
 
 
-class Pending:
+class Pending(Generic[F]):
     """The futures without a result. Senders add, the thread of results takes; both at the same time, without a lock."""
 
     def __init__(self) -> None:
-        self.alone: dict[int, DeliveryFuture] = {}
-        self._chunks: dict[int, Chunk] = {}
+        self.alone: dict[int, F] = {}
+        self._chunks: dict[int, Chunk[F]] = {}
 
-    def add_chunk(self, first: int, futures: Iterable[DeliveryFuture]) -> Chunk:
+    def add_chunk(self, first: int, futures: Iterable[F], model: Optional[Model] = None) -> Chunk[F]:
         """Expect the results of a chunk whose tags begin at first."""
-        self._chunks[first >> _CHUNK_BITS] = chunk = Chunk(futures)
+        self._chunks[first >> _CHUNK_BITS] = chunk = Chunk(futures, model)
         return chunk
 
-    def shorten(self, first: int, chunk: Chunk, size: int) -> None:
+    def shorten(self, first: int, chunk: Chunk[F], size: int) -> None:
         """Expect only the first size results of a chunk: the library did not accept the others."""
         chunk.size = size
         # First that, then this; take first counts and then compares: one of the two sees that the chunk is done.
         if chunk.taken == size:
             self._chunks.pop(first >> _CHUNK_BITS, None)
 
-    def take(self, tag: int, count: int) -> list[DeliveryFuture]:
+    def take(self, tag: int, count: int) -> list[F]:
         """Return the futures of count tags from tag on, and forget them."""
         if not tag & CHUNK_TAG:
             return [self.alone.pop(one) for one in range(tag, tag + count)]
-        found: list[DeliveryFuture] = []
+        found: list[F] = []
         while len(found) < count:
             # A range goes on in the next chunk when a chunk was full.
             here = tag + len(found)
@@ -74,7 +84,11 @@ class Pending:
                 self._chunks.pop(here >> _CHUNK_BITS, None)
         return found
 
-    def __iter__(self) -> Iterator[DeliveryFuture]:
+    def model(self, tag: int) -> Optional[Model]:
+        """Return the model that the tag's chunk was added with."""
+        return self._chunks[tag >> _CHUNK_BITS].model
+
+    def __iter__(self) -> Iterator[F]:
         """Give the futures without a result."""
         yield from list(self.alone.values())
         for chunk in list(self._chunks.values()):

@@ -17,13 +17,14 @@ from typing import TYPE_CHECKING, Any, Optional, Union, cast
 
 from . import _codes, _lowlevel as low, _options
 from ._bulk import Bulk, ProgressCallback, SendReport
-from ._delivery import CloseReport, Delivery, Outcome, alive
+from ._delivery import Delivery, alive
 from ._future import DeliveryFuture, Result
-from ._handle import new_handle, option_table, option_texts
+from ._handle import new_handle, option_texts, send_timeout_seconds
 from ._interruptible import Call, interruptible
 from ._message import EventTime, Model, Payload, checked_length, refusal, to_bytes
 from ._outbox import SMALL
 from ._pending import BULK_TAG, CHUNK_MESSAGES, NUMBERS, SEQUENCE_BITS
+from ._results import CloseReport, Outcome
 from .errors import ClosedError, ForkError, InlongError
 
 if TYPE_CHECKING:
@@ -63,18 +64,13 @@ class Client:
     _delivery: Optional[Delivery] = None
 
     def __init__(self, url: str = "", *, group_id: str = "", **options: Unpack[_options.Options]) -> None:
-        given: dict[str, object] = dict(options)
-        if url != "":
-            given["url"] = url
-        if group_id != "":
-            given["group_id"] = group_id
-        texts = option_texts(given)
+        texts = option_texts(url, group_id, options)
         self._group_id = group_id
         self._delivery = delivery = Delivery(
             new_handle(texts),
             group_id,
             texts.get("block_if_queue_is_full") == "true",
-            _options.duration_seconds(texts.get("send_timeout") or option_table()["send_timeout"].default),
+            send_timeout_seconds(texts),
         )
         self._handle = delivery.handle
         self._outbox = delivery.outbox
@@ -111,7 +107,7 @@ class Client:
         model = self._outbox.model(stream_id, group_id, attributes, event_time)
         self._outbox.push(model)  # what send_async queued before stays before
         message = model.with_payload(checked_length(to_bytes(payload)))
-        return interruptible(self._send, model, message, _milliseconds(timeout))
+        return interruptible(self._send, model, message, timeout_milliseconds(timeout))
 
     def _send(self, model: Model, message: low.Message, timeout_ms: int) -> Result:
         record = low.ResultRecord(struct_size=ctypes.sizeof(low.ResultRecord))
@@ -205,7 +201,7 @@ class Client:
         self._outbox.push(model)  # what send_async queued before stays before
         number = next(self._bulk_numbers) & NUMBERS
         base = BULK_TAG | number << SEQUENCE_BITS
-        bulk = Bulk(delivery, model, base, progress)
+        bulk = Bulk(delivery.handle, model, base, progress)
         delivery.counters[base >> SEQUENCE_BITS] = bulk
         try:
             return bulk.run(messages)
@@ -224,7 +220,7 @@ class Client:
             TimeoutError_: timeout ended first; the messages are still on their way.
             ClosedError, ForkError: the client cannot be used any more.
         """
-        interruptible(self._usable().flush, _milliseconds(timeout))
+        interruptible(self._usable().flush, timeout_milliseconds(timeout))
 
     def close(self, timeout: Timeout = None) -> CloseReport:
         """Deliver what was accepted, at most until timeout; then fail the rest with ClosedError and free everything.
@@ -235,7 +231,7 @@ class Client:
         Args:
             timeout: seconds; default: the option send_timeout.
         """
-        timeout_ms = _milliseconds(timeout)
+        timeout_ms = timeout_milliseconds(timeout)
         return CloseReport() if self._delivery is None else self._delivery.close(timeout_ms)
 
     def stats(self) -> dict[str, Any]:
@@ -275,7 +271,8 @@ class Client:
                 Call(delivery.close, round(EXIT_SECONDS * 1000))
 
 
-def _milliseconds(timeout: Timeout) -> int:
+def timeout_milliseconds(timeout: Timeout) -> int:
+    """Return a timeout as the library takes it."""
     if timeout is None:
         return low.NO_TIMEOUT
     seconds = timeout.total_seconds() if isinstance(timeout, timedelta) else timeout

@@ -26,7 +26,6 @@ UNUSED = {
     "inlong_error_text",  # inlong_last_error says more
     "inlong_client_send_async",  # send_packed with one message, whose results come in ranges
     "inlong_client_send_many",  # send_packed
-    "inlong_client_event_fd",  # for event loops
 }
 
 

@@ -159,7 +159,7 @@ def test_ctrl_c_in_the_middle_of_sending_loses_nothing(cluster: MockCluster) -> 
 
 def test_results_may_come_in_any_ranges() -> None:
     # Ranges that end inside a chunk, go on in the next one, or come before the sender knows what was accepted.
-    pending = Pending()
+    pending: Pending[DeliveryFuture] = Pending()
     model = Model(lambda: 0, "", STREAM)
     futures = [DeliveryFuture(model) for _ in range(2 * CHUNK_MESSAGES + 10)]
     for first in range(0, len(futures), CHUNK_MESSAGES):

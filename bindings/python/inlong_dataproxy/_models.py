@@ -1,0 +1,49 @@
+"""The models of one client: those of streams seen before are kept, with the tags of their messages."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Mapping
+from typing import Optional
+
+from ._message import EventTime, Model
+from ._pending import CHUNK_MESSAGES, CHUNK_TAG, NUMBERS, SEQUENCE_BITS, SEQUENCE_MASK
+
+_MODELS = 4096
+
+
+class Models:
+    """Called with what surrounds a payload, it returns its model."""
+
+    def __init__(self, group_id: str) -> None:
+        self.plain: dict[str, Model] = {}  # by stream, of messages that have nothing but their stream
+        self._group_id = group_id
+        self._numbers = itertools.count(1)
+        self._tags = itertools.count().__next__  # of messages that share nothing with others
+        self._chunks = itertools.count(0, CHUNK_MESSAGES)  # as above, for a chunk of one message
+
+    def __call__(
+        self,
+        stream_id: str,
+        group_id: str = "",
+        attributes: Optional[Mapping[str, str]] = None,
+        event_time: Optional[EventTime] = None,
+    ) -> Model:
+        """Return what a message's ids, attributes and time are to the library."""
+        plain = group_id == "" and attributes is None and event_time is None
+        if plain and isinstance(stream_id, str) and stream_id in self.plain:
+            return self.plain[stream_id]
+        model = Model(self._tags, group_id, stream_id, attributes, event_time)
+        model.group_id = group_id or self._group_id
+        if plain:
+            model.next_tag = itertools.count(self._first_tag()).__next__
+            model.chunk_tag = CHUNK_TAG | self._first_tag()
+            if len(self.plain) >= _MODELS:
+                self.plain.clear()  # those with a queue are kept by what pushes it
+            self.plain[stream_id] = model
+        else:
+            model.chunk_tag = CHUNK_TAG | (next(self._chunks) & SEQUENCE_MASK)
+        return model
+
+    def _first_tag(self) -> int:
+        return (next(self._numbers) & NUMBERS) << SEQUENCE_BITS

@@ -1,0 +1,44 @@
+"""Blocking calls of the library for an event loop: on another thread, so that the loop never waits."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from typing import Any, Callable, TypeVar
+
+from ._interruptible import Call
+
+T = TypeVar("T")
+
+
+def start(loop: asyncio.AbstractEventLoop, function: Callable[..., T], *arguments: Any) -> tuple[Call[T], asyncio.Future[T]]:
+    """Call function on another thread. Return the call, and a future of the loop that gets its outcome.
+
+    Cancelling the future ends the wait only: the call goes on to its own bound.
+    """
+    future: asyncio.Future[T] = loop.create_future()
+
+    def run() -> T:
+        try:
+            value = function(*arguments)
+        except BaseException as error:
+            _post(loop, future, future.set_exception, error)
+            raise
+        _post(loop, future, future.set_result, value)
+        return value
+
+    return Call(run), future
+
+
+def _post(loop: asyncio.AbstractEventLoop, future: asyncio.Future[T], setter: Callable[[Any], None], value: object) -> None:
+    def deliver() -> None:
+        if not future.done():
+            setter(value)
+
+    with contextlib.suppress(RuntimeError):  # the loop is closed: nobody waits any more
+        loop.call_soon_threadsafe(deliver)
+
+
+async def call(function: Callable[..., T], *arguments: Any) -> T:
+    """Call function on another thread and return what it returns."""
+    return await start(asyncio.get_running_loop(), function, *arguments)[1]

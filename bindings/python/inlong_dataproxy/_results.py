@@ -1,0 +1,146 @@
+"""Results of the library on their way to whoever waits for them, for clients of threads and of asyncio alike."""
+
+from __future__ import annotations
+
+import ctypes
+import json
+import struct
+from abc import ABC, abstractmethod
+from dataclasses import dataclass, field
+from typing import Any, Generic, Protocol
+
+from . import _codes, _lowlevel as low
+from ._future import Result
+from ._pending import BULK_TAG, SEQUENCE_BITS, SEQUENCE_MASK, F, Pending
+from .errors import Persisted
+
+_RECORDS = 64  # results of one poll
+_HEAD = struct.Struct("=QiiiiiiQQ")
+_RECORD_SIZE = ctypes.sizeof(low.ResultRecord)
+
+
+@dataclass(frozen=True)
+class CloseReport:
+    """What became of a client's messages.
+
+    Attributes:
+        acked, failed: messages over the client's life.
+        unsent: those of the failed that close itself gave up, because its timeout ended.
+        by_code: failures by code.
+    """
+
+    acked: int = 0
+    failed: int = 0
+    unsent: int = 0
+    by_code: dict[int, int] = field(default_factory=dict)
+
+
+class Outcome:
+    """One result of the library, for one message or many."""
+
+    __slots__ = ("_record", "attempts", "code", "persisted", "retriable", "server_code")
+
+    def __init__(self, record: low.ResultRecord) -> None:
+        self._record = record
+        self.code = int(record.code)
+        self.server_code = int(record.server_code)
+        self.persisted = int(record.persisted)
+        self.retriable = bool(record.retriable)
+        self.attempts = int(record.attempts)
+
+    def result(self) -> Result:
+        """Return what there is to say about an ack."""
+        return Result(_text(self._record.batch_id), _text(self._record.node), self.attempts)
+
+    def error(self, group_id: str, stream_id: str) -> Exception:
+        """Return a new exception each time: futures must not share one, for raising changes it."""
+        return _codes.call_error(
+            self.code,
+            low.error_name(self.code),
+            self._record.text,
+            server_code=self.server_code,
+            server_message=_text(self._record.server_message),
+            node=_text(self._record.node),
+            group_id=group_id,
+            stream_id=stream_id,
+            batch_id=_text(self._record.batch_id),
+            attempts=self.attempts,
+            retriable=self.retriable,
+            persisted=Persisted(self.persisted),
+        )
+
+
+class Counter(Protocol):
+    """What takes the results of a send_many."""
+
+    def count(self, first: int, count: int, outcome: Outcome | None) -> None:
+        """Take the result of messages first to first + count - 1; None means acked."""
+
+    def abandon(self, error: Exception) -> None:
+        """Know that no result comes any more."""
+
+
+def _text(raw: Any) -> str:
+    return str(raw, "utf-8", "replace")
+
+
+def close_report(record: low.CloseReportRecord) -> CloseReport:
+    """Return the library's report as this package gives it."""
+    by_code = {pair.code: pair.count for pair in record.by_code if pair.count}
+    return CloseReport(record.acked, record.failed, record.unsent, by_code)
+
+
+def read_stats(handle: low.ClientHandle) -> dict[str, Any]:
+    """Return the library's counters. Does not block."""
+    size = 4096
+    while True:
+        buffer = ctypes.create_string_buffer(size)
+        length = low.client_stats(handle, buffer, size)
+        if length < size:
+            return json.loads(buffer.value)  # type: ignore[no-any-return]
+        size = length + 1024  # it may have grown meanwhile
+
+
+class ResultTaker(ABC, Generic[F]):
+    """Takes results from the library's queue and gives each to its future or bulk."""
+
+    def __init__(self, handle: low.ClientHandle) -> None:
+        self.handle = handle
+        self.pending: Pending[F] = Pending()
+        self.counters: dict[int, Counter] = {}
+        self._records = (low.ResultRecord * _RECORDS)()
+        self._records[0].struct_size = _RECORD_SIZE
+        self._view = memoryview(self._records).cast("B")
+
+    @abstractmethod
+    def _acked(self, futures: list[F], result: Result) -> None:
+        """Tell futures of messages that were acked together."""
+
+    @abstractmethod
+    def _failed(self, tag: int, count: int, outcome: Outcome) -> None:
+        """Take count futures from pending and tell them why they failed."""
+
+    def poll(self) -> int:
+        """Wait for results. Return how many there are, below zero when none come any more."""
+        return int(low.client_poll(self.handle, self._records, _RECORDS, low.NO_TIMEOUT))
+
+    def poll_now(self) -> int:
+        """Do what poll does without waiting and without giving up the GIL: to get it back from a busy thread takes 5 ms."""
+        return int(low.client_poll_now(self.handle, self._records, _RECORDS, 0))
+
+    def hand_out(self, polled: int) -> int:
+        """Hand out what the last poll brought and return of how many messages it was."""
+        messages = 0
+        for index in range(polled):
+            _, code, _, _, _, _, _, tag, count = _HEAD.unpack_from(self._view, index * _RECORD_SIZE)
+            messages += count
+            if tag & BULK_TAG:
+                counter = self.counters.get(tag >> SEQUENCE_BITS)
+                if counter is not None:
+                    counter.count(tag & SEQUENCE_MASK, count, None if code == 0 else Outcome(self._records[index]))
+            elif code == 0:
+                futures = self.pending.take(tag, count)
+                self._acked(futures, Outcome(self._records[index]).result())
+            else:
+                self._failed(tag, count, Outcome(self._records[index]))
+        return messages

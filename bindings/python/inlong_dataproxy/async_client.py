@@ -1,0 +1,232 @@
+"""The client for asyncio."""
+
+from __future__ import annotations
+
+import asyncio
+import atexit
+import itertools
+import warnings
+from collections.abc import AsyncIterable, Iterable, Mapping
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Optional, Union
+
+from . import _codes, _options
+from ._async_bulk import AsyncBulk
+from ._async_delivery import AsyncDelivery, close_at_exit
+from ._bulk import ProgressCallback, SendReport
+from ._future import Result
+from ._handle import new_handle_async, option_texts, send_timeout_seconds
+from ._message import EventTime, Payload, to_bytes
+from ._pending import BULK_TAG, NUMBERS, SEQUENCE_BITS
+from ._results import CloseReport
+from .client import EXIT_SECONDS, Timeout, timeout_milliseconds
+from .errors import ClosedError, ForkError, InlongError
+
+if TYPE_CHECKING:
+    from typing_extensions import Self, Unpack
+
+
+class AsyncClient:
+    """Sends messages of one InLong group from asyncio. Its methods never block the loop and use no thread for a message.
+
+    Args:
+        url, group_id, options: as for Client.
+
+    Raises:
+        ConfigError: an option is unknown or has a value of a wrong type. Opening finds the other faults.
+
+    Open it with `async with`, or with open and close. It belongs to the loop that opened it; calls from another one are refused
+    with InlongError. One that is forgotten warns with ResourceWarning and is closed in the background.
+    """
+
+    _delivery: Optional[AsyncDelivery] = None
+
+    def __init__(self, url: str = "", *, group_id: str = "", **options: Unpack[_options.Options]) -> None:
+        self._texts = option_texts(url, group_id, options)
+        self._group_id = group_id
+        self._bulk_numbers = itertools.count()
+        self._opening = False
+        self._closing: Optional[asyncio.Task[CloseReport]] = None
+
+    async def open(self) -> Self:
+        """Ask the Manager for nodes and wait for one proven connection, at most twice conn_timeout (3 s). Return self.
+
+        Raises:
+            ConfigError, SendError, LibraryError, ForkError: as making a Client.
+            InlongError: it was opened before; a client is opened once.
+        """
+        if self._opening:
+            raise InlongError("the client was opened before: make a new one")
+        self._opening = True
+        try:
+            handle = await new_handle_async(self._texts)
+        except BaseException:
+            self._opening = False
+            raise
+        block = self._texts.get("block_if_queue_is_full") == "true"
+        loop = asyncio.get_running_loop()
+        self._delivery = AsyncDelivery(loop, handle, self._group_id, block, send_timeout_seconds(self._texts))
+        return self
+
+    # ---- sending ----
+
+    async def send(
+        self,
+        payload: Payload,
+        stream_id: str,
+        *,
+        group_id: str = "",
+        attributes: Optional[Mapping[str, str]] = None,
+        event_time: Optional[EventTime] = None,
+    ) -> Result:
+        """Send one message; the await ends when a DataProxy acked it. Sends that run at the same time share batches.
+
+        Arguments are those of Client.send. For a shorter bound than the option send_timeout use asyncio.wait_for.
+        Cancelling the await does not recall the message: it goes on and its result is counted in stats and by close. Only a
+        message that still waits for room in a full queue is withdrawn, and then nothing of it was sent. To learn the fate
+        of a message whose await may be cancelled, await asyncio.shield(client.send_nowait(...)) and keep the future.
+
+        Raises:
+            QueueFullError: max_pending_messages or max_pending_bytes is reached. With the option block_if_queue_is_full the
+                await waits for room instead, send_timeout at most.
+            SendError: it was not acked; the subclass and its fields say why.
+            TypeError: an argument has a type that is not listed here.
+            InlongError: called on another loop than the one that opened the client. ForkError: in a forked child.
+        """
+        return await self.send_nowait(payload, stream_id, group_id=group_id, attributes=attributes, event_time=event_time)
+
+    def send_nowait(
+        self,
+        payload: Payload,
+        stream_id: str,
+        *,
+        group_id: str = "",
+        attributes: Optional[Mapping[str, str]] = None,
+        event_time: Optional[EventTime] = None,
+    ) -> asyncio.Future[Result]:
+        """Accept one message and return its asyncio future: send without a coroutine, the fastest way to gather many.
+
+        Messages of one round of the loop are passed to the library together at its end, or when 256 are there. Arguments are
+        those of Client.send. What send raises about the message, the future has; wrong types, a closed client and another
+        loop are raised here.
+        """
+        delivery = self._delivery
+        if delivery is None or delivery.closing or delivery.forked or asyncio.get_running_loop() is not delivery.loop:
+            delivery = self._usable()
+        if type(payload) is not bytes:
+            payload = to_bytes(payload)
+        if group_id == "" and attributes is None and event_time is None:
+            try:
+                model = delivery.model.plain[stream_id]
+            except (KeyError, TypeError):
+                model = delivery.model(stream_id)
+        else:
+            model = delivery.model(stream_id, group_id, attributes, event_time)
+        return delivery.queue(model, payload)
+
+    async def send_many(
+        self,
+        messages: Union[Iterable[Payload], AsyncIterable[Payload]],
+        stream_id: str,
+        *,
+        group_id: str = "",
+        attributes: Optional[Mapping[str, str]] = None,
+        event_time: Optional[EventTime] = None,
+        progress: Optional[ProgressCallback] = None,
+    ) -> SendReport:
+        """Send every message of an iterable, a plain or an async one; the await ends when each has its result.
+
+        As Client.send_many, with bounded memory: a source is asked for more only while there is room, and the loop gets its
+        turn between chunks. An async source that waits does not hold back what it gave before. progress is called on
+        the loop. Cancelling the await ends the taking; what was taken before and accepted goes on.
+        """
+        if isinstance(messages, (bytes, bytearray, memoryview, str)):
+            raise TypeError(f"messages must be an iterable of payloads, not a single {type(messages).__name__}")
+        delivery = self._usable()
+        model = delivery.model(stream_id, group_id, attributes, event_time)
+        base = BULK_TAG | (next(self._bulk_numbers) & NUMBERS) << SEQUENCE_BITS
+        bulk = AsyncBulk(delivery, model, base, progress)
+        delivery.counters[base >> SEQUENCE_BITS] = bulk
+        try:
+            return await bulk.run_async(messages)
+        finally:
+            delivery.counters.pop(base >> SEQUENCE_BITS, None)
+
+    # ---- life ----
+
+    async def flush(self, timeout: Timeout = None) -> None:
+        """Send all open batches now and wait until every message accepted before has its result. As Client.flush."""
+        await self._usable().flush(timeout_milliseconds(timeout))
+
+    async def close(self, timeout: Timeout = None) -> CloseReport:
+        """Deliver what was accepted, at most until timeout; then fail the rest with ClosedError and free everything.
+
+        A second call waits for the first and returns the same report. Cancelling the await ends the wait; closing goes on. In a
+        forked child, and for a client that was never opened, it does nothing.
+
+        Args:
+            timeout: seconds; default: the option send_timeout.
+        """
+        timeout_ms = timeout_milliseconds(timeout)
+        delivery = self._delivery
+        if delivery is None or delivery.forked:
+            return CloseReport()
+        self._check_loop(delivery)
+        if self._closing is None:
+            delivery.closing = True
+            self._closing = delivery.loop.create_task(delivery.close(timeout_ms))
+        return await asyncio.shield(self._closing)
+
+    def stats(self) -> dict[str, Any]:
+        """Return a snapshot of the client's counters, as Client.stats. Does not block; any thread may call it."""
+        return self._usable(any_loop=True).stats()
+
+    @property
+    def closed(self) -> bool:
+        """Whether it cannot be used: it was not opened yet, or close was called."""
+        return self._delivery is None or self._delivery.closing
+
+    def _usable(self, *, any_loop: bool = False) -> AsyncDelivery:
+        delivery = self._delivery
+        if delivery is None:
+            raise InlongError("the client is not open: use `async with`, or await its open method")
+        if delivery.forked:
+            raise ForkError("the client belongs to the parent process: make a new one after the fork")
+        if delivery.closing:
+            raise ClosedError("the client is closed", code=_codes.CLOSED, name="closed")
+        if not any_loop:
+            self._check_loop(delivery)
+        return delivery
+
+    @staticmethod
+    def _check_loop(delivery: AsyncDelivery) -> None:
+        if asyncio.get_running_loop() is not delivery.loop:
+            raise InlongError("an AsyncClient belongs to the event loop that opened it: make one for each loop")
+
+    async def __aenter__(self) -> Self:
+        return await self.open()
+
+    async def __aexit__(
+        self, kind: Optional[type[BaseException]], error: Optional[BaseException], trace: Optional[TracebackType]
+    ) -> None:
+        await self.close()
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} group_id={self._group_id!r}{' closed' if self.closed else ''}>"
+
+    def __reduce__(self) -> Any:
+        raise TypeError("an AsyncClient cannot be pickled: it owns connections; make one in each process")
+
+    def __del__(self) -> None:
+        delivery = self._delivery
+        if delivery is not None and not delivery.closing and not delivery.forked:
+            warnings.warn(f"unclosed {self!r}", ResourceWarning, source=self, stacklevel=2)
+            delivery.forget(round(EXIT_SECONDS * 1000))
+
+
+def _close_all() -> None:
+    for call in close_at_exit(round(EXIT_SECONDS * 1000)):
+        call.wait()
+
+
+atexit.register(_close_all)

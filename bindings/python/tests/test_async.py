@@ -1,0 +1,351 @@
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Awaitable, Coroutine
+from typing import Any, Callable, TypeVar
+
+import pytest
+from support import GROUP, STREAM, run_python
+
+from inlong_dataproxy import (
+    AsyncClient,
+    ClosedError,
+    ConfigError,
+    InlongError,
+    InvalidMessageError,
+    QueueFullError,
+    SendError,
+    ServerError,
+)
+from inlong_dataproxy.testing import MockCluster
+
+T = TypeVar("T")
+Run = Callable[[Coroutine[Any, Any, T]], T]
+
+# A full queue soon, and one that stays full: the nodes do not answer.
+TIGHT: dict[str, Any] = {"worker_num": 1, "max_pending_messages": 10, "max_conn_lifetime": 0}
+
+
+@pytest.fixture(params=["asyncio", "uvloop"])
+def run(request: pytest.FixtureRequest) -> Run[Any]:
+    if request.param == "asyncio":
+        return asyncio.run
+    uvloop = pytest.importorskip("uvloop", reason="uvloop is not installed")
+    return uvloop.run  # type: ignore[no-any-return]
+
+
+async def eventually(condition: Callable[[], bool], what: str, seconds: float = 10) -> None:
+    loop = asyncio.get_running_loop()
+    end = loop.time() + seconds
+    while not condition():
+        assert loop.time() < end, f"not within {seconds} s: {what}"
+        await asyncio.sleep(0.002)
+
+
+def silence(cluster: MockCluster) -> None:
+    for node in range(3):
+        cluster.fault(node, "silence", standing=True)
+
+
+def test_one_await_means_delivered(cluster: MockCluster, run: Run[None]) -> None:
+    async def main() -> None:
+        async with AsyncClient(cluster.url, group_id=GROUP) as client:
+            for payload in (b"bytes", bytearray(b"array"), memoryview(b"view"), "text", b"x" * 5000):
+                result = await client.send(payload, STREAM)
+                assert (result.attempts, bool(result.batch_id)) == (1, True)
+            await client.send(b"own", "s2", group_id="other_group", attributes={"k": "v"}, event_time=1_700_000_000)
+            assert len(cluster.payloads()) == 6
+        own = next(message for message in cluster.messages() if message.payload == b"own")
+        assert (own.group_id, own.stream_id, own.attributes["k"]) == ("other_group", "s2", "v")
+
+    run(main())
+
+
+def test_a_lone_send_does_not_wait_for_the_linger(cluster: MockCluster) -> None:
+    async def main() -> None:
+        async with AsyncClient(cluster.url, group_id=GROUP, batching_max_publish_delay=60, send_timeout=20) as client:
+            for _ in range(5):
+                await asyncio.wait_for(client.send(b"x", STREAM), 10)
+
+    asyncio.run(main())
+
+
+def test_gathered_sends_share_batches_and_need_no_threads(cluster: MockCluster, run: Run[None]) -> None:
+    # A thread for each call, or a batch for each message.
+    async def main() -> None:
+        async with AsyncClient(cluster.url, group_id=GROUP) as client:
+            await client.send(b"first", STREAM)
+            before = threading.active_count()
+            results = await asyncio.gather(*(client.send(b"%d" % n, f"s{n % 3}") for n in range(3000)))
+            assert threading.active_count() <= before
+            assert len({result.batch_id for result in results}) < 600
+        assert sorted(cluster.payloads()) == sorted([b"first", *(b"%d" % n for n in range(3000))])
+
+    run(main())
+
+
+def test_send_nowait_keeps_the_order_of_a_stream(cluster: MockCluster) -> None:
+    async def main() -> None:
+        async with AsyncClient(cluster.url, group_id=GROUP, ordered=True) as client:
+            sizes = (1, 3000)  # small ones are gathered, long ones are not
+            futures = [client.send_nowait(b"%05d" % n + b"x" * sizes[n % 7 == 0], STREAM) for n in range(2000)]
+            await asyncio.gather(*futures)
+
+    asyncio.run(main())
+    assert [int(payload[:5]) for payload in cluster.payloads()] == list(range(2000))
+
+
+def test_a_failed_message_says_why(cluster: MockCluster) -> None:
+    for node in range(3):
+        cluster.fault(node, "error_code", standing=True, code=114, text="no such group")
+
+    async def main() -> None:
+        async with AsyncClient(cluster.url, group_id=GROUP) as client:
+            first, second = await asyncio.gather(client.send(b"x", STREAM), client.send(b"y", STREAM), return_exceptions=True)
+            assert isinstance(first, ServerError)
+            assert (first.server_code, first.group_id, first.stream_id) == (114, GROUP, STREAM)
+            assert second is not first
+
+    asyncio.run(main())
+
+
+def test_one_bad_message_does_not_spoil_those_gathered_with_it(cluster: MockCluster) -> None:
+    async def main() -> None:
+        async with AsyncClient(cluster.url, group_id=GROUP) as client:
+            sent = [client.send(payload, STREAM) for payload in (b"a", b"", b"b")]
+            good, bad, other = await asyncio.gather(*sent, return_exceptions=True)
+            assert isinstance(bad, InvalidMessageError)
+            assert not isinstance(good, BaseException)
+            assert not isinstance(other, BaseException)
+            with pytest.raises(TypeError, match="payload must be bytes"):
+                await client.send(None, STREAM)  # type: ignore[arg-type]
+            with pytest.raises(TypeError, match="stream_id must be str"):
+                await client.send(b"x", 5)  # type: ignore[arg-type]
+            with pytest.raises(InvalidMessageError):
+                await client.send(b"x", "no good stream")
+
+    asyncio.run(main())
+    assert sorted(cluster.payloads()) == [b"a", b"b"]
+
+
+def test_a_cancelled_await_does_not_recall_the_message(cluster: MockCluster) -> None:
+    for node in range(3):
+        cluster.fault(node, "delay", standing=True, delay_ms=100)
+
+    async def main() -> None:
+        async with AsyncClient(cluster.url, group_id=GROUP) as client:
+            task = asyncio.create_task(client.send(b"goes on", STREAM))
+            kept = client.send_nowait(b"fate known", STREAM)
+            await eventually(lambda: client.stats()["accepted"] == 2, "both are accepted")
+            task.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await task
+            with pytest.raises(asyncio.TimeoutError):
+                await asyncio.wait_for(asyncio.shield(kept), 0)
+            assert (await kept).node
+            await client.flush()
+            assert client.stats()["acked"] == 2
+
+    asyncio.run(main())
+    assert sorted(cluster.payloads()) == [b"fate known", b"goes on"]
+
+
+def test_a_full_queue_raises(cluster: MockCluster) -> None:
+    silence(cluster)
+
+    async def main() -> None:
+        client = await AsyncClient(cluster.url, group_id=GROUP, **TIGHT).open()
+        futures = [client.send_nowait(b"x", STREAM) for _ in range(100)]
+        await eventually(lambda: any(future.done() for future in futures), "some are refused")
+        refused = [future for future in futures if future.done()]
+        assert all(isinstance(future.exception(), QueueFullError) for future in refused)
+        assert (await client.close(0)).unsent == 100 - len(refused) > 0
+        assert all(isinstance(future.exception(), ClosedError) for future in futures if future not in refused)
+
+    asyncio.run(main())
+
+
+def test_with_block_if_queue_is_full_awaits_wait_for_room(cluster: MockCluster, run: Run[None]) -> None:
+    async def main() -> None:
+        async with AsyncClient(cluster.url, group_id=GROUP, block_if_queue_is_full=True, **TIGHT) as client:
+            await asyncio.gather(*(client.send(b"x", f"s{n % 5}") for n in range(1000)))
+            assert client.stats()["acked"] == 1000
+
+    run(main())
+
+
+def test_what_waits_for_room_gives_up_at_send_timeout_or_is_withdrawn(cluster: MockCluster) -> None:
+    silence(cluster)
+
+    async def main() -> None:
+        options = {**TIGHT, "block_if_queue_is_full": True, "send_timeout": 1, "ack_timeout": 20}
+        client = await AsyncClient(cluster.url, group_id=GROUP, **options).open()
+        futures = [client.send_nowait(b"x", STREAM) for _ in range(100)]
+        futures[-1].cancel()
+        outcomes = await asyncio.wait_for(asyncio.gather(*futures, return_exceptions=True), 30)
+        assert isinstance(outcomes[-1], asyncio.CancelledError)
+        assert all(isinstance(outcome, SendError) for outcome in outcomes[:-1])
+        assert client.stats()["accepted"] < 100
+        await client.close(0)
+
+    asyncio.run(main())
+
+
+def test_another_loop_is_refused(cluster: MockCluster) -> None:
+    async def opened() -> AsyncClient:
+        return await AsyncClient(cluster.url, group_id=GROUP).open()
+
+    async def refused(call: Callable[[], Awaitable[object]]) -> None:
+        with pytest.raises(InlongError, match="belongs to the event loop that opened it"):
+            await call()
+
+    loop = asyncio.new_event_loop()
+    client = loop.run_until_complete(opened())
+    for call in (lambda: client.send(b"x", STREAM), client.flush, client.close):
+        asyncio.run(refused(call))
+    loop.run_until_complete(client.send(b"x", STREAM))
+    loop.run_until_complete(client.close())
+    loop.close()
+
+
+def test_two_loops_each_with_a_client_work_at_the_same_time(cluster: MockCluster) -> None:
+    errors: list[BaseException] = []
+
+    async def main() -> None:
+        async with AsyncClient(cluster.url, group_id=GROUP) as client:
+            await asyncio.gather(*(client.send(b"x", STREAM) for _ in range(500)))
+
+    def in_thread() -> None:
+        try:
+            asyncio.run(main())
+        except BaseException as error:  # noqa: BLE001
+            errors.append(error)
+
+    threads = [threading.Thread(target=in_thread) for _ in range(3)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert errors == []
+    assert len(cluster.payloads()) == 1500
+
+
+def test_a_client_that_is_not_open_or_closed_says_so(cluster: MockCluster) -> None:
+    async def main() -> None:
+        client = AsyncClient(cluster.url, group_id=GROUP)
+        with pytest.raises(InlongError, match="not open"):
+            await client.send(b"x", STREAM)
+        await client.close()  # never opened: nothing to do
+        async with client:
+            await client.send(b"x", STREAM)
+            with pytest.raises(InlongError, match="opened before"):
+                await client.open()
+        for call in (client.send(b"x", STREAM), client.send_many([b"x"], STREAM), client.flush()):
+            with pytest.raises(ClosedError):
+                await call
+        first, second = await asyncio.gather(client.close(), client.close())
+        assert first == second
+        assert first.acked == 1
+
+    asyncio.run(main())
+    with pytest.raises(ConfigError, match="grup_id"):
+        AsyncClient(cluster.url, grup_id=GROUP)  # type: ignore[call-arg]
+
+
+def test_the_loop_goes_on_while_a_client_opens_and_closes(cluster: MockCluster) -> None:
+    # A Manager that does not answer must not stop the loop until conn_timeout.
+    cluster.manager_fault("silence")
+
+    async def main() -> None:
+        opening = asyncio.create_task(AsyncClient(cluster.url, group_id=GROUP, conn_timeout=1).open())
+        ticks = 0
+        while not opening.done():
+            await asyncio.sleep(0.01)
+            ticks += 1
+        with pytest.raises(SendError):
+            opening.result()
+        assert ticks > 5
+        cancelled = asyncio.create_task(AsyncClient(cluster.url, group_id=GROUP, conn_timeout=1).open())
+        await asyncio.sleep(0)
+        cancelled.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await cancelled
+
+    asyncio.run(main())
+
+
+def test_close_flushes_and_fails_what_does_not_get_through(cluster: MockCluster) -> None:
+    async def main() -> None:
+        client = await AsyncClient(cluster.url, group_id=GROUP).open()
+        futures = [client.send_nowait(b"x", STREAM) for _ in range(1000)]
+        assert (await client.close()).acked == 1000
+        assert all(future.result() for future in futures)
+        silence(cluster)
+        client = await AsyncClient(cluster.url, group_id=GROUP).open()
+        last = client.send_nowait(b"x", STREAM)
+        closing = asyncio.create_task(client.close(0.2))
+        await asyncio.sleep(0)
+        closing.cancel()  # ends the wait only
+        assert (await client.close()).unsent == 1
+        assert isinstance(last.exception(), ClosedError)
+
+    asyncio.run(main())
+
+
+def test_a_forgotten_client_warns_and_is_closed(cluster: MockCluster) -> None:
+    async def main() -> None:
+        client = await AsyncClient(cluster.url, group_id=GROUP).open()
+        delivery = client._delivery
+        assert delivery is not None
+        future = client.send_nowait(b"x", STREAM)
+        holder = [client]
+        del client
+        with pytest.warns(ResourceWarning, match="unclosed <AsyncClient"):
+            holder.clear()
+        from inlong_dataproxy._async_delivery import alive
+
+        await eventually(lambda: delivery not in alive, "it is closed")
+        assert not future.cancelled()
+
+    asyncio.run(main())
+    assert cluster.payloads() == [b"x"]
+
+
+def test_what_is_pending_when_the_interpreter_exits_is_delivered(cluster: MockCluster) -> None:
+    script = """
+import asyncio, sys
+from inlong_dataproxy import AsyncClient
+async def main():
+    global client, futures
+    client = await AsyncClient(sys.argv[1], group_id="test_group").open()
+    futures = [client.send_nowait(b"x", "s") for _ in range(1000)]
+    await asyncio.sleep(0)
+asyncio.run(main())
+"""
+    for _ in range(3):
+        run_python(script, cluster.url, seconds=30)
+    assert len(cluster.payloads()) == 3000
+
+
+def test_a_forked_child_is_refused_and_the_parent_goes_on(cluster: MockCluster) -> None:
+    script = """
+import asyncio, os, sys
+from inlong_dataproxy import AsyncClient, ForkError
+async def main():
+    async with AsyncClient(sys.argv[1], group_id="test_group") as client:
+        future = client.send_nowait(b"x", "s")
+        pid = os.fork()
+        if pid == 0:
+            try:
+                client.send_nowait(b"x", "s")
+            except ForkError:
+                os._exit(7)
+            os._exit(1)
+        assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 7
+        await future
+        await client.send(b"y", "s")
+asyncio.run(main())
+"""
+    run_python(script, cluster.url, seconds=30)
+    assert sorted(cluster.payloads()) == [b"x", b"y"]

@@ -1,0 +1,138 @@
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Iterator
+from typing import Any
+
+import pytest
+from support import GROUP, STREAM
+from test_async import TIGHT, Run, eventually, run, silence  # noqa: F401 - run is a fixture
+
+from inlong_dataproxy import AsyncClient, ClosedError, InvalidMessageError, Progress
+from inlong_dataproxy.testing import MockCluster
+
+
+async def arriving(count: int) -> AsyncIterator[bytes]:
+    for n in range(count):
+        if n % 1000 == 0:
+            await asyncio.sleep(0)
+        yield b"%d" % n
+
+
+def test_every_message_of_either_kind_of_iterable_arrives(cluster: MockCluster, run: Run[None]) -> None:  # noqa: F811
+    async def main() -> None:
+        seen: list[Progress] = []
+        async with AsyncClient(cluster.url, group_id=GROUP) as client:
+            plain, waiting = await asyncio.gather(
+                client.send_many((b"%d" % n for n in range(20_000)), STREAM, progress=seen.append),
+                client.send_many(arriving(20_000), "s2"),
+            )
+            assert (plain.taken, plain.acked, plain.failed) == (20_000, 20_000, 0)
+            assert (waiting.taken, waiting.acked, waiting.failed) == (20_000, 20_000, 0)
+            assert seen[-1] == Progress(20_000, 20_000, 0)
+            assert (await client.send_many([], STREAM)).taken == 0
+
+    run(main())
+    messages = cluster.messages()
+    for stream in (STREAM, "s2"):
+        arrived = sorted(int(message.payload) for message in messages if message.stream_id == stream)
+        assert arrived == list(range(20_000))
+
+
+def test_bad_messages_fail_with_their_index(cluster: MockCluster) -> None:
+    async def mixed() -> AsyncIterator[Any]:
+        for payload in (b"good", b"", None, "text", bytearray(b"array"), 5):
+            yield payload
+
+    async def main() -> None:
+        async with AsyncClient(cluster.url, group_id=GROUP) as client:
+            report = await client.send_many(mixed(), STREAM)
+            assert (report.taken, report.acked, report.failed) == (6, 3, 3)
+            kinds = {failure.index: type(failure.error) for failure in report.failures}
+            assert kinds == {1: InvalidMessageError, 2: TypeError, 5: TypeError}
+            with pytest.raises(InvalidMessageError):
+                await client.send_many([b"x"], "no good stream")
+            with pytest.raises(TypeError, match="not a single bytes"):
+                await client.send_many(b"x", STREAM)  # type: ignore[arg-type]
+            with pytest.raises(TypeError, match="not iterable"):
+                await client.send_many(5, STREAM)  # type: ignore[arg-type]
+
+    asyncio.run(main())
+
+
+def test_a_source_that_waits_does_not_hold_back_what_it_gave(cluster: MockCluster) -> None:
+    async def main() -> None:
+        more = asyncio.Event()
+
+        async def slow() -> AsyncIterator[bytes]:
+            for n in range(100):
+                yield b"%d" % n
+            await more.wait()
+            yield b"last"
+
+        async with AsyncClient(cluster.url, group_id=GROUP) as client:
+            task = asyncio.create_task(client.send_many(slow(), STREAM))
+            await eventually(lambda: client.stats()["acked"] == 100, "what the source gave is acked while it waits")
+            assert not task.done()
+            more.set()
+            assert (await task).acked == 101
+
+    asyncio.run(main())
+
+
+def test_a_full_queue_holds_back_the_source_and_not_the_loop(cluster: MockCluster) -> None:
+    # Memory that grows with the input, or a loop that stands still meanwhile.
+    silence(cluster)
+
+    async def main() -> None:
+        taken = 0
+
+        def endless() -> Iterator[bytes]:
+            nonlocal taken
+            while True:
+                taken += 1
+                yield b"x"
+
+        client = await AsyncClient(cluster.url, group_id=GROUP, **TIGHT).open()
+        task = asyncio.create_task(client.send_many(endless(), STREAM))
+        await eventually(lambda: client.stats()["accepted"] >= 10, "the queue is full")
+        for _ in range(20):
+            await asyncio.sleep(0.01)
+        assert taken < 10_000
+        await client.close(0)
+        with pytest.raises(ClosedError):
+            await task
+
+    asyncio.run(main())
+
+
+def test_it_goes_on_when_there_is_room(cluster: MockCluster, run: Run[None]) -> None:  # noqa: F811
+    async def main() -> None:
+        async with AsyncClient(cluster.url, group_id=GROUP, **TIGHT) as client:
+            assert (await client.send_many(arriving(300), STREAM)).acked == 300
+
+    run(main())
+
+
+def test_what_the_source_raises_and_a_cancelled_await_end_it(cluster: MockCluster) -> None:
+    async def broken() -> AsyncIterator[bytes]:
+        yield b"x"
+        raise LookupError("the source broke")
+
+    async def endless() -> AsyncIterator[bytes]:
+        while True:
+            await asyncio.sleep(0.001)
+            yield b"y"
+
+    async def main() -> None:
+        async with AsyncClient(cluster.url, group_id=GROUP) as client:
+            with pytest.raises(LookupError, match="the source broke"):
+                await client.send_many(broken(), STREAM)
+            task = asyncio.create_task(client.send_many(endless(), STREAM))
+            await eventually(lambda: client.stats()["acked"] > 5, "some are acked")
+            task.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await task
+            assert (await client.send(b"z", STREAM)).node
+
+    asyncio.run(main())
