@@ -24,7 +24,7 @@ lint-python: venv ## check the Python code: ruff, mypy --strict, pyright's rules
 	cd $(PYTHON_DIR) && $(VENV_PYTHON) -m ruff check .
 	cd $(PYTHON_DIR) && $(VENV_PYTHON) -m ruff format --check .
 	cd $(PYTHON_DIR) && $(VENV_PYTHON) -m mypy
-	cd $(PYTHON_DIR) && $(VENV_PYTHON) -m basedpyright
+	cd $(PYTHON_DIR) && $(VENV_PYTHON) -m basedpyright --pythonpath $(VENV_PYTHON)
 
 format-python: venv ## format the Python code
 	cd $(PYTHON_DIR) && $(VENV_PYTHON) -m ruff check --fix-only . && $(VENV_PYTHON) -m ruff format .

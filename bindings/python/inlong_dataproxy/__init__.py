@@ -32,6 +32,7 @@ from .errors import (
     ServerError,
     TimeoutError_,
 )
+from .logs import InlongHandler
 
 
 def options() -> list[OptionInfo]:
@@ -49,6 +50,7 @@ __all__ = [
     "Failure",
     "ForkError",
     "InlongError",
+    "InlongHandler",
     "InvalidMessageError",
     "LibraryError",
     "OptionInfo",

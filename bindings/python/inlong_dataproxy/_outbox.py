@@ -46,7 +46,7 @@ class Outbox:
         self.model = Models(group_id)
         self.models = self.model.plain
         self._delivery = delivery
-        self._block = block
+        self.block = block
         self._send_timeout = send_timeout
         self._pushing = threading.Lock()  # guards taking from queues, so that order is kept
         self._waiting: dict[Model, None] = {}  # models with a queue that the thread is to push
@@ -87,7 +87,7 @@ class Outbox:
 
     def _wait_for_room(self, code: int, end: float) -> bool:
         """Sleep a little, between which signals are handled. Return False when there is no waiting (any more)."""
-        if not self._block or code not in (_codes.QUEUE_FULL, _codes.CONTEXT_EXPIRED) or time.monotonic() >= end:
+        if not self.block or code not in (_codes.QUEUE_FULL, _codes.CONTEXT_EXPIRED) or time.monotonic() >= end:
             return False
         time.sleep(_LOOK_SECONDS)
         return True

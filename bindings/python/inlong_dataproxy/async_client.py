@@ -182,6 +182,11 @@ class AsyncClient:
         return self._usable(any_loop=True).stats()
 
     @property
+    def group_id(self) -> str:
+        """The InLong group of messages that name none."""
+        return self._group_id
+
+    @property
     def closed(self) -> bool:
         """Whether it cannot be used: it was not opened yet, or close was called."""
         return self._delivery is None or self._delivery.closing

@@ -239,9 +239,19 @@ class Client:
         return self._usable().stats()
 
     @property
+    def group_id(self) -> str:
+        """The InLong group of messages that name none."""
+        return self._group_id
+
+    @property
     def closed(self) -> bool:
         """Whether close was called."""
         return self._delivery is None or self._delivery.closing
+
+    @property
+    def waits_for_room(self) -> bool:
+        """Whether send_async waits when the queue is full: the option block_if_queue_is_full."""
+        return self._delivery is not None and self._delivery.outbox.block
 
     def _usable(self) -> Delivery:
         delivery = self._delivery

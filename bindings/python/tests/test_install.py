@@ -74,7 +74,7 @@ def test_without_go_and_without_libraries_the_error_says_what_to_do(tmp_path: Pa
     # A copy of the package alone, as in an unpacked source archive.
     copy = tmp_path / "package"
     copy.mkdir()
-    for name in ("pyproject.toml", "setup.py", "README.md", "inlong_dataproxy"):
+    for name in ("pyproject.toml", "setup.py", "README.md", "inlong_dataproxy", "inlong_dataproxy_pytest.py"):
         subprocess.run(["cp", "-r", str(PACKAGE / name), str(copy)], check=True)  # noqa: S607
     command = "from setuptools import build_meta; build_meta.build_wheel('.')"
     done = subprocess.run([sys.executable, "-c", command], cwd=copy, capture_output=True, text=True, check=False)

@@ -1,0 +1,118 @@
+"""A handler for the standard library's logging that sends records to InLong."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import threading
+from concurrent.futures import Future
+from typing import TYPE_CHECKING, Any, Optional
+
+from .client import Client, Timeout
+from .errors import InlongError, InvalidMessageError
+
+if TYPE_CHECKING:
+    from ._future import Result
+
+_OWN = "inlong_dataproxy"
+
+
+class InlongHandler(logging.Handler):
+    """Sends each log record as one message, and never makes the program that logs wait.
+
+    Args:
+        client: sends them; its option block_if_queue_is_full must be false, as it is by default. Share it with other senders
+            as you like.
+        stream_id: the stream of all records.
+        level: as for every handler.
+        group_id: another group than the client's.
+        attributes: sent with every record.
+        own_client: close the client when the handler is closed, which logging.shutdown does at exit.
+
+    A record that finds no room, is empty, or comes after the client was closed is dropped and counted in `dropped`; one that was
+    accepted and not acked is counted in `failed`. A formatter that raises, and an id that breaks its rule, are reported in the way
+    of logging (Handler.handleError). Records of this package's own logger are not sent, which would feed on itself.
+
+    Raises:
+        ValueError: the client waits when its queue is full.
+    """
+
+    def __init__(
+        self,
+        client: Client,
+        stream_id: str,
+        *,
+        level: int = logging.NOTSET,
+        group_id: str = "",
+        attributes: Optional[dict[str, str]] = None,
+        own_client: bool = False,
+    ) -> None:
+        super().__init__(level)
+        if client.waits_for_room:
+            raise ValueError("client: its option block_if_queue_is_full is true, so that logging would wait")
+        self._client = client
+        self._stream_id = stream_id
+        self._more: dict[str, Any] = {"group_id": group_id, "attributes": attributes} if group_id or attributes else {}
+        self._own_client = own_client
+        self._counting = threading.Lock()
+        self._dropped = 0
+        self._failed = 0
+
+    @property
+    def dropped(self) -> int:
+        """Records that were not accepted: nothing of them was sent."""
+        return self._dropped
+
+    @property
+    def failed(self) -> int:
+        """Records that were accepted and not acked."""
+        return self._failed
+
+    def handle(self, record: logging.LogRecord) -> bool:
+        """Send a record that the filters pass. Without the handler's lock, which flush may hold: the client is thread-safe."""
+        passed: object = self.filter(record)  # since Python 3.12 a filter may give another record
+        if passed:
+            self.emit(passed if isinstance(passed, logging.LogRecord) else record)
+        return bool(passed)
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Send one record. Does not block."""
+        if record.name == _OWN or record.name.startswith(_OWN + "."):
+            return
+        try:
+            text = self.format(record)
+        except Exception:  # noqa: BLE001 - the rule of logging: its faults are reported, and never raised into the program
+            self.handleError(record)
+            return
+        try:
+            self._client.send_async(text, self._stream_id, **self._more).add_done_callback(self._count)
+        except InlongError as error:
+            with self._counting:
+                self._dropped += 1
+            if text and isinstance(error, InvalidMessageError):  # a wrong stream_id, which nobody would notice
+                self.handleError(record)
+
+    def _count(self, future: Future[Result]) -> None:
+        if future.exception() is not None:
+            with self._counting:
+                self._failed += 1
+
+    def flush(self, timeout: Timeout = None) -> None:
+        """Wait until every record so far has its result, timeout (default: the option send_timeout) at most.
+
+        Does not raise: what did not arrive is counted.
+        """
+        with contextlib.suppress(InlongError):
+            self._client.flush(timeout)
+
+    def close(self, timeout: Timeout = None) -> None:
+        """Flush, and close the client if it is the handler's own, within timeout (default: the option send_timeout)."""
+        try:
+            if self._own_client:
+                self._client.close(timeout)
+            elif not self._client.closed:
+                self.flush(timeout)
+        except InlongError:
+            return  # what did not arrive is counted
+        finally:
+            super().close()

@@ -1,0 +1,93 @@
+"""Clients' counters for prometheus_client (`pip install inlong-dataproxy[prometheus]`).
+
+    from prometheus_client import REGISTRY
+    from inlong_dataproxy.prometheus import InlongCollector
+
+    REGISTRY.register(InlongCollector(client))
+
+Every metric has the label group_id, and comes from client.stats() when Prometheus asks:
+
+    inlong_dataproxy_accepted_total     messages accepted
+    inlong_dataproxy_acked_total        messages that a DataProxy acked
+    inlong_dataproxy_failed_total       messages that were accepted and not acked
+    inlong_dataproxy_refused_total      messages that were not accepted
+    inlong_dataproxy_batches_total      batches made
+    inlong_dataproxy_retries_total      attempts after the first
+    inlong_dataproxy_pending_messages   messages without a result
+    inlong_dataproxy_pending_bytes      their bytes
+    inlong_dataproxy_streams            streams seen lately
+    inlong_dataproxy_nodes              nodes in use
+    inlong_dataproxy_lanes_usable       connections that take messages
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any, Union
+
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
+from prometheus_client.registry import Collector
+
+from .errors import InlongError
+
+if TYPE_CHECKING:
+    from .async_client import AsyncClient
+    from .client import Client
+
+_PREFIX = "inlong_dataproxy_"
+_COUNTERS = {
+    "accepted": "messages accepted",
+    "acked": "messages that a DataProxy acked",
+    "failed": "messages that were accepted and not acked",
+    "refused": "messages that were not accepted",
+    "batches": "batches made",
+    "retries": "attempts after the first",
+}
+_GAUGES = {
+    "pending_messages": "messages without a result",
+    "pending_bytes": "bytes of messages without a result",
+    "streams": "streams seen lately",
+    "nodes": "nodes in use",
+    "lanes_usable": "connections that take messages",
+}
+
+Family = Union[CounterMetricFamily, GaugeMetricFamily]
+
+
+class InlongCollector(Collector):
+    """Gives the counters of clients. A closed client gives none; clients of one group are added up.
+
+    Args:
+        clients: Client or AsyncClient objects, which the collector keeps alive.
+    """
+
+    def __init__(self, *clients: Union[Client, AsyncClient]) -> None:
+        self._clients = clients
+
+    def collect(self) -> Iterator[Family]:
+        """Give all metrics. Does not block; any thread may call it."""
+        groups: dict[str, Counter[str]] = {}
+        for client in self._clients:
+            try:
+                stats = client.stats()
+            except InlongError:
+                continue
+            groups.setdefault(client.group_id, Counter()).update(_values(stats))
+        for name, text in _COUNTERS.items():
+            yield _fill(CounterMetricFamily(_PREFIX + name, text, labels=["group_id"]), name, groups)
+        for name, text in _GAUGES.items():
+            yield _fill(GaugeMetricFamily(_PREFIX + name, text, labels=["group_id"]), name, groups)
+
+
+def _values(stats: dict[str, Any]) -> dict[str, int]:
+    nodes: list[object] = stats["nodes"] or []
+    lanes: list[dict[str, Any]] = stats["lanes"] or []
+    flat: dict[str, int] = {**stats, "nodes": len(nodes), "lanes_usable": sum(bool(lane["usable"]) for lane in lanes)}
+    return {name: flat[name] for name in (*_COUNTERS, *_GAUGES)}
+
+
+def _fill(family: Family, name: str, groups: dict[str, Counter[str]]) -> Family:
+    for group_id, values in groups.items():
+        family.add_metric([group_id], values[name])
+    return family

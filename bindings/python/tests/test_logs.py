@@ -1,0 +1,121 @@
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from support import GROUP, STREAM, run_python, wait_until
+
+from inlong_dataproxy import Client, InlongHandler
+from inlong_dataproxy.testing import MockCluster
+
+FULL: dict[str, Any] = {"worker_num": 1, "max_pending_messages": 10}
+
+
+@pytest.fixture
+def logger() -> Iterator[logging.Logger]:
+    logger = logging.Logger("a program")  # noqa: LOG001 - pytest does not find it, whose handler raises what a formatter raises
+    yield logger
+    for handler in list(logger.handlers):
+        logger.removeHandler(handler)
+        handler.close()
+
+
+def test_records_arrive_and_close_flushes_them(cluster: MockCluster, client: Client, logger: logging.Logger) -> None:
+    handler = InlongHandler(client, STREAM, level=logging.INFO, group_id="log_group", attributes={"k": "v"})
+    handler.setFormatter(logging.Formatter("%(levelname)s %(message)s"))
+    logger.addHandler(handler)
+    logger.debug("below the level")
+    logger.warning("number %d", 5)
+    handler.close()
+    (message,) = cluster.messages()
+    assert (message.payload, message.group_id, message.attributes["k"]) == (b"WARNING number 5", "log_group", "v")
+    assert (handler.dropped, handler.failed) == (0, 0)
+    assert not client.closed
+
+
+def test_what_finds_no_room_is_dropped_and_counted_without_waiting(cluster: MockCluster, logger: logging.Logger) -> None:
+    for node in range(3):
+        cluster.fault(node, "silence", standing=True)
+    client = Client(cluster.url, group_id=GROUP, **FULL)
+    handler = InlongHandler(client, STREAM, own_client=True)
+    logger.addHandler(handler)
+
+    def a_record_is_dropped() -> bool:
+        logger.warning("x")
+        return handler.dropped > 0
+
+    wait_until(a_record_is_dropped, "a record is dropped")
+    handler.close(0.1)
+    assert client.closed
+    wait_until(lambda: handler.failed > 0, "what was pending is counted")
+    dropped = handler.dropped
+    logger.warning("after the close")
+    assert handler.dropped == dropped + 1
+
+
+def test_a_client_that_waits_for_room_is_refused(cluster: MockCluster) -> None:
+    with (
+        Client(cluster.url, group_id=GROUP, block_if_queue_is_full=True) as client,
+        pytest.raises(ValueError, match="block_if_queue_is_full"),
+    ):
+        InlongHandler(client, STREAM)
+
+
+def test_faults_of_a_record_do_not_reach_the_program(
+    client: Client, logger: logging.Logger, capsys: pytest.CaptureFixture[str]
+) -> None:
+    handler = InlongHandler(client, "no good stream")
+    logger.addHandler(handler)
+    logger.warning("x")
+    assert "InvalidMessageError" in capsys.readouterr().err  # nobody would notice otherwise
+    logger.warning("two %d", "x")
+    assert "TypeError" in capsys.readouterr().err
+    logger.warning("")
+    assert capsys.readouterr().err == ""
+    assert handler.dropped == 2
+
+
+def test_the_packages_own_records_are_not_sent(cluster: MockCluster, client: Client) -> None:
+    # A failed send that is logged, sent, fails, is logged.
+    own = logging.getLogger("inlong_dataproxy")
+    handler = InlongHandler(client, STREAM)
+    own.addHandler(handler)
+    try:
+        own.warning("x")
+    finally:
+        own.removeHandler(handler)
+        handler.close()
+    assert cluster.payloads() == []
+
+
+def test_what_was_logged_last_arrives_when_the_interpreter_exits(cluster: MockCluster) -> None:
+    script = """
+import logging, sys
+from inlong_dataproxy import Client, InlongHandler
+logging.getLogger().addHandler(InlongHandler(Client(sys.argv[1], group_id="test_group"), "s", own_client=True))
+for n in range(100):
+    logging.error("last words %d", n)
+"""
+    assert run_python(script, cluster.url).stderr == ""
+    assert len(cluster.payloads()) == 100
+
+
+def test_prometheus_sees_the_counters(cluster: MockCluster) -> None:
+    prometheus_client = pytest.importorskip("prometheus_client", reason="prometheus_client is not installed")
+    from inlong_dataproxy import prometheus
+
+    registry = prometheus_client.CollectorRegistry()
+    with Client(cluster.url, group_id=GROUP) as first, Client(cluster.url, group_id=GROUP) as second:
+        registry.register(prometheus.InlongCollector(first, second))
+        first.send(b"x", STREAM)
+        second.send_many([b"y"] * 10, STREAM)
+        labels = {"group_id": GROUP}
+        assert registry.get_sample_value("inlong_dataproxy_acked_total", labels) == 11
+        assert registry.get_sample_value("inlong_dataproxy_pending_messages", labels) == 0
+        assert (registry.get_sample_value("inlong_dataproxy_lanes_usable", labels) or 0) > 0
+        documented = [line.split()[0] for line in (prometheus.__doc__ or "").splitlines() if line.startswith("    inlong_")]
+        given = [sample.name for family in registry.collect() for sample in family.samples]
+        assert sorted(documented) == sorted(given)
+    assert registry.get_sample_value("inlong_dataproxy_acked_total", labels) is None
