@@ -1,8 +1,9 @@
-"""Puts the two native libraries into the package. Everything else is in pyproject.toml."""
+"""Puts the two native libraries, and the command-line program if it was built, into the package. The rest is in pyproject.toml."""
 
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import subprocess
 from pathlib import Path
@@ -12,6 +13,7 @@ from setuptools.command.bdist_wheel import bdist_wheel
 from setuptools.command.build import build
 
 LIBRARIES = ("libinlong_dataproxy.so.1", "libinlong_dataproxy_core.so")
+PROGRAM = "inlong-dataproxy"
 HERE = Path(__file__).resolve().parent
 CHECKOUT = HERE.parent.parent
 IN_CHECKOUT = (CHECKOUT / "include" / "inlong_dataproxy.h").is_file() and (CHECKOUT / "Makefile").is_file()
@@ -42,8 +44,14 @@ def checked(folder: Path, origin: str) -> Path:
     return folder
 
 
+def glibc_needed(file: Path) -> tuple[int, int]:
+    """Return the newest version of glibc that a binary asks for: the names of versions stand in its table of strings."""
+    found = re.findall(rb"\0GLIBC_(\d+)\.(\d+)(?:\.\d+)?(?=\0)", file.read_bytes())
+    return max(((int(major), int(minor)) for major, minor in found), default=(2, 17))
+
+
 class BuildLibraries(Command):
-    """Copies the libraries to inlong_dataproxy/_lib of the build, where the package looks for them first."""
+    """Copies libraries and program to inlong_dataproxy/_lib of the build, where the package looks for them first."""
 
     description = "copy the native libraries into the package"
     user_options = [("build-lib=", "d", "folder of the build")]  # noqa: RUF012 - the base class declares it so
@@ -66,6 +74,9 @@ class BuildLibraries(Command):
         target.mkdir(parents=True, exist_ok=True)
         for name in LIBRARIES:
             shutil.copy2(source / name, target / name)
+        program = source.parent / "bin" / PROGRAM
+        if program.is_file():
+            shutil.copy2(program, target / PROGRAM)
 
     def get_outputs(self) -> list[str]:
         return [str(self._target() / name) for name in LIBRARIES]
@@ -89,7 +100,12 @@ class PlatformWheel(bdist_wheel):
         self.root_is_pure = False
 
     def get_tag(self) -> tuple[str, str, str]:
-        return "py3", "none", super().get_tag()[2]
+        platform = super().get_tag()[2]
+        if not platform.startswith("linux_"):
+            return "py3", "none", platform
+        folder = Path(self.bdist_dir or "") / "inlong_dataproxy" / "_lib"
+        major, minor = max(glibc_needed(file) for file in folder.iterdir())
+        return "py3", "none", platform.replace("linux", f"manylinux_{major}_{minor}", 1)
 
 
 class BinaryDistribution(Distribution):

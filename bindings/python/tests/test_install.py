@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import os
+import re
+import shutil
 import subprocess
 import sys
 import venv
@@ -31,6 +33,11 @@ def test_it_installs_into_a_clean_environment_and_works_there(tmp_path: Path) ->
     environment["INLONG_DATAPROXY_LIB_DIR"] = str(LIBRARIES)
     pip = [python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", str(PACKAGE)]
     subprocess.run(pip, check=True, env=environment, cwd=tmp_path)
+    environment["PATH"] = str(tmp_path / "venv" / "bin")  # no go, no gcc
+    assert shutil.which("go", path=environment["PATH"]) is None
+    program = subprocess.run(["inlong-dataproxy", "version"], env=environment, cwd=tmp_path, capture_output=True, text=True)  # noqa: S607, PLW1510
+    if (LIBRARIES.parent / "bin" / "inlong-dataproxy").is_file():
+        assert program.returncode == 0, program.stderr
     done = subprocess.run([python, "-c", QUICK_START], check=True, env=environment, cwd=tmp_path, capture_output=True, text=True)
     assert done.stdout.startswith(str(tmp_path / "venv"))
     listed = subprocess.run([python, "-m", "pip", "list"], check=True, capture_output=True, text=True, env=environment).stdout
@@ -56,7 +63,7 @@ def test_one_wheel_serves_every_python(tmp_path: Path) -> None:
     done = build_wheel(tmp_path, INLONG_DATAPROXY_LIB_DIR=str(LIBRARIES))
     assert done.returncode == 0, done.stderr
     (wheel,) = tmp_path.glob("*.whl")
-    assert wheel.name.startswith("inlong_dataproxy-0.1.0-py3-none-linux_")
+    assert re.fullmatch(r"inlong_dataproxy-0\.1\.0-py3-none-manylinux_2_\d+_\w+\.whl", wheel.name)
     names = zipfile.ZipFile(wheel).namelist()
     for name in ("_lib/libinlong_dataproxy.so.1", "_lib/libinlong_dataproxy_core.so", "py.typed", "client.py"):
         assert f"inlong_dataproxy/{name}" in names
@@ -74,7 +81,14 @@ def test_without_go_and_without_libraries_the_error_says_what_to_do(tmp_path: Pa
     # A copy of the package alone, as in an unpacked source archive.
     copy = tmp_path / "package"
     copy.mkdir()
-    for name in ("pyproject.toml", "setup.py", "README.md", "inlong_dataproxy", "inlong_dataproxy_pytest.py"):
+    for name in (
+        "pyproject.toml",
+        "setup.py",
+        "README.md",
+        "inlong_dataproxy",
+        "inlong_dataproxy_pytest.py",
+        "inlong_dataproxy_cli.py",
+    ):
         subprocess.run(["cp", "-r", str(PACKAGE / name), str(copy)], check=True)  # noqa: S607
     command = "from setuptools import build_meta; build_meta.build_wheel('.')"
     done = subprocess.run([sys.executable, "-c", command], cwd=copy, capture_output=True, text=True, check=False)
