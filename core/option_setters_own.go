@@ -17,8 +17,8 @@ func WithAckTimeout(d time.Duration) Option {
 	return func(o *Options) { o.AckTimeout = d; o.mark("ack_timeout") }
 }
 
-// WithOrdered keeps messages of one group and stream in the order of sending, through retries. It costs one batch in
-// flight a stream. Default false.
+// WithOrdered keeps messages of one group and stream, with the same attributes, in the order of sending, through retries. It
+// costs one batch in flight a stream. Default false.
 func WithOrdered(ordered bool) Option {
 	return func(o *Options) { o.Ordered = ordered; o.mark("ordered") }
 }

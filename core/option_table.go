@@ -107,7 +107,7 @@ var optionTable = []option{
 		leastAckTimeout, time.Hour, "bound of one attempt: a connection that left a frame unanswered so long is closed and its batches go elsewhere; "+
 			"unless set, a third of send_timeout where that is less"),
 	boolean("ordered", "WithOrdered", func(o *Options) *bool { return &o.Ordered },
-		"messages of one group and stream arrive at the node in the order of sending, through retries; costs one batch in flight a stream"),
+		"messages of one group and stream with the same attributes arrive at the node in the order of sending, through retries; costs one batch in flight a stream"),
 	{key: "static_nodes", name: "WithStaticNodes", kind: kindList, field: func(o *Options) any { return &o.StaticNodes },
 		doc: "host:port of DataProxy nodes to use instead of asking a Manager"},
 	{key: "node_cache", name: "WithNodeCache", kind: kindString, field: func(o *Options) any { return &o.NodeCache },

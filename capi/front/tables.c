@@ -119,7 +119,7 @@ const inlong_option_info inlong_option_table[] = {
     OPTION("ack_timeout", "duration", "10s", "10ms", "1h", "",
            "bound of one attempt: a connection that left a frame unanswered so long is closed and its batches go elsewhere; unless set, a third of send_timeout where that is less"),
     OPTION("ordered", "bool", "false", "", "", "",
-           "messages of one group and stream arrive at the node in the order of sending, through retries; costs one batch in flight a stream"),
+           "messages of one group and stream with the same attributes arrive at the node in the order of sending, through retries; costs one batch in flight a stream"),
     OPTION("static_nodes", "list", "", "", "", "",
            "host:port of DataProxy nodes to use instead of asking a Manager"),
     OPTION("node_cache", "string", "", "", "", "",
