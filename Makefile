@@ -17,6 +17,7 @@ STATICCHECK_VERSION := v0.8.2
 export GOFLAGS := $(filter-out -buildvcs=%,$(GOFLAGS)) -buildvcs=false
 
 SHELL := bash
+export FILE
 .SHELLFLAGS := -eu -o pipefail -c
 .DELETE_ON_ERROR:
 .DEFAULT_GOAL := help
@@ -40,7 +41,7 @@ go-programs: ## build the Go programs into build/bin
 
 .PHONY: demo
 demo: build ## ship a real log from Go, C and Python, a node dies on the way (FILE=path DEMO_REPEAT=n)
-	$(BIN)/demo $(if $(FILE),--file '$(FILE)') $(if $(DEMO_REPEAT),--repeat $(DEMO_REPEAT))
+	$(BIN)/demo $(if $(FILE),--file "$$FILE") $(if $(DEMO_REPEAT),--repeat $(DEMO_REPEAT))
 
 .PHONY: test
 test: test-go test-c test-python ## run all tests of Go (race detector on), C and Python

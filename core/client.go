@@ -22,8 +22,8 @@ type Client interface {
 	Flush(ctx context.Context) error
 	// Shutdown closes the client: no message is accepted any more, what was accepted is delivered until ctx ends, the rest
 	// fails with CodeClosed. When it returns (ctx's end plus 100 ms at the latest) no callback runs any more, save one that
-	// itself does not return. The error is CodeContextExpired when messages were left without a result in time. A second call
-	// waits like the first and returns the same.
+	// itself does not return. The error is CodeContextExpired when messages were left without a result in time, or when
+	// callbacks took so long that not all were called (see CloseReport). A second call waits like the first and returns the same.
 	Shutdown(ctx context.Context) (CloseReport, error)
 	// Close is Shutdown bounded by the send timeout.
 	Close()
@@ -37,6 +37,9 @@ type CloseReport struct {
 	Failed int64 `json:"failed"` // failed over the client's life
 	// Unsent counts the messages that Shutdown itself failed with CodeClosed.
 	Unsent int64 `json:"unsent"`
+	// Uncalled is not 0 when callbacks kept Shutdown beyond its context's end: at most so many messages have their result in
+	// this report only, since their callback was not called any more.
+	Uncalled int64 `json:"uncalled"`
 	// ByCode counts all failures by code.
 	ByCode map[Code]int64 `json:"by_code"`
 }

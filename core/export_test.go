@@ -1,6 +1,9 @@
 package dataproxy
 
-import "fmt"
+import (
+	"fmt"
+	"time"
+)
 
 // Leftovers says what a client still holds that should be gone when every message has its result; "" is a clean client.
 func Leftovers(of Client) string {
@@ -41,7 +44,7 @@ func Leftovers(of Client) string {
 // Completing returns 1 when some goroutine that calls callbacks did not end, by way of a wait that would last for ever.
 func Completing(of Client) int {
 	for range 50 {
-		if waitDone(&of.(*client).completing) {
+		if waitDone(&of.(*client).completing, time.Second) {
 			return 0
 		}
 	}

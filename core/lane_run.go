@@ -54,7 +54,10 @@ func (l *lane) serve(conn *transport.Conn[*batch], n *node) {
 	defer stop()
 	var lifetime *time.Timer
 	if d := l.c.opts.MaxConnLifetime; d > 0 {
-		lifetime = time.AfterFunc(jitter(d), l.drain)
+		lifetime = time.AfterFunc(jitter(d), func() {
+			defer l.c.guard()
+			l.drain()
+		})
 		defer lifetime.Stop()
 	}
 	l.c.nodes.connected(n)

@@ -31,7 +31,7 @@ type Message struct {
 //
 // A message that is refused at once (invalid, too long, queue full, closed, context done) has its callback called before
 // SendAsync returns, on the caller's goroutine. Every other callback runs on a goroutine of its stream's lane that does
-// nothing else, one at a time and in order for one stream (but at the end of a Shutdown not behind one that does not return). A slow callback delays the results of that lane only; a panic in
+// nothing else, one at a time and in order for one stream. A slow callback delays the results of that lane only; a panic in
 // it is recovered and logged. It may call any method of the client; Flush and Shutdown do not wait for the callback they are
 // called from, and a send that finds the queue full fails with CodeQueueFull also when WithBlockIfQueueIsFull is set.
 type Callback func(message Message, err error)

@@ -8,11 +8,12 @@ import (
 )
 
 const (
-	// closeGrace is how long Shutdown waits beyond its context's end for a callback that does not return, then for those that
-	// are called beside it, and then for connections: less than 100 ms, since connections end at once.
-	closeGrace = 40 * time.Millisecond
-	// mostGrace bounds the wait for callbacks that do return, of which there may be millions: no result is left out for haste.
-	mostGrace = time.Second
+	// callbackGrace is how long Shutdown waits beyond its context's end for callbacks to be called, lastGrace for one that was
+	// about to be called then, and for connections to end: less than 100 ms in all.
+	callbackGrace = 60 * time.Millisecond
+	lastGrace     = 10 * time.Millisecond
+	// endGrace is how long it waits for each kind of goroutine to end when there was no hurry.
+	endGrace = time.Second
 )
 
 var errInsideCallback = &Error{Code: CodeWorkerBusy, Message: "called inside a callback, where it would wait for itself: begun, not waited for"}
@@ -74,8 +75,11 @@ func (c *client) Shutdown(ctx context.Context) (CloseReport, error) {
 
 // result is what Shutdown returns once the client is closed.
 func (c *client) result() (CloseReport, error) {
-	if c.report.Unsent > 0 {
-		return c.report, &Error{Code: CodeContextExpired, Message: fmt.Sprintf("%d messages had no result in time", c.report.Unsent)}
+	switch r := c.report; {
+	case r.Uncalled > 0:
+		return r, &Error{Code: CodeContextExpired, Message: fmt.Sprintf("callbacks took too long: that of up to %d messages was not called", r.Uncalled)}
+	case r.Unsent > 0:
+		return r, &Error{Code: CodeContextExpired, Message: fmt.Sprintf("%d messages had no result in time", r.Unsent)}
 	}
 	return c.report, nil
 }
@@ -115,48 +119,31 @@ func (c *client) shut(ctx context.Context, fault *Error) {
 	c.cancel()
 	// Not the completers: a timer that settled a message may be about to start one.
 	delivered := c.batches.upToNow()
-	if c.waitDelivered(delivered) {
-		waitDone(&c.completing)
-	} else {
-		// Some callback does not return: what waits behind it is called beside it.
-		for i := range c.completers {
-			c.completing.Add(1)
-			go c.completers[i].run(nil)
-		}
-		c.waitDelivered(delivered)
+	pending, called := c.budget.messages(), c.called.Load()
+	uncalled, left := int64(0), endGrace
+	grace := time.NewTimer(callbackGrace)
+	defer grace.Stop()
+	select {
+	case <-delivered:
+		waitDone(&c.completing, left)
+	case <-grace.C:
+		// A callback does not return in time. No other may start once Shutdown has returned, and none runs beside it.
 		c.muted.Store(true)
+		left = lastGrace
+		waitDone(&c.completing, left)
+		uncalled = max(0, pending-(c.called.Load()-called))
 	}
-	waitDone(&c.lanesDone)
-	waitDone(&c.working)
+	waitDone(&c.lanesDone, left)
+	waitDone(&c.working, left)
 	unsent := c.report.Unsent
 	c.report = c.reportNow()
-	c.report.Unsent = unsent
+	c.report.Unsent, c.report.Uncalled = unsent, uncalled
 	close(c.closed)
 }
 
-// waitDelivered waits until every receiver was called, as long as there is progress.
-func (c *client) waitDelivered(delivered <-chan struct{}) bool {
-	tick := time.NewTicker(closeGrace)
-	defer tick.Stop()
-	called, pending := c.called.Load(), c.budget.messages()
-	for start := time.Now(); time.Since(start) < mostGrace; {
-		select {
-		case <-delivered:
-			return true
-		case <-tick.C:
-		}
-		calledNow, left := c.called.Load(), c.budget.messages()
-		if calledNow == called && left >= pending {
-			return false
-		}
-		called, pending = calledNow, left
-	}
-	return false
-}
-
-// waitDone waits for the group, closeGrace at the longest.
-func waitDone(group *sync.WaitGroup) bool {
-	grace := time.NewTimer(closeGrace)
+// waitDone waits for the group, for d at the longest.
+func waitDone(group *sync.WaitGroup, d time.Duration) bool {
+	grace := time.NewTimer(d)
 	defer grace.Stop()
 	done := make(chan struct{})
 	go func() {

@@ -32,8 +32,7 @@ func checkID(field, id string, shortest int) error {
 	if len(id) < shortest || len(id) > maxID {
 		return fmt.Errorf("%s %q: has %d characters: want %d to %d", field, cut(id), len(id), shortest, maxID)
 	}
-	for i := range len(id) {
-		c := id[i]
+	for _, c := range id {
 		if !(c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c >= '0' && c <= '9' || c == '_' || c == '.' || c == '-') {
 			return fmt.Errorf("%s %q: character %q: want only A-Z a-z 0-9 _ . -", field, cut(id), c)
 		}

@@ -302,8 +302,9 @@ typedef struct inlong_close_report {
 
 /* Closes the client. No message is accepted any more; those accepted are delivered until timeout_ms ends
  * (INLONG_NO_TIMEOUT: the option send_timeout), the rest fails with INLONG_ERR_CLOSED. Returns after timeout_ms plus
- * 100 ms at the latest. All results are out when it returns, and no callback runs any more, save one that does not
- * return. INLONG_OK, or INLONG_ERR_CONTEXT_EXPIRED when messages were left: closed in both cases. `report` may be NULL.
+ * 100 ms at the latest. Then no callback starts any more. INLONG_OK: all results are out and no callback runs.
+ * INLONG_ERR_CONTEXT_EXPIRED: closed too, but messages were left (report->unsent), or callbacks took so long that not all
+ * were called; one that does not return may still run. `report` may be NULL.
  * Inside a callback the close is begun and not waited for: INLONG_ERR_WORKER_BUSY; it goes on by itself, bounded by the
  * option send_timeout, and callbacks come until it is through.
  * Of two threads that close at the same time one closes, the other answers INLONG_ERR_HANDLE at once; so does closing

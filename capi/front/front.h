@@ -76,9 +76,11 @@ struct inlong_batch; /* queue.c: results of one batch that wait in the queue */
 /* A client. Slots are never freed, so that a stale handle finds memory that says so. */
 typedef struct inlong_slot {
     _Atomic uintptr_t handle; /* the one that is valid now, 0 = none */
+    atomic_bool muted;        /* its close is over its time: no callback is called any more */
     struct inlong_slot *next_free;
     uintptr_t generation, index;
-    char apart[64]; /* senders read what stands above, pollers and lanes write what stands below: not one cache line */
+    atomic_int calling; /* lanes that call callbacks */
+    char apart[64];     /* senders read what stands above, pollers and lanes write what stands below: not one cache line */
 
     pthread_mutex_t mutex; /* guards all below; a holder checks `handle` again */
     pthread_cond_t ready;  /* results came, or the client was closed */

@@ -42,6 +42,7 @@ inlong_slot *inlong_slot_take(uintptr_t *handle)
         return NULL;
     pthread_mutex_lock(&slot->mutex);
     slot->state = INLONG_SLOT_OPEN;
+    atomic_store(&slot->muted, false);
     slot->generation++;
     *handle = slot->generation << (INLONG_SLOT_BITS + 1) | slot->index << 1 | 1;
     atomic_store_explicit(&slot->handle, *handle, memory_order_release);

@@ -229,6 +229,31 @@ static void open_and_close_leaves_nothing(void)
     close_fixture(&f);
 }
 
+static atomic_int slow_calls;
+
+static void slow_callback(const inlong_result *result, void *user)
+{
+    (void)result, (void)user;
+    atomic_fetch_add(&slow_calls, 1);
+    usleep(20000);
+}
+
+/* A callback that ran after close had returned used to meet a host that had freed what it works on. */
+static void slow_callbacks_end_with_the_close(void)
+{
+    fixture f = open_fixture(no_options);
+    inlong_message m = message("x");
+    for (int i = 0; i < 200; i++)
+        CHECK_INT(inlong_client_send_async(f.client, &m, slow_callback, NULL), INLONG_OK);
+    CHECK_INT(inlong_client_close(f.client, 100, NULL), INLONG_ERR_CONTEXT_EXPIRED);
+    int called = atomic_load(&slow_calls);
+    usleep(200000);
+    CHECK_INT(atomic_load(&slow_calls), called);
+    CHECK(called < 200);
+    f.client = NULL;
+    close_fixture(&f);
+}
+
 static const check_test tests[] = {
     {"close_delivers_what_is_pending", close_delivers_what_is_pending},
     {"stale_handle_reaches_nobody", stale_handle_reaches_nobody},
@@ -236,6 +261,7 @@ static const check_test tests[] = {
     {"flush_and_close_inside_a_callback", flush_and_close_inside_a_callback},
     {"callback_may_send", callback_may_send},
     {"close_while_others_send", close_while_others_send},
+    {"slow_callbacks_end_with_the_close", slow_callbacks_end_with_the_close},
     {"open_and_close_leaves_nothing", open_and_close_leaves_nothing},
 };
 

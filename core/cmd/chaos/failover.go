@@ -12,9 +12,11 @@ type failover struct {
 	watching bool
 	node     int
 	died     time.Time // zero: not yet
+	how      string
 	waiting  map[string]unacked
 	count    int64
 	worst    time.Duration
+	worstOf  string
 }
 
 // unacked is a batch that a node left unanswered.
@@ -31,7 +33,7 @@ func (f *failover) arrived(r *dataproxytest.Record, messages []message) {
 	if w, ok := f.waiting[id]; ok && w.conn != r.Conn {
 		delete(f.waiting, id)
 		if !f.died.IsZero() {
-			f.sample(r.At.Sub(f.died))
+			f.sample(r.At.Sub(f.died), r.Stream)
 		}
 		return
 	}
@@ -40,9 +42,11 @@ func (f *failover) arrived(r *dataproxytest.Record, messages []message) {
 	}
 }
 
-func (f *failover) sample(d time.Duration) {
+func (f *failover) sample(d time.Duration, stream string) {
 	f.count++
-	f.worst = max(f.worst, d)
+	if d > f.worst {
+		f.worst, f.worstOf = d, stream+", "+f.how
+	}
 }
 
 // watch begins a measurement: from here on the node answers nothing.
@@ -52,11 +56,11 @@ func (j *judge) watch(node int) {
 	j.lost.watching, j.lost.node, j.lost.died, j.lost.waiting = true, node, time.Time{}, make(map[string]unacked)
 }
 
-// died says when the node's connections ended.
-func (j *judge) died(at time.Time) {
+// died says when and how the node's connections ended.
+func (j *judge) died(at time.Time, how string) {
 	j.mu.Lock()
 	defer j.mu.Unlock()
-	j.lost.died = at
+	j.lost.died, j.lost.how = at, how
 }
 
 // moved returns how many batches have not arrived elsewhere. One whose messages all have their results need not.
@@ -84,8 +88,8 @@ func (j *judge) pending(messages []message) bool {
 func (j *judge) unwatch(now time.Time) {
 	j.mu.Lock()
 	defer j.mu.Unlock()
-	for range j.lost.waiting {
-		j.lost.sample(now.Sub(j.lost.died))
+	for _, w := range j.lost.waiting {
+		j.lost.sample(now.Sub(j.lost.died), j.streams[w.messages[0].stream].name)
 	}
 	j.lost.watching, j.lost.waiting = false, nil
 }

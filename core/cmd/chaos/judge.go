@@ -244,7 +244,7 @@ func (j *judge) snapshot() Tally {
 	for name, n := range j.tally.FailedByCode {
 		t.FailedByCode[name] = n
 	}
-	t.Failovers, t.WorstFailover = j.lost.count, j.lost.worst
+	t.Failovers, t.WorstFailover, t.WorstFailoverOf = j.lost.count, j.lost.worst, j.lost.worstOf
 	return t
 }
 

@@ -200,7 +200,7 @@ func TestJudgeMeasuresFailover(t *testing.T) {
 			p.watch(1)
 			p.arrive(kept, 1, a)
 			died := p.now
-			p.died(died)
+			p.died(died, "killed")
 			c.then(p, a)
 			p.moved()
 			p.unwatch(died.Add(5 * time.Second))

@@ -80,51 +80,48 @@ func run(ctx context.Context, seed uint64, progress io.Writer) (*Report, error) 
 	defer cluster.Close()
 	j := newJudge()
 	w := newWrecker(cluster, j, seed)
-	var users []*user
 	for _, how := range uses {
 		u, err := newUser(cluster, j, how)
 		if err != nil {
 			return nil, fmt.Errorf("client %s: %w", how.name, err)
 		}
-		users = append(users, u)
+		w.users = append(w.users, u)
 	}
 	r.Start = footprint()
 
 	var running sync.WaitGroup
 	running.Go(func() { w.run(ctx) })
-	for i, u := range users {
+	for i, u := range w.users {
 		running.Go(func() { u.run(ctx, seed, uint64(i+1)) })
 	}
 	running.Go(func() { j.watchOver(ctx, progress) })
-	running.Go(func() {
-		for tick := time.Now(); pause(ctx, 5*time.Millisecond); tick = time.Now() {
-			r.WorstStall = max(r.WorstStall, time.Since(tick)-5*time.Millisecond)
-		}
-	})
-	ended := make(chan struct{})
-	go func() {
+	open, ended := context.WithCancel(context.Background())
+	defer ended()
+	var watching sync.WaitGroup
+	watching.Go(func() { r.WorstStall = worstStall(open) })
+	watching.Go(func() {
 		<-ctx.Done()
-		select {
-		case <-ended:
-		case <-time.After(patience):
+		if pause(open, patience) {
 			giveUp()
 		}
-	}()
+	})
 	running.Wait()
 
-	for _, u := range users {
+	for _, u := range w.users {
 		u.flush()
 	}
 	j.forget(time.Now().Add(memory))
 	r.End = footprint()
-	for _, u := range users {
+	for _, u := range w.users {
 		u.close(sendTimeout, func() error { return nil })
 		r.Accepted += u.accepted
 		r.Refused += u.refused
 		r.Retries += u.retries
+		r.Uncalled += u.uncalled
 		r.Broken = append(r.Broken, u.breaches...)
 	}
-	close(ended)
+	ended()
+	watching.Wait()
 	r.Tally = j.end()
 	// What the judge saw must be what the nodes took: else it judges something that did not happen.
 	if unseen := r.Taken - int64(cluster.Count()); unseen < 0 || unseen > w.cuts*maxBatch {
@@ -147,6 +144,15 @@ func giveUp() {
 	_ = pprof.Lookup("goroutine").WriteTo(os.Stderr, 1)
 	fmt.Fprintf(os.Stderr, "chaos: a call of a client has not returned %v after the end\n", patience)
 	os.Exit(1)
+}
+
+// worstStall returns by how much a timer was late at worst.
+func worstStall(ctx context.Context) (worst time.Duration) {
+	const tick = 5 * time.Millisecond
+	for start := time.Now(); pause(ctx, tick); start = time.Now() {
+		worst = max(worst, time.Since(start)-tick)
+	}
+	return worst
 }
 
 // maxBatch is the most messages of a frame: the client's default.

@@ -41,7 +41,7 @@ func TestReportNamesEveryBreach(t *testing.T) {
 	require.Empty(t, good.Broken)
 	for what, breakIt := range map[string]func(r *Report){
 		"not received":     func(r *Report) { r.Lost = 1 },
-		"no result":        func(r *Report) { r.Missing = 1 },
+		"no result":        func(r *Report) { r.Missing, r.Uncalled = 3, 2 },
 		"had theirs":       func(r *Report) { r.Doubled = 1 },
 		"no node answered": func(r *Report) { r.FalseSuccesses = 1 },
 		"overtaken":        func(r *Report) { r.OrderBreaks = 1 },

@@ -13,10 +13,12 @@ import (
 	"time"
 )
 
-// Limits of what is measured. Times are generous to a busy machine: what they are there to catch takes seconds or for ever.
+// Limits of what is measured. On a busy machine times are excused by a few of its stalls: a result passes that many goroutines,
+// each of which may have to wait for a processor.
 const (
 	maxFailover = time.Second
 	maxLate     = 300 * time.Millisecond
+	maxStalls   = 4
 	maxGrowth   = 32 << 20 // bytes of heap
 )
 
@@ -39,10 +41,11 @@ type Tally struct {
 	OrderBreaks    int64 `json:"order_breaks"`
 	Altered        int64 `json:"altered"` // arrived in another form or stream than sent
 
-	Failovers     int64         `json:"failovers"` // batches that were un-acked on a connection that died, and measured
-	WorstFailover time.Duration `json:"worst_failover_ns"`
-	WorstLate     time.Duration `json:"worst_late_ns"` // result or return of a call after its deadline
-	WorstLateOf   string        `json:"worst_late_of"` // a stream and the result's code, or a call
+	Failovers       int64         `json:"failovers"` // batches that were un-acked on a connection that died, and measured
+	WorstFailover   time.Duration `json:"worst_failover_ns"`
+	WorstFailoverOf string        `json:"worst_failover_of"`
+	WorstLate       time.Duration `json:"worst_late_ns"` // result or return of a call after its deadline
+	WorstLateOf     string        `json:"worst_late_of"` // a stream and the result's code, or a call
 }
 
 // Footprint is what the process holds, clients and cluster together.
@@ -60,8 +63,9 @@ type Report struct {
 	Accepted int64     `json:"accepted"` // by the clients' own count
 	Refused  int64     `json:"refused"`  // by the clients' own count
 	Retries  int64     `json:"retries"`
-	Start    Footprint `json:"start"` // all connected, nothing sent
-	End      Footprint `json:"end"`   // all delivered, still connected
+	Uncalled int64     `json:"uncalled"` // results that a close gave in its own report only, in its hurry
+	Start    Footprint `json:"start"`    // all connected, nothing sent
+	End      Footprint `json:"end"`      // all delivered, still connected
 	Before   Footprint `json:"before"`
 	After    Footprint `json:"after"` // all closed
 	// WorstStall is by how much a timer of this program was late at worst: so much of lateness is the machine's.
@@ -90,7 +94,7 @@ func (r *Report) judge() {
 		what string
 	}{
 		{r.Lost, "messages were acked and not received"},
-		{r.Missing, "messages got no result"},
+		{max(0, r.Missing-r.Uncalled), "messages got no result"},
 		{r.Doubled, "results came for messages that had theirs"},
 		{r.FalseSuccesses, "messages were acked though no node answered with success"},
 		{r.OrderBreaks, "messages of ordered streams were overtaken"},
@@ -103,11 +107,12 @@ func (r *Report) judge() {
 	if r.Accepted+r.Refused != r.Sent {
 		r.breach("%d messages were sent, the clients counted %d accepted and %d refused", r.Sent, r.Accepted, r.Refused)
 	}
-	if r.WorstFailover >= maxFailover {
-		r.breach("a batch was on another connection after %v, not in under %v", r.WorstFailover, maxFailover)
+	excuse := maxStalls * r.WorstStall
+	if r.WorstFailover >= maxFailover+excuse {
+		r.breach("a batch of %s, was on another connection after %v, not in under %v (worst stall %v)", r.WorstFailoverOf, r.WorstFailover, maxFailover, r.WorstStall)
 	}
-	if r.WorstLate > maxLate+r.WorstStall {
-		r.breach("%v came %v after its deadline, more than %v and the worst stall of %v", r.WorstLateOf, r.WorstLate, maxLate, r.WorstStall)
+	if r.WorstLate > maxLate+excuse {
+		r.breach("%v came %v after its deadline, more than %v (worst stall %v)", r.WorstLateOf, r.WorstLate, maxLate, r.WorstStall)
 	}
 	if r.End.Heap > r.Start.Heap+maxGrowth {
 		r.breach("the heap grew by %.1f MiB, more than %d MiB", mib(r.End.Heap-r.Start.Heap), maxGrowth>>20)
@@ -150,14 +155,14 @@ func (r *Report) print(out io.Writer) error {
 	line(r.Duplicates, "received again")
 	line(r.Stragglers, "received after they were reported as failed")
 	line(r.Lost, "lost: acked and not received")
-	line(r.Missing, "without a result")
+	line(r.Missing, fmt.Sprintf("without a result; the closes owned up to %d", r.Uncalled))
 	line(r.Doubled, "results too many")
 	line(r.FalseSuccesses, "acked though no node answered with success")
 	line(r.OrderBreaks, "overtaken in an ordered stream")
 	line(r.Altered, "altered or in a wrong stream")
-	line(r.WorstFailover.Round(time.Millisecond), fmt.Sprintf("worst fail-over of %d batches", r.Failovers))
+	line(r.WorstFailover.Round(time.Millisecond), fmt.Sprintf("worst fail-over of %d batches: %s", r.Failovers, r.WorstFailoverOf))
 	line(r.WorstLate.Round(time.Millisecond), "worst result or return after a deadline: "+r.WorstLateOf)
-	line(r.WorstStall.Round(time.Millisecond), "worst stall of this program, by which that may be excused")
+	line(r.WorstStall.Round(time.Millisecond), fmt.Sprintf("worst stall of this program; %d of them excuse the above", maxStalls))
 	for _, f := range []struct {
 		at string
 		Footprint

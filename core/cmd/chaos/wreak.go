@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"math/rand/v2"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -15,6 +16,7 @@ import (
 type wrecker struct {
 	cluster *dataproxytest.Cluster
 	judge   *judge
+	users   []*user
 	random  *rand.Rand
 	cuts    int64 // frames that a queued fault may have cut behind the judge's back
 
@@ -172,26 +174,28 @@ func (w *wrecker) heal() {
 }
 
 // measure lets one node leave frames unanswered and die, and waits until they are elsewhere. Meanwhile nothing else fails,
-// so that whatever the clients write is seen to arrive.
+// so that whatever the clients write is seen to arrive; and every client knows where else to go.
 func (w *wrecker) measure(ctx context.Context) {
-	if !pause(ctx, w.upTo(1500)) {
-		return
+	for ready := false; !ready; {
+		if !pause(ctx, w.upTo(500)) {
+			return
+		}
+		ready = !slices.ContainsFunc(w.users, func(u *user) bool { return !u.knows(len(w.cluster.Nodes())) })
 	}
 	victim := w.busiest()
 	w.judge.watch(victim.Index())
 	w.silent.Store(int64(victim.Index()))
 	pause(ctx, 20*time.Millisecond+w.upTo(60))
+	kill := []struct {
+		how string
+		do  func(*dataproxytest.Node)
+	}{
+		{"killed", (*dataproxytest.Node).Kill}, {"stopped", (*dataproxytest.Node).Stop}, {"reset", (*dataproxytest.Node).ResetConnections},
+	}[w.random.IntN(3)]
 	died := time.Now()
-	w.judge.died(died)
+	w.judge.died(died, kill.how)
 	w.silent.Store(none)
-	switch w.random.IntN(3) {
-	case 0:
-		victim.Kill()
-	case 1:
-		victim.Stop()
-	case 2:
-		victim.ResetConnections()
-	}
+	kill.do(victim)
 	for time.Since(died) < 3*time.Second && w.judge.moved() > 0 {
 		time.Sleep(5 * time.Millisecond)
 	}

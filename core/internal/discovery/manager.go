@@ -1,6 +1,7 @@
 package discovery
 
 import (
+	"cmp"
 	"context"
 	"crypto/tls"
 	"encoding/json"
@@ -137,6 +138,10 @@ func ParseList(body []byte) (List, error) {
 		} `json:"data"`
 	}
 	if err := json.Unmarshal(body, &answer); err != nil {
+		var wrong *json.UnmarshalTypeError // its own text shows a Go type, which tells the reader nothing
+		if errors.As(err, &wrong) {
+			err = fmt.Errorf("%s is a JSON %s", cmp.Or(wrong.Field, "the whole"), wrong.Value)
+		}
 		return List{}, fmt.Errorf("the Manager's answer is not the JSON of a node list: %w: %q", err, body[:min(len(body), 100)])
 	}
 	if answer.Success == nil {
