@@ -108,8 +108,9 @@ func (c *client) shut(ctx context.Context, fault *Error) {
 	case <-ctx.Done():
 	}
 	c.swept.Store(true)
+	unsent := int64(0)
 	for _, b := range c.batches.all() {
-		c.report.Unsent += int64(c.finish(b, func() *Error {
+		unsent += int64(c.finish(b, func() *Error {
 			if fault != nil {
 				return fault
 			}
@@ -135,7 +136,6 @@ func (c *client) shut(ctx context.Context, fault *Error) {
 	}
 	waitDone(&c.lanesDone, left)
 	waitDone(&c.working, left)
-	unsent := c.report.Unsent
 	c.report = c.reportNow()
 	c.report.Unsent, c.report.Uncalled = unsent, uncalled
 	close(c.closed)

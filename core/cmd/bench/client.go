@@ -118,7 +118,8 @@ func (l *load) send(p pace, corpus *cursor) (sent int64) {
 	return sent
 }
 
-func runAsync(j job) (sample, error) {
+// withLoad runs f with the load of a client that lives as long.
+func withLoad(j job, f func(l *load) (sample, error)) (sample, error) {
 	client, err := connect(j)
 	if err != nil {
 		return sample{}, err
@@ -128,32 +129,31 @@ func runAsync(j job) (sample, error) {
 	if err != nil {
 		return sample{}, err
 	}
-	if _, err := l.run(j.warmUp(asyncStep)); err != nil {
-		return sample{}, err
-	}
-	return j.Profiles.profiled(func() (sample, error) {
-		m := startMeter()
-		sent, err := l.run(j.measured(asyncStep, l.callers))
-		return m.stop(sent), err
+	return f(l)
+}
+
+func runAsync(j job) (sample, error) {
+	return withLoad(j, func(l *load) (sample, error) {
+		if _, err := l.run(j.warmUp(asyncStep)); err != nil {
+			return sample{}, err
+		}
+		return j.Profiles.profiled(func() (sample, error) {
+			m := startMeter()
+			sent, err := l.run(j.measured(asyncStep, l.callers))
+			return m.stop(sent), err
+		})
 	})
 }
 
 // runSteady counts the allocations of the steady state: when the queue does not grow any more.
 func runSteady(j job) (sample, error) {
-	client, err := connect(j)
-	if err != nil {
-		return sample{}, err
-	}
-	defer client.Close()
-	l, err := newLoad(j, client)
-	if err != nil {
-		return sample{}, err
-	}
-	filled := l.fill(seconds(2 * j.Seconds))
-	m := startMeter()
-	sent := l.push(j.measured(asyncStep, l.callers))
-	s := m.stop(sent)
-	return s, l.settle(filled + sent)
+	return withLoad(j, func(l *load) (sample, error) {
+		filled := l.fill(seconds(2 * j.Seconds))
+		m := startMeter()
+		sent := l.push(j.measured(asyncStep, l.callers))
+		s := m.stop(sent)
+		return s, l.settle(filled + sent)
+	})
 }
 
 // fill sends until the queue has stopped growing for a while, or for the given time at the longest.
