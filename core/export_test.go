@@ -80,3 +80,15 @@ func Parked(of Client) int {
 	defer d.mu.Unlock()
 	return len(d.parked)
 }
+
+// What the page of guarantees tells in numbers.
+const (
+	MaxBackOff     = maxBackOff
+	MaxBackOffLost = maxBackOffLost
+	Suspicion      = suspicion
+	CloseGrace     = 100 * time.Millisecond
+	KeptStreams    = keptStreams
+)
+
+// The close's grace is what Shutdown waits beyond its deadline, and a little for the processor.
+const _ = uint(CloseGrace - callbackGrace - 3*lastGrace)
