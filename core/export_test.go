@@ -92,3 +92,17 @@ const (
 
 // The close's grace is what Shutdown waits beyond its deadline, and a little for the processor.
 const _ = uint(CloseGrace - callbackGrace - 3*lastGrace)
+
+// Metric is a row of the table that the metrics are made from.
+type Metric struct {
+	Name, Kind, Label string
+	Buckets           []float64
+	Help, Moves       string
+}
+
+func Metrics() (all []Metric) {
+	for _, m := range metricTable {
+		all = append(all, Metric{m.name, m.kind, m.label, m.upTo, m.help, m.moves})
+	}
+	return all
+}

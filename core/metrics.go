@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
+	"go.uber.org/multierr"
 )
 
 // metrics are the client's Prometheus series. The names, labels, kinds and buckets are those of the existing Go SDK.
@@ -35,37 +36,36 @@ type codeSeries struct {
 	size, time prometheus.Observer
 }
 
-var (
-	sizeBuckets = prometheus.ExponentialBuckets(1024, 2, 9) // 1 KiB to 256 KiB
-	timeBuckets = []float64{5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000, 10000, 20000, 50000}
-)
-
 func newMetrics(registry prometheus.Registerer, name string, workers int) (*metrics, error) {
 	m := &metrics{name: name, bad: make(map[Code]codeSeries)}
-	var errs []error
-	counter := func(metric, help, label string) *prometheus.CounterVec {
-		v, err := register(registry, prometheus.NewCounterVec(prometheus.CounterOpts{Name: metric, Help: help}, []string{"name", label}))
-		errs = append(errs, err)
+	var fault error
+	failed := func(err error) { fault = multierr.Append(fault, err) }
+	counter := func(of int) *prometheus.CounterVec {
+		info := &metricTable[of]
+		v, err := register(registry, info, prometheus.NewCounterVec(prometheus.CounterOpts{Name: info.name, Help: info.help}, info.labels()))
+		failed(err)
 		return v
 	}
-	histogram := func(metric, help string, buckets []float64) *prometheus.HistogramVec {
-		v, err := register(registry, prometheus.NewHistogramVec(prometheus.HistogramOpts{Name: metric, Help: help, Buckets: buckets},
-			[]string{"name", "code"}))
-		errs = append(errs, err)
+	gauge := func(of int) *prometheus.GaugeVec {
+		info := &metricTable[of]
+		v, err := register(registry, info, prometheus.NewGaugeVec(prometheus.GaugeOpts{Name: info.name, Help: info.help}, info.labels()))
+		failed(err)
 		return v
 	}
-	m.errorCount = counter("data_proxy_error_count", "errors by code: refused messages, failed attempts, unmatched answers", "code")
-	m.retryCount = counter("data_proxy_retry_count", "batches written again, by worker", "worker")
-	m.timeoutCount = counter("data_proxy_timeout_count", "connections given up because an answer took too long, by worker", "worker")
-	m.msgCount = counter("data_proxy_msg_count", "messages that have their result, by code", "code")
-	m.connCount = counter("data_proxy_update_conn_count", "connections opened or failed to open, by code", "code")
-	m.batchSize = histogram("data_proxy_batch_size", "bytes of a batch before compression", sizeBuckets)
-	m.batchTime = histogram("data_proxy_batch_time", "milliseconds from the opening of a batch to its result", timeBuckets)
-	gauge, err := register(registry, prometheus.NewGaugeVec(prometheus.GaugeOpts{Name: "data_proxy_pending_msg_gauge",
-		Help: "messages without a result, by worker"}, []string{"name", "worker"}))
-	m.pendingGauge = gauge
-	if err := errors.Join(append(errs, err)...); err != nil {
-		return nil, fmt.Errorf("option WithMetricsRegistry: %w", err)
+	histogram := func(of int) *prometheus.HistogramVec {
+		info := &metricTable[of]
+		v, err := register(registry, info, prometheus.NewHistogramVec(
+			prometheus.HistogramOpts{Name: info.name, Help: info.help, Buckets: info.upTo}, info.labels()))
+		failed(err)
+		return v
+	}
+	m.msgCount, m.errorCount = counter(metricMessages), counter(metricErrors)
+	m.retryCount, m.timeoutCount = counter(metricRetries), counter(metricTimeouts)
+	m.connCount, m.pendingGauge = counter(metricConnections), gauge(metricPending)
+	m.batchSize, m.batchTime = histogram(metricBatchSize), histogram(metricBatchTime)
+	if fault != nil {
+		return nil, fmt.Errorf("option WithMetricsRegistry: %w; give the client a registry of its own, or this one by "+
+			"prometheus.WrapRegistererWithPrefix", fault)
 	}
 	m.good = m.series(CodeOK)
 	for i := range workers {
@@ -74,14 +74,21 @@ func newMetrics(registry prometheus.Registerer, name string, workers int) (*metr
 	return m, nil
 }
 
-// register returns the collector that is registered already under the same name, so that clients of one registry share it.
-func register[C prometheus.Collector](registry prometheus.Registerer, collector C) (C, error) {
+func (i *metricInfo) labels() []string { return []string{"name", i.label} }
+
+// register returns the collector that is registered already under the same name, so that clients of one registry share it,
+// also with clients of the existing SDK.
+func register[C prometheus.Collector](registry prometheus.Registerer, info *metricInfo, collector C) (C, error) {
 	err := registry.Register(collector)
 	var already prometheus.AlreadyRegisteredError
 	if errors.As(err, &already) {
 		if existing, ok := already.ExistingCollector.(C); ok {
 			return existing, nil
 		}
+	}
+	if err != nil {
+		err = fmt.Errorf("the %s %s, labels name and %s, help %q, cannot be registered beside another metric of that name: %w",
+			info.kind, info.name, info.label, info.help, err)
 	}
 	return collector, err
 }

@@ -2,6 +2,7 @@ package dataproxy_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -225,7 +226,7 @@ func TestPendingGaugeComesBackToZero(t *testing.T) {
 	eventually(t, "nothing is pending", func() bool { return value(t, registry, "data_proxy_pending_msg_gauge") == 0 })
 }
 
-// The existing SDK's second client of a name breaks the metrics; here they share the series, or have their own by name.
+// Two clients of one name in one registry share the series, or have their own by name.
 func TestClientsShareARegistry(t *testing.T) {
 	c, registry := cluster(t), prometheus.NewRegistry()
 	for _, name := range []string{"", "", "other"} {
@@ -235,10 +236,80 @@ func TestClientsShareARegistry(t *testing.T) {
 	}
 	require.EqualValues(t, 2, value(t, registry, "data_proxy_msg_count", "name=same"))
 	require.EqualValues(t, 1, value(t, registry, "data_proxy_msg_count", "name=sameother"))
+}
 
-	taken := prometheus.NewRegistry()
-	taken.MustRegister(prometheus.NewCounter(prometheus.CounterOpts{Name: "data_proxy_msg_count", Help: "of somebody else"}))
-	_, err := dataproxy.NewClient(append(basics(c), dataproxy.WithMetricsRegistry(taken))...)
-	require.ErrorContains(t, err, "option WithMetricsRegistry: ")
-	require.ErrorContains(t, err, "data_proxy_msg_count")
+// seedCollectors are the metrics as the existing Go SDK makes them, help texts included.
+func seedCollectors() map[string]prometheus.Collector {
+	all := map[string]prometheus.Collector{
+		"data_proxy_pending_msg_gauge": prometheus.NewGaugeVec(prometheus.GaugeOpts{Name: "data_proxy_pending_msg_gauge",
+			Help: "Gauge of pending message"}, []string{"name", "worker"}),
+		"data_proxy_batch_size": prometheus.NewHistogramVec(prometheus.HistogramOpts{Name: "data_proxy_batch_size",
+			Help: "Histogram of batch size", Buckets: prometheus.ExponentialBuckets(1024, 2, 9)}, []string{"name", "code"}),
+		"data_proxy_batch_time": prometheus.NewHistogramVec(prometheus.HistogramOpts{Name: "data_proxy_batch_time",
+			Help: "Histogram of batch time in milliseconds", Buckets: []float64{5, 10, 20}}, []string{"name", "code"}),
+	}
+	for name, text := range map[string][2]string{
+		"data_proxy_error_count":       {"Counter of error events", "code"},
+		"data_proxy_retry_count":       {"Counter of retry batches", "worker"},
+		"data_proxy_timeout_count":     {"Counter of timeout batches", "worker"},
+		"data_proxy_msg_count":         {"Counter of message", "code"},
+		"data_proxy_update_conn_count": {"Counter of update connection events", "code"},
+	} {
+		all[name] = prometheus.NewCounterVec(prometheus.CounterOpts{Name: name, Help: text[0]}, []string{"name", text[1]})
+	}
+	return all
+}
+
+// A program that moves from the existing SDK has clients of both for a while, and one registry: whichever comes second must
+// find the other's metrics and share them. A help text that differs by a word makes NewClient fail.
+func TestClientsShareARegistryWithTheExistingSDK(t *testing.T) {
+	for _, first := range []bool{true, false} {
+		t.Run(fmt.Sprintf("theirs first: %v", first), func(t *testing.T) {
+			c, registry, theirs := cluster(t), prometheus.NewRegistry(), seedCollectors()
+			register := func() {
+				for name, collector := range theirs {
+					err := registry.Register(collector)
+					var already prometheus.AlreadyRegisteredError
+					if errors.As(err, &already) { // what the existing SDK does then
+						require.IsType(t, collector, already.ExistingCollector, name)
+						theirs[name], err = already.ExistingCollector, nil
+					}
+					require.NoError(t, err, name)
+				}
+			}
+			if first {
+				register()
+			}
+			client := connect(t, c, dataproxy.WithMetricsRegistry(registry))
+			if !first {
+				register()
+			}
+			theirs["data_proxy_msg_count"].(*prometheus.CounterVec).WithLabelValues("dataproxy-go", "0").Inc()
+			require.NoError(t, client.Send(patient(t), message("x")))
+			require.EqualValues(t, 2, value(t, registry, "data_proxy_msg_count", "name=dataproxy-go", "code=0"))
+			require.EqualValues(t, 1, value(t, registry, "data_proxy_batch_time"))
+		})
+	}
+}
+
+// What cannot be shared must be named, with what to do about it.
+func TestAForeignMetricOfOurNameIsNamed(t *testing.T) {
+	c := cluster(t)
+	for name, foreign := range map[string]prometheus.Collector{
+		"other labels": prometheus.NewCounter(prometheus.CounterOpts{Name: "data_proxy_msg_count", Help: "Counter of message"}),
+		"other help": prometheus.NewCounterVec(prometheus.CounterOpts{Name: "data_proxy_msg_count", Help: "of somebody else"},
+			[]string{"name", "code"}),
+		"other kind": prometheus.NewGaugeVec(prometheus.GaugeOpts{Name: "data_proxy_msg_count", Help: "Counter of message"},
+			[]string{"name", "code"}),
+	} {
+		t.Run(name, func(t *testing.T) {
+			taken := prometheus.NewRegistry()
+			taken.MustRegister(foreign)
+			_, err := dataproxy.NewClient(append(basics(c), dataproxy.WithMetricsRegistry(taken))...)
+			require.ErrorContains(t, err, "option WithMetricsRegistry: ")
+			require.ErrorContains(t, err, "the counter data_proxy_msg_count, labels name and code, ")
+			require.ErrorContains(t, err, "give the client a registry of its own")
+			connect(t, c, dataproxy.WithMetricsRegistry(prometheus.WrapRegistererWithPrefix("my_", taken)))
+		})
+	}
 }
