@@ -1,12 +1,15 @@
 package dataproxy
 
 import (
+	"errors"
 	"fmt"
 	"math"
 	"sort"
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/inlong-dataproxy/inlong-dataproxy/core/internal/nearest"
 )
 
 // WithOption sets an option by its key and text, as C, Python and configuration files do: "send_timeout" = "30s". Durations
@@ -32,7 +35,7 @@ func ParseOption(key, value string) error {
 func setText(o *Options, key, value string) error {
 	opt := findOption(key)
 	if opt == nil {
-		return fmt.Errorf("option %q: unknown; did you mean %q?", key, nearestKey(key))
+		return errors.New(nearest.Unknown("option", key, optionKeys()))
 	}
 	if err := opt.parse(o, value); err != nil {
 		return err
@@ -144,36 +147,12 @@ func splitMap(value string) (map[string]string, error) {
 	return m, nil
 }
 
-// nearestKey is the option key with the fewest edits from key.
-func nearestKey(key string) string {
-	best, bestDistance := "", math.MaxInt
+func optionKeys() []string {
+	keys := make([]string, 0, len(optionTable))
 	for i := range optionTable {
-		if d := editDistance(key, optionTable[i].key); d < bestDistance {
-			best, bestDistance = optionTable[i].key, d
-		}
+		keys = append(keys, optionTable[i].key)
 	}
-	return best
-}
-
-func editDistance(a, b string) int {
-	row := make([]int, len(b)+1)
-	for j := range row {
-		row[j] = j
-	}
-	for i := 1; i <= len(a); i++ {
-		diagonal := row[0]
-		row[0] = i
-		for j := 1; j <= len(b); j++ {
-			above := row[j]
-			if a[i-1] == b[j-1] {
-				row[j] = diagonal
-			} else {
-				row[j] = 1 + min(diagonal, above, row[j-1])
-			}
-			diagonal = above
-		}
-	}
-	return row[len(b)]
+	return keys
 }
 
 func (opt *option) info() OptionInfo {

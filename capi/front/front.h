@@ -44,6 +44,9 @@ struct inlong_options {
     size_t count, room;
 };
 
+/* nearest.c: the key that a wrong one was meant to be, NULL when none is near. */
+const char *inlong_nearest_option(const char *key);
+
 /* text.c */
 bool inlong_is_utf8(const char *s, size_t len);
 void inlong_copy_text(char *to, size_t size, const char *from);

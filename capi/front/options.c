@@ -23,38 +23,14 @@ void inlong_options_free(inlong_options *options)
     free(options);
 }
 
-static size_t least(size_t a, size_t b) { return a < b ? a : b; }
-
-/* The number of edits that make b of a; LONGEST when a is too long to be meant as a key. */
-static size_t edits(const char *a, const char *b)
-{
-    enum { LONGEST = 64 };
-    size_t row[LONGEST + 1], la = strlen(a), lb = strlen(b);
-    if (la > LONGEST || lb > LONGEST)
-        return LONGEST;
-    for (size_t j = 0; j <= lb; j++)
-        row[j] = j;
-    for (size_t i = 1; i <= la; i++) {
-        size_t diagonal = row[0];
-        row[0] = i;
-        for (size_t j = 1; j <= lb; j++) {
-            size_t above = row[j];
-            row[j] = a[i - 1] == b[j - 1] ? diagonal : 1 + least(diagonal, least(above, row[j - 1]));
-            diagonal = above;
-        }
-    }
-    return row[lb];
-}
-
 static int check_key(const char *key, char *err, size_t errlen)
 {
-    const char *nearest = inlong_option_table[0].key;
-    for (size_t i = 0; i < inlong_option_table_size; i++) {
+    for (size_t i = 0; i < inlong_option_table_size; i++)
         if (strcmp(key, inlong_option_table[i].key) == 0)
             return INLONG_OK;
-        if (edits(key, inlong_option_table[i].key) < edits(key, nearest))
-            nearest = inlong_option_table[i].key;
-    }
+    const char *nearest = inlong_nearest_option(key);
+    if (!nearest)
+        return inlong_fail(INLONG_ERR_OPTION, err, errlen, "option \"%.64s\": unknown", key);
     return inlong_fail(INLONG_ERR_OPTION, err, errlen, "option \"%.64s\": unknown; did you mean \"%s\"?", key, nearest);
 }
 

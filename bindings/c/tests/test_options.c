@@ -41,6 +41,30 @@ static void unknown_option_names_the_nearest(void)
     inlong_options_free(o);
 }
 
+/* The list of Go's test: the two must suggest the same. */
+static void only_what_is_near_is_suggested(void)
+{
+    char line[256], wrong[128], want[128], text[512], err[512];
+    FILE *list = fopen("../../../core/internal/nearest/nearest.txt", "r");
+    int count = 0;
+    CHECK(list != NULL);
+    inlong_options *o = inlong_options_new();
+    while (fgets(line, sizeof line, list)) {
+        if (line[0] == '#')
+            continue;
+        int words = sscanf(line, "%127s %127s", wrong, want);
+        CHECK(words > 0);
+        snprintf(text, sizeof text, words == 2 ? "option \"%.64s\": unknown; did you mean \"%s\"?" : "option \"%.64s\": unknown",
+                 wrong, want);
+        CHECK_INT(inlong_options_set(o, wrong, "5", err, sizeof err), INLONG_ERR_OPTION);
+        CHECK(strcmp(err, text) == 0);
+        count++;
+    }
+    CHECK(count > 10);
+    fclose(list);
+    inlong_options_free(o);
+}
+
 static void null_options(void)
 {
     char err[256];
@@ -124,6 +148,7 @@ static void options_are_copied(void)
 
 static const check_test tests[] = {
     {"unknown_option_names_the_nearest", unknown_option_names_the_nearest},
+    {"only_what_is_near_is_suggested", only_what_is_near_is_suggested},
     {"null_options", null_options},
     {"missing_or_bad_values", missing_or_bad_values},
     {"all_faults_are_named_at_once", all_faults_are_named_at_once},

@@ -10,6 +10,8 @@ import (
 	"strings"
 
 	"go.yaml.in/yaml/v3"
+
+	"github.com/inlong-dataproxy/inlong-dataproxy/core/internal/nearest"
 )
 
 // setting is one value of the configuration, as text.
@@ -43,7 +45,7 @@ func readConfigFile(path string, known []string) ([]setting, error) {
 		key, node := root.Content[i].Value, root.Content[i+1]
 		from := fmt.Sprintf("%s line %d", path, root.Content[i].Line)
 		if !slices.Contains(known, key) {
-			faults = append(faults, fmt.Errorf("%s: key %q: unknown; did you mean %q?", from, key, nearest(key, known)))
+			faults = append(faults, fmt.Errorf("%s: %s", from, nearest.Unknown("key", key, known)))
 			continue
 		}
 		if line, twice := lines[key]; twice {

@@ -7,10 +7,10 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/agnivade/levenshtein"
 	"go.uber.org/multierr"
 
 	dataproxy "github.com/inlong-dataproxy/inlong-dataproxy/core"
+	"github.com/inlong-dataproxy/inlong-dataproxy/core/internal/nearest"
 )
 
 // checkConfig finds faults, which end the examination, and settings that are allowed and hardly meant.
@@ -76,7 +76,7 @@ func (d *doctor) checkEnvironment() {
 		if !ours || slices.Contains(keys, key) {
 			continue
 		}
-		if best := nearest(key, keys); levenshtein.ComputeDistance(key, best) <= 2 {
+		if best := nearest.Name(key, keys); best != "" {
 			d.add(levelWarn, "configuration", "Rename it to "+envName(best)+", if that is meant.", "the environment variable %s has no effect", name)
 		}
 	}

@@ -9,6 +9,8 @@ import (
 	"text/tabwriter"
 
 	"github.com/spf13/cobra"
+
+	"github.com/inlong-dataproxy/inlong-dataproxy/core/internal/nearest"
 )
 
 func errorsCommand() *cobra.Command {
@@ -36,7 +38,7 @@ and what to do about it.`,
 			case !found && isNumber(args[0]):
 				return usagef(cmd, "code %s: unknown; the list is: inlong-dataproxy errors", args[0])
 			case !found:
-				return usagef(cmd, "error %q: unknown; did you mean %q?", args[0], nearest(strings.ToLower(args[0]), codeNames()))
+				return usagef(cmd, "%s", nearest.Unknown("error", args[0], codeNames()))
 			case asJSON:
 				return printJSON(out, info)
 			}

@@ -11,6 +11,7 @@ import (
 	"github.com/spf13/cobra"
 
 	dataproxy "github.com/inlong-dataproxy/inlong-dataproxy/core"
+	"github.com/inlong-dataproxy/inlong-dataproxy/core/internal/nearest"
 )
 
 func optionsCommand() *cobra.Command {
@@ -30,7 +31,7 @@ key=value, by the environment variable INLONG_KEY, or by their key in the file o
 			if len(args) == 1 {
 				info, found := findOption(args[0])
 				if !found {
-					return usagef(cmd, "option %q: unknown; did you mean %q?", args[0], nearest(args[0], optionKeys()))
+					return usagef(cmd, "%s", nearest.Unknown("option", args[0], optionKeys()))
 				}
 				table = []dataproxy.OptionInfo{info}
 			}
