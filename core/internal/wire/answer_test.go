@@ -118,6 +118,42 @@ func TestCapturedAnswersMeanWhatTheServerMeant(t *testing.T) {
 	}
 }
 
+// What the server answered the existing SDKs is what it answers us: their ids and the order of their attributes must not
+// turn an error into a success, nor a success into ours.
+func TestAnswersToExistingSDKsMeanWhatTheServerMeant(t *testing.T) {
+	raw, err := os.ReadFile("testdata/existing_sdks.json")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var file struct {
+		Frames []struct{ Name, Answer string }
+	}
+	if err := json.Unmarshal(raw, &file); err != nil {
+		t.Fatal(err)
+	}
+	codes := map[string]int{"go_only_newline": 123, "go_unknown_group": 115, "java_unknown": 115}
+	for _, f := range file.Frames {
+		frame, err := hex.DecodeString(f.Answer)
+		if err != nil {
+			t.Fatal(err)
+		}
+		a, err := ParseAnswer(frame[4:])
+		if f.Name == "java_t3_list3" { // an answer to a frame that this client never sends
+			if !errors.Is(err, ErrAnswer) {
+				t.Errorf("%s: %+v, %v", f.Name, a, err)
+			}
+			continue
+		}
+		if err != nil || a.Code != codes[f.Name] || a.HasID || a.HasMID != strings.HasPrefix(f.Name, "go_") {
+			t.Errorf("%s: %+v, %v", f.Name, a, err)
+		}
+		delete(codes, f.Name)
+	}
+	if len(codes) > 0 {
+		t.Errorf("no such captures: %v", codes)
+	}
+}
+
 // An answer is matched by what it echoes of our frame. Whatever the server's text quotes, the id, the code and the text must
 // come out as they went in.
 func TestAnswersToOurFramesNameTheirBatch(t *testing.T) {

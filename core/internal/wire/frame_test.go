@@ -3,11 +3,8 @@ package wire
 import (
 	"bytes"
 	"encoding/binary"
-	"encoding/hex"
-	"encoding/json"
 	"fmt"
 	"math/rand/v2"
-	"os"
 	"strings"
 	"testing"
 )
@@ -116,75 +113,6 @@ func equalAll(a, b [][]byte) bool {
 		}
 	}
 	return true
-}
-
-// Our frame for the input of an existing SDK must carry the same attributes and messages, or a consumer sees the change of
-// SDK. Only empty items are left out: the real server drops what follows them.
-func TestFramesCarryWhatExistingSDKsCarry(t *testing.T) {
-	raw, err := os.ReadFile("testdata/existing_sdks.json")
-	if err != nil {
-		t.Fatal(err)
-	}
-	var file struct {
-		Frames []struct{ Name, Input, Request string }
-	}
-	if err := json.Unmarshal(raw, &file); err != nil {
-		t.Fatal(err)
-	}
-	inputs := map[string][]string{ // what the program gave to that SDK
-		"go_256_not_compressed": {strings.Repeat("a", 252)}, "go_257_compressed": {strings.Repeat("a", 253)}, "go_addcolumns": {"hello"},
-		"go_binary_nul": {"\x00\x01\xff\x00"}, "go_one": {"hello"}, "go_three": {"a1", "b22", "c333"}, "go_unknown_group": {"x"},
-		"java_t5_sync1": {"j5-0000000-"}, "java_t7_attr": {"j3-0000000-"}, "java_t7_sync1": {"j1-0000000-"},
-		"java_t7_list3":  {"j2-0000000-", "j2-0000001-", "j2-0000002-"},
-		"java_t7_snappy": {"j4-0000000-" + strings.Repeat("x", 189)},
-	}
-	for _, f := range file.Frames {
-		payloads, ok := inputs[f.Name]
-		if !ok {
-			continue
-		}
-		delete(inputs, f.Name)
-		t.Run(f.Name, func(t *testing.T) {
-			frame, err := hex.DecodeString(f.Request)
-			if err != nil {
-				t.Fatal(err)
-			}
-			var theirs, ours Request
-			want := decodedItems(t, &theirs, frame)
-			var body, attr []byte
-			for _, p := range payloads {
-				body = AppendItem(body, []byte(p))
-			}
-			for _, a := range theirs.Attrs {
-				if string(a.Key) != "cp" {
-					attr = append(append(append(append(attr, '&'), a.Key...), '='), a.Value...)
-				}
-			}
-			var own []byte
-			if theirs.IsBinary() {
-				own = AppendBinary(nil, body, attr[1:], theirs.Uniq, theirs.Seconds, theirs.Count, true)
-			} else {
-				own = AppendText(nil, body, attr[1:], true)
-			}
-			if got := decodedItems(t, &ours, own); !equalAll(got, want) {
-				t.Errorf("messages %q, want %q", got, want)
-			}
-			if len(ours.Attrs) != len(theirs.Attrs) && !theirs.IsBinary() {
-				t.Errorf("attributes %q, want %q", ours.Attr, theirs.Attr)
-			}
-			for _, a := range theirs.Attrs {
-				if got, _ := ours.Lookup(string(a.Key)); !bytes.Equal(got, a.Value) {
-					t.Errorf("attribute %s: %q, want %q", a.Key, got, a.Value)
-				}
-			}
-			if ours.Type != theirs.Type || ours.Ext != theirs.Ext&^extIndexMask || ours.Seconds != theirs.Seconds || ours.Count != theirs.Count {
-				t.Errorf("header %+v, want %+v", ours, theirs)
-			}
-		})
-	}
-	if len(inputs) > 0 {
-		t.Errorf("no such frames: %v", inputs)
-	}
 }
 
 // A frame that needs memory of its own for each batch costs more than all else on the way.
