@@ -9,43 +9,103 @@ import (
 
 // budget bounds what the client holds, in messages and in bytes. A message is charged before it is put into a batch and
 // released after its callback has returned, so that a slow consumer slows the sender and not the memory.
+//
+// It is cut so that whoever is stuck or greedy holds up no more than it must. The streams of a lane have a share:
+// max_pending_messages, a part of the bytes that is theirs alone (reserve), and what they can get of the rest (common). Where a
+// share has several streams, none of them may take its last eighth.
 type budget struct {
-	maxMessages, maxBytes int64
-	block                 bool
-	timeout               time.Duration // of a wait whose context has no earlier end
+	maxMessages     int64 // of a share
+	reserve, common int64 // bytes
+	block           bool
+	timeout         time.Duration // of a wait whose context has no earlier end
+	shares          []share
 
-	_       [64]byte      // apart from what does not change
-	used    atomic.Uint64 // messages and bytes in one word: one atomic add charges a message
-	waiting atomic.Int32  // len(waiters), readable without the lock
+	_       [64]byte     // apart from what does not change
+	taken   atomic.Int64 // of common
+	waiting atomic.Int32 // len(waiters), readable without the lock
 
 	mu      sync.Mutex
 	waiters []*budgetWaiter // first come, first served
+	scans   uint64          // looks through them so far
 	stopped *Error
 }
 
+// share is what the streams of one lane hold together.
+type share struct {
+	used    charges
+	streams atomic.Int32 // that have it
+	waiting atomic.Int32 // of the budget's waiters
+	blocked uint64       // the last scan that found it full; guarded by budget.mu
+	_       [64]byte     // apart from the next one
+}
+
 type budgetWaiter struct {
+	st    *stream
 	bytes int64
 	ready chan *Error // gets nil when charged
 }
 
-// used holds the bytes in its low 40 bits and the messages above them. The bounds leave room for what concurrent tries add
-// before they take it back.
+// charges holds the bytes in its low 40 bits and the messages above them: one atomic add for both. The bounds leave room for
+// what concurrent tries add before they take it back.
+type charges struct{ word atomic.Uint64 }
+
 const (
 	byteBits        = 40
 	mostBudgetBytes = 1 << (byteBits - 1)
 	mostBudget      = 1 << (64 - byteBits - 1) // messages
 )
 
-func (b *budget) messages() int64 { return int64(b.used.Load() >> byteBits) }
-func (b *budget) bytes() int64    { return int64(b.used.Load() & (1<<byteBits - 1)) }
+func (c *charges) add(messages, bytes int64) (m, n int64) {
+	return splitCharges(c.word.Add(uint64(messages)<<byteBits + uint64(bytes)))
+}
+
+func splitCharges(word uint64) (messages, bytes int64) {
+	return int64(word >> byteBits), int64(word & (1<<byteBits - 1))
+}
+
+// init deals out the bounds. A quarter of the bytes is reserved, in equal parts.
+func (b *budget) init(o *Options) {
+	b.maxMessages, b.reserve = int64(o.MaxPendingMessages), int64(o.MaxPendingBytes/o.WorkerNum/4)
+	b.common = int64(o.MaxPendingBytes) - b.reserve*int64(o.WorkerNum)
+	b.block, b.timeout = o.BlockIfQueueIsFull, o.SendTimeout
+	b.shares = make([]share, o.WorkerNum)
+}
+
+// pending returns what is charged in all.
+func (b *budget) pending() (messages, bytes int64) {
+	for i := range b.shares {
+		m, n := splitCharges(b.shares[i].used.word.Load())
+		messages, bytes = messages+m, bytes+n
+	}
+	return messages, bytes
+}
+
+// shortage says why there is no room.
+type shortage int
+
+const (
+	noShortage    shortage = iota
+	shareIsFull            // of messages
+	commonIsFull           // beyond the share's own bytes
+	streamIsFull           // the stream has its seven eighths of the share
+	commonIsAsked          // none: but it takes common bytes, for which somebody may be waiting
+)
 
 // charge takes room for one message of n bytes for st, waiting for it in block mode.
 func (b *budget) charge(ctx context.Context, n int64, st *stream) *Error {
-	if n > b.maxBytes {
-		return &Error{Code: CodeQueueFull, Message: "the message alone is larger than max_pending_bytes"}
+	if n > b.reserve+b.common {
+		return &Error{Code: CodeQueueFull, Message: "the message alone is larger than what max_pending_bytes leaves to one lane"}
 	}
-	if b.waiting.Load() == 0 && b.tryCharge(n) {
-		return nil
+	if st.share.waiting.Load() == 0 {
+		switch b.add(st, 1, n) {
+		case noShortage:
+			return nil
+		case commonIsAsked:
+			if b.waiting.Load() == 0 {
+				return nil
+			}
+		}
+		b.release(st, 1, n)
 	}
 	if !b.block {
 		return &Error{Code: CodeQueueFull, Message: "the bound of max_pending_messages or max_pending_bytes is reached"}
@@ -54,29 +114,43 @@ func (b *budget) charge(ctx context.Context, n int64, st *stream) *Error {
 		return &Error{Code: CodeQueueFull, Message: "a callback cannot wait for room, which it may hold itself"}
 	}
 	st.flush() // what takes the room may lie in its open batch, whose linger would be waited for
-	return b.wait(ctx, n)
+	return b.wait(ctx, n, st)
 }
 
-// tryCharge adds first and takes back what was too much.
-func (b *budget) tryCharge(n int64) bool {
-	one := uint64(1)<<byteBits | uint64(n)
-	used := b.used.Add(one)
-	if int64(used>>byteBits) <= b.maxMessages && int64(used&(1<<byteBits-1)) <= b.maxBytes {
-		return true
+// add charges st, or takes back with negative numbers, and says whether more is charged now than may be.
+func (b *budget) add(st *stream, messages, bytes int64) shortage {
+	s := st.share
+	m, n := s.used.add(messages, bytes)
+	held, heldBytes := st.held.add(messages, bytes)
+	// Each add moves the share's bytes from one value to the next: the sum of these differences is what all shares take of
+	// common, in whatever order they come.
+	over, common := max(0, n-b.reserve)-max(0, n-bytes-b.reserve), int64(0)
+	if over != 0 {
+		common = b.taken.Add(over)
 	}
-	b.used.Add(-one)
-	return false
+	most := b.reserve + b.common
+	switch {
+	case m > b.maxMessages:
+		return shareIsFull
+	case over > 0 && common > b.common:
+		return commonIsFull
+	case held > 1 && (held > b.maxMessages-b.maxMessages/8 || heldBytes > most-most/8) && s.streams.Load() > 1:
+		return streamIsFull
+	case over > 0:
+		return commonIsAsked
+	}
+	return noShortage
 }
 
-func (b *budget) wait(ctx context.Context, n int64) *Error {
-	w := &budgetWaiter{bytes: n, ready: make(chan *Error, 1)}
+func (b *budget) wait(ctx context.Context, n int64, st *stream) *Error {
+	w := &budgetWaiter{st: st, bytes: n, ready: make(chan *Error, 1)}
 	b.mu.Lock()
 	if b.stopped != nil {
 		defer b.mu.Unlock()
 		return b.stopped
 	}
 	b.waiters = append(b.waiters, w)
-	b.waiting.Add(1)
+	b.count(w, 1)
 	b.grant() // a release may have come between the failed try and the entry in the list
 	b.mu.Unlock()
 
@@ -92,12 +166,17 @@ func (b *budget) wait(ctx context.Context, n int64) *Error {
 	}
 }
 
+func (b *budget) count(w *budgetWaiter, delta int32) {
+	b.waiting.Add(delta)
+	w.st.share.waiting.Add(delta)
+}
+
 func (b *budget) giveUp(w *budgetWaiter, reason *Error) *Error {
 	b.mu.Lock()
 	for i, other := range b.waiters {
 		if other == w {
 			b.waiters = append(b.waiters[:i], b.waiters[i+1:]...)
-			b.waiting.Add(-1)
+			b.count(w, -1)
 			b.grant() // a smaller one behind it may fit
 			b.mu.Unlock()
 			return reason
@@ -109,8 +188,8 @@ func (b *budget) giveUp(w *budgetWaiter, reason *Error) *Error {
 }
 
 // release gives back the room of some messages.
-func (b *budget) release(messages, bytes int64) {
-	b.used.Add(-(uint64(messages)<<byteBits | uint64(bytes)))
+func (b *budget) release(st *stream, messages, bytes int64) {
+	b.add(st, -messages, -bytes)
 	if b.waiting.Load() == 0 {
 		return
 	}
@@ -119,14 +198,44 @@ func (b *budget) release(messages, bytes int64) {
 	b.mu.Unlock()
 }
 
-// grant charges the first waiters as far as there is room. The caller holds mu.
+// grant charges the waiters for whom there is room, in the order of their coming. One that has to wait holds up whoever behind
+// it wants the same: its stream's room, its share's, or common bytes. The caller holds mu.
 func (b *budget) grant() {
-	for len(b.waiters) > 0 && b.tryCharge(b.waiters[0].bytes) {
-		w := b.waiters[0]
-		b.waiters = b.waiters[1:]
-		b.waiting.Add(-1)
-		w.ready <- nil
+	b.scans++
+	commonBlocked := false
+	left := b.waiters[:0]
+	for _, w := range b.waiters {
+		if b.tryFor(w, &commonBlocked) {
+			b.count(w, -1)
+			w.ready <- nil
+		} else {
+			left = append(left, w)
+		}
 	}
+	clear(b.waiters[len(left):])
+	b.waiters = left
+}
+
+func (b *budget) tryFor(w *budgetWaiter, commonBlocked *bool) bool {
+	s := w.st.share
+	if s.blocked == b.scans || w.st.blocked == b.scans {
+		return false
+	}
+	full := b.add(w.st, 1, w.bytes)
+	if full == noShortage || full == commonIsAsked && !*commonBlocked {
+		return true
+	}
+	b.add(w.st, -1, -w.bytes)
+	switch full {
+	case streamIsFull:
+		w.st.blocked = b.scans
+	case commonIsFull, commonIsAsked:
+		*commonBlocked = true
+		s.blocked = b.scans
+	default:
+		s.blocked = b.scans
+	}
+	return false
 }
 
 // stop makes every wait, present and future, end with err.
@@ -135,7 +244,7 @@ func (b *budget) stop(err *Error) {
 	defer b.mu.Unlock()
 	b.stopped = err
 	for _, w := range b.waiters {
-		b.waiting.Add(-1)
+		b.count(w, -1)
 		w.ready <- err
 	}
 	b.waiters = nil

@@ -21,7 +21,9 @@ type batch struct {
 	sealAt    time.Time // end of the linger
 	eventTime int64     // dt in ms
 	timed     bool      // eventTime is the messages' own
-	body      buffer
+	// attributes of its messages as "&key=value", where they are not the stream's.
+	attributes string
+	body       buffer
 	// One entry a message: the end of its item in body, and who takes its result: either receivers or, in a batch of
 	// messages from Submit, tags. They are what the hot path touches for each message, so they are kept small.
 	ends      []uint32

@@ -10,8 +10,8 @@ func Leftovers(of Client) string {
 	c := of.(*client)
 	var left string
 	add := func(format string, args ...any) { left += fmt.Sprintf(format+"; ", args...) }
-	if n, size := c.budget.messages(), c.budget.bytes(); n != 0 || size != 0 {
-		add("the budget holds %d messages and %d bytes", n, size)
+	if n, size := c.budget.pending(); n != 0 || size != 0 || c.budget.taken.Load() != 0 {
+		add("the budget holds %d messages and %d bytes, %d of them common", n, size, c.budget.taken.Load())
 	}
 	if n := c.budget.waiting.Load(); n != 0 {
 		add("%d callers wait for room", n)
@@ -25,6 +25,9 @@ func Leftovers(of Client) string {
 	c.streams.mu.RLock()
 	defer c.streams.mu.RUnlock()
 	for key, st := range c.streams.all {
+		if n, size := st.held.add(0, 0); n != 0 || size != 0 {
+			add("stream %v is charged %d messages and %d bytes", key, n, size)
+		}
 		st.mu.Lock()
 		if st.open != nil || st.busy || st.waiting.len() > 0 {
 			add("stream %v: open %v, busy %v, %d wait", key, st.open != nil, st.busy, st.waiting.len())

@@ -6,7 +6,9 @@ import (
 	"time"
 )
 
-// WithMaxPendingBytes bounds the bytes of messages without a result, for the whole client. Default 256 MiB; 1 KiB to 512 GiB.
+// WithMaxPendingBytes bounds the bytes of messages without a result, for the whole client. A quarter of it is dealt out to the
+// lanes (see WithMaxPendingMessages), and each keeps its part of that whatever the others hold: one lane alone gets three
+// quarters and its own part. Default 256 MiB; 1 KiB to 512 GiB.
 func WithMaxPendingBytes(n int) Option {
 	return func(o *Options) { o.MaxPendingBytes = n; o.mark("max_pending_bytes") }
 }
@@ -17,8 +19,8 @@ func WithAckTimeout(d time.Duration) Option {
 	return func(o *Options) { o.AckTimeout = d; o.mark("ack_timeout") }
 }
 
-// WithOrdered keeps messages of one group and stream, with the same attributes, in the order of sending, through retries. It
-// costs one batch in flight a stream. Default false.
+// WithOrdered keeps messages of one group and stream in the order of sending, through retries. It costs one batch in flight a
+// stream, and a batch ends where the attributes change. Default false.
 func WithOrdered(ordered bool) Option {
 	return func(o *Options) { o.Ordered = ordered; o.mark("ordered") }
 }

@@ -88,8 +88,9 @@ var optionTable = []option{
 		"messages that fill a batch"),
 	size("batching_max_size", "WithBatchingMaxSize", func(o *Options) *int { return &o.BatchingMaxSize }, 40*kib, 16, 16*mib,
 		"bytes that fill a batch; a single longer message travels alone"),
-	count("max_pending_messages", "WithMaxPendingMessages", func(o *Options) *int { return &o.MaxPendingMessages }, 204800, 1, 1<<24,
-		"messages without a result, per lane: the client holds at most worker_num times as many, and never more than 8388608"),
+	count("max_pending_messages", "WithMaxPendingMessages", func(o *Options) *int { return &o.MaxPendingMessages }, 204800, 1, mostBudget,
+		"messages without a result of the streams that share a lane's callbacks, so that one that is stuck leaves the others their room; "+
+			"the client holds at most worker_num times as many. Where several streams share, one of them holds at most seven eighths"),
 	boolean("block_if_queue_is_full", "WithBlockIfQueueIsFull", func(o *Options) *bool { return &o.BlockIfQueueIsFull },
 		"when the bound of pending messages or bytes is reached: wait (true) or fail with \"queue full\" (false)"),
 	{key: "add_columns", name: "WithAddColumns", kind: kindMap, field: func(o *Options) any { return &o.AddColumns },
@@ -102,12 +103,13 @@ var optionTable = []option{
 		100*time.Millisecond, time.Millisecond, time.Minute, "back-off before the second attempt; doubles with jitter, capped at 10 s"),
 
 	size("max_pending_bytes", "WithMaxPendingBytes", func(o *Options) *int { return &o.MaxPendingBytes }, 256*mib, 1*kib, mostBudgetBytes,
-		"bytes of messages without a result, for the whole client"),
+		"bytes of messages without a result, for the whole client; a quarter of it is dealt out to the lanes, and each keeps its part "+
+			"of that, whatever the others hold"),
 	duration("ack_timeout", "WithAckTimeout", func(o *Options) *time.Duration { return &o.AckTimeout }, 10*time.Second,
 		leastAckTimeout, time.Hour, "bound of one attempt: a connection that left a frame unanswered so long is closed and its batches go elsewhere; "+
 			"unless set, a third of send_timeout where that is less"),
 	boolean("ordered", "WithOrdered", func(o *Options) *bool { return &o.Ordered },
-		"messages of one group and stream with the same attributes arrive at the node in the order of sending, through retries; costs one batch in flight a stream"),
+		"messages of one group and stream arrive at the node in the order of sending, through retries; costs one batch in flight a stream, and a batch ends where the attributes change"),
 	{key: "static_nodes", name: "WithStaticNodes", kind: kindList, field: func(o *Options) any { return &o.StaticNodes },
 		doc: "host:port of DataProxy nodes to use instead of asking a Manager"},
 	{key: "node_cache", name: "WithNodeCache", kind: kindString, field: func(o *Options) any { return &o.NodeCache },

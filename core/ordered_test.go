@@ -152,3 +152,44 @@ func TestOrderedStreamWithCallersThatGiveUp(t *testing.T) {
 	require.NoError(t, client.Send(patient(t), message("goes on")))
 	settled(t, client)
 }
+
+// Messages of one stream with other attributes or event times travel in other batches, and those were lines of their own: each
+// in order, but not one against the other.
+func TestD10_OrderHoldsAcrossAttributesAndTimes(t *testing.T) {
+	const n = 600
+	c := cluster(t)
+	client := connect(t, c, dataproxy.WithOrdered(true), dataproxy.WithMaxRetries(100),
+		dataproxy.WithRetryInitialInterval(time.Millisecond), dataproxy.WithAddColumns(map[string]string{"__addcol1__w": "7"}))
+	for i := range 60 {
+		c.Nodes()[i%3].Fault(dataproxytest.ErrorCode(114), dataproxytest.Delay(2*time.Millisecond), dataproxytest.CloseAfterRead())
+	}
+	want := make(map[string]string)
+	for i := range n {
+		msg := streamMessage("test_stream", "0 %d", i)
+		if k := i / 4 % 4; k > 0 {
+			msg.Attributes = map[string]string{"color": fmt.Sprint(k), "a": "b"}
+		}
+		if i/3%2 > 0 {
+			msg.Time = time.UnixMilli(1700000000000 + int64(i/3))
+		}
+		want[string(msg.Payload)] = fmt.Sprint(msg.Attributes)
+		client.SendAsync(context.Background(), msg, func(m dataproxy.Message, err error) {
+			if err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	require.NoError(t, client.Flush(patient(t)))
+	inOrder(t, c, 1, n)
+	for _, r := range c.Received() {
+		got := map[string]string(nil)
+		if color, ok := r.Attr["color"]; ok {
+			got = map[string]string{"color": color, "a": r.Attr["a"]}
+		}
+		require.Equal(t, "7", r.Attr["__addcol1__w"])
+		for _, item := range r.Items {
+			require.Equal(t, want[string(item)], fmt.Sprint(got), "%s", item)
+		}
+	}
+	settled(t, client)
+}

@@ -159,10 +159,7 @@ func (c *client) init() (err error) {
 		MaxAnswer: max(o.ReadBufferSize, leastAnswer), GetBuffer: o.BytePool.Get, PutBuffer: o.BytePool.Put, Guard: c.guard,
 	}
 	c.frameLimit.Store(int64(o.MaxFrameSize))
-	c.budget = budget{
-		maxMessages: min(int64(o.MaxPendingMessages)*int64(o.WorkerNum), mostBudget), maxBytes: int64(o.MaxPendingBytes),
-		block: o.BlockIfQueueIsFull, timeout: o.SendTimeout,
-	}
+	c.budget.init(o)
 	c.streams.all, c.streams.seed, c.streams.limit = make(map[streamKey]*stream), maphash.MakeSeed(), keptStreams
 	c.batches.c = c
 	c.bodies = buffers{user: o.BufferPool, max: int64(o.BufferPoolSize)}
@@ -200,7 +197,7 @@ func (c *client) accept(ctx context.Context, msg *Message, recv receiver, tag Ta
 	if err := ctx.Err(); err != nil {
 		return at, &Error{Code: CodeContextExpired, Message: "before the message was accepted", cause: context.Cause(ctx)}
 	}
-	st, refused := c.stream(msg.GroupID, msg.StreamID, msg.Attributes)
+	st, attributes, refused := c.stream(msg)
 	if refused != nil {
 		return at, refused
 	}
@@ -209,7 +206,7 @@ func (c *client) accept(ctx context.Context, msg *Message, recv receiver, tag Ta
 		trimmed.Payload = msg.Payload[:len(msg.Payload)-1]
 		msg = &trimmed
 	}
-	if refused := st.checkPayload(msg.Payload); refused != nil {
+	if refused := st.checkPayload(msg.Payload, attributes); refused != nil {
 		return at, refused
 	}
 	if !msg.Time.IsZero() {
@@ -223,27 +220,29 @@ func (c *client) accept(ctx context.Context, msg *Message, recv receiver, tag Ta
 		refused.GroupID, refused.StreamID = st.key.group, st.key.stream
 		return at, &refused
 	}
-	at, refused = st.append(ctx, msg, recv, tag, kind)
+	at, refused = st.append(ctx, msg, attributes, recv, tag, kind)
 	for refused == errGone {
-		c.streams.recent.CompareAndSwap(st, nil)
-		if st, refused = c.stream(msg.GroupID, msg.StreamID, msg.Attributes); refused == nil {
-			at, refused = st.append(ctx, msg, recv, tag, kind)
-		}
+		old := st
+		c.streams.recent.CompareAndSwap(old, nil)
+		st = c.addStream(old.key)
+		old.held.add(-1, -size) // the share is the same
+		st.held.add(1, size)
+		at, refused = st.append(ctx, msg, attributes, recv, tag, kind)
 	}
 	if refused != nil {
-		c.budget.release(1, size)
+		c.budget.release(st, 1, size)
 	}
 	return at, refused
 }
 
 var errClosed = &Error{Code: CodeClosed}
 
-func (st *stream) checkPayload(payload []byte) *Error {
+func (st *stream) checkPayload(payload []byte, attributes string) *Error {
 	if len(payload) == 0 {
 		return &Error{Code: CodeLogInvalid, Message: "payload: is empty: want at least one byte",
 			GroupID: st.key.group, StreamID: st.key.stream}
 	}
-	most := st.longest()
+	most := st.longest(attributes)
 	if most < 1 {
 		return &Error{Code: CodeLogTooLong, Message: "payload: none fits into a frame beside the attributes: max_frame_size, or the Manager's " +
 			"maxPacketLength, is too small", GroupID: st.key.group, StreamID: st.key.stream}

@@ -120,7 +120,8 @@ func (c *client) shut(ctx context.Context, fault *Error) {
 	c.cancel()
 	// Not the completers: a timer that settled a message may be about to start one.
 	delivered := c.batches.upToNow()
-	pending, called := c.budget.messages(), c.called.Load()
+	pending, _ := c.budget.pending()
+	called := c.called.Load()
 	uncalled, left := int64(0), endGrace
 	grace := time.NewTimer(callbackGrace)
 	defer grace.Stop()

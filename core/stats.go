@@ -31,9 +31,9 @@ func (c *client) Stats() Stats {
 	report := c.reportNow()
 	s := Stats{
 		Acked: report.Acked, Failed: report.Failed, Refused: c.refusedCount.Load(), Retries: c.retries.Load(),
-		Batches: c.doneBatches.Load(), PendingMessages: c.budget.messages(), PendingBytes: c.budget.bytes(),
-		Nodes: c.nodes.stats(),
+		Batches: c.doneBatches.Load(), Nodes: c.nodes.stats(),
 	}
+	s.PendingMessages, s.PendingBytes = c.budget.pending()
 	// Every accepted message is charged until its receiver has returned: no counter of its own on the way in.
 	s.Accepted = max(c.deliveredCount.Load()+s.PendingMessages, s.Acked+s.Failed)
 	c.streams.mu.RLock()

@@ -11,7 +11,8 @@ import (
 	"github.com/inlong-dataproxy/inlong-dataproxy/core/internal/wire"
 )
 
-// streamKey names what travels together: one group and stream with the same attributes.
+// streamKey names what travels together: one group and stream with the same attributes. An ordered client leaves attributes
+// empty here: they are a batch's there, so that messages of all attributes are in one line.
 type streamKey struct{ group, stream, attributes string }
 
 // stream holds the one open batch of a key.
@@ -21,8 +22,11 @@ type stream struct {
 	head      []byte // "groupId=..&streamId=.."
 	tail      []byte // added columns and attributes, each as "&key=value"
 	completer *completer
+	share     *share
+	blocked   uint64               // the last scan of waiters that found it at its bound; guarded by budget.mu
 	_         [64]byte             // what changes with each message apart from what lane and completer read
 	lane      atomic.Pointer[lane] // the one it sticks to; set by the dispatcher
+	held      charges              // its part of what share has used
 
 	mu     sync.Mutex
 	open   *batch
@@ -35,7 +39,7 @@ type stream struct {
 }
 
 // append puts msg into the open batch. It refuses when the client is closed, or with errGone when the stream was swept out.
-func (st *stream) append(ctx context.Context, msg *Message, recv receiver, tag Tag, kind sendKind) (place, *Error) {
+func (st *stream) append(ctx context.Context, msg *Message, attributes string, recv receiver, tag Tag, kind sendKind) (place, *Error) {
 	deadline := int64(0)
 	if at, ok := ctx.Deadline(); ok {
 		deadline = max(1, int64(at.Sub(st.c.start)))
@@ -49,13 +53,13 @@ func (st *stream) append(ctx context.Context, msg *Message, recv receiver, tag T
 		return place{}, errGone
 	}
 	b := st.open
-	if b != nil && (len(b.body.b)+itemHeader+len(msg.Payload) > min(st.c.opts.BatchingMaxSize, st.longest()+itemHeader) ||
-		!b.takes(recv) || b.timed == msg.Time.IsZero() || b.timed && msg.Time.UnixMilli() != b.eventTime) {
+	if b != nil && (len(b.body.b)+itemHeader+len(msg.Payload) > min(st.c.opts.BatchingMaxSize, st.longest(attributes)+itemHeader) ||
+		!b.takes(recv) || b.attributes != attributes || b.timed == msg.Time.IsZero() || b.timed && msg.Time.UnixMilli() != b.eventTime) {
 		st.seal()
 		b = nil
 	}
 	if b == nil {
-		b = st.openBatch(msg)
+		b = st.openBatch(msg, attributes)
 	}
 	b.add(msg, recv, tag, deadline)
 	if deadline != 0 {
@@ -93,8 +97,9 @@ func (st *stream) hurry(now, due time.Time) {
 	}
 }
 
-func (st *stream) openBatch(msg *Message) *batch {
+func (st *stream) openBatch(msg *Message, attributes string) *batch {
 	b := st.c.batches.get(st)
+	b.attributes = attributes
 	b.sealAt = b.opened.Add(st.c.linger)
 	b.eventTime = b.opened.UnixMilli()
 	if b.timed = !msg.Time.IsZero(); b.timed {
@@ -205,13 +210,15 @@ func (st *stream) appendAttr(dst []byte, b *batch, worker, count int) []byte {
 	dst = strconv.AppendInt(dst, int64(worker), 10)
 	dst = append(dst, "&cnt="...)
 	dst = strconv.AppendInt(dst, int64(count), 10)
-	return append(dst, st.tail...)
+	dst = append(dst, st.tail...)
+	return append(dst, b.attributes...)
 }
 
 // attrRoom is the longest that appendAttr adds to head and tail, with the mark of compression.
 const attrRoom = 160
 
-// longest returns the largest payload that fits into a frame of this stream.
-func (st *stream) longest() int {
-	return int(st.c.frameLimit.Load()) - max(wire.TextOverhead, wire.BinaryOverhead) - len(st.head) - len(st.tail) - attrRoom - itemHeader
+// longest returns the largest payload that fits into a frame of this stream with these attributes of its batch.
+func (st *stream) longest(attributes string) int {
+	return int(st.c.frameLimit.Load()) - max(wire.TextOverhead, wire.BinaryOverhead) - len(st.head) - len(st.tail) - len(attributes) -
+		attrRoom - itemHeader
 }

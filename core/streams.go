@@ -25,36 +25,38 @@ type streams struct {
 // errGone never leaves the package: the sender looks its stream up again.
 var errGone = &Error{Code: CodeUnknown}
 
-// stream returns the stream of a message. Ids are checked when a stream is built; attributes each time, since two sets of
-// them, one of them faulty, may be written alike.
-func (c *client) stream(group, name string, attributes map[string]string) (*stream, *Error) {
-	if group == "" {
-		group = c.opts.GroupID
+// stream returns the stream of a message, and the message's attributes where they are not the stream's own. Ids are checked
+// when a stream is built; attributes each time, since two sets of them, one of them faulty, may be written alike.
+func (c *client) stream(msg *Message) (*stream, string, *Error) {
+	key, attributes := streamKey{group: msg.GroupID, stream: msg.StreamID}, ""
+	if key.group == "" {
+		key.group = c.opts.GroupID
 	}
-	key := streamKey{group: group, stream: name}
-	if len(attributes) > 0 {
-		if err := c.checkAttributes(attributes); err != nil {
-			return nil, invalid(group, name, err)
+	if len(msg.Attributes) > 0 {
+		if err := c.checkAttributes(msg.Attributes); err != nil {
+			return nil, "", invalid(key.group, key.stream, err)
 		}
-		key.attributes = joinAttributes(attributes)
+		if attributes = joinAttributes(msg.Attributes); !c.opts.Ordered {
+			key.attributes, attributes = attributes, ""
+		}
 	}
 	if st := c.streams.recent.Load(); st != nil && st.key == key {
-		return st, nil
+		return st, attributes, nil
 	}
 	c.streams.mu.RLock()
 	st := c.streams.all[key]
 	c.streams.mu.RUnlock()
 	if st == nil {
-		if err := checkGroupID(group); err != nil {
-			return nil, invalid(group, name, err)
+		if err := checkGroupID(key.group); err != nil {
+			return nil, "", invalid(key.group, key.stream, err)
 		}
-		if err := checkStreamID(name); err != nil {
-			return nil, invalid(group, name, err)
+		if err := checkStreamID(key.stream); err != nil {
+			return nil, "", invalid(key.group, key.stream, err)
 		}
 		st = c.addStream(key)
 	}
 	c.streams.recent.Store(st)
-	return st, nil
+	return st, attributes, nil
 }
 
 func invalid(group, name string, err error) *Error {
@@ -82,13 +84,14 @@ func (c *client) addStream(key streamKey) *stream {
 	if len(s.all) >= s.limit {
 		s.sweep()
 	}
+	// The same lane's each time, so that results stay in order when a stream is swept out and comes back.
+	i := maphash.Comparable(s.seed, key) % uint64(len(c.completers))
 	st := &stream{
-		c: c, key: key,
-		// The same completer each time, so that results stay in order when a stream is swept out and comes back.
-		completer: &c.completers[maphash.Comparable(s.seed, key)%uint64(len(c.completers))],
-		head:      []byte("groupId=" + key.group + "&streamId=" + key.stream),
-		tail:      []byte(c.columns + key.attributes),
+		c: c, key: key, completer: &c.completers[i], share: &c.budget.shares[i],
+		head: []byte("groupId=" + key.group + "&streamId=" + key.stream),
+		tail: []byte(c.columns + key.attributes),
 	}
+	st.share.streams.Add(1)
 	s.all[key] = st
 	return st
 }
@@ -102,6 +105,7 @@ func (s *streams) sweep() {
 			if st.linger != nil {
 				st.linger.Stop()
 			}
+			st.share.streams.Add(-1)
 			delete(s.all, key)
 		}
 		st.mu.Unlock()

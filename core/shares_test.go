@@ -1,0 +1,157 @@
+package dataproxy_test
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	dataproxy "github.com/inlong-dataproxy/inlong-dataproxy/core"
+	"github.com/inlong-dataproxy/inlong-dataproxy/core/dataproxytest"
+)
+
+// fill sends to a stream until the queue is full, and returns how many messages were taken.
+func fill(t *testing.T, client dataproxy.Client, stream string, size int, cb func()) (taken int) {
+	t.Helper()
+	for full := false; !full; {
+		require.Less(t, taken, 100000, "the queue is never full")
+		client.SendAsync(context.Background(), streamMessage(stream, "%*d", size, taken), func(_ dataproxy.Message, err error) {
+			if isCode(err, dataproxy.CodeQueueFull) {
+				full = true // on this goroutine
+			} else if cb != nil {
+				cb()
+			}
+		})
+		if !full {
+			taken++
+		}
+	}
+	return taken
+}
+
+// A callback that never returns lets its stream's messages pile up. They used to fill the whole client: at last nobody could
+// send any more.
+func TestF5_StuckCallbackLeavesTheOthersTheirRoom(t *testing.T) {
+	const others = 60
+	for name, limit := range map[string]struct {
+		option dataproxy.Option
+		most   int
+	}{
+		"messages": {dataproxy.WithMaxPendingMessages(200), 200 * 7 / 8},
+		// Of 8 lanes one has its own 8 KiB and at most 192 KiB beside them.
+		"bytes": {dataproxy.WithMaxPendingBytes(256 << 10), 200 << 10 * 7 / 8 / (1000 + 4)},
+	} {
+		t.Run(name, func(t *testing.T) {
+			c := cluster(t)
+			client := connect(t, c, limit.option)
+			send := func() {
+				for i := range others {
+					require.NoError(t, client.Send(patient(t), streamMessage(fmt.Sprint("other", i), "x")))
+				}
+			}
+			send()
+			release := make(chan struct{})
+			t.Cleanup(sync.OnceFunc(func() { close(release) }))
+			require.Equal(t, limit.most, fill(t, client, "stuck", 1000, func() { <-release }))
+			results := make(chan error, others)
+			for i := range others {
+				client.SendAsync(context.Background(), streamMessage(fmt.Sprint("other", i), "x"), func(_ dataproxy.Message, err error) { results <- err })
+			}
+			for range others / 2 { // at least so many do not share its lane
+				require.NoError(t, <-results)
+			}
+			for range 20 { // again and again: their room comes back to them
+				send()
+			}
+		})
+	}
+}
+
+// Two streams of one lane: a program that pours into one, without waiting for room, must not lock the other one out.
+func TestF1_GreedyStreamLeavesRoomForAnother(t *testing.T) {
+	c := cluster(t)
+	client := connect(t, c, dataproxy.WithWorkerNum(1), dataproxy.WithMaxPendingMessages(80), dataproxy.WithAckTimeout(time.Minute))
+	hurry(t, client)
+	require.NoError(t, client.Send(patient(t), streamMessage("modest", "first")))
+	standing(c, dataproxytest.Silence())
+	require.Equal(t, 70, fill(t, client, "greedy", 1, nil))
+	require.Equal(t, 10, fill(t, client, "modest", 1, nil))
+	require.Zero(t, fill(t, client, "late", 1, nil), "the bound of the lane holds all the same")
+	require.EqualValues(t, 80, client.Stats().PendingMessages)
+}
+
+// In block mode those who wait for a stream that is at its bound must not hold up those who wait for nothing, nor must what is
+// charged meanwhile be lost.
+func TestF1_WaitersOfAGreedyStreamHoldUpNobody(t *testing.T) {
+	c := cluster(t)
+	client := connect(t, c, dataproxy.WithWorkerNum(2), dataproxy.WithMaxPendingMessages(40), dataproxy.WithBlockIfQueueIsFull(true),
+		dataproxy.WithMaxPendingBytes(64<<10))
+	for i := range 8 {
+		require.NoError(t, client.Send(patient(t), streamMessage(fmt.Sprint("modest", i), "first")))
+	}
+	release := make(chan struct{})
+	var greedy, modest atomic.Int64
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		each(100, func(i int) {
+			client.SendAsync(context.Background(), streamMessage("greedy", "%*d", 1+i*7, i), func(dataproxy.Message, error) {
+				<-release
+				greedy.Add(1)
+			})
+		})
+	}()
+	eventually(t, "its senders wait", func() bool { return strings.Contains(dataproxy.Leftovers(client), "callers wait") })
+	inTime(t, 5*time.Second, "the others", func() {
+		each(8, func(i int) {
+			for n := range 200 {
+				if client.Send(context.Background(), streamMessage(fmt.Sprint("modest", i), "%*d", 1+(i*n)%500, n)) == nil {
+					modest.Add(1)
+				}
+			}
+		})
+	})
+	require.EqualValues(t, 1600, modest.Load())
+	require.Zero(t, greedy.Load())
+	close(release)
+	<-done
+	require.NoError(t, client.Flush(patient(t)))
+	require.EqualValues(t, 100, greedy.Load())
+	settled(t, client)
+}
+
+// Common bytes are for whoever came first: a large message that waits for them must not be overtaken for ever by small ones of
+// other lanes.
+func TestF1_LargeMessageGetsItsRoom(t *testing.T) {
+	c := cluster(t)
+	client := connect(t, c, dataproxy.WithMaxPendingBytes(32<<10), dataproxy.WithBlockIfQueueIsFull(true))
+	stop := make(chan struct{})
+	pouring := make(chan struct{})
+	go func() {
+		defer close(pouring)
+		each(16, func(i int) {
+			for n := 0; ; n++ {
+				select {
+				case <-stop:
+					return
+				default:
+					client.SendAsync(context.Background(), streamMessage(fmt.Sprint("small", i), "%900d", n), nil)
+				}
+			}
+		})
+	}()
+	for i := range 20 {
+		ctx, cancel := context.WithTimeout(context.Background(), patience)
+		require.NoError(t, client.Send(ctx, streamMessage("large", "%20000d", i)))
+		cancel()
+	}
+	close(stop)
+	<-pouring
+	require.NoError(t, client.Flush(patient(t)))
+	settled(t, client)
+}
