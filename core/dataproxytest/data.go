@@ -3,6 +3,7 @@ package dataproxytest
 import (
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/inlong-dataproxy/inlong-dataproxy/core/internal/wire"
 )
@@ -101,6 +102,12 @@ func (c *conn) fill(rec *Record, owned bool) {
 		}
 	}
 	rec.Group, rec.Stream = rec.Attr["groupId"], rec.Attr["streamId"]
+	rec.EventTime = rec.At
+	if r.IsBinary() {
+		rec.EventTime = time.Unix(int64(r.Seconds), 0)
+	} else if ms, err := strconv.ParseInt(rec.Attr["dt"], 10, 64); err == nil {
+		rec.EventTime = time.UnixMilli(ms)
+	}
 }
 
 func (c *conn) payloads(owned bool) [][]byte {

@@ -8,13 +8,16 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"github.com/inlong-dataproxy/inlong-dataproxy/core/internal/inlongmsg"
+	"github.com/inlong-dataproxy/inlong-dataproxy/core/internal/wire"
 )
 
 // kafkaRecord is what one request of the vectors left in Kafka behind the real DataProxy.
 type kafkaRecord struct {
-	Version int
-	Attr    string
-	Items   []string // hex
+	Value string // hex
+	Attr  string
+	Items []string // hex
 }
 
 // Pins: the recorder shows more, less or other messages than what a consumer behind the real server got.
@@ -45,6 +48,14 @@ func TestRecordsAreWhatReachedKafka(t *testing.T) {
 		}
 		if text(got.Items) != strings.Join(items, " ") || len(got.Items) != len(items) {
 			t.Errorf("record %d: items %q, want %q", i, got.Items, items)
+		}
+		m, err := inlongmsg.Decode(unhex(t, want.Value))
+		if err != nil {
+			t.Fatal(err)
+		}
+		// Without a time of the sender's it is the node's, which is another one here.
+		if _, timed := got.Attr["dt"]; (timed || got.Type == wire.TypeBinary) && !got.EventTime.Equal(m.Blocks[0].Time) {
+			t.Errorf("record %d: event time %v, want %v", i, got.EventTime, m.Blocks[0].Time)
 		}
 		// Kafka has the node's own times beside; v1 records say cnt=1 whatever was sent.
 		attr := make(map[string]string)

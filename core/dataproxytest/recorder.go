@@ -23,9 +23,10 @@ type Record struct {
 	Compressed bool
 	Uniq       uint32 // type 7 only
 	At         time.Time
-	Kept       bool // the node took it over: not refused
-	Acked      bool // its success answer was handed to the connection
-	Code       int  // the error code it was refused with
+	EventTime  time.Time // as a consumer gets it: dt of a text frame, the header's seconds of a binary one, else At
+	Kept       bool      // the node took it over: not refused
+	Acked      bool      // its success answer was handed to the connection
+	Code       int       // the error code it was refused with
 }
 
 // recorder collects what the nodes kept.

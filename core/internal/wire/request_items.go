@@ -48,7 +48,7 @@ func (r *Request) stripped() []byte {
 
 func appendTextItems(dst []Item, body []byte) (items []Item, whole bool) {
 	for len(body) > 0 {
-		data, rest, ok := cutItem(body)
+		data, rest, ok := CutItem(body)
 		if !ok || len(data) == 0 {
 			return dst, false
 		}
@@ -61,11 +61,11 @@ func appendItems(dst []Item, body []byte, attrs bool) (items []Item, whole bool)
 	for len(body) > 0 {
 		var item Item
 		var ok bool
-		if item.Data, body, ok = cutItem(body); !ok {
+		if item.Data, body, ok = CutItem(body); !ok {
 			return dst, false
 		}
 		if attrs {
-			if item.Attr, body, ok = cutItem(body); !ok {
+			if item.Attr, body, ok = CutItem(body); !ok {
 				return dst, false
 			}
 		}
@@ -74,7 +74,8 @@ func appendItems(dst []Item, body []byte, attrs bool) (items []Item, whole bool)
 	return dst, true
 }
 
-func cutItem(body []byte) (data, rest []byte, ok bool) {
+// CutItem cuts the first message off a body: its length and its bytes. ok is false if it goes past the end.
+func CutItem(body []byte) (data, rest []byte, ok bool) {
 	if len(body) < fourBytes {
 		return nil, nil, false
 	}
