@@ -67,50 +67,6 @@ var (
 	ErrUnknown          = &Error{Code: CodeUnknown}
 )
 
-// CodeInfo describes one code for tables of other languages and for documentation.
-type CodeInfo struct {
-	Code      Code
-	Name      string // short name in snake case, the same in every language
-	Text      string // the existing SDK's text
-	Retriable bool   // the caller may send the message again and have success
-	Meaning   string // when it comes
-}
-
-var codeTable = []CodeInfo{
-	{CodeOK, "ok", "success", false, "a DataProxy acked the message"},
-	{CodeSendTimeout, "send_timeout", "message send timeout", true, "the delivery deadline passed before an ack came"},
-	{CodeSendFailed, "send_failed", "message send failed", true, "every allowed attempt failed"},
-	{CodeClosed, "closed", "producer already been closed", false, "the client was closed before the message had its result"},
-	{CodeQueueFull, "queue_full", "producer send queue is full", true, "the bound of pending messages or bytes is reached"},
-	{CodeContextExpired, "context_expired", "message context expired", true, "the caller's context or timeout ended first"},
-	{CodeNewConnFailed, "new_conn_failed", "new conn failed", true, "no connection could be opened"},
-	{CodeConnWriteFailed, "conn_write_failed", "conn write failed", true, "writing to the connection failed"},
-	{CodeConnReadFailed, "conn_read_failed", "conn read failed", true, "reading an answer failed, or an answer broke the protocol"},
-	{CodeLogTooLong, "log_too_long", "input log is too long", false, "the message does not fit into one frame"},
-	{CodeLogInvalid, "log_invalid", "input log is invalid", false, "the payload is empty, or an id or attribute breaks its rule"},
-	{CodeServerError, "server_error", "server error", false, "the DataProxy refused the batch; see the server's code"},
-	{CodeServerPanic, "server_panic", "server panic", false, "an internal fault of this client; it does not go on"},
-	{CodeWorkerBusy, "worker_busy", "all workers are busy", true, "no lane could take the message"},
-	{CodeNoMatchRequest, "no_match_request", "no match request for response", false, "an answer belongs to no batch in flight"},
-	{CodeConnClosedByPeer, "conn_closed_by_peer", "conn closed by peer", true, "the node closed the connection before it answered"},
-	{CodeUnknown, "unknown", "unknown error", false, "none of the others"},
-}
-
-// Codes returns every code with its name, text and meaning.
-func Codes() []CodeInfo { return append([]CodeInfo(nil), codeTable...) }
-
-func (c Code) info() CodeInfo {
-	for _, e := range codeTable {
-		if e.Code == c {
-			return e
-		}
-	}
-	return codeTable[len(codeTable)-1]
-}
-
-// String returns the code's text.
-func (c Code) String() string { return c.info().Text }
-
 // Error is the result of a message that was not acked.
 type Error struct {
 	Code Code

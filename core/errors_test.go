@@ -41,6 +41,7 @@ func TestCodesAreThoseOfTheSeed(t *testing.T) {
 		require.False(t, names[info.Name], "%s is there twice", info.Name)
 		names[info.Name] = true
 		require.NotEmpty(t, info.Meaning, info.Name)
+		require.NotEmpty(t, info.Advice, info.Name)
 		require.Equal(t, info.Text, info.Code.String())
 		if info.Code == dataproxy.CodeOK {
 			continue
@@ -60,6 +61,23 @@ func TestCodesAreThoseOfTheSeed(t *testing.T) {
 	table := dataproxy.Codes()
 	table[0].Name = "changed"
 	require.Equal(t, "ok", dataproxy.Codes()[0].Name, "the caller got the table itself")
+}
+
+// A code without advice leaves the reader where the error left him.
+func TestServerCodesAreComplete(t *testing.T) {
+	seen := map[int]bool{}
+	for _, c := range dataproxy.ServerCodes() {
+		require.False(t, seen[c.Code], "%d is there twice", c.Code)
+		seen[c.Code] = true
+		require.NotEmpty(t, c.Name, c.Code)
+		require.NotEmpty(t, c.Meaning, c.Code)
+		require.NotEmpty(t, c.Advice, c.Code)
+		require.Equal(t, c.Retriable, (&dataproxy.Error{Code: dataproxy.CodeServerError, ServerCode: c.Code}).Retriable(), c.Code)
+		require.False(t, c.Retriable && c.Hopeless, c.Code)
+	}
+	for _, code := range []int{1, 2, 3, 94, 95, 96, 100, 104, 105, 106, 107, 109, 112, 114, 115, 116, 117, 118, 119, 121, 122, 123, 150, 151} {
+		require.True(t, seen[code], "%d, which a node answers over TCP", code)
+	}
 }
 
 // errors.Is matches by code and only among results; GetServerErrorCode looks through wrapping.

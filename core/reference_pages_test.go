@@ -1,6 +1,7 @@
 package dataproxy_test
 
 import (
+	"cmp"
 	"flag"
 	"fmt"
 	"os"
@@ -18,7 +19,7 @@ const made = "Made from the tables in the code; do not edit. To make it anew: `g
 //
 // To make them: go test ./core -run TestReferencePagesAreCurrent -update
 func TestReferencePagesAreCurrent(t *testing.T) {
-	for file, write := range map[string]func(*page){"OPTIONS.md": writeOptions, "METRICS.md": writeMetrics} {
+	for file, write := range map[string]func(*page){"OPTIONS.md": writeOptions, "ERRORS.md": writeErrors, "METRICS.md": writeMetrics} {
 		var want page
 		write(&want)
 		if *update {
@@ -59,11 +60,9 @@ func (p *page) header(cells ...string) {
 func quoted(name string) string { return "`" + name + "`" }
 
 func writeOptions(p *page) {
-	p.text(`# Options and codes
+	p.text(`# Options
 
 ` + made + `
-
-## Options
 
 The key is the option's name in C (` + "`inlong_options_set`" + `), in Python (keyword argument), and for ` + "`dataproxy.WithOption`" + `. As
 text, a duration carries its unit ("20ms", "30s", "5m"; Python takes seconds or a timedelta too), a size is a number of bytes or
@@ -83,23 +82,57 @@ ends in K, M or G (KiB, MiB, GiB), a map is "name=value&name2=value2", a list is
 		p.row(quoted(o.Key), quoted(o.Name), o.Kind, o.Default, span, o.Doc)
 	}
 	p.text(`
-These take Go values and have no key: ` + "`WithBufferPool`, `WithBytePool`, `WithLogger`, `WithSlog`, `WithMetricsRegistry`, `WithAuth`,\n`WithTLSConfig`, `WithResultHandler`." + `
+These take Go values and have no key: ` + "`WithBufferPool`, `WithBytePool`, `WithLogger`, `WithSlog`, `WithMetricsRegistry`, `WithAuth`,\n`WithTLSConfig`, `WithResultHandler`.")
+}
 
-## Result codes
+func writeErrors(p *page) {
+	p.text(`# Error codes
 
-The number in ` + "`Error.Code`" + ` (Go), of ` + "`inlong_result`" + ` (C) and ` + "`SendError.code`" + ` (Python). Retriable: sending the message again may
-succeed. For server_error that depends on the server's code: 1, 2, 114, 115 and 116 to 119 are retriable.
+` + made + `
+
+` + "`inlong-dataproxy errors CODE`" + ` prints a row of these tables.
+
+## Codes of the client
+
+The number in ` + "`Error.Code`" + ` (Go), of ` + "`inlong_result`" + ` (C) and ` + "`SendError.code`" + ` (Python); a text such as "message send timeout" is the
+existing SDK's. *Send again*: whether that may help. *Persisted* is what the error says of the message: after not_written, sending
+it again cannot double it; after maybe_written it can. With both, ask the error.
 `)
-	p.header("Code", "Name", "Text", "Retriable", "When")
+	p.header("Code", "Name", "Text", "Send again", "Persisted", "When", "What to do")
 	for _, c := range dataproxy.Codes() {
-		retriable := "no"
-		if c.Retriable {
-			retriable = "yes"
+		var persisted []string
+		for _, what := range c.Persisted {
+			persisted = append(persisted, what.String())
 		}
-		if c.Code == dataproxy.CodeServerError {
-			retriable = "see above"
+		again := "useless"
+		switch {
+		case c.Code == dataproxy.CodeServerError:
+			again = "see the server's code"
+		case c.Code == dataproxy.CodeOK || len(c.Persisted) == 0:
+			again = "-"
+		case c.Retriable:
+			again = "helps"
 		}
-		p.row(fmt.Sprint(int(c.Code)), quoted(c.Name), c.Text, retriable, c.Meaning)
+		p.row(fmt.Sprint(int(c.Code)), quoted(c.Name), c.Text, again, cmp.Or(strings.Join(persisted, " or "), "-"), c.Meaning, c.Advice)
+	}
+	p.text(`
+## Codes of a DataProxy
+
+A message that a DataProxy refused has the client's code 10011 and, beside it, one of these: ` + "`Error.ServerCode`" + ` (Go), ` + "`server_code`" + `
+(C and Python). The names are the server's own, those of its class DataProxyErrCode in InLong 2.x; no answer carries them. *The client
+retries*: by default, only with ` + "`retry_on_server_error`" + `, or never, because the batch fails on every node. Such an error says
+not_written, unless an earlier attempt was lost without an answer.
+`)
+	p.header("Code", "Name", "The client retries", "Send again", "When", "What to do")
+	for _, c := range dataproxy.ServerCodes() {
+		retries, again := "with retry_on_server_error", "useless"
+		switch {
+		case c.Retriable:
+			retries, again = "by default", "helps"
+		case c.Hopeless:
+			retries = "never"
+		}
+		p.row(fmt.Sprint(c.Code), quoted(c.Name), retries, again, c.Meaning, c.Advice)
 	}
 }
 

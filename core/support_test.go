@@ -116,8 +116,20 @@ func fault(t *testing.T, err error, code dataproxy.Code) *dataproxy.Error {
 	var e *dataproxy.Error
 	require.ErrorAs(t, err, &e)
 	require.Equal(t, int(code), int(e.Code), "%v", err)
+	if can := persistedBy[code]; len(can) > 0 {
+		require.Contains(t, can, e.Persisted(), "the table of codes says otherwise: %v", err)
+	}
 	return e
 }
+
+// persistedBy is what the table of codes tells of each.
+var persistedBy = func() map[dataproxy.Code][]dataproxy.Persisted {
+	by := map[dataproxy.Code][]dataproxy.Persisted{}
+	for _, c := range dataproxy.Codes() {
+		by[c.Code] = c.Persisted
+	}
+	return by
+}()
 
 // watch measures how late this machine wakes goroutines. The function it returns ends that, and gives what may be added to a
 // promised time: little when nobody else uses the machine, more when a goroutine had to wait for its turn.

@@ -82,12 +82,16 @@ func (d *doctor) checkEnvironment() {
 	}
 }
 
-// adviceFor is what to do about the code of an error.
+// adviceFor is what to do about an error.
 func adviceFor(e *dataproxy.Error) string {
+	from, code := fromClient, int(e.Code)
+	if e.ServerCode != 0 {
+		from, code = fromServer, e.ServerCode
+	}
 	for _, c := range allCodes() {
-		if e.ServerCode != 0 && c.From == "server" && c.Code == e.ServerCode || e.ServerCode == 0 && c.Code == int(e.Code) {
+		if c.From == from && c.Code == code {
 			return c.Advice
 		}
 	}
-	return clientAdvice[dataproxy.CodeUnknown]
+	return "The server's code is none that this program knows: see the node's log."
 }

@@ -10,6 +10,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	dataproxy "github.com/inlong-dataproxy/inlong-dataproxy/core"
 	"github.com/inlong-dataproxy/inlong-dataproxy/core/internal/nearest"
 )
 
@@ -18,8 +19,9 @@ func errorsCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "errors [CODE|NAME]",
 		Short: "List the error codes, or say what one means and what to do",
-		Long: `List the codes of the client (10001 and up) and those that a DataProxy answers (below 1000), or say of one what it means
-and what to do about it.`,
+		Long: `List the codes of the client (10001 and up) and those that a DataProxy answers (below 1000), or say of one what it means,
+whether sending the message again helps, what may have become of it, and what to do. The names of a DataProxy's codes are its
+own, though no answer carries them.`,
 		Example: `  inlong-dataproxy errors
   inlong-dataproxy errors 115
   inlong-dataproxy errors send_timeout`,
@@ -87,17 +89,24 @@ func printCode(w io.Writer, c codeInfo) error {
 	if c.Text != "" {
 		text = fmt.Sprintf(" %q", c.Text)
 	}
-	_, err := fmt.Fprintf(w, "%d %s (%s)%s\n\n  means       %s\n  send again  %s\n  what to do  %s\n",
-		c.Code, c.Name, c.From, text, c.Meaning, sendAgain(c), c.Advice)
-	return err
+	tab := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+	fmt.Fprintf(tab, "%d %s (%s)%s\n\n  means\t%s\n  send again\t%s\n", c.Code, c.Name, c.From, text, c.Meaning, sendAgain(c))
+	if len(c.Persisted) > 0 {
+		fmt.Fprintf(tab, "  persisted\t%s\n", strings.Join(c.Persisted, " or "))
+	}
+	if c.Retries != "" {
+		fmt.Fprintf(tab, "  the client retries\t%s\n", c.Retries)
+	}
+	fmt.Fprintf(tab, "  what to do\t%s\n", c.Advice)
+	return tab.Flush()
 }
 
 func sendAgain(c codeInfo) string {
 	switch {
-	case c.Code == 0:
-		return "-"
-	case c.From == "client" && c.Name == "server_error":
+	case c.From == fromClient && c.Code == int(dataproxy.CodeServerError):
 		return "see code"
+	case c.From == fromClient && (c.Code == 0 || len(c.Persisted) == 0):
+		return "-" // no message fails with it
 	case c.Retriable:
 		return "helps"
 	}

@@ -2,6 +2,7 @@ package main
 
 import (
 	"encoding/json"
+	"slices"
 	"strings"
 	"testing"
 
@@ -59,17 +60,18 @@ func TestErrorsExplainsEveryCode(t *testing.T) {
 	}
 	_, text, _ := program("", "errors", "10004", "--json")
 	var one codeInfo
-	if err := json.Unmarshal([]byte(text), &one); err != nil || one.Name != "queue_full" || !one.Retriable {
+	if err := json.Unmarshal([]byte(text), &one); err != nil || one.Name != "queue_full" || !one.Retriable ||
+		!slices.Equal(one.Persisted, []string{"not_written"}) {
 		t.Errorf("%q, error %v", text, err)
 	}
-}
-
-// Whether sending again helps is decided by the library; what is told here must be the same.
-func TestErrorsAgreesWithTheLibraryOnRetries(t *testing.T) {
-	for _, c := range serverCodes {
-		e := &dataproxy.Error{Code: dataproxy.CodeServerError, ServerCode: c.Code}
-		if e.Retriable() != c.Retriable {
-			t.Errorf("code %d: told %v, the library says %v", c.Code, c.Retriable, e.Retriable())
+	for code, lines := range map[string][]string{
+		"10011": {"send again  see code", "persisted   not_written or maybe_written"},
+		"109":   {"send again          useless", "the client retries  never"},
+		"114":   {"send again          helps", "the client retries  by default"},
+		"10014": {"send again  -"},
+	} {
+		if _, text, _ := program("", "errors", code); !containsAll(text, lines) {
+			t.Errorf("errors %s: %q lacks one of %q", code, text, lines)
 		}
 	}
 }
@@ -97,4 +99,8 @@ func TestCompletionPrintsAScript(t *testing.T) {
 	if _, out, _ := program("", "__complete", "options", ""); !strings.Contains(out, "send_timeout") {
 		t.Errorf("completing options: %q", out)
 	}
+}
+
+func containsAll(text string, parts []string) bool {
+	return !slices.ContainsFunc(parts, func(part string) bool { return !strings.Contains(text, part) })
 }
