@@ -63,33 +63,75 @@ func TestMedian(t *testing.T) {
 
 // --check is worth something only if it fails for a figure above its limit, and for a program that could not be measured.
 func TestLimitsBite(t *testing.T) {
-	few, many := 0.001, 0.011
-	rows := func(change func(r []row)) []row {
-		r := []row{
-			{Key: keyBare, Size: 100}, {Key: keyGo, Size: 1024, ToBare: 9, Allocs: &many}, {Key: keyGo, Size: 100, ToBare: 1.6, Allocs: &few},
-			{Key: keyC, Size: 100, ToGo: 1.6}, {Key: keyMany, Size: 100, OverGo: 300},
-			{Key: keyIdle, Size: 100, Idle: &idle{Heap: 8 << 20}},
+	// atLimit is what each program may just measure; over lets one limit be missed by a little.
+	atLimit := func(over string) (rows []row) {
+		for _, p := range programs {
+			for _, size := range []int{1024, limitSize} { // a figure of the other size must not be taken for it
+				r := row{Key: p.key, Label: p.label, Size: size, latency: p.latency, Allocs: new(float64)}
+				for _, l := range limits {
+					if l.key != p.key || l.size != size {
+						continue
+					}
+					most := l.Most
+					if l.What == over {
+						most *= 1.001
+					}
+					switch l.Unit {
+					case "x":
+						r.ToBare, r.ToGo = most, most
+					case "":
+						*r.Allocs = most
+					case "ns":
+						r.OverGo = most
+					case "us":
+						switch {
+						case l.against == keyTrip:
+							r.OverTrip = most
+						case strings.Contains(l.What, "p99"):
+							r.P99 = most
+						default:
+							r.CPU = 1000 * most
+						}
+					case "MiB", "%":
+						if r.Idle == nil {
+							r.Idle = new(idle)
+						}
+						if l.Unit == "%" {
+							r.Idle.CorePercentUsed = most
+						} else {
+							r.Idle.HeapUsed = uint64(most * (1 << 20))
+						}
+					default:
+						t.Fatalf("%s: unit %q", l.What, l.Unit)
+					}
+				}
+				if size == limitSize || !p.latency && p.key != keyIdle {
+					rows = append(rows, r)
+				}
+			}
 		}
-		change(r)
-		return r
+		return rows
 	}
-	if err := (report{Limits: judge(rows(func([]row) {}))}).fault(true); err != nil {
+	if err := (report{Limits: judge(atLimit(""))}).fault(true); err != nil {
 		t.Errorf("figures at their limits: %v", err)
 	}
-	for what, change := range map[string]func(r []row){
-		"Go async: CPU to the bare loop's": func(r []row) { r[2].ToBare = 1.61 },
-		"Go async: allocations a message":  func(r []row) { r[2].Allocs = &many },
-		"C async: CPU to Go's":             func(r []row) { r[3].Fault = errNotBuilt.Error() },
-		"Python send_many: CPU over Go's":  func(r []row) { r[4].OverGo = 301 },
-		"idle client: heap":                func(r []row) { r[5].Idle.HeapUsed = 8<<20 + 1 },
-	} {
-		verdicts := judge(rows(change))
+	for _, l := range limits {
+		verdicts := judge(atLimit(l.What))
 		err := report{Limits: verdicts}.fault(true)
-		if err == nil || strings.TrimSpace(err.Error()) != "limit missed: "+what {
-			t.Errorf("%s: fault %v", what, err)
+		if err == nil || strings.TrimSpace(err.Error()) != "limit missed: "+l.What {
+			t.Errorf("%s: fault %v", l.What, err)
 		}
 		if err := (report{Limits: verdicts}).fault(false); err != nil {
-			t.Errorf("%s: without --check: %v", what, err)
+			t.Errorf("%s: without --check: %v", l.What, err)
+		}
+		rows := atLimit("")
+		for i := range rows {
+			if rows[i].Key == l.key {
+				rows[i].Fault = errNotBuilt.Error()
+			}
+		}
+		if err := (report{Limits: judge(rows)}).fault(true); err == nil || !strings.Contains(err.Error(), "limit missed: "+l.What) {
+			t.Errorf("%s: not built: fault %v", l.What, err)
 		}
 	}
 	failed := report{Rows: []row{{Label: "C async", Fault: errors.New("exit status 1\nsegmentation fault").Error()}}}

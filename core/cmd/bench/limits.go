@@ -2,7 +2,7 @@ package main
 
 import "fmt"
 
-const limitSize = 100 // the size of message that the limits are for
+const limitSize = 100 // the size of message that most limits are for
 
 // limit is the most that a figure may be.
 type limit struct {
@@ -10,17 +10,28 @@ type limit struct {
 	Most     float64 `json:"most"`
 	Unit     string  `json:"unit"`
 	key      string
+	size     int
 	against  string // another program that must have run
 	figureOf func(row) float64
 }
 
 var limits = []limit{
-	{"Go async: CPU to the bare loop's", 1.6, "x", keyGo, keyBare, func(r row) float64 { return r.ToBare }},
-	{"Go async: allocations a message", 0.01, "", keyGo, "", func(r row) float64 { return *r.Allocs }},
-	{"C async: CPU to Go's", 1.6, "x", keyC, keyGo, func(r row) float64 { return r.ToGo }},
-	{"Python send_many: CPU over Go's", 300, "ns", keyMany, keyGo, func(r row) float64 { return r.OverGo }},
-	{"idle client: heap", 8, "MiB", keyIdle, "", func(r row) float64 { return mebibytes(max(r.Idle.Heap, r.Idle.HeapUsed)) }},
+	{"Go async: CPU to the bare loop's", 1.25, "x", keyGo, limitSize, keyBare, toBare},
+	{"Go async, 1 KiB: CPU to the bare loop's", 1.2, "x", keyGo, 1024, keyBare, toBare},
+	{"Go async, 10 streams: CPU to the bare loop's", 1.5, "x", "go-10", limitSize, keyBare, toBare},
+	{"Go async, 1,000 streams: CPU to the bare loop's", 2.5, "x", "go-1000", limitSize, keyBare, toBare},
+	{"Go async, 8 senders: CPU to the bare loop's", 1.3, "x", "go-8", limitSize, keyBare, toBare},
+	{"Go async: allocations a message", 0.01, "", keyGo, limitSize, "", func(r row) float64 { return *r.Allocs }},
+	{"Go sync, 1 caller: p50 over the bare round trip", 50, "us", "sync-1", limitSize, keyTrip, func(r row) float64 { return r.OverTrip }},
+	{"Go sync, 32 callers: CPU a message", 6, "us", "sync-32", limitSize, "", func(r row) float64 { return r.CPU / 1000 }},
+	{"Go sync, 32 callers: p99", 5000, "us", "sync-32", limitSize, "", func(r row) float64 { return r.P99 }},
+	{"C async: CPU to Go's", 1.6, "x", keyC, limitSize, keyGo, func(r row) float64 { return r.ToGo }},
+	{"Python send_many: CPU over Go's", 300, "ns", keyMany, limitSize, keyGo, func(r row) float64 { return r.OverGo }},
+	{"idle client: heap", 8, "MiB", keyIdle, limitSize, "", func(r row) float64 { return mebibytes(max(r.Idle.Heap, r.Idle.HeapUsed)) }},
+	{"idle client: CPU of a core", 0.1, "%", keyIdle, limitSize, "", func(r row) float64 { return max(r.Idle.CorePercent, r.Idle.CorePercentUsed) }},
 }
+
+func toBare(r row) float64 { return r.ToBare }
 
 // verdict is a limit with what was measured.
 type verdict struct {
@@ -33,15 +44,16 @@ type verdict struct {
 // judge holds the limits against the rows. A limit of a program that was not asked for is left out; one whose program did
 // not work is missed.
 func judge(rows []row) (verdicts []verdict) {
-	find := func(key string) *row {
-		for i := range rows {
-			if rows[i].Key == key && (rows[i].Size == limitSize || rows[i].Idle != nil) {
-				return &rows[i]
-			}
-		}
-		return nil
-	}
 	for _, l := range limits {
+		// Latency and idleness are measured at the first size only, whichever that is.
+		find := func(key string) *row {
+			for i := range rows {
+				if r := &rows[i]; r.Key == key && (r.Size == l.size || r.latency || r.Idle != nil) {
+					return r
+				}
+			}
+			return nil
+		}
 		r := find(l.key)
 		if r == nil {
 			continue
@@ -72,12 +84,12 @@ func (v verdict) String() string {
 	if v.Fault != "" {
 		figure, word = "-", word+": "+firstLine(v.Fault)
 	}
-	return fmt.Sprintf("%-34s %9s, at most %-8s %s", v.What, figure, v.text(v.Most), word)
+	return fmt.Sprintf("%-47s %9s, at most %-8s %s", v.What, figure, v.text(v.Most), word)
 }
 
 func (v verdict) text(figure float64) string {
-	digits := map[string]int{"x": 2, "": 4, "ns": 0, "MiB": 1}[v.Unit]
-	if v.Unit == "x" || v.Unit == "" {
+	digits := map[string]int{"x": 2, "": 4, "ns": 0, "us": 1, "MiB": 1, "%": 3}[v.Unit]
+	if v.Unit == "x" || v.Unit == "%" || v.Unit == "" {
 		return fmt.Sprintf("%.*f%s", digits, figure, v.Unit)
 	}
 	return fmt.Sprintf("%.*f %s", digits, figure, v.Unit)

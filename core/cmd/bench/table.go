@@ -23,7 +23,7 @@ func printTables(w io.Writer, r report) error {
 		}
 	}
 	if len(r.Limits) > 0 {
-		fmt.Fprintf(w, "\nLimits, at %d B:\n", limitSize)
+		fmt.Fprintf(w, "\nLimits, at %d B where no other size is named:\n", limitSize)
 	}
 	for _, v := range r.Limits {
 		fmt.Fprintln(w, "     "+v.String())
