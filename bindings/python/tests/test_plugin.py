@@ -7,7 +7,6 @@ import sys
 from pathlib import Path
 
 from support import PACKAGE
-from test_readme import SAMPLES
 
 MODULE = """
 import pytest
@@ -41,11 +40,6 @@ def run_pytest(tmp_path: Path, module: str) -> str:
 
 def test_every_test_gets_a_cluster_of_its_own(tmp_path: Path) -> None:
     assert "3 passed" in run_pytest(tmp_path, MODULE)
-
-
-def test_the_sample_of_the_readme_passes(tmp_path: Path) -> None:
-    (sample,) = [sample for sample in SAMPLES if "inlong_cluster" in sample]
-    assert "1 passed" in run_pytest(tmp_path, sample)
 
 
 def test_a_run_without_the_fixture_does_not_load_the_library(tmp_path: Path) -> None:

@@ -1,0 +1,16 @@
+// Package pages holds the test of the documentation: every code block of every page is run or compiled, every link is
+// followed. Run it with: make test-docs
+//
+// What follows a block's language says what the test does with it:
+//
+//	file=NAME   the block is that file, for the blocks behind it in its section
+//	background  a shell block that goes on running while the page is read: the fake cluster of the blocks behind it
+//	output      a text block that the block before it prints; "..." stands for anything
+//	compile     not run: it needs what no test has
+//	pytest      run by pytest
+//	dry         a shell block whose make targets are looked up and not made
+//	network     a shell block that downloads, root one that needs root: counted, and left to `make newcomer`
+//
+// A section begins in a checkout of the repository. The Manager's address in a block, http://manager:8083 or
+// http://127.0.0.1:8083, is replaced by that of a fake cluster.
+package pages

@@ -1,0 +1,96 @@
+package pages
+
+import (
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+)
+
+// A link that leads nowhere is found by the reader who needs it.
+func TestLinksLeadSomewhere(t *testing.T) {
+	pages := readPages(t)
+	anchors := map[string]map[string]bool{}
+	for _, p := range pages {
+		anchors[p.path] = p.anchors
+	}
+	inside := 0
+	for _, p := range pages {
+		for _, link := range p.links {
+			if strings.HasPrefix(link.text, "https://") || strings.HasPrefix(link.text, "http://") {
+				continue // the world outside changes without us
+			}
+			inside++
+			path, anchor, _ := strings.Cut(link.text, "#")
+			target := p.path
+			if path != "" {
+				target = filepath.Join(filepath.Dir(p.path), path)
+			}
+			if _, err := os.Stat(filepath.Join(top, target)); err != nil {
+				t.Errorf("%s:%d: %q leads nowhere", p.path, link.line, link.text)
+			} else if anchor != "" && !anchors[target][anchor] {
+				t.Errorf("%s:%d: %s has no heading #%s", p.path, link.line, target, anchor)
+			}
+		}
+	}
+	require.Greater(t, inside, 10, "links")
+}
+
+// A file or target that a sentence names is renamed, and the sentence stays.
+func TestFilesAndTargetsInSentencesExist(t *testing.T) {
+	makefiles := ""
+	names := map[string]bool{}
+	err := filepath.WalkDir(top, func(path string, entry os.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		if entry.IsDir() && path != top && (entry.Name() == "build" || strings.HasPrefix(entry.Name(), ".")) {
+			return filepath.SkipDir
+		}
+		names[entry.Name()] = true
+		if entry.Name() == "Makefile" || filepath.Ext(path) == ".mk" {
+			source, err := os.ReadFile(path)
+			makefiles += string(source)
+			return err
+		}
+		return nil
+	})
+	require.NoError(t, err)
+	source := regexp.MustCompile(`^([\w./-]*?)([\w.-]+\.(?:go|c|cc|cpp|h|hpp|py|md|mk|map|json|yml|yaml))$`)
+	folder := regexp.MustCompile(`^(?:core|capi|include|bindings)/[\w./-]*$`)
+	made := regexp.MustCompile(`^make ([a-z][a-z-]*)`)
+	checked := 0
+	pages := readPages(t)
+	for _, p := range pages {
+		for _, section := range p.sections {
+			for _, b := range section.blocks {
+				names[b.file()] = true
+			}
+		}
+	}
+	for _, p := range pages {
+		for _, span := range p.spans {
+			good := true
+			if target := made.FindStringSubmatch(span.text); target != nil {
+				good = regexp.MustCompile(`(?m)^[a-z -]*\b` + target[1] + `\b[a-z -]*:`).MatchString(makefiles)
+			} else if folder.MatchString(span.text) && !strings.HasSuffix(span.text, "...") {
+				_, err := os.Stat(filepath.Join(top, span.text))
+				good = err == nil
+			} else if file := source.FindStringSubmatch(span.text); file != nil {
+				_, beside := os.Stat(filepath.Join(top, filepath.Dir(p.path), span.text))
+				_, fromTop := os.Stat(filepath.Join(top, span.text))
+				good = beside == nil || fromTop == nil || names[file[2]]
+			} else {
+				continue
+			}
+			checked++
+			if !good {
+				t.Errorf("%s:%d: there is no `%s`", p.path, span.line, span.text)
+			}
+		}
+	}
+	require.Greater(t, checked, 50, "files and targets named")
+}
