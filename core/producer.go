@@ -1,4 +1,3 @@
-// Package dataproxy sends messages to Apache InLong DataProxy nodes. See NewClient and Client.
 package dataproxy
 
 import (
