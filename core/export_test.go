@@ -109,3 +109,20 @@ func Metrics() (all []Metric) {
 	}
 	return all
 }
+
+// FrameOf returns the frame in which msg would travel alone.
+func FrameOf(of Client, msg *Message) ([]byte, error) {
+	c := of.(*client)
+	st, attributes, refused := c.stream(msg)
+	if refused == nil {
+		refused = st.checkPayload(msg.Payload, attributes)
+	}
+	if refused != nil {
+		return nil, refused
+	}
+	now := time.Now()
+	b := &batch{st: st, attributes: attributes, opened: now, due: now.Add(time.Hour)}
+	b.add(msg, nobody{}, Tag{}, 0)
+	frame, _, _ := (&lane{c: c}).frameLive(nil, new(scratch), b, "", now)
+	return frame, nil
+}
