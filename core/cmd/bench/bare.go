@@ -9,6 +9,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/inlong-dataproxy/inlong-dataproxy/core/cmd/internal/loglines"
 	"github.com/inlong-dataproxy/inlong-dataproxy/core/internal/wire"
 )
 
@@ -21,7 +22,7 @@ const (
 
 // framer makes frames as the client does, with the same attributes, and does nothing else.
 type framer struct {
-	corpus            *cursor
+	corpus            *loglines.Cursor
 	id                wire.BatchID
 	body, attr, frame []byte
 }
@@ -29,7 +30,7 @@ type framer struct {
 func (f *framer) next(messages int64) []byte {
 	f.body, f.attr = f.body[:0], f.attr[:0]
 	for range messages {
-		f.body = wire.AppendItem(f.body, f.corpus.next())
+		f.body = wire.AppendItem(f.body, f.corpus.Next())
 	}
 	f.id.Seq++
 	f.attr = append(f.attr, "groupId="+benchGroup+"&streamId="+benchStream+"&dt="...)
@@ -61,7 +62,7 @@ func runBare(j job) (sample, error) {
 		defer c.Close()
 		conns = append(conns, c)
 	}
-	f := &framer{corpus: corpus, id: wire.BatchID{Client: 1}}
+	f := &framer{corpus: loglines.NewCursor(corpus, j.Size, 0), id: wire.BatchID{Client: 1}}
 	perFrame := messagesPerFrame(j.Size)
 	send := func(p pace) (sent int64, err error) {
 		for n := p.next(0); n > 0; n = p.next(sent) {
@@ -183,7 +184,7 @@ func runTrip(j job) (sample, error) {
 		return sample{}, err
 	}
 	defer conn.Close()
-	f := &framer{corpus: corpus, id: wire.BatchID{Client: 1}}
+	f := &framer{corpus: loglines.NewCursor(corpus, j.Size, 0), id: wire.BatchID{Client: 1}}
 	answer := make([]byte, 64<<10)
 	trip := func() error {
 		if _, err := conn.Write(f.next(1)); err != nil {

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	dataproxy "github.com/inlong-dataproxy/inlong-dataproxy/core"
+	"github.com/inlong-dataproxy/inlong-dataproxy/core/cmd/internal/loglines"
 )
 
 // The kinds of jobs.
@@ -39,7 +40,8 @@ func connect(j job) (dataproxy.Client, error) {
 // load sends asynchronously and counts the results.
 type load struct {
 	client  dataproxy.Client
-	corpus  *cursor
+	corpus  []byte
+	size    int
 	streams []string
 	callers int
 
@@ -52,7 +54,7 @@ func newLoad(j job, client dataproxy.Client) (*load, error) {
 	if err != nil {
 		return nil, err
 	}
-	l := &load{client: client, corpus: corpus, streams: []string{benchStream}, callers: max(j.Callers, 1)}
+	l := &load{client: client, corpus: corpus, size: j.Size, streams: []string{benchStream}, callers: max(j.Callers, 1)}
 	for i := 1; i < j.Streams; i++ {
 		l.streams = append(l.streams, fmt.Sprintf("%s_%d", benchStream, i))
 	}
@@ -80,7 +82,7 @@ func (l *load) push(p pace) int64 {
 	var total atomic.Int64
 	var callers sync.WaitGroup
 	for i := range l.callers {
-		callers.Go(func() { total.Add(l.send(p, l.corpus.fork(i))) })
+		callers.Go(func() { total.Add(l.send(p, loglines.NewCursor(l.corpus, l.size, i))) })
 	}
 	callers.Wait()
 	return total.Load()
@@ -104,11 +106,11 @@ func (l *load) settle(sent int64) error {
 }
 
 // send is one caller: each message goes to the next stream.
-func (l *load) send(p pace, corpus *cursor) (sent int64) {
+func (l *load) send(p pace, corpus *loglines.Cursor) (sent int64) {
 	ctx, result, stream := context.Background(), dataproxy.Callback(l.result), 0
 	for n := p.next(0); n > 0; n = p.next(sent) {
 		for range n {
-			l.client.SendAsync(ctx, dataproxy.Message{StreamID: l.streams[stream], Payload: corpus.next()}, result)
+			l.client.SendAsync(ctx, dataproxy.Message{StreamID: l.streams[stream], Payload: corpus.Next()}, result)
 			if stream++; stream == len(l.streams) {
 				stream = 0
 			}
@@ -181,12 +183,12 @@ func runSync(j job) (sample, error) {
 	if err != nil {
 		return sample{}, err
 	}
-	callers := make([]*cursor, max(j.Callers, 1))
+	callers := make([]*loglines.Cursor, max(j.Callers, 1))
 	for i := range callers {
-		callers[i] = corpus.fork(i)
+		callers[i] = loglines.NewCursor(corpus, j.Size, i)
 	}
 	return measureCalls(j, len(callers), func(caller int) error {
-		return client.Send(context.Background(), dataproxy.Message{StreamID: benchStream, Payload: callers[caller].next()})
+		return client.Send(context.Background(), dataproxy.Message{StreamID: benchStream, Payload: callers[caller].Next()})
 	})
 }
 

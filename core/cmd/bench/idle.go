@@ -31,7 +31,7 @@ func runIdle(j job) (sample, error) {
 	if err != nil {
 		return sample{}, err
 	}
-	corpus := uint64(len(l.corpus.corpus)) // the benchmark's own
+	corpus := uint64(len(l.corpus)) // the benchmark's own
 	time.Sleep(idleSettles)
 	report.CorePercent = coreShare(seconds(j.Seconds))
 	report.Heap = heap() - corpus

@@ -20,6 +20,7 @@ import (
 	"syscall"
 
 	dataproxy "github.com/inlong-dataproxy/inlong-dataproxy/core"
+	"github.com/inlong-dataproxy/inlong-dataproxy/core/cmd/internal/loglines"
 )
 
 func main() {
@@ -121,8 +122,8 @@ func parse(args []string) (*settings, error) {
 	}
 	for _, text := range strings.Split(*sizes, ",") {
 		size, err := strconv.Atoi(text)
-		if err != nil || size < shortestLine || size > frameBytes/2 {
-			return nil, fmt.Errorf("--sizes: %q is no number from %d to %d", text, shortestLine, frameBytes/2)
+		if err != nil || size < loglines.Shortest || size > frameBytes/2 {
+			return nil, fmt.Errorf("--sizes: %q is no number from %d to %d", text, loglines.Shortest, frameBytes/2)
 		}
 		s.sizes = append(s.sizes, size)
 	}
