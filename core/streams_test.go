@@ -17,12 +17,12 @@ import (
 // Thousands of streams on one client: each one's linger must hold though nobody fills its batches, and a stream that has
 // nothing to send must not hold memory by the kilobyte.
 func TestD13_ManyStreams(t *testing.T) {
-	streams := rounds(2000, 10000)
+	const streams = 10000
 	c := cluster(t, dataproxytest.WithoutRecorder())
 	client := connect(t, c)
 	var worst atomic.Int64
 	var heap uint64
-	for round := range 4 {
+	for round := range 5 {
 		for i := range streams {
 			sent := time.Now()
 			client.SendAsync(context.Background(), streamMessage(fmt.Sprint("stream", i), "round %d", round),
@@ -38,13 +38,14 @@ func TestD13_ManyStreams(t *testing.T) {
 				})
 		}
 		eventually(t, "the lingers are over", func() bool { return client.Stats().Acked == int64(streams*(round+1)) })
+		runtime.GC() // twice: pools let go of what they hold in the second
 		runtime.GC()
 		var m runtime.MemStats
 		runtime.ReadMemStats(&m)
-		if round == 0 {
+		if round <= 1 { // until then maps and pools have found their size
 			heap = m.HeapAlloc
 		}
-		require.Less(t, int64(m.HeapAlloc)-int64(heap), int64(2<<20), "growth of the heap in round %d", round)
+		require.Less(t, int64(m.HeapAlloc)-int64(heap), int64(1<<20), "growth of the heap in round %d", round)
 	}
 	require.Less(t, time.Duration(worst.Load()), 2*time.Second, "the latest result")
 	require.Equal(t, streams, client.Stats().Streams)
