@@ -14,6 +14,7 @@ import (
 	"unsafe"
 
 	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/common/expfmt"
 
 	dataproxy "github.com/inlong-dataproxy/inlong-dataproxy/core"
 )
@@ -21,10 +22,11 @@ import (
 //export coreClientNew
 func coreClientNew(handle C.uintptr_t, options *C.inlong_core_option, count C.size_t, host C.inlong_core_host, err C.inlong_core_text) (code C.int) {
 	defer guardAll(&code, err)
-	c := &client{handle: uintptr(handle), host: host}
+	// A registry of its own: two clients of one name do not share series.
+	c := &client{handle: uintptr(handle), host: host, registry: prometheus.NewRegistry()}
 	opts := []dataproxy.Option{
-		dataproxy.WithLogger(dataproxy.NopLogger()),
-		dataproxy.WithMetricsRegistry(prometheus.NewRegistry()), // its own: two clients of one name do not share series
+		c.logger(),
+		dataproxy.WithMetricsRegistry(c.registry),
 		dataproxy.WithResultHandler(c.results),
 	}
 	for _, o := range unsafe.Slice(options, int(count)) {
@@ -134,6 +136,27 @@ func coreClientStats(handle C.uintptr_t, buf *C.char, size C.size_t, err C.inlon
 		return fail(err, C.INLONG_ERR_INTERNAL, fault.Error())
 	}
 	return copyOut(buf, size, string(stats))
+}
+
+//export coreClientMetrics
+func coreClientMetrics(handle C.uintptr_t, buf *C.char, size C.size_t, err C.inlong_core_text) (code C.int) {
+	c, code := open(handle, err)
+	if c == nil {
+		return code
+	}
+	defer guard(c, &code, err)
+	c.testHook()
+	families, fault := c.registry.Gather()
+	var text strings.Builder
+	for _, family := range families {
+		if fault == nil {
+			_, fault = expfmt.MetricFamilyToText(&text, family)
+		}
+	}
+	if fault != nil {
+		return fail(err, C.INLONG_ERR_INTERNAL, fault.Error())
+	}
+	return copyOut(buf, size, text.String())
 }
 
 func timeout(ms C.int64_t) (context.Context, context.CancelFunc) {

@@ -10,14 +10,17 @@ import (
 	"sync/atomic"
 	"unsafe"
 
+	"github.com/prometheus/client_golang/prometheus"
+
 	dataproxy "github.com/inlong-dataproxy/inlong-dataproxy/core"
 )
 
 // client is what a handle of the front stands for.
 type client struct {
-	handle uintptr
-	core   dataproxy.Embedder
-	host   C.inlong_core_host
+	handle   uintptr
+	core     dataproxy.Embedder
+	host     C.inlong_core_host
+	registry *prometheus.Registry
 	// poisoned: a call panicked, so that nothing is known of the client's state. Later calls are refused, others' clients go on.
 	poisoned  atomic.Bool
 	panicNext atomic.Bool // for the tests of the guard

@@ -86,7 +86,7 @@ func coreClientSubmit(handle C.uintptr_t, m *C.inlong_message, a, b C.uintptr_t,
 }
 
 //export coreClientSubmitMany
-func coreClientSubmitMany(handle C.uintptr_t, messages *C.inlong_message, count C.size_t, a C.uintptr_t, accepted *C.size_t, err C.inlong_core_text) (code C.int) {
+func coreClientSubmitMany(handle C.uintptr_t, messages *C.inlong_message, count C.size_t, a, b C.uintptr_t, accepted *C.size_t, err C.inlong_core_text) (code C.int) {
 	c, code := open(handle, err)
 	if c == nil {
 		return code
@@ -96,15 +96,38 @@ func coreClientSubmitMany(handle C.uintptr_t, messages *C.inlong_message, count 
 	s := scratches.Get().(*scratch)
 	defer s.free()
 	all := unsafe.Slice(messages, int(count))
+	var group, stream lastText
 	for i := range all {
-		s.load(&all[i])
+		m := all[i] // the array is the caller's
+		m.group_id_len = group.length(m.group_id, m.group_id_len)
+		m.stream_id_len = stream.length(m.stream_id, m.stream_id_len)
+		s.load(&m)
 		user := *(*C.uintptr_t)(unsafe.Pointer(&all[i].user)) // never as a pointer: it may be any number
+		if user == 0 {
+			user = b
+		}
 		if fault := c.submit(context.Background(), s, a, user); fault != nil {
 			return failError(err, fault)
 		}
 		*accepted++
 	}
 	return C.INLONG_OK
+}
+
+// lastText knows the length of the text before, which is nearly always the same one.
+type lastText struct {
+	text *C.char
+	n    C.size_t
+}
+
+func (l *lastText) length(text *C.char, n C.size_t) C.size_t {
+	if n == 0 && text != l.text {
+		l.text, l.n = text, C.size_t(len(zeroTerminated(text)))
+	}
+	if n == 0 {
+		return l.n
+	}
+	return n
 }
 
 //export coreClientSubmitPacked

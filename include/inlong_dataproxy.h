@@ -1,17 +1,22 @@
-/* SPDX-License-Identifier: Apache-2.0
+/* SPDX-License-Identifier: Apache-2.0 */
+/**
+ * @file inlong_dataproxy.h
+ * @brief Send data into Apache InLong DataProxy from C and every language that can call C.
  *
- * inlong_dataproxy.h - send data into Apache InLong DataProxy from C and every language that can call C.
- *
+ * @code
  *     inlong_options *options = inlong_options_new();
  *     inlong_options_set(options, "url", "http://manager:8083", err, sizeof err);
  *     inlong_options_set(options, "group_id", "my_group", err, sizeof err);
- *     if (inlong_client_new(options, &client, err, sizeof err) != INLONG_OK) ...
- *     inlong_message message = {sizeof message};
+ *     if (inlong_client_new(options, &client, err, sizeof err) != INLONG_OK)
+ *         return printf("%s\n", err);
+ *     inlong_options_free(options);
+ *     message.struct_size = sizeof message;
  *     message.stream_id = "my_stream";
  *     message.payload = "hello";
  *     message.payload_len = 5;
- *     code = inlong_client_send(client, &message, INLONG_NO_TIMEOUT, NULL);      0 = a DataProxy acked it
+ *     code = inlong_client_send(client, &message, INLONG_NO_TIMEOUT, NULL); // INLONG_OK: a DataProxy acked it
  *     inlong_client_close(client, 5000, NULL);
+ * @endcode
  *
  * Words. A *message* is one payload with its group and stream. Messages of one stream travel together as a *batch*. A
  * *node* is one DataProxy, a *lane* one connection to a node. Each try to deliver a batch is an *attempt*; the node
@@ -37,6 +42,9 @@
  *   string. A length above PTRDIFF_MAX (a negative number, converted) is refused.
  * - Time-outs are milliseconds. INLONG_NO_TIMEOUT (-1) leaves only the client's own bound; 0 does not wait; below -1 is
  *   refused.
+ * - Ownership. What a call is given stays the caller's and may be reused or freed when it returns; what it keeps, it
+ *   copies. User data is handed back and never looked at. Handles and options belong to whoever made them, until
+ *   closed or freed. Texts that a function returns are static, save that of inlong_last_error.
  * - The host is left alone: its signal handlers stay, nothing is written to stdout or stderr, sockets are not inherited
  *   by exec. The runtime adds SA_ONSTACK to the handlers that are there when it is loaded; those that a program
  *   installs later for signals that its sending threads may get need it too. The library cannot be unloaded: dlclose
@@ -52,287 +60,561 @@
 extern "C" {
 #endif
 
+/** Marks what the library exports. */
 #if defined(__GNUC__)
 #define INLONG_API __attribute__((visibility("default")))
 #else
 #define INLONG_API
 #endif
 
-/* The version of this interface. It grows only when a program built with this header must refuse an older library. */
+/** The version of this interface. It grows only when a program built with this header must refuse an older library. */
 #define INLONG_ABI_VERSION 1
 
+/** A time-out that leaves only the client's own bound. */
 #define INLONG_NO_TIMEOUT (-1)
 
-/* ---- Codes. Their numbers and meanings never change. ---- */
+/* ---- Codes ---- */
+
+/** Codes. Their numbers and meanings never change; inlong_error_list has their texts. From 10001 on they are results of
+ * messages, with the numbers of the other InLong SDKs; below zero they are faults of a call. */
 enum {
-    INLONG_OK = 0,
+    INLONG_OK = 0, /**< acked; the call did what it should */
 
-    /* Results of messages, with the numbers of the other InLong SDKs. inlong_error_list has the texts. */
-    INLONG_ERR_SEND_TIMEOUT = 10001,        /* the delivery deadline (option send_timeout) passed before an ack came */
-    INLONG_ERR_SEND_FAILED = 10002,         /* every allowed attempt failed */
-    INLONG_ERR_CLOSED = 10003,              /* the client was closed before the message had its result */
-    INLONG_ERR_QUEUE_FULL = 10004,          /* the bound of pending messages or bytes is reached: wait, then send again */
-    INLONG_ERR_CONTEXT_EXPIRED = 10005,     /* the call's timeout_ms ended first */
-    INLONG_ERR_NEW_CONN_FAILED = 10006,     /* no connection could be opened, or the Manager not be asked */
-    INLONG_ERR_CONN_WRITE_FAILED = 10007,   /* writing to the connection failed */
-    INLONG_ERR_CONN_READ_FAILED = 10008,    /* reading an answer failed, or the answer broke the protocol */
-    INLONG_ERR_LOG_TOO_LONG = 10009,        /* the message does not fit into one frame */
-    INLONG_ERR_LOG_INVALID = 10010,         /* the payload is empty, or an id or attribute breaks its rule */
-    INLONG_ERR_SERVER_ERROR = 10011,        /* the DataProxy refused the batch: see server_code */
-    INLONG_ERR_SERVER_PANIC = 10012,        /* an internal fault of this client; it does not go on */
-    INLONG_ERR_WORKER_BUSY = 10013,         /* no lane could take the message; flush or close inside a callback: begun */
-    INLONG_ERR_NO_MATCH_REQUEST = 10014,    /* an answer belongs to no batch in flight */
-    INLONG_ERR_CONN_CLOSED_BY_PEER = 10015, /* the node closed the connection before it answered */
-    INLONG_ERR_UNKNOWN = 20001,             /* none of the others */
+    INLONG_ERR_SEND_TIMEOUT = 10001,        /**< the delivery deadline (option send_timeout) passed before an ack came */
+    INLONG_ERR_SEND_FAILED = 10002,         /**< every allowed attempt failed */
+    INLONG_ERR_CLOSED = 10003,              /**< the client was closed before the message had its result */
+    INLONG_ERR_QUEUE_FULL = 10004,          /**< the bound of pending messages or bytes is reached: wait, then send again */
+    INLONG_ERR_CONTEXT_EXPIRED = 10005,     /**< the call's timeout_ms ended first */
+    INLONG_ERR_NEW_CONN_FAILED = 10006,     /**< no connection could be opened, or the Manager not be asked */
+    INLONG_ERR_CONN_WRITE_FAILED = 10007,   /**< writing to the connection failed */
+    INLONG_ERR_CONN_READ_FAILED = 10008,    /**< reading an answer failed, or the answer broke the protocol */
+    INLONG_ERR_LOG_TOO_LONG = 10009,        /**< the message does not fit into one frame */
+    INLONG_ERR_LOG_INVALID = 10010,         /**< the payload is empty, or an id or attribute breaks its rule */
+    INLONG_ERR_SERVER_ERROR = 10011,        /**< the DataProxy refused the batch: see server_code */
+    INLONG_ERR_SERVER_PANIC = 10012,        /**< an internal fault of this client; it does not go on */
+    INLONG_ERR_WORKER_BUSY = 10013,         /**< no lane could take the message; flush or close inside a callback: begun */
+    INLONG_ERR_NO_MATCH_REQUEST = 10014,    /**< an answer belongs to no batch in flight */
+    INLONG_ERR_CONN_CLOSED_BY_PEER = 10015, /**< the node closed the connection before it answered */
+    INLONG_ERR_UNKNOWN = 20001,             /**< none of the others */
 
-    /* Faults of a call. */
-    INLONG_ERR_ARG = -1,      /* an argument is NULL, negative or out of range; the text names it */
-    INLONG_ERR_OPTION = -2,   /* the options cannot be used; the text names key and rule */
-    INLONG_ERR_HANDLE = -3,   /* NULL, closed, or never a handle */
-    INLONG_ERR_FORKED = -4,   /* the handle, or the library's runtime, belongs to the parent process */
-    INLONG_ERR_LOAD = -5,     /* libinlong_dataproxy_core.so cannot be loaded; the text lists the paths tried */
-    INLONG_ERR_ABI = -6,      /* struct_size is not known to this library, or front and core do not fit together */
-    INLONG_ERR_INTERNAL = -7, /* a fault inside the library was caught; this client does not go on, others do */
-    INLONG_ERR_NOMEM = -8     /* memory or file descriptors ran out */
+    INLONG_ERR_ARG = -1,      /**< an argument is NULL, negative or out of range; the text names it */
+    INLONG_ERR_OPTION = -2,   /**< the options cannot be used; the text names key and rule */
+    INLONG_ERR_HANDLE = -3,   /**< NULL, closed, or never a handle */
+    INLONG_ERR_FORKED = -4,   /**< the handle, or the library's runtime, belongs to the parent process */
+    INLONG_ERR_LOAD = -5,     /**< libinlong_dataproxy_core.so cannot be loaded; the text lists the paths tried */
+    INLONG_ERR_ABI = -6,      /**< struct_size is not known to this library, or front and core do not fit together */
+    INLONG_ERR_INTERNAL = -7, /**< a fault inside the library was caught; this client does not go on, others do */
+    INLONG_ERR_NOMEM = -8     /**< memory or file descriptors ran out */
 };
 
-/* What is known of a message at the server: whether sending it again could double it. */
+/** What is known of a message at the server: whether sending it again could double it. */
 enum {
-    INLONG_NOT_WRITTEN = 0,   /* no byte of it was written: sending again cannot double it */
-    INLONG_MAYBE_WRITTEN = 1, /* written, but no answer says what became of it: sending again may double it */
-    INLONG_ACKED = 2          /* a DataProxy took it */
+    INLONG_NOT_WRITTEN = 0,   /**< no byte of it was written: sending again cannot double it */
+    INLONG_MAYBE_WRITTEN = 1, /**< written, but no answer says what became of it: sending again may double it */
+    INLONG_ACKED = 2          /**< a DataProxy took it */
 };
 
+/* ---- Handles and structs ---- */
+
+/** The options of a client. One object: one thread at a time. */
 typedef struct inlong_options inlong_options;
+/** A client: connections to the nodes of a group, and the messages that have no result yet. */
 typedef struct inlong_client inlong_client;
+/** A Manager and nodes inside this process, for tests. */
 typedef struct inlong_mock inlong_mock;
 
-/* One attribute of a message. Printable ASCII without '&' and '=', without leading or trailing blank; names that the
+/** One attribute of a message. Printable ASCII without '&' and '=', without leading or trailing blank; names that the
  * protocol uses itself are refused. */
 typedef struct inlong_attribute {
-    const char *key;
-    size_t key_len; /* 0 = strlen */
-    const char *value;
-    size_t value_len; /* 0 = strlen */
+    const char *key;   /**< not empty */
+    size_t key_len;    /**< 0 = strlen */
+    const char *value; /**< NULL = "" */
+    size_t value_len;  /**< 0 = strlen */
 } inlong_attribute;
 
-/* One message. The library copies what it needs before a call returns: everything may be reused or freed at once. */
+/** One message. The library copies what it needs before a call returns: everything may be reused or freed at once. */
 typedef struct inlong_message {
-    size_t struct_size;   /* sizeof(inlong_message) */
-    const char *group_id; /* NULL or "" = the client's; else 4 to 200 of A-Z a-z 0-9 _ . - */
-    size_t group_id_len;
-    const char *stream_id; /* required: 1 to 200 of A-Z a-z 0-9 _ . - */
-    size_t stream_id_len;
-    const void *payload;                /* any bytes, sent as they are; not empty */
-    size_t payload_len;                 /* a real length: 0 is an empty payload */
-    const inlong_attribute *attributes; /* NULL = none; messages with other attributes travel in another batch */
-    size_t attribute_count;
-    int64_t time_ms; /* event time, milliseconds since 1970; 0 = when the batch was opened */
-    void *user;      /* inlong_client_send_many only: if not NULL, in place of the call's user data for this message */
+    size_t struct_size;                 /**< sizeof(inlong_message) */
+    const char *group_id;               /**< NULL or "" = the client's; else 4 to 200 of A-Z a-z 0-9 _ . - */
+    size_t group_id_len;                /**< 0 = strlen */
+    const char *stream_id;              /**< required: 1 to 200 of A-Z a-z 0-9 _ . - */
+    size_t stream_id_len;               /**< 0 = strlen */
+    const void *payload;                /**< any bytes, sent as they are; not empty */
+    size_t payload_len;                 /**< a real length: 0 is an empty payload */
+    const inlong_attribute *attributes; /**< NULL = none; messages with other attributes travel in another batch */
+    size_t attribute_count;             /**< elements of attributes; no key twice */
+    int64_t time_ms;                    /**< event time, milliseconds since 1970; 0 = when the batch was opened */
+    void *user; /**< inlong_client_send_many only: if not NULL, in place of the call's user data for this message */
 } inlong_message;
 
-/* The one result of a message, or of `count` messages in a row (inlong_client_send_packed). Texts are NUL-terminated,
- * cut to fit, and "" when not known; they are part of the struct and live as long as it does. */
+/** The one result of a message, or of `count` messages (inlong_client_send_packed, inlong_batch_callback). Texts are
+ * NUL-terminated, cut to fit, and "" when not known; they are part of the struct and live as long as it does. */
 typedef struct inlong_result {
-    size_t struct_size;
-    int32_t code;        /* INLONG_OK = acked */
-    int32_t server_code; /* the DataProxy's own error code, 0 = none */
-    int32_t persisted;   /* INLONG_NOT_WRITTEN, INLONG_MAYBE_WRITTEN or INLONG_ACKED */
-    int32_t retriable;   /* 1 = sending it again may succeed; persisted says whether that may double it */
-    int32_t attempts;    /* how often it was written */
-    int32_t reserved;
-    void *user;     /* as given to the send call; of the first message when count > 1: message i has (char *)user + i */
-    uint64_t count; /* 1 save after inlong_client_send_packed */
-    char node[128]; /* host:port of the last attempt */
-    char batch_id[64];
-    char text[512];           /* what happened, for people; "" when acked */
-    char server_message[256]; /* what the DataProxy said about server_code */
+    size_t struct_size;       /**< sizeof(inlong_result) */
+    int32_t code;             /**< INLONG_OK = acked */
+    int32_t server_code;      /**< the DataProxy's own error code, 0 = none */
+    int32_t persisted;        /**< INLONG_NOT_WRITTEN, INLONG_MAYBE_WRITTEN or INLONG_ACKED */
+    int32_t retriable;        /**< 1 = sending it again may succeed; persisted says whether that may double it */
+    int32_t attempts;         /**< how often it was written */
+    int32_t reserved;         /**< 0 */
+    void *user;               /**< as given to the send call; of the first message when count > 1 */
+    uint64_t count;           /**< how many messages this is the result of */
+    char node[128];           /**< host:port of the last attempt */
+    char batch_id[64];        /**< the batch's id on the wire ("mid"), which the DataProxy's log has too */
+    char text[512];           /**< what happened, for people; "" when acked */
+    char server_message[256]; /**< what the DataProxy said about server_code */
 } inlong_result;
 
-/* Receives one result. `result` is valid until the callback returns; result->user == user.
- *
- * It runs on a thread of the library: one at a time and in order for one stream, at the same time as callbacks of other
- * streams. A slow callback delays other results of its lane only. It may call every function of this header; flush and
- * close do not wait there. It must not leave by longjmp, a C++ exception or pthread_exit. */
-typedef void (*inlong_callback)(const inlong_result *result, void *user);
+/* ---- Version and errors. Pure C: loads nothing, works in forked children. ---- */
 
-/* ---- Version and errors. Pure C: never blocks, loads nothing, works in forked children. ---- */
-
-/* The library's version, "0.1.0". Static. */
+/** The library's version.
+ * @return "0.1.0"; static
+ * @blocks never */
 INLONG_API const char *inlong_version(void);
 
-/* INLONG_ABI_VERSION of the library. A program needs a library that answers at least its own INLONG_ABI_VERSION. */
+/** INLONG_ABI_VERSION of the library. A program needs a library that answers at least its own INLONG_ABI_VERSION.
+ * @return the number
+ * @blocks never */
 INLONG_API int inlong_abi_version(void);
 
-/* The text of the last call of this thread that failed, "" when none did. Valid until this thread's next failing call.
- * A call that succeeds does not change it. */
+/** The text of the last call of this thread that failed. A call that succeeds does not change it.
+ * @return the text, "" when no call failed; valid until this thread's next failing call
+ * @blocks never */
 INLONG_API const char *inlong_last_error(void);
 
-/* Short name ("queue_full"), text ("producer send queue is full") and whether sending again may help (1 or 0). A number
- * that is no code is treated as INLONG_ERR_UNKNOWN. Static. For a result prefer result->retriable, which knows the
- * server's code. */
+/** The short name of a code.
+ * @param code any number; one that is no code is treated as INLONG_ERR_UNKNOWN
+ * @return "queue_full"; static
+ * @blocks never */
 INLONG_API const char *inlong_error_name(int code);
+
+/** The text of a code.
+ * @param code any number; one that is no code is treated as INLONG_ERR_UNKNOWN
+ * @return "producer send queue is full"; static
+ * @blocks never */
 INLONG_API const char *inlong_error_text(int code);
+
+/** Whether sending again may help after a code. For a result prefer result->retriable, which knows the server's code.
+ * @param code any number; one that is no code is treated as INLONG_ERR_UNKNOWN
+ * @return 1 or 0
+ * @blocks never */
 INLONG_API int inlong_error_is_retriable(int code);
 
+/** One code. */
 typedef struct inlong_error_info {
-    size_t struct_size;
-    int code;
-    int retriable;
-    const char *name;
-    const char *text;
-    const char *meaning; /* when it comes */
+    size_t struct_size;  /**< sizeof(inlong_error_info) of the library */
+    int code;            /**< its number */
+    int retriable;       /**< as inlong_error_is_retriable */
+    const char *name;    /**< as inlong_error_name */
+    const char *text;    /**< as inlong_error_text */
+    const char *meaning; /**< when it comes */
 } inlong_error_info;
 
-/* All codes: the entry at index 0, 1, ... and NULL behind the last. Static. */
+/** All codes.
+ *
+ * @code
+ *     for (i = 0; (info = inlong_error_list(i)) != NULL; i++)
+ *         printf("%d %s: %s\n", info->code, info->name, info->meaning);
+ * @endcode
+ * @param index 0, 1, ...
+ * @return the entry, NULL behind the last; static
+ * @blocks never */
 INLONG_API const inlong_error_info *inlong_error_list(size_t index);
 
-/* ---- Options. Pure C: never blocks, loads nothing, works in forked children. One options object: one thread at a
- * time. ---- */
+/* ---- Options. Pure C: loads nothing, works in forked children. ---- */
 
-/* A new, empty set of options; NULL when memory ran out. The caller frees it with inlong_options_free. */
+/** Makes a new, empty set of options.
+ * @return the options, to be freed with inlong_options_free; NULL when memory ran out
+ * @blocks never */
 INLONG_API inlong_options *inlong_options_new(void);
 
-/* Sets option `key` to the text `value`, replacing an earlier value. Required in the end: url (or static_nodes) and
- * group_id. Durations need a unit ("20ms", "5m"), sizes are bytes or have K, M, G ("40K"), bools are true or false,
- * maps "name=value&name2=value2", lists "a,b". INLONG_ERR_OPTION: no such key (the text names the nearest), or a value
- * that is not UTF-8. Whether the value fits its option is judged by inlong_client_new, which reports all faults at
- * once. Both strings are copied. */
+/** Sets an option to a text, replacing an earlier one. Required in the end: url (or static_nodes) and group_id.
+ *
+ * Durations need a unit ("20ms", "5m"), sizes are bytes or have K, M, G ("40K"), bools are true or false, maps
+ * "name=value&name2=value2", lists "a,b". Whether the value fits its option is judged by inlong_client_new, which reports
+ * all faults at once.
+ * @param options not NULL
+ * @param key     one of inlong_options_describe; copied
+ * @param value   not NULL; copied
+ * @param err     NULL, or where the text of a failure goes
+ * @param errlen  its length
+ * @return INLONG_OK, or INLONG_ERR_OPTION: no such key (the text names the nearest, if one is near), or not UTF-8;
+ *         INLONG_ERR_ARG: NULL; INLONG_ERR_NOMEM
+ * @blocks never */
 INLONG_API int inlong_options_set(inlong_options *options, const char *key, const char *value, char *err, size_t errlen);
 
-/* Frees options; NULL is ignored. Clients made from it are not touched. */
+/** Frees options. Clients made from them are not touched.
+ * @param options NULL is ignored
+ * @blocks never */
 INLONG_API void inlong_options_free(inlong_options *options);
 
+/** One option. */
 typedef struct inlong_option_info {
-    size_t struct_size;
-    const char *key;
-    const char *kind;          /* string, duration, int, size, bool, enum, map or list */
-    const char *default_value; /* as text */
-    const char *min;           /* "" = no bound */
-    const char *max;
-    const char *values; /* an enum's, separated by | */
-    const char *doc;
+    size_t struct_size;        /**< sizeof(inlong_option_info) of the library */
+    const char *key;           /**< for inlong_options_set */
+    const char *kind;          /**< string, duration, int, size, bool, enum, map or list */
+    const char *default_value; /**< as text */
+    const char *min;           /**< "" = no bound */
+    const char *max;           /**< "" = no bound */
+    const char *values;        /**< an enum's, separated by | */
+    const char *doc;           /**< what it does */
 } inlong_option_info;
 
-/* All options: the entry at index 0, 1, ... and NULL behind the last. Static. */
+/** All options.
+ * @param index 0, 1, ...
+ * @return the entry, NULL behind the last; static
+ * @blocks never */
 INLONG_API const inlong_option_info *inlong_options_describe(size_t index);
+
+/* ---- Logging. Pure C. ---- */
+
+/** How important a log line is. Lines of one kind come every 10 s at most, with the number of those left out: a cluster
+ * that is down for hours fills no disk. No line and no text holds a secret. */
+enum {
+    INLONG_LOG_OFF = 0,   /**< nothing: the default */
+    INLONG_LOG_ERROR = 1, /**< a fault inside the library or a callback */
+    INLONG_LOG_WARN = 2,  /**< something is wrong and the client goes on: a node avoided, a Manager that does not answer */
+    INLONG_LOG_INFO = 3,  /**< what changed */
+    INLONG_LOG_DEBUG = 4  /**< all */
+};
+
+/** Receives one log line.
+ *
+ * It runs on any thread of the library or on the caller's, also before inlong_client_new has returned, and on several at a
+ * time. It must be quick: a lane may wait for it. It may call this header's functions, but inlong_client_send, flush and
+ * close answer INLONG_ERR_WORKER_BUSY; lines that its own calls cause are dropped. Not after inlong_client_close has
+ * returned INLONG_OK. It must not leave by longjmp, a C++ exception or pthread_exit.
+ * @param client whose line it is
+ * @param level  INLONG_LOG_ERROR ... INLONG_LOG_DEBUG
+ * @param text   UTF-8 without a newline at its end; valid until the callback returns
+ * @param user   as given */
+typedef void (*inlong_log_callback)(inlong_client *client, int level, const char *text, void *user);
+
+/** Says where the log lines go of clients that are made after this call and have no own (inlong_options_set_log).
+ * @param callback receives them; NULL: they wait for inlong_log_poll
+ * @param user     handed to the callback; it must live as long as the clients
+ * @param level    the least important that is wanted; INLONG_LOG_OFF: none
+ * @return INLONG_OK, or INLONG_ERR_ARG: level
+ * @blocks never */
+INLONG_API int inlong_log_set(inlong_log_callback callback, void *user, int level);
+
+/** inlong_log_set for the clients made from these options.
+ * @param options  not NULL
+ * @param callback receives their lines; NULL: they wait for inlong_log_poll
+ * @param user     handed to the callback; it must live as long as the clients
+ * @param level    the least important that is wanted; INLONG_LOG_OFF: none
+ * @return INLONG_OK, or INLONG_ERR_ARG: options or level
+ * @blocks never */
+INLONG_API int inlong_options_set_log(inlong_options *options, inlong_log_callback callback, void *user, int level);
+
+/** A log line that waited. */
+typedef struct inlong_log_line {
+    size_t struct_size;    /**< sizeof(inlong_log_line) */
+    int32_t level;         /**< INLONG_LOG_ERROR ... INLONG_LOG_DEBUG */
+    int32_t lost;          /**< lines lost in front of this one, because 256 were waiting */
+    inlong_client *client; /**< whose line it is; it may be closed */
+    int64_t time_ms;       /**< when, milliseconds since 1970 */
+    char text[1024];       /**< NUL-terminated, cut to fit */
+} inlong_log_line;
+
+/** Takes log lines that wait because their callback is NULL: for those whose code cannot be called from other threads, as
+ * in languages with a runtime of their own. One queue of 256 lines for the whole process.
+ * @param lines      not NULL; lines[0].struct_size is to be set, the call sets that of the others
+ * @param max        elements of lines, 1 or more
+ * @param timeout_ms how long to wait for the first; INLONG_NO_TIMEOUT: until one comes
+ * @return how many, 0 when the time passed; INLONG_ERR_ARG or INLONG_ERR_ABI
+ * @blocks timeout_ms at most */
+INLONG_API int inlong_log_poll(inlong_log_line *lines, int max, int64_t timeout_ms);
+
+/* ---- The runtime ---- */
+
+/** Settings of the library's runtime, for the whole process. Set, they go before GOGC and GOMEMLIMIT of the environment. */
+enum {
+    /** How much the runtime's memory may grow, in percent of what is in use, before it is collected: 1 to 10,000, default 100.
+     * 400 takes more memory and less CPU. -1: only when the memory limit makes it necessary, which must be set before. */
+    INLONG_RUNTIME_GC_PERCENT = 1,
+    /** Bytes that the runtime tries not to exceed, by collecting more often: 16 MiB or more. -1, the default: none. It is no
+     * hard bound; bound what is pending with the options max_pending_bytes and max_pending_messages. */
+    INLONG_RUNTIME_MEMORY_LIMIT = 2
+};
+
+/** Changes a setting of the runtime, before the first inlong_client_new or inlong_mock_new of this process.
+ * @param setting INLONG_RUNTIME_...
+ * @param value   see there
+ * @return INLONG_OK; INLONG_ERR_ARG: no such setting or value; INLONG_ERR_OPTION: the runtime is loaded already, nothing
+ *         changed
+ * @blocks never */
+INLONG_API int inlong_runtime_set(int setting, int64_t value);
+
+/** Tells a setting of the runtime: that in use once it is loaded, that which was set before.
+ * @param setting INLONG_RUNTIME_...
+ * @param value   not NULL; receives it, -1 for none
+ * @return INLONG_OK or INLONG_ERR_ARG
+ * @blocks never */
+INLONG_API int inlong_runtime_get(int setting, int64_t *value);
 
 /* ---- Client ---- */
 
-/* Makes a client: loads the runtime at the first call, checks the options, asks the Manager for nodes and waits for one
- * proven connection. Blocks at most twice the option conn_timeout. The options are copied.
- * On success *client is the handle, to be closed by inlong_client_close; on failure it is NULL. INLONG_ERR_OPTION: the
- * options are faulty (all faults are named); INLONG_ERR_NEW_CONN_FAILED: no Manager or no node could be reached;
- * INLONG_ERR_LOAD, INLONG_ERR_ABI: the core library; INLONG_ERR_FORKED: this process is a child and its parent had
- * loaded the runtime; INLONG_ERR_NOMEM: no memory, or 4,096 clients are open.
+/** Makes a client: loads the runtime at the first call, checks the options, asks the Manager for nodes and waits for one
+ * proven connection.
+ *
  * The core library is looked for at $INLONG_DATAPROXY_CORE, then beside this library, then by its name on the loader's
  * path. The first call registers an atexit handler: once it ran no callback starts any more; those that run are waited
- * for, 2 s at most. */
+ * for, 2 s at most.
+ * @param options not NULL; copied
+ * @param client  not NULL; receives the handle, to be closed by inlong_client_close, or NULL on failure
+ * @param err     NULL, or where the text of a failure goes
+ * @param errlen  its length
+ * @return INLONG_OK; INLONG_ERR_OPTION: the options are faulty (all faults are named); INLONG_ERR_NEW_CONN_FAILED: no Manager
+ *         or no node could be reached; INLONG_ERR_LOAD, INLONG_ERR_ABI: the core library; INLONG_ERR_FORKED: this process is
+ *         a child and its parent had loaded the runtime; INLONG_ERR_NOMEM: no memory, or 4,096 clients are open;
+ *         INLONG_ERR_ARG: NULL
+ * @blocks twice the option conn_timeout at most */
 INLONG_API int inlong_client_new(const inlong_options *options, inlong_client **client, char *err, size_t errlen);
 
-/* Sends one message and returns when it has its result: INLONG_OK when acked, else its code. Does not wait for the
- * linger. Blocks until then, timeout_ms at most, the option send_timeout in any case. `result` may be NULL; else it is
- * filled (set its struct_size), user NULL. For throughput use the other send functions. */
+/** Sends one message and returns when it has its result. Does not wait for the linger. For throughput use the other send
+ * functions.
+ * @param client     an open client
+ * @param message    not NULL; copied
+ * @param timeout_ms bound of this call, beside the option send_timeout
+ * @param result     NULL, or filled with the result (set its struct_size); its user is NULL
+ * @return INLONG_OK: acked. Else the result's code. Nothing was sent after INLONG_ERR_ARG, INLONG_ERR_ABI,
+ *         INLONG_ERR_HANDLE, INLONG_ERR_FORKED, INLONG_ERR_LOG_INVALID, INLONG_ERR_LOG_TOO_LONG, INLONG_ERR_QUEUE_FULL; inside a
+ *         log callback INLONG_ERR_WORKER_BUSY
+ * @blocks until it has its result, timeout_ms at most, the option send_timeout in any case */
 INLONG_API int inlong_client_send(inlong_client *client, const inlong_message *message, int64_t timeout_ms, inlong_result *result);
 
-/* Accepts one message and returns. INLONG_OK: accepted, exactly one result will follow, to `callback(result, user)`,
- * or, when callback is NULL, to the client's queue for inlong_client_poll. Any other code: refused, no result follows.
- * Does not block, save when the queue is full and the option block_if_queue_is_full is true: then until there is room,
- * the option send_timeout at most. INLONG_ERR_QUEUE_FULL: wait (poll, or until results come) and send again. `user` is
- * not touched. */
+/** Receives one result.
+ *
+ * It runs on a thread of the library: one at a time and in order for one stream, at the same time as callbacks of other
+ * streams. A slow callback delays other results of its lane only. It may call every function of this header; flush and
+ * close do not wait there. It must not leave by longjmp, a C++ exception or pthread_exit.
+ * @param result valid until the callback returns
+ * @param user   as given, the same as result->user */
+typedef void (*inlong_callback)(const inlong_result *result, void *user);
+
+/** Accepts one message and returns; exactly one result follows.
+ *
+ * @code
+ *     while ((code = inlong_client_send_async(client, &message, on_result, user)) == INLONG_ERR_QUEUE_FULL)
+ *         usleep(1000); // results make room; with the option block_if_queue_is_full the call waits by itself
+ *     if (code != INLONG_OK)
+ *         printf("refused: %s\n", inlong_last_error()); // no result follows
+ * @endcode
+ * @param client   an open client
+ * @param message  not NULL; copied
+ * @param callback receives the result; NULL: it goes to the client's batch callback (inlong_options_set_results), or, without
+ *                 one, to its queue for inlong_client_poll
+ * @param user     handed back with the result, never looked at
+ * @return INLONG_OK: accepted. Any other code: refused, no result follows. INLONG_ERR_QUEUE_FULL: wait for results and send
+ *         again; INLONG_ERR_LOG_INVALID, INLONG_ERR_LOG_TOO_LONG: the message; INLONG_ERR_CLOSED: the client is being closed
+ * @blocks never; with the option block_if_queue_is_full until there is room, the option send_timeout at most */
 INLONG_API int inlong_client_send_async(inlong_client *client, const inlong_message *message, inlong_callback callback, void *user);
 
-/* inlong_client_send_async for `count` messages in one call, in order. Stops at the first that is refused and returns
- * its code. *accepted (may be NULL) is the number accepted: exactly those get a result each. A message's own `user`,
- * when not NULL, replaces the call's. All messages have the struct_size of the first. */
+/** inlong_client_send_async for many messages, in order, with one crossing into the library. Stops at the first that is
+ * refused.
+ *
+ * @code
+ *     code = inlong_client_send_many(client, messages, count, on_result, NULL, &accepted);
+ *     if (code != INLONG_OK)
+ *         printf("message %zu is refused: %s\n", accepted, inlong_last_error()); // those in front of it get their results
+ * @endcode
+ * @param client   an open client
+ * @param messages not NULL unless count is 0; copied; all have the struct_size of the first
+ * @param count    elements of messages
+ * @param callback as for inlong_client_send_async
+ * @param user     handed back with the results of messages whose own user is NULL
+ * @param accepted NULL, or receives the number accepted: exactly those get a result each
+ * @return INLONG_OK: all are accepted. Else the code of the first that is refused
+ * @blocks as inlong_client_send_async */
 INLONG_API int inlong_client_send_many(inlong_client *client, const inlong_message *messages, size_t count,
                                        inlong_callback callback, void *user, size_t *accepted);
 
+/** Flags of inlong_client_send_packed. */
 enum {
-    /* Acks that follow each other are reported together across batches; node and batch_id are then "". */
-    INLONG_PACKED_MERGE_ACKS = 1
+    INLONG_PACKED_MERGE_ACKS = 1 /**< acks that follow each other are reported together across batches: node and batch_id "" */
 };
 
-/* The fastest way for many messages of one stream: `count` payloads that lie one behind the other in `data`, with their
- * lengths in `lengths`; ids, attributes and time come from `model`, whose payload is ignored. The lengths must add up
- * to data_len. Results go to the queue: message i has the user data (char *)user + i. Messages of one batch whose user
- * data follow each other are reported as one inlong_result with their `count`. Errors, refusal, *accepted and blocking
- * as inlong_client_send_many, but a wait for room ends after timeout_ms with INLONG_ERR_CONTEXT_EXPIRED. A payload of
- * length 0 is refused like any empty one. flags: 0 or INLONG_PACKED_MERGE_ACKS. */
+/** The fastest way for many messages of one stream: payloads that lie one behind the other.
+ *
+ * Results go to the queue, or to the client's batch callback: message i has the user data (char *)user + i. In the queue,
+ * messages of one batch whose user data follow each other are one inlong_result with their count: its user is that of the
+ * first.
+ * @param client     an open client
+ * @param model      not NULL: ids, attributes and time of all; its payload is ignored
+ * @param data       the payloads; NULL only with data_len 0; copied
+ * @param data_len   their length together
+ * @param lengths    their lengths, which add up to data_len; 0 is refused as any empty payload
+ * @param count      elements of lengths
+ * @param user       see above
+ * @param flags      0 or INLONG_PACKED_MERGE_ACKS
+ * @param timeout_ms bound of a wait for room (option block_if_queue_is_full)
+ * @param accepted   NULL, or receives the number accepted: exactly those get a result each
+ * @return as inlong_client_send_many; INLONG_ERR_CONTEXT_EXPIRED: timeout_ms ended before there was room
+ * @blocks as inlong_client_send_async, timeout_ms at most */
 INLONG_API int inlong_client_send_packed(inlong_client *client, const inlong_message *model, const void *data, size_t data_len,
                                          const uint32_t *lengths, size_t count, void *user, int flags, int64_t timeout_ms,
                                          size_t *accepted);
 
-/* Takes up to `max` results from the client's queue, waiting up to timeout_ms for the first (INLONG_NO_TIMEOUT: until one
- * comes or the client is closed). Returns how many, 0 when the time passed. Set results[0].struct_size; the call sets that
- * of the others. Several threads may poll: each result goes to one of them. Pure C: it costs a lock.
+/** Receives the result of all messages of a batch that were sent without a callback of their own: one call a batch, as a
+ * rule, instead of one a message.
  *
+ * Where it runs and what it may do: as an inlong_callback.
+ * @param result valid until the callback returns; result->count == count
+ * @param users  the messages' user data, in the order of sending; valid until the callback returns
+ * @param count  how many: 512 at most, more come in the next call
+ * @param user   as given to inlong_options_set_results */
+typedef void (*inlong_batch_callback)(const inlong_result *result, void *const *users, size_t count, void *user);
+
+/** Gives the clients made from these options a batch callback, in place of the queue: inlong_client_poll and
+ * inlong_client_event_fd then answer INLONG_ERR_ARG.
+ * @param options  not NULL
+ * @param callback receives results; NULL: the queue
+ * @param user     handed to the callback; it must live as long as the clients
+ * @return INLONG_OK or INLONG_ERR_ARG
+ * @blocks never */
+INLONG_API int inlong_options_set_results(inlong_options *options, inlong_batch_callback callback, void *user);
+
+/** Takes results from the client's queue. Pure C: it costs a lock.
+ *
+ * @code
  *     static inlong_result results[256];
  *     results[0].struct_size = sizeof results[0];
  *     while ((n = inlong_client_poll(client, results, 256, INLONG_NO_TIMEOUT)) > 0)
  *         for (i = 0; i < n; i++)
- *             if (results[i].code != INLONG_OK) ...
+ *             if (results[i].code != INLONG_OK)
+ *                 printf("%s\n", results[i].text);
+ * @endcode
  *
  * The queue holds 65,536 results (merged ones count once); when it is full the library's lanes wait, as for a slow
  * callback, except during flush and close. After inlong_client_close the results that are left can still be polled; behind
- * the last one the answer is INLONG_ERR_HANDLE. Those that nobody polls keep their memory. */
+ * the last one the answer is INLONG_ERR_HANDLE. Those that nobody polls keep their memory.
+ * @param client     an open client, or a closed one with results left. Several threads may poll: each result goes to one
+ * @param results    not NULL; results[0].struct_size is to be set, the call sets that of the others
+ * @param max        elements of results, 1 or more
+ * @param timeout_ms how long to wait for the first; INLONG_NO_TIMEOUT: until one comes or the client is closed
+ * @return how many, 0 when the time passed; INLONG_ERR_ARG, INLONG_ERR_ABI, INLONG_ERR_HANDLE, INLONG_ERR_FORKED
+ * @blocks timeout_ms at most */
 INLONG_API int inlong_client_poll(inlong_client *client, inlong_result *results, int max, int64_t timeout_ms);
 
-/* A descriptor that is readable as long as results wait in the queue: for poll(2), select and epoll. Always the same
- * for one client. Only wait on it: never read, write or close it. It is closed with the client, or, when results are
- * left then, with the last of them: take it out of your loop before. INLONG_ERR_NOMEM when the process has no
- * descriptor left. */
+/** A descriptor that is readable as long as results wait in the queue: for poll(2), select and epoll.
+ *
+ * Always the same for one client. Only wait on it: never read, write or close it. It is closed with the client, or, when
+ * results are left then, with the last of them: take it out of your loop before.
+ *
+ * @code
+ *     struct pollfd p = {inlong_client_event_fd(client), POLLIN, 0};
+ *     while (poll(&p, 1, -1) > 0)
+ *         n = inlong_client_poll(client, results, 256, 0);
+ * @endcode
+ * @param client an open client, or a closed one with results left
+ * @return the descriptor; INLONG_ERR_NOMEM: the process has none left; INLONG_ERR_ARG: the client has a batch callback;
+ *         INLONG_ERR_HANDLE, INLONG_ERR_FORKED
+ * @blocks never */
 INLONG_API int inlong_client_event_fd(inlong_client *client);
 
-/* Sends all open batches now and waits until every message accepted before the call has its result: its callback has
- * returned, or its result is in the queue. INLONG_ERR_CONTEXT_EXPIRED when timeout_ms ended first. Inside a callback it
- * does not wait, which would be for itself, and answers INLONG_ERR_WORKER_BUSY. */
+/** Sends all open batches now and waits until every message accepted before the call has its result: its callback has
+ * returned, or its result is in the queue.
+ * @param client     an open client
+ * @param timeout_ms bound of this call
+ * @return INLONG_OK; INLONG_ERR_CONTEXT_EXPIRED: timeout_ms ended first; INLONG_ERR_WORKER_BUSY: inside a callback it does not
+ *         wait, which would be for itself; INLONG_ERR_ARG, INLONG_ERR_HANDLE, INLONG_ERR_FORKED
+ * @blocks timeout_ms at most, and as long as the messages' deadlines last (option send_timeout) */
 INLONG_API int inlong_client_flush(inlong_client *client, int64_t timeout_ms);
 
+/** What became of a client's messages. */
 typedef struct inlong_close_report {
-    size_t struct_size; /* sizeof(inlong_close_report) */
-    int64_t acked;      /* messages acked over the client's life */
-    int64_t failed;     /* messages failed over the client's life */
-    int64_t unsent;     /* those of them that this close failed with INLONG_ERR_CLOSED */
+    size_t struct_size; /**< sizeof(inlong_close_report) */
+    int64_t acked;      /**< messages acked over the client's life */
+    int64_t failed;     /**< messages failed over the client's life */
+    int64_t unsent;     /**< those of them that this close failed with INLONG_ERR_CLOSED */
     struct {
-        int64_t code;
-        int64_t count;
-    } by_code[24]; /* failures by code; behind the last one all is 0 */
+        int64_t code;  /**< INLONG_ERR_... */
+        int64_t count; /**< messages that failed with it */
+    } by_code[24];     /**< failures by code; behind the last one all is 0 */
 } inlong_close_report;
 
-/* Closes the client. No message is accepted any more; those accepted are delivered until timeout_ms ends
- * (INLONG_NO_TIMEOUT: the option send_timeout), the rest fails with INLONG_ERR_CLOSED. Returns after timeout_ms plus
- * 100 ms at the latest. Then no callback starts any more. INLONG_OK: all results are out and no callback runs.
- * INLONG_ERR_CONTEXT_EXPIRED: closed too, but messages were left (report->unsent), or callbacks took so long that not all
- * were called; one that does not return may still run. `report` may be NULL.
- * Inside a callback the close is begun and not waited for: INLONG_ERR_WORKER_BUSY; it goes on by itself, bounded by the
- * option send_timeout, and callbacks come until it is through.
- * Of two threads that close at the same time one closes, the other answers INLONG_ERR_HANDLE at once; so does closing
- * again. */
+/** Closes the client. No message is accepted any more; those accepted are delivered until timeout_ms ends, the rest fails with
+ * INLONG_ERR_CLOSED. When it has returned no callback starts any more.
+ *
+ * Inside a callback the close is begun and not waited for; it goes on by itself, bounded by the option send_timeout, and
+ * callbacks come until it is through. Inside a log callback nothing is begun.
+ * @param client     an open client. Of two threads that close at the same time one closes, the other answers
+ *                   INLONG_ERR_HANDLE at once; so does closing again
+ * @param timeout_ms how long to deliver; INLONG_NO_TIMEOUT: the option send_timeout
+ * @param report     NULL, or filled (set its struct_size)
+ * @return INLONG_OK: all results are out and no callback runs. INLONG_ERR_CONTEXT_EXPIRED: closed too, but messages were left
+ *         (report->unsent), or callbacks took so long that not all were called; one that does not return may still run.
+ *         INLONG_ERR_WORKER_BUSY: inside a callback; INLONG_ERR_ARG, INLONG_ERR_ABI, INLONG_ERR_HANDLE, INLONG_ERR_FORKED
+ * @blocks timeout_ms plus 100 ms at most */
 INLONG_API int inlong_client_close(inlong_client *client, int64_t timeout_ms, inlong_close_report *report);
 
-/* Writes the client's counters as JSON, cut to len - 1 bytes and NUL-terminated; buf may be NULL with len 0. Returns
- * the length of the whole text without NUL, as snprintf does. Does not block. */
+/** Writes the client's counters as JSON: accepted, acked, failed, refused, pending_messages, pending_bytes, batches, retries,
+ * streams, lanes (an array: node, usable, queued, in_flight) and nodes (addr, lanes, suspect, batches, errors, round_trip
+ * with p50, p95, p99 in nanoseconds).
+ * @param client an open client
+ * @param buf    NULL only with len 0; receives the text, cut to len - 1 bytes and NUL-terminated
+ * @param len    its length
+ * @return the length of the whole text without NUL, as snprintf does; INLONG_ERR_ARG, INLONG_ERR_HANDLE, INLONG_ERR_FORKED
+ * @blocks never */
 INLONG_API int inlong_client_stats(inlong_client *client, char *buf, size_t len);
 
-/* ---- Mock: a Manager and DataProxy nodes inside this process, on 127.0.0.1, for tests of programs that use this
- * library ---- */
+/** Writes the client's metrics in Prometheus' text format (text/plain; version=0.0.4), for a metrics endpoint. Their label
+ * `name` is the option metrics_name: give each client of a process its own.
+ * @param client an open client
+ * @param buf    as for inlong_client_stats
+ * @param len    its length; 64 KiB are enough for worker_num up to 100
+ * @return as inlong_client_stats
+ * @blocks never */
+INLONG_API int inlong_client_metrics(inlong_client *client, char *buf, size_t len);
 
-/* Starts one with `nodes` nodes (1 to 64; 0 means 3). Free it with inlong_mock_free. */
+/* ---- Mock: for tests of programs that use this library ---- */
+
+/** Starts a Manager and DataProxy nodes inside this process, on 127.0.0.1.
+ * @param nodes  1 to 64; 0 means 3
+ * @param mock   not NULL; receives the handle, to be freed by inlong_mock_free, or NULL on failure
+ * @param err    NULL, or where the text of a failure goes
+ * @param errlen its length
+ * @return INLONG_OK; INLONG_ERR_ARG; INLONG_ERR_LOAD, INLONG_ERR_ABI, INLONG_ERR_FORKED, INLONG_ERR_NOMEM as inlong_client_new;
+ *         INLONG_ERR_INTERNAL: no port could be opened
+ * @blocks while its ports are opened */
 INLONG_API int inlong_mock_new(int nodes, inlong_mock **mock, char *err, size_t errlen);
 
-/* Writes the Manager's address, for the option url. Length and cutting as inlong_client_stats. */
+/** Writes the Manager's address, for the option url.
+ * @param mock an open mock
+ * @param buf  as for inlong_client_stats
+ * @param len  its length
+ * @return as inlong_client_stats
+ * @blocks never */
 INLONG_API int inlong_mock_url(inlong_mock *mock, char *buf, size_t len);
 
-/* Does what the JSON text `request` says (kill, revive, faults: see core/dataproxytest) and writes the JSON answer.
- * Length and cutting as inlong_client_stats; the request is carried out once, whatever the length. INLONG_ERR_ARG: the
- * request is not understood. */
+/** Does what a request says and writes the answer, both JSON; it is carried out once, whatever fits into buf.
+ *
+ * @code
+ *     inlong_mock_control(mock, "{\"op\":\"kill\",\"node\":0}", NULL, 0); // and "revive"
+ *     inlong_mock_control(mock, "{\"op\":\"fault\",\"node\":1,\"fault\":{\"kind\":\"error_code\",\"code\":2}}", NULL, 0);
+ * @endcode
+ *
+ * `inlong-dataproxy mock --help` lists the requests and faults.
+ * @param mock    an open mock
+ * @param request not NULL
+ * @param buf     as for inlong_client_stats
+ * @param len     its length
+ * @return as inlong_client_stats; INLONG_ERR_ARG: the request is not understood
+ * @blocks while it is carried out, shortly */
 INLONG_API int inlong_mock_control(inlong_mock *mock, const char *request, char *buf, size_t len);
 
-/* Writes what arrived as JSON. Length and cutting as inlong_client_stats. */
+/** Writes what arrived, as JSON.
+ * @param mock an open mock
+ * @param buf  as for inlong_client_stats
+ * @param len  its length
+ * @return as inlong_client_stats
+ * @blocks never */
 INLONG_API int inlong_mock_stats(inlong_mock *mock, char *buf, size_t len);
 
-/* Stops it and frees its ports. NULL and a freed handle are ignored. */
+/** Stops a mock and frees its ports.
+ * @param mock NULL and a freed handle are ignored
+ * @blocks until its connections are closed */
 INLONG_API void inlong_mock_free(inlong_mock *mock);
 
 #ifdef __cplusplus

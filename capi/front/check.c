@@ -1,19 +1,17 @@
 /* SPDX-License-Identifier: Apache-2.0
- * check.c - checks a message's shape (pointers, lengths, struct_size) and resolves "length 0 = strlen". What ids,
+ * check.c - checks a message's shape (pointers, lengths, struct_size) and resolves "length 0 = strlen" of its ids. What ids,
  * attributes and payload may hold is the core's to judge. */
 #include <string.h>
 
 #include "front.h"
 #include "check.h"
 
-static int bad_text(const char *what, const char *field, const char *s, size_t *len)
+static int bad_text(const char *what, const char *field, const char *s, size_t len)
 {
-    if (*len > PTRDIFF_MAX)
-        return inlong_fail(INLONG_ERR_ARG, NULL, 0, "%s%s_len is negative", what, field);
-    if (!s && *len > 0)
-        return inlong_fail(INLONG_ERR_ARG, NULL, 0, "%s%s is NULL but %s_len is %zu", what, field, field, *len);
-    if (s && *len == 0)
-        *len = strlen(s);
+    if (len > PTRDIFF_MAX)
+        return inlong_fail(INLONG_ERR_ARG, NULL, 0, "%s: %s_len is negative", what, field);
+    if (!s && len > 0)
+        return inlong_fail(INLONG_ERR_ARG, NULL, 0, "%s: %s is NULL but %s_len is %zu", what, field, field, len);
     return INLONG_OK;
 }
 
@@ -25,33 +23,41 @@ static int check_attributes(const inlong_message *m)
         return inlong_fail(INLONG_ERR_ARG, NULL, 0, "message: attributes is NULL but attribute_count is %zu", m->attribute_count);
     int code = INLONG_OK;
     for (size_t i = 0; i < m->attribute_count && code == INLONG_OK; i++) {
-        inlong_attribute a = m->attributes[i];
-        if ((code = bad_text("attribute: ", "key", a.key, &a.key_len)) == INLONG_OK)
-            code = bad_text("attribute: ", "value", a.value, &a.value_len);
+        const inlong_attribute *a = &m->attributes[i];
+        if ((code = bad_text("attribute", "key", a->key, a->key_len)) == INLONG_OK)
+            code = bad_text("attribute", "value", a->value, a->value_len);
     }
     return code;
 }
 
+int inlong_check_shape(const inlong_message *m)
+{
+    if (!m)
+        return inlong_fail(INLONG_ERR_ARG, NULL, 0, "message is NULL");
+    if (m->struct_size != sizeof *m)
+        return inlong_fail(INLONG_ERR_ABI, NULL, 0, "message: struct_size is %zu, want sizeof(inlong_message), %zu", m->struct_size,
+                           sizeof *m);
+    int code = bad_text("message", "group_id", m->group_id, m->group_id_len);
+    if (code == INLONG_OK)
+        code = bad_text("message", "stream_id", m->stream_id, m->stream_id_len);
+    if (code == INLONG_OK)
+        code = bad_text("message", "payload", m->payload, m->payload_len);
+    if (code == INLONG_OK && m->time_ms < 0)
+        code = inlong_fail(INLONG_ERR_ARG, NULL, 0, "message: time_ms is negative");
+    return code == INLONG_OK && (m->attributes || m->attribute_count) ? check_attributes(m) : code;
+}
+
 int inlong_check_message(const inlong_message *from, inlong_message *m)
 {
-    if (!from)
-        return inlong_fail(INLONG_ERR_ARG, NULL, 0, "message is NULL");
-    if (from->struct_size != sizeof *from)
-        return inlong_fail(INLONG_ERR_ABI, NULL, 0, "message: struct_size is %zu, want sizeof(inlong_message), %zu",
-                           from->struct_size, sizeof *from);
-    *m = *from;
-    int code = bad_text("message: ", "group_id", m->group_id, &m->group_id_len);
-    if (code == INLONG_OK)
-        code = bad_text("message: ", "stream_id", m->stream_id, &m->stream_id_len);
+    int code = inlong_check_shape(from);
     if (code != INLONG_OK)
         return code;
-    if (m->payload_len > PTRDIFF_MAX)
-        return inlong_fail(INLONG_ERR_ARG, NULL, 0, "message: payload_len is negative");
-    if (!m->payload && m->payload_len > 0)
-        return inlong_fail(INLONG_ERR_ARG, NULL, 0, "message: payload is NULL but payload_len is %zu", m->payload_len);
-    if (m->time_ms < 0)
-        return inlong_fail(INLONG_ERR_ARG, NULL, 0, "message: time_ms is negative");
-    return m->attributes || m->attribute_count ? check_attributes(m) : INLONG_OK;
+    *m = *from;
+    if (m->group_id && m->group_id_len == 0)
+        m->group_id_len = strlen(m->group_id);
+    if (m->stream_id && m->stream_id_len == 0)
+        m->stream_id_len = strlen(m->stream_id);
+    return INLONG_OK;
 }
 
 int inlong_check_timeout(int64_t timeout_ms)

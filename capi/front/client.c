@@ -5,28 +5,35 @@
 #include "check.h"
 #include "client.h"
 
-enum { CALLING_WAIT_MS = 10 };
+enum { CALLING_WAIT_MS = 10, LOG_WAIT_MS = 1000 };
 
-/* No callback starts any more. One that a lane was about to call is waited for; one that does not return is left alone. */
-static void mute(inlong_slot *slot)
+/* No callback starts any more. Those that run, and one that a thread was about to call, are waited for; false: they take
+ * longer than that. */
+static bool mute(inlong_slot *slot, int64_t wait_ms)
 {
     atomic_store(&slot->muted, true);
-    for (int i = 0; i < CALLING_WAIT_MS && atomic_load(&slot->calling) > 0; i++)
+    while (atomic_load(&slot->calling) > 0 && wait_ms-- > 0)
         nanosleep(&(struct timespec){.tv_nsec = 1000000}, NULL);
+    return atomic_load(&slot->calling) == 0;
 }
 
 /* Nothing comes from the core any more; what is left in the queue can still be polled. */
-static void closed(uintptr_t client)
+static bool finish(inlong_slot *slot, int64_t wait_ms)
 {
-    inlong_slot *slot = inlong_slot_find(client);
-    if (!slot)
-        return;
-    mute(slot);
+    bool quiet = mute(slot, wait_ms);
     pthread_mutex_lock(&slot->mutex);
     slot->state = INLONG_SLOT_CLOSED;
     if (slot->length == 0)
         inlong_slot_release(slot);
     pthread_mutex_unlock(&slot->mutex);
+    return quiet;
+}
+
+static void closed(uintptr_t client)
+{
+    inlong_slot *slot = inlong_slot_find(client);
+    if (slot)
+        (void)finish(slot, CALLING_WAIT_MS);
 }
 
 static int new_client(const inlong_core_api *core, const inlong_options *options, inlong_client **client, char *err, size_t errlen)
@@ -35,16 +42,19 @@ static int new_client(const inlong_core_api *core, const inlong_options *options
     inlong_slot *slot = inlong_slot_take(&handle);
     if (!slot)
         return inlong_fail(INLONG_ERR_NOMEM, err, errlen, "no memory, or %d clients are open", 1 << INLONG_SLOT_BITS);
-    inlong_core_host host = {inlong_deliver, closed};
+    inlong_log_sink log = options->own_log ? options->log : inlong_log_of_process();
+    atomic_store(&slot->log, log.callback);
+    atomic_store(&slot->log_user, log.user);
+    atomic_store(&slot->results, options->results);
+    atomic_store(&slot->results_user, options->results_user);
+    inlong_core_host host = {inlong_deliver, closed, inlong_log_deliver, log.level};
     int code = core->client_new(handle, options->items, options->count, host, inlong_error_buffer());
     if (code == INLONG_OK) {
         *client = (inlong_client *)handle;
         return INLONG_OK;
     }
     inlong_copy_text(err, errlen, inlong_last_error());
-    pthread_mutex_lock(&slot->mutex);
-    inlong_slot_release(slot);
-    pthread_mutex_unlock(&slot->mutex);
+    (void)finish(slot, LOG_WAIT_MS);
     return code;
 }
 
@@ -87,6 +97,8 @@ int inlong_client_flush(inlong_client *client, int64_t timeout_ms)
     if (!slot)
         return inlong_client_fault();
     int code = inlong_check_timeout(timeout_ms);
+    if (code == INLONG_OK && inlong_log_inside())
+        code = inlong_fail_inside_log();
     if (code != INLONG_OK)
         return code;
     if (!(slot = lock_open(client)))
@@ -107,6 +119,8 @@ int inlong_client_close(inlong_client *client, int64_t timeout_ms, inlong_close_
     int code = inlong_check_timeout(timeout_ms);
     if (code == INLONG_OK && report)
         code = inlong_check_size("report", report->struct_size, sizeof *report);
+    if (code == INLONG_OK && inlong_log_inside())
+        code = inlong_fail_inside_log();
     if (code != INLONG_OK)
         return code;
     if (!(slot = lock_open(client)))
@@ -115,11 +129,19 @@ int inlong_client_close(inlong_client *client, int64_t timeout_ms, inlong_close_
     pthread_cond_broadcast(&slot->room); /* a lane that waits for room must not hold up the close */
     pthread_mutex_unlock(&slot->mutex);
 
+    int64_t began = inlong_now_ms();
     inlong_close_report none = {.struct_size = sizeof none};
     code = inlong_core_for(slot)->client_close((uintptr_t)client, timeout_ms, report ? report : &none, inlong_error_buffer());
     INLONG_TAKES_OVER(slot);
-    if (code != INLONG_ERR_WORKER_BUSY)
-        closed((uintptr_t)client);
+    if (code == INLONG_ERR_WORKER_BUSY)
+        return code;
+    /* The core has waited for the callbacks of results. What may run then is a log callback. */
+    int64_t left = timeout_ms < 0 ? LOG_WAIT_MS : timeout_ms - (inlong_now_ms() - began);
+    bool quiet = finish(slot, code != INLONG_OK || left < CALLING_WAIT_MS ? CALLING_WAIT_MS
+                              : left < LOG_WAIT_MS                        ? left
+                                                                          : LOG_WAIT_MS);
+    if (code == INLONG_OK && !quiet)
+        code = inlong_fail(INLONG_ERR_CONTEXT_EXPIRED, NULL, 0, "a log callback has not returned");
     return code;
 }
 
@@ -129,4 +151,12 @@ int inlong_client_stats(inlong_client *client, char *buf, size_t len)
         return inlong_client_fault();
     int code = inlong_check_buffer(buf, len);
     return code == INLONG_OK ? inlong_core()->client_stats((uintptr_t)client, buf, len, inlong_error_buffer()) : code;
+}
+
+int inlong_client_metrics(inlong_client *client, char *buf, size_t len)
+{
+    if (!inlong_client_slot(client))
+        return inlong_client_fault();
+    int code = inlong_check_buffer(buf, len);
+    return code == INLONG_OK ? inlong_core()->client_metrics((uintptr_t)client, buf, len, inlong_error_buffer()) : code;
 }

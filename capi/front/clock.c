@@ -18,6 +18,13 @@ struct timespec inlong_deadline(int64_t timeout_ms)
     return t;
 }
 
+int64_t inlong_now_ms(void)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000;
+}
+
 void inlong_cond_init(pthread_cond_t *cond)
 {
     pthread_condattr_t attr;

@@ -10,7 +10,7 @@
 
 #include "../../include/inlong_dataproxy.h"
 
-#define INLONG_CORE_ABI_VERSION 1
+#define INLONG_CORE_ABI_VERSION 2
 #define INLONG_CORE_ENTRY "inlong_core_entry"
 
 /* Clients open at the same time; the low bits of a handle are the slot, see handle.c. */
@@ -38,10 +38,13 @@ typedef struct inlong_core_text {
 } inlong_core_text;
 
 /* What the core calls. deliver: here is the one result of `count` messages; may block, and may call back into the core.
- * closed: a close that was begun inside a callback, and so answered INLONG_ERR_WORKER_BUSY, is through. */
+ * closed: a close that was begun inside a callback, and so answered INLONG_ERR_WORKER_BUSY, is through. log: a line of
+ * log_level or more important; called with no lock held, from any of the core's threads and the callers'. */
 typedef struct inlong_core_host {
     void (*deliver)(uintptr_t client, const inlong_core_tag *tags, size_t count, inlong_result *result);
     void (*closed)(uintptr_t client);
+    void (*log)(uintptr_t client, int level, const char *text);
+    int log_level; /* INLONG_LOG_... */
 } inlong_core_host;
 
 typedef struct inlong_core_api {
@@ -49,13 +52,18 @@ typedef struct inlong_core_api {
     int (*client_new)(uintptr_t client, inlong_core_option *options, size_t count, inlong_core_host host, inlong_core_text err);
     int (*client_send)(uintptr_t client, inlong_message *message, int64_t timeout_ms, inlong_result *result, inlong_core_text err);
     int (*client_submit)(uintptr_t client, inlong_message *message, uintptr_t a, uintptr_t b, inlong_core_text err);
-    int (*client_submit_many)(uintptr_t client, inlong_message *messages, size_t count, uintptr_t a, size_t *accepted,
+    /* The caller's own array, not to be written: ids of length 0 are NUL-terminated, `b` stands for a message's user NULL. */
+    int (*client_submit_many)(uintptr_t client, inlong_message *messages, size_t count, uintptr_t a, uintptr_t b, size_t *accepted,
                               inlong_core_text err);
     int (*client_submit_packed)(uintptr_t client, inlong_message *model, void *data, uint32_t *lengths, size_t count, uintptr_t a,
                                 uintptr_t b, int64_t timeout_ms, size_t *accepted, inlong_core_text err);
     int (*client_flush)(uintptr_t client, int64_t timeout_ms, inlong_core_text err);
     int (*client_close)(uintptr_t client, int64_t timeout_ms, inlong_close_report *report, inlong_core_text err);
     int (*client_stats)(uintptr_t client, char *buf, size_t len, inlong_core_text err);
+    int (*client_metrics)(uintptr_t client, char *buf, size_t len, inlong_core_text err);
+    /* Settings of the whole runtime, see INLONG_RUNTIME_...; 0 leaves one as it is. */
+    void (*runtime_set)(int64_t gc_percent, int64_t memory_limit);
+    int64_t (*runtime_get)(int setting);
     int (*mock_new)(int nodes, uintptr_t *mock, inlong_core_text err);
     int (*mock_url)(uintptr_t mock, char *buf, size_t len, inlong_core_text err);
     int (*mock_control)(uintptr_t mock, char *request, size_t request_len, char *buf, size_t len, inlong_core_text err);

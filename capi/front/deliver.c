@@ -2,6 +2,14 @@
  * deliver.c - where results arrive from the core: one call a batch, on a thread of its lane. */
 #include "front.h"
 
+enum { GROUP = 512 };
+
+/* Messages of one result that go to the client's batch callback together. */
+struct group {
+    size_t count;
+    void *users[GROUP];
+};
+
 static bool is_callback(const inlong_core_tag *tag) { return tag->a > INLONG_TAG_MERGE; }
 
 /* Looked at before each callback: a batch of slow ones may still be on when its client's close is over, and the slot with
@@ -11,20 +19,44 @@ static bool over(inlong_slot *slot, uintptr_t client)
     return inlong_gate_closed() || atomic_load(&slot->muted) || atomic_load(&slot->handle) != client;
 }
 
-static void call(inlong_slot *slot, uintptr_t client, const inlong_core_tag *tags, size_t count, inlong_result *result)
+static void call_one(inlong_slot *slot, uintptr_t client, const inlong_core_tag *tag, inlong_result *result)
 {
-    if (!inlong_gate_enter())
+    if (over(slot, client))
         return;
-    atomic_fetch_add(&slot->calling, 1); /* before the first look: a close mutes first and counts then */
+    result->user = (void *)tag->b;
     result->count = 1;
-    for (size_t i = 0; i < count && !over(slot, client); i++) {
-        if (!is_callback(&tags[i]))
-            continue;
-        result->user = (void *)tags[i].b;
-        ((inlong_callback)tags[i].a)(result, result->user);
+    ((inlong_callback)tag->a)(result, result->user);
+}
+
+static void call_group(inlong_slot *slot, uintptr_t client, struct group *g, inlong_result *result)
+{
+    inlong_batch_callback callback = atomic_load(&slot->results); /* first: what it says is this client's if it is not over */
+    void *user = atomic_load(&slot->results_user);
+    if (g->count > 0 && !over(slot, client)) {
+        result->user = g->users[0];
+        result->count = g->count;
+        callback(result, g->users, g->count, user);
     }
-    atomic_fetch_sub(&slot->calling, 1);
-    inlong_gate_leave();
+    g->count = 0;
+}
+
+/* Calls callbacks in the order of the tags, which is that of their stream. */
+static void call(inlong_slot *slot, uintptr_t client, const inlong_core_tag *tags, size_t count, inlong_result *result,
+                 bool grouped)
+{
+    struct group g;
+    g.count = 0;
+    for (size_t i = 0; i < count; i++) {
+        if (is_callback(&tags[i])) {
+            call_group(slot, client, &g, result);
+            call_one(slot, client, &tags[i], result);
+        } else if (grouped) {
+            g.users[g.count++] = (void *)tags[i].b;
+            if (g.count == GROUP)
+                call_group(slot, client, &g, result);
+        }
+    }
+    call_group(slot, client, &g, result);
 }
 
 void inlong_deliver(uintptr_t client, const inlong_core_tag *tags, size_t count, inlong_result *result)
@@ -33,14 +65,19 @@ void inlong_deliver(uintptr_t client, const inlong_core_tag *tags, size_t count,
     INLONG_TAKES_OVER(slot);
     INLONG_TAKES_OVER(tags);
     INLONG_TAKES_OVER(result);
+    bool grouped = slot && atomic_load(&slot->results);
     size_t callbacks = 0;
     for (size_t i = 0; i < count; i++)
         callbacks += is_callback(&tags[i]);
     /* The queue first: a callback may close the client, and then its queue takes nothing more. */
-    if (callbacks < count)
+    if (callbacks < count && !grouped)
         inlong_queue_push(client, tags, count, result);
-    if (callbacks > 0 && slot)
-        call(slot, client, tags, count, result);
+    if (slot && (callbacks > 0 || grouped) && inlong_gate_enter()) {
+        atomic_fetch_add(&slot->calling, 1); /* before the first look at `muted`: a close mutes first and counts then */
+        call(slot, client, tags, count, result, grouped);
+        atomic_fetch_sub(&slot->calling, 1);
+        inlong_gate_leave();
+    }
     INLONG_HANDS_OVER(result);
     INLONG_HANDS_OVER(tags);
     INLONG_HANDS_OVER(slot);

@@ -38,10 +38,30 @@ extern const size_t inlong_error_table_size;
 extern const inlong_option_info inlong_option_table[];
 extern const size_t inlong_option_table_size;
 
+/* log.c: where the log lines of a client go; callback NULL: into the process's queue of lines. */
+typedef struct inlong_log_sink {
+    inlong_log_callback callback;
+    void *user;
+    int level;
+} inlong_log_sink;
+int inlong_log_check_level(int level);
+inlong_log_sink inlong_log_of_process(void);
+void inlong_log_deliver(uintptr_t client, int level, const char *text);
+/* Whether this thread runs a log callback; then calls that would wait for the library's threads are refused. */
+bool inlong_log_inside(void);
+int inlong_fail_inside_log(void);
+
+/* runtime.c: gives the core the settings made before, and refuses later ones. */
+void inlong_runtime_apply(const inlong_core_api *core);
+
 /* options.c */
 struct inlong_options {
     inlong_core_option *items;
     size_t count, room;
+    bool own_log;
+    inlong_log_sink log; /* if own_log; else the process's */
+    inlong_batch_callback results;
+    void *results_user;
 };
 
 /* nearest.c: the key that a wrong one was meant to be, NULL when none is near. */
@@ -82,8 +102,13 @@ typedef struct inlong_slot {
     atomic_bool muted;        /* its close is over its time: no callback is called any more */
     struct inlong_slot *next_free;
     uintptr_t generation, index;
-    atomic_int calling; /* lanes that call callbacks */
-    char apart[64];     /* senders read what stands above, pollers and lanes write what stands below: not one cache line */
+    atomic_int calling; /* threads that call callbacks */
+    /* Set before the core knows the handle. Whoever calls one reads it first and looks at the handle behind that. */
+    _Atomic(inlong_log_callback) log;
+    void *_Atomic log_user;
+    _Atomic(inlong_batch_callback) results;
+    void *_Atomic results_user;
+    char apart[64]; /* senders read what stands above, pollers and lanes write what stands below: not one cache line */
 
     pthread_mutex_t mutex; /* guards all below; a holder checks `handle` again */
     pthread_cond_t ready;  /* results came, or the client was closed */
@@ -111,6 +136,7 @@ void inlong_queue_push(uintptr_t client, const inlong_core_tag *tags, size_t cou
 
 /* clock.c */
 struct timespec inlong_deadline(int64_t timeout_ms);
+int64_t inlong_now_ms(void);
 void inlong_cond_init(pthread_cond_t *cond);
 
 #endif

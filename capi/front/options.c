@@ -78,6 +78,27 @@ int inlong_options_set(inlong_options *options, const char *key, const char *val
     return INLONG_OK;
 }
 
+int inlong_options_set_log(inlong_options *options, inlong_log_callback callback, void *user, int level)
+{
+    if (!options)
+        return inlong_fail(INLONG_ERR_ARG, NULL, 0, "options is NULL");
+    int code = inlong_log_check_level(level);
+    if (code != INLONG_OK)
+        return code;
+    options->own_log = true;
+    options->log = (inlong_log_sink){callback, user, level};
+    return INLONG_OK;
+}
+
+int inlong_options_set_results(inlong_options *options, inlong_batch_callback callback, void *user)
+{
+    if (!options)
+        return inlong_fail(INLONG_ERR_ARG, NULL, 0, "options is NULL");
+    options->results = callback;
+    options->results_user = user;
+    return INLONG_OK;
+}
+
 const inlong_option_info *inlong_options_describe(size_t index)
 {
     return index < inlong_option_table_size ? &inlong_option_table[index] : NULL;

@@ -246,6 +246,14 @@ static int wait_ready(inlong_slot *slot, uintptr_t client, int64_t timeout_ms)
     }
 }
 
+/* Whether results go to the queue at all. */
+static int check_queue(inlong_slot *slot)
+{
+    if (atomic_load(&slot->results))
+        return inlong_fail(INLONG_ERR_ARG, NULL, 0, "this client's results go to its batch callback, not to a queue");
+    return INLONG_OK;
+}
+
 int inlong_client_poll(inlong_client *client, inlong_result *results, int max, int64_t timeout_ms)
 {
     inlong_slot *slot = inlong_client_slot(client);
@@ -256,6 +264,8 @@ int inlong_client_poll(inlong_client *client, inlong_result *results, int max, i
     int code = inlong_check_size("results[0]", results->struct_size, sizeof *results);
     if (code == INLONG_OK)
         code = inlong_check_timeout(timeout_ms);
+    if (code == INLONG_OK)
+        code = check_queue(slot);
     if (code != INLONG_OK)
         return code;
     pthread_mutex_lock(&slot->mutex);
@@ -270,7 +280,9 @@ int inlong_client_event_fd(inlong_client *client)
     inlong_slot *slot = inlong_client_slot(client);
     if (!slot)
         return inlong_client_fault();
-    int fd = INLONG_ERR_HANDLE;
+    int fd = INLONG_ERR_HANDLE, code = check_queue(slot);
+    if (code != INLONG_OK)
+        return code;
     pthread_mutex_lock(&slot->mutex);
     if (atomic_load(&slot->handle) == (uintptr_t)client) {
         if (slot->event_fd < 0)

@@ -16,6 +16,8 @@ int inlong_client_send(inlong_client *client, const inlong_message *message, int
         code = inlong_check_timeout(timeout_ms);
     if (code == INLONG_OK && result)
         code = inlong_check_size("result", result->struct_size, sizeof *result);
+    if (code == INLONG_OK && inlong_log_inside())
+        code = inlong_fail_inside_log();
     if (code != INLONG_OK)
         return code;
     inlong_result unwanted;
@@ -39,23 +41,9 @@ int inlong_client_send_async(inlong_client *client, const inlong_message *messag
     return inlong_core_for(slot)->client_submit((uintptr_t)client, &m, (uintptr_t)callback, (uintptr_t)user, inlong_error_buffer());
 }
 
-/* Checks messages[0..n) into `checked`; *good is how many of them are. */
-static int check_some(const inlong_message *messages, size_t n, void *user, inlong_message *checked, size_t *good)
-{
-    for (*good = 0; *good < n; ++*good) {
-        int code = inlong_check_message(&messages[*good], &checked[*good]);
-        if (code != INLONG_OK)
-            return code;
-        if (!checked[*good].user)
-            checked[*good].user = user;
-    }
-    return INLONG_OK;
-}
-
 int inlong_client_send_many(inlong_client *client, const inlong_message *messages, size_t count, inlong_callback callback,
                             void *user, size_t *accepted)
 {
-    enum { CHUNK = 64 }; /* checked copies that fit on the stack; the call of the core costs nothing by comparison */
     size_t unwanted;
     if (!accepted)
         accepted = &unwanted;
@@ -67,23 +55,17 @@ int inlong_client_send_many(inlong_client *client, const inlong_message *message
         return inlong_fail(INLONG_ERR_ARG, NULL, 0, "messages is NULL but count is %zu", count);
     if (count > PTRDIFF_MAX / sizeof *messages)
         return inlong_fail(INLONG_ERR_ARG, NULL, 0, "count is negative");
-    inlong_message checked[CHUNK];
-    while (*accepted < count) {
-        size_t good, taken = 0, left = count - *accepted;
-        int fault = check_some(messages + *accepted, left < CHUNK ? left : CHUNK, user, checked, &good);
-        if (good > 0) {
-            /* The checked ones before a faulty one go; its text must be the last written, so it is checked again below.
-             * */
-            int code = inlong_core_for(slot)->client_submit_many((uintptr_t)client, checked, good, (uintptr_t)callback, &taken,
-                                                                 inlong_error_buffer());
-            *accepted += taken;
-            if (code != INLONG_OK)
-                return code;
-        }
-        if (fault != INLONG_OK)
-            return inlong_check_message(&messages[*accepted], &checked[0]);
-    }
-    return INLONG_OK;
+    size_t good = 0;
+    int fault = INLONG_OK;
+    while (good < count && (fault = inlong_check_shape(&messages[good])) == INLONG_OK)
+        good++;
+    int code = INLONG_OK;
+    if (good > 0) /* one crossing, without a copy: the core resolves what has no length */
+        code = inlong_core_for(slot)->client_submit_many((uintptr_t)client, (inlong_message *)messages, good, (uintptr_t)callback,
+                                                         (uintptr_t)user, accepted, inlong_error_buffer());
+    if (code == INLONG_OK && good > 0 && fault != INLONG_OK)
+        return inlong_check_shape(&messages[good]); /* its text must be the last written */
+    return code == INLONG_OK ? fault : code;
 }
 
 static int check_packed(const inlong_message *model, const void *data, size_t data_len, const uint32_t *lengths, size_t count,

@@ -38,7 +38,7 @@ static void every_call_is_guarded(void)
     inlong_message m = message("x");
     uint32_t length = 1;
     char buf[16];
-    for (int call = 0; call < 6; call++) {
+    for (int call = 0; call < 7; call++) {
         inlong_client *client = open_client(f.url, no_options);
         panic_in_the_next_call(client);
         int code = 0;
@@ -60,6 +60,9 @@ static void every_call_is_guarded(void)
             break;
         case 5:
             code = inlong_client_stats(client, buf, sizeof buf);
+            break;
+        case 6:
+            code = inlong_client_metrics(client, buf, sizeof buf);
             break;
         }
         CHECK_INT(code, INLONG_ERR_INTERNAL);

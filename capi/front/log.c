@@ -1,0 +1,172 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * log.c - log lines: to a callback, or into one queue of the process for those whose threads cannot be called. */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "check.h"
+
+enum { QUEUED_LINES = 256 };
+
+struct line {
+    struct line *next;
+    inlong_log_line line;
+};
+
+static pthread_mutex_t mutex = PTHREAD_MUTEX_INITIALIZER; /* guards all below; taken alone */
+static pthread_cond_t ready;
+static inlong_log_sink process;
+static struct line *head, *tail;
+static int queued, lost;
+
+static _Thread_local bool inside;
+
+/* A child starts with an empty queue and nobody who waits. */
+static void before_fork(void) { pthread_mutex_lock(&mutex); }
+static void in_parent(void) { pthread_mutex_unlock(&mutex); }
+
+static void in_child(void)
+{
+    for (struct line *l; (l = head); free(l))
+        head = l->next;
+    tail = NULL;
+    queued = lost = 0;
+    inside = false;
+    inlong_cond_init(&ready);
+    pthread_mutex_unlock(&mutex);
+}
+
+/* When the front is loaded, not at the first use: a fork in between would run half of the handlers. */
+__attribute__((constructor)) static void init(void)
+{
+    inlong_cond_init(&ready);
+    (void)pthread_atfork(before_fork, in_parent, in_child);
+}
+
+/* ---- Where lines go ---- */
+
+int inlong_log_check_level(int level)
+{
+    if (level < INLONG_LOG_OFF || level > INLONG_LOG_DEBUG)
+        return inlong_fail(INLONG_ERR_ARG, NULL, 0, "level is %d: want INLONG_LOG_OFF (0) to INLONG_LOG_DEBUG (4)", level);
+    return INLONG_OK;
+}
+
+int inlong_log_set(inlong_log_callback callback, void *user, int level)
+{
+    int code = inlong_log_check_level(level);
+    if (code != INLONG_OK)
+        return code;
+    pthread_mutex_lock(&mutex);
+    process = (inlong_log_sink){callback, user, level};
+    pthread_mutex_unlock(&mutex);
+    return INLONG_OK;
+}
+
+inlong_log_sink inlong_log_of_process(void)
+{
+    pthread_mutex_lock(&mutex);
+    inlong_log_sink sink = process;
+    pthread_mutex_unlock(&mutex);
+    return sink;
+}
+
+bool inlong_log_inside(void) { return inside; }
+
+int inlong_fail_inside_log(void)
+{
+    return inlong_fail(INLONG_ERR_WORKER_BUSY, NULL, 0,
+                       "inside a log callback: this call would wait for the thread that it runs on");
+}
+
+/* ---- Lines from the core ---- */
+
+static void push(uintptr_t client, int level, const char *text)
+{
+    struct line *l = calloc(1, sizeof *l);
+    struct timespec now;
+    clock_gettime(CLOCK_REALTIME, &now);
+    pthread_mutex_lock(&mutex);
+    if (!l || queued == QUEUED_LINES) {
+        lost++;
+        free(l);
+    } else {
+        l->line = (inlong_log_line){.struct_size = sizeof l->line,
+                                    .level = level,
+                                    .lost = lost,
+                                    .client = (inlong_client *)client,
+                                    .time_ms = (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000};
+        inlong_copy_text(l->line.text, sizeof l->line.text, text);
+        lost = 0;
+        if (tail)
+            tail->next = l;
+        else
+            head = l;
+        tail = l;
+        queued++;
+        pthread_cond_signal(&ready);
+    }
+    pthread_mutex_unlock(&mutex);
+}
+
+static void call(inlong_slot *slot, uintptr_t client, int level, const char *text)
+{
+    if (!inlong_gate_enter())
+        return;
+    atomic_fetch_add(&slot->calling, 1); /* before the look at `muted`: a close mutes first and counts then */
+    inlong_log_callback callback = atomic_load(&slot->log);
+    void *user = atomic_load(&slot->log_user);
+    if (!atomic_load(&slot->muted) && atomic_load(&slot->handle) == client && callback) {
+        inside = true;
+        callback((inlong_client *)client, level, text, user);
+        inside = false;
+    }
+    atomic_fetch_sub(&slot->calling, 1);
+    inlong_gate_leave();
+}
+
+void inlong_log_deliver(uintptr_t client, int level, const char *text)
+{
+    inlong_slot *slot = inlong_slot_find(client);
+    INLONG_TAKES_OVER(slot);
+    if (slot && atomic_load(&slot->log) && !inside) /* a line that a callback caused would feed on itself */
+        call(slot, client, level, text);
+    else if (slot && !atomic_load(&slot->log))
+        push(client, level, text);
+    INLONG_HANDS_OVER(slot);
+}
+
+/* ---- Taking them ---- */
+
+static int take(inlong_log_line *lines, int max)
+{
+    int n = 0;
+    for (struct line *l; n < max && (l = head); n++) {
+        lines[n] = l->line;
+        head = l->next;
+        free(l);
+        queued--;
+    }
+    if (!head)
+        tail = NULL;
+    return n;
+}
+
+int inlong_log_poll(inlong_log_line *lines, int max, int64_t timeout_ms)
+{
+    if (!lines || max <= 0)
+        return inlong_fail(INLONG_ERR_ARG, NULL, 0, lines ? "max is %d: want 1 or more" : "lines is NULL", max);
+    int code = inlong_check_size("lines[0]", lines->struct_size, sizeof *lines);
+    if (code == INLONG_OK)
+        code = inlong_check_timeout(timeout_ms);
+    if (code != INLONG_OK)
+        return code;
+    struct timespec until = inlong_deadline(timeout_ms > 0 ? timeout_ms : 0);
+    int late = timeout_ms == 0 ? ETIMEDOUT : 0;
+    pthread_mutex_lock(&mutex);
+    while (!head && late != ETIMEDOUT)
+        late = timeout_ms < 0 ? pthread_cond_wait(&ready, &mutex) : pthread_cond_timedwait(&ready, &mutex, &until);
+    int n = take(lines, max);
+    pthread_mutex_unlock(&mutex);
+    return n;
+}

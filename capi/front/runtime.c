@@ -1,0 +1,79 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * runtime.c - settings of the core's Go runtime: kept here until it is loaded, for the environment is read then and not by
+ * us. */
+#include "front.h"
+
+enum { SMALLEST_LIMIT = 16 << 20, GC_MOST = 10000 };
+
+static _Atomic int64_t gc_percent, memory_limit; /* 0 = not set */
+static atomic_bool applied;
+
+static int check(int setting, int64_t value)
+{
+    switch (setting) {
+    case INLONG_RUNTIME_GC_PERCENT:
+        if (value != -1 && (value < 1 || value > GC_MOST))
+            return inlong_fail(INLONG_ERR_ARG, NULL, 0, "INLONG_RUNTIME_GC_PERCENT is %lld: want 1 to %d, or -1 for none",
+                               (long long)value, GC_MOST);
+        if (value == -1 && atomic_load(&memory_limit) <= 0)
+            return inlong_fail(
+                INLONG_ERR_ARG, NULL, 0,
+                "INLONG_RUNTIME_GC_PERCENT is -1: want INLONG_RUNTIME_MEMORY_LIMIT set before, or memory grows for ever");
+        return INLONG_OK;
+    case INLONG_RUNTIME_MEMORY_LIMIT:
+        if (value != -1 && value < SMALLEST_LIMIT)
+            return inlong_fail(INLONG_ERR_ARG, NULL, 0,
+                               "INLONG_RUNTIME_MEMORY_LIMIT is %lld: want %d bytes or more, or -1 for none", (long long)value,
+                               SMALLEST_LIMIT);
+        if (value == -1 && atomic_load(&gc_percent) == -1)
+            return inlong_fail(INLONG_ERR_ARG, NULL, 0,
+                               "INLONG_RUNTIME_MEMORY_LIMIT is -1: want a limit while INLONG_RUNTIME_GC_PERCENT is -1");
+        return INLONG_OK;
+    }
+    return inlong_fail(INLONG_ERR_ARG, NULL, 0, "setting is %d: want one of INLONG_RUNTIME_...", setting);
+}
+
+/* In a forked child the runtime is gone, and a new one may be loaded. */
+static bool running(void) { return atomic_load(&applied) && !inlong_forked(); }
+
+static int too_late(void)
+{
+    return inlong_fail(INLONG_ERR_OPTION, NULL, 0,
+                       "the runtime is loaded already: set it before the first inlong_client_new or inlong_mock_new");
+}
+
+int inlong_runtime_set(int setting, int64_t value)
+{
+    int code = check(setting, value);
+    if (code != INLONG_OK)
+        return code;
+    if (running())
+        return too_late();
+    atomic_store(setting == INLONG_RUNTIME_GC_PERCENT ? &gc_percent : &memory_limit, value);
+    return running() ? too_late() : INLONG_OK; /* another thread loaded it meanwhile, with this value or without */
+}
+
+void inlong_runtime_apply(const inlong_core_api *core)
+{
+    atomic_store(&applied, true);
+    core->runtime_set(atomic_load(&gc_percent), atomic_load(&memory_limit));
+}
+
+int inlong_runtime_get(int setting, int64_t *value)
+{
+    if (!value)
+        return inlong_fail(INLONG_ERR_ARG, NULL, 0, "value is NULL");
+    *value = 0;
+    if (setting != INLONG_RUNTIME_GC_PERCENT && setting != INLONG_RUNTIME_MEMORY_LIMIT)
+        return inlong_fail(INLONG_ERR_ARG, NULL, 0, "setting is %d: want one of INLONG_RUNTIME_...", setting);
+    const inlong_core_api *core = atomic_load(&inlong_core_loaded);
+    if (core && !inlong_forked()) {
+        *value = core->runtime_get(setting);
+        return INLONG_OK;
+    }
+    bool percent = setting == INLONG_RUNTIME_GC_PERCENT;
+    *value = atomic_load(percent ? &gc_percent : &memory_limit);
+    if (*value == 0)
+        *value = percent ? 100 : -1;
+    return INLONG_OK;
+}

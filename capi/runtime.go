@@ -1,0 +1,41 @@
+package main
+
+/*
+#include "front/core_abi.h"
+*/
+import "C"
+
+import (
+	"math"
+	"runtime/debug"
+	"runtime/metrics"
+)
+
+//export coreRuntimeSet
+func coreRuntimeSet(gcPercent, memoryLimit C.int64_t) {
+	if gcPercent != 0 {
+		debug.SetGCPercent(int(gcPercent))
+	}
+	switch {
+	case memoryLimit < 0:
+		debug.SetMemoryLimit(math.MaxInt64)
+	case memoryLimit > 0:
+		debug.SetMemoryLimit(int64(memoryLimit))
+	}
+}
+
+// coreRuntimeGet asks the runtime itself: the environment may have set it too.
+//
+//export coreRuntimeGet
+func coreRuntimeGet(setting C.int) C.int64_t {
+	name := "/gc/gogc:percent"
+	if setting == C.INLONG_RUNTIME_MEMORY_LIMIT {
+		name = "/gc/gomemlimit:bytes"
+	}
+	sample := []metrics.Sample{{Name: name}}
+	metrics.Read(sample)
+	if sample[0].Value.Kind() != metrics.KindUint64 || sample[0].Value.Uint64() >= math.MaxInt64 {
+		return -1
+	}
+	return C.int64_t(sample[0].Value.Uint64())
+}
