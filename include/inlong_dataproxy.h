@@ -60,6 +60,9 @@
 extern "C" {
 #endif
 
+/** @mainpage
+ * C: inlong_dataproxy.h. C++17: inlong_dataproxy.hpp, and there inlong::Client, inlong::Options, inlong::Error. */
+
 /** Marks what the library exports. */
 #if defined(__GNUC__)
 #define INLONG_API __attribute__((visibility("default")))

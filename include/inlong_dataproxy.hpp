@@ -1,11 +1,14 @@
-/* SPDX-License-Identifier: Apache-2.0
+/* SPDX-License-Identifier: Apache-2.0 */
+/**
+ * @file inlong_dataproxy.hpp
+ * @brief The C++17 face of inlong_dataproxy.h: header only, over the C interface alone.
  *
- * inlong_dataproxy.hpp - the C++17 face of inlong_dataproxy.h: header only, over the C interface alone.
- *
+ * @code
  *     inlong::Client client(inlong::Options().url("http://manager:8083").group_id("my_group"));
- *     client.send({"my_stream", "hello"});                                  returns when a DataProxy acked it, else throws
+ *     client.send({"my_stream", "hello"}); // returns when a DataProxy acked it, else throws
  *     std::future<inlong::Result> later = client.send_async({"my_stream", payload});
- *     client.send_async({"my_stream", payload}, [](const inlong::Result &result) { ... });
+ *     client.send_async({"my_stream", payload}, [](const inlong::Result &result) { std::puts(result.text); });
+ * @endcode
  *
  * What a message, lane, result, ... is, what each code means and which options there are stands in inlong_dataproxy.h;
  * its rules hold here too. This page says what C++ adds.
@@ -50,36 +53,47 @@ namespace inlong
 inline namespace INLONG_EXCEPTION_MODE
 {
 
-/* A client. Move-only; its destructor closes it without a time-out of its own (at most the option send_timeout). An empty
+/** A client. Move-only; its destructor closes it without a time-out of its own (at most the option send_timeout). An empty
  * or moved-from one answers INLONG_ERR_HANDLE. */
 class Client
 {
   public:
+    /** None: every call answers INLONG_ERR_HANDLE. */
     Client() noexcept = default;
-    Client(Client &&other) noexcept : handle_(std::exchange(other.handle_, nullptr)) {}
+    /** Leaves `other` empty. */
+    Client(Client &&other) noexcept : handle_(std::exchange(other.handle_, nullptr)), kept_(std::move(other.kept_)) {}
+    /** Closes what was held before, as the destructor does. */
     Client &operator=(Client &&other) noexcept
     {
         Client next(std::move(other)); /* in this order a move onto itself changes nothing */
         std::swap(handle_, next.handle_);
+        std::swap(kept_, next.kept_);
         return *this;
     }
     ~Client()
     {
         if (handle_)
-            inlong_client_close(handle_, INLONG_NO_TIMEOUT, nullptr);
+            note_close(inlong_client_close(handle_, INLONG_NO_TIMEOUT, nullptr));
     }
 
-    /* inlong_client_new: blocks at most twice the option conn_timeout. The options are copied. */
+    /** inlong_client_new: blocks at most twice the option conn_timeout. The options are copied. */
     static Expected<Client> try_open(const Options &options)
     {
         Client client;
+        if (options.log_ || options.results_) {
+            client.kept_.reset(new detail::Kept);
+            client.kept_->log = options.log_;
+            client.kept_->results = options.results_;
+        }
         int code = inlong_client_new(options.get(), &client.handle_, nullptr, 0);
-        if (code != INLONG_OK)
-            return Error::last(code);
-        return client;
+        if (code == INLONG_OK)
+            return client;
+        Error error = Error::last(code);
+        client.note_close(INLONG_OK); /* nothing of it runs any more */
+        return error;
     }
 
-    /* Sends one message and blocks until it is acked (its Result) or failed (an Error with its Result). */
+    /** Sends one message and blocks until it is acked (its Result) or failed (an Error with its Result). */
     Expected<Result> try_send(const Message &message, Milliseconds timeout = no_timeout) const
     {
         Result result{};
@@ -90,7 +104,7 @@ class Client
         return result.code == code ? Error(result) : Error::last(code);
     }
 
-    /* Accepts one message; its result goes to the callback. When this fails, no callback comes and the callable is gone.
+    /** Accepts one message; its result goes to the callback. When this fails, no callback comes and the callable is gone.
      * Blocks only with the option block_if_queue_is_full; else INLONG_ERR_QUEUE_FULL: wait for results and send again. */
     Status try_send_async(const Message &message, Callback callback) const
     {
@@ -98,7 +112,7 @@ class Client
         return accepted(inlong_client_send_async(handle_, &message, detail::deliver, held.get()), held);
     }
 
-    /* Accepts one message; its result comes as a future, the same way for acked, failed and refused ones: see its code. A
+    /** Accepts one message; its result comes as a future, the same way for acked, failed and refused ones: see its code. A
      * refused message's future is ready at once. get() throws nothing. The future may outlive the client. */
     std::future<Result> send_async(const Message &message) const
     {
@@ -119,19 +133,20 @@ class Client
         return future;
     }
 
-    /* Accepts one message; its result goes to the queue for try_poll, with this user data. */
+    /** Accepts one message; its result goes to the queue for try_poll, or to the options' batch callback, with this user
+     * data. */
     Status try_send_queued(const Message &message, void *user = nullptr) const
     {
         return detail::status(inlong_client_send_async(handle_, &message, nullptr, user));
     }
 
-    /* Accepts `count` messages in order, in one call of the library, and returns count. Stops at the first that is refused:
+    /** Accepts `count` messages in order, in one call of the library, and returns count. Stops at the first that is refused:
      * error().accepted() of them are accepted, and exactly those get their result. Their user data is not used. */
     Expected<std::size_t> try_send_many(const Message *messages, std::size_t count, ManyCallback callback) const
     {
         return send_copies(std::vector<Message>(messages, messages + count), std::move(callback));
     }
-    /* The same for all elements of `payloads` (anything of which Payload can be made) as messages of one stream. */
+    /** The same for all elements of `payloads` (anything of which Payload can be made) as messages of one stream. */
     template <class Range>
     Expected<std::size_t> try_send_many(std::string_view stream, const Range &payloads, ManyCallback callback) const
     {
@@ -144,7 +159,7 @@ class Client
         return send_copies(std::move(messages), std::move(callback));
     }
 
-    /* Takes up to `max` results from the queue, waiting for the first; returns how many, 0 when the time passed. */
+    /** Takes up to `max` results from the queue, waiting for the first; returns how many, 0 when the time passed. */
     Expected<std::size_t> try_poll(Result *results, std::size_t max, Milliseconds timeout = no_timeout) const
     {
         if (results && max > 0)
@@ -153,41 +168,50 @@ class Client
         return n < 0 ? Expected<std::size_t>(Error::last(n)) : static_cast<std::size_t>(n);
     }
 
-    /* Readable as long as results wait in the queue. The client's: only wait on it. */
+    /** Readable as long as results wait in the queue. The client's: only wait on it. */
     Expected<int> try_event_fd() const
     {
         int fd = inlong_client_event_fd(handle_);
         return fd < 0 ? Expected<int>(Error::last(fd)) : fd;
     }
 
-    /* Blocks until all that was accepted before has its result. Inside a callback: INLONG_ERR_WORKER_BUSY. */
+    /** Blocks until all that was accepted before has its result. Inside a callback: INLONG_ERR_WORKER_BUSY. */
     Status try_flush(Milliseconds timeout = no_timeout) const
     {
         return detail::status(inlong_client_flush(handle_, timeout.count()));
     }
 
-    /* Delivers what is pending until the time-out, fails the rest and reports: unsent > 0 means that the time did not
+    /** Delivers what is pending until the time-out, fails the rest and reports: unsent > 0 means that the time did not
      * suffice. Behind it no callback runs. Inside a callback: INLONG_ERR_WORKER_BUSY, begun. Again: INLONG_ERR_HANDLE. */
     Expected<CloseReport> try_close(Milliseconds timeout = no_timeout) const
     {
         CloseReport report{};
         report.struct_size = sizeof report;
         int code = inlong_client_close(handle_, timeout.count(), &report);
+        note_close(code);
         if (code == INLONG_OK || code == INLONG_ERR_CONTEXT_EXPIRED)
             return report;
         return Error::last(code);
     }
 
-    /* The counters as JSON. Does not block. */
+    /** The counters as JSON. Does not block. */
     Expected<std::string> try_stats() const
     {
         return detail::text([this](char *to, std::size_t size) { return inlong_client_stats(handle_, to, size); });
     }
 
-    /* For calls of the C interface; the client stays the owner. */
+    /** The metrics in Prometheus' text format. Does not block. */
+    Expected<std::string> try_metrics() const
+    {
+        return detail::text([this](char *to, std::size_t size) { return inlong_client_metrics(handle_, to, size); });
+    }
+
+    /** For calls of the C interface; the client stays the owner. */
     inlong_client *get() const noexcept { return handle_; }
 
 #ifdef __cpp_exceptions
+    /** @{ */
+    /** As its twin above, but it throws Error. */
     explicit Client(const Options &options) : Client(try_open(options).value()) {}
     Result send(const Message &message, Milliseconds timeout = no_timeout) const { return try_send(message, timeout).value(); }
     void send_async(const Message &message, Callback callback) const { try_send_async(message, std::move(callback)).value(); }
@@ -208,9 +232,17 @@ class Client
     void flush(Milliseconds timeout = no_timeout) const { try_flush(timeout).value(); }
     CloseReport close(Milliseconds timeout = no_timeout) const { return try_close(timeout).value(); }
     std::string stats() const { return try_stats().value(); }
+    std::string metrics() const { return try_metrics().value(); }
+/** @} */
 #endif
 
   private:
+    void note_close(int code) const noexcept
+    {
+        if (code == INLONG_OK && kept_)
+            kept_->quiet = true;
+    }
+
     /* What the library took over must not be freed here. */
     template <class Held> static Status accepted(int code, std::unique_ptr<Held> &held)
     {
@@ -231,6 +263,7 @@ class Client
     }
 
     inlong_client *handle_ = nullptr;
+    std::unique_ptr<detail::Kept, detail::Release> kept_;
 };
 
 } // namespace INLONG_EXCEPTION_MODE

@@ -39,6 +39,20 @@ endif
 
 test-c: test-cpp
 
+# ---- The reference. The C header is the manual: it says everything of each function, so each argument must be there.
+.PHONY: docs test-reference
+docs: ## make the reference of the C and C++ interface into build/docs/c (needs doxygen)
+	@mkdir -p build/docs/c build/docs/check
+	@(cat bindings/c/Doxyfile; echo 'INPUT = include/inlong_dataproxy.h'; echo 'WARN_NO_PARAMDOC = YES'; \
+		echo 'OUTPUT_DIRECTORY = build/docs/check') | doxygen -
+	@doxygen bindings/c/Doxyfile
+	@echo build/docs/c/html/index.html
+
+test-reference:
+	@cd $(C_TESTS) && MAKE='$(MAKE)' CC='$(CC)' ./run ./reference
+
+test-c: test-reference
+
 # ---- Install and dist. PREFIX is where the tree will be used, DESTDIR what a packager puts before it; LIBDIR is seen from PREFIX.
 # Nothing that is installed knows its place: the tree can be moved.
 PREFIX  ?= /usr/local

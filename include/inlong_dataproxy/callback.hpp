@@ -11,6 +11,7 @@
 #include <functional>
 #include <future>
 #include <memory>
+#include <string_view>
 #include <utility>
 #include <vector>
 
@@ -19,7 +20,7 @@ namespace inlong
 inline namespace INLONG_EXCEPTION_MODE
 {
 
-/* Given what left a callback as an exception; called on the callback's thread, must not throw itself. Process-wide; nullptr,
+/** Given what left a callback as an exception; called on the callback's thread, must not throw itself. Process-wide; nullptr,
  * the default, drops it. Returns the one before. With -fno-exceptions it is never called. */
 using ExceptionHandler = void (*)(std::exception_ptr);
 
@@ -45,15 +46,20 @@ template <class Callable, class... Arguments> void call(const Callable &callable
 
 } // namespace detail
 
+/** Sets the process's handler and returns the one before; nullptr: exceptions are dropped. */
 inline ExceptionHandler set_callback_exception_handler(ExceptionHandler handler) noexcept
 {
     return detail::exception_handler.exchange(handler);
 }
 
-/* Gets the one result; `result` is valid until it returns. An empty one means that nobody wants to know. */
+/** Gets the one result; `result` is valid until it returns. An empty one means that nobody wants to know. */
 using Callback = std::function<void(const Result &result)>;
-/* The same for send_many; index is the message's place in the call. */
+/** The same for send_many; index is the message's place in the call. */
 using ManyCallback = std::function<void(const Result &result, std::size_t index)>;
+/** Gets the one result of `count` messages that were sent with user data and no callable of their own: try_send_queued. */
+using BatchCallback = std::function<void(const Result &result, void *const *users, std::size_t count)>;
+/** Gets a log line: INLONG_LOG_ERROR ... INLONG_LOG_DEBUG, and the text. */
+using LogCallback = std::function<void(int level, std::string_view text)>;
 
 namespace detail
 {
@@ -67,6 +73,39 @@ inline void keep_promise(const inlong_result *result, void *user) noexcept
 {
     std::unique_ptr<std::promise<Result>> promise(static_cast<std::promise<Result> *>(user));
     promise->set_value(*result);
+}
+
+/* The callables of a client, which the library calls until its close is through. */
+struct Kept {
+    std::shared_ptr<const LogCallback> log;
+    std::shared_ptr<const BatchCallback> results;
+    std::atomic<bool> quiet{false}; /* the close is through */
+    Kept *next = nullptr;
+};
+
+/* A close that did not end in order may leave a callable running: then it is kept for ever. */
+struct Release {
+    void operator()(Kept *kept) const noexcept
+    {
+        static std::atomic<Kept *> for_ever{nullptr};
+        if (kept->quiet.load()) {
+            delete kept;
+            return;
+        }
+        kept->next = for_ever.load();
+        while (!for_ever.compare_exchange_weak(kept->next, kept))
+            ;
+    }
+};
+
+inline void log(inlong_client *, int level, const char *text, void *user) noexcept
+{
+    call(*static_cast<const LogCallback *>(user), level, std::string_view(text));
+}
+
+inline void results(const inlong_result *result, void *const *users, std::size_t count, void *user) noexcept
+{
+    call(*static_cast<const BatchCallback *>(user), *result, users, count);
 }
 
 /* One call of send_many: lives until each accepted message has its result and the call itself has returned. */

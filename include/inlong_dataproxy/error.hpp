@@ -24,33 +24,39 @@ namespace inlong
 inline namespace INLONG_EXCEPTION_MODE
 {
 
-/* The result of one message: code (INLONG_OK = acked), server_code, persisted, attempts, node, text, ... A plain value. */
+/** The result of one message: code (INLONG_OK = acked), server_code, persisted, attempts, node, text, ... A plain value. */
 using Result = inlong_result;
+/** What became of a client's messages. */
 using CloseReport = inlong_close_report;
+/** Of time-outs. */
 using Milliseconds = std::chrono::milliseconds;
 
-/* Only the client's own bound holds. Zero does not wait; below -1 ms is refused. */
+/** Only the client's own bound holds. Zero does not wait; below -1 ms is refused. */
 inline constexpr Milliseconds no_timeout{INLONG_NO_TIMEOUT};
 
-/* Why a call failed. Copies share what they hold. */
+/** Why a call failed. Copies share what they hold. */
 class Error : public std::runtime_error
 {
   public:
+    /** Of a call that was refused. */
     Error(int code, const std::string &text) : std::runtime_error(text), code_(code) {}
+    /** Of a message that failed. */
     explicit Error(const Result &result)
         : std::runtime_error(result.text[0] ? result.text : inlong_error_text(result.code)), code_(result.code),
           result_(std::make_shared<const Result>(result))
     {
     }
 
-    int code() const noexcept { return code_; }                            /* INLONG_ERR_... */
-    const char *name() const noexcept { return inlong_error_name(code_); } /* "queue_full" */
+    int code() const noexcept { return code_; }                            /**< INLONG_ERR_... */
+    const char *name() const noexcept { return inlong_error_name(code_); } /**< "queue_full" */
+    /** Whether sending again may help. */
     bool retriable() const noexcept { return result_ ? result_->retriable != 0 : inlong_error_is_retriable(code_) != 0; }
-    const Result *result() const noexcept { return result_.get(); } /* of the message; nullptr when the call was refused */
-    std::size_t accepted() const noexcept { return accepted_; }     /* send_many: messages in front of the refused one */
+    const Result *result() const noexcept { return result_.get(); } /**< of the message; nullptr when the call was refused */
+    std::size_t accepted() const noexcept { return accepted_; }     /**< send_many: messages in front of the refused one */
+    /** Sets it. */
     Error &accepted(std::size_t count) noexcept { return accepted_ = count, *this; }
 
-    /* The text of this thread's last call that failed. */
+    /** The text of this thread's last call that failed. */
     static Error last(int code) { return Error(code, inlong_last_error()); }
 
   private:
@@ -59,23 +65,32 @@ class Error : public std::runtime_error
     std::shared_ptr<const Result> result_;
 };
 
-/* A value or the Error that came in its place. Asking for the one that is not there is undefined. */
+/** A value or the Error that came in its place. Asking for the one that is not there is undefined. */
 template <class T = std::monostate> class [[nodiscard]] Expected
 {
   public:
+    /** @{ */
+    /** Made of the one or the other. */
     Expected(T value) : state_(std::in_place_index<0>, std::move(value)) {}
     Expected(Error error) : state_(std::in_place_index<1>, std::move(error)) {}
+    /** @} */
 
+    /** Whether there is a value. */
     explicit operator bool() const noexcept { return state_.index() == 0; }
+    /** INLONG_OK or the error's. */
     int code() const noexcept { return *this ? INLONG_OK : error().code(); }
+    /** @{ */
+    /** The value. */
     T &operator*() & noexcept { return *std::get_if<0>(&state_); }
     const T &operator*() const & noexcept { return *std::get_if<0>(&state_); }
     T &&operator*() && noexcept { return std::move(*std::get_if<0>(&state_)); }
     T *operator->() noexcept { return std::get_if<0>(&state_); }
+    /** @} */
+    /** The error. */
     const Error &error() const noexcept { return *std::get_if<1>(&state_); }
 
 #ifdef __cpp_exceptions
-    /* The value, or throws the Error. */
+    /** The value, or throws the Error. */
     T value() &&
     {
         if (!*this)
@@ -88,7 +103,7 @@ template <class T = std::monostate> class [[nodiscard]] Expected
     std::variant<T, Error> state_;
 };
 
-/* Of a call that has nothing to say but that it worked. */
+/** Of a call that has nothing to say but that it worked. */
 using Status = Expected<>;
 
 namespace detail

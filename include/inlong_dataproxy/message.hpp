@@ -17,12 +17,14 @@ namespace inlong
 inline namespace INLONG_EXCEPTION_MODE
 {
 
-/* A view of bytes: pointer and size, a string literal or string_view, or anything contiguous with data() and size() whose
+/** A view of bytes: pointer and size, a string literal or string_view, or anything contiguous with data() and size() whose
  * elements are plain values (std::string, std::vector<uint8_t>, std::array, std::span, ...). */
 struct Payload {
-    const void *bytes;
-    std::size_t size;
+    const void *bytes; /**< where they are */
+    std::size_t size;  /**< how many */
 
+    /** @{ */
+    /** A view of what the caller keeps until the send call returns. */
     Payload(const void *data, std::size_t length) noexcept : bytes(data), size(length) {}
     Payload(const char *text) noexcept : bytes(text), size(text ? std::strlen(text) : 0) {}
     template <class Range, class Element = std::remove_pointer_t<decltype(std::declval<const Range &>().data())>,
@@ -31,17 +33,19 @@ struct Payload {
     Payload(const Range &range) noexcept : bytes(range.data()), size(range.size() * sizeof(Element))
     {
     }
+    /** @} */
 };
 
-/* One attribute for Message::attributes; a view too. */
+/** One attribute for Message::with_attributes; a view too. */
 inline inlong_attribute attribute(std::string_view key, std::string_view value) noexcept
 {
     /* A length of 0 would mean "up to the NUL" of whatever the view was cut from. */
     return {key.empty() ? "" : key.data(), key.size(), value.empty() ? "" : value.data(), value.size()};
 }
 
-/* One message: the C struct, filled. */
+/** One message: the C struct, filled. */
 struct Message : inlong_message {
+    /** For a stream of the client's group. */
     Message(std::string_view stream, Payload data) noexcept : inlong_message()
     {
         struct_size = sizeof(inlong_message);
@@ -50,21 +54,21 @@ struct Message : inlong_message {
         payload = data.bytes;
         payload_len = data.size;
     }
-    /* Instead of the client's group. */
+    /** Instead of the client's group. */
     Message &group(std::string_view id) noexcept
     {
         group_id = id.empty() ? "" : id.data();
         group_id_len = id.size();
         return *this;
     }
-    /* A contiguous range of inlong_attribute that outlives the send call. */
+    /** A contiguous range of inlong_attribute that outlives the send call. */
     template <class Range> Message &with_attributes(const Range &range) noexcept
     {
         attributes = std::data(range);
         attribute_count = std::size(range);
         return *this;
     }
-    /* Event time; without it the time when the batch was opened. */
+    /** Event time; without it the time when the batch was opened. */
     Message &at(std::chrono::system_clock::time_point when) noexcept
     {
         time_ms = std::chrono::duration_cast<Milliseconds>(when.time_since_epoch()).count();

@@ -3,6 +3,7 @@
 #ifndef INLONG_DATAPROXY_OPTIONS_HPP
 #define INLONG_DATAPROXY_OPTIONS_HPP
 
+#include "callback.hpp"
 #include "error.hpp"
 
 #include <chrono>
@@ -16,13 +17,16 @@ namespace inlong
 inline namespace INLONG_EXCEPTION_MODE
 {
 
-/* Options by key, as inlong_options_describe lists them. Move-only. */
+/** Options by key, as inlong_options_describe lists them. Move-only. */
 class Options
 {
   public:
-    Options() noexcept : options_(inlong_options_new()) {} /* without memory every call answers INLONG_ERR_ARG */
+    /** None set. Without memory every call answers INLONG_ERR_ARG. */
+    Options() noexcept : options_(inlong_options_new()) {}
 
-    /* INLONG_ERR_OPTION: no such key, or a value that is not UTF-8 or holds NUL. Whether it fits is judged by Client. */
+    /** @{ */
+    /** Sets an option; durations and numbers can be given as what they are. INLONG_ERR_OPTION: no such key, or a value that is
+     * not UTF-8 or holds NUL. Whether it fits is judged by Client. */
     Status try_set(const std::string &key, const std::string &value)
     {
         if (key.find('\0') != std::string::npos || value.find('\0') != std::string::npos)
@@ -40,9 +44,29 @@ class Options
     {
         return try_set(key, std::to_string(std::chrono::duration_cast<std::chrono::nanoseconds>(value).count()) + "ns");
     }
+    /** @} */
+
+    /** Log lines of the clients made from these options, as important as `level` or more (INLONG_LOG_WARN, ...), go to the
+     * callable. It runs on any thread, on several at a time, and must be quick. An empty one: no lines. */
+    Status try_log(LogCallback callback, int level)
+    {
+        bool wanted = static_cast<bool>(callback);
+        log_ = std::make_shared<LogCallback>(std::move(callback));
+        return detail::status(inlong_options_set_log(options_.get(), detail::log, log_.get(), wanted ? level : INLONG_LOG_OFF));
+    }
+
+    /** Results of messages that are sent without a callable go to this one by the batch, in place of the queue. */
+    Status try_results(BatchCallback callback)
+    {
+        bool wanted = static_cast<bool>(callback);
+        results_ = std::make_shared<BatchCallback>(std::move(callback));
+        return detail::status(inlong_options_set_results(options_.get(), wanted ? detail::results : nullptr, results_.get()));
+    }
 
 #ifdef __cpp_exceptions
-    /* set("send_timeout", 5s), set("ordered", true), set("worker_num", 4), set("compression", "none"): calls can be chained. */
+    /** @{ */
+    /** As its twin above, but it throws Error: set("send_timeout", 5s), set("ordered", true), set("worker_num", 4),
+     * set("compression", "none"). Calls can be chained. */
     template <class T> Options &set(const std::string &key, const T &value) &
     {
         try_set(key, value).value();
@@ -53,16 +77,36 @@ class Options
     Options &&url(const std::string &value) && { return std::move(set("url", value)); }
     Options &group_id(const std::string &value) & { return set("group_id", value); }
     Options &&group_id(const std::string &value) && { return std::move(set("group_id", value)); }
+    Options &log(LogCallback callback, int level) &
+    {
+        try_log(std::move(callback), level).value();
+        return *this;
+    }
+    Options &&log(LogCallback callback, int level) && { return std::move(log(std::move(callback), level)); }
+    Options &results(BatchCallback callback) &
+    {
+        try_results(std::move(callback)).value();
+        return *this;
+    }
+    Options &&results(BatchCallback callback) && { return std::move(results(std::move(callback))); }
+/** @} */
 #endif
 
+    /** For calls of the C interface; this object stays the owner. */
     const inlong_options *get() const noexcept { return options_.get(); }
 
   private:
+    friend class Client;
     struct Free {
         void operator()(inlong_options *options) const noexcept { inlong_options_free(options); }
     };
     std::unique_ptr<inlong_options, Free> options_;
+    std::shared_ptr<LogCallback> log_;
+    std::shared_ptr<BatchCallback> results_;
 };
+
+/** inlong_runtime_set: INLONG_RUNTIME_..., before the first client or mock of the process. */
+inline Status try_set_runtime(int setting, std::int64_t value) { return detail::status(inlong_runtime_set(setting, value)); }
 
 } // namespace INLONG_EXCEPTION_MODE
 } // namespace inlong

@@ -275,6 +275,53 @@ static void queue_and_reports(void)
     CHECK_INT(thrown([&] { client.close(); }), INLONG_ERR_HANDLE);
 }
 
+/* What a client calls must outlive its options, and go with the client. */
+static void options_callables_live_as_long_as_the_client(void)
+{
+    inlong::Mock mock;
+    std::atomic<int> lines{0}, level{0}, results{0}, calls{0};
+    auto witness = std::make_shared<int>(0);
+    {
+        inlong::Options options;
+        options.url(mock.url()).group_id(GROUP);
+        options.log([&, witness](int l, std::string_view text) { level = text.empty() ? 0 : l, lines++; }, INLONG_LOG_WARN)
+            .results([&, witness](const inlong::Result &result, void *const *users, std::size_t count) {
+                results += result.code == INLONG_OK && users[0] == &lines ? static_cast<int>(count) : 0;
+                calls++;
+            });
+        inlong::Client client(options), moved;
+        options = inlong::Options();
+        moved = std::move(client);
+        for (int i = 0; i < 100; i++)
+            moved.send_queued({STREAM, "x"}, &lines);
+        moved.flush();
+        CHECK_INT(results, 100);
+        CHECK(calls < 50);
+        CHECK_INT(thrown([&] { moved.event_fd(); }), INLONG_ERR_ARG);
+        mock.control("{\"op\":\"kill\",\"node\":0}");
+        for (int i = 0; i < 2000 && lines == 0; i++)
+            usleep(5000);
+        CHECK_INT(level, INLONG_LOG_WARN);
+        CHECK(witness.use_count() > 1);
+    }
+    CHECK_INT(witness.use_count(), 1);
+
+    /* No client, no callable left; and one that is empty is none. */
+    CHECK_INT(thrown([&] {
+                  inlong::Client client(inlong::Options()
+                                            .url("http://127.0.0.1:1")
+                                            .group_id(GROUP)
+                                            .log([witness](int, std::string_view) {}, INLONG_LOG_DEBUG));
+              }),
+              INLONG_ERR_NEW_CONN_FAILED);
+    CHECK_INT(witness.use_count(), 1);
+    CHECK_INT(thrown([] { inlong::Options().log([](int, std::string_view) {}, 9); }), INLONG_ERR_ARG);
+    inlong::Client plain(inlong::Options().url(mock.url()).group_id(GROUP).log(nullptr, INLONG_LOG_DEBUG).results(nullptr));
+    CHECK(plain.event_fd() >= 0);
+    CHECK(plain.metrics().find("# TYPE data_proxy_msg_count counter") != std::string::npos);
+    CHECK_INT(inlong::try_set_runtime(INLONG_RUNTIME_GC_PERCENT, 400).code(), INLONG_ERR_OPTION);
+}
+
 static const check_test tests[] = {
     {"send_returns_the_result_or_throws_it", send_returns_the_result_or_throws_it},
     {"options_name_their_fault", options_name_their_fault},
@@ -287,6 +334,7 @@ static const check_test tests[] = {
     {"send_many_stops_at_the_refused", send_many_stops_at_the_refused},
     {"moving_leaves_one_owner", moving_leaves_one_owner},
     {"queue_and_reports", queue_and_reports},
+    {"options_callables_live_as_long_as_the_client", options_callables_live_as_long_as_the_client},
 };
 
 CHECK_MAIN("cpp", tests)

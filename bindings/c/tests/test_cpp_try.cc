@@ -34,6 +34,7 @@ static void every_way_to_send(void)
     CHECK_INT((long long)*client.try_poll(results, 4), 1);
     CHECK(*client.try_event_fd() >= 0);
     CHECK(client.try_stats()->size() > 2);
+    CHECK(client.try_metrics()->size() > 2);
     CHECK_INT(json_number(mock->try_stats()->c_str(), "messages"), 7);
     CHECK(mock->try_control("{\"op\":\"messages\"}"));
     CHECK_INT(client.try_close(5s)->acked, 7);
@@ -61,6 +62,10 @@ static void failures_are_values(void)
     CHECK_INT(none.try_flush().code(), INLONG_ERR_HANDLE);
     CHECK_INT(none.try_close().code(), INLONG_ERR_HANDLE);
     CHECK_INT(none.try_stats().code(), INLONG_ERR_HANDLE);
+    CHECK_INT(none.try_metrics().code(), INLONG_ERR_HANDLE);
+    CHECK_INT(options.try_log([](int, std::string_view) {}, 9).code(), INLONG_ERR_ARG);
+    CHECK(options.try_results([](const inlong::Result &, void *const *, std::size_t) {}));
+    CHECK_INT(inlong::try_set_runtime(0, 0).code(), INLONG_ERR_ARG);
     CHECK_INT(inlong::Mock::try_start(65).code(), INLONG_ERR_ARG);
 }
 
