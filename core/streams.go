@@ -50,7 +50,7 @@ func (c *client) stream(msg *Message) (*stream, string, *Error) {
 		if err := checkGroupID(key.group); err != nil {
 			return nil, "", invalid(key.group, key.stream, err)
 		}
-		if err := checkStreamID(key.stream); err != nil {
+		if err := CheckStreamID(key.stream); err != nil {
 			return nil, "", invalid(key.group, key.stream, err)
 		}
 		st = c.addStream(key)

@@ -25,8 +25,11 @@ var reserved = func() map[string]bool {
 	return m
 }()
 
-func checkGroupID(id string) error  { return checkID("group id", id, minGroupID) }
-func checkStreamID(id string) error { return checkID("stream id", id, 1) }
+// CheckStreamID returns what is wrong with the id of a stream, nil when nothing is: for a program that takes it from its user
+// and wants to know before the first message.
+func CheckStreamID(id string) error { return checkID("stream id", id, 1) }
+
+func checkGroupID(id string) error { return checkID("group id", id, minGroupID) }
 
 func checkID(field, id string, shortest int) error {
 	if len(id) < shortest || len(id) > maxID {

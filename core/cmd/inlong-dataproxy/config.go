@@ -17,9 +17,11 @@ INLONG_GROUP_ID, INLONG_STREAM, INLONG_SEND_TIMEOUT), then from the YAML file of
 "key: value"; the first of these that has a key wins. The keys are those of "inlong-dataproxy options" and, with "_" for "-",
 the flags of send. In a process list everyone can read flags: give basic_auth in the environment or the file.`
 
-// commandKeys are the flags of commands that the environment and the file can set too; a command without one ignores it, so
-// that all commands can share one file.
+// commandKeys are the flags of send that the environment and the file can set too; other commands take those that sharedKeys
+// names and ignore the rest, so that all commands can share one file.
 var commandKeys = []string{"stream", "format", "key_column", "no_header", "follow", "rate", "state", "progress", "json"}
+
+var sharedKeys = []string{"stream", "json"}
 
 // config is what a command was told, from wherever.
 type config struct {
@@ -37,8 +39,16 @@ func (c *config) addFlags(flags *pflag.FlagSet) {
 	flags.StringArrayVar(&c.options, "option", nil, `set an option of the client, as key=value; may be repeated; "inlong-dataproxy options" lists them`)
 }
 
-// load reads file, environment and flags, in the order of their weight.
+// load reads file, environment and flags, in the order of their weight, and wants to know the server and the group.
 func (c *config) load(cmd *cobra.Command) error {
+	if err := c.read(cmd, sharedKeys); err != nil {
+		return err
+	}
+	return c.require(cmd)
+}
+
+// read takes those of the command's flags that the environment and the file may set.
+func (c *config) read(cmd *cobra.Command, flagKeys []string) error {
 	c.settings = map[string]setting{}
 	known := append(optionKeys(), commandKeys...)
 	flags := cmd.Flags()
@@ -65,11 +75,14 @@ func (c *config) load(cmd *cobra.Command) error {
 			}
 			continue
 		}
+		if !slices.Contains(flagKeys, s.key) {
+			continue
+		}
 		if err := setFlag(flags, s); err != nil {
 			return usagef(cmd, "%s: %v", s.from, err)
 		}
 	}
-	return c.loadFlags(cmd)
+	return c.readFlags(cmd)
 }
 
 func (c *config) set(s setting) error {
@@ -97,7 +110,7 @@ func setFlag(flags *pflag.FlagSet, s setting) error {
 // fromOutside marks a flag whose value came from the file or the environment, and not from the command line.
 const fromOutside = "inlong_from_outside"
 
-func (c *config) loadFlags(cmd *cobra.Command) error {
+func (c *config) readFlags(cmd *cobra.Command) error {
 	if c.url != "" {
 		c.settings["url"] = setting{"url", c.url, "--url"}
 	}
@@ -113,6 +126,10 @@ func (c *config) loadFlags(cmd *cobra.Command) error {
 			return usagef(cmd, "--option: %v", err)
 		}
 	}
+	return nil
+}
+
+func (c *config) require(cmd *cobra.Command) error {
 	switch {
 	case c.value("url") == "" && c.value("static_nodes") == "":
 		return usagef(cmd, "the url is missing: give --url, the Manager's address, for example --url http://127.0.0.1:8083")

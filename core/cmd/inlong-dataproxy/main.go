@@ -76,7 +76,7 @@ func rootCommand() *cobra.Command {
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
 		return usagef(cmd, "%v", err)
 	})
-	root.AddCommand(sendCommand(), mockCommand(), doctorCommand(), optionsCommand(), errorsCommand(), versionCommand())
+	root.AddCommand(sendCommand(), benchCommand(), doctorCommand(), mockCommand(), optionsCommand(), errorsCommand(), versionCommand())
 	for _, cmd := range append(root.Commands(), root) {
 		cmd.Args = usageArgs(cmd.Args)
 	}

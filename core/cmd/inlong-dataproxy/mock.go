@@ -3,9 +3,11 @@ package main
 import (
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"net/http"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -14,8 +16,10 @@ import (
 )
 
 type mockFlags struct {
-	listen, control string
-	nodes           int
+	listen, control, auth string
+	topics                []string
+	nodes, maxLength      int
+	noRecord, untilEOF    bool
 }
 
 func mockCommand() *cobra.Command {
@@ -45,6 +49,11 @@ Manager's url; the next ones are the address that takes commands over HTTP, and 
 	flags.StringVar(&f.listen, "listen", "127.0.0.1:0", "host:port of the Manager; port 0 takes a free one")
 	flags.StringVar(&f.control, "control", "127.0.0.1:0", "host:port that takes commands; port 0 takes a free one")
 	flags.IntVar(&f.nodes, "nodes", 3, "number of DataProxy nodes")
+	flags.StringVar(&f.auth, "auth", "", "id:key that the Manager demands, as the option basic_auth has it")
+	flags.StringArrayVar(&f.topics, "topic", nil, "group/stream, or group for all its streams: all others are unknown then (code 115); may be repeated")
+	flags.IntVar(&f.maxLength, "max-length", 512<<10, "bytes of the longest frame; the connection of a longer one is closed")
+	flags.BoolVar(&f.noRecord, "no-record", false, "count what arrives and keep nothing of it, for load tests")
+	flags.BoolVar(&f.untilEOF, "until-eof", false, "end also when standard input ends, as with the program that started this one")
 	return cmd
 }
 
@@ -56,8 +65,11 @@ func mock(cmd *cobra.Command, f *mockFlags) error {
 	if _, _, err := splitAddress(f.control); err != nil {
 		return usagef(cmd, "--control %q: %v", f.control, err)
 	}
-	cluster, err := dataproxytest.NewCluster(dataproxytest.WithListenHost(host), dataproxytest.WithManagerPort(port),
-		dataproxytest.WithNodes(f.nodes))
+	options, err := f.clusterOptions()
+	if err != nil {
+		return usagef(cmd, "%v", err)
+	}
+	cluster, err := dataproxytest.NewCluster(append(options, dataproxytest.WithListenHost(host), dataproxytest.WithManagerPort(port))...)
 	if err != nil {
 		return err
 	}
@@ -76,12 +88,51 @@ func mock(cmd *cobra.Command, f *mockFlags) error {
 	for _, node := range cluster.Nodes() {
 		fmt.Fprintf(out, "node %s\n", node.Addr())
 	}
+	var eof chan error
+	if f.untilEOF {
+		eof = make(chan error, 1)
+		go func() {
+			_, err := io.Copy(io.Discard, cmd.InOrStdin())
+			eof <- err
+		}()
+	}
 	select {
 	case <-cmd.Context().Done():
 		return nil
+	case err := <-eof:
+		return err
 	case err := <-ended:
 		return err
 	}
+}
+
+// clusterOptions are those that the flags ask for.
+func (f *mockFlags) clusterOptions() ([]dataproxytest.Option, error) {
+	const mostNodes, shortest, longest = 1000, 64, 20 << 20
+	options := []dataproxytest.Option{dataproxytest.WithNodes(f.nodes), dataproxytest.WithMaxMessageLength(f.maxLength)}
+	id, key, found := strings.Cut(f.auth, ":")
+	switch {
+	case f.nodes < 0 || f.nodes > mostNodes:
+		return nil, fmt.Errorf("--nodes %d: must be 0 to %d", f.nodes, mostNodes)
+	case f.maxLength < shortest || f.maxLength > longest:
+		return nil, fmt.Errorf("--max-length %d: must be %d to %d", f.maxLength, shortest, longest)
+	case f.auth != "" && (!found || id == "" || key == ""):
+		return nil, errors.New("--auth: must be id:key")
+	case f.auth != "":
+		options = append(options, dataproxytest.WithBasicAuth(id, key))
+	}
+	for _, topic := range f.topics {
+		if group, _, _ := strings.Cut(topic, "/"); group == "" {
+			return nil, fmt.Errorf("--topic %q: must be group/stream, or group", topic)
+		}
+	}
+	if len(f.topics) > 0 {
+		options = append(options, dataproxytest.WithTopics(f.topics...))
+	}
+	if f.noRecord {
+		options = append(options, dataproxytest.WithoutRecorder(), dataproxytest.WithTrustedBodies())
+	}
+	return options, nil
 }
 
 func splitAddress(text string) (host string, port int, err error) {

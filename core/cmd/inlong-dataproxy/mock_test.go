@@ -92,7 +92,10 @@ func TestMockNamesTheFlagThatIsWrong(t *testing.T) {
 		{[]string{"--listen", "8083"}, exitUsage, "--listen"},
 		{[]string{"--listen", "127.0.0.1:port"}, exitUsage, "--listen"},
 		{[]string{"--control", "x"}, exitUsage, "--control"},
-		{[]string{"--nodes", "-1"}, exitFailure, "-1 is outside"},
+		{[]string{"--nodes", "-1"}, exitUsage, "--nodes -1"},
+		{[]string{"--auth", "id"}, exitUsage, "--auth: must be id:key"},
+		{[]string{"--topic", "/s"}, exitUsage, "--topic"},
+		{[]string{"--max-length", "1"}, exitUsage, "--max-length 1"},
 		{[]string{"extra"}, exitUsage, "extra"},
 	} {
 		status, _, stderr := program("", append([]string{"mock"}, c.args...)...)

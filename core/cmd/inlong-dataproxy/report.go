@@ -17,7 +17,7 @@ type report struct {
 	Seconds    float64 `json:"seconds"`
 	CPUSeconds float64 `json:"cpu_seconds"`
 
-	failures []*failure
+	Failures []failure `json:"failures"`
 }
 
 func (s *shipment) report(started clock) *report {
@@ -25,12 +25,7 @@ func (s *shipment) report(started clock) *report {
 	r := &report{
 		Language: "go",
 		Lines:    s.lines.Load(), Acked: s.acked.Load(), Failed: s.failed.Load(), Skipped: s.skipped.Load(),
-		Seconds: wall.Seconds(), CPUSeconds: cpu.Seconds(),
-	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	for _, f := range s.failures {
-		r.failures = append(r.failures, &failure{f.code, f.lines, f.first})
+		Seconds: wall.Seconds(), CPUSeconds: cpu.Seconds(), Failures: s.failures.all(),
 	}
 	return r
 }
@@ -42,9 +37,7 @@ func (r *report) print(w io.Writer) {
 	}
 	fmt.Fprintf(w, "%d lines: %d acked, %d failed; %d empty lines skipped; %.3f s, %.0f lines/s\n",
 		r.Lines, r.Acked, r.Failed, r.Skipped, r.Seconds, rate)
-	for _, f := range r.failures {
-		fmt.Fprintf(w, "  %d lines failed with code %d; the first was %s\n", f.lines, f.code, f.first)
-	}
+	printFailures(w, "lines", r.Failures)
 }
 
 // clock measures the time that passes and the CPU that this process uses.

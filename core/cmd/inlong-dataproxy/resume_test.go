@@ -21,15 +21,25 @@ type child struct {
 	stderr *strings.Builder
 }
 
-func startChild(t *testing.T, args ...string) *child {
-	t.Helper()
+func newChild(args ...string) *child {
 	c := &child{exec.Command(os.Args[0], args...), &strings.Builder{}}
 	c.Env = append(os.Environ(), "INLONG_TEST_AS_PROGRAM=1")
 	c.Stderr = c.stderr
+	return c
+}
+
+func (c *child) start(t *testing.T) {
+	t.Helper()
 	if err := c.Start(); err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { c.Process.Kill() })
+}
+
+func startChild(t *testing.T, args ...string) *child {
+	t.Helper()
+	c := newChild(args...)
+	c.start(t)
 	return c
 }
 

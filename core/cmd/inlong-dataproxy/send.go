@@ -5,8 +5,8 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"log/slog"
+	"math"
 	"slices"
 
 	"github.com/spf13/cobra"
@@ -84,7 +84,9 @@ func (f *sendFlags) check(files []string) error {
 	switch {
 	case f.stream == "" && f.keyColumn == "":
 		return errors.New("the stream is missing: give --stream")
-	case f.rate < 0:
+	case f.stream != "" && dataproxy.CheckStreamID(f.stream) != nil:
+		return fmt.Errorf("--stream: %w", dataproxy.CheckStreamID(f.stream))
+	case !validRate(f.rate):
 		return fmt.Errorf("--rate %v: must be 0 or more", f.rate)
 	case f.follow && stdin:
 		return errors.New("--follow: needs files; standard input cannot be followed")
@@ -95,7 +97,10 @@ func (f *sendFlags) check(files []string) error {
 }
 
 func send(cmd *cobra.Command, f *sendFlags, files []string) error {
-	if err := f.load(cmd); err != nil {
+	if err := f.read(cmd, commandKeys); err != nil {
+		return err
+	}
+	if err := f.require(cmd); err != nil {
 		return err
 	}
 	if err := f.check(files); err != nil {
@@ -165,6 +170,9 @@ func send(cmd *cobra.Command, f *sendFlags, files []string) error {
 	return nil
 }
 
+// validRate leaves out what is no number either: "NaN" and "Inf" are read as flags of that kind.
+func validRate(rate float64) bool { return rate >= 0 && !math.IsInf(rate, 1) }
+
 // validate checks the options together, before anything is opened.
 func validate(options []dataproxy.Option) error {
 	var o dataproxy.Options
@@ -172,15 +180,4 @@ func validate(options []dataproxy.Option) error {
 		option(&o)
 	}
 	return o.ValidateAndSetDefault()
-}
-
-// progressOutput returns where the bar is drawn, and whether also when that is no terminal.
-func progressOutput(cmd *cobra.Command, wanted bool) (out io.Writer, always bool) {
-	if cmd.Flags().Changed("progress") {
-		if !wanted {
-			return io.Discard, false
-		}
-		return cmd.ErrOrStderr(), true
-	}
-	return cmd.ErrOrStderr(), false
 }

@@ -37,16 +37,14 @@ type shipment struct {
 	lines, acked, failed, skipped atomic.Int64
 	doneBytes                     atomic.Int64 // of the inputs, belonging to records that have their result
 
-	mu       sync.Mutex
-	failures []*failure // guarded by mu; one for each code
+	failures failures
 }
 
-// failure is one kind of failure.
-type failure struct {
-	code  dataproxy.Code
-	lines int64
-	first string
-}
+func (s *shipment) counts() (acked, failed int64) { return s.acked.Load(), s.failed.Load() }
+
+func (s *shipment) done() (n, total int64) { return s.doneBytes.Load(), totalSize(s.inputs) }
+
+func (s *shipment) unit() string { return "lines" }
 
 // run hands all records to the client and returns; the client's Close then waits for their results. It returns early when
 // ctx ends, also when a read of an input does not end then: a terminal or pipe may never give another line. Following, it
@@ -147,7 +145,7 @@ func (s *shipment) sendRecords(ctx context.Context, in *input, r io.Reader, at p
 	if err != nil {
 		return at, err
 	}
-	done := s.done
+	result := s.result
 	for ctx.Err() == nil {
 		rec, err := records.next()
 		switch {
@@ -180,7 +178,7 @@ func (s *shipment) sendRecords(ctx context.Context, in *input, r io.Reader, at p
 			s.refuse(it, fault, len(rec.payload) >= maxLine)
 			continue
 		}
-		s.client.SendAsync(ctx, dataproxy.Message{StreamID: rec.stream, Payload: rec.payload, MetaData: it}, done)
+		s.client.SendAsync(ctx, dataproxy.Message{StreamID: rec.stream, Payload: rec.payload, MetaData: it}, result)
 	}
 	return at, errStopped
 }
@@ -195,10 +193,10 @@ func (s *shipment) refuse(it *item, fault error, tooLong bool) {
 		code = dataproxy.CodeLogTooLong
 	}
 	s.doneBytes.Add(it.at.Offset - it.start)
-	s.fail(it, code, fault.Error())
+	s.fail(it, &dataproxy.Error{Code: code, Message: fault.Error()})
 }
 
-func (s *shipment) done(msg dataproxy.Message, err error) {
+func (s *shipment) result(msg dataproxy.Message, err error) {
 	it := msg.MetaData.(*item)
 	if errors.Is(err, dataproxy.ErrContextExpired) {
 		// Only an interruption refuses a line so, and the line counts as not read.
@@ -213,33 +211,20 @@ func (s *shipment) done(msg dataproxy.Message, err error) {
 		}
 		return
 	}
-	code := dataproxy.CodeUnknown
-	var e *dataproxy.Error
-	if errors.As(err, &e) {
-		code = e.Code
-	}
-	s.fail(it, code, err.Error())
+	s.fail(it, err)
 }
 
-func (s *shipment) fail(it *item, code dataproxy.Code, text string) {
+func (s *shipment) fail(it *item, err error) {
 	s.failed.Add(1)
-	where := fmt.Sprintf("%s line %d: %s", it.in.name, it.at.Line, text)
+	where := fmt.Sprintf("%s line %d: ", it.in.name, it.at.Line)
+	code := s.failures.add(err, where)
 	switch {
 	case !s.saves:
 	case code == dataproxy.CodeLogInvalid || code == dataproxy.CodeLogTooLong:
 		// It would fail for ever, and hold up all that come after it.
-		s.log.Error("left out: cannot be sent", "line", where)
+		s.log.Error("left out: cannot be sent", "line", where+err.Error())
 		it.in.window.ack(it)
 	default:
 		s.halt(&exitError{exitFailure, errNotAcked})
 	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	for _, f := range s.failures {
-		if f.code == code {
-			f.lines++
-			return
-		}
-	}
-	s.failures = append(s.failures, &failure{code: code, lines: 1, first: where})
 }
