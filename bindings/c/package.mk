@@ -1,14 +1,14 @@
 # C++ tests and packaging of the C side: part of the top Makefile. Paths are from the top.
 
 CXX          ?= c++
-CPP_HEADERS  := include/inlong_dataproxy.hpp $(wildcard include/inlong_dataproxy/*.hpp)
+CPP_HEADERS  := include/inlong_dataproxy.hpp $(wildcard include/inlong_dataproxy/*.hpp include/inlong_dataproxy/compat/*.h)
 C_TESTS      := bindings/c/tests
 C_TEST_OUT   := build/c
 CPP_FLAGS    := -O1 -g -D_GNU_SOURCE -Wall -Wextra -Wpedantic -Wshadow -Werror -pthread -Iinclude
 CPP_ASAN     := -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer
 CPP_LINK     := -L$(LIB) '-Wl,-rpath,$$ORIGIN/../lib' -linlong_dataproxy
 CPP_COMMON   := $(C_TEST_OUT)/check.o $(C_TEST_OUT)/fixture.o
-CPP_PROGRAMS := $(addprefix $(C_TEST_OUT)/,test_cpp test_cpp_example test_cpp_try test_cpp_try_no_exceptions asan_test_cpp asan_test_cpp_try)
+CPP_PROGRAMS := $(addprefix $(C_TEST_OUT)/,test_cpp test_cpp_example test_cpp_try test_cpp_try_no_exceptions asan_test_cpp asan_test_cpp_try test_inlong_api)
 CPP_NEEDED   := $(CPP_HEADERS) $(CPP_COMMON) $(C_TESTS)/check.hpp $(C_FRONT) bindings/c/package.mk
 
 $(CPP_COMMON): $(C_TEST_OUT)/%.o: $(C_TESTS)/%.c $(wildcard $(C_TESTS)/*.h) include/inlong_dataproxy.h
@@ -23,6 +23,10 @@ $(C_TEST_OUT)/test_cpp: $(C_TESTS)/test_cpp.cc $(CPP_NEEDED)
 
 $(C_TEST_OUT)/%_no_exceptions: $(C_TESTS)/%.cc $(CPP_NEEDED)
 	$(CXX) -std=c++17 -fno-exceptions -fno-rtti $(CPP_FLAGS) $< $(CPP_COMMON) -o $@ $(CPP_LINK)
+
+# The sources of other programs say what they ask for: C++11, and a header by its bare name.
+$(C_TEST_OUT)/test_inlong_api: $(C_TESTS)/test_inlong_api.cc $(CPP_NEEDED)
+	$(CXX) -std=c++11 $(CPP_ASAN) $(CPP_FLAGS) -Iinclude/inlong_dataproxy/compat $< $(CPP_COMMON) -o $@ $(CPP_LINK)
 
 # The header's code and the tests are instrumented, the library is as it is installed.
 $(C_TEST_OUT)/asan_%: $(C_TESTS)/%.cc $(CPP_NEEDED)
@@ -74,10 +78,11 @@ FILL = sed -e 's|@VERSION@|$(PACKAGE_VERSION)|g; s|@LIBDIR@|$(LIBDIR)|g; s|@UP@|
 install: capi ## install headers, libraries, pkg-config and CMake files (PREFIX=/usr/local DESTDIR= LIBDIR=lib)
 	@case '$(PREFIX)' in /*) ;; *) echo "PREFIX=$(PREFIX): must be an absolute path" >&2; exit 1 ;; esac
 	@case '$(LIBDIR)' in /* | *..*) echo "LIBDIR=$(LIBDIR): must be a folder below PREFIX, such as lib64" >&2; exit 1 ;; esac
-	install -d '$(INSTALL_TO)/include/inlong_dataproxy' '$(INSTALL_LIB)/pkgconfig' '$(INSTALL_LIB)/cmake/InlongDataproxy' \
+	install -d '$(INSTALL_TO)/include/inlong_dataproxy/compat' '$(INSTALL_LIB)/pkgconfig' '$(INSTALL_LIB)/cmake/InlongDataproxy' \
 		'$(INSTALL_DOC)/examples'
 	install -m 644 include/inlong_dataproxy.h include/inlong_dataproxy.hpp '$(INSTALL_TO)/include'
 	install -m 644 include/inlong_dataproxy/*.hpp '$(INSTALL_TO)/include/inlong_dataproxy'
+	install -m 644 include/inlong_dataproxy/compat/*.h '$(INSTALL_TO)/include/inlong_dataproxy/compat'
 	install -m 755 $(C_FRONT) '$(INSTALL_LIB)/$(PACKAGE_LIBRARY)'
 	install -m 755 $(C_CORE) '$(INSTALL_LIB)'
 	ln -sf $(PACKAGE_LIBRARY) '$(INSTALL_LIB)/$(notdir $(C_FRONT))'

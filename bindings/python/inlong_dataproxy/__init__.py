@@ -32,6 +32,7 @@ from .errors import (
     ServerError,
     TimeoutError_,
 )
+from .inlong_api import InLongApi
 from .logs import InlongHandler
 
 
@@ -49,6 +50,7 @@ __all__ = [
     "EventTime",
     "Failure",
     "ForkError",
+    "InLongApi",
     "InlongError",
     "InlongHandler",
     "InvalidMessageError",

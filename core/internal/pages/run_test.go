@@ -63,8 +63,8 @@ func (s *session) runCpp(b *block) {
 
 func (s *session) compile(b *block, name, compiler string, flags ...string) {
 	path, program := s.put(b, name), filepath.Join(s.t.TempDir(), "program")
-	library := filepath.Join(s.checkout, "build/lib")
-	flags = append(flags, "-Wall", "-Wextra", "-Wpedantic", "-Werror", "-pthread", "-I"+filepath.Join(s.checkout, "include"), path,
+	library, include := filepath.Join(s.checkout, "build/lib"), filepath.Join(s.checkout, "include")
+	flags = append(flags, "-Wall", "-Wextra", "-Wpedantic", "-Werror", "-pthread", "-I"+include, "-I"+filepath.Join(include, "inlong_dataproxy/compat"), path,
 		"-L"+library, "-linlong_dataproxy", "-Wl,-rpath,"+library, "-o", program)
 	s.run(compiler, flags...)
 	if !b.has("compile") {
