@@ -44,14 +44,14 @@ demo: build ## ship a real log from Go, C and Python, a node dies on the way (FI
 	$(BIN)/demo $(if $(FILE),--file "$$FILE") $(if $(DEMO_REPEAT),--repeat $(DEMO_REPEAT))
 
 .PHONY: test
-test: test-go test-c test-python test-docs ## run all tests: Go (race detector on), C, Python, documentation
+test: test-go test-c test-python test-pages ## run all tests: Go (race detector on), C, Python, documentation
 
 .PHONY: test-go
 test-go: capi ## run the Go tests with the race detector (TEST_FLAGS=...)
 	$(GO) test -race -timeout 15m $(TEST_FLAGS) ./...
 
-.PHONY: test-docs
-test-docs: build venv ## run every code block of every page, follow every link
+.PHONY: test-pages
+test-pages: build venv ## run every code block of every page, follow every link
 	INLONG_TEST_PAGES=1 $(GO) test -count=1 $(TEST_FLAGS) ./core/internal/pages
 
 .PHONY: bench

@@ -1,5 +1,5 @@
 // Package pages holds the test of the documentation: every code block of every page is run or compiled, every link is
-// followed. Run it with: make test-docs
+// followed. Run it with: make test-pages
 //
 // What follows a block's language says what the test does with it:
 //

@@ -16,7 +16,7 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 // The first thing that a new user does is to copy a sample. It must work as it stands, and each other one must too.
 func TestEveryBlockOfEveryPageWorks(t *testing.T) {
 	if os.Getenv("INLONG_TEST_PAGES") == "" {
-		t.Skip("needs the libraries, the programs and the Python packages: make test-docs")
+		t.Skip("needs the libraries, the programs and the Python packages: make test-pages")
 	}
 	for _, p := range readPages(t) {
 		if !p.hasBlocks() {
