@@ -27,7 +27,7 @@ void check_text(const char *file, int line, const char *text, const char *part)
 {
     if (text && strstr(text, part))
         return;
-    fprintf(stderr, "    %s:%d: \"%s\" does not hold \"%s\"\n", file, line, text ? text : "(null)", part);
+    fprintf(stderr, "    %s:%d: \"%.2000s\" does not hold \"%s\"\n", file, line, text ? text : "(null)", part);
     end();
 }
 

@@ -7,7 +7,7 @@
 
 static std::string output;
 
-/* Runs build/examples/08_raii; its stdout and stderr are in `output`. */
+/* Runs build/c/examples/08_raii; its stdout and stderr are in `output`. */
 static int run(const std::string &arguments)
 {
     Dl_info info;
@@ -15,7 +15,7 @@ static int run(const std::string &arguments)
     CHECK(dladdr(reinterpret_cast<void *>(inlong_version), &info) && realpath(info.dli_fname, library));
     std::string folder(library);
     folder.resize(folder.rfind('/'));
-    FILE *program = popen(("'" + folder + "/../examples/08_raii' " + arguments + " 2>&1").c_str(), "r");
+    FILE *program = popen(("'" + folder + "/../c/examples/08_raii' " + arguments + " 2>&1").c_str(), "r");
     CHECK(program != nullptr);
     output.assign(1 << 16, '\0');
     output.resize(fread(&output[0], 1, output.size(), program));
