@@ -36,8 +36,9 @@ func TestNotWrittenIsNeverWrong(t *testing.T) {
 			c.Nodes()[round%3].ResetConnections()
 		}
 		ctx, cancel := context.WithTimeout(context.Background(), time.Duration(round%10)*300*time.Microsecond)
-		_, _ = client.Shutdown(ctx)
+		report, _ := client.Shutdown(ctx)
 		cancel()
+		notes.uncalled = report.Uncalled
 		settled(t, client)
 	}
 	eventually(t, "the nodes have read to the end", func() bool {
