@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math/rand/v2"
 	"net"
 	"sync"
 	"time"
@@ -60,20 +61,29 @@ type Conn[T any] struct {
 	timer     *time.Timer
 }
 
+// nextAddress is how long the addresses of a host name that were tried have, before another one is tried beside them.
+const nextAddress = 250 * time.Millisecond
+
 // Dial opens a connection to node and proves it: a node that was told to stop still accepts connections but never answers,
-// so one that has not answered a heartbeat is given no data.
+// so one that has not answered a heartbeat is given no data. The addresses of a host name are raced in random order, so that
+// one that is dead costs little, and the connections to a service of many addresses spread over them.
 func Dial[T any](ctx context.Context, node string, cfg *Config) (*Conn[T], error) {
 	ctx, cancel := context.WithTimeout(ctx, cfg.ConnTimeout)
 	defer cancel()
-	dialer := net.Dialer{KeepAliveConfig: net.KeepAliveConfig{Enable: true, Idle: 15 * time.Second, Interval: 5 * time.Second, Count: 3}}
-	raw, err := dialer.DialContext(ctx, "tcp", node)
+	host, port, err := net.SplitHostPort(node)
 	if err != nil {
 		return nil, err
 	}
-	conn := raw.(*net.TCPConn)
-	if err := prove(ctx, conn); err != nil {
-		conn.Close()
-		return nil, fmt.Errorf("%w: %w", ErrNotProven, err)
+	addrs, err := net.DefaultResolver.LookupIPAddr(ctx, host) // of an address: itself
+	if err != nil {
+		return nil, err
+	}
+	rand.Shuffle(len(addrs), func(i, j int) { addrs[i], addrs[j] = addrs[j], addrs[i] })
+	conn, _, err := First(ctx, len(addrs), min(nextAddress, cfg.ConnTimeout/4), func(ctx context.Context, i int) (*net.TCPConn, error) {
+		return dialOne(ctx, net.JoinHostPort(addrs[i].String(), port))
+	}, func(conn *net.TCPConn) { conn.Close() })
+	if err != nil {
+		return nil, err
 	}
 	// The kernel holds these within its own bounds; a smaller buffer is no reason to go without the node.
 	_ = conn.SetWriteBuffer(cfg.SocketSendBuffer)
@@ -83,6 +93,21 @@ func Dial[T any](ctx context.Context, node string, cfg *Config) (*Conn[T], error
 	c.timer = time.AfterFunc(cfg.HeartbeatInterval, c.check)
 	c.mu.Unlock()
 	return c, nil
+}
+
+// dialOne opens and proves a connection to one address.
+func dialOne(ctx context.Context, address string) (*net.TCPConn, error) {
+	dialer := net.Dialer{KeepAliveConfig: net.KeepAliveConfig{Enable: true, Idle: 15 * time.Second, Interval: 5 * time.Second, Count: 3}}
+	raw, err := dialer.DialContext(ctx, "tcp", address)
+	if err != nil {
+		return nil, err
+	}
+	conn := raw.(*net.TCPConn)
+	if err := prove(ctx, conn); err != nil {
+		conn.Close()
+		return nil, fmt.Errorf("%w: %w", ErrNotProven, err)
+	}
+	return conn, nil
 }
 
 func prove(ctx context.Context, conn *net.TCPConn) error {

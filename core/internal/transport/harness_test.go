@@ -26,6 +26,12 @@ func server(t *testing.T, serve func(net.Conn)) (address string) {
 	t.Helper()
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	require.NoError(t, err)
+	serveOn(t, listener, serve)
+	return listener.Addr().String()
+}
+
+// serveOn is server on a listener, which it closes.
+func serveOn(t *testing.T, listener net.Listener, serve func(net.Conn)) {
 	var mu sync.Mutex
 	var live []net.Conn
 	var running sync.WaitGroup
@@ -53,7 +59,6 @@ func server(t *testing.T, serve func(net.Conn)) (address string) {
 		mu.Unlock()
 		running.Wait()
 	})
-	return listener.Addr().String()
 }
 
 // prover answers the first heartbeat and leaves the rest to next.
