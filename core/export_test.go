@@ -47,7 +47,7 @@ func Leftovers(of Client) string {
 // Completing returns 1 when some goroutine that calls callbacks did not end, by way of a wait that would last for ever.
 func Completing(of Client) int {
 	for range 50 {
-		if waitDone(&of.(*client).completing, time.Second) {
+		if of.(*client).completing.wait(time.Second) {
 			return 0
 		}
 	}

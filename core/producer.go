@@ -47,9 +47,9 @@ type client struct {
 	cancel     context.CancelFunc
 	ready      chan struct{} // closed by the first proven connection
 	readyOnce  sync.Once
-	lanesDone  sync.WaitGroup // lanes and supervisor
-	working    sync.WaitGroup // writers
-	completing sync.WaitGroup // completers
+	lanesDone  running // lanes and supervisor
+	working    running // writers
+	completing running // completers
 
 	closing    atomic.Bool  // no message is accepted any more
 	swept      atomic.Bool  // nothing is retried any more
@@ -116,7 +116,7 @@ func NewClient(opts ...Option) (Client, error) {
 	causes := multierr.Combine(c.nodes.causes()...)
 	c.closing.Store(true)
 	c.cancel()
-	c.lanesDone.Wait()
+	<-c.lanesDone.none()
 	close(c.closed)
 	if causes == nil {
 		causes = fmt.Errorf("no node answered within %v", c.opts.ConnTimeout)

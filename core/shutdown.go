@@ -3,7 +3,6 @@ package dataproxy
 import (
 	"context"
 	"fmt"
-	"sync"
 	"time"
 )
 
@@ -127,36 +126,19 @@ func (c *client) shut(ctx context.Context, fault *Error) {
 	defer grace.Stop()
 	select {
 	case <-delivered:
-		waitDone(&c.completing, left)
+		c.completing.wait(left)
 	case <-grace.C:
 		// A callback does not return in time. No other may start once Shutdown has returned, and none runs beside it.
 		c.muted.Store(true)
 		left = lastGrace
-		waitDone(&c.completing, left)
+		c.completing.wait(left)
 		uncalled = max(0, pending-(c.called.Load()-called))
 	}
-	waitDone(&c.lanesDone, left)
-	waitDone(&c.working, left)
+	c.lanesDone.wait(left)
+	c.working.wait(left)
 	c.report = c.reportNow()
 	c.report.Unsent, c.report.Uncalled = unsent, uncalled
 	close(c.closed)
-}
-
-// waitDone waits for the group, for d at the longest.
-func waitDone(group *sync.WaitGroup, d time.Duration) bool {
-	grace := time.NewTimer(d)
-	defer grace.Stop()
-	done := make(chan struct{})
-	go func() {
-		group.Wait()
-		close(done)
-	}()
-	select {
-	case <-done:
-		return true
-	case <-grace.C:
-		return false
-	}
 }
 
 func (c *client) reportNow() CloseReport {
