@@ -2,6 +2,16 @@
  * entry.c - the one exported symbol: hands the front the table of functions. */
 #include "_cgo_export.h"
 
+/* runtime/cgo calls the runtime through this pointer, if it is not NULL, when a thread ends that was once in Go. Weak: it is not
+ * ours, and a newer Go may call it otherwise. */
+extern void (*x_crosscall2_ptr)(void (*)(void *), void *, int, size_t) __attribute__((weak));
+
+static void disown(void)
+{
+    if (&x_crosscall2_ptr)
+        x_crosscall2_ptr = NULL;
+}
+
 __attribute__((visibility("default"))) int inlong_core_entry(uint32_t version, inlong_core_api *api)
 {
     api->version = INLONG_CORE_ABI_VERSION;
@@ -25,6 +35,7 @@ __attribute__((visibility("default"))) int inlong_core_entry(uint32_t version, i
         .mock_control = coreMockControl,
         .mock_stats = coreMockStats,
         .mock_free = coreMockFree,
+        .disown = disown,
         .test_panic = coreTestPanic,
     };
     coreReady(); /* returns when the runtime has started and all its signal handlers stand */

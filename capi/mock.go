@@ -12,15 +12,14 @@ import (
 	"github.com/inlong-dataproxy/inlong-dataproxy/core/dataproxytest"
 )
 
-// mocks holds the fake clusters by handle, a number that is never used twice.
+// mocks holds the fake clusters by handle, a number of the front's that is never used twice.
 var mocks = struct {
 	sync.Mutex
-	last uintptr
-	all  map[uintptr]*dataproxytest.Cluster
+	all map[uintptr]*dataproxytest.Cluster
 }{all: make(map[uintptr]*dataproxytest.Cluster)}
 
 //export coreMockNew
-func coreMockNew(nodes C.int, mock *C.uintptr_t, err C.inlong_core_text) (code C.int) {
+func coreMockNew(mock C.uintptr_t, nodes C.int, err C.inlong_core_text) (code C.int) {
 	defer guardAll(&code, err)
 	if nodes == 0 {
 		nodes = 3
@@ -35,9 +34,7 @@ func coreMockNew(nodes C.int, mock *C.uintptr_t, err C.inlong_core_text) (code C
 	}
 	mocks.Lock()
 	defer mocks.Unlock()
-	mocks.last += 2
-	mocks.all[mocks.last] = cluster
-	*mock = C.uintptr_t(mocks.last)
+	mocks.all[uintptr(mock)] = cluster
 	return C.INLONG_OK
 }
 

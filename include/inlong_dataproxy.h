@@ -33,9 +33,16 @@
  *   asynchronous signals blocked.
  * - Handles. inlong_client and inlong_mock are numbers in disguise: never read through them. NULL, a closed handle and
  *   one that never was answer INLONG_ERR_HANDLE at once; that is safe at any time, also from other threads.
- * - Fork. A child process made by fork() without exec cannot use what its parent opened: every call answers
- *   INLONG_ERR_FORKED at once, and closing or freeing does nothing. A child forked before the first inlong_client_new
- *   works like a fresh process.
+ * - Fork. A child made by fork() cannot use what its parent opened: every call on it answers INLONG_ERR_FORKED at once,
+ *   and closing or freeing it does nothing. The child can make clients and mocks of its own, also five forks deep and
+ *   whatever the parent's threads were doing: the first one loads a private copy of the runtime (some 12 ms and 20 MB).
+ *   INLONG_FORK=error in the environment or INLONG_RUNTIME_FORK_RELOAD turn that off: then it answers INLONG_ERR_FORKED, as
+ *   it does when no copy can be made. Limits: about 200 forks deep, each with a client of its own. A child made past libc's fork (a raw clone,
+ *   _Fork) gets no client. One that was forked inside a callback must end there, by exit, _exit or exec: returning from
+ *   the callback aborts it. A child forked before the first inlong_client_new is like a fresh process; vfork,
+ *   posix_spawn and system are not affected. The parent's sockets and event descriptors stay open in a child until it ends
+ *   or execs; the library never uses them there. When the parent closes a client its nodes see that all the same; when the
+ *   parent dies without closing, they see it once its children have ended too, or by their own time-out.
  * - Structs that start with struct_size must have it set to their sizeof, and be zeroed beyond what is set. A size that
  *   this library does not know is refused with INLONG_ERR_ABI.
  * - Strings are UTF-8. Where a length stands beside a string, 0 means "NUL-terminated, use strlen". NULL is the empty
@@ -286,7 +293,7 @@ enum {
  * It runs on any thread of the library or on the caller's, also before inlong_client_new has returned, and on several at a
  * time. It must be quick: a lane may wait for it. It may call this header's functions, but inlong_client_send, flush and
  * close answer INLONG_ERR_WORKER_BUSY; lines that its own calls cause are dropped. Not after inlong_client_close has
- * returned INLONG_OK. It must not leave by longjmp, a C++ exception or pthread_exit.
+ * returned INLONG_OK. To leave it by longjmp, a C++ exception or pthread_exit is undefined.
  * @param client whose line it is
  * @param level  INLONG_LOG_ERROR ... INLONG_LOG_DEBUG
  * @param text   UTF-8 without a newline at its end; valid until the callback returns
@@ -338,10 +345,14 @@ enum {
     INLONG_RUNTIME_GC_PERCENT = 1,
     /** Bytes that the runtime tries not to exceed, by collecting more often: 16 MiB or more. -1, the default: none. It is no
      * hard bound; bound what is pending with the options max_pending_bytes and max_pending_messages. */
-    INLONG_RUNTIME_MEMORY_LIMIT = 2
+    INLONG_RUNTIME_MEMORY_LIMIT = 2,
+    /** Whether a child that is forked once the runtime is loaded may load its own copy: 1, the default, or 0. This one may be
+     * changed at any time, also in the child. */
+    INLONG_RUNTIME_FORK_RELOAD = 3
 };
 
-/** Changes a setting of the runtime, before the first inlong_client_new or inlong_mock_new of this process.
+/** Changes a setting of the runtime, before the first inlong_client_new or inlong_mock_new of this process. A forked child
+ * inherits what was set.
  * @param setting INLONG_RUNTIME_...
  * @param value   see there
  * @return INLONG_OK; INLONG_ERR_ARG: no such setting or value; INLONG_ERR_OPTION: the runtime is loaded already, nothing
@@ -370,8 +381,8 @@ INLONG_API int inlong_runtime_get(int setting, int64_t *value);
  * @param errlen  its length
  * @return INLONG_OK; INLONG_ERR_OPTION: the options are faulty (all faults are named); INLONG_ERR_NEW_CONN_FAILED: no Manager
  *         or no node could be reached; INLONG_ERR_LOAD, INLONG_ERR_ABI: the core library; INLONG_ERR_FORKED: this process is
- *         a child and its parent had loaded the runtime; INLONG_ERR_NOMEM: no memory, or 4,096 clients are open;
- *         INLONG_ERR_ARG: NULL
+ *         a child, its parent had loaded the runtime, and it got none of its own (see the rules above); INLONG_ERR_NOMEM: no
+ *         memory, or 4,096 clients are open; INLONG_ERR_ARG: NULL
  * @blocks twice the option conn_timeout at most */
 INLONG_API int inlong_client_new(const inlong_options *options, inlong_client **client, char *err, size_t errlen);
 
@@ -391,7 +402,7 @@ INLONG_API int inlong_client_send(inlong_client *client, const inlong_message *m
  *
  * It runs on a thread of the library: one at a time and in order for one stream, at the same time as callbacks of other
  * streams. A slow callback delays other results of its lane only. It may call every function of this header; flush and
- * close do not wait there. It must not leave by longjmp, a C++ exception or pthread_exit.
+ * close do not wait there. To leave it by longjmp, a C++ exception or pthread_exit is undefined.
  * @param result valid until the callback returns
  * @param user   as given, the same as result->user */
 typedef void (*inlong_callback)(const inlong_result *result, void *user);

@@ -79,7 +79,7 @@ static inlong_slot *lock_open(inlong_client *client)
             return slot;
         pthread_mutex_unlock(&slot->mutex);
     }
-    inlong_fail_handle("client");
+    inlong_client_fault(client);
     return NULL;
 }
 
@@ -95,7 +95,7 @@ int inlong_client_flush(inlong_client *client, int64_t timeout_ms)
 {
     inlong_slot *slot = inlong_client_slot(client);
     if (!slot)
-        return inlong_client_fault();
+        return inlong_client_fault(client);
     int code = inlong_check_timeout(timeout_ms);
     if (code == INLONG_OK && inlong_log_inside())
         code = inlong_fail_inside_log();
@@ -115,7 +115,7 @@ int inlong_client_close(inlong_client *client, int64_t timeout_ms, inlong_close_
 {
     inlong_slot *slot = inlong_client_slot(client);
     if (!slot)
-        return inlong_client_fault();
+        return inlong_client_fault(client);
     int code = inlong_check_timeout(timeout_ms);
     if (code == INLONG_OK && report)
         code = inlong_check_size("report", report->struct_size, sizeof *report);
@@ -148,7 +148,7 @@ int inlong_client_close(inlong_client *client, int64_t timeout_ms, inlong_close_
 int inlong_client_stats(inlong_client *client, char *buf, size_t len)
 {
     if (!inlong_client_slot(client))
-        return inlong_client_fault();
+        return inlong_client_fault(client);
     int code = inlong_check_buffer(buf, len);
     return code == INLONG_OK ? inlong_core()->client_stats((uintptr_t)client, buf, len, inlong_error_buffer()) : code;
 }
@@ -156,7 +156,7 @@ int inlong_client_stats(inlong_client *client, char *buf, size_t len)
 int inlong_client_metrics(inlong_client *client, char *buf, size_t len)
 {
     if (!inlong_client_slot(client))
-        return inlong_client_fault();
+        return inlong_client_fault(client);
     int code = inlong_check_buffer(buf, len);
     return code == INLONG_OK ? inlong_core()->client_metrics((uintptr_t)client, buf, len, inlong_error_buffer()) : code;
 }

@@ -11,15 +11,13 @@ static inline inlong_slot *inlong_client_slot(inlong_client *client)
     return inlong_forked() ? NULL : inlong_slot_find((uintptr_t)client);
 }
 
-static inline int inlong_client_fault(void) { return inlong_fail_handle("client"); }
+static inline int inlong_client_fault(const inlong_client *client) { return inlong_fail_handle("client", client); }
 
 /* The core, for a call on the client of `slot`. There is no client before it is loaded. */
 static inline const inlong_core_api *inlong_core_for(inlong_slot *slot)
 {
     INLONG_HANDS_OVER(slot);
-    return atomic_load_explicit(&inlong_core_loaded, memory_order_acquire);
+    return inlong_core();
 }
-
-static inline const inlong_core_api *inlong_core(void) { return atomic_load_explicit(&inlong_core_loaded, memory_order_acquire); }
 
 #endif

@@ -64,11 +64,13 @@ typedef struct inlong_core_api {
     /* Settings of the whole runtime, see INLONG_RUNTIME_...; 0 leaves one as it is. */
     void (*runtime_set)(int64_t gc_percent, int64_t memory_limit);
     int64_t (*runtime_get)(int setting);
-    int (*mock_new)(int nodes, uintptr_t *mock, inlong_core_text err);
+    int (*mock_new)(uintptr_t mock, int nodes, inlong_core_text err);
     int (*mock_url)(uintptr_t mock, char *buf, size_t len, inlong_core_text err);
     int (*mock_control)(uintptr_t mock, char *request, size_t request_len, char *buf, size_t len, inlong_core_text err);
     int (*mock_stats)(uintptr_t mock, char *buf, size_t len, inlong_core_text err);
     int (*mock_free)(uintptr_t mock);
+    /* For a forked child, the only one that may be called there: no thread's end calls the runtime any more. */
+    void (*disown)(void);
     /* For the tests of the panic guard: panics inside the client's next call of the core. */
     int (*test_panic)(uintptr_t client, inlong_core_text err);
 } inlong_core_api;

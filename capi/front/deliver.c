@@ -26,6 +26,7 @@ static void call_one(inlong_slot *slot, uintptr_t client, const inlong_core_tag 
     result->user = (void *)tag->b;
     result->count = 1;
     ((inlong_callback)tag->a)(result, result->user);
+    inlong_guard_return(client);
 }
 
 static void call_group(inlong_slot *slot, uintptr_t client, struct group *g, inlong_result *result)
@@ -36,6 +37,7 @@ static void call_group(inlong_slot *slot, uintptr_t client, struct group *g, inl
         result->user = g->users[0];
         result->count = g->count;
         callback(result, g->users, g->count, user);
+        inlong_guard_return(client);
     }
     g->count = 0;
 }

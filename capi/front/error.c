@@ -27,9 +27,9 @@ int inlong_fail(int code, char *err, size_t errlen, const char *format, ...)
     return code;
 }
 
-int inlong_fail_handle(const char *kind)
+int inlong_fail_handle(const char *kind, const void *handle)
 {
-    if (inlong_forked())
+    if (inlong_handle_is_parents((uintptr_t)handle))
         return inlong_fail(INLONG_ERR_FORKED, NULL, 0, "this %s belongs to the parent process: a forked child cannot use it", kind);
     return inlong_fail(INLONG_ERR_HANDLE, NULL, 0, "not an open %s: NULL, closed, or never one", kind);
 }

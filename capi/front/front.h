@@ -5,6 +5,7 @@
 #define INLONG_FRONT_H
 
 #include <pthread.h>
+#include <signal.h>
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <time.h>
@@ -28,8 +29,8 @@
 int inlong_fail(int code, char *err, size_t errlen, const char *format, ...) __attribute__((format(printf, 4, 5)));
 /* The calling thread's buffer for inlong_last_error, for the core to write into. */
 inlong_core_text inlong_error_buffer(void);
-/* Says what a bad handle is: forked or simply not one. */
-int inlong_fail_handle(const char *kind);
+/* Says what a bad handle is: the parent's or simply not one. */
+int inlong_fail_handle(const char *kind, const void *handle);
 
 /* tables.c, generated from the core. */
 extern const char inlong_core_version[];
@@ -53,6 +54,7 @@ int inlong_fail_inside_log(void);
 
 /* runtime.c: gives the core the settings made before, and refuses later ones. */
 void inlong_runtime_apply(const inlong_core_api *core);
+bool inlong_runtime_reloads(void); /* whether a forked child may load a core */
 
 /* options.c */
 struct inlong_options {
@@ -71,25 +73,49 @@ const char *inlong_nearest_option(const char *key);
 bool inlong_is_utf8(const char *s, size_t len);
 void inlong_copy_text(char *to, size_t size, const char *from);
 
-/* guard.c: fork. armed() is called once before the core is loaded; forked() is true in a child of a process that was
- * armed. */
-int inlong_guard_arm(void);
-extern const volatile unsigned char *_Atomic inlong_guard_page;
+/* guard.c: fork. */
+enum {
+    INLONG_PAGE_CLONED, /* a child that was made past libc */
+    INLONG_PAGE_FORKED, /* a child that has no core of its own yet */
+    INLONG_PAGE_OWNER   /* the process that loaded the core */
+};
+extern atomic_uchar *_Atomic inlong_guard_page; /* NULL before a core was loaded */
 static inline bool inlong_forked(void)
 {
-    const volatile unsigned char *page = atomic_load_explicit(&inlong_guard_page, memory_order_acquire);
-    return page && !*page;
+    atomic_uchar *page = atomic_load_explicit(&inlong_guard_page, memory_order_acquire);
+    return page && atomic_load_explicit(page, memory_order_acquire) != INLONG_PAGE_OWNER;
 }
+static inline bool inlong_cloned(void)
+{
+    atomic_uchar *page = atomic_load_explicit(&inlong_guard_page, memory_order_acquire);
+    return page && atomic_load_explicit(page, memory_order_acquire) == INLONG_PAGE_CLONED;
+}
+/* With the loader's mutex held: before a core is loaded (false: no memory), and when it is loaded and this process's. */
+bool inlong_guard_arm(void);
+void inlong_guard_own(void);
+/* Behind every callback: one that forked must not come back in the child, where the runtime behind it is dead. */
+void inlong_guard_return(uintptr_t client);
+
+/* signals.c: around the start of the runtime, and what a forked child does first. */
+void inlong_signals_hold(sigset_t *old);
+void inlong_signals_let_go(const sigset_t *old);
+void inlong_signals_give_back(void);
 
 /* gate.c: exit. enter() is false once exit handlers run; every callback runs between enter and leave. */
 void inlong_gate_arm(void);
 bool inlong_gate_enter(void);
 void inlong_gate_leave(void);
 bool inlong_gate_closed(void);
+void inlong_gate_forked(void); /* on the thread that forked, in the child */
+void inlong_gate_forget(void); /* what runs is the parent's */
 
-/* loader.c: the core, NULL while it is not loaded. load() loads it if need be. */
+/* loader.c: the core, NULL while it is not loaded. load() loads it if need be: in a forked child a copy of its own. */
 extern const inlong_core_api *_Atomic inlong_core_loaded;
+static inline const inlong_core_api *inlong_core(void) { return atomic_load_explicit(&inlong_core_loaded, memory_order_acquire); }
 int inlong_core_load(const inlong_core_api **api, char *err, size_t errlen);
+void inlong_loader_hold(void);
+void inlong_loader_let_go(void);
+void inlong_loader_disown(void); /* in a forked child: no thread's end may call the parent's core */
 
 /* handle.c */
 enum inlong_slot_state { INLONG_SLOT_FREE, INLONG_SLOT_OPEN, INLONG_SLOT_CLOSING, INLONG_SLOT_CLOSED };
@@ -101,7 +127,7 @@ typedef struct inlong_slot {
     _Atomic uintptr_t handle; /* the one that is valid now, 0 = none */
     atomic_bool muted;        /* its close is over its time: no callback is called any more */
     struct inlong_slot *next_free;
-    uintptr_t generation, index;
+    uintptr_t index;
     atomic_int calling; /* threads that call callbacks */
     /* Set before the core knows the handle. Whoever calls one reads it first and looks at the handle behind that. */
     _Atomic(inlong_log_callback) log;
@@ -120,11 +146,17 @@ typedef struct inlong_slot {
     struct inlong_batch *head, *tail;
 } inlong_slot;
 
+/* Handles are never used twice, in a process and its children together. */
+uintptr_t inlong_handle_new(uintptr_t slot);
+bool inlong_handle_is_parents(uintptr_t handle);
+
 inlong_slot *inlong_slot_take(uintptr_t *handle);
 /* The slot of a valid handle, or NULL. */
 inlong_slot *inlong_slot_find(uintptr_t handle);
 /* Gives the slot back; its mutex is held and its queue is empty. */
 void inlong_slot_release(inlong_slot *slot);
+/* In a forked child: all handles up to now are the parent's. */
+void inlong_slots_forget(void);
 
 /* queue.c; the slot's mutex is held in both */
 void inlong_queue_set_readable(inlong_slot *slot, bool readable);

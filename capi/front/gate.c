@@ -52,6 +52,15 @@ static void shut(void)
     pthread_mutex_unlock(&mutex);
 }
 
+void inlong_gate_forked(void) { inside = false; }
+
+void inlong_gate_forget(void)
+{
+    atomic_store(&running, 0);
+    pthread_mutex_init(&mutex, NULL);
+    inlong_cond_init(&left);
+}
+
 static void arm(void)
 {
     inlong_cond_init(&left);

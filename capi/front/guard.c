@@ -1,44 +1,60 @@
 /* SPDX-License-Identifier: Apache-2.0
  * guard.c - knows a forked child. Go's runtime does not survive fork: any call into it may hang in the child.
  *
- * One page holds a byte that is 1 in the process that loaded the core. The kernel wipes the page in every child, also
- * one made by a raw clone; the fork handler does the same where the kernel cannot. A later reload in the child arms a
- * new page. */
+ * One byte, in a page of its own, says what this process is to the core that it sees. The kernel wipes the page in every
+ * child, also in one made by a raw clone. Only libc's fork runs the handlers below, which mark a child that may load a core of
+ * its own: in a raw clone the locks of libc itself may be held for ever, and there is no way on from there. */
+#include <errno.h>
+#include <stdlib.h>
 #include <sys/mman.h>
 #include <unistd.h>
 
 #include "front.h"
 
-const volatile unsigned char *_Atomic inlong_guard_page;
+atomic_uchar *_Atomic inlong_guard_page;
+
+/* A fork waits while another thread loads the core: half a library cannot be told from a whole one in the child. */
+static void before_fork(void) { inlong_loader_hold(); }
+
+static void in_parent(void) { inlong_loader_let_go(); }
 
 static void in_child(void)
 {
-    unsigned char *page = (unsigned char *)atomic_load(&inlong_guard_page);
-    if (page)
-        *page = 0;
-}
-
-static void arm(void)
-{
-    size_t size = (size_t)sysconf(_SC_PAGESIZE);
-    unsigned char *page = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-    if (page == MAP_FAILED)
-        return;
-#ifdef MADV_WIPEONFORK
-    (void)madvise(page, size, MADV_WIPEONFORK); /* before Linux 4.14 the fork handler has to do */
-#endif
-    *page = 1;
-    if (pthread_atfork(NULL, NULL, in_child) != 0) {
-        munmap(page, size);
-        return;
+    atomic_uchar *page = atomic_load(&inlong_guard_page);
+    if (page) {
+        atomic_store(page, INLONG_PAGE_FORKED);
+        inlong_loader_disown();
+        inlong_signals_give_back();
+        inlong_gate_forked();
     }
-    atomic_store(&inlong_guard_page, page);
+    inlong_loader_let_go();
 }
 
-int inlong_guard_arm(void)
+static int handlers = ENOMEM;
+
+/* When the front is loaded, not later: a fork on the way to here would run half of them, or register them again. */
+__attribute__((constructor)) static void register_handlers(void) { handlers = pthread_atfork(before_fork, in_parent, in_child); }
+
+bool inlong_guard_arm(void)
 {
-    /* pthread_once, not a mutex: it starts again in a child forked while another thread was in it. */
-    static pthread_once_t once = PTHREAD_ONCE_INIT;
-    pthread_once(&once, arm);
-    return atomic_load(&inlong_guard_page) ? INLONG_OK : INLONG_ERR_NOMEM;
+    if (handlers != 0 || atomic_load(&inlong_guard_page))
+        return handlers == 0;
+    size_t size = (size_t)sysconf(_SC_PAGESIZE);
+    atomic_uchar *page = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (page == MAP_FAILED)
+        return false;
+#ifdef MADV_WIPEONFORK
+    (void)madvise((void *)page, size, MADV_WIPEONFORK); /* in children of children too; before Linux 4.14 the handlers have to do */
+#endif
+    atomic_store(page, INLONG_PAGE_OWNER);
+    atomic_store(&inlong_guard_page, page);
+    return true;
 }
+
+void inlong_guard_return(uintptr_t client)
+{
+    if (inlong_handle_is_parents(client))
+        abort();
+}
+
+void inlong_guard_own(void) { atomic_store(atomic_load(&inlong_guard_page), INLONG_PAGE_OWNER); }

@@ -1,10 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0
- * handle.c - the table of clients. A handle is generation, slot, and a 1 that tells it from a real pointer:
+ * handle.c - handles, and the table of clients. A client's handle is a number, its slot, and a 1 that tells it from a real
+ * pointer; a mock's has neither slot nor 1:
  *
- *     generation << (INLONG_SLOT_BITS + 1) | slot << 1 | 1
+ *     number << (INLONG_SLOT_BITS + 1) | slot << 1 | 1
  *
- * The generation grows each time a slot is taken, so that an old handle never fits a new client. */
+ * No number is used twice, also not in forked children, so that an old handle fits nothing new; the child knows its parent's
+ * by them. */
 #include <stdlib.h>
+#include <string.h>
 
 #include "front.h"
 
@@ -15,15 +18,31 @@ static inlong_slot *free_slots;
 static uintptr_t used;
 static inlong_slot *_Atomic slots[SLOTS];
 
+static atomic_uintptr_t numbers; /* the last that was given */
+static atomic_uintptr_t parents; /* the last that is a parent's */
+
+uintptr_t inlong_handle_new(uintptr_t slot) { return (atomic_fetch_add(&numbers, 1) + 1) << (INLONG_SLOT_BITS + 1) | slot; }
+
+bool inlong_handle_is_parents(uintptr_t handle)
+{
+    uintptr_t number = handle >> (INLONG_SLOT_BITS + 1);
+    return number > 0 && number <= atomic_load(inlong_forked() ? &numbers : &parents);
+}
+
+static void init(inlong_slot *slot)
+{
+    pthread_mutex_init(&slot->mutex, NULL);
+    inlong_cond_init(&slot->ready);
+    inlong_cond_init(&slot->room);
+    slot->event_fd = -1;
+}
+
 static inlong_slot *new_slot(void)
 {
     inlong_slot *slot = used < SLOTS ? calloc(1, sizeof *slot) : NULL;
     if (!slot)
         return NULL;
-    pthread_mutex_init(&slot->mutex, NULL);
-    inlong_cond_init(&slot->ready);
-    inlong_cond_init(&slot->room);
-    slot->event_fd = -1;
+    init(slot);
     slot->index = used;
     atomic_store(&slots[used++], slot);
     return slot;
@@ -43,8 +62,7 @@ inlong_slot *inlong_slot_take(uintptr_t *handle)
     pthread_mutex_lock(&slot->mutex);
     slot->state = INLONG_SLOT_OPEN;
     atomic_store(&slot->muted, false);
-    slot->generation++;
-    *handle = slot->generation << (INLONG_SLOT_BITS + 1) | slot->index << 1 | 1;
+    *handle = inlong_handle_new(slot->index << 1 | 1);
     atomic_store_explicit(&slot->handle, *handle, memory_order_release);
     pthread_mutex_unlock(&slot->mutex);
     return slot;
@@ -67,4 +85,21 @@ void inlong_slot_release(inlong_slot *slot)
     slot->next_free = free_slots;
     free_slots = slot;
     pthread_mutex_unlock(&mutex);
+}
+
+/* No thread of this process knows a slot, and every lock may be one that a thread of the parent held. Results that wait are
+ * the parent's to take, and event_fd is not closed: the host may have done that, and have another file under its number. */
+void inlong_slots_forget(void)
+{
+    atomic_store(&parents, atomic_load(&numbers));
+    pthread_mutex_init(&mutex, NULL);
+    free_slots = NULL;
+    for (uintptr_t i = 0; i < used; i++) {
+        inlong_slot *slot = atomic_load(&slots[i]);
+        memset(slot, 0, sizeof *slot);
+        init(slot);
+        slot->index = i;
+        slot->next_free = free_slots;
+        free_slots = slot;
+    }
 }

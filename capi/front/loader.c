@@ -1,27 +1,35 @@
 /* SPDX-License-Identifier: Apache-2.0
- * loader.c - finds and loads the Go core. */
+ * loader.c - finds and loads the Go core; in a forked child, a copy of the parent's. */
 #include <dlfcn.h>
 #include <limits.h>
-#include <signal.h>
+#include <link.h>
+#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "front.h"
+#include "copy.h"
 
 #define CORE_NAME "libinlong_dataproxy_core.so"
 
 const inlong_core_api *_Atomic inlong_core_loaded;
 
-static pthread_mutex_t mutex = PTHREAD_MUTEX_INITIALIZER;
+static pthread_mutex_t mutex = PTHREAD_MUTEX_INITIALIZER; /* guards the two below; also held during every fork */
 static inlong_core_api api;
+static char core_path[PATH_MAX];
 
-struct search {
-    void *library;
-    char tried[INLONG_ERROR_TEXT - 128];
-};
+void inlong_search_note(struct inlong_search *s, const char *format, ...)
+{
+    char reason[INLONG_ERROR_TEXT];
+    va_list args;
+    va_start(args, format);
+    vsnprintf(reason, sizeof reason, format, args);
+    va_end(args);
+    size_t used = strlen(s->tried);
+    snprintf(s->tried + used, sizeof s->tried - used, "%s%s", used ? "; " : "", reason);
+}
 
-static void try_path(struct search *s, const char *path)
+void inlong_search_try(struct inlong_search *s, const char *path)
 {
     if (s->library)
         return;
@@ -29,24 +37,23 @@ static void try_path(struct search *s, const char *path)
     if (s->library)
         return;
     const char *reason = dlerror();
-    size_t used = strlen(s->tried);
-    snprintf(s->tried + used, sizeof s->tried - used, "%s%s", used ? "; " : "", reason ? reason : path);
+    inlong_search_note(s, "%s", reason ? reason : path);
 }
 
-static void try_beside(struct search *s, const char *front)
+static void try_beside(struct inlong_search *s, const char *front)
 {
     char path[PATH_MAX];
     const char *slash = strrchr(front, '/');
     int folder = slash ? (int)(slash - front) : 0;
     if (slash && snprintf(path, sizeof path, "%.*s/%s", folder, front, CORE_NAME) < (int)sizeof path)
-        try_path(s, path);
+        inlong_search_try(s, path);
 }
 
-static void find(struct search *s)
+static void find(struct inlong_search *s)
 {
     const char *named = secure_getenv("INLONG_DATAPROXY_CORE");
     if (named && *named)
-        try_path(s, named);
+        inlong_search_try(s, named);
     Dl_info front;
     char real[PATH_MAX];
     if (dladdr((void *)&inlong_core_loaded, &front) && front.dli_fname) {
@@ -54,20 +61,15 @@ static void find(struct search *s)
         if (!s->library && realpath(front.dli_fname, real) && strcmp(real, front.dli_fname) != 0)
             try_beside(s, real); /* the front was found through a link from another folder */
     }
-    try_path(s, CORE_NAME);
+    inlong_search_try(s, CORE_NAME);
 }
 
-/* Every thread of the runtime inherits this mask. A signal that the host waits for with sigwait or signalfd must never
- * be taken by one of them; these must stay open: faults, which the runtime turns into panics, and those that it needs
- * itself. */
-static void block_signals(sigset_t *old)
+/* For the copies of children, which may have another working directory. */
+static void remember_path(void *library)
 {
-    static const int open[] = {SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGTRAP, SIGABRT, SIGSYS, SIGURG, SIGPROF, SIGCHLD};
-    sigset_t mask;
-    sigfillset(&mask);
-    for (size_t i = 0; i < sizeof open / sizeof *open; i++)
-        sigdelset(&mask, open[i]);
-    pthread_sigmask(SIG_SETMASK, &mask, old);
+    struct link_map *map;
+    if (dlinfo(library, RTLD_DI_LINKMAP, &map) != 0 || !realpath(map->l_name, core_path))
+        core_path[0] = 0;
 }
 
 static int start(void *library, char *err, size_t errlen)
@@ -85,45 +87,88 @@ static int start(void *library, char *err, size_t errlen)
     return INLONG_OK;
 }
 
-/* The runtime takes SIGPIPE although its own threads have it blocked; what the host had is put back, so that a broken
- * pipe of the host does what it did before. */
+/* The process's first. */
 static int load(char *err, size_t errlen)
 {
 #ifndef __GLIBC__
     return inlong_fail(INLONG_ERR_LOAD, err, errlen, "this library needs glibc: the Go runtime cannot be loaded by musl");
 #endif
-    struct search s = {NULL, ""};
-    sigset_t old;
-    struct sigaction host_pipe;
-    sigaction(SIGPIPE, NULL, &host_pipe);
-    block_signals(&old);
+    struct inlong_search s = {NULL, ""};
     find(&s);
-    int code = s.library ? start(s.library, err, errlen)
-                         : inlong_fail(INLONG_ERR_LOAD, err, errlen, "cannot load %s; tried: %s", CORE_NAME, s.tried);
-    if (host_pipe.sa_handler != SIG_DFL && host_pipe.sa_handler != SIG_IGN)
-        host_pipe.sa_flags |= SA_ONSTACK; /* as the runtime did to all handlers: it may come on a goroutine's small stack */
-    sigaction(SIGPIPE, &host_pipe, NULL);
-    pthread_sigmask(SIG_SETMASK, &old, NULL);
+    if (!s.library)
+        return inlong_fail(INLONG_ERR_LOAD, err, errlen, "cannot load %s; tried: %s", CORE_NAME, s.tried);
+    remember_path(s.library);
+    return start(s.library, err, errlen);
+}
+
+static const char forked[] = "this process was forked after its parent had made a client";
+
+/* Whether a child may have a core of its own. */
+static int check_reload(char *err, size_t errlen)
+{
+    const char *wish = getenv("INLONG_FORK");
+    bool named = wish && *wish, off = named && strcmp(wish, "error") == 0;
+    if (named && !off && strcmp(wish, "reload") != 0)
+        return inlong_fail(INLONG_ERR_OPTION, err, errlen, "INLONG_FORK is \"%.64s\": want reload or error", wish);
+    if (off || !inlong_runtime_reloads())
+        return inlong_fail(INLONG_ERR_FORKED, err, errlen, "%s, and %s: make clients after the fork, or exec", forked,
+                           off ? "INLONG_FORK=error" : "INLONG_RUNTIME_FORK_RELOAD is 0");
+    return INLONG_OK;
+}
+
+static int reload(char *err, size_t errlen)
+{
+    int code = check_reload(err, errlen);
+    if (code != INLONG_OK)
+        return code;
+    inlong_slots_forget();
+    inlong_gate_forget();
+    struct inlong_search s = {NULL, ""};
+    inlong_copy_load(&s, core_path);
+    if (!s.library)
+        return inlong_fail(INLONG_ERR_FORKED, err, errlen, "%s, and a core of its own cannot be loaded; tried: %s", forked,
+                           s.tried);
+    return start(s.library, err, errlen);
+}
+
+/* With the mutex held. A child whose parent found no core has nothing to copy. */
+static int load_here(char *err, size_t errlen)
+{
+    if (!inlong_guard_arm())
+        return inlong_fail(INLONG_ERR_NOMEM, err, errlen, "no memory for the fork guard");
+    sigset_t old;
+    inlong_signals_hold(&old);
+    int code = inlong_core() ? reload(err, errlen) : load(err, errlen);
+    inlong_signals_let_go(&old);
+    if (code == INLONG_OK) {
+        atomic_store(&inlong_core_loaded, &api);
+        inlong_guard_own();
+    }
     return code;
 }
 
 int inlong_core_load(const inlong_core_api **core, char *err, size_t errlen)
 {
-    /* Here a child could load a private copy of the core instead, with a new guard page and a new table. */
-    if (inlong_forked())
-        return inlong_fail(INLONG_ERR_FORKED, err, errlen,
-                           "this process was forked after its parent had made a client: make clients after the fork, or exec");
-    *core = atomic_load_explicit(&inlong_core_loaded, memory_order_acquire);
-    if (*core)
-        return INLONG_OK;
-    if (inlong_guard_arm() != INLONG_OK)
-        return inlong_fail(INLONG_ERR_NOMEM, err, errlen, "no memory for the fork guard");
+    if (inlong_cloned())
+        return inlong_fail(INLONG_ERR_FORKED, err, errlen, "%s, and not by fork() of libc: make clients before that, or exec",
+                           forked);
     inlong_gate_arm();
-    pthread_mutex_lock(&mutex);
     int code = INLONG_OK;
-    if (!atomic_load(&inlong_core_loaded) && (code = load(err, errlen)) == INLONG_OK)
-        atomic_store(&inlong_core_loaded, &api);
-    pthread_mutex_unlock(&mutex);
-    *core = atomic_load(&inlong_core_loaded);
+    if (inlong_forked() || !inlong_core()) {
+        pthread_mutex_lock(&mutex);
+        if (inlong_forked() || !inlong_core())
+            code = load_here(err, errlen);
+        pthread_mutex_unlock(&mutex);
+    }
+    *core = inlong_core();
     return code;
+}
+
+void inlong_loader_hold(void) { pthread_mutex_lock(&mutex); }
+void inlong_loader_let_go(void) { pthread_mutex_unlock(&mutex); }
+
+void inlong_loader_disown(void)
+{
+    if (inlong_core())
+        inlong_core()->disown();
 }

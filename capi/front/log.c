@@ -119,6 +119,7 @@ static void call(inlong_slot *slot, uintptr_t client, int level, const char *tex
     if (!atomic_load(&slot->muted) && atomic_load(&slot->handle) == client && callback) {
         inside = true;
         callback((inlong_client *)client, level, text, user);
+        inlong_guard_return(client);
         inside = false;
     }
     atomic_fetch_sub(&slot->calling, 1);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0
- * mock.c - the fake cluster. Its handles are the core's own; here stands only what must not reach the core. */
+ * mock.c - the fake cluster. The core knows which handles are open; here stands only what must not reach it. */
 #include <string.h>
 
 #include "check.h"
@@ -18,20 +18,24 @@ int inlong_mock_new(int nodes, inlong_mock **mock, char *err, size_t errlen)
     int code = inlong_core_load(&core, err, errlen);
     if (code != INLONG_OK)
         return code;
-    uintptr_t handle = 0;
-    code = core->mock_new(nodes, &handle, inlong_error_buffer());
-    if (code != INLONG_OK)
+    uintptr_t handle = inlong_handle_new(0);
+    code = core->mock_new(handle, nodes, inlong_error_buffer());
+    if (code == INLONG_OK)
+        *mock = (inlong_mock *)handle;
+    else
         inlong_copy_text(err, errlen, inlong_last_error());
-    *mock = (inlong_mock *)handle;
     return code;
 }
 
 /* Whether the core may be asked about the handle; it answers INLONG_ERR_HANDLE itself for one it does not know. */
+static bool open_here(const inlong_mock *mock)
+{
+    return mock && !inlong_forked() && inlong_core() && !inlong_handle_is_parents((uintptr_t)mock);
+}
+
 static int check(const inlong_mock *mock, const char *buf, size_t len)
 {
-    if (inlong_forked() || !mock || !inlong_core())
-        return inlong_fail_handle("mock");
-    return inlong_check_buffer(buf, len);
+    return open_here(mock) ? inlong_check_buffer(buf, len) : inlong_fail_handle("mock", mock);
 }
 
 int inlong_mock_url(inlong_mock *mock, char *buf, size_t len)
@@ -58,6 +62,6 @@ int inlong_mock_stats(inlong_mock *mock, char *buf, size_t len)
 
 void inlong_mock_free(inlong_mock *mock)
 {
-    if (mock && !inlong_forked() && inlong_core())
+    if (open_here(mock))
         (void)inlong_core()->mock_free((uintptr_t)mock);
 }

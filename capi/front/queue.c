@@ -258,7 +258,7 @@ int inlong_client_poll(inlong_client *client, inlong_result *results, int max, i
 {
     inlong_slot *slot = inlong_client_slot(client);
     if (!slot)
-        return inlong_client_fault();
+        return inlong_client_fault(client);
     if (!results || max <= 0)
         return inlong_fail(INLONG_ERR_ARG, NULL, 0, results ? "max is %d: want 1 or more" : "results is NULL", max);
     int code = inlong_check_size("results[0]", results->struct_size, sizeof *results);
@@ -272,14 +272,14 @@ int inlong_client_poll(inlong_client *client, inlong_result *results, int max, i
     code = wait_ready(slot, (uintptr_t)client, timeout_ms);
     int n = code == INLONG_OK && slot->length > 0 ? take(slot, results, max) : 0;
     pthread_mutex_unlock(&slot->mutex);
-    return code == INLONG_OK ? n : inlong_client_fault();
+    return code == INLONG_OK ? n : inlong_client_fault(client);
 }
 
 int inlong_client_event_fd(inlong_client *client)
 {
     inlong_slot *slot = inlong_client_slot(client);
     if (!slot)
-        return inlong_client_fault();
+        return inlong_client_fault(client);
     int fd = INLONG_ERR_HANDLE, code = check_queue(slot);
     if (code != INLONG_OK)
         return code;
@@ -292,5 +292,5 @@ int inlong_client_event_fd(inlong_client *client)
     pthread_mutex_unlock(&slot->mutex);
     if (fd == INLONG_ERR_NOMEM)
         return inlong_fail(fd, NULL, 0, "cannot make an event descriptor: %s", strerror(errno));
-    return fd >= 0 ? fd : inlong_client_fault();
+    return fd >= 0 ? fd : inlong_client_fault(client);
 }

@@ -6,6 +6,7 @@
 enum { SMALLEST_LIMIT = 16 << 20, GC_MOST = 10000 };
 
 static _Atomic int64_t gc_percent, memory_limit; /* 0 = not set */
+static atomic_bool stays_forked;                 /* INLONG_RUNTIME_FORK_RELOAD is 0 */
 static atomic_bool applied;
 
 static int check(int setting, int64_t value)
@@ -29,6 +30,10 @@ static int check(int setting, int64_t value)
             return inlong_fail(INLONG_ERR_ARG, NULL, 0,
                                "INLONG_RUNTIME_MEMORY_LIMIT is -1: want a limit while INLONG_RUNTIME_GC_PERCENT is -1");
         return INLONG_OK;
+    case INLONG_RUNTIME_FORK_RELOAD:
+        if (value != 0 && value != 1)
+            return inlong_fail(INLONG_ERR_ARG, NULL, 0, "INLONG_RUNTIME_FORK_RELOAD is %lld: want 0 or 1", (long long)value);
+        return INLONG_OK;
     }
     return inlong_fail(INLONG_ERR_ARG, NULL, 0, "setting is %d: want one of INLONG_RUNTIME_...", setting);
 }
@@ -47,11 +52,17 @@ int inlong_runtime_set(int setting, int64_t value)
     int code = check(setting, value);
     if (code != INLONG_OK)
         return code;
+    if (setting == INLONG_RUNTIME_FORK_RELOAD) {
+        atomic_store(&stays_forked, value == 0);
+        return INLONG_OK;
+    }
     if (running())
         return too_late();
     atomic_store(setting == INLONG_RUNTIME_GC_PERCENT ? &gc_percent : &memory_limit, value);
     return running() ? too_late() : INLONG_OK; /* another thread loaded it meanwhile, with this value or without */
 }
+
+bool inlong_runtime_reloads(void) { return !atomic_load(&stays_forked); }
 
 void inlong_runtime_apply(const inlong_core_api *core)
 {
@@ -63,7 +74,9 @@ int inlong_runtime_get(int setting, int64_t *value)
 {
     if (!value)
         return inlong_fail(INLONG_ERR_ARG, NULL, 0, "value is NULL");
-    *value = 0;
+    *value = setting == INLONG_RUNTIME_FORK_RELOAD && !atomic_load(&stays_forked);
+    if (setting == INLONG_RUNTIME_FORK_RELOAD)
+        return INLONG_OK;
     if (setting != INLONG_RUNTIME_GC_PERCENT && setting != INLONG_RUNTIME_MEMORY_LIMIT)
         return inlong_fail(INLONG_ERR_ARG, NULL, 0, "setting is %d: want one of INLONG_RUNTIME_...", setting);
     const inlong_core_api *core = atomic_load(&inlong_core_loaded);

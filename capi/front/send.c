@@ -9,7 +9,7 @@ int inlong_client_send(inlong_client *client, const inlong_message *message, int
 {
     inlong_slot *slot = inlong_client_slot(client);
     if (!slot)
-        return inlong_client_fault();
+        return inlong_client_fault(client);
     inlong_message m;
     int code = inlong_check_message(message, &m);
     if (code == INLONG_OK)
@@ -33,7 +33,7 @@ int inlong_client_send_async(inlong_client *client, const inlong_message *messag
 {
     inlong_slot *slot = inlong_client_slot(client);
     if (!slot)
-        return inlong_client_fault();
+        return inlong_client_fault(client);
     inlong_message m;
     int code = inlong_check_message(message, &m);
     if (code != INLONG_OK)
@@ -50,7 +50,7 @@ int inlong_client_send_many(inlong_client *client, const inlong_message *message
     *accepted = 0;
     inlong_slot *slot = inlong_client_slot(client);
     if (!slot)
-        return inlong_client_fault();
+        return inlong_client_fault(client);
     if (!messages && count > 0)
         return inlong_fail(INLONG_ERR_ARG, NULL, 0, "messages is NULL but count is %zu", count);
     if (count > PTRDIFF_MAX / sizeof *messages)
@@ -100,7 +100,7 @@ int inlong_client_send_packed(inlong_client *client, const inlong_message *model
     *accepted = 0;
     inlong_slot *slot = inlong_client_slot(client);
     if (!slot)
-        return inlong_client_fault();
+        return inlong_client_fault(client);
     inlong_message m;
     int code = check_packed(model, data, data_len, lengths, count, flags, timeout_ms, &m);
     if (code != INLONG_OK || count == 0)

@@ -4,6 +4,7 @@
 #include <dlfcn.h>
 #include <limits.h>
 #include <stdlib.h>
+#include <sys/wait.h>
 
 /* A copy of the front in a folder of its own, as a packager might leave it. */
 static struct {
@@ -76,6 +77,26 @@ static void missing_core_lists_what_was_tried(void)
     CHECK_INT(load(), INLONG_OK);
 }
 
+/* H2: there is nothing to copy, and nothing of the parent's in the way. */
+static void child_of_a_parent_without_a_core_looks_for_one(void)
+{
+    make_copy();
+    CHECK_INT(load(), INLONG_ERR_LOAD);
+    for (int round = 0; round < 2; round++) {
+        pid_t child = fork();
+        if (child == 0) {
+            if (round == 0)
+                CHECK_INT(load(), INLONG_ERR_LOAD);
+            setenv("INLONG_DATAPROXY_CORE", built("libinlong_dataproxy_core.so"), 1);
+            CHECK_INT(load(), INLONG_OK);
+            _exit(0);
+        }
+        int status;
+        CHECK_INT(waitpid(child, &status, 0), child);
+        CHECK_INT(status, 0);
+    }
+}
+
 static void core_beside_the_front_is_found(void)
 {
     make_copy();
@@ -111,6 +132,7 @@ static void core_of_another_build_is_told(void)
 
 static const check_test tests[] = {
     {"missing_core_lists_what_was_tried", missing_core_lists_what_was_tried},
+    {"H2_child_of_a_parent_without_a_core_looks_for_one", child_of_a_parent_without_a_core_looks_for_one},
     {"core_beside_the_front_is_found", core_beside_the_front_is_found},
     {"file_that_is_no_library_is_told", file_that_is_no_library_is_told},
     {"library_that_is_no_core_is_told", library_that_is_no_core_is_told},

@@ -51,7 +51,8 @@ static void settings_out_of_range(void)
         const char *part;
     } cases[] = {
         {0, 1, "setting is 0"},
-        {3, 1, "setting is 3"},
+        {4, 1, "setting is 4"},
+        {INLONG_RUNTIME_FORK_RELOAD, 2, "want 0 or 1"},
         {INLONG_RUNTIME_GC_PERCENT, 0, "want 1 to 10000"},
         {INLONG_RUNTIME_GC_PERCENT, 10001, "want 1 to 10000"},
         {INLONG_RUNTIME_GC_PERCENT, -2, "want 1 to 10000"},

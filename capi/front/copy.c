@@ -1,0 +1,90 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * copy.c - loads a second core beside the one that a forked child inherited. The loader of libc takes a file for one it has
+ * when the name or the inode is the same: only a copy of the bytes under a new name is another library. */
+#include <dlfcn.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/resource.h>
+#include <sys/sendfile.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "copy.h"
+
+static bool copy_bytes(int from, int to, off_t size)
+{
+    for (off_t at = 0; at < size;) {
+        ssize_t n = sendfile(to, from, &at, (size_t)(size - at));
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n == 0)
+            errno = EIO; /* it became shorter: somebody is installing another one */
+        if (n <= 0)
+            return false;
+    }
+    return true;
+}
+
+/* In memory. The name is new at each depth of forking: the numbers of descriptors come back. */
+static void try_memory(struct inlong_search *s, int from, off_t size)
+{
+    static int depth;
+    int fd = memfd_create("inlong_dataproxy_core", MFD_CLOEXEC);
+    if (fd < 0 || !copy_bytes(from, fd, size)) {
+        inlong_search_note(s, "a copy in memory: %s", strerror(errno));
+    } else {
+        char path[1024] = "/proc/self/fd/";
+        size_t end = strlen(path);
+        for (int i = 0; i < depth && end < sizeof path - 32; i++, end += 2)
+            memcpy(path + end, "./", 3);
+        snprintf(path + end, sizeof path - end, "%d", fd);
+        inlong_search_try(s, path);
+        depth++;
+    }
+    if (fd >= 0)
+        close(fd); /* the mapping keeps what it needs */
+}
+
+/* In a file that has no name any more once it is loaded. */
+static void try_folder(struct inlong_search *s, int from, off_t size, const char *folder)
+{
+    char path[PATH_MAX];
+    if (s->library || !folder || !*folder ||
+        snprintf(path, sizeof path, "%s/inlong_dataproxy_core.XXXXXX", folder) >= (int)sizeof path)
+        return;
+    int fd = mkostemp(path, O_CLOEXEC);
+    if (fd < 0) {
+        inlong_search_note(s, "%s: %s", folder, strerror(errno));
+        return;
+    }
+    if (copy_bytes(from, fd, size))
+        inlong_search_try(s, path);
+    else
+        inlong_search_note(s, "%s: %s", path, strerror(errno));
+    unlink(path);
+    close(fd);
+}
+
+void inlong_copy_load(struct inlong_search *s, const char *path)
+{
+    struct stat info;
+    struct rlimit limit;
+    int from = open(path, O_RDONLY | O_CLOEXEC);
+    if (from < 0 || fstat(from, &info) != 0) {
+        inlong_search_note(s, "%s: %s", path, strerror(errno));
+    } else if (getrlimit(RLIMIT_FSIZE, &limit) == 0 && limit.rlim_cur < (rlim_t)info.st_size) {
+        inlong_search_note(s, "the limit of this process for the size of files is below that of the core"); /* not SIGXFSZ */
+    } else {
+        try_memory(s, from, info.st_size);
+        try_folder(s, from, info.st_size, secure_getenv("TMPDIR"));
+        try_folder(s, from, info.st_size, "/dev/shm");
+        try_folder(s, from, info.st_size, "/tmp");
+        try_folder(s, from, info.st_size, "/var/tmp");
+    }
+    if (from >= 0)
+        close(from);
+}

@@ -1,0 +1,62 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * signals.c - keeps the host's signals the host's while the runtime starts, and gives them back in a forked child. */
+#include <signal.h>
+
+#include "front.h"
+
+/* What handled each signal before the runtime came, and then. */
+static struct sigaction hosts[NSIG], runtimes[NSIG];
+
+/* Every thread of the runtime inherits this mask. A signal that the host waits for with sigwait or signalfd must never
+ * be taken by one of them; these must stay open: faults, which the runtime turns into panics, and those that it needs
+ * itself. */
+static void block(sigset_t *old)
+{
+    static const int open[] = {SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGTRAP, SIGABRT, SIGSYS, SIGURG, SIGPROF, SIGCHLD};
+    sigset_t mask;
+    sigfillset(&mask);
+    for (size_t i = 0; i < sizeof open / sizeof *open; i++)
+        sigdelset(&mask, open[i]);
+    pthread_sigmask(SIG_SETMASK, &mask, old);
+}
+
+/* libc keeps a few signals for itself: nothing is written for those, and they stay equal. */
+static void look(struct sigaction *actions)
+{
+    for (int sig = 1; sig < NSIG; sig++)
+        (void)sigaction(sig, NULL, &actions[sig]);
+}
+
+void inlong_signals_hold(sigset_t *old)
+{
+    block(old);
+    look(hosts);
+}
+
+/* The runtime takes SIGPIPE although its own threads have it blocked; what the host had is put back, so that a broken
+ * pipe of the host does what it did before. */
+static void put_pipe_back(void)
+{
+    struct sigaction pipe = hosts[SIGPIPE];
+    if (pipe.sa_handler != SIG_DFL && pipe.sa_handler != SIG_IGN)
+        pipe.sa_flags |= SA_ONSTACK; /* as the runtime did to all handlers: it may come on a goroutine's small stack */
+    sigaction(SIGPIPE, &pipe, NULL);
+}
+
+void inlong_signals_let_go(const sigset_t *old)
+{
+    put_pipe_back();
+    look(runtimes);
+    pthread_sigmask(SIG_SETMASK, old, NULL);
+}
+
+/* The runtime is dead in the child, and what its handlers do with a fault there may hang. */
+void inlong_signals_give_back(void)
+{
+    for (int sig = 1; sig < NSIG; sig++) {
+        struct sigaction now;
+        if (hosts[sig].sa_handler != runtimes[sig].sa_handler && sigaction(sig, NULL, &now) == 0 &&
+            now.sa_handler == runtimes[sig].sa_handler)
+            (void)sigaction(sig, &hosts[sig], NULL);
+    }
+}
