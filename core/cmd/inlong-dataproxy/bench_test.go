@@ -3,10 +3,8 @@ package main
 import (
 	"bytes"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"image/png"
-	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
@@ -226,10 +224,6 @@ func TestBenchAndItsMockEndTogether(t *testing.T) {
 		})
 		return c, stdout, mock
 	}
-	gone := func(pid string) bool {
-		stat, err := os.ReadFile("/proc/" + pid + "/stat")
-		return errors.Is(err, fs.ErrNotExist) || strings.Contains(string(stat), ") Z ") // nobody may be there to reap it
-	}
 	c, stdout, mock := start()
 	time.Sleep(300 * time.Millisecond) // some messages
 	if err := syscall.Kill(-c.Process.Pid, syscall.SIGINT); err != nil {
@@ -237,11 +231,11 @@ func TestBenchAndItsMockEndTogether(t *testing.T) {
 	}
 	c.Wait()
 	var r benchReport
-	if err := json.Unmarshal(stdout.Bytes(), &r); err != nil || c.ProcessState.ExitCode() != exitInterrupted || r.Failed != 0 || !gone(mock) {
+	if err := json.Unmarshal(stdout.Bytes(), &r); err != nil || c.ProcessState.ExitCode() != exitInterrupted || r.Failed != 0 || !ended(mock) {
 		t.Errorf("status %d, %d failed, error %v: %s", c.ProcessState.ExitCode(), r.Failed, err, c.stderr)
 	}
 	c, _, mock = start()
 	c.Process.Kill()
 	c.Wait()
-	eventually(t, "the mock ends", func() bool { return gone(mock) })
+	eventually(t, "the mock ends", func() bool { return ended(mock) })
 }

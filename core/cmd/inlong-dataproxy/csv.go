@@ -42,8 +42,7 @@ func openCSV(r io.Reader, f *format, at position, head io.Reader) (*csvRecords, 
 		return nil, fmt.Errorf("reading the header: %w", err)
 	}
 	if rows == c.rows {
-		c.raw.upTo(c.rows.InputOffset())
-		c.line++
+		c.line += int64(bytes.Count(c.raw.upTo(c.rows.InputOffset()), newline))
 	}
 	if f.keyColumn != "" {
 		names[0] = strings.TrimPrefix(names[0], "\ufeff")
@@ -53,6 +52,8 @@ func openCSV(r io.Reader, f *format, at position, head io.Reader) (*csvRecords, 
 	}
 	return c, nil
 }
+
+var newline = []byte("\n")
 
 func newRows(r io.Reader) *csv.Reader {
 	rows := csv.NewReader(r)
@@ -68,10 +69,14 @@ func (c *csvRecords) next() (record, error) {
 	}
 	end := c.rows.InputOffset()
 	raw := c.raw.upTo(end)
-	row := bytes.TrimRight(bytes.TrimLeft(raw, "\r\n"), "\r\n")
-	skipped := len(raw) - len(bytes.TrimLeft(raw, "\r\n"))
-	c.line++
-	r := record{payload: row, start: c.base + end - int64(len(raw)) + int64(skipped), end: c.base + end, number: c.line}
+	row := bytes.TrimLeft(raw, "\r\n")
+	empty := raw[:len(raw)-len(row)]
+	c.line += int64(bytes.Count(raw, newline))
+	if !bytes.HasSuffix(raw, newline) {
+		c.line++ // the last one of a file
+	}
+	r := record{payload: bytes.TrimRight(row, "\r\n"), start: c.base + end - int64(len(row)), end: c.base + end, number: c.line,
+		skipped: int64(bytes.Count(empty, newline))}
 	switch {
 	case fault != nil:
 		r.fault = fmt.Errorf("the row is not CSV: %w", fault.Err)

@@ -3,9 +3,11 @@ package main
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"io/fs"
 	"log/slog"
+	"os"
 	"time"
 )
 
@@ -39,6 +41,9 @@ func openInputs(names []string, stdin io.Reader, follow bool, saved *state, log 
 
 func openFile(name string, follow bool, saved *state, log *slog.Logger) (*input, error) {
 	in := &input{name: name, log: log}
+	if err := checkFile(name, follow || saved != nil); err != nil {
+		return nil, err
+	}
 	var at position
 	if saved != nil {
 		at = saved.of(name)
@@ -67,6 +72,20 @@ func openFile(name string, follow bool, saved *state, log *slog.Logger) (*input,
 	return in, nil
 }
 
+// checkFile finds out before anything is sent what would go wrong in the middle. A file that is not there yet may come.
+func checkFile(name string, again bool) error {
+	info, err := os.Stat(name)
+	switch {
+	case err != nil:
+		return nil
+	case info.IsDir():
+		return fmt.Errorf("%s is a folder", name)
+	case again && !info.Mode().IsRegular():
+		return fmt.Errorf("%s is no regular file: --follow and --state need one", name)
+	}
+	return nil
+}
+
 // nextSource returns the file to be read next, nil when there is none. Following, it waits for one.
 func (in *input) nextSource(ctx context.Context, follow bool) *source {
 	for len(in.sources) == 0 {
@@ -87,18 +106,21 @@ func (in *input) nextSource(ctx context.Context, follow bool) *source {
 	return s
 }
 
-// ended finds what is to be read after a file that was followed: the ones that took its name, or what a truncation left.
-func (in *input) ended(s *source, last position, why error) (err error) {
+// ended finds what is to be read after a file: the ones that took its name, or what a truncation left. It looks anew also when
+// it knows of some: one of them may have been copied and truncated since, and only the copy has what was in it.
+func (in *input) ended(s *source, last position, why error) error {
 	if !errors.Is(why, errTruncated) {
-		if len(in.sources) == 0 {
-			in.sources, err = newerThan(in.name, s.file)
+		newer, err := newerThan(in.name, s.file)
+		if err != nil {
+			return err
 		}
-		return err
+		in.sources = append(deleted(in.sources, newer), newer...)
+		return nil
 	}
 	// It may have been copied before, with records that were not read yet.
 	closeSources(in.sources)
-	var found bool
-	in.sources, found, err = locate(in.name, last)
+	sources, found, err := locate(in.name, last)
+	in.sources = sources
 	if err == nil && !found {
 		in.log.Warn("the file was truncated and is read from the beginning; what was not read before is gone", "file", in.name)
 	}

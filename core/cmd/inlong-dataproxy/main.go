@@ -12,6 +12,8 @@ import (
 	"syscall"
 
 	"github.com/spf13/cobra"
+
+	dataproxy "github.com/inlong-dataproxy/inlong-dataproxy/core"
 )
 
 // The exit statuses besides 0.
@@ -66,6 +68,7 @@ func rootCommand() *cobra.Command {
 	root := &cobra.Command{
 		Use:           "inlong-dataproxy",
 		Short:         "Send data to Apache InLong DataProxy",
+		Version:       dataproxy.Version,
 		SilenceUsage:  true,
 		SilenceErrors: true,
 		Args:          cobra.NoArgs,

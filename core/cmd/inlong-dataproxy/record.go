@@ -13,7 +13,8 @@ type record struct {
 	payload    []byte // valid until the next one is read
 	stream     string // "" means the one of --stream
 	start, end int64  // in the file: of the payload's first byte, and behind the record
-	number     int64  // from 1
+	number     int64  // of its line, the last one of several, from 1
+	skipped    int64  // empty lines before it
 	fault      error  // why it cannot be sent, now or later
 }
 

@@ -58,8 +58,8 @@ func stateOf(t *testing.T, path, file string) position {
 	if _, err := os.Stat(path); err != nil {
 		return position{} // opening it would make it, beside the program under test
 	}
-	s, err := openState(path)
-	if err != nil {
+	s := newState(path)
+	if err := s.read(); err != nil {
 		t.Fatal(err) // also a file that is half written
 	}
 	return s.of(file)

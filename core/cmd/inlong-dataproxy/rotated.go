@@ -17,9 +17,10 @@ var rotatedSuffix = regexp.MustCompile(`^[.-][0-9][0-9T:_.-]*$`)
 
 // source is a file that is to be read from a position on.
 type source struct {
-	path string
-	file *os.File
-	from position
+	path  string
+	file  *os.File
+	from  position
+	final bool // nobody writes to it any more
 }
 
 // generations opens the file of that name and those put aside from it, oldest first, the file itself last.
@@ -62,6 +63,10 @@ func generations(path string) (files []*source, err error) {
 	if current {
 		files = append(files, &source{path: path, file: file})
 	}
+	// A writer that has not noticed the last rotation still has the file that was put aside then.
+	for i := range len(files) - 2 {
+		files[i].final = true
+	}
 	return files, nil
 }
 
@@ -102,6 +107,23 @@ func newerThan(path string, done *os.File) ([]*source, error) {
 		files = files[1:]
 	}
 	return files, nil
+}
+
+// deleted keeps of the old files, which are open, those that are not among the newer ones: they were deleted before their turn
+// came.
+func deleted(old, newer []*source) (kept []*source) {
+	for _, s := range old {
+		own, err := s.file.Stat()
+		if err == nil && !slices.ContainsFunc(newer, func(n *source) bool {
+			info, err := n.file.Stat()
+			return err == nil && os.SameFile(own, info)
+		}) {
+			kept = append(kept, s)
+			continue
+		}
+		s.file.Close()
+	}
+	return kept
 }
 
 // cutBefore closes all files before the one that is sought, or before the current one when there is none. The current one

@@ -43,7 +43,8 @@ rotation (app.log.1, app.log-20260131), until SIGINT or SIGTERM.
 
 With --state FILE the program notes up to where everything is acked, and a later run goes on from there, also after a kill and
 when the file was rotated meanwhile. Lines can be sent twice then, but none is lost: at the first line that is not acked the
-program stops. Lines that can never be sent (not JSON, too long, no valid stream) are named on standard error and left out.
+program stops. Lines that can never be sent (not JSON, too long, no valid stream) are named on standard error and left out. One
+run at a time can have a state; FILE.lock, which stays, sees to that.
 
 Exit status:
   0    every line was acked
@@ -119,6 +120,7 @@ func send(cmd *cobra.Command, f *sendFlags, files []string) error {
 		if saved, err = openState(f.state); err != nil {
 			return &exitError{exitInput, fmt.Errorf("--state: %w", err)}
 		}
+		defer saved.close()
 	}
 	inputs, err := openInputs(files, cmd.InOrStdin(), f.follow, saved, warnings)
 	if err != nil {

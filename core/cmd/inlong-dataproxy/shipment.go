@@ -17,6 +17,9 @@ import (
 // maxLine bounds the memory that one record takes. No client can send more: it is the largest value of max_frame_size.
 const maxLine = 20 << 20
 
+// namedFailures is how many lines that failed are named one by one.
+const namedFailures = 10
+
 var (
 	errInterrupted = errors.New("interrupted: what comes after the lines counted here was not sent")
 	errNotAcked    = errors.New("stopped at a line that was not acked; the same command goes on from there")
@@ -103,11 +106,7 @@ func (s *shipment) sendInput(ctx context.Context, in *input) error {
 	}
 	for src := in.nextSource(ctx, s.follow); src != nil; src = in.nextSource(ctx, s.follow) {
 		last, err := s.sendSource(ctx, in, src)
-		if err == nil || errors.Is(err, errTruncated) {
-			if !s.follow {
-				src.file.Close()
-				continue
-			}
+		if (err == nil || errors.Is(err, errTruncated)) && (s.follow || s.saves) {
 			err = in.ended(src, last, err)
 		}
 		src.file.Close()
@@ -133,7 +132,7 @@ func (s *shipment) sendSource(ctx context.Context, in *input, src *source) (last
 		}
 	}
 	var r io.Reader = src.file
-	if s.follow {
+	if s.follow && !src.final {
 		r = &follower{ctx: ctx, file: src.file, path: in.name, at: src.from.Offset}
 	}
 	return s.sendRecords(ctx, in, r, src.from, src.head())
@@ -159,6 +158,7 @@ func (s *shipment) sendRecords(ctx context.Context, in *input, r io.Reader, at p
 			at.Offset = rec.end
 			continue
 		}
+		s.skipped.Add(rec.skipped)
 		if s.limit != nil && s.limit.Wait(ctx) != nil {
 			return at, errStopped
 		}
@@ -215,10 +215,14 @@ func (s *shipment) result(msg dataproxy.Message, err error) {
 }
 
 func (s *shipment) fail(it *item, err error) {
-	s.failed.Add(1)
+	failed := s.failed.Add(1)
 	where := fmt.Sprintf("%s line %d: ", it.in.name, it.at.Line)
 	code := s.failures.add(err, where)
 	switch {
+	case !s.saves && failed < namedFailures:
+		s.log.Warn("not sent", "line", where+err.Error())
+	case !s.saves && failed == namedFailures:
+		s.log.Warn("not sent; lines that fail after this one are only counted", "line", where+err.Error())
 	case !s.saves:
 	case code == dataproxy.CodeLogInvalid || code == dataproxy.CodeLogTooLong:
 		// It would fail for ever, and hold up all that come after it.

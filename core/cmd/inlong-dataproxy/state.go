@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"sync"
+	"syscall"
 	"time"
 
 	"github.com/google/renameio/v2"
@@ -23,25 +24,58 @@ type state struct {
 	path    string
 	Version int                 `json:"version"`
 	Files   map[string]position `json:"files"` // by absolute path
+
+	lock *os.File
 }
 
-// openState reads the file, if there is one.
+func newState(path string) *state {
+	return &state{path: path, Version: stateVersion, Files: map[string]position{}}
+}
+
+// openState reads the file, if there is one. It is this process's alone until close.
 func openState(path string) (*state, error) {
-	s := &state{path: path, Version: stateVersion, Files: map[string]position{}}
-	data, err := os.ReadFile(path)
-	if errors.Is(err, fs.ErrNotExist) {
-		return s, s.write() // a place that cannot be written is better known now than after the first million lines
-	}
+	s := newState(path)
+	// The file itself is replaced with every write, and with it would go the lock.
+	lock, err := os.OpenFile(path+".lock", os.O_CREATE|os.O_RDWR, 0o600)
 	if err != nil {
 		return nil, err
 	}
-	if err := json.Unmarshal(data, s); err != nil {
-		return nil, fmt.Errorf("%s is not a state file: %w; without it everything is sent from the beginning", path, err)
+	if err := syscall.Flock(int(lock.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); err != nil {
+		lock.Close()
+		return nil, fmt.Errorf("%s is in use by another run, whose lines would be sent twice", path)
 	}
-	if s.Version != stateVersion || s.Files == nil {
-		return nil, fmt.Errorf("%s: version %d is not %d: it is no state file, or that of another version of this program", path, s.Version, stateVersion)
+	s.lock = lock
+	if err := s.read(); err != nil {
+		s.close()
+		return nil, err
 	}
 	return s, nil
+}
+
+func (s *state) close() { s.lock.Close() }
+
+func (s *state) read() error {
+	path := s.path
+	data, err := os.ReadFile(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return s.write() // a place that cannot be written is better known now than after the first million lines
+	}
+	if err != nil {
+		return err
+	}
+	s.Version, s.Files = 0, nil
+	if err := json.Unmarshal(data, s); err != nil {
+		return fmt.Errorf("%s is not a state file: %w; without it everything is sent from the beginning", path, err)
+	}
+	if s.Version != stateVersion || s.Files == nil {
+		return fmt.Errorf("%s: version %d is not %d: it is no state file, or that of another version of this program", path, s.Version, stateVersion)
+	}
+	for file, at := range s.Files {
+		if at.Offset < 0 || at.Line < 0 || at.LastStart < 0 || at.LastLength < 0 || at.LastLength > at.Offset-at.LastStart {
+			return fmt.Errorf("%s is damaged: its place in %s cannot be; without it everything is sent from the beginning", path, file)
+		}
+	}
+	return nil
 }
 
 func (s *state) of(path string) position { return s.Files[stateKey(path)] }

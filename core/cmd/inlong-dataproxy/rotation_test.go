@@ -1,0 +1,157 @@
+package main
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"syscall"
+	"testing"
+
+	"github.com/inlong-dataproxy/inlong-dataproxy/core/dataproxytest"
+)
+
+// While a run is still in a file that was put aside, the one behind it, which it has open already, may be copied and truncated:
+// what was in it is in the copy only. And one that waits for its turn may be deleted: its lines are in the open file only.
+func TestFilesThatChangeBeforeTheirTurnAreNotLost(t *testing.T) {
+	for name, change := range map[string]func(t *testing.T, file string){
+		"copied and truncated": func(t *testing.T, file string) {
+			text, err := os.ReadFile(file)
+			if err != nil {
+				t.Fatal(err)
+			}
+			appendTo(t, file+".2", string(text))
+			if err := os.Truncate(file, 0); err != nil {
+				t.Fatal(err)
+			}
+		},
+		"deleted": func(t *testing.T, file string) {
+			rename(t, file, file+".2")
+			if err := os.Remove(file + ".2"); err != nil {
+				t.Fatal(err)
+			}
+		},
+	} {
+		for _, follow := range []string{"-F=true", "-F=false"} {
+			t.Run(name+" "+follow, func(t *testing.T) {
+				cluster := dataproxytest.Start(t)
+				file := writeFile(t, "a.log", "first\n")
+				state := filepath.Join(t.TempDir(), "state")
+				args := []string{"send", "--url", cluster.URL(), "--group", "test_group", "--stream", "s", "--state", state}
+				if status, _, stderr := program("", append(args, file)...); status != 0 {
+					t.Fatalf("status %d: %s", status, stderr)
+				}
+				want := []string{"first"}
+				for i := range 20 {
+					want = append(want, fmt.Sprintf("line %02d", i))
+				}
+				appendTo(t, file, strings.Join(want[1:], "\n")+"\n")
+				rename(t, file, file+".1")
+				appendTo(t, file, "waits for its turn\n")
+
+				c := startChild(t, append(args, "--rate", "20", follow, file)...)
+				eventually(t, "it is in the file put aside", func() bool { return cluster.Count() > 1 })
+				change(t, file)
+				if n := cluster.Count(); n >= len(want) {
+					t.Fatalf("too late: %d lines came", n)
+				}
+				appendTo(t, file, "new\n")
+				want = append(want, "new", "waits for its turn")
+				eventually(t, "all came", func() bool { return cluster.Count() >= len(want) || ended(fmt.Sprint(c.Process.Pid)) })
+				if follow == "-F=true" {
+					c.Process.Signal(syscall.SIGTERM)
+				}
+				if err := c.Wait(); err != nil {
+					t.Errorf("%v: %s", err, c.stderr)
+				}
+				if got := received(cluster); !slices.Equal(got, want) {
+					t.Errorf("arrived: %q\nwant: %q", got, want)
+				}
+			})
+		}
+	}
+}
+
+// A job that is started every minute must not send what the run before it is sending.
+func TestAStateIsForOneRunAtATime(t *testing.T) {
+	cluster := dataproxytest.Start(t)
+	file := writeFile(t, "a.log", strings.Repeat("x\n", 1000))
+	state := filepath.Join(t.TempDir(), "state")
+	args := []string{"send", "--url", cluster.URL(), "--group", "test_group", "--stream", "s", "--state", state, file}
+	c := startChild(t, append(args, "--rate", "100")...)
+	eventually(t, "it sends", func() bool { return cluster.Count() > 0 })
+	if status, _, stderr := program("", args...); status != exitInput || !strings.Contains(stderr, "is in use by another run") {
+		t.Errorf("status %d: %s", status, stderr)
+	}
+	c.Process.Kill()
+	c.Wait()
+	if status, _, stderr := program("", args...); status != 0 {
+		t.Errorf("after it was killed: status %d: %s", status, stderr)
+	}
+}
+
+// Sending everything again because the state is damaged is no way to go on.
+func TestADamagedStateIsRefused(t *testing.T) {
+	cluster := dataproxytest.Start(t)
+	file := writeFile(t, "a.log", "one\n")
+	for _, text := range []string{"", "oops", "{}", `{"version":2,"files":{}}`, `{"version":1,"files":{"/a":{"offset":-1}}}`,
+		`{"version":1,"files":{"/a":{"offset":9,"last_start":8,"last_length":5}}}`} {
+		state := writeFile(t, "state", text)
+		status, _, stderr := program("", "send", "--url", cluster.URL(), "--group", "test_group", "--stream", "s", "--state", state, file)
+		if status != exitInput || !strings.Contains(stderr, state) {
+			t.Errorf("%q: status %d, %s", text, status, stderr)
+		}
+	}
+	if cluster.Count() != 0 {
+		t.Errorf("%d lines came", cluster.Count())
+	}
+}
+
+// A folder among the files is found before the first line is sent; a pipe cannot be read again, nor grow.
+func TestFilesAreLookedAtBeforeAnythingIsSent(t *testing.T) {
+	cluster := dataproxytest.Start(t)
+	file := writeFile(t, "a.log", "one\n")
+	pipe := filepath.Join(t.TempDir(), "pipe")
+	if err := syscall.Mkfifo(pipe, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	args := []string{"send", "--url", cluster.URL(), "--group", "test_group", "--stream", "s", file}
+	for _, c := range [][]string{{t.TempDir(), "is a folder"}, {"-F", pipe, "no regular file"}, {"--state", pipe + ".state", pipe, "no regular file"}} {
+		more, says := c[:len(c)-1], c[len(c)-1]
+		status, _, stderr := program("", append(args, more...)...)
+		if status != exitInput || !strings.Contains(stderr, says) || strings.Contains(stderr, "lines:") {
+			t.Errorf("%q: status %d, %s", more, status, stderr)
+		}
+	}
+	if cluster.Count() != 0 {
+		t.Errorf("%d lines came", cluster.Count())
+	}
+}
+
+// Whoever is told that lines failed must find them: by their line in the file, however many lines a row takes.
+func TestFailedLinesAreNamed(t *testing.T) {
+	cluster := dataproxytest.Start(t)
+	rows := writeFile(t, "a.csv", "k,v\nx,\"two\nlines\"\n\nbad name,1\nx,ok\n")
+	args := []string{"send", "--url", cluster.URL(), "--group", "test_group"}
+	_, _, stderr := program("", append(args, "--format", "csv", "--key-column", "k", rows)...)
+	if !strings.Contains(stderr, rows+" line 5: ") || !strings.Contains(stderr, "3 lines: 2 acked, 1 failed; 1 empty lines") {
+		t.Errorf("%s", stderr)
+	}
+	var text strings.Builder
+	for range 20 {
+		text.WriteString("oops\n")
+	}
+	file := writeFile(t, "a.json", text.String())
+	_, _, stderr = program("", append(args, "--format", "json-lines", "--stream", "s", file)...)
+	if named := strings.Count(stderr, "level=WARN"); named != namedFailures || !strings.Contains(stderr, "line 10: ") ||
+		!strings.Contains(stderr, "20 lines failed with code 10010 log_invalid") {
+		t.Errorf("%d are named: %s", named, stderr)
+	}
+}
+
+// ended reports whether a process has exited, also when nobody has collected it.
+func ended(pid string) bool {
+	stat, err := os.ReadFile("/proc/" + pid + "/stat")
+	return err != nil || strings.Contains(string(stat), ") Z ")
+}
