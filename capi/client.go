@@ -109,10 +109,10 @@ func (c *client) finishClose() {
 
 func fillReport(to *C.inlong_close_report, from dataproxy.CloseReport) {
 	*to = C.inlong_close_report{
-		struct_size: to.struct_size,
-		acked:       C.int64_t(from.Acked),
-		failed:      C.int64_t(from.Failed),
-		unsent:      C.int64_t(from.Unsent),
+		acked:    C.int64_t(from.Acked),
+		failed:   C.int64_t(from.Failed),
+		unsent:   C.int64_t(from.Unsent),
+		uncalled: C.int64_t(from.Uncalled),
 	}
 	i := 0
 	for code, n := range from.ByCode {

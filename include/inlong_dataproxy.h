@@ -546,6 +546,7 @@ typedef struct inlong_close_report {
         int64_t code;  /**< INLONG_ERR_... */
         int64_t count; /**< messages that failed with it */
     } by_code[24];     /**< failures by code; behind the last one all is 0 */
+    int64_t uncalled;  /**< messages, at most, whose callback was not called because others took too long */
 } inlong_close_report;
 
 /** Closes the client. No message is accepted any more; those accepted are delivered until timeout_ms ends, the rest fails with
@@ -558,7 +559,8 @@ typedef struct inlong_close_report {
  * @param timeout_ms how long to deliver; INLONG_NO_TIMEOUT: the option send_timeout
  * @param report     NULL, or filled (set its struct_size)
  * @return INLONG_OK: all results are out and no callback runs. INLONG_ERR_CONTEXT_EXPIRED: closed too, but messages were left
- *         (report->unsent), or callbacks took so long that not all were called; one that does not return may still run.
+ *         (report->unsent), or callbacks took so long that not all were called (report->uncalled); one that does not return may
+ *         still run.
  *         INLONG_ERR_WORKER_BUSY: inside a callback; INLONG_ERR_ARG, INLONG_ERR_ABI, INLONG_ERR_HANDLE, INLONG_ERR_FORKED
  * @blocks timeout_ms plus 100 ms at most */
 INLONG_API int inlong_client_close(inlong_client *client, int64_t timeout_ms, inlong_close_report *report);

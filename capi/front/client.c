@@ -111,6 +111,14 @@ int inlong_client_flush(inlong_client *client, int64_t timeout_ms)
     return code;
 }
 
+/* A program built before a field was added has a shorter struct, and gets no more than that. */
+static int check_report(const inlong_close_report *report)
+{
+    if (report->struct_size == offsetof(inlong_close_report, uncalled))
+        return INLONG_OK;
+    return inlong_check_size("report", report->struct_size, sizeof *report);
+}
+
 int inlong_client_close(inlong_client *client, int64_t timeout_ms, inlong_close_report *report)
 {
     inlong_slot *slot = inlong_client_slot(client);
@@ -118,7 +126,7 @@ int inlong_client_close(inlong_client *client, int64_t timeout_ms, inlong_close_
         return inlong_client_fault(client);
     int code = inlong_check_timeout(timeout_ms);
     if (code == INLONG_OK && report)
-        code = inlong_check_size("report", report->struct_size, sizeof *report);
+        code = check_report(report);
     if (code == INLONG_OK && inlong_log_inside())
         code = inlong_fail_inside_log();
     if (code != INLONG_OK)
@@ -130,9 +138,13 @@ int inlong_client_close(inlong_client *client, int64_t timeout_ms, inlong_close_
     pthread_mutex_unlock(&slot->mutex);
 
     int64_t began = inlong_now_ms();
-    inlong_close_report none = {.struct_size = sizeof none};
-    code = inlong_core_for(slot)->client_close((uintptr_t)client, timeout_ms, report ? report : &none, inlong_error_buffer());
+    inlong_close_report full = {0};
+    code = inlong_core_for(slot)->client_close((uintptr_t)client, timeout_ms, &full, inlong_error_buffer());
     INLONG_TAKES_OVER(slot);
+    if (report) {
+        full.struct_size = report->struct_size;
+        memcpy(report, &full, full.struct_size);
+    }
     if (code == INLONG_ERR_WORKER_BUSY)
         return code;
     /* The core has waited for the callbacks of results. What may run then is a log callback. */

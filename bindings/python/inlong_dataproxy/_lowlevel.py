@@ -113,6 +113,7 @@ class CloseReportRecord(Structure):
         ("failed", c_int64),
         ("unsent", c_int64),
         ("by_code", CodeCount * 24),
+        ("uncalled", c_int64),
     )
 
 

@@ -27,12 +27,14 @@ class CloseReport:
         acked, failed: messages over the client's life.
         unsent: those of the failed that close itself gave up, because its timeout ended.
         by_code: failures by code.
+        uncalled: messages, at most, whose result came too late for the close and is in this report only.
     """
 
     acked: int = 0
     failed: int = 0
     unsent: int = 0
     by_code: dict[int, int] = field(default_factory=dict)
+    uncalled: int = 0
 
 
 class Outcome:
@@ -87,7 +89,7 @@ def _text(raw: Any) -> str:
 def close_report(record: low.CloseReportRecord) -> CloseReport:
     """Return the library's report as this package gives it."""
     by_code = {pair.code: pair.count for pair in record.by_code if pair.count}
-    return CloseReport(record.acked, record.failed, record.unsent, by_code)
+    return CloseReport(record.acked, record.failed, record.unsent, by_code, record.uncalled)
 
 
 def read_stats(handle: low.ClientHandle) -> dict[str, Any]:
