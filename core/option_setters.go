@@ -13,6 +13,10 @@ func WithGroupID(id string) Option {
 
 // WithURL sets the Manager: its base url (http://host:port), or the full url that ends in
 // /openapi/dataproxy/getIpList. Required unless WithStaticNodes is given; otherwise NewClient fails with ErrURLNotGiven.
+//
+// Requests to the Manager, and those alone, go through the proxy that HTTP_PROXY, HTTPS_PROXY and NO_PROXY name in the
+// environment, as it was when the process made its first client. With a url of http:// the proxy, like everybody on the way,
+// can read the credentials. Redirects are not followed: a signed request goes to the url given and nowhere else.
 func WithURL(url string) Option {
 	return func(o *Options) { o.URL = url; o.mark("url") }
 }

@@ -55,7 +55,9 @@ var optionTable = []option{
 	{key: "group_id", name: "WithGroupID", kind: kindString, field: func(o *Options) any { return &o.GroupID },
 		doc: "InLong group of messages that name none; required"},
 	{key: "url", name: "WithURL", kind: kindString, field: func(o *Options) any { return &o.URL },
-		doc: "Manager: its base url, or the full .../openapi/dataproxy/getIpList; required unless static_nodes is given"},
+		doc: "Manager: its base url, or the full .../openapi/dataproxy/getIpList; required unless static_nodes is given. " +
+			"Requests to it, and those alone, use the proxy of HTTP_PROXY, HTTPS_PROXY and NO_PROXY in the environment, as it was when the " +
+			"process made its first client; redirects are not followed"},
 	duration("update_interval", "WithUpdateInterval", func(o *Options) *time.Duration { return &o.UpdateInterval }, 5*time.Minute,
 		10*time.Millisecond, 24*time.Hour, "time between two requests for the node list, with 10 % jitter"),
 	duration("conn_timeout", "WithConnTimeout", func(o *Options) *time.Duration { return &o.ConnTimeout }, 3*time.Second,

@@ -69,7 +69,7 @@ const inlong_option_info inlong_option_table[] = {
     OPTION("group_id", "string", "", "", "", "",
            "InLong group of messages that name none; required"),
     OPTION("url", "string", "", "", "", "",
-           "Manager: its base url, or the full .../openapi/dataproxy/getIpList; required unless static_nodes is given"),
+           "Manager: its base url, or the full .../openapi/dataproxy/getIpList; required unless static_nodes is given. Requests to it, and those alone, use the proxy of HTTP_PROXY, HTTPS_PROXY and NO_PROXY in the environment, as it was when the process made its first client; redirects are not followed"),
     OPTION("update_interval", "duration", "5m", "10ms", "24h", "",
            "time between two requests for the node list, with 10 % jitter"),
     OPTION("conn_timeout", "duration", "3s", "10ms", "1m", "",

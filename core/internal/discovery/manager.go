@@ -56,13 +56,14 @@ func (m *Manager) Fetch(ctx context.Context) (List, error) {
 func (m *Manager) fetch(ctx context.Context) (List, error) {
 	// One connection a request: between two requests lie minutes, and an idle socket would outlive a fork.
 	transport := &http.Transport{
+		// Where a company lets its programs out through a proxy only, they have these variables; nothing else leads to one.
 		Proxy:             http.ProxyFromEnvironment,
 		TLSClientConfig:   m.TLS,
 		DisableKeepAlives: true,
 	}
 	defer transport.CloseIdleConnections()
 	client := retryablehttp.Client{
-		HTTPClient:   &http.Client{Transport: transport},
+		HTTPClient:   &http.Client{Transport: transport, CheckRedirect: stay},
 		RetryMax:     2,
 		RetryWaitMin: 50 * time.Millisecond,
 		RetryWaitMax: 500 * time.Millisecond,
@@ -87,7 +88,7 @@ func (m *Manager) fetch(ctx context.Context) (List, error) {
 	if resp != nil {
 		defer resp.Body.Close()
 		if resp.StatusCode != http.StatusOK {
-			return List{}, &statusError{resp.StatusCode}
+			return List{}, &statusError{resp.StatusCode, redirectHost(resp)}
 		}
 	}
 	if err != nil {
@@ -108,7 +109,25 @@ func backOff(least, most time.Duration, attempt int, _ *http.Response) time.Dura
 	return retryablehttp.DefaultBackoff(least, most, attempt, nil)
 }
 
-type statusError struct{ code int }
+// stay does not follow a redirect: the header that signs the request would go to whatever host it names, in the clear too.
+func stay(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
+
+// redirectHost returns where a redirect leads: not more of it than the host, since the rest may hold secrets.
+func redirectHost(resp *http.Response) string {
+	if resp.StatusCode/100 != 3 {
+		return ""
+	}
+	to, err := resp.Location()
+	if err != nil {
+		return ""
+	}
+	return to.Scheme + "://" + to.Host
+}
+
+type statusError struct {
+	code int
+	to   string // of a redirect
+}
 
 func (e *statusError) denied() bool {
 	return e.code == http.StatusUnauthorized || e.code == http.StatusForbidden
@@ -116,6 +135,9 @@ func (e *statusError) denied() bool {
 
 func (e *statusError) Error() string {
 	text := fmt.Sprintf("the Manager answered %d %s", e.code, http.StatusText(e.code))
+	if e.to != "" {
+		text += fmt.Sprintf(", a redirect to %q: it is not followed, since the request is signed; give the url of the Manager itself", e.to)
+	}
 	if e.denied() {
 		// The real Manager says 403 in both cases.
 		text += ": the credentials are missing or wrong, or the Manager's database is down"

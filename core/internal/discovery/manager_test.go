@@ -2,9 +2,15 @@ package discovery
 
 import (
 	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"encoding/base64"
 	"errors"
 	"fmt"
 	"net/http"
+	"net/http/httptest"
+	"os"
+	"os/exec"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -189,6 +195,69 @@ func TestN8_CertificatesAreVerified(t *testing.T) {
 	plain := managerAt(t, strings.Replace(good.URL(), "https:", "http:", 1))
 	_, err := plain.Fetch(patient(t))
 	require.Error(t, err)
+}
+
+// Scenario H7: whoever can make the Manager's address answer with a redirect must not get the credentials, least of all in the
+// clear.
+func TestH7_RedirectGetsNoCredentials(t *testing.T) {
+	var asked atomic.Int32
+	elsewhere := serving(t, func(http.ResponseWriter, *http.Request) { asked.Add(1) })
+	for _, status := range []int{301, 302, 303, 307, 308} {
+		for location, part := range map[string]string{
+			elsewhere.URL + "/x?token=s3cret-too":                  fmt.Sprintf("a redirect to %q: it is not followed", elsewhere.URL),
+			strings.Replace(elsewhere.URL, "//", "//u:s3cret@", 1): fmt.Sprintf("a redirect to %q: it is not followed", elsewhere.URL),
+			"/login":   fmt.Sprintf("the Manager answered %d %s, a redirect to \"https://127.0.0.1:", status, http.StatusText(status)),
+			"":         fmt.Sprint("the Manager answered ", status),
+			"http://%": "failed to parse Location header",
+		} {
+			server := httptest.NewTLSServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+				w.Header().Set("Location", location)
+				w.WriteHeader(status)
+			}))
+			m := managerAt(t, server.URL)
+			roots := x509.NewCertPool()
+			roots.AddCert(server.Certificate())
+			m.TLS = &tls.Config{RootCAs: roots}
+			m.Authorize = func(context.Context, string) (string, string, error) { return "X-Token", "s3cret", nil }
+			_, err := m.Fetch(patient(t))
+			server.Close()
+			require.ErrorContains(t, err, part)
+			require.NotContains(t, err.Error(), "s3cret")
+		}
+	}
+	require.Zero(t, asked.Load(), "requests to where a redirect led")
+}
+
+// Many a network has no way out but the proxy that the environment names. Go reads the environment once a process, so
+// the client runs in one of its own.
+func TestFetchGoesThroughTheProxyOfTheEnvironment(t *testing.T) {
+	const manager = "http://manager.example.com:8083"
+	if os.Getenv("INLONG_TEST_BEHIND_PROXY") != "" {
+		m := managerAt(t, manager)
+		m.Authorize = func(context.Context, string) (string, string, error) { return "X-Token", "t0ken", nil }
+		list, err := m.Fetch(patient(t))
+		fmt.Println(list.Nodes, err)
+		return
+	}
+	var seen []string
+	proxy := serving(t, func(w http.ResponseWriter, r *http.Request) {
+		seen = append(seen, r.URL.String(), r.Header.Get("Proxy-Authorization"), r.Header.Get("X-Token"))
+		_, _ = w.Write(listOf(`{"ip":"h","port":1}`))
+	})
+	behind := func(proxy, except string) string {
+		child := exec.Command(os.Args[0], "-test.run", "^TestFetchGoesThroughTheProxyOfTheEnvironment$")
+		child.Env = append(os.Environ(), "INLONG_TEST_BEHIND_PROXY=1", "http_proxy=", "HTTP_PROXY="+proxy, "no_proxy=", "NO_PROXY="+except)
+		out, err := child.CombinedOutput()
+		require.NoError(t, err, "%s", out)
+		require.NotContains(t, string(out), "pa55word")
+		return string(out)
+	}
+	require.Contains(t, behind(strings.Replace(proxy.URL, "//", "//user:pa55word@", 1), ""), "[h:1] <nil>")
+	require.Equal(t, []string{manager + "/inlong/manager/openapi/dataproxy/getIpList/test_group?protocolType=TCP",
+		"Basic " + base64.StdEncoding.EncodeToString([]byte("user:pa55word")), "t0ken"}, seen)
+	require.Contains(t, behind("http://user:pa55word@127.0.0.1:1", ""), "proxyconnect tcp: dial tcp 127.0.0.1:1: connect: connection refused")
+	require.Contains(t, behind(proxy.URL, "example.com"), "lookup manager.example.com")
+	require.Len(t, seen, 3)
 }
 
 // An answer without an end must not fill the memory.
