@@ -37,9 +37,9 @@ type batch struct {
 	unsettled int
 	expired   bool // some messages were settled one by one: the frame must leave them out
 	attempts  int
-	written   bool  // in flight: no word of the last attempt yet
-	lost      bool  // some attempt ended without an answer
-	avoid     *node // of the last failed attempt
+	written   bool    // in flight: no word of the last attempt yet
+	lost      bool    // some attempt ended without an answer
+	avoid     []*node // of the failed attempts, the latest last
 	node      string
 	due       time.Time // earliest deadline of an unsettled message
 	retryAt   time.Time // end of the back-off; zero when not in one

@@ -2,7 +2,9 @@ package dataproxy
 
 import (
 	"math"
+	"slices"
 	"sync"
+	"sync/atomic"
 )
 
 // spreadAfter is the number of batches waiting to be written from which a lane no longer keeps up: its streams then move to
@@ -11,7 +13,7 @@ const spreadAfter = 64
 
 // dispatcher chooses the lane of each sealed batch, and keeps the batches for which no lane is usable.
 type dispatcher struct {
-	lanes []*lane
+	lanes []atomic.Pointer[lane] // one a place; never nil
 
 	mu     sync.Mutex
 	next   int // where the search for a lane starts, so that streams spread from the beginning
@@ -23,7 +25,7 @@ type dispatcher struct {
 // asks the sender to let others run.
 func (d *dispatcher) dispatch(b *batch) (behind bool) {
 	st, avoid := b.st, b.avoid // a lane that took b may be done with it before enqueue returns
-	if l := st.lane.Load(); l != nil && avoid == nil {
+	if l := st.lane.Load(); l != nil && len(avoid) == 0 {
 		if taken, behind := l.enqueue(b, spreadAfter); taken {
 			return behind
 		}
@@ -37,7 +39,7 @@ func (d *dispatcher) dispatch(b *batch) (behind bool) {
 			return false
 		}
 		if taken, behind := l.enqueue(b, math.MaxInt); taken {
-			if avoid == nil {
+			if len(avoid) == 0 {
 				st.lane.Store(l)
 			}
 			return behind
@@ -45,25 +47,34 @@ func (d *dispatcher) dispatch(b *batch) (behind bool) {
 	}
 }
 
-// choose returns the usable lane with the least to do, on another node than avoid if there is one. The caller holds mu.
-func (d *dispatcher) choose(avoid *node) *lane {
+// choose returns the usable lane with the least to do: on a node that is not to be avoided if there is one, else on the one
+// whose failure is the longest ago. The caller holds mu.
+func (d *dispatcher) choose(avoid []*node) *lane {
 	var best *lane
-	bestLoad := math.MaxInt
+	bestLoad := int64(math.MaxInt64)
 	for i := range d.lanes {
-		l := d.lanes[(d.next+i)%len(d.lanes)]
-		load, on := l.load()
-		if on == nil {
+		l := d.lanes[(d.next+i)%len(d.lanes)].Load()
+		outstanding, usable := l.load()
+		if !usable {
 			continue
 		}
-		if on == avoid {
-			load += math.MaxInt / 2
-		}
-		if load < bestLoad {
+		if load := int64(1+slices.Index(avoid, l.node))<<32 + int64(outstanding); load < bestLoad {
 			best, bestLoad = l, load
 		}
 	}
 	d.next++
 	return best
+}
+
+// usable returns the lanes that take batches.
+func (d *dispatcher) usable() (lanes []*lane) {
+	for i := range d.lanes {
+		l := d.lanes[i].Load()
+		if _, usable := l.load(); usable {
+			lanes = append(lanes, l)
+		}
+	}
+	return lanes
 }
 
 // park keeps b until a lane is usable. The caller holds mu. Batches that die meanwhile are swept out as the list grows.

@@ -34,7 +34,8 @@ func Leftovers(of Client) string {
 		}
 		st.mu.Unlock()
 	}
-	for _, l := range c.dispatcher.lanes {
+	for i := range c.dispatcher.lanes {
+		l := c.dispatcher.lanes[i].Load()
 		l.mu.Lock()
 		if n := l.queue.len(); n != 0 || l.outstanding != 0 || l.writing {
 			add("lane %d: %d queued, %d outstanding, writing %v", l.index, n, l.outstanding, l.writing)
@@ -56,7 +57,9 @@ func Completing(of Client) int {
 
 // WaitingForIdle counts what lanes remember of callers that wait for them to be idle.
 func WaitingForIdle(of Client) (n int) {
-	for _, l := range of.(*client).dispatcher.lanes {
+	lanes := of.(*client).dispatcher.lanes
+	for i := range lanes {
+		l := lanes[i].Load()
 		l.mu.Lock()
 		n += len(l.soon)
 		l.mu.Unlock()

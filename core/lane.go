@@ -18,16 +18,17 @@ const yieldAfter = 16
 
 var errDrained = errors.New("drained")
 
-// lane is one connection to a node and what is in flight on it. Its goroutine connects and then reads; writing is done by a
-// goroutine that exists while there is something to write.
+// lane is one connection to a node and what is in flight on it. A goroutine reads from it (lane_run.go); writing is done by
+// another one that exists while there is something to write.
 type lane struct {
 	c     *client
 	index int
+	conn  *transport.Conn[*batch] // nil, like node, for what holds the place of a lane until the first connection
+	node  *node
 
 	mu          sync.Mutex
-	conn        *transport.Conn[*batch] // nil while not connected
-	node        *node                   // of conn
-	usable      bool                    // takes batches: connected and not draining
+	usable      bool // takes batches: neither draining nor at its end
+	replaced    bool // draining: another one takes its place
 	queue       fifo[*batch]
 	writing     bool
 	outstanding int                  // batches taken and neither answered nor handed back
@@ -64,24 +65,11 @@ func (l *lane) enqueue(b *batch, limit int) (taken, behind bool) {
 	return true, behind
 }
 
-// load returns how much the lane has to do, and its node or nil when it is not usable.
-func (l *lane) load() (int, *node) {
+// load returns how much the lane has to do.
+func (l *lane) load() (outstanding int, usable bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if !l.usable {
-		return 0, nil
-	}
-	return l.outstanding, l.node
-}
-
-// draining returns the node that the lane is about to leave, or nil.
-func (l *lane) draining() *node {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if l.conn == nil || l.usable {
-		return nil
-	}
-	return l.node
+	return l.outstanding, l.usable
 }
 
 func (l *lane) idleOr(st *stream) bool {
@@ -109,16 +97,15 @@ func (l *lane) write() {
 	for {
 		buf.b, scratch.written = buf.b[:0], scratch.written[:0]
 		now := time.Now()
-		var conn *transport.Conn[*batch]
 		for len(buf.b) < limit {
-			b, on := l.dequeue(len(scratch.written) == 0)
+			b := l.dequeue(len(scratch.written) == 0)
 			if b == nil {
 				break
 			}
-			conn = on
+			start := len(buf.b)
 			var ok bool
-			if buf.b, ok = l.frame(buf.b, scratch, b, on.Node(), now); ok {
-				scratch.written = append(scratch.written, transport.Written[*batch]{Item: b, Seq: b.id.Seq})
+			if buf.b, ok = l.frame(buf.b, scratch, b, now); ok {
+				scratch.written = append(scratch.written, transport.Written[*batch]{Item: b, Seq: b.id.Seq, Start: start})
 			} else {
 				l.leave(1, b.count())
 			}
@@ -126,8 +113,11 @@ func (l *lane) write() {
 		if len(scratch.written) == 0 { // the queue is empty: the next batch starts another writer
 			return
 		}
-		if taken, err := conn.Write(buf.b, scratch.written); err != nil && !taken {
-			for _, w := range scratch.written {
+		if left, err := l.conn.Write(buf.b, scratch.written); err != nil {
+			l.mu.Lock()
+			l.usable = false // before they are dispatched: they must not come back here
+			l.mu.Unlock()
+			for _, w := range left {
 				l.leave(1, w.Item.count())
 				w.Item.unwritten()
 				l.c.dispatcher.dispatch(w.Item)
@@ -137,22 +127,21 @@ func (l *lane) write() {
 	}
 }
 
-// dequeue returns the next batch and the connection to write it to. With last it ends the writer when there is none.
-func (l *lane) dequeue(last bool) (*batch, *transport.Conn[*batch]) {
+// dequeue returns the next batch. With last it ends the writer when there is none.
+func (l *lane) dequeue(last bool) *batch {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	b, ok := l.queue.pop()
 	if !ok {
 		l.writing = l.writing && !last
-		return nil, nil
 	}
-	return b, l.conn
+	return b
 }
 
 // frame appends b's frame unless b is dead: from here on b may have reached the node. Holding b's lock while it is framed
 // keeps a deadline from taking messages out under it.
-func (l *lane) frame(dst []byte, scratch *scratch, b *batch, node string, now time.Time) (frames []byte, ok bool) {
-	frames, due, again := l.frameLive(dst, scratch, b, node, now)
+func (l *lane) frame(dst []byte, scratch *scratch, b *batch, now time.Time) (frames []byte, ok bool) {
+	frames, due, again := l.frameLive(dst, scratch, b, l.node.addr, now)
 	l.c.completeAll(due)
 	if len(frames) == len(dst) {
 		if len(due) > 0 {
@@ -197,16 +186,13 @@ func (l *lane) leave(n, messages int) {
 	if idle {
 		soon, l.soon = l.soon, nil
 	}
-	var drained *transport.Conn[*batch]
-	if idle && !l.usable {
-		drained = l.conn
-	}
+	drained := idle && !l.usable
 	l.mu.Unlock()
 	for st := range soon {
 		st.flush()
 	}
-	if drained != nil {
-		drained.Fail(errDrained)
+	if drained {
+		l.conn.Fail(errDrained)
 	}
 }
 
@@ -227,21 +213,24 @@ func (l *lane) Answered(w transport.Written[*batch], a *wire.Answer) {
 func (l *lane) Unmatched(*wire.Answer) { l.c.metrics.failed(CodeNoMatchRequest) }
 
 // drain stops taking batches: what waits goes to other lanes, what is in flight still gets its answers, then the connection
-// is replaced.
+// ends. Another lane takes this one's place at once: a node that has stopped answering does not hold it up.
 func (l *lane) drain() {
 	l.mu.Lock()
 	if !l.usable {
 		l.mu.Unlock()
 		return
 	}
-	l.usable = false
-	queue := l.takeQueue()
-	conn, idle := l.conn, l.outstanding == 0
+	l.usable, l.replaced = false, true
+	queue, soon := l.takeQueue(), l.soon
+	l.soon = nil
+	idle := l.outstanding == 0
+	l.c.lanesDone.Add(1) // under mu: the goroutine that serves this lane has not ended
 	l.mu.Unlock()
+	go l.c.keepLane(l.index, l.c.nodes.reassign(l.node))
 	if idle {
-		conn.Fail(errDrained)
+		l.conn.Fail(errDrained)
 	}
-	l.handBack(queue)
+	l.handBack(queue, soon)
 }
 
 // takeQueue empties the queue. The caller holds mu.
@@ -254,9 +243,13 @@ func (l *lane) takeQueue() []*batch {
 	return queue
 }
 
-func (l *lane) handBack(queue []*batch) {
+// handBack gives away what the lane leaves behind.
+func (l *lane) handBack(queue []*batch, soon map[*stream]struct{}) {
 	for _, b := range queue {
 		l.c.dispatcher.dispatch(b)
+	}
+	for st := range soon {
+		st.flush()
 	}
 }
 
@@ -265,7 +258,7 @@ func (l *lane) stats() LaneStats {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	s := LaneStats{Usable: l.usable, Queued: l.queue.len()}
-	if l.conn != nil {
+	if l.usable {
 		s.Node, s.InFlight = l.node.addr, l.conn.InFlight()
 	}
 	return s

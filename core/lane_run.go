@@ -12,85 +12,145 @@ import (
 const (
 	firstReconnect = 50 * time.Millisecond
 	maxReconnect   = 2 * time.Second
+	// headStart is how long a node has to prove itself before another one is tried beside it, while nothing else is usable.
+	headStart = 250 * time.Millisecond
 )
 
-// run connects, serves the connection until it ends, and connects again, until the client is closed.
-func (l *lane) run() {
-	defer l.c.lanesDone.Done()
-	defer l.c.guard()
+// keepLane fills a lane's place: it connects, to n first if there is one, serves the connection until it ends, and connects
+// again, until the client is closed or the lane drains and another goroutine has the place.
+func (c *client) keepLane(index int, n *node) {
+	defer c.lanesDone.Done()
+	defer c.guard()
 	pause := firstReconnect
 	for {
-		n, ok := l.c.nodes.assign(l.c.ctx)
-		if !ok {
-			return
-		}
-		conn, err := transport.Dial[*batch](l.c.ctx, n.addr, &l.c.connConfig)
-		if err != nil {
-			l.c.nodes.release(n)
-			if l.c.ctx.Err() != nil {
+		if n == nil {
+			var ok bool
+			if n, ok = c.nodes.assign(c.ctx); !ok {
 				return
 			}
-			l.c.metrics.connected(CodeNewConnFailed)
-			l.c.nodes.suspect(n, err)
-			if !sleep(l.c.ctx, jitter(pause)) {
+		}
+		conn, on := c.connect(n)
+		n = nil
+		if conn == nil {
+			if !sleep(c.ctx, jitter(pause)) {
 				return
 			}
 			pause = min(2*pause, maxReconnect)
 			continue
 		}
 		pause = firstReconnect
-		l.c.metrics.connected(CodeOK)
-		l.serve(conn, n)
-		l.c.nodes.release(n)
+		l := &lane{c: c, index: index, conn: conn, node: on, usable: true}
+		if replaced := l.serve(); replaced {
+			return
+		}
 	}
 }
 
-// serve reads answers until the connection ends; then everything un-acked moves to other lanes at once.
-func (l *lane) serve(conn *transport.Conn[*batch], n *node) {
-	l.mu.Lock()
-	l.conn, l.node, l.usable = conn, n, true
-	l.mu.Unlock()
-	stop := context.AfterFunc(l.c.ctx, conn.Close)
+// connect opens a connection to n. While no lane is usable it does not wait for one node, which may be a black hole: others are
+// tried beside it, and the first that proves itself is taken. It returns nil when all that were tried have failed.
+func (c *client) connect(n *node) (*transport.Conn[*batch], *node) {
+	type outcome struct {
+		conn *transport.Conn[*batch]
+		on   *node
+	}
+	results, over := make(chan outcome), make(chan struct{})
+	defer close(over)
+	dial := func(n *node) {
+		defer c.lanesDone.Done()
+		defer c.guard()
+		conn, err := transport.Dial[*batch](c.ctx, n.addr, &c.connConfig)
+		if err != nil {
+			c.nodes.release(n)
+			if c.ctx.Err() == nil {
+				c.metrics.connected(CodeNewConnFailed)
+				c.nodes.suspect(n, err)
+			}
+		} else {
+			c.metrics.connected(CodeOK)
+		}
+		select {
+		case results <- outcome{conn, n}:
+		case <-over:
+			if conn != nil { // another one was faster; this one is good all the same
+				conn.Close()
+				c.nodes.connected(n)
+				c.nodes.release(n)
+			}
+		}
+	}
+	timer := time.NewTimer(headStart)
+	defer timer.Stop()
+	tried := []*node{n}
+	c.lanesDone.Add(1)
+	go dial(n)
+	for pending := 1; pending > 0; {
+		select {
+		case r := <-results:
+			if r.conn != nil {
+				return r.conn, r.on
+			}
+			pending--
+		case <-timer.C:
+			if len(c.dispatcher.usable()) == 0 {
+				if other := c.nodes.beside(tried); other != nil {
+					tried = append(tried, other)
+					pending++
+					c.lanesDone.Add(1)
+					go dial(other)
+				}
+			}
+			timer.Reset(headStart)
+		}
+	}
+	return nil, nil
+}
+
+// serve reads answers until the connection ends; then everything un-acked moves to other lanes at once. It reports whether
+// another lane has taken the place.
+func (l *lane) serve() (replaced bool) {
+	c := l.c
+	c.dispatcher.lanes[l.index].Store(l)
+	stop := context.AfterFunc(c.ctx, l.conn.Close)
 	defer stop()
-	var lifetime *time.Timer
-	if d := l.c.opts.MaxConnLifetime; d > 0 {
-		lifetime = time.AfterFunc(jitter(d), func() {
-			defer l.c.guard()
+	if d := c.opts.MaxConnLifetime; d > 0 {
+		lifetime := time.AfterFunc(jitter(d), func() {
+			defer c.guard()
 			l.drain()
 		})
 		defer lifetime.Stop()
 	}
-	l.c.nodes.connected(n)
-	l.c.dispatcher.unpark()
-	if l.c.nodes.isGone(n) { // the list changed while this lane connected
+	c.nodes.connected(l.node)
+	c.dispatcher.unpark()
+	if c.nodes.isGone(l.node) { // the list changed while this lane connected
 		l.drain()
 	}
-	l.c.nodes.balance() // while lanes were on their way, the count of them may have misled it
+	c.nodes.balance()
 
-	unanswered, reason := conn.Serve(l)
+	unanswered, reason := l.conn.Serve(l)
 
 	l.mu.Lock()
-	l.conn, l.usable = nil, false
-	queue := l.takeQueue()
+	l.usable, replaced = false, l.replaced
+	queue, soon := l.takeQueue(), l.soon
 	l.outstanding -= len(unanswered)
-	soon := l.soon
 	l.soon = nil
 	l.mu.Unlock()
+	if !replaced {
+		c.nodes.release(l.node)
+	}
 	if !errors.Is(reason, errDrained) && !errors.Is(reason, transport.ErrClosedByUs) {
-		n.errors.Add(1)
-		l.c.nodes.suspect(n, reason)
+		l.node.errors.Add(1)
+		c.nodes.suspect(l.node, reason)
 		if errors.Is(reason, transport.ErrAckTimeout) {
-			l.c.metrics.timeout(l.index)
+			c.metrics.timeout(l.index)
+			c.nodes.leave(l.node)
 		}
 	}
 	for _, w := range unanswered {
-		l.c.metrics.queued(l.index, -w.Item.count())
-		l.c.connectionLost(w.Item, n, reason)
+		c.metrics.queued(l.index, -w.Item.count())
+		c.connectionLost(w.Item, l.node, reason)
 	}
-	l.handBack(queue)
-	for st := range soon {
-		st.flush()
-	}
+	l.handBack(queue, soon)
+	return replaced
 }
 
 // jitter varies d by 10 % to either side, so that many clients do not act in step.

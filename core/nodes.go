@@ -20,7 +20,7 @@ type node struct {
 	roundTrips      roundTrips
 
 	// Guarded by nodes.mu.
-	lanes   int // assigned to it, connected or not
+	lanes   int // assigned to it, connected or not, without those that drain
 	suspect time.Time
 	cause   error
 	gone    bool // not in the list any more
@@ -34,6 +34,8 @@ type nodes struct {
 	list    []*node
 	changed chan struct{} // closed and replaced when the list changes
 
+	balancing sync.Mutex // held while lanes are moved; taken before all other locks
+
 	kick chan struct{} // asks the supervisor to look: all nodes failed, or the list is empty
 }
 
@@ -41,13 +43,11 @@ type nodes struct {
 func (s *nodes) assign(ctx context.Context) (*node, bool) {
 	for {
 		s.mu.Lock()
-		if n := s.best(); n != nil {
-			n.lanes++
-			s.mu.Unlock()
+		n, changed := s.take(nil), s.changed
+		s.mu.Unlock()
+		if n != nil {
 			return n, ctx.Err() == nil
 		}
-		changed := s.changed
-		s.mu.Unlock()
 		select {
 		case <-changed:
 		case <-ctx.Done():
@@ -56,7 +56,23 @@ func (s *nodes) assign(ctx context.Context) (*node, bool) {
 	}
 }
 
-func (s *nodes) best() *node {
+// reassign takes a lane off a node and returns the one for the lane that takes its place, or nil when there is none.
+func (s *nodes) reassign(from *node) *node {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	from.lanes--
+	return s.take(nil)
+}
+
+// beside returns another node than those tried for a lane that waits for them, or nil.
+func (s *nodes) beside(tried []*node) *node {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.take(tried)
+}
+
+// take gives a lane to the best node except some. The caller holds mu.
+func (s *nodes) take(except []*node) *node {
 	var best *node
 	now := time.Now()
 	start := 0
@@ -65,9 +81,12 @@ func (s *nodes) best() *node {
 	}
 	for i := range s.list {
 		n := s.list[(start+i)%len(s.list)]
-		if best == nil || n.better(best, now) {
+		if (best == nil || n.better(best, now)) && !slices.Contains(except, n) {
 			best = n
 		}
+	}
+	if best != nil {
+		best.lanes++
 	}
 	return best
 }
@@ -123,12 +142,20 @@ func (s *nodes) wake() {
 	}
 }
 
-// elsewhere reports whether there is a node beside n that is not suspect.
-func (s *nodes) elsewhere(n *node) bool {
+// leave drains all lanes on n, if there is a node beside it that is not suspect.
+func (s *nodes) leave(n *node) {
 	s.mu.Lock()
-	defer s.mu.Unlock()
 	now := time.Now()
-	return slices.ContainsFunc(s.list, func(other *node) bool { return other != n && !other.suspect.After(now) })
+	elsewhere := slices.ContainsFunc(s.list, func(other *node) bool { return other != n && !other.suspect.After(now) })
+	s.mu.Unlock()
+	if !elsewhere {
+		return
+	}
+	for _, l := range s.c.dispatcher.usable() {
+		if l.node == n {
+			l.drain()
+		}
+	}
 }
 
 // set takes a new list. Lanes on nodes that are not in it any more drain.
@@ -150,8 +177,8 @@ func (s *nodes) set(addrs []string) {
 	close(s.changed)
 	s.changed = make(chan struct{})
 	s.mu.Unlock()
-	for _, l := range s.c.dispatcher.lanes {
-		if _, on := l.load(); on != nil && s.isGone(on) {
+	for _, l := range s.c.dispatcher.usable() {
+		if s.isGone(l.node) {
 			l.drain()
 		}
 	}
@@ -164,54 +191,42 @@ func (s *nodes) isGone(n *node) bool {
 	return n.gone
 }
 
-// balance drains lanes of nodes that have at least two more than another healthy one; they come back there. Lanes that drain
-// already are counted where they will come back: a second look must not drain the rest.
+// balance moves lanes off nodes that have at least two more than another healthy one.
 func (s *nodes) balance() {
-	moves, leaving := make(map[*node]int), make(map[*node]int)
-	floating := 0
-	for _, l := range s.c.dispatcher.lanes {
-		if n := l.draining(); n != nil {
-			leaving[n]++
-			floating++
+	s.balancing.Lock()
+	defer s.balancing.Unlock()
+	for {
+		most := s.overloaded()
+		lanes := s.c.dispatcher.usable()
+		i := slices.IndexFunc(lanes, func(l *lane) bool { return l.node == most })
+		if i < 0 { // it is even, or those to move are still connecting: each looks again when it has
+			return
 		}
+		lanes[i].drain() // its place goes to the node with the fewest
 	}
+}
+
+// overloaded returns the healthy node with the most lanes if another one has at least two fewer.
+func (s *nodes) overloaded() *node {
 	s.mu.Lock()
+	defer s.mu.Unlock()
 	now := time.Now()
-	lanes := make(map[*node]int)
+	var most, fewest *node
 	for _, n := range s.list {
-		if !n.suspect.After(now) && n.cause == nil {
-			lanes[n] = n.lanes - leaving[n]
-		}
-	}
-	for len(lanes) > 1 {
-		var most, fewest *node
-		for n, k := range lanes {
-			if most == nil || k > lanes[most] {
-				most = n
-			}
-			if fewest == nil || k < lanes[fewest] {
-				fewest = n
-			}
-		}
-		if floating > 0 {
-			floating--
-			lanes[fewest]++
+		if n.suspect.After(now) || n.cause != nil {
 			continue
 		}
-		if lanes[most]-lanes[fewest] < 2 {
-			break
+		if most == nil || n.lanes > most.lanes {
+			most = n
 		}
-		lanes[most]--
-		lanes[fewest]++
-		moves[most]++
-	}
-	s.mu.Unlock()
-	for _, l := range s.c.dispatcher.lanes {
-		if _, on := l.load(); on != nil && moves[on] > 0 {
-			moves[on]--
-			l.drain()
+		if fewest == nil || n.lanes < fewest.lanes {
+			fewest = n
 		}
 	}
+	if most == nil || most.lanes-fewest.lanes < 2 {
+		return nil
+	}
+	return most
 }
 
 // doubtful returns the suspects whose time is over, and when the next one's is.
@@ -244,10 +259,8 @@ func (s *nodes) causes() (errs []error) {
 
 func (s *nodes) stats() []NodeStats {
 	usable := make(map[*node]int)
-	for _, l := range s.c.dispatcher.lanes {
-		if _, on := l.load(); on != nil {
-			usable[on]++
-		}
+	for _, l := range s.c.dispatcher.usable() {
+		usable[l.node]++
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -97,11 +97,10 @@ func NewClient(opts ...Option) (Client, error) {
 			return nil, fmt.Errorf("%w: %w", ErrNoEndpoint, err)
 		}
 	}
-	for _, l := range c.dispatcher.lanes {
-		c.lanesDone.Add(1)
-		go l.run()
+	c.lanesDone.Add(len(c.dispatcher.lanes) + 1)
+	for i := range c.dispatcher.lanes {
+		go c.keepLane(i, nil)
 	}
-	c.lanesDone.Add(1)
 	go c.supervise()
 	if c.opts.LazyStart {
 		return c, nil
@@ -165,9 +164,10 @@ func (c *client) init() (err error) {
 	c.frames = buffers{user: o.BufferPool, max: int64(o.BufferPoolSize)}
 	c.nodes = nodes{c: c, changed: make(chan struct{}), kick: make(chan struct{}, 1)}
 	c.completers = make([]completer, o.WorkerNum)
+	c.dispatcher.lanes = make([]atomic.Pointer[lane], o.WorkerNum)
 	for i := range o.WorkerNum {
 		c.completers[i].c = c
-		c.dispatcher.lanes = append(c.dispatcher.lanes, &lane{c: c, index: i})
+		c.dispatcher.lanes[i].Store(&lane{c: c, index: i})
 	}
 	c.ctx, c.cancel = context.WithCancel(context.Background())
 	return nil

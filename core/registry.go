@@ -95,7 +95,8 @@ func (r *registry) recycle(b *batch, reuse bool) {
 		clear(b.details)
 		b.ends, b.receivers, b.tags, b.details = b.ends[:0], b.receivers[:0], b.tags[:0], b.details[:0]
 		b.soon, b.onItsWay, b.userCode, b.callers = false, false, false, false
-		b.attempts, b.written, b.lost, b.avoid, b.node, b.retryAt = 0, false, false, nil, "", time.Time{}
+		clear(b.avoid)
+		b.attempts, b.written, b.lost, b.avoid, b.node, b.retryAt = 0, false, false, b.avoid[:0], "", time.Time{}
 	}
 	b.mu.Unlock()
 	if !reuse {

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"slices"
 	"time"
 
 	"github.com/inlong-dataproxy/inlong-dataproxy/core/internal/transport"
@@ -56,9 +57,7 @@ func (c *client) refused(b *batch, l *lane, a *wire.Answer) {
 	switch a.Code {
 	case serverSinkUnready, serverServiceClosed:
 		c.nodes.suspect(l.node, fmt.Errorf("it answered code %d", a.Code))
-		if c.nodes.elsewhere(l.node) {
-			l.drain()
-		}
+		c.nodes.leave(l.node)
 	}
 	retry := retryOtherNode(a.Code) || c.opts.RetryOnServerError && !neverCured(a.Code)
 	base := c.opts.RetryInitialInterval
@@ -107,7 +106,7 @@ func (c *client) failedAttempt(b *batch, n *node, retry bool, pause func(attempt
 		c.finish(b, fault)
 		return
 	}
-	b.avoid = n
+	b.avoid = append(slices.DeleteFunc(b.avoid, func(other *node) bool { return other == n }), n)
 	wait := pause(b.attempts)
 	if wait > 0 {
 		now := time.Now()

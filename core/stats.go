@@ -39,8 +39,8 @@ func (c *client) Stats() Stats {
 	c.streams.mu.RLock()
 	s.Streams = len(c.streams.all)
 	c.streams.mu.RUnlock()
-	for _, l := range c.dispatcher.lanes {
-		s.Lanes = append(s.Lanes, l.stats())
+	for i := range c.dispatcher.lanes {
+		s.Lanes = append(s.Lanes, c.dispatcher.lanes[i].Load().stats())
 	}
 	return s
 }

@@ -9,6 +9,7 @@ import (
 	"io"
 	"math/rand/v2"
 	"net"
+	"sort"
 	"sync"
 	"time"
 
@@ -53,12 +54,13 @@ type Conn[T any] struct {
 
 	writing sync.Mutex // held during a write to the socket, so that a heartbeat never lands inside a frame
 
-	mu        sync.Mutex
-	table     inflight[T]
-	closed    error // why it ended; set once
-	lastWrite time.Time
-	beatSent  time.Time // of the heartbeat that has no answer yet
-	timer     *time.Timer
+	mu         sync.Mutex
+	table      inflight[T]
+	closed     error // why it ended; set once
+	lastWrite  time.Time
+	lastAnswer time.Time // that came in its turn
+	beatSent   time.Time // of the heartbeat that has no answer yet
+	timer      *time.Timer
 }
 
 // nextAddress is how long the addresses of a host name that were tried have, before another one is tried beside them.
@@ -133,8 +135,9 @@ func prove(ctx context.Context, conn *net.TCPConn) error {
 func (c *Conn[T]) Node() string { return c.node }
 
 // Write puts the frames on the connection in one write and into the in-flight table first, since an answer may come before
-// the write has returned. On an error with taken false nothing was taken; otherwise Serve's caller gets the frames back.
-func (c *Conn[T]) Write(frames []byte, written []Written[T]) (taken bool, err error) {
+// the write has returned. On an error it gives back the frames of which no byte was handed to the connection; Serve's caller
+// gets the others.
+func (c *Conn[T]) Write(frames []byte, written []Written[T]) (left []Written[T], err error) {
 	c.writing.Lock()
 	defer c.writing.Unlock()
 	now := time.Now()
@@ -142,7 +145,7 @@ func (c *Conn[T]) Write(frames []byte, written []Written[T]) (taken bool, err er
 	if c.closed != nil {
 		err := c.closed
 		c.mu.Unlock()
-		return false, err
+		return written, err
 	}
 	if c.table.live == 0 {
 		c.timer.Reset(min(c.cfg.AckTimeout, c.cfg.HeartbeatInterval))
@@ -153,12 +156,17 @@ func (c *Conn[T]) Write(frames []byte, written []Written[T]) (taken bool, err er
 	}
 	c.lastWrite = now
 	c.mu.Unlock()
-	// check closes the connection when the oldest frame waited too long, which ends a write that hangs.
-	if _, err := c.conn.Write(frames); err != nil {
-		c.end(fmt.Errorf("%w: %w", ErrWrite, err))
-		return true, err
+	// check closes the connection when no answer comes in time, which ends a write that hangs.
+	n, err := c.conn.Write(frames)
+	if err == nil {
+		return nil, nil
 	}
-	return true, nil
+	begun := sort.Search(len(written), func(i int) bool { return written[i].Start >= n })
+	c.mu.Lock()
+	left = c.table.takeBack(len(written) - begun)
+	c.mu.Unlock()
+	c.end(fmt.Errorf("%w: %w", ErrWrite, err))
+	return left, err
 }
 
 // InFlight returns the number of frames without an answer.
@@ -187,8 +195,7 @@ func (c *Conn[T]) end(reason error) {
 	_ = c.conn.Close()
 }
 
-// check is the connection's one timer: it ends a connection whose oldest frame or heartbeat waits too long, and sends the
-// heartbeats.
+// check is the connection's one timer: it ends a connection whose next answer is overdue, and sends the heartbeats.
 func (c *Conn[T]) check() {
 	defer c.cfg.Guard()
 	c.mu.Lock()
@@ -199,6 +206,10 @@ func (c *Conn[T]) check() {
 		waits = w.At
 	}
 	if !waits.IsZero() {
+		// While answers come in their turn, what is behind them is on its way: over a slow link it only takes longer.
+		if c.lastAnswer.After(waits) {
+			waits = c.lastAnswer
+		}
 		left := c.cfg.AckTimeout - now.Sub(waits)
 		if left <= 0 {
 			c.mu.Unlock()

@@ -41,8 +41,8 @@ func TestOneFrameWithoutAnswerAmongOthersIsNoticed(t *testing.T) {
 	s := connect(t, cluster.Node(0).Addr(), cfg)
 	cluster.Node(0).Fault(dataproxytest.DropAnswer())
 	for seq := uint64(1); ; seq++ {
-		taken, err := s.Write(frameOf(seq, "x"), []Written[string]{{Seq: seq}})
-		if err != nil && !taken {
+		back, err := s.Write(frameOf(seq, "x"), []Written[string]{{Seq: seq}})
+		if err != nil && len(back) > 0 {
 			break
 		}
 		if seq > 1 { // the first has none
@@ -80,8 +80,8 @@ func TestHangingWriteEndsWithTheAckTimeout(t *testing.T) {
 	s := connect(t, server(t, prover(func(net.Conn) { <-hold })), cfg)
 	done := make(chan error, 1)
 	go func() {
-		taken, err := s.Write(frame, []Written[string]{{Seq: 1}})
-		if !taken {
+		back, err := s.Write(frame, []Written[string]{{Seq: 1}})
+		if len(back) > 0 {
 			err = errors.Join(errors.New("not taken"), err)
 		}
 		done <- err
@@ -229,8 +229,8 @@ func TestEveryTakenFrameComesBackOnce(t *testing.T) {
 		var writing sync.WaitGroup
 		writing.Go(func() {
 			for seq := uint64(1); ; seq++ {
-				ok, err := s.Write(frameOf(seq, "x"), []Written[string]{{Seq: seq}})
-				if ok {
+				back, err := s.Write(frameOf(seq, "x"), []Written[string]{{Seq: seq}})
+				if len(back) == 0 {
 					taken[seq] = true
 				}
 				if err != nil {
@@ -258,4 +258,78 @@ func TestEveryTakenFrameComesBackOnce(t *testing.T) {
 		require.Equal(t, len(taken), back+len(left), "round %d: %v", round, reason)
 		require.Zero(t, s.InFlight())
 	}
+}
+
+// A write that the kernel refuses leaves its frames untouched: they used to count as perhaps written, and cost an attempt. What
+// is given back must not come out of Serve too.
+func TestFramesThatWereNotWrittenAreGivenBack(t *testing.T) {
+	const n = 200
+	back := 0
+	for range n {
+		reset := make(chan struct{})
+		s := connect(t, server(t, prover(func(c net.Conn) {
+			<-reset
+			_ = c.(*net.TCPConn).SetLinger(0)
+			c.Close()
+		})), config())
+		first, second := frameOf(1, "x"), frameOf(2, "y")
+		close(reset)
+		for err := error(nil); err == nil; { // until the reset is there
+			var left []Written[string]
+			left, err = s.Write(append(first[:len(first):len(first)], second...), []Written[string]{{Seq: 1}, {Seq: 2, Start: len(first)}})
+			if err != nil {
+				back += len(left)
+				require.Contains(t, []int{0, 1, 2}, len(left))
+			}
+		}
+		left, _ := s.wait(t)
+		require.Zero(t, len(left)%2, "a pair was torn apart, or one of it came twice")
+		require.Zero(t, s.InFlight())
+	}
+	require.Equal(t, 2*n, back, "frames of which no byte was written")
+}
+
+// A write that was cut short: what begins behind the cut was not written, the frame that it goes through perhaps.
+func TestWriteThatIsCutShort(t *testing.T) {
+	cfg := config()
+	cfg.AckTimeout, cfg.SocketSendBuffer = 200*time.Millisecond, 4096
+	hold := make(chan struct{})
+	defer close(hold)
+	s := connect(t, server(t, prover(func(net.Conn) { <-hold })), cfg)
+	large := frameOf(2, string(make([]byte, 24<<20)))
+	var frames []byte
+	var written []Written[string]
+	for seq, f := range [][]byte{frameOf(0, "x"), frameOf(1, "y"), large, frameOf(3, "z"), frameOf(4, "z")} {
+		written = append(written, Written[string]{Seq: uint64(seq), Start: len(frames)})
+		frames = append(frames, f...)
+	}
+	back, err := s.Write(frames, written)
+	require.Error(t, err)
+	require.Equal(t, []uint64{3, 4}, seqs(back))
+	left, reason := s.wait(t)
+	require.ErrorIs(t, reason, ErrAckTimeout)
+	require.Equal(t, []uint64{0, 1, 2}, seqs(left))
+}
+
+// Over a slow link a burst takes longer than the ack time-out. While one answer comes after the other nothing is wrong; the lane
+// used to be declared dead, and the burst was written again from its beginning until its attempts were used up.
+func TestAnswersInTurnKeepASlowConnectionAlive(t *testing.T) {
+	cfg := config()
+	cfg.AckTimeout = 300 * time.Millisecond
+	cluster := dataproxytest.Start(t, dataproxytest.WithNodes(1))
+	s := connect(t, cluster.Node(0).Addr(), cfg)
+	for range 10 {
+		cluster.Node(0).Fault(dataproxytest.Delay(100 * time.Millisecond)) // one after the other: 1 s
+	}
+	for seq := range uint64(10) {
+		s.send(t, seq, "x")
+	}
+	for seq := range uint64(10) {
+		require.Equal(t, seq, s.next(t).Seq)
+	}
+	cluster.Node(0).Standing(dataproxytest.Silence())
+	s.send(t, 10, "x")
+	left, reason := s.wait(t)
+	require.ErrorIs(t, reason, ErrAckTimeout)
+	require.Equal(t, []uint64{10}, seqs(left))
 }

@@ -8,9 +8,10 @@ import (
 
 // Written is a frame that was handed to a connection and has no answer yet.
 type Written[T any] struct {
-	Item T
-	Seq  uint64 // wire.BatchID.Seq; its low 32 bits are a binary frame's uniq
-	At   time.Time
+	Item  T
+	Seq   uint64 // wire.BatchID.Seq; its low 32 bits are a binary frame's uniq
+	Start int    // where it begins in what is written at once
+	At    time.Time
 }
 
 // inflight is the table of frames without an answer, in the order of writing. A real node answers in that order, so the
@@ -93,6 +94,17 @@ func (t *inflight[T]) remove(i int) (w Written[T], ok bool) {
 		t.entries, t.head, t.next = t.entries[:0], 0, 0
 	}
 	return w, true
+}
+
+// takeBack removes the last n frames and returns those of them that have no answer.
+func (t *inflight[T]) takeBack(n int) (left []Written[T]) {
+	for i := max(t.head, len(t.entries)-n); i < len(t.entries); i++ {
+		if w := t.entries[i]; !w.answered {
+			t.remove(i)
+			left = append(left, w.Written)
+		}
+	}
+	return left
 }
 
 // drain empties the table and returns what was in it, oldest first.

@@ -42,6 +42,8 @@ func (c *Conn[T]) Serve(h Handler[T]) ([]Written[T], error) {
 			c.end(readReason(err, filled > used))
 		}
 		if bad != nil || err != nil {
+			c.writing.Lock() // a write that is under way fails now, and takes back what it did not write
+			defer c.writing.Unlock()
 			c.mu.Lock()
 			defer c.mu.Unlock()
 			return c.table.drain(), c.closed
@@ -78,11 +80,15 @@ func (c *Conn[T]) dispatch(data []byte, h Handler[T]) (used, need int, err error
 func (c *Conn[T]) match(a *wire.Answer, h Handler[T]) {
 	c.mu.Lock()
 	if a.Type == wire.TypeHeartbeat {
-		c.beatSent = time.Time{}
+		c.beatSent, c.lastAnswer = time.Time{}, time.Now()
 		c.mu.Unlock()
 		return
 	}
+	oldest, _ := c.table.oldest()
 	w, ok := c.table.take(a, c.cfg.Type, c.cfg.Client)
+	if ok && w.Seq == oldest.Seq {
+		c.lastAnswer = time.Now()
+	}
 	c.mu.Unlock()
 	if ok {
 		h.Answered(w, a)
