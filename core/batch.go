@@ -16,7 +16,7 @@ import (
 // or a caller that gave up. A batch without unsettled messages is dead: whoever owns it drops it.
 type batch struct {
 	st        *stream
-	id        wire.BatchID // Seq also orders the batches of a client by the time they were opened
+	id        wire.BatchID
 	opened    time.Time
 	sealAt    time.Time // end of the linger
 	eventTime int64     // dt in ms
@@ -32,6 +32,7 @@ type batch struct {
 	details   []detail // empty, or one entry a message
 	soon      bool     // a sync caller waits: sealed as soon as its lane is idle
 	onItsWay  bool     // handed to the dispatcher; guarded by stream.mu
+	follower  *batch   // ordered: the part that goes behind it
 
 	mu        sync.Mutex
 	unsettled int
@@ -45,11 +46,14 @@ type batch struct {
 	retryAt   time.Time // end of the back-off; zero when not in one
 	timer     *time.Timer
 
+	parts []part // what became of it when it was too long for a frame (split.go)
+
 	undelivered atomic.Int32 // messages whose receiver was not called yet, plus one while the batch is open
 	userCode    bool         // some receiver runs user code
 	callers     bool         // some receiver is a caller that waits
 
 	prev, next *batch // in registry
+	order      uint64 // of its opening, among the batches of a client
 }
 
 // detail is what only few messages have.

@@ -143,22 +143,27 @@ func (l *lane) dequeue(last bool) *batch {
 func (l *lane) frame(dst []byte, scratch *scratch, b *batch, now time.Time) (frames []byte, ok bool) {
 	frames, due, again := l.frameLive(dst, scratch, b, l.node.addr, now)
 	l.c.completeAll(due)
-	if len(frames) == len(dst) {
-		if len(due) > 0 {
-			b.st.settled(b)
+	switch {
+	case len(frames) > len(dst):
+		if again {
+			l.c.metrics.retry(l.index)
 		}
-		return dst, false
+		return frames, true
+	case len(b.parts) > 0:
+		l.c.sendParts(b)
+	case len(due) > 0:
+		b.st.settled(b)
 	}
-	if again {
-		l.c.metrics.retry(l.index)
-	}
-	return frames, true
+	return dst, false
 }
 
 func (l *lane) frameLive(dst []byte, scratch *scratch, b *batch, node string, now time.Time) (frames []byte, due []completion, again bool) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	due = b.settleDue(l.c, now)
+	if b.unsettled > 0 && !b.fits() {
+		due = l.c.split(b, now, due)
+	}
 	if b.unsettled == 0 {
 		return dst, due, false
 	}

@@ -21,12 +21,25 @@ type registry struct {
 }
 
 type flush struct {
-	upTo uint64
+	upTo uint64 // batch.order
 	done chan struct{}
 }
 
 // get opens a batch for st. The caller holds st.mu.
-func (r *registry) get(st *stream) *batch {
+func (r *registry) get(st *stream) *batch { return r.add(st, nil) }
+
+// part makes a batch that takes over messages of another one, in the same place. The caller holds the other one's mu.
+func (r *registry) part(of *batch) *batch {
+	b := r.add(of.st, of)
+	b.opened, b.due = of.opened, of.due
+	b.eventTime, b.timed, b.attributes = of.eventTime, of.timed, of.attributes
+	b.attempts, b.lost, b.node, b.avoid = of.attempts, of.lost, of.node, append(b.avoid, of.avoid...)
+	b.userCode, b.callers = of.userCode, of.callers
+	return b
+}
+
+// add makes a batch and lists it: last, or behind the parts that another one has already.
+func (r *registry) add(st *stream, of *batch) *batch {
 	now := time.Now()
 	due := now.Add(r.c.opts.SendTimeout)
 	b, _ := r.pool.Get().(*batch)
@@ -41,16 +54,29 @@ func (r *registry) get(st *stream) *batch {
 	r.seq++
 	r.count++
 	b.id = wire.BatchID{Client: r.c.connConfig.Client, Seq: r.seq}
-	if b.prev = r.last; b.prev != nil {
-		b.prev.next = b
+	b.order, b.prev = r.seq, r.last
+	if of != nil {
+		b.order, b.prev = of.order, of
+		if n := len(of.parts); n > 0 {
+			b.prev = of.parts[n-1].b
+		}
+	}
+	if b.prev != nil {
+		b.next, b.prev.next = b.prev.next, b
 	} else {
 		r.first = b
 	}
-	r.last = b
+	if b.next != nil {
+		b.next.prev = b
+	} else {
+		r.last = b
+	}
 	r.mu.Unlock()
 	if b.timer == nil {
-		b.timer = time.AfterFunc(r.c.opts.SendTimeout, func() { r.c.woken(b) })
-	} else {
+		b.timer = time.AfterFunc(time.Hour, func() { r.c.woken(b) })
+		b.timer.Stop()
+	}
+	if of == nil { // a part wakes when it is whole
 		b.timer.Reset(r.c.opts.SendTimeout)
 	}
 	b.mu.Unlock()
@@ -74,7 +100,7 @@ func (r *registry) remove(b *batch, reuse bool) {
 	b.prev, b.next = nil, nil
 	waiting := r.flushes[:0]
 	for _, f := range r.flushes {
-		if r.first == nil || r.first.id.Seq > f.upTo {
+		if r.first == nil || r.first.order > f.upTo {
 			close(f.done)
 		} else {
 			waiting = append(waiting, f)
@@ -94,7 +120,7 @@ func (r *registry) recycle(b *batch, reuse bool) {
 		clear(b.receivers)
 		clear(b.details)
 		b.ends, b.receivers, b.tags, b.details = b.ends[:0], b.receivers[:0], b.tags[:0], b.details[:0]
-		b.soon, b.onItsWay, b.userCode, b.callers = false, false, false, false
+		b.soon, b.onItsWay, b.userCode, b.callers, b.follower = false, false, false, false, nil
 		clear(b.avoid)
 		b.attempts, b.written, b.lost, b.avoid, b.node, b.retryAt = 0, false, false, b.avoid[:0], "", time.Time{}
 	}

@@ -56,11 +56,7 @@ func (c *client) sendSync(ctx context.Context, msg *Message, detail bool) (Resul
 	select {
 	case err = <-w.done:
 	case <-ctx.Done():
-		fault := func() *Error {
-			e := at.b.fault(CodeContextExpired, "while waiting for the ack", context.Cause(ctx))
-			return e
-		}
-		if c.withdraw(at.st, at.b, at.seq, at.index, fault) {
+		if c.withdraw(ctx, at) {
 			err = <-w.done
 			break
 		}
@@ -176,9 +172,7 @@ func (c *client) SendBatch(ctx context.Context, msgs []Message) []error {
 func (c *client) withdrawGroup(ctx context.Context, g *group, places []place) {
 	for _, at := range places {
 		if at.b != nil {
-			c.withdraw(at.st, at.b, at.seq, at.index, func() *Error {
-				return at.b.fault(CodeContextExpired, "while waiting for the ack", context.Cause(ctx))
-			})
+			c.withdraw(ctx, at)
 		}
 	}
 	grace := time.NewTimer(resultGrace)

@@ -1,6 +1,9 @@
 package dataproxy
 
-import "time"
+import (
+	"context"
+	"time"
+)
 
 // acked is the good end: a node answered the batch without an error code.
 func (c *client) acked(b *batch) { c.finish(b, nil) }
@@ -51,14 +54,15 @@ func (c *client) woken(b *batch) {
 }
 
 // withdraw settles the one message of a caller that gave up. It reports false when the message has its result already.
-func (c *client) withdraw(st *stream, b *batch, seq uint64, i int, err func() *Error) bool {
+func (c *client) withdraw(ctx context.Context, at place) bool {
+	b, seq, i := at.b.whereabouts(at.seq, at.index)
 	found := false
-	c.settleSome(st, b, func() []completion {
+	c.settleSome(at.st, b, func() []completion {
 		if b.id.Seq != seq || b.unsettled == 0 || b.settledAlone(i) {
 			return nil
 		}
 		found = true
-		return []completion{b.settle([]int32{int32(i)}, err())}
+		return []completion{b.settle([]int32{int32(i)}, b.fault(CodeContextExpired, "while waiting for the ack", context.Cause(ctx)))}
 	})
 	return found
 }

@@ -109,12 +109,7 @@ func (c *client) shut(ctx context.Context, fault *Error) {
 	c.swept.Store(true)
 	unsent := int64(0)
 	for _, b := range c.batches.all() {
-		unsent += int64(c.finish(b, func() *Error {
-			if fault != nil {
-				return fault
-			}
-			return b.fault(CodeClosed, "the client was closed before an ack came", nil)
-		}))
+		unsent += int64(c.sweep(b, fault))
 	}
 	c.cancel()
 	// Not the completers: a timer that settled a message may be about to start one.
@@ -139,6 +134,23 @@ func (c *client) shut(ctx context.Context, fault *Error) {
 	c.report = c.reportNow()
 	c.report.Unsent, c.report.Uncalled = unsent, uncalled
 	close(c.closed)
+}
+
+// sweep fails what is left of b, and of the parts that it may have been split into since it was listed.
+func (c *client) sweep(b *batch, fault *Error) (messages int) {
+	messages = c.finish(b, func() *Error {
+		if fault != nil {
+			return fault
+		}
+		return b.fault(CodeClosed, "the client was closed before an ack came", nil)
+	})
+	b.mu.Lock()
+	parts := b.parts
+	b.mu.Unlock()
+	for _, p := range parts {
+		messages += c.sweep(p.b, fault)
+	}
+	return messages
 }
 
 func (c *client) reportNow() CloseReport {

@@ -175,15 +175,17 @@ func (st *stream) settled(b *batch) {
 	if !b.onItsWay { // it died among the waiting
 		return
 	}
-	st.busy = false
-	for !st.busy {
-		b, ok := st.waiting.pop()
-		if !ok {
-			return
+	for b = b.follower; ; b = b.follower {
+		if b == nil {
+			b, st.busy = st.waiting.pop()
+			if !st.busy {
+				return
+			}
 		}
 		if !b.dead() && !st.c.swept.Load() { // a closed client writes nothing more
-			st.busy, b.onItsWay = true, true
+			b.onItsWay = true
 			st.c.dispatcher.dispatch(b)
+			return
 		}
 	}
 }
