@@ -50,7 +50,8 @@ func embedder(t *testing.T, c *dataproxytest.Cluster, opts ...dataproxy.Option) 
 func TestEachTagHasOneResultInOrder(t *testing.T) {
 	const n = 5000
 	c := cluster(t)
-	client, l := embedder(t, c)
+	// So few batches that no lane has 64 of them waiting: from then on it would share its streams with others.
+	client, l := embedder(t, c, dataproxy.WithBatchingMaxMessages(500))
 	scratch := []byte("message 0000")
 	for i := range n {
 		copy(scratch[8:], fmt.Sprintf("%04d", i))
