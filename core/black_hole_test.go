@@ -40,7 +40,7 @@ func TestN11_HungNodeIsReplacedAtOnce(t *testing.T) {
 		}
 	})
 	eventually(t, "all lanes have moved", func() bool { return usableLanes(client) == 8 })
-	require.Zero(t, delivered.Load(), "what is in flight may still get its answer")
+	require.LessOrEqual(t, delivered.Load(), int64(32-8), "what is in flight may still get its answer")
 	hung.ResetConnections()
 	eventually(t, "and goes elsewhere when the connection ends", func() bool { return delivered.Load() == 32 })
 	require.NoError(t, client.Flush(patient(t)))
