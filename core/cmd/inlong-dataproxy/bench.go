@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"log/slog"
 	"math"
 	"os"
 	"strings"
@@ -175,9 +174,8 @@ func bench(cmd *cobra.Command, f *benchFlags) error {
 		defer stop()
 		f.settings["url"] = setting{"url", url, "--mock"}
 	}
-	stdout, stderr := cmd.OutOrStdout(), cmd.ErrOrStderr()
-	warnings := slog.New(slog.NewTextHandler(stderr, &slog.HandlerOptions{Level: slog.LevelWarn}))
-	client, err := dataproxy.NewClient(append([]dataproxy.Option{dataproxy.WithBlockIfQueueIsFull(true), dataproxy.WithSlog(warnings)},
+	stdout, screen := cmd.OutOrStdout(), openScreen(cmd, f.progress)
+	client, err := dataproxy.NewClient(append([]dataproxy.Option{dataproxy.WithBlockIfQueueIsFull(true), dataproxy.WithSlog(screen.logger())},
 		f.clientOptions()...)...)
 	if err != nil {
 		return &exitError{exitUnreachable, fmt.Errorf("cannot start: %w", err)}
@@ -185,12 +183,11 @@ func bench(cmd *cobra.Command, f *benchFlags) error {
 	defer client.Close()
 
 	l := newBenchLoad(f, client)
-	out, always := progressOutput(cmd, f.progress)
-	report := l.run(cmd.Context(), func() *progress { return startProgress(l, out, always) })
+	report := l.run(cmd.Context(), screen)
 
 	told := io.Writer(stdout)
 	if f.json {
-		told = stderr
+		told = screen
 		if err := printJSON(stdout, report); err != nil {
 			return err
 		}

@@ -57,10 +57,10 @@ func (l *benchLoad) done() (n, total int64) {
 }
 
 // run sends with all callers and returns when every message has its result.
-func (l *benchLoad) run(ctx context.Context, show func() *progress) *benchReport {
+func (l *benchLoad) run(ctx context.Context, screen *screen) *benchReport {
 	clock := startClock()
 	l.started = clock.wall
-	bar := show()
+	stopBar := screen.bar(l)
 	watch := l.watch()
 	var callers sync.WaitGroup
 	for i := range l.callers {
@@ -71,7 +71,7 @@ func (l *benchLoad) run(ctx context.Context, show func() *progress) *benchReport
 	_ = l.client.Flush(context.WithoutCancel(ctx))
 	wall, cpu := clock.passed()
 	points := watch()
-	bar.stop()
+	stopBar()
 	return l.report(wall, cpu, points)
 }
 

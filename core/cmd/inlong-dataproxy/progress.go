@@ -3,11 +3,15 @@ package main
 import (
 	"fmt"
 	"io"
+	"log/slog"
+	"os"
+	"sync"
 	"time"
 
 	"github.com/spf13/cobra"
 	"github.com/vbauerster/mpb/v8"
 	"github.com/vbauerster/mpb/v8/decor"
+	"golang.org/x/term"
 )
 
 // advance is what a command knows of its own progress.
@@ -19,19 +23,47 @@ type advance interface {
 	unit() string
 }
 
-// progress draws how far a command is.
-type progress struct {
-	bars *mpb.Progress
-	bar  *mpb.Bar
-	quit chan struct{}
-	over chan struct{}
+// screen is standard error: log lines, and below them a bar that shows how far a command is.
+type screen struct {
+	stderr io.Writer
+	drawn  bool // a bar is wanted, and can be drawn or was asked for
+
+	mu    sync.Mutex
+	lines io.Writer // where log lines go: while there is a bar, through it
 }
 
-// startProgress draws to out when that is a terminal, or always.
-func startProgress(of advance, out io.Writer, always bool) *progress {
-	options := []mpb.ContainerOption{mpb.WithOutput(out), mpb.WithWidth(60)}
-	if always {
-		options = append(options, mpb.WithAutoRefresh())
+// openScreen draws bars on a terminal, unless the flag --progress says otherwise.
+func openScreen(cmd *cobra.Command, progress bool) *screen {
+	s := &screen{stderr: cmd.ErrOrStderr(), drawn: progress}
+	if file, ok := s.stderr.(*os.File); ok && !cmd.Flags().Changed("progress") {
+		s.drawn = term.IsTerminal(int(file.Fd()))
+	}
+	s.lines = s.stderr
+	return s
+}
+
+// Write writes lines above the bar.
+func (s *screen) Write(lines []byte) (int, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.lines.Write(lines)
+}
+
+func (s *screen) writeTo(w io.Writer) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.lines = w
+}
+
+// logger logs warnings to the screen.
+func (s *screen) logger() *slog.Logger {
+	return slog.New(slog.NewTextHandler(s, &slog.HandlerOptions{Level: slog.LevelWarn}))
+}
+
+// bar draws how far a command is, until the returned function is called.
+func (s *screen) bar(of advance) (stop func()) {
+	if !s.drawn {
+		return func() {}
 	}
 	started := time.Now()
 	counts := decor.Any(func(decor.Statistics) string {
@@ -43,46 +75,33 @@ func startProgress(of advance, out io.Writer, always bool) *progress {
 	if total < 0 {
 		style, after = mpb.SpinnerStyle().PositionLeft(), []decor.Decorator{counts}
 	}
-	p := &progress{bars: mpb.New(options...), quit: make(chan struct{}), over: make(chan struct{})}
+	bars := mpb.New(mpb.WithOutput(s.stderr), mpb.WithWidth(60), mpb.WithAutoRefresh())
 	// A total of 0 keeps the bar from completing by itself: a file may grow while it is read.
-	p.bar = p.bars.New(0, style, mpb.AppendDecorators(after...))
-	p.bar.SetTotal(total, false)
-	go p.follow(of)
-	return p
-}
-
-func (p *progress) follow(of advance) {
-	defer close(p.over)
-	tick := time.NewTicker(100 * time.Millisecond)
-	defer tick.Stop()
-	for {
-		n, _ := of.done()
-		p.bar.SetCurrent(n)
-		select {
-		case <-tick.C:
-		case <-p.quit:
+	bar := bars.New(0, style, mpb.AppendDecorators(after...))
+	bar.SetTotal(total, false)
+	s.writeTo(bars)
+	quit, over := make(chan struct{}), make(chan struct{})
+	go func() {
+		defer close(over)
+		tick := time.NewTicker(100 * time.Millisecond)
+		defer tick.Stop()
+		for {
 			n, _ := of.done()
-			p.bar.SetCurrent(n)
-			return
+			bar.SetCurrent(n)
+			select {
+			case <-tick.C:
+			case <-quit:
+				n, _ := of.done()
+				bar.SetCurrent(n)
+				return
+			}
 		}
+	}()
+	return func() {
+		close(quit)
+		<-over
+		s.writeTo(s.stderr)
+		bar.SetTotal(-1, true) // draws the last state and ends the line
+		bars.Wait()
 	}
-}
-
-// stop draws the last state and ends the line.
-func (p *progress) stop() {
-	close(p.quit)
-	<-p.over
-	p.bar.SetTotal(-1, true)
-	p.bars.Wait()
-}
-
-// progressOutput returns where the bar is drawn, and whether also when that is no terminal.
-func progressOutput(cmd *cobra.Command, wanted bool) (out io.Writer, always bool) {
-	if cmd.Flags().Changed("progress") {
-		if !wanted {
-			return io.Discard, false
-		}
-		return cmd.ErrOrStderr(), true
-	}
-	return cmd.ErrOrStderr(), false
 }

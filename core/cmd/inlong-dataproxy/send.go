@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"log/slog"
 	"math"
 	"slices"
 
@@ -107,8 +106,8 @@ func send(cmd *cobra.Command, f *sendFlags, files []string) error {
 	if err := f.check(files); err != nil {
 		return usagef(cmd, "%v", err)
 	}
-	stderr := cmd.ErrOrStderr()
-	warnings := slog.New(slog.NewTextHandler(stderr, &slog.HandlerOptions{Level: slog.LevelWarn}))
+	screen := openScreen(cmd, f.progress)
+	warnings := screen.logger()
 	// Reading a file is not something to fail for being faster than the network, so a full queue blocks.
 	options := append([]dataproxy.Option{dataproxy.WithBlockIfQueueIsFull(true), dataproxy.WithSlog(warnings)}, f.clientOptions()...)
 	if err := validate(options); err != nil {
@@ -143,17 +142,16 @@ func send(cmd *cobra.Command, f *sendFlags, files []string) error {
 	if saved != nil {
 		stopSaving = saved.keep(inputs, func(err error) { halt(&exitError{exitInput, err}) })
 	}
-	out, always := progressOutput(cmd, f.progress)
-	bar := startProgress(s, out, always)
+	stopBar := screen.bar(s)
 	ended := s.run(ctx)
 	client.Close()
 	if err := stopSaving(); err != nil && ended == nil {
 		ended = &exitError{exitInput, fmt.Errorf("writing the state: %w", err)}
 	}
-	bar.stop()
+	stopBar()
 	report := s.report(started)
 
-	report.print(stderr)
+	report.print(screen)
 	if f.json {
 		if err := json.NewEncoder(cmd.OutOrStdout()).Encode(report); err != nil {
 			return err

@@ -116,20 +116,6 @@ func TestSendNamesTheFlagThatIsWrong(t *testing.T) {
 	}
 }
 
-// The bar is drawn by several goroutines that read the counters while they change; its line must end before the summary.
-func TestProgressIsDrawnWhenAskedFor(t *testing.T) {
-	cluster := dataproxytest.Start(t)
-	common := []string{"send", "--url", cluster.URL(), "--group", "test_group", "--stream", "s"}
-	_, _, quiet := program("a\n", common...)
-	if strings.Contains(quiet, "lines/s ") {
-		t.Errorf("a bar where standard error is no terminal: %q", quiet)
-	}
-	status, _, drawn := program("a\nb\n", append(common, "--progress")...)
-	if status != 0 || !strings.Contains(drawn, "2 acked, 0 failed") {
-		t.Errorf("status %d, drawn %q", status, drawn)
-	}
-}
-
 // An unknown command must not be taken for a success by a script.
 func TestUnknownCommandIsAUsageError(t *testing.T) {
 	if status, _, stderr := program("", "sned"); status != exitUsage || !strings.Contains(stderr, "sned") {

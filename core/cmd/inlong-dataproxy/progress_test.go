@@ -1,0 +1,52 @@
+package main
+
+import (
+	"bytes"
+	"io"
+	"regexp"
+	"strings"
+	"testing"
+
+	"github.com/creack/pty"
+
+	"github.com/inlong-dataproxy/inlong-dataproxy/core/dataproxytest"
+)
+
+// The bar is drawn by several goroutines that read the counters while they change; its line must end before the summary.
+func TestProgressIsDrawnWhenAskedFor(t *testing.T) {
+	cluster := dataproxytest.Start(t)
+	common := []string{"send", "--url", cluster.URL(), "--group", "test_group", "--stream", "s"}
+	_, _, quiet := program("a\n", common...)
+	if strings.Contains(quiet, "lines/s ") {
+		t.Errorf("a bar where standard error is no terminal: %q", quiet)
+	}
+	status, _, drawn := program("a\nb\n", append(common, "--progress")...)
+	if status != 0 || !strings.Contains(drawn, "2 acked, 0 failed") {
+		t.Errorf("status %d, drawn %q", status, drawn)
+	}
+}
+
+// Who watches a terminal sees the bar without asking, and each warning as a line of its own, neither over it nor in it.
+func TestTerminalShowsTheBarBelowTheWarnings(t *testing.T) {
+	cluster := dataproxytest.Start(t)
+	file := writeFile(t, "a.json", strings.Repeat("{}\n", 50)+"oops\n"+strings.Repeat("{}\n", 50))
+	c := newChild("send", "--url", cluster.URL(), "--group", "test_group", "--stream", "s", "--format", "json-lines", "--rate", "200", file)
+	c.Stderr = nil // the terminal
+	terminal, err := pty.StartWithSize(c.Cmd, &pty.Winsize{Rows: 24, Cols: 200})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { c.Process.Kill() })
+	var screen bytes.Buffer
+	_, _ = io.Copy(&screen, terminal) // a terminal whose program has ended gives an error
+	c.Wait()
+	if status := c.ProcessState.ExitCode(); status != exitFailure {
+		t.Errorf("status %d: %q", status, screen.String())
+	}
+	if !regexp.MustCompile(`100 acked, 1 failed, \d+ lines/s eta 0s`).Match(screen.Bytes()) {
+		t.Errorf("no bar, or not its end: %q", screen.String())
+	}
+	if !bytes.Contains(screen.Bytes(), []byte("\x1b[1A\x1b[Jtime=")) {
+		t.Errorf("the bar was not erased before the warning: %q", screen.String())
+	}
+}
