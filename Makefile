@@ -17,7 +17,7 @@ STATICCHECK_VERSION := v0.8.2
 export GOFLAGS := $(filter-out -buildvcs=%,$(GOFLAGS)) -buildvcs=false
 
 SHELL := bash
-export FILE
+export FILE MANAGER GROUP STREAM AUTH NODES KAFKA TOPIC
 .SHELLFLAGS := -eu -o pipefail -c
 .DELETE_ON_ERROR:
 .DEFAULT_GOAL := help
@@ -47,7 +47,7 @@ demo: build ## ship a real log from Go, C and Python, a node dies on the way (FI
 test: test-go test-c test-python test-pages ## run all tests: Go (race detector on), C, Python, documentation
 
 .PHONY: test-go
-test-go: capi ## run the Go tests with the race detector (TEST_FLAGS=...)
+test-go: capi build/conformance/send_plan ## run the Go tests with the race detector (TEST_FLAGS=...)
 	$(GO) test -race -timeout 15m $(TEST_FLAGS) ./...
 
 .PHONY: test-pages
@@ -57,6 +57,10 @@ test-pages: build venv ## run every code block of every page, follow every link
 .PHONY: bench
 bench: build ## measure each language against a bare loop (BENCH_FLAGS=...)
 	$(BIN)/bench $(BENCH_FLAGS)
+
+.PHONY: conformance
+conformance: build ## send through every option and compare what arrives (MANAGER= GROUP= STREAM= [AUTH= NODES= KAFKA= TOPIC=]; none: a trial)
+	$(BIN)/conformance $(CONFORMANCE_FLAGS)
 
 .PHONY: chaos
 chaos: ## clients against a cluster that fails at random, each message judged (CHAOS=30m, CHAOS_FLAGS=...)

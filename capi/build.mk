@@ -40,16 +40,18 @@ c-tables: ## write capi/front/tables.c anew, after a change of options or codes 
 	mv capi/front/tables.c.new capi/front/tables.c
 
 # The examples have a Makefile of their own, which works outside the project too.
-examples: capi build/bench/bench_async ## build the C examples into build/examples
+examples: capi build/bench/bench_async build/conformance/send_plan ## build the C examples into build/examples
 	@$(MAKE) --no-print-directory -C bindings/c/examples LIB=$(abspath $(LIB)) LIB_FROM_OUT=../lib \
 		INCLUDE=$(abspath include) OUT=$(abspath build/examples)
 
-build/bench/bench_async: bindings/c/bench/bench_async.c $(C_FRONT) include/inlong_dataproxy.h
+build/bench/bench_async: bindings/c/bench/bench_async.c
+build/conformance/send_plan: bindings/c/conformance/send_plan.c
+build/bench/bench_async build/conformance/send_plan: $(C_FRONT) include/inlong_dataproxy.h
 	@mkdir -p $(@D)
-	$(CC) $(C_FLAGS) $< -o $@ -L$(LIB) '-Wl,-rpath,$$ORIGIN/../lib' -linlong_dataproxy
+	$(CC) $(C_FLAGS) $(filter %.c,$^) -o $@ -L$(LIB) '-Wl,-rpath,$$ORIGIN/../lib' -linlong_dataproxy
 
 test-c: capi examples ## run the C tests
 	@$(MAKE) --no-print-directory -C bindings/c/tests test
 
 clean-c: ## remove what the C side built
-	rm -rf $(C_FRONT) $(LIB)/libinlong_dataproxy.so $(C_CORE) build/examples build/bench/bench_async build/c
+	rm -rf $(C_FRONT) $(LIB)/libinlong_dataproxy.so $(C_CORE) build/examples build/bench/bench_async build/conformance build/c

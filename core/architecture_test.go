@@ -62,6 +62,7 @@ func TestDependencyRulesBite(t *testing.T) {
 		"a lane calls a receiver":    {"core/lane.go", `func (l *lane) f() { l.r.receive(1) }`},
 		"a lane calls the handler":   {"core/lane.go", `func (l *lane) f() { l.c.opts.ResultHandler(nil) }`},
 		"the root imports a program": {"core/a.go", `import _ "` + modulePath + `/core/cmd/x"`},
+		"the root reads Kafka":       {"core/a.go", `import _ "github.com/twmb/franz-go/pkg/kgo"`},
 	} {
 		if len(dependencyFaults(c.path, []byte("package p\n"+c.body))) == 0 {
 			t.Errorf("%s: not refused", name)
@@ -165,6 +166,8 @@ func refusedImport(path, imported string) string {
 		return "internal packages depend on internal packages only"
 	case !within(path, "core/cmd") && within(own, "core/cmd"):
 		return "programs are not imported"
+	case !within(path, "core/cmd") && within(imported, "github.com/twmb/franz-go"):
+		return "only programs read Kafka: it must not be linked into a client"
 	case within(path, "core/internal/wire") && !isTest && notForWire(imported):
 		return "the wire package turns bytes into values and back, and waits for nothing"
 	case within(path, "core") && !within(path, "core/dataproxytest", "core/cmd") && !isTest && own == "core/dataproxytest":

@@ -1,0 +1,128 @@
+// Command conformance proves the Go, C and Python clients against a cluster: it sends through every option that touches the
+// wire, checks every result, reads back what arrived and compares it with what was sent, byte for byte.
+//
+//	make conformance MANAGER=http://host:8083 GROUP=g STREAM=s [AUTH=id:key] [NODES=host:port,...] [KAFKA=host:9092 TOPIC=t]
+//
+// The cluster must know GROUP and STREAM; both are best made for this, since some 430,000 messages stay in TOPIC. AUTH is what
+// a Manager asks for; given in the environment instead of the command line, no other user of the machine sees it. NODES are
+// DataProxy nodes to reach without the Manager. Of a Kafka that wants no credentials the topic behind the stream is read;
+// without KAFKA only results are checked. Without MANAGER and NODES all runs against a fake cluster, to see it work.
+//
+// It prints a row a case. "ok": every message had the one result that it must have, and what was acked arrived, once, with
+// its bytes, attributes and event time, in a frame of its kind. What the addresses given do not allow is skipped and says so.
+// The exit status is 1 when anything differs; CONFORMANCE_FLAGS=--help lists what else can be set.
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"regexp"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/inlong-dataproxy/inlong-dataproxy/core/internal/discovery"
+)
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	// From then on a second signal kills the program.
+	context.AfterFunc(ctx, stop)
+	s, err := parse(os.Args[1:], os.Getenv)
+	if err == nil {
+		err = s.run(ctx, os.Stdout)
+	}
+	switch {
+	case errors.Is(err, flag.ErrHelp):
+		os.Exit(2)
+	case ctx.Err() != nil:
+		os.Exit(130)
+	case err != nil:
+		fmt.Fprintln(os.Stderr, "conformance:", err)
+		os.Exit(1)
+	}
+}
+
+// settings are the command line.
+type settings struct {
+	root         string
+	languages    []string
+	only         *regexp.Regexp
+	inject       *regexp.Regexp // nil: none
+	kafka, topic string
+	wait         time.Duration
+	target       *target
+}
+
+// parse also takes the variables that make passes on: a key in an argument would be seen by every user of the machine.
+func parse(args []string, getenv func(string) string) (*settings, error) {
+	s := &settings{target: &target{}}
+	t := s.target
+	flags := flag.NewFlagSet("conformance", flag.ContinueOnError)
+	flags.StringVar(&s.root, "root", ".", "the project's folder, where build/ is")
+	languages := flags.String("languages", "go,c,python", "which clients to try")
+	only := flags.String("only", "", "run the cases whose name matches this regular expression")
+	inject := flags.String("inject", "", "in cases whose name matches this, alter a byte of one payload on its way, to see that it is noticed")
+	flags.DurationVar(&s.wait, "wait", time.Minute, "how long to wait for messages to arrive in Kafka")
+	flags.Func("option", "key=value: an option of every client, such as ca_file; may be repeated", t.setOption)
+	flags.SetOutput(io.Discard) // a fault is reported by main
+	if err := flags.Parse(args); err != nil {
+		if errors.Is(err, flag.ErrHelp) {
+			flags.SetOutput(os.Stderr)
+			flags.PrintDefaults()
+		}
+		return nil, err
+	}
+	if flags.NArg() > 0 {
+		return nil, fmt.Errorf("%q is no flag", flags.Arg(0))
+	}
+	var err error
+	if s.only, err = regexp.Compile(*only); err != nil {
+		return nil, fmt.Errorf("--only: %w", err)
+	}
+	if *inject != "" {
+		if s.inject, err = regexp.Compile(*inject); err != nil {
+			return nil, fmt.Errorf("--inject: %w", err)
+		}
+	}
+	s.languages = strings.Split(*languages, ",")
+	t.manager, t.group, t.stream, t.auth = getenv("MANAGER"), getenv("GROUP"), getenv("STREAM"), getenv("AUTH")
+	s.kafka, s.topic = getenv("KAFKA"), getenv("TOPIC")
+	for node := range strings.FieldsFuncSeq(getenv("NODES"), func(c rune) bool { return c == ',' || c == ' ' }) {
+		t.nodes, t.nodesGiven = append(t.nodes, node), true
+	}
+	return s, s.check()
+}
+
+func (s *settings) check() error {
+	t := s.target
+	if s.isTrial() {
+		if t.stream+t.auth+s.kafka+s.topic != "" {
+			return errors.New("give MANAGER=http://host:port, or NODES=host:port,...; without both this is a trial on a fake cluster, which needs nothing")
+		}
+		return nil
+	}
+	switch {
+	case t.group == "" || t.stream == "":
+		return errors.New("give GROUP and STREAM, which the cluster must know")
+	case (s.kafka == "") != (s.topic == ""):
+		return errors.New("give KAFKA and TOPIC together")
+	case t.auth != "" && !strings.Contains(t.auth, ":"):
+		return errors.New("AUTH: want secretId:secretKey")
+	}
+	for _, node := range t.nodes {
+		if err := discovery.CheckAddress(node); err != nil {
+			return fmt.Errorf("NODES: %w", err)
+		}
+	}
+	return nil
+}
+
+// isTrial reports whether no cluster was named.
+func (s *settings) isTrial() bool { return s.target.manager == "" && len(s.target.nodes) == 0 }
