@@ -117,7 +117,7 @@ test-package: capi
 test-c: test-package
 
 # ---- The front's binary interface
-ABI_DESCRIPTION := capi/abi/$(notdir $(C_FRONT))-$(shell uname -m).abi
+ABI_DESCRIPTION := capi/abi/front-$(shell uname -m).abi
 
 .PHONY: c-abi test-abi
 c-abi: $(C_FRONT) ## write capi/abi anew, after functions were added (needs abigail-tools)
