@@ -178,7 +178,7 @@ func bench(cmd *cobra.Command, f *benchFlags) error {
 	client, err := dataproxy.NewClient(append([]dataproxy.Option{dataproxy.WithBlockIfQueueIsFull(true), dataproxy.WithSlog(screen.logger())},
 		f.clientOptions()...)...)
 	if err != nil {
-		return &exitError{exitUnreachable, fmt.Errorf("cannot start: %w", err)}
+		return &exitError{exitUnreachable, fmt.Errorf("cannot start: %w\nto find out why: inlong-dataproxy doctor", err)}
 	}
 	defer client.Close()
 

@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"os"
+	"regexp"
 	"slices"
 	"strings"
 
@@ -101,10 +102,26 @@ func setFlag(flags *pflag.FlagSet, s setting) error {
 		return nil
 	}
 	if err := flag.Value.Set(s.value); err != nil {
-		return fmt.Errorf("%s = %q: %w", s.key, s.value, err)
+		return fmt.Errorf("%s = %q: %s", s.key, s.value, plainFault(err.Error()))
 	}
 	flag.Changed = true
 	return flags.SetAnnotation(name, fromOutside, []string{s.from})
+}
+
+// plainFault says what a value must be, where flags tell what a function of Go did not like.
+func plainFault(text string) string {
+	for _, fault := range []struct {
+		goes *regexp.Regexp
+		rule string
+	}{
+		{regexp.MustCompile(`strconv\.ParseFloat: .*`), "must be a number"},
+		{regexp.MustCompile(`strconv\.ParseU?[Ii]nt: .*`), "must be a whole number"},
+		{regexp.MustCompile(`strconv\.ParseBool: .*`), "must be true or false"},
+		{regexp.MustCompile(`time: .*`), "must be a duration with its unit, such as 500ms, 30s or 5m"},
+	} {
+		text = fault.goes.ReplaceAllString(text, fault.rule)
+	}
+	return text
 }
 
 // fromOutside marks a flag whose value came from the file or the environment, and not from the command line.
@@ -132,9 +149,9 @@ func (c *config) readFlags(cmd *cobra.Command) error {
 func (c *config) require(cmd *cobra.Command) error {
 	switch {
 	case c.value("url") == "" && c.value("static_nodes") == "":
-		return usagef(cmd, "the url is missing: give --url, the Manager's address, for example --url http://127.0.0.1:8083")
+		return usagef(cmd, "the url is missing: give --url, the Manager's address, for example --url http://127.0.0.1:8083 (or INLONG_URL, or url in the file)")
 	case c.value("group_id") == "":
-		return usagef(cmd, "the group is missing: give --group")
+		return usagef(cmd, "the group is missing: give --group (or INLONG_GROUP_ID, or group_id in the file)")
 	}
 	return nil
 }

@@ -13,6 +13,7 @@ import (
 	"net/url"
 	"os"
 	"strings"
+	"syscall"
 	"time"
 
 	"github.com/inlong-dataproxy/inlong-dataproxy/core/internal/discovery"
@@ -28,6 +29,7 @@ func (d *doctor) checkManager(ctx context.Context) []string {
 		d.add(levelFail, "Manager", "Give --url as http://host:port.", "%v", err)
 		return nil
 	}
+	d.tellProxy(listURL)
 	ctx, cancel := context.WithTimeout(ctx, 2*d.options.ConnTimeout)
 	defer cancel()
 	start := time.Now()
@@ -40,6 +42,7 @@ func (d *doctor) checkManager(ctx context.Context) []string {
 	switch code := response.StatusCode; {
 	case code == http.StatusUnauthorized || code == http.StatusForbidden:
 		d.ok("Manager", "%s answers, in %v", hostOf(listURL), took)
+		d.checkClock(response.Header.Get("Date"), took)
 		advice := "Give the secret id and key of a Manager user as basic_auth (id:key), best by INLONG_BASIC_AUTH."
 		if d.options.BasicAuth != "" {
 			advice = "Check id, key and their letter case. The Manager answers the same when its database is down: ask its administrator."
@@ -47,7 +50,7 @@ func (d *doctor) checkManager(ctx context.Context) []string {
 		d.add(levelFail, "credentials", advice, "the Manager answers %s", response.Status)
 		return nil
 	case code != http.StatusOK:
-		d.add(levelFail, "Manager", "Check host, port and path of --url: does a Manager listen there, or a proxy?", "%s answers %s", hostOf(listURL), response.Status)
+		d.add(levelFail, "Manager", "Check host, port and path of --url, and whether it must be https: does a Manager listen there, or a proxy?", "%s answers %s", hostOf(listURL), response.Status)
 		return nil
 	}
 	list, err := discovery.ParseList(body)
@@ -68,6 +71,18 @@ func (d *doctor) checkManager(ctx context.Context) []string {
 		d.add(levelWarn, "configuration", "Nothing, if your messages are shorter.", "the Manager allows frames of %d bytes, less than max_frame_size %d: longer messages are refused", limit, d.options.MaxFrameSize)
 	}
 	return list.Nodes
+}
+
+// tellProxy says that the Manager is asked through a proxy: whoever has set one for a browser may not think of it.
+func (d *doctor) tellProxy(listURL string) {
+	request, err := http.NewRequest(http.MethodPost, listURL, nil)
+	if err != nil {
+		return
+	}
+	if proxy, err := http.ProxyFromEnvironment(request); err == nil && proxy != nil {
+		d.add(levelWarn, "Manager", "If that is not meant, name the Manager's host in NO_PROXY.",
+			"is asked through the proxy %s, which HTTP_PROXY or HTTPS_PROXY names", proxy.Host)
+	}
 }
 
 func (d *doctor) askManager(ctx context.Context, listURL string) (*http.Response, []byte, error) {
@@ -165,6 +180,10 @@ func adviceForDial(err error) string {
 		return "The certificate is for another name: use that one in --url."
 	case strings.Contains(err.Error(), "connection refused"):
 		return "Nothing listens there: check host and port, and that the server runs."
+	case errors.Is(err, io.EOF), errors.Is(err, syscall.ECONNRESET):
+		return "What listens there closes the connection: a DataProxy's port, perhaps? A Manager's is 8083 by default."
+	case strings.Contains(err.Error(), "HTTP response to HTTPS client"):
+		return "The server does not speak https: try http in --url."
 	case errors.Is(err, context.DeadlineExceeded), errors.As(err, &timeout) && timeout.Timeout():
 		return "No answer in time: a firewall may drop the packets, or the server hangs. Raise conn_timeout if it is only far."
 	}

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"encoding/json"
 	"net"
 	"net/http"
@@ -74,6 +75,15 @@ func TestDoctorNamesTheFault(t *testing.T) {
 			[]string{"FAILED   Manager", "manager.invalid"}},
 		"not a Manager": {manager(404, "", "what?"), []string{"FAILED   Manager", "404 Not Found", "path of --url"}},
 		"no JSON":       {manager(200, "", "<html>"), []string{"FAILED   group", "What answers there is no Manager"}},
+		"a DataProxy": {func(t *testing.T, _ *dataproxytest.Cluster) []string {
+			return []string{"--url", "http://" + echoes(t, "")}
+		},
+			[]string{"FAILED   Manager", "a DataProxy's port, perhaps?"}},
+		"https": {func(_ *testing.T, c *dataproxytest.Cluster) []string {
+			return []string{"--url", strings.Replace(c.URL(), "http:", "https:", 1)}
+		}, []string{"FAILED   Manager", "try http in --url"}},
+		"clock and credentials": {manager(403, time.Now().Add(time.Hour).UTC().Format(http.TimeFormat), "{}"),
+			[]string{"FAILED   clock: this machine is -", "FAILED   credentials"}},
 		"clock": {manager(200, time.Now().Add(-time.Hour).UTC().Format(http.TimeFormat), "{}"),
 			[]string{"FAILED   clock: this machine is 1h0", "NTP"}},
 		"silent Manager": {func(_ *testing.T, c *dataproxytest.Cluster) []string {
@@ -118,6 +128,10 @@ func TestDoctorNamesTheFault(t *testing.T) {
 			c.Node(0).Standing(dataproxytest.ErrorCode(115))
 			return []string{"--send", "--stream", "s"}
 		}, []string{"FAILED   message through ", "server code 115", "spelling of group and stream"}},
+		"no answer": {func(_ *testing.T, c *dataproxytest.Cluster) []string {
+			c.Node(0).Standing(dataproxytest.DropAnswer())
+			return []string{"--send", "--stream", "s", "--option", "send_timeout=300ms"}
+		}, []string{"FAILED   message through ", "answers heartbeats and no messages"}},
 		"values": {func(*testing.T, *dataproxytest.Cluster) []string { return []string{"--option", "basic_auth=nocolon"} },
 			[]string{"FAILED   configuration", "basic_auth"}},
 	} {
@@ -181,5 +195,24 @@ func TestDoctorWarnsOfMistakesInTheConfiguration(t *testing.T) {
 	}
 	if strings.Contains(stdout, "INLONG_HOME") {
 		t.Errorf("another program's variable is none of ours:\n%s", stdout)
+	}
+}
+
+// A proxy that was set for something else answers in the Manager's place.
+func TestDoctorTellsOfAProxy(t *testing.T) {
+	proxy := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusBadGateway) }))
+	defer proxy.Close()
+	c := newChild("doctor", "--url", "http://manager.invalid:8083", "--group", "test_group")
+	var stdout bytes.Buffer
+	c.Stdout, c.Env = &stdout, append(c.Env, "HTTP_PROXY=http://user:secret@"+proxy.Listener.Addr().String(), "NO_PROXY=")
+	c.start(t)
+	c.Wait()
+	for _, part := range []string{"through the proxy " + proxy.Listener.Addr().String(), "NO_PROXY", "502 Bad Gateway"} {
+		if !strings.Contains(stdout.String(), part) {
+			t.Errorf("should say %q:\n%s%s", part, &stdout, c.stderr)
+		}
+	}
+	if strings.Contains(stdout.String(), "secret") {
+		t.Errorf("tells the proxy's password:\n%s", &stdout)
 	}
 }

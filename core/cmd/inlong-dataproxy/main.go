@@ -66,8 +66,20 @@ func (e *exitError) Unwrap() error { return e.err }
 
 func rootCommand() *cobra.Command {
 	root := &cobra.Command{
-		Use:           "inlong-dataproxy",
-		Short:         "Send data to Apache InLong DataProxy",
+		Use:   "inlong-dataproxy",
+		Short: "Send data to Apache InLong DataProxy",
+		Long: `Send data to Apache InLong DataProxy, measure that, and find out why it does not work.
+
+Exit status:
+  0    all is well
+  1    a message was not acked, a check failed, or something else went wrong
+  2    the command line or the configuration is wrong; nothing was done
+  3    the Manager or the nodes cannot be reached, or refuse; nothing was sent
+  4    a file could not be read or written
+  130  interrupted before the end`,
+		Example: `  inlong-dataproxy mock --listen 127.0.0.1:8083 &
+  echo hello | inlong-dataproxy send --url http://127.0.0.1:8083 --group my_group --stream my_stream
+  inlong-dataproxy doctor --url http://127.0.0.1:8083 --group my_group`,
 		Version:       dataproxy.Version,
 		SilenceUsage:  true,
 		SilenceErrors: true,
@@ -77,7 +89,7 @@ func rootCommand() *cobra.Command {
 		},
 	}
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
-		return usagef(cmd, "%v", err)
+		return usagef(cmd, "%s", plainFault(err.Error()))
 	})
 	root.AddCommand(sendCommand(), benchCommand(), doctorCommand(), mockCommand(), optionsCommand(), errorsCommand(), versionCommand())
 	for _, cmd := range append(root.Commands(), root) {

@@ -104,3 +104,46 @@ func TestMockNamesTheFlagThatIsWrong(t *testing.T) {
 		}
 	}
 }
+
+// What a cluster can demand or lack must be there to be tried; and a mock whose program is gone must go too.
+func TestMockDemandsWhatItIsToldTo(t *testing.T) {
+	mock := newChild("mock", "--nodes", "1", "--auth", "id:key", "--topic", "test_group/known", "--max-length", "1000", "--no-record", "--until-eof")
+	stdin, err := mock.StdinPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	stdout, err := mock.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	mock.start(t)
+	out := bufio.NewScanner(stdout)
+	out.Scan()
+	url := out.Text()
+	out.Scan()
+	control := strings.TrimPrefix(out.Text(), "control ")
+	for _, c := range []struct {
+		auth, stream, line string
+		status             int
+		says               string
+	}{
+		{"id:key", "known", "x", 0, "1 acked"},
+		{"id:wrong", "known", "x", exitUnreachable, "403"},
+		{"", "known", "x", exitUnreachable, "403"},
+		{"id:key", "unknown", "x", exitFailure, "server code 115"},
+		{"id:key", "known", strings.Repeat("x", 2000), exitFailure, "code 10009"},
+	} {
+		t.Setenv("INLONG_BASIC_AUTH", c.auth)
+		status, _, stderr := program(c.line, "send", "--url", url, "--group", "test_group", "--stream", c.stream, "--option", "max_retries=0")
+		if status != c.status || !strings.Contains(stderr, c.says) {
+			t.Errorf("%+v: status %d, %s", c, status, stderr)
+		}
+	}
+	if answer := request(t, http.MethodGet, control+"/stats"); !strings.Contains(answer, `"messages":1,`) {
+		t.Errorf("--no-record does not count: %s", answer)
+	}
+	stdin.Close()
+	if err := mock.Wait(); err != nil {
+		t.Errorf("ended with %v: %s", err, mock.stderr)
+	}
+}

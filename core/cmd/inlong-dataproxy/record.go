@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"strconv"
 	"strings"
 )
 
@@ -44,10 +45,15 @@ func (f *format) check() error {
 		return fmt.Errorf("--key-column: the format %s has no columns; json-lines and csv have", f.name)
 	case f.noHeader && f.name != "csv":
 		return errors.New("--no-header: only the format csv has a header")
-	case f.noHeader && f.keyColumn != "" && !isNumber(f.keyColumn):
+	case f.noHeader && f.keyColumn != "" && !isColumn(f.keyColumn):
 		return fmt.Errorf("--key-column %q: with --no-header it must be the column's number, from 1", f.keyColumn)
 	}
 	return nil
+}
+
+func isColumn(text string) bool {
+	n, err := strconv.Atoi(text)
+	return err == nil && n >= 1
 }
 
 // open reads records from r, which stands at that position of the file. head reads the file's beginning again.

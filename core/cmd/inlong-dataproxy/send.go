@@ -129,7 +129,7 @@ func send(cmd *cobra.Command, f *sendFlags, files []string) error {
 	started := startClock()
 	client, err := dataproxy.NewClient(options...)
 	if err != nil {
-		return &exitError{exitUnreachable, fmt.Errorf("cannot start: %w", err)}
+		return &exitError{exitUnreachable, fmt.Errorf("cannot start: %w\nto find out why: inlong-dataproxy doctor", err)}
 	}
 
 	ctx, halt := context.WithCancelCause(cmd.Context())

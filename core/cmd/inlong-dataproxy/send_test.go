@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"encoding/json"
+	"fmt"
 	"os"
 	"path/filepath"
 	"slices"
@@ -100,6 +101,10 @@ func TestSendNamesTheFlagThatIsWrong(t *testing.T) {
 		"key of plain lines": {append(good, "--key-column", "k"), exitUsage, "the format lines has no columns"},
 		"key without header": {append(good, "--format", "csv", "--no-header", "--key-column", "k"), exitUsage, "column's number"},
 		"no such column":     {append(good, "--format", "csv", "--key-column", "k"), exitInput, "the header has only a"},
+		"column zero":        {append(good, "--format", "csv", "--no-header", "--key-column", "0"), exitUsage, "column's number, from 1"},
+		"bad stream":         {append(good, "--stream", "a b"), exitUsage, "--stream: stream id \"a b\""},
+		"rate no number":     {append(good, "--rate", "x"), exitUsage, `"--rate" flag: must be a number`},
+		"rate not a number":  {append(good, "--rate", "NaN"), exitUsage, "--rate NaN: must be 0 or more"},
 		"rate below zero":    {append(good, "--rate", "-1"), exitUsage, "--rate"},
 		"stdin followed":     {append(good, "-F"), exitUsage, "--follow: needs files"},
 		"stdin with a state": {append(good, "--state", "x"), exitUsage, "--state: needs files"},
@@ -123,5 +128,29 @@ func TestUnknownCommandIsAUsageError(t *testing.T) {
 	}
 	if status, stdout, _ := program("", "version"); status != 0 || !strings.HasPrefix(stdout, "inlong-dataproxy ") {
 		t.Errorf("version: status %d, %q", status, stdout)
+	}
+}
+
+// Scripts go by the statuses that the help lists.
+func TestHelpListsTheExitStatuses(t *testing.T) {
+	for command, want := range map[string][]int{
+		"":       {0, exitFailure, exitUsage, exitUnreachable, exitInput, exitInterrupted},
+		"send":   {0, exitFailure, exitUsage, exitUnreachable, exitInput, exitInterrupted},
+		"bench":  {0, exitFailure, exitUsage, exitUnreachable, exitInput, exitInterrupted},
+		"doctor": {0, exitFailure, exitUsage},
+	} {
+		_, help, _ := program("", strings.Fields(command+" --help")...)
+		_, list, _ := strings.Cut(help, "Exit status:\n")
+		list, _, _ = strings.Cut(list, "\n\n")
+		var got []int
+		for line := range strings.SplitSeq(list, "\n") {
+			var status int
+			if _, err := fmt.Sscan(line, &status); err == nil {
+				got = append(got, status)
+			}
+		}
+		if !slices.Equal(got, want) {
+			t.Errorf("%s --help lists %v, want %v", command, got, want)
+		}
 	}
 }
