@@ -109,7 +109,8 @@ func BlackHole() Fault { return Fault{Kind: KindBlackHole} }
 // DropHeartbeat reads heartbeats and does not answer them; data frames are answered.
 func DropHeartbeat() Fault { return Fault{Kind: KindDropHeartbeat} }
 
-// HTTPStatus makes the Manager answer with that status and body. An empty body is the real one's JSON of a status.
+// HTTPStatus makes the Manager answer with that status and body. An empty body is the real one's JSON of a status; one that
+// starts with "<" is sent as a page.
 func HTTPStatus(code int, body string) Fault {
 	return Fault{Kind: KindHTTPStatus, Code: code, Text: body}
 }

@@ -110,7 +110,11 @@ func (m *Manager) answer(w http.ResponseWriter, r *http.Request, f Fault) {
 			writeStatus(w, r, f.Code)
 			return
 		}
-		writeBody(w, f.Code, "application/json", f.Text)
+		contentType := "application/json"
+		if strings.HasPrefix(f.Text, "<") {
+			contentType = "text/html;charset=UTF-8"
+		}
+		writeBody(w, f.Code, contentType, f.Text)
 		return
 	case KindHTTPBody:
 		writeBody(w, http.StatusOK, "application/json", f.Text)
