@@ -32,6 +32,7 @@ type budget struct {
 
 // share is what the streams of one lane hold together.
 type share struct {
+	index   int // of its lane
 	used    charges
 	streams atomic.Int32 // that have it
 	waiting atomic.Int32 // of the budget's waiters
@@ -69,6 +70,9 @@ func (b *budget) init(o *Options) {
 	b.common = int64(o.MaxPendingBytes) - b.reserve*int64(o.WorkerNum)
 	b.block, b.timeout = o.BlockIfQueueIsFull, o.SendTimeout
 	b.shares = make([]share, o.WorkerNum)
+	for i := range b.shares {
+		b.shares[i].index = i
+	}
 }
 
 // pending returns what is charged in all.
@@ -94,7 +98,7 @@ const (
 // charge takes room for one message of n bytes for st, waiting for it in block mode.
 func (b *budget) charge(ctx context.Context, n int64, st *stream) *Error {
 	if n > b.reserve+b.common {
-		return &Error{Code: CodeQueueFull, Message: "the message alone is larger than what max_pending_bytes leaves to one lane"}
+		return &Error{Code: CodeLogTooLong, Message: "payload: is alone larger than what max_pending_bytes leaves to one lane"}
 	}
 	if st.share.waiting.Load() == 0 {
 		switch b.add(st, 1, n) {

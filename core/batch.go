@@ -1,6 +1,7 @@
 package dataproxy
 
 import (
+	"context"
 	"math"
 	"sync"
 	"sync/atomic"
@@ -42,8 +43,9 @@ type batch struct {
 	lost      bool    // some attempt ended without an answer
 	avoid     []*node // of the failed attempts, the latest last
 	node      string
-	due       time.Time // earliest deadline of an unsettled message
-	retryAt   time.Time // end of the back-off; zero when not in one
+	failure   attemptFailure // of the last attempt
+	due       time.Time      // earliest deadline of an unsettled message
+	retryAt   time.Time      // end of the back-off; zero when not in one
 	timer     *time.Timer
 
 	parts []part // what became of it when it was too long for a frame (split.go)
@@ -54,6 +56,13 @@ type batch struct {
 
 	prev, next *batch // in registry
 	order      uint64 // of its opening, among the batches of a client
+}
+
+// attemptFailure is how an attempt ended that another one was to follow.
+type attemptFailure struct {
+	serverCode    int
+	serverMessage string
+	cause         error
 }
 
 // detail is what only few messages have.
@@ -152,10 +161,10 @@ func (b *batch) settleDue(c *client, now time.Time) []completion {
 	}
 	var due []completion
 	if len(timedOut) > 0 {
-		due = append(due, b.settle(timedOut, b.fault(CodeSendTimeout, "no ack before the delivery deadline", nil)))
+		due = append(due, b.settle(timedOut, b.fault(CodeSendTimeout, "no ack before the delivery deadline", c.outage(b))))
 	}
 	if len(contextOver) > 0 {
-		due = append(due, b.settle(contextOver, b.fault(CodeContextExpired, "no ack before the context's deadline", nil)))
+		due = append(due, b.settle(contextOver, b.fault(CodeContextExpired, "no ack before the context's deadline", context.DeadlineExceeded)))
 	}
 	if b.unsettled > 0 {
 		b.due = c.start.Add(time.Duration(next))
@@ -173,7 +182,7 @@ func (b *batch) settle(indexes []int32, err *Error) completion {
 	if b.unsettled == 0 {
 		b.timer.Stop()
 	}
-	return completion{b: b, err: err, indexes: indexes}
+	return completion{b: b, err: err, indexes: indexes, last: b.unsettled == 0}
 }
 
 // wake arms the timer for the next thing that time brings. The caller holds the lock that guards b.
@@ -230,10 +239,13 @@ func (b *batch) dead() bool {
 	return b.unsettled == 0
 }
 
-// fault makes the error of b's messages. The caller holds mu, or owns an open batch.
+// fault makes the error of b's messages; what the last failed attempt told is in it. The caller holds mu, or owns an open batch.
 func (b *batch) fault(code Code, message string, cause error) *Error {
+	if cause == nil {
+		cause = b.failure.cause
+	}
 	return &Error{
-		Code: code, Message: message, cause: cause, Node: b.node, GroupID: b.st.key.group, StreamID: b.st.key.stream,
+		Code: code, Message: message, cause: cause, ServerCode: b.failure.serverCode, ServerMessage: b.failure.serverMessage, Node: b.node, GroupID: b.st.key.group, StreamID: b.st.key.stream,
 		BatchID: b.id.String(), Attempts: b.attempts, persisted: b.persisted(),
 	}
 }

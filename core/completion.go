@@ -31,6 +31,7 @@ type completion struct {
 	b       *batch
 	err     *Error
 	indexes []int32
+	last    bool // with indexes: no message of b is left
 	reuse   bool // nobody else holds b: its memory may be used again
 }
 

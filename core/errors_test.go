@@ -213,3 +213,76 @@ func TestH7_NoSecretInErrorsAndLogs(t *testing.T) {
 		}
 	}
 }
+
+// A message that runs out of time says what stood in its way: the last answer, the loss of the last connection, or why there is
+// no node at all. "No ack in time" alone sends its reader on a hunt.
+func TestExpiredMessagesSayWhatStoodInTheirWay(t *testing.T) {
+	t.Run("an answer", func(t *testing.T) {
+		c := cluster(t)
+		standing(c, dataproxytest.ErrorCode(115))
+		client := connect(t, c, dataproxy.WithSendTimeout(200*time.Millisecond))
+		e := fault(t, client.Send(patient(t), message("x")), dataproxy.CodeSendTimeout)
+		require.Equal(t, 115, dataproxy.GetServerErrorCode(e))
+		require.Contains(t, e.ServerMessage, "Topic not configured")
+		require.Equal(t, dataproxy.NotWritten, e.Persisted())
+	})
+	t.Run("a connection", func(t *testing.T) {
+		c := cluster(t, dataproxytest.WithNodes(1))
+		client := connect(t, c, dataproxy.WithSendTimeout(300*time.Millisecond), dataproxy.WithMaxRetries(50))
+		c.Node(0).Handle(func(dataproxytest.Record) dataproxytest.Fault {
+			c.Node(0).Kill()
+			return dataproxytest.CloseAfterRead()
+		})
+		e := fault(t, client.Send(patient(t), message("x")), dataproxy.CodeSendTimeout)
+		require.ErrorContains(t, e, "closed the connection")
+		require.Equal(t, dataproxy.MaybeWritten, e.Persisted())
+		require.Equal(t, 1, e.Attempts)
+	})
+	t.Run("no node", func(t *testing.T) {
+		client, err := dataproxy.NewClient(dataproxy.WithGroupID("test_group"), dataproxy.WithStaticNodes("127.0.0.1:1"),
+			dataproxy.WithLazyStart(true), dataproxy.WithSendTimeout(300*time.Millisecond), dataproxy.WithLogger(dataproxy.NopLogger()))
+		require.NoError(t, err)
+		defer client.Close()
+		require.ErrorContains(t, fault(t, client.Send(patient(t), message("x")), dataproxy.CodeSendTimeout), "connection refused")
+	})
+	t.Run("no Manager", func(t *testing.T) {
+		client, err := dataproxy.NewClient(dataproxy.WithGroupID("test_group"), dataproxy.WithURL("http://127.0.0.1:1"),
+			dataproxy.WithLazyStart(true), dataproxy.WithSendTimeout(300*time.Millisecond), dataproxy.WithLogger(dataproxy.NopLogger()))
+		require.NoError(t, err)
+		defer client.Close()
+		require.ErrorContains(t, fault(t, client.Send(patient(t), message("x")), dataproxy.CodeSendTimeout), "connection refused")
+	})
+}
+
+// Callers test for the standard library's errors, whichever of the client's timers was first.
+func TestEndedContextsAreToldAsSuch(t *testing.T) {
+	c := cluster(t)
+	standing(c, dataproxytest.Silence())
+	client := connect(t, c)
+	hurry(t, client)
+	each(20, func(i int) {
+		ctx, cancel := context.WithTimeout(context.Background(), 30*time.Millisecond)
+		defer cancel()
+		require.ErrorIs(t, client.Send(ctx, streamMessage(fmt.Sprint("s", i), "x")), context.DeadlineExceeded)
+	})
+	got := make(chan error, 1)
+	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Millisecond)
+	defer cancel()
+	client.SendAsync(ctx, message("x"), func(_ dataproxy.Message, err error) { got <- err })
+	require.ErrorIs(t, <-got, context.DeadlineExceeded)
+	ctx, stop := context.WithCancel(context.Background())
+	time.AfterFunc(20*time.Millisecond, stop)
+	require.ErrorIs(t, client.Send(ctx, message("x")), context.Canceled)
+}
+
+// Who refuses at the door names the message too.
+func TestRefusalsNameTheirMessage(t *testing.T) {
+	client := connect(t, cluster(t))
+	ended, end := context.WithCancel(context.Background())
+	end()
+	e := fault(t, client.Send(ended, message("x")), dataproxy.CodeContextExpired)
+	require.Equal(t, [2]string{"test_group", "test_stream"}, [2]string{e.GroupID, e.StreamID})
+	client.Close()
+	e = fault(t, client.Send(context.Background(), message("x")), dataproxy.CodeClosed)
+	require.Equal(t, [2]string{"test_group", "test_stream"}, [2]string{e.GroupID, e.StreamID})
+}

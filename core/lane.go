@@ -45,7 +45,6 @@ var writerScratch = sync.Pool{New: func() any { return new(scratch) }}
 
 // enqueue takes b unless the lane is not usable or has limit batches waiting. behind asks the sender to let others run.
 func (l *lane) enqueue(b *batch, limit int) (taken, behind bool) {
-	messages := b.count()
 	l.mu.Lock()
 	if !l.usable || l.queue.len() >= limit {
 		l.mu.Unlock()
@@ -57,7 +56,6 @@ func (l *lane) enqueue(b *batch, limit int) (taken, behind bool) {
 	start := !l.writing
 	l.writing = true
 	l.mu.Unlock()
-	l.c.metrics.queued(l.index, messages)
 	if start {
 		l.c.working.Add(1)
 		go l.write()
@@ -107,7 +105,7 @@ func (l *lane) write() {
 			if buf.b, ok = l.frame(buf.b, scratch, b, now); ok {
 				scratch.written = append(scratch.written, transport.Written[*batch]{Item: b, Seq: b.id.Seq, Start: start})
 			} else {
-				l.leave(1, b.count())
+				l.leave()
 			}
 		}
 		if len(scratch.written) == 0 { // the queue is empty: the next batch starts another writer
@@ -118,7 +116,7 @@ func (l *lane) write() {
 			l.usable = false // before they are dispatched: they must not come back here
 			l.mu.Unlock()
 			for _, w := range left {
-				l.leave(1, w.Item.count())
+				l.leave()
 				w.Item.unwritten()
 				l.c.dispatcher.dispatch(w.Item)
 			}
@@ -147,6 +145,7 @@ func (l *lane) frame(dst []byte, scratch *scratch, b *batch, now time.Time) (fra
 	case len(frames) > len(dst):
 		if again {
 			l.c.metrics.retry(l.index)
+			l.c.retries.Add(1)
 		}
 		return frames, true
 	case len(b.parts) > 0:
@@ -181,11 +180,10 @@ func (l *lane) frameLive(dst []byte, scratch *scratch, b *batch, node string, no
 	return dst, due, b.attempts > 1
 }
 
-// leave takes n batches off the lane's account.
-func (l *lane) leave(n, messages int) {
-	l.c.metrics.queued(l.index, -messages)
+// leave takes a batch off the lane's account.
+func (l *lane) leave() {
 	l.mu.Lock()
-	l.outstanding -= n
+	l.outstanding--
 	idle := l.outstanding == 0
 	var soon map[*stream]struct{}
 	if idle {
@@ -203,7 +201,7 @@ func (l *lane) leave(n, messages int) {
 
 // Answered is called by the connection for each answer, on the lane's goroutine.
 func (l *lane) Answered(w transport.Written[*batch], a *wire.Answer) {
-	l.leave(1, w.Item.count())
+	l.leave()
 	if a.Code == 0 {
 		l.node.batches.Add(1)
 		l.node.roundTrips.add(time.Since(w.At))
@@ -242,9 +240,6 @@ func (l *lane) drain() {
 func (l *lane) takeQueue() []*batch {
 	queue := l.queue.takeAll()
 	l.outstanding -= len(queue)
-	for _, b := range queue {
-		l.c.metrics.queued(l.index, -b.count())
-	}
 	return queue
 }
 

@@ -141,12 +141,11 @@ func (l *lane) serve() (replaced bool) {
 		l.node.errors.Add(1)
 		c.nodes.suspect(l.node, reason)
 		if errors.Is(reason, transport.ErrAckTimeout) {
-			c.metrics.timeout(l.index)
+			c.metrics.timeouts(l.index, len(unanswered))
 			c.nodes.leave(l.node)
 		}
 	}
 	for _, w := range unanswered {
-		c.metrics.queued(l.index, -w.Item.count())
 		c.connectionLost(w.Item, l.node, reason)
 	}
 	l.handBack(queue, soon)

@@ -116,18 +116,14 @@ func (m *metrics) of(err *Error) codeSeries {
 	return s
 }
 
-// result counts a batch that has its result, and the messages settled with it.
-func (m *metrics) result(err *Error, messages, size int, took time.Duration) {
-	s := m.of(err)
-	s.messages.Add(float64(messages))
-	s.size.Observe(float64(size))
-	s.time.Observe(float64(took) / float64(time.Millisecond))
-}
+// messages counts messages that have their result.
+func (m *metrics) messages(err *Error, n int) { m.of(err).messages.Add(float64(n)) }
 
-// messages counts messages that were settled one by one, or refused.
-func (m *metrics) messages(err *Error, n int) {
-	m.of(err).messages.Add(float64(n))
-	m.failed(err.Code)
+// batch counts a batch whose last message has its result.
+func (m *metrics) batch(err *Error, b *batch) {
+	s := m.of(err)
+	s.size.Observe(float64(len(b.body.b)))
+	s.time.Observe(float64(time.Since(b.opened)) / float64(time.Millisecond))
 }
 
 func (m *metrics) failed(code Code) {
@@ -143,9 +139,6 @@ func (m *metrics) connected(code Code) {
 
 func (m *metrics) retry(worker int) { m.retryCount.WithLabelValues(m.name, strconv.Itoa(worker)).Inc() }
 
-func (m *metrics) timeout(worker int) {
-	m.timeoutCount.WithLabelValues(m.name, strconv.Itoa(worker)).Inc()
+func (m *metrics) timeouts(worker, batches int) {
+	m.timeoutCount.WithLabelValues(m.name, strconv.Itoa(worker)).Add(float64(batches))
 }
-
-// queued changes the number of messages without a result of a worker.
-func (m *metrics) queued(worker, delta int) { m.pending[worker].Add(float64(delta)) }

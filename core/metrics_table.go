@@ -29,20 +29,21 @@ var metricTable = [...]metricInfo{
 	metricMessages: {name: "data_proxy_msg_count", kind: "counter", label: "code", help: "Counter of message",
 		moves: "by the number of messages that get their result, just before their callbacks are called; refused messages too"},
 	metricErrors: {name: "data_proxy_error_count", kind: "counter", label: "code", help: "Counter of error events",
-		moves: "by one for a refused message, for a deadline that passed, for each attempt that failed, also when a later one succeeds, " +
+		moves: "by one for a refused message, for a deadline that passed, for a batch that a close left without a result (10003), for each attempt that failed, also when a later one succeeds, " +
 			"for a connection that could not be opened (10006), and for an answer that belongs to no batch (10014)"},
 	metricRetries: {name: "data_proxy_retry_count", kind: "counter", label: "worker", help: "Counter of retry batches",
 		moves: "by one when a batch is written again; worker is the lane that writes it"},
 	metricTimeouts: {name: "data_proxy_timeout_count", kind: "counter", label: "worker", help: "Counter of timeout batches",
-		moves: "by one when an answer did not come within ack_timeout and the connection is given up"},
+		moves: "by one for each batch that was on a connection whose answers did not come within ack_timeout, and for each batch with messages " +
+			"that met their delivery deadline"},
 	metricConnections: {name: "data_proxy_update_conn_count", kind: "counter", label: "code", help: "Counter of update connection events",
 		moves: "by one when a lane has a new, proven connection (0), or failed to get one (10006)"},
 	metricPending: {name: "data_proxy_pending_msg_gauge", kind: "gauge", label: "worker", help: "Gauge of pending message",
-		moves: "up by a batch's messages when the batch is queued for a lane; down when it leaves the lane: answered, or handed to another one"},
+		moves: "up by a batch's messages when the batch is complete, whether or not a node can be reached; down when their callbacks have " +
+			"returned; worker is the lane of the callbacks"},
 	metricBatchSize: {name: "data_proxy_batch_size", kind: "histogram", label: "code", help: "Histogram of batch size",
-		upTo: prometheus.ExponentialBuckets(1024, 2, 9), // 1 KiB to 256 KiB
-		moves: "by one observation for each batch that is acked or fails as a whole: the bytes of its body before compression; " +
-			"none for a batch whose messages were given up one by one"},
+		upTo:  prometheus.ExponentialBuckets(1024, 2, 9), // 1 KiB to 256 KiB
+		moves: "by one observation for each batch, with the code of its last messages: the bytes of its body before compression"},
 	metricBatchTime: {name: "data_proxy_batch_time", kind: "histogram", label: "code", help: "Histogram of batch time in milliseconds",
 		upTo:  []float64{5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000, 10000, 20000, 50000},
 		moves: "together with data_proxy_batch_size: milliseconds from the batch's first message to its result"},

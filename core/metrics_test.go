@@ -171,7 +171,7 @@ func TestEachOutcomeIsCountedOnce(t *testing.T) {
 		client, registry := measured(t, c, dataproxy.WithSendTimeout(30*time.Millisecond), dataproxy.WithAckTimeout(time.Minute))
 		hurry(t, client)
 		fault(t, client.Send(patient(t), message("x")), dataproxy.CodeSendTimeout)
-		counts(t, registry, map[string]float64{"msg_count code=10001": 1, "msg_count": 1, "timeout_count": 0})
+		counts(t, registry, map[string]float64{"msg_count code=10001": 1, "msg_count": 1, "timeout_count": 1, "batch_size code=10001": 1})
 	})
 	t.Run("ack time-out", func(t *testing.T) {
 		c := cluster(t, dataproxytest.WithNodes(1))
@@ -224,6 +224,29 @@ func TestPendingGaugeComesBackToZero(t *testing.T) {
 	cancel()
 	_, _ = client.Shutdown(now)
 	eventually(t, "nothing is pending", func() bool { return value(t, registry, "data_proxy_pending_msg_gauge") == 0 })
+}
+
+// In an outage nothing is written, which is when somebody looks: what waits must show, and how it ends.
+func TestAnOutageShowsInTheMetrics(t *testing.T) {
+	c := cluster(t)
+	client, registry := measured(t, c, dataproxy.WithSendTimeout(500*time.Millisecond), dataproxy.WithBatchingMaxMessages(10))
+	for _, n := range c.Nodes() {
+		n.Kill()
+	}
+	eventually(t, "no lane is usable", func() bool { return usableLanes(client) == 0 })
+	for range 100 {
+		client.SendAsync(context.Background(), message("x"), nil)
+	}
+	require.EqualValues(t, 100, value(t, registry, "data_proxy_pending_msg_gauge"))
+	require.NoError(t, client.Flush(patient(t)))
+	counts(t, registry, map[string]float64{"pending_msg_gauge": 0, "msg_count code=10001": 100, "msg_count": 100,
+		"batch_size code=10001": 10, "batch_time code=10001": 10, "timeout_count": 10, "retry_count": 0})
+	require.Zero(t, client.Stats().Retries)
+	client.SendAsync(context.Background(), message("x"), nil)
+	now, cancel := context.WithCancel(context.Background())
+	cancel()
+	_, _ = client.Shutdown(now)
+	counts(t, registry, map[string]float64{"pending_msg_gauge": 0, "msg_count code=10003": 1, "error_count code=10003": 1})
 }
 
 // Two clients of one name in one registry share the series, or have their own by name.

@@ -32,6 +32,7 @@ type nodes struct {
 
 	mu      sync.Mutex
 	list    []*node
+	fault   error         // why the last request for the list failed
 	changed chan struct{} // closed and replaced when the list changes
 
 	balancing sync.Mutex // held while lanes are moved; taken before all other locks
@@ -158,6 +159,13 @@ func (s *nodes) leave(n *node) {
 	}
 }
 
+// noList notes that the Manager gave no list.
+func (s *nodes) noList(fault error) {
+	s.mu.Lock()
+	s.fault = fault
+	s.mu.Unlock()
+}
+
 // set takes a new list. Lanes on nodes that are not in it any more drain.
 func (s *nodes) set(addrs []string) {
 	s.mu.Lock()
@@ -245,10 +253,13 @@ func (s *nodes) doubtful(now time.Time) (due []*node, next time.Time) {
 	return due, next
 }
 
-// causes lists why nodes failed, for the error of a start without any.
+// causes lists why nodes failed, or why none is known, for the errors of a start and of messages without any.
 func (s *nodes) causes() (errs []error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if len(s.list) == 0 && s.fault != nil {
+		errs = append(errs, s.fault)
+	}
 	for _, n := range s.list {
 		if n.cause != nil {
 			errs = append(errs, n.cause)

@@ -1,6 +1,7 @@
 package dataproxy
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"encoding/binary"
@@ -185,10 +186,17 @@ type place struct {
 // accept is the one way in: check, charge, append. An error means that nothing was taken.
 func (c *client) accept(ctx context.Context, msg *Message, recv receiver, tag Tag, kind sendKind) (at place, refused *Error) {
 	defer func() {
-		if refused != nil {
-			c.refusedCount.Add(1)
-			c.metrics.messages(refused, 1)
+		if refused == nil {
+			return
 		}
+		if refused.StreamID == "" { // a fault of the client's state, which knows no message
+			named := *refused
+			named.GroupID, named.StreamID = cut(cmp.Or(msg.GroupID, c.opts.GroupID)), cut(msg.StreamID)
+			refused = &named
+		}
+		c.refusedCount.Add(1)
+		c.metrics.messages(refused, 1)
+		c.metrics.failed(refused.Code)
 	}()
 	if c.closing.Load() {
 		return at, errClosed
@@ -215,9 +223,7 @@ func (c *client) accept(ctx context.Context, msg *Message, recv receiver, tag Ta
 	}
 	size := int64(len(msg.Payload) + itemHeader)
 	if refused := c.budget.charge(ctx, size, st); refused != nil {
-		refused := *refused
-		refused.GroupID, refused.StreamID = st.key.group, st.key.stream
-		return at, &refused
+		return at, refused
 	}
 	at, refused = st.append(ctx, msg, attributes, recv, tag, kind)
 	for refused == errGone {

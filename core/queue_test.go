@@ -122,7 +122,7 @@ func TestF1_BoundOfBytes(t *testing.T) {
 	client := connect(t, c, dataproxy.WithMaxPendingBytes(10000), dataproxy.WithBlockIfQueueIsFull(true))
 	hurry(t, client)
 	inTime(t, 100*time.Millisecond, "a refusal", func() {
-		fault(t, client.Send(context.Background(), message(strings.Repeat("x", 10001))), dataproxy.CodeQueueFull)
+		fault(t, client.Send(context.Background(), message(strings.Repeat("x", 10001))), dataproxy.CodeLogTooLong)
 	})
 	notes := newLedger()
 	each(8, func(i int) {

@@ -33,7 +33,7 @@ func (r *registry) part(of *batch) *batch {
 	b := r.add(of.st, of)
 	b.opened, b.due = of.opened, of.due
 	b.eventTime, b.timed, b.attributes = of.eventTime, of.timed, of.attributes
-	b.attempts, b.lost, b.node, b.avoid = of.attempts, of.lost, of.node, append(b.avoid, of.avoid...)
+	b.attempts, b.lost, b.node, b.avoid, b.failure = of.attempts, of.lost, of.node, append(b.avoid, of.avoid...), of.failure
 	b.userCode, b.callers = of.userCode, of.callers
 	return b
 }
@@ -123,6 +123,7 @@ func (r *registry) recycle(b *batch, reuse bool) {
 		b.soon, b.onItsWay, b.userCode, b.callers, b.follower = false, false, false, false, nil
 		clear(b.avoid)
 		b.attempts, b.written, b.lost, b.avoid, b.node, b.retryAt = 0, false, false, b.avoid[:0], "", time.Time{}
+		b.failure = attemptFailure{}
 	}
 	b.mu.Unlock()
 	if !reuse {

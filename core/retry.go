@@ -7,6 +7,8 @@ import (
 	"slices"
 	"time"
 
+	"go.uber.org/multierr"
+
 	"github.com/inlong-dataproxy/inlong-dataproxy/core/internal/transport"
 	"github.com/inlong-dataproxy/inlong-dataproxy/core/internal/wire"
 )
@@ -59,17 +61,14 @@ func (c *client) refused(b *batch, l *lane, a *wire.Answer) {
 		c.nodes.suspect(l.node, fmt.Errorf("it answered code %d", a.Code))
 		c.nodes.leave(l.node)
 	}
+	failure := attemptFailure{serverCode: a.Code, serverMessage: text}
 	retry := retryOtherNode(a.Code) || c.opts.RetryOnServerError && !neverCured(a.Code)
 	base := c.opts.RetryInitialInterval
 	if a.Code == serverTopicUnknown {
 		base = max(base, unknownStreamBackOff)
 	}
-	c.failedAttempt(b, l.node, retry, func(attempts int) time.Duration { return backOff(base, attempts, maxBackOff) },
-		func() *Error {
-			err := b.fault(CodeServerError, "", nil)
-			err.ServerCode, err.ServerMessage = a.Code, text
-			return err
-		})
+	c.failedAttempt(b, l.node, failure, retry, func(attempts int) time.Duration { return backOff(base, attempts, maxBackOff) },
+		func() *Error { return b.fault(CodeServerError, "", nil) })
 }
 
 // connectionLost decides what becomes of a batch that was written and has no answer: it may be stored or not. The first
@@ -86,21 +85,22 @@ func (c *client) connectionLost(b *batch, n *node, reason error) {
 	}
 	c.metrics.failed(code)
 	b.answered(true)
-	c.failedAttempt(b, n, true, func(attempts int) time.Duration {
+	c.failedAttempt(b, n, attemptFailure{cause: reason}, true, func(attempts int) time.Duration {
 		if attempts == 1 {
 			return 0
 		}
 		return backOff(c.opts.RetryInitialInterval, attempts-1, maxBackOffLost)
-	}, func() *Error { return b.fault(code, "", reason) })
+	}, func() *Error { return b.fault(code, "", nil) })
 }
 
 // failedAttempt sends b again after a pause, or fails it when it may not be tried any more.
-func (c *client) failedAttempt(b *batch, n *node, retry bool, pause func(attempts int) time.Duration, fault func() *Error) {
+func (c *client) failedAttempt(b *batch, n *node, failure attemptFailure, retry bool, pause func(attempts int) time.Duration, fault func() *Error) {
 	b.mu.Lock()
 	if b.unsettled == 0 {
 		b.mu.Unlock()
 		return
 	}
+	b.failure = failure
 	if !retry || b.attempts > c.opts.MaxRetries || c.swept.Load() {
 		b.mu.Unlock()
 		c.finish(b, fault)
@@ -114,7 +114,6 @@ func (c *client) failedAttempt(b *batch, n *node, retry bool, pause func(attempt
 		b.wake(now)
 	}
 	b.mu.Unlock()
-	c.retries.Add(1)
 	if wait == 0 {
 		c.dispatcher.dispatch(b)
 	}
@@ -128,4 +127,12 @@ func backOff(base time.Duration, attempts int, most time.Duration) time.Duration
 	}
 	d = min(d, most)
 	return d/2 + rand.N(d/2+1)
+}
+
+// outage returns why the nodes cannot be used if that is why b was never written.
+func (c *client) outage(b *batch) error {
+	if b.attempts > 0 || !c.nodes.allFailed() {
+		return nil
+	}
+	return multierr.Combine(c.nodes.causes()...)
 }

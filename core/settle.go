@@ -24,10 +24,10 @@ func (c *client) finish(b *batch, fault func() *Error) (messages int) {
 	b.unsettled, b.written = 0, false
 	// A timer that cannot be stopped may be looking at b right now.
 	reuse := b.timer.Stop() && err == nil && !b.expired
-	size, took := len(b.body.b), time.Since(b.opened)
+	c.metrics.batch(err, b)
 	b.mu.Unlock()
 	c.count(err, messages)
-	c.metrics.result(err, messages, size, took)
+	c.metrics.messages(err, messages)
 	b.st.settled(b)
 	c.complete(completion{b: b, err: err, reuse: reuse})
 	return messages
@@ -109,6 +109,13 @@ func (c *client) completeAll(done []completion) {
 	for _, d := range done {
 		c.count(d.err, len(d.indexes))
 		c.metrics.messages(d.err, len(d.indexes))
+		c.metrics.failed(d.err.Code)
+		if d.err.Code == CodeSendTimeout {
+			c.metrics.timeouts(d.b.st.share.index, 1)
+		}
+		if d.last {
+			c.metrics.batch(d.err, d.b)
+		}
 		c.complete(d)
 	}
 }
@@ -128,6 +135,7 @@ func (c *client) complete(done completion) {
 // delivered gives back the room of messages whose receivers were called.
 func (c *client) delivered(d *delivery) {
 	c.deliveredCount.Add(d.messages)
+	c.metrics.pending[d.b.st.share.index].Sub(float64(d.messages))
 	c.budget.release(d.b.st, d.messages, d.bytes)
 	if d.b.undelivered.Add(int32(-d.messages)) == 0 {
 		c.doneBatches.Add(1)

@@ -144,6 +144,9 @@ func (c *client) sweep(b *batch, fault *Error) (messages int) {
 		}
 		return b.fault(CodeClosed, "the client was closed before an ack came", nil)
 	})
+	if messages > 0 {
+		c.metrics.failed(CodeClosed)
+	}
 	b.mu.Lock()
 	parts := b.parts
 	b.mu.Unlock()

@@ -162,6 +162,7 @@ func (st *stream) takeOpen() *batch {
 	b := st.open
 	st.open = nil
 	b.undelivered.Add(int32(b.count()) - 1)
+	st.c.metrics.pending[st.share.index].Add(float64(b.count()))
 	return b
 }
 

@@ -111,6 +111,7 @@ func (c *client) refresh() error {
 	defer cancel()
 	list, err := c.manager.Fetch(ctx)
 	if err != nil {
+		c.nodes.noList(err)
 		return err
 	}
 	for _, skipped := range list.Skipped {

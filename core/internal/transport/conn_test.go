@@ -57,6 +57,19 @@ func TestOneFrameWithoutAnswerAmongOthersIsNoticed(t *testing.T) {
 	require.Equal(t, uint64(1), left[0].Seq)
 }
 
+// A node that goes on answering heartbeats and lost one answer: the heartbeats must not pass for progress.
+func TestHeartbeatsDoNotStandForALostAnswer(t *testing.T) {
+	cfg := config()
+	cfg.AckTimeout, cfg.HeartbeatInterval = 200*time.Millisecond, 20*time.Millisecond
+	cluster := dataproxytest.Start(t, dataproxytest.WithNodes(1))
+	s := connect(t, cluster.Node(0).Addr(), cfg)
+	cluster.Node(0).Fault(dataproxytest.DropAnswer())
+	s.send(t, 1, "x")
+	left, reason := s.wait(t)
+	require.ErrorIs(t, reason, ErrAckTimeout)
+	require.Equal(t, []uint64{1}, seqs(left))
+}
+
 // The other side of it: a connection whose frames are all answered in time must live, however long it is busy.
 func TestBusyConnectionOutlivesTheAckTimeout(t *testing.T) {
 	cfg := config()

@@ -80,7 +80,7 @@ func (c *Conn[T]) dispatch(data []byte, h Handler[T]) (used, need int, err error
 func (c *Conn[T]) match(a *wire.Answer, h Handler[T]) {
 	c.mu.Lock()
 	if a.Type == wire.TypeHeartbeat {
-		c.beatSent, c.lastAnswer = time.Time{}, time.Now()
+		c.beatSent = time.Time{} // no word of the frames before it
 		c.mu.Unlock()
 		return
 	}
