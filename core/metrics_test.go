@@ -103,15 +103,17 @@ func TestMetricsAreThoseOfTheSeed(t *testing.T) {
 	require.Empty(t, want, "missing")
 }
 
+// counts checks metrics, each named without its prefix and with the labels it has.
+func counts(t *testing.T, r *prometheus.Registry, want map[string]float64) {
+	t.Helper()
+	for series, n := range want {
+		metric, labels, _ := strings.Cut(series, " ")
+		require.EqualValues(t, n, value(t, r, "data_proxy_"+metric, strings.Fields(labels)...), series)
+	}
+}
+
 // Each outcome is counted before its result is seen: a test, and a health check, may read right after it.
 func TestEachOutcomeIsCountedOnce(t *testing.T) {
-	counts := func(t *testing.T, r *prometheus.Registry, want map[string]float64) {
-		t.Helper()
-		for series, n := range want {
-			metric, labels, _ := strings.Cut(series, " ")
-			require.EqualValues(t, n, value(t, r, "data_proxy_"+metric, strings.Fields(labels)...), series)
-		}
-	}
 	t.Run("success", func(t *testing.T) {
 		client, registry := measured(t, cluster(t))
 		for i := range 5 {
