@@ -73,7 +73,7 @@ type NodeStats struct {
 	Lanes   int    `json:"lanes"`   // usable lanes on it
 	Suspect bool   `json:"suspect"` // avoided for a while
 	Batches int64  `json:"batches"` // batches acked by it
-	Errors  int64  `json:"errors"`  // error answers, refused connections and closes
+	Errors  int64  `json:"errors"`  // error answers, connections that could not be opened or proven, and closes
 	// RoundTrip is the time from a frame's write to its answer.
 	RoundTrip RoundTrip `json:"round_trip"`
 }

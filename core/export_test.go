@@ -1,7 +1,9 @@
 package dataproxy
 
 import (
+	"errors"
 	"fmt"
+	"slices"
 	"time"
 )
 
@@ -129,3 +131,26 @@ func FrameOf(of Client, msg *Message) ([]byte, error) {
 	frame, _, _ := (&lane{c: c}).frameLive(nil, new(scratch), b, "", now)
 	return frame, nil
 }
+
+// Suspect makes the client avoid these nodes, and EndSuspicion their time over, as after Suspicion.
+func Suspect(of Client, addrs ...string) {
+	c := of.(*client)
+	for _, n := range c.nodes.list {
+		if slices.Contains(addrs, n.addr) {
+			c.nodes.suspect(n, errors.New("the test says so"))
+		}
+	}
+}
+
+func EndSuspicion(of Client) {
+	c := of.(*client)
+	c.nodes.mu.Lock()
+	for _, n := range c.nodes.list {
+		n.suspect = time.Time{}
+	}
+	c.nodes.mu.Unlock()
+	c.nodes.wake()
+}
+
+// MostProbes is how many suspects are tried at a time.
+const MostProbes = mostProbes

@@ -63,6 +63,7 @@ func (c *client) connect(n *node) (*transport.Conn[*batch], *node) {
 			c.nodes.release(n)
 			if c.ctx.Err() == nil {
 				c.metrics.connected(CodeNewConnFailed)
+				n.errors.Add(1)
 				c.nodes.suspect(n, err)
 			}
 		} else {

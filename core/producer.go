@@ -41,6 +41,7 @@ type client struct {
 	dispatcher dispatcher
 	completers []completer
 	nodes      nodes
+	probes     chan struct{}      // one entry for each suspect that is being tried
 	manager    *discovery.Manager // nil with static nodes
 	metrics    *metrics
 
@@ -48,7 +49,7 @@ type client struct {
 	cancel     context.CancelFunc
 	ready      chan struct{} // closed by the first proven connection
 	readyOnce  sync.Once
-	lanesDone  running // lanes and supervisor
+	lanesDone  running // lanes, supervisor and its probes
 	working    running // writers
 	completing running // completers
 
@@ -92,8 +93,10 @@ func NewClient(opts ...Option) (Client, error) {
 	if err := c.init(); err != nil {
 		return nil, err
 	}
+	fresh := false
 	if !c.opts.LazyStart { // otherwise the supervisor does it
-		if err := c.firstList(); err != nil {
+		var err error
+		if fresh, err = c.firstList(); err != nil {
 			c.cancel()
 			return nil, fmt.Errorf("%w: %w", ErrNoEndpoint, err)
 		}
@@ -102,7 +105,7 @@ func NewClient(opts ...Option) (Client, error) {
 	for i := range c.dispatcher.lanes {
 		go c.keepLane(i, nil)
 	}
-	go c.supervise()
+	go c.supervise(fresh)
 	if c.opts.LazyStart {
 		return c, nil
 	}
@@ -164,6 +167,7 @@ func (c *client) init() (err error) {
 	c.bodies = buffers{user: o.BufferPool, max: int64(o.BufferPoolSize)}
 	c.frames = buffers{user: o.BufferPool, max: int64(o.BufferPoolSize)}
 	c.nodes = nodes{c: c, changed: make(chan struct{}), kick: make(chan struct{}, 1)}
+	c.probes = make(chan struct{}, mostProbes)
 	c.completers = make([]completer, o.WorkerNum)
 	c.dispatcher.lanes = make([]atomic.Pointer[lane], o.WorkerNum)
 	for i := range o.WorkerNum {

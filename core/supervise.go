@@ -18,6 +18,9 @@ import (
 // refreshPause keeps failing nodes or a failing Manager from being asked more often than this.
 const refreshPause = time.Second
 
+// mostProbes is how many suspects are tried at a time.
+const mostProbes = 16
+
 // Auth signs the requests to the Manager. GetToken returns the name and value of a header; it is called for each request, and
 // again after a 401 or 403, so it may refresh a token. It runs on a goroutine of its own; the request, which WithConnTimeout
 // bounds, does not wait longer for it than ctx lasts.
@@ -86,23 +89,24 @@ func (s *tokenSource) token(ctx context.Context, group string) (string, string, 
 	}
 }
 
-// firstList learns the nodes at the start: from the options, the Manager, or the file that keeps its last answer.
-func (c *client) firstList() error {
+// firstList learns the nodes at the start: from the options, the Manager, or the file that keeps its last answer, which is
+// not fresh.
+func (c *client) firstList() (fresh bool, err error) {
 	if c.manager == nil {
 		c.nodes.set(c.opts.StaticNodes)
-		return nil
+		return true, nil
 	}
-	err := c.refresh()
+	err = c.refresh()
 	if err == nil || c.opts.NodeCache == "" {
-		return err
+		return err == nil, err
 	}
 	list, cacheErr := discovery.Cache{Path: c.opts.NodeCache}.Load(c.manager)
 	if cacheErr != nil {
-		return fmt.Errorf("%w; option node_cache: %w", err, cacheErr)
+		return false, fmt.Errorf("%w; option node_cache: %w", err, cacheErr)
 	}
 	c.log.Warnf("starting with the nodes of the cache %s: %v", c.opts.NodeCache, err)
 	c.take(list)
-	return nil
+	return false, nil
 }
 
 // refresh asks the Manager. On any failure the last good list stays.
@@ -136,21 +140,23 @@ func (c *client) take(list discovery.List) {
 }
 
 // supervise refreshes the node list and gives suspects another chance, until the client is closed. Between two events it
-// sleeps.
-func (c *client) supervise() {
+// sleeps. fresh tells of the list that the client started with.
+func (c *client) supervise(fresh bool) {
 	defer c.lanesDone.Done()
 	defer c.guard()
 	if c.opts.LazyStart {
-		if err := c.firstList(); err != nil && c.ctx.Err() == nil {
+		var err error
+		if fresh, err = c.firstList(); err != nil && c.ctx.Err() == nil {
 			c.log.Warnf("starting without nodes: %v", err)
-			c.nodes.wake()
 		}
 	}
-	last := time.Now()
-	interval := jitter(c.opts.UpdateInterval)
+	failures := 0
+	if !fresh {
+		failures = 1
+	}
+	last, interval := time.Now(), c.untilRefresh(failures)
 	timer := time.NewTimer(interval)
 	defer timer.Stop()
-	failures := 0
 	for {
 		urgent := false
 		select {
@@ -167,20 +173,15 @@ func (c *client) supervise() {
 		}
 		if c.manager != nil && (urgent || time.Since(last) >= interval) {
 			last = time.Now()
-			interval = jitter(c.opts.UpdateInterval)
 			if err := c.refresh(); err == nil {
 				failures = 0
 			} else if c.ctx.Err() == nil {
-				most := time.Minute
-				if c.nodes.allFailed() { // messages wait for their deadlines meanwhile
-					most = maxBackOff
-				}
-				interval = min(interval, backOff(refreshPause, failures+1, most))
 				if failures == 0 {
 					c.log.Warnf("the last node list stays in use: %v", err)
 				}
 				failures++
 			}
+			interval = c.untilRefresh(failures)
 		}
 		c.reprieve()
 		next := interval - time.Since(last)
@@ -194,20 +195,55 @@ func (c *client) supervise() {
 	}
 }
 
-// reprieve tries the nodes whose suspicion is over with a connection of its own, so that no lane has to leave a good node for
-// one that may still be dead.
+// untilRefresh returns when the Manager is asked next, after so many failures in a row.
+func (c *client) untilRefresh(failures int) time.Duration {
+	interval := jitter(c.opts.UpdateInterval)
+	if failures == 0 {
+		return interval
+	}
+	most := time.Minute
+	if c.nodes.allFailed() { // messages wait for their deadlines meanwhile
+		most = maxBackOff
+	}
+	return min(interval, backOff(refreshPause, failures, most))
+}
+
+// reprieve tries the nodes whose suspicion is over with connections of its own, so that no lane has to leave a good node for
+// one that may still be dead. It does not wait for them: black holes must not hold up the refresh.
 func (c *client) reprieve() {
 	due, _ := c.nodes.doubtful(time.Now())
 	for _, n := range due {
-		conn, err := transport.Dial[*batch](c.ctx, n.addr, &c.connConfig)
-		if err != nil {
-			c.nodes.suspect(n, err)
-			continue
+		if len(c.probes) == cap(c.probes) { // the next one that ends wakes the supervisor
+			break
 		}
-		conn.Close()
-		c.nodes.connected(n)
+		c.probes <- struct{}{}
+		c.nodes.mu.Lock()
+		n.suspect = time.Now().Add(suspicion) // until it is proven
+		c.nodes.mu.Unlock()
+		c.lanesDone.Add(1)
+		go c.probe(n)
 	}
 	c.nodes.balance()
+}
+
+// probe tries one suspect.
+func (c *client) probe(n *node) {
+	defer c.lanesDone.Done()
+	defer c.guard()
+	defer func() {
+		<-c.probes
+		c.nodes.wake()
+	}()
+	conn, err := transport.Dial[*batch](c.ctx, n.addr, &c.connConfig)
+	switch {
+	case err == nil:
+		conn.Close()
+		c.nodes.connected(n)
+		c.nodes.balance()
+	case c.ctx.Err() == nil:
+		n.errors.Add(1)
+		c.nodes.suspect(n, err)
+	}
 }
 
 // sleep waits for d and reports whether ctx is still alive.
