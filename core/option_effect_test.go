@@ -103,6 +103,47 @@ func TestUsersPoolsAreUsedAndGetEverythingBack(t *testing.T) {
 	})
 }
 
+// A pool that counts what it has lent is dead after as many failed batches as it may hold, unless their buffers come back. Their
+// bytes must not: whoever got them in a callback may still read them.
+func TestBuffersOfFailedBatchesComeBackWithoutTheirBytes(t *testing.T) {
+	const n = 20
+	c := cluster(t)
+	standing(c, dataproxytest.ErrorCode(109))
+	counting := newCountingPools()
+	client := connect(t, c, dataproxy.WithBufferPool(bufferSide{counting}))
+	kept := make(chan dataproxy.Message, n)
+	for i := range n {
+		client.SendAsync(context.Background(), message(fmt.Sprintf("%02d kept", i)), func(m dataproxy.Message, err error) { kept <- m })
+		require.NoError(t, client.Flush(patient(t)))
+	}
+	client.Close()
+	eventually(t, "all is back", func() bool { return counting.state() == "0 buffers, 0 slices lent, 0 unknown came back" })
+	for _, b := range counting.spare { // the next user of the pool
+		b.WriteString(strings.Repeat("overwritten", 100))
+	}
+	for i := range n {
+		require.Equal(t, fmt.Sprintf("%02d kept", i), string((<-kept).Payload))
+	}
+
+	own := dataproxy.NewBufferPool(4)
+	client = connect(t, c, dataproxy.WithBufferPool(own))
+	for range n {
+		require.Error(t, client.Send(patient(t), message("x")))
+	}
+	client.Close()
+	alive := 0
+	for range 100 { // a sync.Pool may drop some
+		b := own.Get()
+		own.Put(b)
+		again := own.Get()
+		if again == b {
+			alive++
+		}
+		own.Put(again)
+	}
+	require.Positive(t, alive, "the pool keeps nothing any more")
+}
+
 // The pools that the package makes bear any size.
 func TestOwnPoolsBearAnySize(t *testing.T) {
 	for _, n := range []int{-1, 0, 1, 100} {

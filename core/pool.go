@@ -97,9 +97,13 @@ func (p *buffers) put(b buffer) {
 	}
 }
 
-// forget is put for a buffer that somebody may still read.
+// forget is put for a buffer whose bytes somebody may still read: the pool gets back what it lent without them.
 func (p *buffers) forget(b buffer) {
-	if b.own != nil {
+	switch {
+	case b.user != nil:
+		*b.user = bytes.Buffer{}
+		p.user.Put(b.user)
+	case b.own != nil:
 		p.lent.Add(-1)
 	}
 }
