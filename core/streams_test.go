@@ -40,7 +40,7 @@ func TestD13_ManyStreams(t *testing.T) {
 		}
 		eventually(t, "the lingers are over", func() bool { return client.Stats().Acked == int64(streams*(round+1)) })
 		require.NoError(t, client.Flush(patient(t))) // their memory is given back a little later
-		runtime.GC() // twice: pools let go of what they hold in the second
+		runtime.GC()                                 // twice: pools let go of what they hold in the second
 		runtime.GC()
 		var m runtime.MemStats
 		runtime.ReadMemStats(&m)
