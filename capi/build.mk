@@ -27,11 +27,12 @@ $(C_FRONT): $(FRONT_SOURCES) $(FRONT_HEADERS) capi/front/front.map capi/build.mk
 
 CORE_SOURCES := $(shell find core capi -name '*.go' ! -name '*_test.go' ! -path '*/cmd/*') $(wildcard capi/*.c) capi/core.map go.mod
 
-$(C_CORE): $(CORE_SOURCES) capi/front/core_abi.h include/inlong_dataproxy.h capi/build.mk
+$(C_CORE): $(CORE_SOURCES) capi/runtime_overlay capi/front/core_abi.h include/inlong_dataproxy.h capi/build.mk
 	@mkdir -p $(@D)
-	CGO_ENABLED=1 $(GO) build -trimpath -buildvcs=false -buildmode=c-shared -o $@.$$PPID \
+	GO='$(GO)' capi/runtime_overlay build/overlay.$$PPID
+	CGO_ENABLED=1 $(GO) build -overlay build/overlay.$$PPID/overlay.json -trimpath -buildvcs=false -buildmode=c-shared -o $@.$$PPID \
 		-ldflags '-extldflags "-Wl,--version-script=$(abspath capi/core.map) -Wl,-soname,$(@F) -Wl,-z,nodelete"' ./capi
-	@rm -f $@.$$PPID.h $@.h # cgo's header; the front has core_abi.h
+	@rm -rf build/overlay.$$PPID $@.$$PPID.h $@.h # cgo's header; the front has core_abi.h
 	mv $@.$$PPID $@
 
 .PHONY: c-tables

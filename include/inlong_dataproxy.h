@@ -52,10 +52,11 @@
  * - Ownership. What a call is given stays the caller's and may be reused or freed when it returns; what it keeps, it
  *   copies. User data is handed back and never looked at. Handles and options belong to whoever made them, until
  *   closed or freed. Texts that a function returns are static, save that of inlong_last_error.
- * - The host is left alone: its signal handlers stay, nothing is written to stdout or stderr, sockets are not inherited
- *   by exec. The runtime adds SA_ONSTACK to the handlers that are there when it is loaded; those that a program
- *   installs later for signals that its sending threads may get need it too. The library cannot be unloaded: dlclose
- *   does nothing.
+ * - The host is left alone: its signal handlers stay, a signal that it waits for with sigwait or signalfd is never taken
+ *   from it, nothing is written to stdout or stderr, sockets are not inherited by exec. The runtime adds SA_ONSTACK to the
+ *   handlers that are there when it is loaded; those that a program installs later for signals that its sending threads
+ *   may get need it too. The runtime uses SIGURG among its threads: a handler that was there before it is called for all
+ *   others, one set later stops that. The library cannot be unloaded: dlclose does nothing.
  */
 #ifndef INLONG_DATAPROXY_H
 #define INLONG_DATAPROXY_H

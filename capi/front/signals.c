@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  * signals.c - keeps the host's signals the host's while the runtime starts, and gives them back in a forked child. */
 #include <signal.h>
+#include <unistd.h>
 
 #include "front.h"
 
@@ -8,11 +9,11 @@
 static struct sigaction hosts[NSIG], runtimes[NSIG];
 
 /* Every thread of the runtime inherits this mask. A signal that the host waits for with sigwait or signalfd must never
- * be taken by one of them; these must stay open: faults, which the runtime turns into panics, and those that it needs
- * itself. */
+ * be taken by one of them; these must stay open: faults, which the runtime turns into panics, and the one by which it
+ * interrupts its threads. */
 static void block(sigset_t *old)
 {
-    static const int open[] = {SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGTRAP, SIGABRT, SIGSYS, SIGURG, SIGPROF, SIGCHLD};
+    static const int open[] = {SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGTRAP, SIGABRT, SIGSYS, SIGURG};
     sigset_t mask;
     sigfillset(&mask);
     for (size_t i = 0; i < sizeof open / sizeof *open; i++)
@@ -43,9 +44,36 @@ static void put_pipe_back(void)
     sigaction(SIGPIPE, &pipe, NULL);
 }
 
+static struct sigaction runtimes_urgent;
+
+/* The runtime interrupts its threads by SIGURG, and passes none of them on. What the process sent to a thread of its own is taken
+ * for the runtime's. */
+static void on_urgent(int sig, siginfo_t *info, void *context)
+{
+    const struct sigaction *host = &hosts[SIGURG];
+    runtimes_urgent.sa_sigaction(sig, info, context);
+    if (info->si_code == SI_TKILL && info->si_pid == getpid())
+        return;
+    if (host->sa_flags & SA_SIGINFO)
+        host->sa_sigaction(sig, info, context);
+    else
+        host->sa_handler(sig);
+}
+
+static void share_urgent(void)
+{
+    if (hosts[SIGURG].sa_handler == SIG_DFL || hosts[SIGURG].sa_handler == SIG_IGN ||
+        sigaction(SIGURG, NULL, &runtimes_urgent) != 0 || runtimes_urgent.sa_handler == hosts[SIGURG].sa_handler)
+        return;
+    struct sigaction both = runtimes_urgent;
+    both.sa_sigaction = on_urgent;
+    sigaction(SIGURG, &both, NULL);
+}
+
 void inlong_signals_let_go(const sigset_t *old)
 {
     put_pipe_back();
+    share_urgent();
     look(runtimes);
     pthread_sigmask(SIG_SETMASK, old, NULL);
 }
