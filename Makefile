@@ -54,6 +54,10 @@ test-go: capi build/conformance/send_plan ## run the Go tests with the race dete
 test-pages: build venv ## run every code block of every page, follow every link
 	INLONG_TEST_PAGES=1 $(GO) test -count=1 $(TEST_FLAGS) ./core/internal/pages
 
+.PHONY: newcomer
+newcomer: ## time the README's way from a clone to the first acked message, in each language (COLD=1: with empty caches)
+	INLONG_TEST_NEWCOMER=$(if $(COLD),cold,warm) $(GO) test -count=1 -v -timeout 30m -run TestNewcomersPath ./core/internal/pages
+
 .PHONY: bench
 bench: build ## measure each language against a bare loop (BENCH_FLAGS=...)
 	$(BIN)/bench $(BENCH_FLAGS)

@@ -18,7 +18,7 @@ import (
 )
 
 // patience bounds one block.
-const patience = 4 * time.Minute
+const patience = 5 * time.Minute
 
 // session is a reader of one page: a checkout, the folder in which they are, and the fake cluster that their programs talk to.
 type session struct {
@@ -139,6 +139,8 @@ func (s *session) background(commands string) {
 		stop()
 		_ = cmd.Wait()
 	})
+	late := time.AfterFunc(patience, stop)
+	defer late.Stop()
 	lines := bufio.NewScanner(out)
 	require.True(s.t, lines.Scan(), "%s: printed nothing", commands)
 	s.manager = strings.TrimPrefix(lines.Text(), "http://")
