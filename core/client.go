@@ -10,9 +10,10 @@ type Client interface {
 	// Send sends msg and returns when it has its result: nil when acked, an *Error otherwise. It does not wait for the
 	// linger. When ctx ends first it returns CodeContextExpired; a message not yet written then is not sent any more.
 	Send(ctx context.Context, msg Message) error
-	// SendAsync accepts msg and returns; cb, which may be nil, is called exactly once with the result (see Callback). It
-	// blocks only when the queue is full and WithBlockIfQueueIsFull(true) is set, until ctx ends at the longest. A deadline
-	// of ctx bounds the delivery of the message too; a cancellation after it was accepted does not recall it.
+	// SendAsync accepts msg and returns; cb is called exactly once with the result (see Callback). Without one, nil, a failure
+	// leaves a log line, together with others, and is counted in Stats. SendAsync blocks only when the queue is full and
+	// WithBlockIfQueueIsFull(true) is set, until ctx ends at the longest. A deadline of ctx bounds the delivery of the message
+	// too; a cancellation after it was accepted does not recall it.
 	SendAsync(ctx context.Context, msg Message, cb Callback)
 	// SendBatch sends msgs and returns when each has its result: nil when all are acked, otherwise one entry a message, in
 	// the order of msgs, nil for those acked.

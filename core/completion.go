@@ -3,6 +3,7 @@ package dataproxy
 import (
 	"runtime"
 	"runtime/debug"
+	"strconv"
 	"strings"
 	"sync"
 )
@@ -21,10 +22,13 @@ func (cb Callback) receive(b *batch, i int, err *Error) {
 	}
 }
 
-// nobody receives the results of messages whose callback is nil.
+// nobody stands for a callback that is nil. Failures of its messages are logged: there is no other trace of them.
 type nobody struct{}
 
 func (nobody) receive(*batch, int, *Error) {}
+
+// answered stands for a caller that has its result already.
+type answered struct{ nobody }
 
 // completion is a result for some messages of a batch: those of indexes, or all that were not settled one by one.
 type completion struct {
@@ -95,7 +99,17 @@ type delivery struct {
 func (c *client) deliver(d *delivery) {
 	for !c.deliverRest(d) {
 	}
+	if d.err != nil {
+		c.unheard(d.unheard(), d.err)
+	}
 	c.delivered(d)
+}
+
+// unheard logs that messages without a callback failed.
+func (c *client) unheard(messages int, err *Error) {
+	if messages > 0 {
+		c.log.Countf(messages, "%d messages without a callback failed with code %s, the last one: %v", subject(strconv.Itoa(int(err.Code))), err)
+	}
 }
 
 // deliverRest goes on where d stands. It returns false after a receiver that panicked: one deferred call a batch instead of
@@ -154,6 +168,28 @@ func (c *client) deliverRest(d *delivery) (finished bool) {
 	return true
 }
 
+// unheard counts the messages whose callback is nil.
+func (done *completion) unheard() (messages int) {
+	b := done.b
+	if len(b.receivers) == 0 {
+		return 0
+	}
+	if done.indexes != nil {
+		for _, i := range done.indexes {
+			if b.receivers[i] == (nobody{}) {
+				messages++
+			}
+		}
+		return messages
+	}
+	for i, r := range b.receivers {
+		if !b.settledAlone(i) && r == (nobody{}) {
+			messages++
+		}
+	}
+	return messages
+}
+
 // answerCallers gives the callers among the receivers their results at once. Behind a callback they would wait until it
 // returns, and one that was itself called from that callback for ever.
 func (done *completion) answerCallers() {
@@ -161,7 +197,7 @@ func (done *completion) answerCallers() {
 		switch r := done.b.receivers[i].(type) {
 		case *waiter, *member:
 			r.receive(done.b, i, done.err)
-			done.b.receivers[i] = nobody{}
+			done.b.receivers[i] = answered{}
 		}
 	}
 	if done.indexes != nil {

@@ -2,61 +2,147 @@ package dataproxy
 
 import (
 	"fmt"
+	"maps"
+	"slices"
+	"strings"
 	"sync"
 	"time"
 )
 
-// logPause is the shortest time between two log lines of one kind: a cluster that is down for hours must not fill the disk.
-const logPause = 10 * time.Second
+const (
+	// logPause is the shortest time between two log lines of one kind: a cluster that is down for hours must not fill the disk.
+	logPause = 10 * time.Second
+	// mostLogKinds bounds the memory, and the lines, that subjects cost: nodes may come and go for ever.
+	mostLogKinds = 100
+)
 
-// limitedLog passes on the first line of each kind and then one each logPause, with the number of those left out.
+// subject is an argument of a log line that belongs to its kind: lines about one node must not hide those about another.
+type subject string
+
+// limitedLog passes on the first line of each kind and then one each logPause, with the number of those left out. A kind is a
+// format together with the subjects among its arguments.
 type limitedLog struct {
 	to Logger
 
-	mu   sync.Mutex
-	kind map[string]*logKind
+	mu    sync.Mutex
+	kinds map[string]*logKind
 }
 
 type logKind struct {
-	last    time.Time
-	skipped int
+	last time.Time
+	left int       // left out since then: lines, or what Countf counts
+	rest func(int) // logs that count
 }
 
-// Warnf logs a line; format names its kind. A logger that panics loses the line and does no more harm.
+// Warnf logs a line. A logger that panics loses the line and does no more harm.
 func (l *limitedLog) Warnf(format string, args ...any) {
 	defer func() { _ = recover() }()
-	if note, ok := l.admit(format); ok {
-		l.to.Warn(fmt.Sprintf(format, args...) + note)
+	if lines, ok := l.admit(1, format, args, nil); ok {
+		l.to.Warn(fmt.Sprintf(format, args...) + leftOut(lines-1))
 	}
 }
 
 // Errorf is Warnf at level ERROR.
 func (l *limitedLog) Errorf(format string, args ...any) {
 	defer func() { _ = recover() }()
-	if note, ok := l.admit(format); ok {
-		l.to.Error(fmt.Sprintf(format, args...) + note)
+	if lines, ok := l.admit(1, format, args, nil); ok {
+		l.to.Error(fmt.Sprintf(format, args...) + leftOut(lines-1))
 	}
 }
 
-func (l *limitedLog) admit(format string) (note string, ok bool) {
+// Countf is Warnf for n of something; the format begins with a %d for all of them since the last line.
+func (l *limitedLog) Countf(n int, format string, args ...any) {
+	defer func() { _ = recover() }()
+	log := func(n int) { l.to.Warn(fmt.Sprintf(format, append([]any{n}, args...)...)) }
+	if n, ok := l.admit(n, format, args, log); ok {
+		log(n)
+	}
+}
+
+func leftOut(lines int) string {
+	if lines == 0 {
+		return ""
+	}
+	return fmt.Sprintf(" (%d lines like this were left out)", lines)
+}
+
+// admit returns how many came since the last line, and whether it is time for another one. Otherwise log is what logs the rest.
+func (l *limitedLog) admit(n int, format string, args []any, log func(int)) (all int, ok bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	k := l.kind[format]
-	if k == nil {
-		if l.kind == nil {
-			l.kind = make(map[string]*logKind)
-		}
-		k = new(logKind)
-		l.kind[format] = k
-	}
 	now := time.Now()
+	k := l.kind(format, args, now)
+	k.left += n
 	if !k.last.IsZero() && now.Sub(k.last) < logPause {
-		k.skipped++
-		return "", false
+		k.rest = log
+		return 0, false
 	}
-	if k.skipped > 0 {
-		note = fmt.Sprintf(" (%d lines like this were left out)", k.skipped)
+	all = k.left
+	*k = logKind{last: now}
+	return all, true
+}
+
+// kind returns the line's kind; that of its format alone when there are too many. The caller holds mu.
+func (l *limitedLog) kind(format string, args []any, now time.Time) *logKind {
+	key := format
+	for _, a := range args {
+		if s, ok := a.(subject); ok {
+			key += subjectMark + string(s)
+		}
 	}
-	k.last, k.skipped = now, 0
-	return note, true
+	if k := l.kinds[key]; k != nil {
+		return k
+	}
+	if len(l.kinds) >= mostLogKinds {
+		l.forgetOld(now)
+		if len(l.kinds) >= mostLogKinds {
+			key = format
+		}
+	}
+	return l.add(key)
+}
+
+// subjectMark stands before each subject in a kind's key.
+const subjectMark = "\x00"
+
+func (l *limitedLog) add(key string) *logKind {
+	if l.kinds == nil {
+		l.kinds = make(map[string]*logKind)
+	}
+	k := l.kinds[key]
+	if k == nil {
+		k = new(logKind)
+		l.kinds[key] = k
+	}
+	return k
+}
+
+// forgetOld gives up subjects that were not heard of for a while; the next line of their format counts what they left out.
+func (l *limitedLog) forgetOld(now time.Time) {
+	for key, k := range l.kinds {
+		format, _, ofSubject := strings.Cut(key, subjectMark)
+		if !ofSubject || k.rest != nil || now.Sub(k.last) < logPause {
+			continue
+		}
+		delete(l.kinds, key)
+		if k.left > 0 {
+			l.add(format).left += k.left
+		}
+	}
+}
+
+// close logs what Countf has counted since its last lines: none may be left out for good.
+func (l *limitedLog) close() {
+	l.mu.Lock()
+	kinds := slices.Collect(maps.Values(l.kinds))
+	l.kinds = nil
+	l.mu.Unlock()
+	for _, k := range kinds {
+		if k.rest != nil {
+			func() {
+				defer func() { _ = recover() }()
+				k.rest(k.left)
+			}()
+		}
+	}
 }

@@ -128,8 +128,12 @@ func (s *nodes) suspect(n *node, cause error) {
 	}
 	gone := n.gone
 	s.mu.Unlock()
-	if fresh && !gone {
-		s.c.log.Warnf("node %s is avoided for %v: %v", n.addr, suspicion, cause)
+	switch {
+	case !fresh || gone:
+	case all:
+		s.c.log.Warnf("node %s failed and is tried again soon, since no other is better: %v", subject(n.addr), cause)
+	default:
+		s.c.log.Warnf("node %s is avoided for %v: %v", subject(n.addr), suspicion, cause)
 	}
 	if all || fresh {
 		s.wake()

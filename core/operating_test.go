@@ -9,6 +9,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -138,19 +139,23 @@ func logLines(t *testing.T) map[string]bool {
 				return true
 			}
 			method, ok := call.Fun.(*ast.SelectorExpr)
-			if !ok || method.Sel.Name != "Warnf" && method.Sel.Name != "Errorf" {
+			if !ok || !slices.Contains([]string{"Warnf", "Errorf", "Countf"}, method.Sel.Name) {
 				return true
 			}
 			logger, ok := method.X.(*ast.SelectorExpr)
 			if !ok || logger.Sel.Name != "log" {
 				return true
 			}
-			format, ok := call.Args[0].(*ast.BasicLit)
+			first := 0
+			if method.Sel.Name == "Countf" {
+				first = 1
+			}
+			format, ok := call.Args[first].(*ast.BasicLit)
 			require.True(t, ok, "%s: a log line whose format is not written where it is logged", path)
 			text, err := strconv.Unquote(format.Value)
 			require.NoError(t, err)
-			first, _, _ := strings.Cut(text, "\n")
-			lines[first] = true
+			line, _, _ := strings.Cut(text, "\n")
+			lines[line] = true
 			return true
 		})
 	}

@@ -85,6 +85,8 @@ func (c *client) SendAsync(ctx context.Context, msg Message, cb Callback) {
 	switch {
 	case err != nil && cb != nil:
 		c.refuse(msg, err, cb)
+	case err != nil:
+		c.unheard(1, err)
 	case at.behind: // not in Submit: a thread of C would be handed over, which costs more than it saves
 		runtime.Gosched()
 	}

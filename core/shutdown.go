@@ -133,6 +133,7 @@ func (c *client) shut(ctx context.Context, fault *Error) {
 	c.working.wait(left)
 	c.report = c.reportNow()
 	c.report.Unsent, c.report.Uncalled = unsent, uncalled
+	c.log.close()
 	close(c.closed)
 }
 

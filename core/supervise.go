@@ -119,7 +119,7 @@ func (c *client) refresh() error {
 		return err
 	}
 	for _, skipped := range list.Skipped {
-		c.log.Warnf("the Manager lists an unusable node: %v", skipped)
+		c.log.Warnf("the Manager lists an unusable node: %v", subject(skipped.Error()))
 	}
 	if c.opts.NodeCache != "" {
 		if err := (discovery.Cache{Path: c.opts.NodeCache}).Store(c.manager, list); err != nil {
