@@ -145,8 +145,9 @@ func TestF2_CloseWhileBatchesAreSplit(t *testing.T) {
 			notes.send(context.Background(), client, streamMessage(fmt.Sprint("s", i%4), "%d %0900d", i, 0))
 		}
 		ctx, cancel := context.WithTimeout(context.Background(), 21*time.Millisecond)
-		_, _ = client.Shutdown(ctx)
+		report, _ := client.Shutdown(ctx)
 		cancel()
+		notes.uncalled = report.Uncalled
 		notes.balanced(t, c)
 		settled(t, client)
 	}
