@@ -60,10 +60,10 @@ func (r *benchReport) print(w io.Writer) {
 		fmt.Fprintf(w, "  latency     p50 %s, p90 %s, p99 %s, p99.9 %s, p99.99 %s, max %s; mean %s\n", short(l.P50), short(l.P90), short(l.P99),
 			short(l.P999), short(l.P9999), short(l.Max), short(l.Mean))
 	}
-	printFailures(w, "messages", r.Failures)
+	printFailures(w, "message", r.Failures)
 }
 
-func plural(n int, what string) string {
+func plural[number int | int64](n number, what string) string {
 	if n != 1 {
 		what += "s"
 	}

@@ -64,8 +64,8 @@ func printFailures(w io.Writer, what string, list []failure) {
 		if f.ServerCode != 0 {
 			code, explain = fmt.Sprintf("%s, server code %d %s", code, f.ServerCode, f.ServerName), f.ServerCode
 		}
-		fmt.Fprintf(w, "  %d %s failed with code %s; the first was %s\n      what to do: inlong-dataproxy errors %d\n",
-			f.Count, what, code, f.First, explain)
+		fmt.Fprintf(w, "  %s failed with code %s; the first was %s\n      what to do: inlong-dataproxy errors %d\n",
+			plural(f.Count, what), code, f.First, explain)
 	}
 }
 

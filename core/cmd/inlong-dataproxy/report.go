@@ -35,9 +35,9 @@ func (r *report) print(w io.Writer) {
 	if r.Seconds > 0 {
 		rate = float64(r.Lines) / r.Seconds
 	}
-	fmt.Fprintf(w, "%d lines: %d acked, %d failed; %d empty lines skipped; %.3f s, %.0f lines/s\n",
-		r.Lines, r.Acked, r.Failed, r.Skipped, r.Seconds, rate)
-	printFailures(w, "lines", r.Failures)
+	fmt.Fprintf(w, "%s: %d acked, %d failed; %s skipped; %.3f s, %.0f lines/s\n",
+		plural(r.Lines, "line"), r.Acked, r.Failed, plural(r.Skipped, "empty line"), r.Seconds, rate)
+	printFailures(w, "line", r.Failures)
 }
 
 // clock measures the time that passes and the CPU that this process uses.

@@ -135,7 +135,7 @@ func TestFailedLinesAreNamed(t *testing.T) {
 	rows := writeFile(t, "a.csv", "k,v\nx,\"two\nlines\"\n\nbad name,1\nx,ok\n")
 	args := []string{"send", "--url", cluster.URL(), "--group", "test_group"}
 	_, _, stderr := program("", append(args, "--format", "csv", "--key-column", "k", rows)...)
-	if !strings.Contains(stderr, rows+" line 5: ") || !strings.Contains(stderr, "3 lines: 2 acked, 1 failed; 1 empty lines") {
+	if !strings.Contains(stderr, rows+" line 5: ") || !strings.Contains(stderr, "3 lines: 2 acked, 1 failed; 1 empty line") {
 		t.Errorf("%s", stderr)
 	}
 	var text strings.Builder

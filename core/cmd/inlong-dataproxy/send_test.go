@@ -50,7 +50,7 @@ func TestSendShipsFilesAndStandardInput(t *testing.T) {
 	if r.Language != "go" || r.Lines != 4 || r.Acked != 4 || r.Failed != 0 || r.Skipped != 1 || r.Seconds <= 0 {
 		t.Errorf("result %s", stdout)
 	}
-	if !strings.Contains(stderr, "4 lines: 4 acked, 0 failed; 1 empty lines skipped") {
+	if !strings.Contains(stderr, "4 lines: 4 acked, 0 failed; 1 empty line skipped") {
 		t.Errorf("summary %q", stderr)
 	}
 }
