@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import threading
 import time
-from concurrent.futures import Future
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, Callable, Optional, Union, cast
 
@@ -112,13 +112,14 @@ class InLongApi:
         with self._lock:
             self._closed = True
             clients, self._clients = list(self._clients.values()), {}
-        end = time.monotonic() + max(timeout_ms, 0) / 1000
-        closers = [threading.Thread(target=client.close, args=(max(end - time.monotonic(), 0),)) for client in clients]
-        for closer in closers:
-            closer.start()
-        for closer in closers:
-            closer.join()
-        return FAIL_SEND_PROXY if any(client.close().unsent for client in clients) else SUCCESS
+        if not clients:
+            return SUCCESS
+        with ThreadPoolExecutor(len(clients)) as pool:  # together, so that all have the whole time
+            closing = [pool.submit(client.close, max(timeout_ms, 0) / 1000) for client in clients]
+        try:
+            return FAIL_SEND_PROXY if any(done.result().unsent for done in closing) else SUCCESS
+        except InlongError as error:
+            return self._failed(FAIL_SEND_PROXY, error)
 
     def _find(self, group_id: str) -> tuple[int, Optional[Client], Optional[_Config]]:
         with self._lock:
