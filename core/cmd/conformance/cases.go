@@ -19,8 +19,10 @@ type testCase struct {
 	frames func(*plan, []frame) string
 }
 
-// forMinutes is a linger that only a flush, a close or a full batch ends.
-const forMinutes = "1m"
+// linger sets one that only a flush, a close or a full batch ends: the longest, and no message in more of a hurry.
+func linger(p *plan) {
+	p.options["batching_max_publish_delay"], p.options["send_timeout"] = "1m", "10m"
+}
 
 const mostItems = 32767 // of a frame
 
@@ -60,8 +62,8 @@ func wireCases(format, compression string) []testCase {
 			p.add(noise(n, 1), pattern(n, 1), noise(n-1, 2))
 		}},
 		{name: name + "1 to 32,767 items a frame", make: func(t *target, p *plan) {
-			set(p, map[string]string{"batching_max_messages": strconv.Itoa(mostItems), "batching_max_size": "16M",
-				"batching_max_publish_delay": forMinutes})
+			set(p, map[string]string{"batching_max_messages": strconv.Itoa(mostItems), "batching_max_size": "16M"})
+			linger(p)
 			for _, n := range itemCounts(t.longest(p)) {
 				p.add(numbered(n, itemSize)...)
 				p.flush()
@@ -164,14 +166,14 @@ func callCases() []testCase {
 			p.add(numbered(5000, 12)...)
 		}},
 		{name: "flush", make: func(t *target, p *plan) {
-			p.options["batching_max_publish_delay"] = forMinutes
+			linger(p)
 			for _, payload := range numbered(3, 12) { // each waits for its flush
 				p.add(payload)
 				p.flush()
 			}
 		}},
 		{name: "close with messages pending", make: func(t *target, p *plan) {
-			p.options["batching_max_publish_delay"] = forMinutes
+			linger(p)
 			p.add(numbered(1030, 12)...)
 			p.close()
 		}},

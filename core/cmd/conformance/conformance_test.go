@@ -160,18 +160,19 @@ func TestDifferencesOfAClusterAreNamed(t *testing.T) {
 		opts  []dataproxytest.Option
 		want  string // of the fault
 	}{
-		"a node refuses": {want: "message 0: code 10011: server error: server code 105", spoil: func(c *dataproxytest.Cluster) {
+		"a node refuses": {want: ": code 10011: server error: server code 105", spoil: func(c *dataproxytest.Cluster) {
 			c.Node(0).Standing(dataproxytest.ErrorCode(105))
 		}},
-		"a node is silent": {want: "message 0: code 10001: message send timeout", spoil: func(c *dataproxytest.Cluster) {
+		"a node is silent": {want: ": code 10001: message send timeout", spoil: func(c *dataproxytest.Cluster) {
 			c.Node(0).Standing(dataproxytest.DropAnswer())
 		}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			c, variables := live(t, dataproxytest.WithNodes(1))
 			test.spoil(c)
-			out, err := try(t, variables, "--languages", "go", "--only", "flush", "--option", "send_timeout=300ms", "--option", "max_retries=0")
-			if err == nil || row(t, out, "flush") != "FAILED" || !strings.Contains(out, "flush, Go: "+test.want) {
+			out, err := try(t, variables, "--languages", "go", "--only", "text: added columns", "--option", "send_timeout=300ms", "--option", "max_retries=0")
+			if err == nil || row(t, out, "text: added columns") != "FAILED" || !strings.Contains(out, "text: added columns, Go: message ") ||
+				!strings.Contains(out, test.want) {
 				t.Errorf("%v\n%s", err, out)
 			}
 		})
