@@ -7,9 +7,13 @@ import "C"
 
 import (
 	"math"
+	"runtime"
 	"runtime/debug"
 	"runtime/metrics"
 )
+
+//export coreProcessors
+func coreProcessors() C.int { return C.int(runtime.GOMAXPROCS(0)) }
 
 //export coreRuntimeSet
 func coreRuntimeSet(gcPercent, memoryLimit C.int64_t) {

@@ -68,16 +68,20 @@ func (c *client) submit(ctx context.Context, s *scratch, a, b C.uintptr_t) error
 }
 
 //export coreClientSubmit
-func coreClientSubmit(handle C.uintptr_t, m *C.inlong_message, a, b C.uintptr_t, err C.inlong_core_text) (code C.int) {
+func coreClientSubmit(handle C.uintptr_t, m *C.inlong_message, a, b C.uintptr_t, wait C.int, err C.inlong_core_text) (code C.int) {
 	c, code := open(handle, err)
 	if c == nil {
 		return code
 	}
 	defer guard(c, &code, err)
 	c.testHook()
+	ctx := context.Background()
+	if wait == 0 {
+		ctx = impatient
+	}
 	s := scratches.Get().(*scratch)
 	s.load(m)
-	fault := c.submit(context.Background(), s, a, b)
+	fault := c.submit(ctx, s, a, b)
 	s.free()
 	if fault != nil {
 		return failError(err, fault)
@@ -157,6 +161,17 @@ func coreClientSubmitPacked(handle C.uintptr_t, model *C.inlong_message, data un
 	}
 	return C.INLONG_OK
 }
+
+// impatient is a context that ends as soon as somebody waits on it.
+var impatient context.Context = ended{context.Background()}
+
+type ended struct{ context.Context }
+
+var always = make(chan struct{})
+
+func init() { close(always) }
+
+func (ended) Done() <-chan struct{} { return always }
 
 // wait is a context that ends some time after somebody first waits on it: it bounds the wait for room, costs nothing while
 // there is room, and has no deadline, which would bound the delivery too.

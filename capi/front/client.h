@@ -11,7 +11,7 @@ static inline inlong_slot *inlong_client_slot(inlong_client *client)
     return inlong_forked() ? NULL : inlong_slot_find((uintptr_t)client);
 }
 
-static inline int inlong_client_fault(const inlong_client *client) { return inlong_fail_handle("client", client); }
+static inline int inlong_client_fault(const inlong_client *client) { return inlong_fail_handle(INLONG_CLIENT, client); }
 
 /* The core, for a call on the client of `slot`. There is no client before it is loaded. */
 static inline const inlong_core_api *inlong_core_for(inlong_slot *slot)

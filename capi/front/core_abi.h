@@ -51,7 +51,8 @@ typedef struct inlong_core_api {
     uint32_t version;
     int (*client_new)(uintptr_t client, inlong_core_option *options, size_t count, inlong_core_host host, inlong_core_text err);
     int (*client_send)(uintptr_t client, inlong_message *message, int64_t timeout_ms, inlong_result *result, inlong_core_text err);
-    int (*client_submit)(uintptr_t client, inlong_message *message, uintptr_t a, uintptr_t b, inlong_core_text err);
+    /* wait: 0 = INLONG_ERR_CONTEXT_EXPIRED in place of a wait for room. */
+    int (*client_submit)(uintptr_t client, inlong_message *message, uintptr_t a, uintptr_t b, int wait, inlong_core_text err);
     /* The caller's own array, not to be written: ids of length 0 are NUL-terminated, `b` stands for a message's user NULL. */
     int (*client_submit_many)(uintptr_t client, inlong_message *messages, size_t count, uintptr_t a, uintptr_t b, size_t *accepted,
                               inlong_core_text err);
@@ -62,6 +63,7 @@ typedef struct inlong_core_api {
     int (*client_stats)(uintptr_t client, char *buf, size_t len, inlong_core_text err);
     int (*client_metrics)(uintptr_t client, char *buf, size_t len, inlong_core_text err);
     /* Settings of the whole runtime, see INLONG_RUNTIME_...; 0 leaves one as it is. */
+    int (*processors)(void); /* threads of the runtime that run at the same time */
     void (*runtime_set)(int64_t gc_percent, int64_t memory_limit);
     int64_t (*runtime_get)(int setting);
     int (*mock_new)(uintptr_t mock, int nodes, inlong_core_text err);

@@ -2,36 +2,50 @@
  * error.c - the codes' table and the text of a thread's last failure. */
 #include <stdarg.h>
 #include <stdio.h>
+#include <string.h>
 
 #include "front.h"
 
-static _Thread_local char last_error[INLONG_ERROR_TEXT];
+/* Of the last failure: `constant` if it is not NULL, else `text`. */
+static _Thread_local struct {
+    const char *constant;
+    char text[INLONG_ERROR_TEXT];
+} last;
 
-const char *inlong_last_error(void) { return last_error; }
+const char *inlong_last_error(void) { return last.constant ? last.constant : last.text; }
 
 inlong_core_text inlong_error_buffer(void)
 {
-    inlong_core_text text = {last_error, sizeof last_error};
-    return text;
+    if (last.constant) /* it stays the last one if the core has nothing to write */
+        strcpy(last.text, last.constant);
+    last.constant = NULL;
+    return (inlong_core_text){last.text, sizeof last.text};
 }
 
 int inlong_fail(int code, char *err, size_t errlen, const char *format, ...)
 {
-    char text[INLONG_ERROR_TEXT]; /* the arguments may point into last_error */
+    char text[INLONG_ERROR_TEXT]; /* the arguments may point into the last one */
     va_list args;
     va_start(args, format);
     vsnprintf(text, sizeof text, format, args);
     va_end(args);
-    inlong_copy_text(last_error, sizeof last_error, text);
-    inlong_copy_text(err, errlen, last_error);
+    last.constant = NULL;
+    inlong_copy_text(last.text, sizeof last.text, text);
+    inlong_copy_text(err, errlen, last.text);
     return code;
 }
 
-int inlong_fail_handle(const char *kind, const void *handle)
+int inlong_fail_handle(enum inlong_handle_kind kind, const void *handle)
 {
-    if (inlong_handle_is_parents((uintptr_t)handle))
-        return inlong_fail(INLONG_ERR_FORKED, NULL, 0, "this %s belongs to the parent process: a forked child cannot use it", kind);
-    return inlong_fail(INLONG_ERR_HANDLE, NULL, 0, "not an open %s: NULL, closed, or never one", kind);
+    /* Neither formatted nor copied: a host may go on calling with a closed handle, and that costs next to nothing. */
+    static const char *const texts[][2] = {
+        {"not an open client: NULL, closed, or never one",
+         "this client belongs to the parent process: a forked child cannot use it"},
+        {"not an open mock: NULL, closed, or never one", "this mock belongs to the parent process: a forked child cannot use it"},
+    };
+    bool parents = inlong_handle_is_parents((uintptr_t)handle);
+    last.constant = texts[kind][parents];
+    return parents ? INLONG_ERR_FORKED : INLONG_ERR_HANDLE;
 }
 
 static const inlong_error_info *find(int code)

@@ -30,7 +30,8 @@ int inlong_fail(int code, char *err, size_t errlen, const char *format, ...) __a
 /* The calling thread's buffer for inlong_last_error, for the core to write into. */
 inlong_core_text inlong_error_buffer(void);
 /* Says what a bad handle is: the parent's or simply not one. */
-int inlong_fail_handle(const char *kind, const void *handle);
+enum inlong_handle_kind { INLONG_CLIENT, INLONG_MOCK };
+int inlong_fail_handle(enum inlong_handle_kind kind, const void *handle);
 
 /* tables.c, generated from the core. */
 extern const char inlong_core_version[];
@@ -128,6 +129,7 @@ typedef struct inlong_slot {
     atomic_bool muted;        /* its close is over its time: no callback is called any more */
     struct inlong_slot *next_free;
     uintptr_t index;
+    atomic_int inside;  /* the turnstile */
     atomic_int calling; /* threads that call callbacks */
     /* Set before the core knows the handle. Whoever calls one reads it first and looks at the handle behind that. */
     _Atomic(inlong_log_callback) log;
@@ -143,6 +145,7 @@ typedef struct inlong_slot {
     int lifted; /* calls of flush that run: the bound of the queue does not hold */
     int event_fd;
     size_t length; /* results in the queue */
+    bool busy;     /* the last poll took many */
     struct inlong_batch *head, *tail;
 } inlong_slot;
 
@@ -151,12 +154,34 @@ uintptr_t inlong_handle_new(uintptr_t slot);
 bool inlong_handle_is_parents(uintptr_t handle);
 
 inlong_slot *inlong_slot_take(uintptr_t *handle);
-/* The slot of a valid handle, or NULL. */
-inlong_slot *inlong_slot_find(uintptr_t handle);
+/* The slot of a valid handle, or NULL. Inline: it stands before every call. */
+enum { INLONG_SLOTS = 1 << INLONG_SLOT_BITS };
+extern inlong_slot *_Atomic inlong_slots[INLONG_SLOTS];
+static inline inlong_slot *inlong_slot_find(uintptr_t handle)
+{
+    inlong_slot *slot = atomic_load_explicit(&inlong_slots[(handle >> 1) & (INLONG_SLOTS - 1)], memory_order_acquire);
+    bool valid = (handle & 1) && slot && atomic_load_explicit(&slot->handle, memory_order_acquire) == handle;
+    return valid ? slot : NULL;
+}
 /* Gives the slot back; its mutex is held and its queue is empty. */
 void inlong_slot_release(inlong_slot *slot);
 /* In a forked child: all handles up to now are the parent's. */
 void inlong_slots_forget(void);
+
+/* turnstile.c: how many threads send on one client at the same time. */
+extern atomic_int inlong_turnstile_width;
+void inlong_turnstile_set(int processors);
+bool inlong_turnstile_queue(inlong_slot *slot);
+/* False: not entered, and to go on all the same. */
+static inline bool inlong_turnstile_enter(inlong_slot *slot)
+{
+    int n = atomic_load_explicit(&slot->inside, memory_order_relaxed);
+    if (n < atomic_load_explicit(&inlong_turnstile_width, memory_order_relaxed) &&
+        atomic_compare_exchange_weak_explicit(&slot->inside, &n, n + 1, memory_order_acquire, memory_order_relaxed))
+        return true;
+    return inlong_turnstile_queue(slot);
+}
+static inline void inlong_turnstile_leave(inlong_slot *slot) { atomic_fetch_sub_explicit(&slot->inside, 1, memory_order_release); }
 
 /* queue.c; the slot's mutex is held in both */
 void inlong_queue_set_readable(inlong_slot *slot, bool readable);

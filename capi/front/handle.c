@@ -11,12 +11,10 @@
 
 #include "front.h"
 
-enum { SLOTS = 1 << INLONG_SLOT_BITS };
-
 static pthread_mutex_t mutex = PTHREAD_MUTEX_INITIALIZER; /* guards the two below and all writes to slots */
 static inlong_slot *free_slots;
 static uintptr_t used;
-static inlong_slot *_Atomic slots[SLOTS];
+inlong_slot *_Atomic inlong_slots[INLONG_SLOTS];
 
 static atomic_uintptr_t numbers; /* the last that was given */
 static atomic_uintptr_t parents; /* the last that is a parent's */
@@ -39,12 +37,12 @@ static void init(inlong_slot *slot)
 
 static inlong_slot *new_slot(void)
 {
-    inlong_slot *slot = used < SLOTS ? calloc(1, sizeof *slot) : NULL;
+    inlong_slot *slot = used < INLONG_SLOTS ? calloc(1, sizeof *slot) : NULL;
     if (!slot)
         return NULL;
     init(slot);
     slot->index = used;
-    atomic_store(&slots[used++], slot);
+    atomic_store(&inlong_slots[used++], slot);
     return slot;
 }
 
@@ -68,14 +66,6 @@ inlong_slot *inlong_slot_take(uintptr_t *handle)
     return slot;
 }
 
-inlong_slot *inlong_slot_find(uintptr_t handle)
-{
-    inlong_slot *slot = atomic_load_explicit(&slots[(handle >> 1) & (SLOTS - 1)], memory_order_acquire);
-    if (!(handle & 1) || !slot || atomic_load_explicit(&slot->handle, memory_order_acquire) != handle)
-        return NULL;
-    return slot;
-}
-
 void inlong_slot_release(inlong_slot *slot)
 {
     atomic_store(&slot->handle, 0);
@@ -95,7 +85,7 @@ void inlong_slots_forget(void)
     pthread_mutex_init(&mutex, NULL);
     free_slots = NULL;
     for (uintptr_t i = 0; i < used; i++) {
-        inlong_slot *slot = atomic_load(&slots[i]);
+        inlong_slot *slot = atomic_load(&inlong_slots[i]);
         memset(slot, 0, sizeof *slot);
         init(slot);
         slot->index = i;

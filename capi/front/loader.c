@@ -84,6 +84,7 @@ static int start(void *library, char *err, size_t errlen)
         return inlong_fail(INLONG_ERR_ABI, err, errlen, "%s has interface version %u, this front needs %d: they are of two builds",
                            CORE_NAME, (unsigned)api.version, INLONG_CORE_ABI_VERSION);
     inlong_runtime_apply(&api);
+    inlong_turnstile_set(api.processors());
     return INLONG_OK;
 }
 

@@ -35,7 +35,7 @@ static bool open_here(const inlong_mock *mock)
 
 static int check(const inlong_mock *mock, const char *buf, size_t len)
 {
-    return open_here(mock) ? inlong_check_buffer(buf, len) : inlong_fail_handle("mock", mock);
+    return open_here(mock) ? inlong_check_buffer(buf, len) : inlong_fail_handle(INLONG_MOCK, mock);
 }
 
 int inlong_mock_url(inlong_mock *mock, char *buf, size_t len)

@@ -12,7 +12,7 @@
 #include "check.h"
 #include "client.h"
 
-enum { QUEUE_BOUND = 65536, MERGE_ROOM = 64, NO_MEMORY_WAIT_MS = 10 };
+enum { QUEUE_BOUND = 65536, MERGE_ROOM = 64, NO_MEMORY_WAIT_MS = 10, BUSY = 16, BREATH_NS = 100000 };
 
 struct entry {
     uintptr_t user;
@@ -217,6 +217,7 @@ static int take(inlong_slot *slot, inlong_result *results, int max)
         free(b);
     }
     slot->length -= (size_t)n;
+    slot->busy = n >= BUSY;
     if (slot->length == 0) {
         inlong_queue_set_readable(slot, false);
         if (slot->state == INLONG_SLOT_CLOSED)
@@ -227,6 +228,16 @@ static int take(inlong_slot *slot, inlong_result *results, int max)
     return n;
 }
 
+/* While results come by the batch, a poller that waited for each would be woken every few microseconds: it sleeps for a moment
+ * instead, and finds several batches. Not when they come one by one, where somebody may wait for each. */
+static void breathe(inlong_slot *slot)
+{
+    slot->busy = false;
+    pthread_mutex_unlock(&slot->mutex);
+    nanosleep(&(struct timespec){.tv_nsec = BREATH_NS}, NULL);
+    pthread_mutex_lock(&slot->mutex);
+}
+
 /* Waits for a result; INLONG_OK also when the time passed without one. The mutex is held. */
 static int wait_ready(inlong_slot *slot, uintptr_t client, int64_t timeout_ms)
 {
@@ -234,6 +245,8 @@ static int wait_ready(inlong_slot *slot, uintptr_t client, int64_t timeout_ms)
     if (timeout_ms > 0 && slot->length == 0)
         until = inlong_deadline(timeout_ms);
     int late = timeout_ms == 0 ? ETIMEDOUT : 0;
+    if (slot->busy && slot->length == 0 && timeout_ms != 0)
+        breathe(slot);
     for (;;) {
         if (atomic_load(&slot->handle) != client)
             return INLONG_ERR_HANDLE;

@@ -38,7 +38,16 @@ int inlong_client_send_async(inlong_client *client, const inlong_message *messag
     int code = inlong_check_message(message, &m);
     if (code != INLONG_OK)
         return code;
-    return inlong_core_for(slot)->client_submit((uintptr_t)client, &m, (uintptr_t)callback, (uintptr_t)user, inlong_error_buffer());
+    bool entered = inlong_turnstile_enter(slot);
+    code = inlong_core_for(slot)->client_submit((uintptr_t)client, &m, (uintptr_t)callback, (uintptr_t)user, !entered,
+                                                inlong_error_buffer());
+    if (!entered)
+        return code;
+    inlong_turnstile_leave(slot);
+    if (code == INLONG_ERR_CONTEXT_EXPIRED) /* it would wait for room, and others must not wait behind it */
+        code = inlong_core_for(slot)->client_submit((uintptr_t)client, &m, (uintptr_t)callback, (uintptr_t)user, 1,
+                                                    inlong_error_buffer());
+    return code;
 }
 
 int inlong_client_send_many(inlong_client *client, const inlong_message *messages, size_t count, inlong_callback callback,

@@ -88,6 +88,10 @@ static void message_that_the_protocol_forbids(void)
     m.stream_id = "a\nb&c=d";
     REFUSED(c, &m, INLONG_ERR_LOG_INVALID, "stream id");
     m = message("x");
+    m.group_id = "gr\xc3(pe";
+    REFUSED(c, &m, INLONG_ERR_LOG_INVALID, "group id");
+    m.group_id = "gr\xc3\xbc\xc3\x9f";
+    REFUSED(c, &m, INLONG_ERR_LOG_INVALID, "group id");
     m.group_id = "abc";
     REFUSED(c, &m, INLONG_ERR_LOG_INVALID, "group id \"abc\"");
     size_t big = 21 << 20;
@@ -113,6 +117,8 @@ static void attributes_that_are_bad(void)
         {{"k=", 0, "v", 0}, INLONG_ERR_LOG_INVALID, "without & and ="},
         {{"k", 0, "new\nline", 0}, INLONG_ERR_LOG_INVALID, "printable ASCII"},
         {{"k", 0, "\xc3\xa4", 0}, INLONG_ERR_LOG_INVALID, "printable ASCII"},
+        {{"\xff", 0, "v", 0}, INLONG_ERR_LOG_INVALID, "printable ASCII"},
+        {{"k\0l", 3, "v", 0}, INLONG_ERR_LOG_INVALID, "printable ASCII"},
         {{"groupId", 0, "v", 0}, INLONG_ERR_LOG_INVALID, "reserved"},
         {{"k", (size_t)-1, "v", 0}, INLONG_ERR_ARG, "key_len is negative"},
         {{"k", 0, NULL, 3}, INLONG_ERR_ARG, "value is NULL"},
@@ -181,6 +187,66 @@ static void calls_with_bad_arguments(void)
     end(&f); /* and with that: the client still works */
 }
 
+/* Every pointer of every function, NULL where that is not allowed. */
+static void null_for_each_pointer(void)
+{
+    fixture f;
+    inlong_client *c = client_for_faults(&f), *made = (inlong_client *)1;
+    inlong_options *o = inlong_options_new();
+    inlong_mock *mock = (inlong_mock *)1;
+    inlong_message m = message("x");
+    uint32_t one = 1;
+    int64_t value;
+    inlong_log_line line = {.struct_size = sizeof line};
+    const struct {
+        int code;
+        const char *part;
+    } answers[] = {
+        {inlong_options_set(NULL, "url", "x", NULL, 0), "options is NULL"},
+        {inlong_options_set(o, NULL, "x", NULL, 0), "key is NULL"},
+        {inlong_options_set(o, "url", NULL, NULL, 0), "value is NULL"},
+        {inlong_options_set_log(NULL, NULL, NULL, 0), "options is NULL"},
+        {inlong_options_set_results(NULL, NULL, NULL), "options is NULL"},
+        {inlong_log_poll(NULL, 1, 0), "lines is NULL"},
+        {inlong_runtime_get(INLONG_RUNTIME_GC_PERCENT, NULL), "value is NULL"},
+        {inlong_client_new(NULL, &made, NULL, 0), "options is NULL"},
+        {inlong_client_new(o, NULL, NULL, 0), "client is NULL"},
+        {inlong_client_send(c, NULL, 0, NULL), "message is NULL"},
+        {inlong_client_send_async(c, NULL, NULL, NULL), "message is NULL"},
+        {inlong_client_send_many(c, NULL, 1, NULL, NULL, NULL), "messages is NULL"},
+        {inlong_client_send_packed(c, NULL, "x", 1, &one, 1, NULL, 0, 0, NULL), "message is NULL"},
+        {inlong_client_send_packed(c, &m, NULL, 1, &one, 1, NULL, 0, 0, NULL), "data is NULL"},
+        {inlong_client_send_packed(c, &m, "x", 1, NULL, 1, NULL, 0, 0, NULL), "lengths is NULL"},
+        {inlong_client_poll(c, NULL, 1, 0), "results is NULL"},
+        {inlong_client_stats(c, NULL, 1), "buf is NULL"},
+        {inlong_client_metrics(c, NULL, 1), "buf is NULL"},
+        {inlong_mock_new(1, NULL, NULL, 0), "mock is NULL"},
+        {inlong_mock_url(f.mock, NULL, 1), "buf is NULL"},
+        {inlong_mock_stats(f.mock, NULL, 1), "buf is NULL"},
+        {inlong_mock_control(f.mock, NULL, NULL, 0), "request is NULL"},
+        {inlong_mock_control(f.mock, "{\"op\":\"stats\"}", NULL, 1), "buf is NULL"},
+    };
+    for (size_t i = 0; i < sizeof answers / sizeof *answers; i++) {
+        if (answers[i].code != INLONG_ERR_ARG)
+            fprintf(stderr, "    not \"%s\"\n", answers[i].part);
+        CHECK_INT(answers[i].code, INLONG_ERR_ARG);
+    }
+    CHECK(made == NULL && mock != NULL);
+
+    /* The texts, one call at a time; and what may be NULL. */
+    inlong_client_metrics(c, NULL, 1);
+    CHECK_TEXT(inlong_last_error(), "buf is NULL but len is 1");
+    inlong_client_send_packed(c, &m, "x", 1, NULL, 1, NULL, 0, 0, NULL);
+    CHECK_TEXT(inlong_last_error(), "lengths is NULL");
+    inlong_options_free(NULL);
+    inlong_mock_free(NULL);
+    CHECK_INT(inlong_client_new(o, &made, NULL, 0), INLONG_ERR_OPTION);
+    CHECK_INT(inlong_runtime_get(INLONG_RUNTIME_GC_PERCENT, &value), INLONG_OK);
+    CHECK_INT(inlong_log_poll(&line, 1, 0), 0);
+    inlong_options_free(o);
+    end(&f);
+}
+
 static void handles_that_are_none(void)
 {
     static int something;
@@ -200,10 +266,13 @@ static void handles_that_are_none(void)
         CHECK_INT(inlong_client_flush(c, 0), INLONG_ERR_HANDLE);
         CHECK_INT(inlong_client_close(c, 0, NULL), INLONG_ERR_HANDLE);
         CHECK_INT(inlong_client_stats(c, buf, sizeof buf), INLONG_ERR_HANDLE);
+        CHECK_INT(inlong_client_metrics(c, buf, sizeof buf), INLONG_ERR_HANDLE);
+        CHECK_TEXT(inlong_last_error(), "not an open client");
         inlong_mock *mock = none[i];
         if (mock != f.mock) {
             CHECK_INT(inlong_mock_url(mock, buf, sizeof buf), INLONG_ERR_HANDLE);
             CHECK_INT(inlong_mock_stats(mock, buf, sizeof buf), INLONG_ERR_HANDLE);
+            CHECK_INT(inlong_mock_control(mock, "{}", buf, sizeof buf), INLONG_ERR_HANDLE);
             inlong_mock_free(mock);
         }
     }
@@ -211,28 +280,61 @@ static void handles_that_are_none(void)
     close_fixture(&f);
 }
 
-/* snprintf's rules: the whole length is told, and not a byte is written behind the buffer. */
+/* The functions that write a text into the caller's buffer. */
+static fixture texts;
+static int write_stats(char *buf, size_t len) { return inlong_client_stats(texts.client, buf, len); }
+static int write_metrics(char *buf, size_t len) { return inlong_client_metrics(texts.client, buf, len); }
+static int write_url(char *buf, size_t len) { return inlong_mock_url(texts.mock, buf, len); }
+static int write_mock_stats(char *buf, size_t len) { return inlong_mock_stats(texts.mock, buf, len); }
+static int write_answer(char *buf, size_t len) { return inlong_mock_control(texts.mock, "{\"op\":\"stats\"}", buf, len); }
+static int write_option_error(char *buf, size_t len)
+{
+    CHECK_INT(inlong_options_set(NULL, "k", "v", buf, len), INLONG_ERR_ARG);
+    return (int)strlen(inlong_last_error());
+}
+static int write_client_error(char *buf, size_t len)
+{
+    inlong_client *client;
+    inlong_options *o = inlong_options_new();
+    CHECK_INT(inlong_client_new(o, &client, buf, len), INLONG_ERR_OPTION);
+    inlong_options_free(o);
+    return (int)strlen(inlong_last_error());
+}
+static int write_mock_error(char *buf, size_t len)
+{
+    inlong_mock *mock;
+    CHECK_INT(inlong_mock_new(99, &mock, buf, len), INLONG_ERR_ARG);
+    return (int)strlen(inlong_last_error());
+}
+
+/* snprintf's rules: the whole length is told, the text is cut and ends in NUL, and not a byte is written behind the buffer: each
+ * lies at the end of its memory, where the sanitizer sees it. */
 static void texts_are_cut_to_their_buffer(void)
 {
-    fixture f = open_fixture(no_options);
-    char whole[4096], cut[64];
-    int length = inlong_client_stats(f.client, whole, sizeof whole);
-    CHECK_INT(length, (int)strlen(whole));
+    int (*const functions[])(char *, size_t) = {write_stats,  write_metrics,      write_url,          write_mock_stats,
+                                                write_answer, write_option_error, write_client_error, write_mock_error};
+    static char whole[1 << 17];
+    texts = open_fixture(no_options);
+    for (size_t i = 0; i < sizeof functions / sizeof *functions; i++) {
+        size_t length = (size_t)functions[i](whole, sizeof whole);
+        CHECK_INT(strlen(whole), length);
+        CHECK(functions[i](NULL, 0) > 0);
+        size_t sizes[] = {0, 1, 2, 3, 7, 8, 15, 16, 31, length - 1, length, length + 1, length + 2};
+        for (size_t j = 0; j < sizeof sizes / sizeof *sizes; j++) {
+            char *cut = malloc(sizes[j] ? sizes[j] : 1);
+            *cut = '#';
+            CHECK(functions[i](cut, sizes[j]) > 0);
+            if (sizes[j] == 0)
+                CHECK(*cut == '#');
+            else
+                CHECK(strlen(cut) <= sizes[j] - 1 && strncmp(cut, whole, sizes[j] < 10 ? sizes[j] - 1 : 9) == 0);
+            free(cut);
+        }
+    }
+    inlong_client_stats(texts.client, whole, sizeof whole);
     CHECK_INT(whole[0], '{');
     CHECK_INT(json_number(whole, "accepted"), 0);
-    for (size_t size = 0; size < 16; size++) {
-        memset(cut, '#', sizeof cut);
-        CHECK(inlong_client_stats(f.client, cut, size) > 0);
-        CHECK(cut[size] == '#');
-        CHECK(size == 0 || strlen(cut) == size - 1);
-        memset(cut, '#', sizeof cut);
-        inlong_options_set(NULL, "k", "v", cut, size);
-        CHECK(cut[size] == '#');
-        CHECK(size == 0 || strlen(cut) <= size - 1);
-    }
-    CHECK(inlong_client_stats(f.client, NULL, 0) > 0);
-    CHECK_INT(inlong_mock_url(f.mock, NULL, 0), (int)strlen(f.url));
-    close_fixture(&f);
+    close_fixture(&texts);
 }
 
 static const check_test tests[] = {
@@ -241,6 +343,7 @@ static const check_test tests[] = {
     {"attributes_that_are_bad", attributes_that_are_bad},
     {"packed_call_of_wrong_shape", packed_call_of_wrong_shape},
     {"calls_with_bad_arguments", calls_with_bad_arguments},
+    {"null_for_each_pointer", null_for_each_pointer},
     {"handles_that_are_none", handles_that_are_none},
     {"texts_are_cut_to_their_buffer", texts_are_cut_to_their_buffer},
 };

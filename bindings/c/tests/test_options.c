@@ -97,6 +97,71 @@ static void missing_or_bad_values(void)
     FAILS(INLONG_ERR_OPTION, "compression", "group_id", GROUP, "url", "http://127.0.0.1:1", "compression", "zip");
 }
 
+/* What no option of that kind takes; behind the last one NULL. */
+static const char *const *bad_values(const inlong_option_info *o)
+{
+    static const struct {
+        const char *kind, *values[8];
+    } kinds[] = {
+        {"duration", {"", "soon", "5", "1 s", "1x", "99999999h", "\xe2\x82\xac"}},
+        {"int", {"", "many", "1.5", "0x10", "1K", "99999999999999999999", "-99999999999999999999"}},
+        {"size", {"", "big", "1.5K", "1Q", "K", "-1K", "9999999999G"}},
+        {"bool", {"", "maybe", "2", "yes", "TrUe"}},
+        {"enum", {"", "zip", "SNAPPY "}},
+        {"map", {"novalue", "=1", "a=1&a=2", "a=1&", "a b\n=1"}},
+        {"list", {"", "host", "host:", "host:port", "host:0", "h:1,host:99999"}},
+    };
+    static const char *const group_id[] = {"", "a b", "abc", "sch\xc3\xb6n_es", NULL};
+    static const char *const url[] = {"", "manager:8083", "ftp://m:1", "http://", "http://m:port", NULL};
+    static const char *const basic_auth[] = {"id", ":key", "id:", NULL};
+    static const char *const ca_file[] = {"/nowhere/ca.pem", "/dev/null", NULL};
+    static const char *const none[] = {NULL};
+    for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++)
+        if (strcmp(o->kind, kinds[i].kind) == 0)
+            return kinds[i].values;
+    CHECK(strcmp(o->kind, "string") == 0);
+    return strcmp(o->key, "group_id") == 0     ? group_id
+           : strcmp(o->key, "url") == 0        ? url
+           : strcmp(o->key, "basic_auth") == 0 ? basic_auth
+           : strcmp(o->key, "ca_file") == 0    ? ca_file
+                                               : none; /* any text will do */
+}
+
+static void refuses(const char *key, const char *value)
+{
+    const char *options[] = {"group_id", GROUP, "url", "http://127.0.0.1:1", "lazy_start", "true", key, value, NULL};
+    char err[1024];
+    int code = make(options, err, sizeof err);
+    if (code != INLONG_ERR_OPTION || !strstr(err, key))
+        fprintf(stderr, "    option %s = \"%s\": code %d, %s\n", key, value, code, err);
+    CHECK_INT(code, INLONG_ERR_OPTION);
+    CHECK_TEXT(err, key);
+}
+
+/* "240h" of "24h": ten times the bound. */
+static const char *beyond(const char *bound)
+{
+    static char text[64];
+    size_t digits = strspn(bound, "0123456789");
+    snprintf(text, sizeof text, "%.*s0%s", (int)digits, bound, bound + digits);
+    return text;
+}
+
+/* The value's fault must be told with the option's key, whatever the kind. */
+static void every_option_refuses_what_it_cannot_take(void)
+{
+    size_t options = 0, values = 0;
+    for (const inlong_option_info *o; (o = inlong_options_describe(options)); options++) {
+        for (const char *const *v = bad_values(o); *v; v++, values++)
+            refuses(o->key, *v);
+        if (*o->max)
+            refuses(o->key, beyond(o->max));
+        if (*o->min) /* below it, or no number at all */
+            refuses(o->key, strcmp(o->kind, "duration") == 0 ? "-1ns" : "-1");
+    }
+    CHECK(options > 30 && values > 150);
+}
+
 /* One round of corrections must do: every fault is named, and the last value of a key counts. */
 static void all_faults_are_named_at_once(void)
 {
@@ -151,6 +216,7 @@ static const check_test tests[] = {
     {"only_what_is_near_is_suggested", only_what_is_near_is_suggested},
     {"null_options", null_options},
     {"missing_or_bad_values", missing_or_bad_values},
+    {"every_option_refuses_what_it_cannot_take", every_option_refuses_what_it_cannot_take},
     {"all_faults_are_named_at_once", all_faults_are_named_at_once},
     {"manager_is_down", manager_is_down},
     {"manager_answers_nonsense", manager_answers_nonsense},

@@ -211,6 +211,42 @@ static void full_queue_is_told_or_waited_for(void)
     close_fixture(&f);
 }
 
+static void *send_and_wait_for_room(void *client)
+{
+    inlong_message m = message("x");
+    return (void *)(intptr_t)inlong_client_send_async(client, &m, NULL, NULL);
+}
+
+/* Few threads at a time are let into a client; one that waits for room must not stand in the way of the next, or each would wait
+ * for all before it. */
+static void threads_wait_for_room_beside_each_other(void)
+{
+    enum { THREADS = 8, ROOM = 10 };
+    fixture f = open_fixture((const char *const[]){"max_pending_messages", "10", "worker_num", "1", "block_if_queue_is_full",
+                                                   "true", "send_timeout", "1s", NULL});
+    for (int i = 0; i < 3; i++) {
+        char request[128];
+        snprintf(request, sizeof request, "{\"op\":\"fault\",\"node\":%d,\"standing\":true,\"fault\":{\"kind\":\"silence\"}}", i);
+        control(f.mock, request);
+    }
+    pthread_t threads[THREADS];
+    struct timespec begin, end;
+    inlong_message m = message("x");
+    for (int i = 0; i < ROOM; i++)
+        CHECK_INT(inlong_client_send_async(f.client, &m, NULL, NULL), INLONG_OK);
+    clock_gettime(CLOCK_MONOTONIC, &begin);
+    for (int i = 0; i < THREADS; i++)
+        CHECK_INT(pthread_create(&threads[i], NULL, send_and_wait_for_room, f.client), 0);
+    for (int i = 0; i < THREADS; i++) {
+        void *code;
+        CHECK_INT(pthread_join(threads[i], &code), 0);
+        CHECK((intptr_t)code == INLONG_OK || (intptr_t)code == INLONG_ERR_SEND_TIMEOUT);
+    }
+    clock_gettime(CLOCK_MONOTONIC, &end);
+    CHECK(end.tv_sec - begin.tv_sec < 5); /* not a second for each */
+    close_fixture(&f);
+}
+
 /* A bulk sender that waits for room must get its call back in time, with the number that were taken. */
 static void packed_wait_for_room_is_bounded(void)
 {
@@ -253,6 +289,7 @@ static const check_test tests[] = {
     {"server_error_is_told_in_full", server_error_is_told_in_full},
     {"timeout_of_send_holds", timeout_of_send_holds},
     {"full_queue_is_told_or_waited_for", full_queue_is_told_or_waited_for},
+    {"threads_wait_for_room_beside_each_other", threads_wait_for_room_beside_each_other},
     {"packed_wait_for_room_is_bounded", packed_wait_for_room_is_bounded},
 };
 

@@ -1,9 +1,12 @@
 package main
 
-import "slices"
+import (
+	"cmp"
+	"slices"
+)
 
 // figures collects what the runs of one program with one size of message measured. Each run is compared with the last run of
-// the bare loop and of Go before it: the machine's mood changes over seconds, and the two of a pair share it.
+// the bare loop and of its Go client before it: the machine's mood changes over seconds, and the two of a pair share it.
 type figures struct {
 	program *program
 	size    int
@@ -11,7 +14,7 @@ type figures struct {
 	long    []sample // of the long runs, which look at memory
 	fault   error
 
-	toBare, toGo, overGo, overTrip []float64
+	toBare, toGo, overGo, overTrip, gain []float64
 }
 
 // last is the latest run of each program in this round, with one size of message.
@@ -20,16 +23,20 @@ type last map[string]sample
 func (f *figures) add(s sample, before last) {
 	f.samples = append(f.samples, s)
 	defer func() { before[f.program.key] = s }()
-	if f.program.key == keyBare || f.program.key == keyTrip {
+	if f.program.key == keyBare || f.program.key == keyTrip || f.program.key == keyShut {
 		return
 	}
 	own := s.nsPerMessage()
 	if bare, ok := before[keyBare]; ok {
 		f.toBare = append(f.toBare, own/bare.nsPerMessage())
 	}
-	if goRun, ok := before[keyGo]; ok && f.program.key != keyGo {
+	pair := cmp.Or(f.program.pair, keyGo)
+	if goRun, ok := before[pair]; ok && f.program.key != keyGo {
 		f.toGo = append(f.toGo, own/goRun.nsPerMessage())
 		f.overGo = append(f.overGo, own-goRun.nsPerMessage())
+	}
+	if single, ok := before[f.program.single]; ok {
+		f.gain = append(f.gain, s.perSecond()/single.perSecond())
 	}
 	if trip, ok := before[keyTrip]; ok {
 		f.overTrip = append(f.overTrip, s.P50-trip.P50)
@@ -48,6 +55,7 @@ type row struct {
 	ToBare    float64  `json:"cpu_to_bare,omitempty"`        // median of the pairs' ratios
 	ToGo      float64  `json:"cpu_to_go,omitempty"`          // likewise
 	OverGo    float64  `json:"cpu_ns_over_go,omitempty"`     // likewise
+	Gain      float64  `json:"rate_to_one_sender,omitempty"` // likewise
 	P50       float64  `json:"p50_us,omitempty"`
 	P99       float64  `json:"p99_us,omitempty"`
 	OverTrip  float64  `json:"p50_us_over_round_trip,omitempty"`
@@ -82,6 +90,7 @@ func (f *figures) row() row {
 	}
 	r.P50, r.P99 = of(func(s sample) float64 { return s.P50 }), of(func(s sample) float64 { return s.P99 })
 	r.ToBare, r.ToGo, r.OverGo, r.OverTrip = median(f.toBare), median(f.toGo), median(f.overGo), median(f.overTrip)
+	r.Gain = median(f.gain)
 	if r.Key == keyBare {
 		r.ToBare = 1
 	}

@@ -23,13 +23,15 @@ func programOf(key string) *program {
 // be compared, each with its own neighbour.
 func TestRunsAreComparedInPairs(t *testing.T) {
 	bare, goes := &figures{program: programOf(keyBare), size: 100}, &figures{program: programOf(keyGo), size: 100}
-	c := &figures{program: programOf(keyC), size: 100}
+	c, c8, go8 := &figures{program: programOf(keyC), size: 100}, &figures{program: programOf(keyC8), size: 100}, &figures{program: programOf(keyGo8)}
 	for _, round := range [][3]float64{{200, 300, 330}, {1000, 1500, 1500}, {300, 330, 660}} {
 		before := last{}
 		bare.add(costs(900), before) // one that a later run replaces
 		bare.add(costs(round[0]), before)
 		goes.add(costs(round[1]), before)
 		c.add(costs(round[2]), before)
+		go8.add(costs(round[1]/4), before)
+		c8.add(costs(round[1]/2), before)
 	}
 	for _, want := range []struct {
 		what        string
@@ -37,7 +39,8 @@ func TestRunsAreComparedInPairs(t *testing.T) {
 	}{
 		{"Go to bare", goes.row().ToBare, 1.5}, {"Go's cost", goes.row().CPU, 330}, {"C to Go", c.row().ToGo, 1.1},
 		{"C over Go", c.row().OverGo, 30}, {"C to bare", c.row().ToBare, 1.65}, {"bare to itself", bare.row().ToBare, 1},
-		{"bare to Go", bare.row().ToGo, 0}, {"messages/s", c.row().PerSecond, 1000},
+		{"bare to Go", bare.row().ToGo, 0}, {"messages/s", c.row().PerSecond, 1000}, {"8 threads to 8 senders", c8.row().ToGo, 2},
+		{"8 threads' gain", c8.row().Gain, 1}, {"one thread's gain", c.row().Gain, 0},
 	} {
 		if math.Abs(want.got-want.figure) > 1e-9 {
 			t.Errorf("%s: %g, want %g", want.what, want.got, want.figure)
@@ -78,11 +81,19 @@ func TestLimitsBite(t *testing.T) {
 					}
 					switch l.Unit {
 					case "x":
-						r.ToBare, r.ToGo = most, most
+						if strings.Contains(l.What, "gain") {
+							r.Gain = 1 / most
+						} else {
+							r.ToBare, r.ToGo = most, most
+						}
 					case "":
 						*r.Allocs = most
 					case "ns":
-						r.OverGo = most
+						if p.key == keyShut {
+							r.CPU = most
+						} else {
+							r.OverGo = most
+						}
 					case "us":
 						switch {
 						case l.against == keyTrip:
@@ -104,6 +115,9 @@ func TestLimitsBite(t *testing.T) {
 					default:
 						t.Fatalf("%s: unit %q", l.What, l.Unit)
 					}
+				}
+				if p.key == keyGo8 {
+					r.Gain = 1
 				}
 				if size == limitSize || !p.latency && p.key != keyIdle {
 					rows = append(rows, r)
@@ -138,7 +152,7 @@ func TestLimitsBite(t *testing.T) {
 	if failed.fault(false) == nil {
 		t.Error("a program that failed is no fault")
 	}
-	if got := judge([]row{{Key: keyC, Size: 100, ToGo: 9}}); len(got) != 0 {
+	if got := judge([]row{{Key: keyC, Size: 100, ToGo: 9}, {Key: keyC8, Size: 100, ToGo: 9}}); len(got) != 0 {
 		t.Errorf("a limit against a program that did not run: %v", got)
 	}
 }
@@ -152,6 +166,9 @@ func TestScheduleMakesPairs(t *testing.T) {
 		"bare,go,c,go-10":    "bare go c bare go-10 bare go c bare go-10",
 		"trip,sync-1,idle":   "trip sync-1",
 		"bare,python-many,c": "bare c bare python-many bare c bare python-many",
+		"go,c,c-many":        "go c go c-many go c go c-many",
+		"bare,go-8,c-8":      "bare go-8 c-8 bare go-8 c-8",
+		"go-8,c-8,c-closed":  "go-8 c-8 c-closed go-8 c-8",
 	} {
 		s, err := parse([]string{"--only", only})
 		if err != nil {

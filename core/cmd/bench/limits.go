@@ -12,7 +12,7 @@ type limit struct {
 	key      string
 	size     int
 	against  string // another program that must have run
-	figureOf func(row) float64
+	figureOf func(r, against row) float64
 }
 
 var limits = []limit{
@@ -21,17 +21,24 @@ var limits = []limit{
 	{"Go async, 10 streams: CPU to the bare loop's", 1.5, "x", "go-10", limitSize, keyBare, toBare},
 	{"Go async, 1,000 streams: CPU to the bare loop's", 2.5, "x", "go-1000", limitSize, keyBare, toBare},
 	{"Go async, 8 senders: CPU to the bare loop's", 1.3, "x", "go-8", limitSize, keyBare, toBare},
-	{"Go async: allocations a message", 0.01, "", keyGo, limitSize, "", func(r row) float64 { return *r.Allocs }},
-	{"Go sync, 1 caller: p50 over the bare round trip", 50, "us", "sync-1", limitSize, keyTrip, func(r row) float64 { return r.OverTrip }},
-	{"Go sync, 32 callers: CPU a message", 6, "us", "sync-32", limitSize, "", func(r row) float64 { return r.CPU / 1000 }},
-	{"Go sync, 32 callers: p99", 5000, "us", "sync-32", limitSize, "", func(r row) float64 { return r.P99 }},
-	{"C async: CPU to Go's", 1.6, "x", keyC, limitSize, keyGo, func(r row) float64 { return r.ToGo }},
-	{"Python send_many: CPU over Go's", 300, "ns", keyMany, limitSize, keyGo, func(r row) float64 { return r.OverGo }},
-	{"idle client: heap", 8, "MiB", keyIdle, limitSize, "", func(r row) float64 { return mebibytes(max(r.Idle.Heap, r.Idle.HeapUsed)) }},
-	{"idle client: CPU of a core", 0.1, "%", keyIdle, limitSize, "", func(r row) float64 { return max(r.Idle.CorePercent, r.Idle.CorePercentUsed) }},
+	{"Go async: allocations a message", 0.01, "", keyGo, limitSize, "", func(r, _ row) float64 { return *r.Allocs }},
+	{"Go sync, 1 caller: p50 over the bare round trip", 50, "us", "sync-1", limitSize, keyTrip, func(r, _ row) float64 { return r.OverTrip }},
+	{"Go sync, 32 callers: CPU a message", 6, "us", "sync-32", limitSize, "", func(r, _ row) float64 { return r.CPU / 1000 }},
+	{"Go sync, 32 callers: p99", 5000, "us", "sync-32", limitSize, "", func(r, _ row) float64 { return r.P99 }},
+	{"C async, callback: CPU to Go's", 1.4, "x", keyC, limitSize, keyGo, toGo},
+	{"C async, queue: CPU to Go's", 1.4, "x", "c-queue", limitSize, keyGo, toGo},
+	{"C async, batch callback: CPU to Go's", 1.4, "x", "c-batch", limitSize, keyGo, toGo},
+	{"C send_many: CPU to Go's", 1.1, "x", "c-many", limitSize, keyGo, toGo},
+	{"C async, 8 threads: CPU to that of 8 Go senders", 1.4, "x", keyC8, limitSize, keyGo8, toGo},
+	{"C async, 8 threads: Go's gain of rate to C's", 1.1, "x", keyC8, limitSize, keyGo8, func(r, goes row) float64 { return goes.Gain / r.Gain }},
+	{"C call on a closed client: CPU over an empty call", 10, "ns", keyShut, limitSize, "", func(r, _ row) float64 { return r.CPU }},
+	{"Python send_many: CPU over Go's", 300, "ns", keyMany, limitSize, keyGo, func(r, _ row) float64 { return r.OverGo }},
+	{"idle client: heap", 8, "MiB", keyIdle, limitSize, "", func(r, _ row) float64 { return mebibytes(max(r.Idle.Heap, r.Idle.HeapUsed)) }},
+	{"idle client: CPU of a core", 0.1, "%", keyIdle, limitSize, "", func(r, _ row) float64 { return max(r.Idle.CorePercent, r.Idle.CorePercentUsed) }},
 }
 
-func toBare(r row) float64 { return r.ToBare }
+func toBare(r, _ row) float64 { return r.ToBare }
+func toGo(r, _ row) float64   { return r.ToGo }
 
 // verdict is a limit with what was measured.
 type verdict struct {
@@ -58,17 +65,17 @@ func judge(rows []row) (verdicts []verdict) {
 		if r == nil {
 			continue
 		}
-		v := verdict{limit: l, Fault: r.Fault}
+		v, against := verdict{limit: l, Fault: r.Fault}, new(row)
 		if l.against != "" && v.Fault == "" {
-			switch other := find(l.against); {
-			case other == nil:
+			if against = find(l.against); against == nil {
 				continue
-			case other.Fault != "":
-				v.Fault = other.Label + ": " + other.Fault
+			}
+			if against.Fault != "" {
+				v.Fault = against.Label + ": " + against.Fault
 			}
 		}
 		if v.Fault == "" {
-			v.Figure = l.figureOf(*r)
+			v.Figure = l.figureOf(*r, *against)
 			v.Ok = v.Figure <= l.Most
 		}
 		verdicts = append(verdicts, v)

@@ -19,7 +19,10 @@ const (
 	keyBare = "bare"
 	keyTrip = "trip"
 	keyGo   = "go"
+	keyGo8  = "go-8"
 	keyC    = "c"
+	keyC8   = "c-8"
+	keyShut = "c-closed"
 	keyMany = "python-many"
 	keyIdle = "idle"
 )
@@ -33,33 +36,45 @@ type program struct {
 	needs   []string
 	guess   float64 // messages a second, for a program that takes only a number of messages, until it was measured
 	latency bool    // its calls are timed; at the first size only
+	first   bool    // at the first size only
 	alone   bool    // no run of the bare loop before it
+	single  string  // the same with one sender, to which its rate is compared
+	pair    string  // the Go client that it is compared with, which runs right before it in place of the bare loop
 }
 
 var programs = []program{
 	{key: keyBare, label: "bare loop", job: job{Kind: kindBare}, alone: true},
 	{key: keyGo, label: "Go async, 1 stream", job: job{Kind: kindAsync, Streams: 1}},
-	{key: keyC, label: "C async", command: cProgram, needs: []string{"build/bench/bench_async"}},
+	{key: keyC, label: "C async, callback", command: cProgram("callback", 1), needs: cNeeds, pair: keyGo},
+	{key: "c-queue", label: "C async, queue", command: cProgram("queue", 1), needs: cNeeds, pair: keyGo},
+	{key: "c-batch", label: "C async, batch callback", command: cProgram("batch", 1), needs: cNeeds, pair: keyGo},
+	{key: "c-many", label: "C send_many", command: cProgram("many", 1), needs: cNeeds, pair: keyGo},
+	{key: keyGo8, label: "Go async, 8 senders", job: job{Kind: kindAsync, Streams: 1, Callers: 8}, single: keyGo},
+	{key: keyC8, label: "C async, 8 threads", command: cProgram("callback", 8), needs: cNeeds, pair: keyGo8, single: keyC},
+	{key: keyShut, label: "C call on a closed client", command: cProgram("closed", 1), needs: cNeeds, alone: true, first: true},
 	{key: keyMany, label: "Python send_many", command: pythonProgram("send_many"), needs: pythonNeeds, guess: 800_000},
 	{key: "python-async", label: "Python send_async", command: pythonProgram("send_async"), needs: pythonNeeds, guess: 300_000},
 	{key: "go-10", label: "Go async, 10 streams", job: job{Kind: kindAsync, Streams: 10}},
 	{key: "go-1000", label: "Go async, 1,000 streams", job: job{Kind: kindAsync, Streams: 1000}},
-	{key: "go-8", label: "Go async, 8 senders", job: job{Kind: kindAsync, Streams: 1, Callers: 8}},
 	{key: keyTrip, label: "bare round trip", job: job{Kind: kindTrip}, latency: true, alone: true},
 	{key: "sync-1", label: "Go sync, 1 caller", job: job{Kind: kindSync, Callers: 1}, latency: true, alone: true},
 	{key: "sync-32", label: "Go sync, 32 callers", job: job{Kind: kindSync, Callers: 32}, latency: true, alone: true},
 	{key: keyIdle, label: "idle Go client", job: job{Kind: kindIdle}, alone: true},
 }
 
-func cProgram(root string, j job) (args, env []string) {
-	count := strconv.FormatInt(j.Count, 10)
-	warmUp := j.Count
-	if j.Count == 0 {
-		count = strconv.FormatFloat(j.Seconds, 'f', -1, 64) + "s"
-		warmUp = max(1, int64(j.WarmUp*1e8)/int64(j.Size))
+var cNeeds = []string{"build/bench/bench_async"}
+
+func cProgram(mode string, threads int) func(string, job) (args, env []string) {
+	return func(root string, j job) (args, env []string) {
+		count := strconv.FormatInt(j.Count, 10)
+		warmUp := j.Count
+		if j.Count == 0 {
+			count = strconv.FormatFloat(j.Seconds, 'f', -1, 64) + "s"
+			warmUp = max(1, int64(j.WarmUp*1e8)/int64(j.Size))
+		}
+		return []string{filepath.Join(root, "build/bench/bench_async"), j.Server.URL, benchGroup, benchStream, j.Corpus,
+			strconv.Itoa(j.Size), count, strconv.FormatInt(warmUp, 10), mode, strconv.Itoa(threads)}, nil
 	}
-	return []string{filepath.Join(root, "build/bench/bench_async"), j.Server.URL, benchGroup, benchStream, j.Corpus,
-		strconv.Itoa(j.Size), count, strconv.FormatInt(warmUp, 10)}, nil
 }
 
 var pythonNeeds = []string{"bindings/python/bench/bench.py", "build/lib/libinlong_dataproxy.so.1", "build/lib/libinlong_dataproxy_core.so"}

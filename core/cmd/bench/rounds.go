@@ -33,12 +33,14 @@ func (s *settings) schedule() (steps []step) {
 	for i, size := range s.sizes {
 		for _, p := range s.programs {
 			switch {
-			case p.key == keyIdle || p.latency && i > 0:
+			case p.key == keyIdle || (p.latency || p.first) && i > 0:
 				continue
 			case p.key == keyBare && s.compares():
 				continue // it comes before the others
-			case p.key == keyC && len(steps) > 0 && steps[len(steps)-1] == step{s.find(keyGo), size}:
-				// Compared with Go above all, which runs right before it.
+			case s.has(p.pair):
+				if pair := (step{s.find(p.pair), size}); len(steps) == 0 || steps[len(steps)-1] != pair {
+					steps = append(steps, pair)
+				}
 			case !p.alone && s.has(keyBare):
 				steps = append(steps, step{s.find(keyBare), size})
 			}
