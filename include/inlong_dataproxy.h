@@ -37,8 +37,8 @@
  *   and closing or freeing it does nothing. The child can make clients and mocks of its own, also five forks deep and
  *   whatever the parent's threads were doing: the first one loads a private copy of the runtime (some 12 ms and 20 MB).
  *   INLONG_FORK=error in the environment or INLONG_RUNTIME_FORK_RELOAD turn that off: then it answers INLONG_ERR_FORKED, as
- *   it does when no copy can be made. Limits: about 200 forks deep, each with a client of its own. A child made past libc's fork (a raw clone,
- *   _Fork) gets no client. One that was forked inside a callback must end there, by exit, _exit or exec: returning from
+ *   it does when no copy can be made. Limits: about 200 forks deep, each with a client of its own. A child made past libc's
+ *   fork (a raw clone, _Fork) gets no client. One that was forked inside a callback must end there, by exit, _exit or exec: returning from
  *   the callback aborts it. A child forked before the first inlong_client_new is like a fresh process; vfork,
  *   posix_spawn and system are not affected. The parent's sockets and event descriptors stay open in a child until it ends
  *   or execs; the library never uses them there. When the parent closes a client its nodes see that all the same; when the

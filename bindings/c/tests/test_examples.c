@@ -257,14 +257,15 @@ static void retry_example(void)
     close_fixture(&f);
 }
 
-static const char *get(int port, const char *path)
+/* What a server on that port answers to a request. */
+static const char *ask(int port, const char *request)
 {
     static char answer[1 << 18];
     struct sockaddr_in address = {
         .sin_family = AF_INET, .sin_port = htons((uint16_t)port), .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
     int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
     CHECK_INT(connect(fd, (struct sockaddr *)&address, sizeof address), 0);
-    CHECK(dprintf(fd, "GET %s HTTP/1.1\r\nHost: test\r\n\r\n", path) > 0);
+    CHECK(dprintf(fd, "%s", request) > 0);
     size_t filled = 0;
     ssize_t n;
     while ((n = recv(fd, answer + filled, sizeof answer - 1 - filled, 0)) > 0)
@@ -272,6 +273,27 @@ static const char *get(int port, const char *path)
     answer[filled] = 0;
     close(fd);
     return answer;
+}
+
+static const char *get(int port, const char *path) { return ask(port, ARGUMENTS("GET %s HTTP/1.1\r\nHost: test\r\n\r\n", path)); }
+
+static void fork_server_example(void)
+{
+    fixture f = open_fixture(NULL);
+    int port = 0;
+    start("07_fork_server", ARGUMENTS("%s %s %s 0 4", f.url, GROUP, STREAM), -1);
+    while (sscanf(output, "listening on 127.0.0.1:%d\n", &port) != 1)
+        CHECK(reading());
+    for (int i = 0; i < 20; i++)
+        CHECK(strcmp(ask(port, "hello\n"), "acked\n") == 0);
+    CHECK_TEXT(ask(port, "\n"), "input log is invalid");
+    wait_received(f.mock, 21); /* with the parent's own message */
+    kill(program.pid, SIGTERM);
+    CHECK_INT(finish(), 0);
+    CHECK_TEXT(output, "4 workers ended, 0 failed");
+    CHECK_INT(run("07_fork_server", ARGUMENTS("http://127.0.0.1:1 %s %s 0 1", GROUP, STREAM)), 1);
+    CHECK_INT(run("07_fork_server", ARGUMENTS("%s %s %s 0 99", f.url, GROUP, STREAM)), 2);
+    close_fixture(&f);
 }
 
 static void observe_example(void)
@@ -303,6 +325,7 @@ static const check_test tests[] = {
     {"event_loop_example", event_loop_example},
     {"many_streams_example", many_streams_example},
     {"retry_example", retry_example},
+    {"fork_server_example", fork_server_example},
     {"observe_example", observe_example},
 };
 
