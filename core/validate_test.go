@@ -50,6 +50,7 @@ func TestH6_IDsAreChecked(t *testing.T) {
 		text = refusal(t, client, msg)
 		require.True(t, strings.HasPrefix(text, "stream id "), text)
 		require.Contains(t, text, strings.Replace(part, "4 to 200", "1 to 200", 1))
+		require.ErrorContains(t, dataproxy.CheckStreamID(id), text, "asked beforehand, the answer is another")
 	}
 	require.Contains(t, refusal(t, client, dataproxy.Message{Payload: []byte("x")}), `stream id "": has 0 characters: want 1 to 200`)
 	require.Zero(t, c.Count())
@@ -59,6 +60,7 @@ func TestH6_IDsAreChecked(t *testing.T) {
 		received := c.Received()
 		last := received[len(received)-1]
 		require.Equal(t, ids, [2]string{last.Group, last.Stream})
+		require.NoError(t, dataproxy.CheckStreamID(ids[1]))
 	}
 }
 

@@ -43,7 +43,8 @@ this machine, in a process of its own, and stopped afterwards; it acks at once a
 The latency of a message is the time from its send call to its result, and only that of acked messages is counted. Without
 --rate and --sync the queue of the client is always full, and a message's latency is mostly its wait there: give a --rate to see
 what a message takes. At a rate the time counts from when the message was due, so that a stall is seen in all that it delayed.
-Where the queue is full a caller waits (--option block_if_queue_is_full=false: the message fails).
+Where the queue is full a caller waits (--option block_if_queue_is_full=false: the message fails). The CPU time is that of this
+process, in which making messages and taking times has its part, but not that of the mock.
 
 A first SIGINT stops sending; what was sent is waited for and told.
 

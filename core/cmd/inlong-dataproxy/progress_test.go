@@ -29,7 +29,7 @@ func TestProgressIsDrawnWhenAskedFor(t *testing.T) {
 // Who watches a terminal sees the bar without asking, and each warning as a line of its own, neither over it nor in it.
 func TestTerminalShowsTheBarBelowTheWarnings(t *testing.T) {
 	cluster := dataproxytest.Start(t)
-	file := writeFile(t, "a.json", strings.Repeat("{}\n", 50)+"oops\n"+strings.Repeat("{}\n", 50))
+	file := writeFile(t, "a.json", strings.Repeat("{}\n", 200)+"oops\n"+strings.Repeat("{}\n", 20))
 	c := newChild("send", "--url", cluster.URL(), "--group", "test_group", "--stream", "s", "--format", "json-lines", "--rate", "200", file)
 	c.Stderr = nil // the terminal
 	terminal, err := pty.StartWithSize(c.Cmd, &pty.Winsize{Rows: 24, Cols: 200})
@@ -43,7 +43,7 @@ func TestTerminalShowsTheBarBelowTheWarnings(t *testing.T) {
 	if status := c.ProcessState.ExitCode(); status != exitFailure {
 		t.Errorf("status %d: %q", status, screen.String())
 	}
-	if !regexp.MustCompile(`100 acked, 1 failed, \d+ lines/s eta 0s`).Match(screen.Bytes()) {
+	if !regexp.MustCompile(`220 acked, 1 failed, \d+ lines/s eta 0s`).Match(screen.Bytes()) {
 		t.Errorf("no bar, or not its end: %q", screen.String())
 	}
 	if !bytes.Contains(screen.Bytes(), []byte("\x1b[1A\x1b[Jtime=")) {

@@ -35,6 +35,7 @@ func TestFilesThatChangeBeforeTheirTurnAreNotLost(t *testing.T) {
 	} {
 		for _, follow := range []string{"-F=true", "-F=false"} {
 			t.Run(name+" "+follow, func(t *testing.T) {
+				t.Parallel()
 				cluster := dataproxytest.Start(t)
 				file := writeFile(t, "a.log", "first\n")
 				state := filepath.Join(t.TempDir(), "state")
@@ -50,7 +51,7 @@ func TestFilesThatChangeBeforeTheirTurnAreNotLost(t *testing.T) {
 				rename(t, file, file+".1")
 				appendTo(t, file, "waits for its turn\n")
 
-				c := startChild(t, append(args, "--rate", "20", follow, file)...)
+				c := startChild(t, append(args, "--rate", "5", follow, file)...)
 				eventually(t, "it is in the file put aside", func() bool { return cluster.Count() > 1 })
 				change(t, file)
 				if n := cluster.Count(); n >= len(want) {
