@@ -148,7 +148,7 @@ several of this one, share a registry. A metric of another kind under one of the
 Labels: ` + "`name`" + ` is the option metrics_name. ` + "`code`" + ` is the client's result code, 0 for success, see ERRORS.md; the server's own codes
 are all in 10011. ` + "`worker`" + ` is the lane, from 0 to worker_num - 1.
 
-C and Python programs read their counts by ` + "`inlong_client_stats`" + ` and ` + "`client.stats()`" + `; for prometheus_client there is
+C and Python programs get them as text by ` + "`inlong_client_metrics`" + ` and ` + "`client.metrics()`" + `; for prometheus_client there is
 ` + "`inlong_dataproxy.prometheus`" + `.
 `)
 	p.header("Name", "Kind", "Labels", "Buckets up to", "Help", "Moves")

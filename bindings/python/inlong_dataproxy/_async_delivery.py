@@ -21,7 +21,7 @@ from ._message import Model, checked_length, refusal
 from ._models import Models
 from ._outbox import SMALL
 from ._pending import CHUNK_MESSAGES
-from ._results import CloseReport, Outcome, ResultTaker, close_report, read_stats
+from ._results import CloseReport, Outcome, ResultTaker, close_report, read_metrics, read_stats
 from .errors import InlongError, TimeoutError_
 
 _FULL = (_codes.QUEUE_FULL, _codes.CONTEXT_EXPIRED)
@@ -258,6 +258,10 @@ class AsyncDelivery(ResultTaker[Future]):
     def stats(self) -> dict[str, Any]:
         """Return the library's counters."""
         return read_stats(self.handle)
+
+    def metrics(self) -> str:
+        """Return the client's metrics as Prometheus text."""
+        return read_metrics(self.handle)
 
     def disown(self) -> None:
         """In a forked child: the loop's selector is the parent's too and stays as it is."""

@@ -12,7 +12,7 @@ from ._future import DeliveryFuture, Result
 from ._interruptible import interruptible
 from ._outbox import Outbox
 from ._pending import Pending
-from ._results import CloseReport, Outcome, ResultTaker, close_report, read_stats
+from ._results import CloseReport, Outcome, ResultTaker, close_report, read_metrics, read_stats
 from .errors import ForkError, LibraryError, TimeoutError_
 
 _PACE_MESSAGES = 512  # more results than this in one round: let some gather before the next one
@@ -134,6 +134,10 @@ class Delivery(ResultTaker[DeliveryFuture]):
     def stats(self) -> dict[str, Any]:
         """Return the library's counters."""
         return read_stats(self.handle)
+
+    def metrics(self) -> str:
+        """Return the client's metrics as Prometheus text."""
+        return read_metrics(self.handle)
 
     def disown(self) -> None:
         """In a forked child: answer those who might wait, without a lock, for its owner may be a thread of the parent."""

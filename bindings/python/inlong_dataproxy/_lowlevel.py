@@ -172,6 +172,7 @@ client_seal = _func("inlong_client_flush", c_int, (ClientHandle, c_int64))
 client_close = _func("inlong_client_close", c_int, (ClientHandle, c_int64, POINTER(CloseReportRecord)))
 client_event_fd = _func("inlong_client_event_fd", c_int, (ClientHandle,), _check_length, keep_gil=True)
 client_stats = _func("inlong_client_stats", c_int, (ClientHandle, c_char_p, c_size_t), _check_length)
+client_metrics = _func("inlong_client_metrics", c_int, (ClientHandle, c_char_p, c_size_t), _check_length)
 
 _PACKED = (
     ClientHandle,

@@ -6,6 +6,7 @@ import ctypes
 import json
 import struct
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, Generic, Protocol
 
@@ -94,12 +95,21 @@ def close_report(record: low.CloseReportRecord) -> CloseReport:
 
 def read_stats(handle: low.ClientHandle) -> dict[str, Any]:
     """Return the library's counters. Does not block."""
+    return json.loads(_read(low.client_stats, handle))  # type: ignore[no-any-return]
+
+
+def read_metrics(handle: low.ClientHandle) -> str:
+    """Return the client's metrics in Prometheus' text format. Does not block."""
+    return _read(low.client_metrics, handle)
+
+
+def _read(write: Callable[..., int], handle: low.ClientHandle) -> str:
     size = 4096
     while True:
         buffer = ctypes.create_string_buffer(size)
-        length = low.client_stats(handle, buffer, size)
+        length = write(handle, buffer, size)
         if length < size:
-            return json.loads(buffer.value)  # type: ignore[no-any-return]
+            return str(buffer.value, "utf-8")
         size = length + 1024  # it may have grown meanwhile
 
 

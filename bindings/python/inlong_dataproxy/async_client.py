@@ -181,6 +181,10 @@ class AsyncClient:
         """Return a snapshot of the client's counters, as Client.stats. Does not block; any thread may call it."""
         return self._usable(any_loop=True).stats()
 
+    def metrics(self) -> str:
+        """Return the client's metrics in Prometheus' text format, as Client.metrics. Does not block; any thread may call it."""
+        return self._usable(any_loop=True).metrics()
+
     @property
     def group_id(self) -> str:
         """The InLong group of messages that name none."""

@@ -238,6 +238,10 @@ class Client:
         """Return a snapshot of the client's counters: accepted, acked, failed, pending_messages, lanes, nodes and more."""
         return self._usable().stats()
 
+    def metrics(self) -> str:
+        """Return the client's metrics in Prometheus' text format; their label name is the option metrics_name."""
+        return self._usable().metrics()
+
     @property
     def group_id(self) -> str:
         """The InLong group of messages that name none."""

@@ -172,6 +172,17 @@ def test_stats_count(client: Client) -> None:
     assert len(stats["nodes"]) == 3
 
 
+def test_metrics_are_prometheus_text(client: Client) -> None:
+    client.send_many([b"x"] * 100, STREAM)
+    client.flush()
+    text = client.metrics()
+    assert "# TYPE data_proxy_msg_count counter\n" in text
+    assert 'data_proxy_msg_count{code="0",name="dataproxy-go"} 100\n' in text
+    client.close()
+    with pytest.raises(ClosedError):
+        client.metrics()
+
+
 def test_a_forgotten_client_warns_and_still_delivers(cluster: MockCluster) -> None:
     # Without a warning nobody learns that messages hang on the garbage collector.
     client = Client(cluster.url, group_id=GROUP, batching_max_publish_delay=60)
