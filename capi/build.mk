@@ -11,7 +11,7 @@ C_FLAGS   := -std=c11 -O2 -g -D_GNU_SOURCE -Iinclude -Wall -Wextra -Wpedantic $(
 FRONT_SOURCES := $(wildcard capi/front/*.c)
 FRONT_HEADERS := $(wildcard capi/front/*.h) include/inlong_dataproxy.h
 
-.PHONY: capi examples test-c clean-c
+.PHONY: capi examples test-c test-c-rounds clean-c
 
 capi: $(C_FRONT) $(C_CORE) ## build the C library and its Go core into build/lib
 
@@ -54,6 +54,13 @@ build/bench/bench_async build/conformance/send_plan: $(C_FRONT) include/inlong_d
 
 test-c: capi examples ## run the C tests
 	@$(MAKE) --no-print-directory -C bindings/c/tests test
+
+# The same tests, but each scenario of many rounds so often: exit, fork and close at any moment.
+HOST_TESTS := test_exit plain_dlopen test_cpp_exit test_fork_busy test_close
+test-c-rounds: capi ## run exit, fork and close in C again and again (ROUNDS=1000)
+	@$(MAKE) --no-print-directory -C bindings/c/tests all
+	@$(MAKE) --no-print-directory build/c/test_cpp_exit
+	@cd bindings/c/tests && ROUNDS=$(or $(ROUNDS),1000) ./run $(addprefix $(abspath build/c)/,$(HOST_TESTS))
 
 clean-c: ## remove what the C side built
 	rm -rf $(C_FRONT) $(LIB)/libinlong_dataproxy.so $(C_CORE) build/examples build/bench/bench_async build/conformance build/c

@@ -374,8 +374,9 @@ INLONG_API int inlong_runtime_get(int setting, int64_t *value);
  * proven connection.
  *
  * The core library is looked for at $INLONG_DATAPROXY_CORE, then beside this library, then by its name on the loader's
- * path. The first call registers an atexit handler: once it ran no callback starts any more; those that run are waited
- * for, 2 s at most.
+ * path. The first call registers an exit handler (atexit, at_quick_exit): once it ran no callback starts any more; those that
+ * run are waited for, 2 s at most. Exit handlers that were registered later, and static objects of C++ that were made
+ * later, go before it: close the client first if callbacks use them.
  * @param options not NULL; copied
  * @param client  not NULL; receives the handle, to be closed by inlong_client_close, or NULL on failure
  * @param err     NULL, or where the text of a failure goes

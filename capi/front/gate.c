@@ -65,6 +65,7 @@ static void arm(void)
 {
     inlong_cond_init(&left);
     (void)atexit(shut);
+    (void)at_quick_exit(shut);
 }
 
 void inlong_gate_arm(void)

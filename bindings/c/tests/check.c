@@ -60,6 +60,38 @@ static int run(const check_test *test)
     return status;
 }
 
+int check_status(pid_t child)
+{
+    int status;
+    CHECK(child > 0);
+    while (waitpid(child, &status, 0) < 0)
+        CHECK_INT(errno, EINTR);
+    return status;
+}
+
+int check_rounds(int normally)
+{
+    const char *wish = getenv("ROUNDS");
+    return wish && atoi(wish) > 0 ? atoi(wish) : normally;
+}
+
+void check_in_children(int rounds, void (*f)(void))
+{
+    for (int i = 0; i < rounds; i++) {
+        alarm(CHECK_SECONDS);
+        pid_t child = fork();
+        if (child == 0) {
+            alarm(CHECK_SECONDS / 2);
+            f();
+            _exit(9); /* it had to exit by itself */
+        }
+        int status = check_status(child);
+        if (status != 0)
+            fprintf(stderr, "    in round %d\n", i);
+        CHECK_INT(status, 0);
+    }
+}
+
 static int wanted(int argc, char **argv, const char *name)
 {
     for (int i = 1; i < argc; i++)

@@ -35,6 +35,15 @@ _Noreturn void check_failed(const char *file, int line, const char *what);
 _Noreturn void check_failed_int(const char *file, int line, const char *what, long long got, long long want);
 void check_text(const char *file, int line, const char *text, const char *part);
 
+/* Waits for a child; its status, as waitpid tells it. */
+int check_status(pid_t child);
+
+/* How often a scenario of many rounds is gone through: $ROUNDS, or what is quick enough for every run. */
+int check_rounds(int normally);
+
+/* Runs f in so many children, one after the other, each with a time limit of its own; each must end with status 0, by itself. */
+void check_in_children(int rounds, void (*f)(void));
+
 /* Runs the tests named by argv, all when there are none; prints a line each and the closing line. The exit status of
  * the program. */
 int check_main(int argc, char **argv, const char *suite, const check_test *tests, size_t count);

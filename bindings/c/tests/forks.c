@@ -1,19 +1,8 @@
 #include "forks.h"
 
-#include <errno.h>
 #include <poll.h>
-#include <sys/wait.h>
 
 enum { CHILD_SECONDS = 30 };
-
-int status_of(pid_t child)
-{
-    int status;
-    CHECK(child > 0);
-    while (waitpid(child, &status, 0) < 0)
-        CHECK_INT(errno, EINTR);
-    return status;
-}
 
 int in_child(void (*f)(void *), void *argument)
 {
@@ -23,7 +12,7 @@ int in_child(void (*f)(void *), void *argument)
         f(argument);
         exit(0); /* exit handlers too must leave the parent's runtime alone */
     }
-    return status_of(child);
+    return check_status(child);
 }
 
 void check_old_handles(const fixture *f)

@@ -6,9 +6,6 @@
 
 #include "fixture.h"
 
-/* The status of a child as waitpid tells it; a child has an alarm, so that a hang is a failure. */
-int status_of(pid_t child);
-
 /* Runs f(argument) in a forked child that then leaves by exit(0); the child's status. */
 int in_child(void (*f)(void *), void *argument);
 

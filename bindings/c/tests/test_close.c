@@ -86,7 +86,8 @@ static void *close_it(void *client)
 static void two_threads_close_one_client(void)
 {
     fixture f = open_fixture(NULL);
-    for (int round = 0; round < 50; round++) {
+    for (int round = 0; round < check_rounds(50); round++) {
+        alarm(CHECK_SECONDS);
         inlong_client *client = open_client(f.url, no_options);
         pthread_t threads[2];
         closed_ok = closed_already = 0;
@@ -190,7 +191,8 @@ static void *race_send(void *unused)
 static void close_while_others_send(void)
 {
     fixture f = open_fixture(NULL);
-    for (int round = 0; round < 30; round++) {
+    for (int round = 0; round < check_rounds(30); round++) {
+        alarm(CHECK_SECONDS);
         pthread_t threads[4];
         race.client = open_client(f.url, no_options);
         race.accepted = race.results = 0;

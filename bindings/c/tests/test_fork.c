@@ -61,7 +61,7 @@ static void fork_before_the_first_client(void)
             close_fixture(&f);
             exit(0);
         }
-        CHECK_INT(status_of(child), 0);
+        CHECK_INT(check_status(child), 0);
     }
     inlong_options_free(o);
 }
@@ -81,7 +81,7 @@ static void raw_clone_is_told(void)
         inlong_mock_free(f.mock);
         _exit(send == INLONG_ERR_FORKED && close == INLONG_ERR_FORKED && open == INLONG_ERR_FORKED ? 0 : 1);
     }
-    CHECK_INT(status_of(child), 0);
+    CHECK_INT(check_status(child), 0);
     close_fixture(&f);
 }
 
@@ -238,7 +238,7 @@ static void vfork_and_spawn_leave_the_parent_alone(void)
             execvp("true", argv);
             _exit(127);
         }
-        CHECK_INT(status_of(child), 0);
+        CHECK_INT(check_status(child), 0);
         CHECK_INT(inlong_client_send(f.client, &m, 5000, NULL), INLONG_OK);
     }
     CHECK_INT(system("true"), 0);
@@ -294,7 +294,7 @@ static void nodes_see_the_close_of_a_parent_whose_child_lives(void)
         usleep(10000);
     }
     close(ends[1]);
-    CHECK_INT(status_of(child), 0);
+    CHECK_INT(check_status(child), 0);
     close_fixture(&f);
 }
 

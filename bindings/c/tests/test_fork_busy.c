@@ -10,12 +10,6 @@
 
 static const char *const no_options[] = {NULL};
 
-static int rounds(int normally)
-{
-    const char *wish = getenv("ROUNDS");
-    return wish ? atoi(wish) : normally;
-}
-
 static atomic_bool stop;
 static fixture busy;
 
@@ -102,7 +96,7 @@ static void busy_parent(void)
     }
     while (received(busy.mock) < 1000)
         sched_yield();
-    for (int i = 0; i < rounds(40); i++) {
+    for (int i = 0; i < check_rounds(40); i++) {
         alarm(CHECK_SECONDS); /* for each round */
         CHECK_INT(in_child(use_old_then_new, NULL), 0);
     }
@@ -137,7 +131,7 @@ static void *fork_here(void *unused)
         CHECK_INT(pthread_create(&other, NULL, exit_behind, NULL), 0);
         return unused;
     }
-    return (void *)(intptr_t)status_of(child);
+    return (void *)(intptr_t)check_status(child);
 }
 
 static void thread_that_forked_may_end_in_the_child(void)
@@ -145,7 +139,7 @@ static void thread_that_forked_may_end_in_the_child(void)
     busy = open_fixture(no_options);
     pthread_t other;
     CHECK_INT(pthread_create(&other, NULL, keep_starting_threads, NULL), 0);
-    for (int i = 0; i < rounds(20); i++) {
+    for (int i = 0; i < check_rounds(20); i++) {
         void *status;
         alarm(CHECK_SECONDS);
         CHECK_INT(pthread_create(&forker, NULL, fork_here, NULL), 0);
@@ -174,7 +168,7 @@ static void use_the_library(void *unused)
 
 static void fork_while_another_thread_loads_the_core(void)
 {
-    for (int i = 0; i < rounds(30); i++) {
+    for (int i = 0; i < check_rounds(30); i++) {
         pid_t parent = fork(); /* each round loads for the first time */
         if (parent == 0) {
             alarm(30);
@@ -186,7 +180,7 @@ static void fork_while_another_thread_loads_the_core(void)
             inlong_mock_free(busy.mock);
             exit(0);
         }
-        CHECK_INT(status_of(parent), 0);
+        CHECK_INT(check_status(parent), 0);
     }
 }
 
@@ -210,7 +204,7 @@ static void open_from_many_threads(void *unused)
 static void threads_of_a_child_load_one_core(void)
 {
     busy = open_fixture(no_options);
-    for (int i = 0; i < rounds(10); i++) {
+    for (int i = 0; i < check_rounds(10); i++) {
         CHECK_INT(in_child(open_from_many_threads, NULL), 0);
         CHECK_INT(received(busy.mock), (i + 1) * 8 * 10);
     }
@@ -231,7 +225,7 @@ static void fork_inside(const inlong_result *result, void *user)
             return;
         exit(0);
     }
-    status_of_grandchild = status_of(child);
+    status_of_grandchild = check_status(child);
 }
 
 static int fork_inside_a_callback(bool returns)
@@ -250,7 +244,7 @@ static int fork_inside_a_callback(bool returns)
 static void callback_may_fork(void)
 {
     busy = open_fixture(no_options);
-    for (int i = 0; i < rounds(10); i++)
+    for (int i = 0; i < check_rounds(10); i++)
         CHECK_INT(fork_inside_a_callback(false), 0);
     int status = fork_inside_a_callback(true);
     CHECK(WIFSIGNALED(status));
