@@ -25,8 +25,9 @@ func WithOrdered(ordered bool) Option {
 	return func(o *Options) { o.Ordered = ordered; o.mark("ordered") }
 }
 
-// WithStaticNodes gives the nodes (host:port, [address]:port for IPv6) instead of a Manager, which is never asked then. Default
-// none; at least one.
+// WithStaticNodes gives the nodes (host:port, [address]:port for IPv6) instead of a Manager, which is never asked then. Of a
+// host name every address is tried, in random order and again for each connection, so that the lanes spread over the addresses
+// of a service. Default none; at least one.
 func WithStaticNodes(nodes ...string) Option {
 	return func(o *Options) { o.StaticNodes = nodes; o.mark("static_nodes") }
 }

@@ -113,7 +113,7 @@ var optionTable = []option{
 	boolean("ordered", "WithOrdered", func(o *Options) *bool { return &o.Ordered },
 		"messages of one group and stream arrive at the node in the order of sending, through retries; costs one batch in flight a stream, and a batch ends where the attributes change"),
 	{key: "static_nodes", name: "WithStaticNodes", kind: kindList, field: func(o *Options) any { return &o.StaticNodes },
-		doc: "host:port of DataProxy nodes to use instead of asking a Manager"},
+		doc: "host:port of DataProxy nodes to use instead of asking a Manager; of a host name every address is tried, in random order"},
 	{key: "node_cache", name: "WithNodeCache", kind: kindString, field: func(o *Options) any { return &o.NodeCache },
 		doc: "file that keeps the last good node list, for a start while the Manager is down"},
 	boolean("lazy_start", "WithLazyStart", func(o *Options) *bool { return &o.LazyStart },

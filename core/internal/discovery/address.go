@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"net/netip"
 	"net/url"
 	"strconv"
 	"strings"
@@ -47,14 +48,14 @@ func ListURL(raw string) (string, error) {
 	return u.String(), nil
 }
 
-// CheckAddress checks a node's "host:port".
+// CheckAddress checks a node's "host:port": host is an IP address, in brackets if it is one of IPv6, or a name in DNS.
 func CheckAddress(address string) error {
 	host, port, err := net.SplitHostPort(address)
 	if err != nil {
 		return fmt.Errorf("node %q: want host:port, or [address]:port for IPv6", address)
 	}
-	if host == "" {
-		return fmt.Errorf("node %q: names no host", address)
+	if err := checkHost(host, address[0] == '['); err != nil {
+		return fmt.Errorf("node %q: %w", address, err)
 	}
 	if err := checkPort(port); err != nil {
 		return fmt.Errorf("node %q: %w", address, err)
@@ -62,8 +63,48 @@ func CheckAddress(address string) error {
 	return nil
 }
 
+// The bounds of a name in DNS.
+const (
+	longestName  = 253
+	longestLabel = 63
+)
+
+func checkHost(host string, bracketed bool) error {
+	ip, err := netip.ParseAddr(host)
+	switch {
+	case host == "":
+		return errors.New("names no host")
+	case bracketed && (err != nil || !ip.Is6()):
+		return fmt.Errorf("host %q: want an IPv6 address between brackets", host)
+	case err == nil:
+		return checkCharacters(ip.Zone(), "the zone of an IPv6 address")
+	case len(host) > longestName:
+		return fmt.Errorf("host has %d characters: want %d or less", len(host), longestName)
+	case strings.Contains(host, ".") && strings.Trim(host, "0123456789.") == "":
+		return fmt.Errorf("host %q: is not an IPv4 address: want four numbers of 0 to 255 without leading zeros", host)
+	}
+	if err := checkCharacters(host, "host"); err != nil {
+		return err
+	}
+	for label := range strings.SplitSeq(strings.TrimSuffix(host, "."), ".") {
+		if len(label) == 0 || len(label) > longestLabel {
+			return fmt.Errorf("host %q: want 1 to %d characters between two dots", host, longestLabel)
+		}
+	}
+	return nil
+}
+
+func checkCharacters(name, what string) error {
+	for _, r := range name {
+		if (r < 'a' || r > 'z') && (r < 'A' || r > 'Z') && (r < '0' || r > '9') && r != '-' && r != '.' && r != '_' {
+			return fmt.Errorf("%s has the character %q: want A-Z a-z 0-9 - . _", what, r)
+		}
+	}
+	return nil
+}
+
 func checkPort(port string) error {
-	if n, err := strconv.Atoi(port); err != nil || n < 1 || n > 65535 {
+	if n, err := strconv.Atoi(port); err != nil || n < 1 || n > 65535 || strconv.Itoa(n) != port {
 		return fmt.Errorf("port %q: want 1 to 65535", port)
 	}
 	return nil

@@ -1,6 +1,7 @@
 package discovery
 
 import (
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -65,23 +66,57 @@ func TestListURLRefusesWhatCannotBeAsked(t *testing.T) {
 	}
 }
 
+// A typing error in an address must be told where it is made: as a host that cannot be found it would look like a node that is
+// down.
 func TestCheckAddress(t *testing.T) {
-	for _, good := range []string{"127.0.0.1:1", "host:65535", "[::1]:46801", "[fe80::1%eth0]:46801", "a-b.example.org:80"} {
+	label := strings.Repeat("x", 63)
+	longest := label + "." + label + "." + label + "." + label[:61]
+	for _, good := range []string{
+		"127.0.0.1:1", "host:65535", "[::1]:46801", "[fe80::1%eth0]:46801", "[::ffff:1.2.3.4]:1", "a-b.example.org:80", "example.org.:80",
+		"my_node:80", "12345:80", "1.2.3.4.example.org:80", "xn--bcher-kva.example:80", longest + ":1", "H:1",
+	} {
 		require.NoError(t, CheckAddress(good), good)
 	}
 	for address, part := range map[string]string{
-		"":            "want host:port",
-		"host":        "want host:port",
-		"::1:46801":   "want host:port",
-		"host:1:2":    "want host:port",
-		":46801":      "names no host",
-		"host:":       `port "": want 1 to 65535`,
-		"host:0":      `port "0"`,
-		"host:65536":  `port "65536"`,
-		"host:-1":     `port "-1"`,
-		"host:http":   `port "http"`,
-		"host:1 ":     `port "1 "`,
-		"http://h:80": "want host:port",
+		"":                          "want host:port",
+		"host":                      "want host:port",
+		"::1:46801":                 "want host:port",
+		"host:1:2":                  "want host:port",
+		"[::1]46801":                "want host:port",
+		":46801":                    "names no host",
+		"[]:46801":                  "names no host",
+		"host:":                     `port "": want 1 to 65535`,
+		"host:0":                    `port "0"`,
+		"host:65536":                `port "65536"`,
+		"host:-1":                   `port "-1"`,
+		"host:+80":                  `port "+80"`,
+		"host:080":                  `port "080"`,
+		"host:99999999999999999999": `port "99999999999999999999"`,
+		"host:http":                 `port "http"`,
+		"host:1 ":                   `port "1 "`,
+		"host:１":                    `port "１"`,
+		"http://h:80":               "want host:port",
+		"ho st:80":                  `node "ho st:80": host has the character ' ': want A-Z a-z 0-9 - . _`,
+		" h:80":                     "host has the character ' '",
+		"h\n:80":                    `node "h\n:80": host has the character '\n'`,
+		"h/x:80":                    "host has the character '/'",
+		"user@h:80":                 "host has the character '@'",
+		"h,g:80":                    "host has the character ','",
+		"bücher.example:80":         "host has the character 'ü'",
+		"h\x00:80":                  `host has the character '\x00'`,
+		"h\xff:80":                  "host has the character",
+		"h%eth0:80":                 "host has the character '%'",
+		"[::%e th0]:80":             "the zone of an IPv6 address has the character ' '",
+		"[zz]:80":                   `host "zz": want an IPv6 address between brackets`,
+		"[127.0.0.1]:80":            "want an IPv6 address between brackets",
+		"10.0.0.256:80":             `host "10.0.0.256": is not an IPv4 address`,
+		"10.0.0.01:80":              "is not an IPv4 address",
+		"10.0.0:80":                 "is not an IPv4 address",
+		"a..b:80":                   "want 1 to 63 characters between two dots",
+		".a:80":                     "want 1 to 63 characters between two dots",
+		".:80":                      "is not an IPv4 address",
+		label + "x.org:80":          "want 1 to 63 characters between two dots",
+		longest + "x:80":            "host has 254 characters: want 253 or less",
 	} {
 		require.ErrorContains(t, CheckAddress(address), part, address)
 	}

@@ -2,7 +2,10 @@ package discovery
 
 import (
 	"errors"
+	"net/url"
 	"slices"
+	"strconv"
+	"strings"
 	"testing"
 )
 
@@ -31,10 +34,38 @@ func checkList(t *testing.T, list List) {
 		t.Fatalf("%+v", list)
 	}
 	for _, n := range list.Nodes {
-		if err := CheckAddress(n); err != nil {
-			t.Fatal(err)
-		}
+		checkUsable(t, n)
 	}
+}
+
+// checkUsable checks what a dialler and a log need of an address, in another way than CheckAddress.
+func checkUsable(t *testing.T, address string) {
+	if err := CheckAddress(address); err != nil {
+		t.Fatal(err)
+	}
+	u, err := url.Parse("tcp://" + strings.ReplaceAll(address, "%", "%25"))
+	if err != nil || u.Host != strings.ReplaceAll(u.Host, " ", "") || u.User != nil || u.Path != "" || u.RawQuery != "" || u.Fragment != "" {
+		t.Fatalf("%q as the host of a url: %+v, %v", address, u, err)
+	}
+	if port, err := strconv.ParseUint(u.Port(), 10, 16); err != nil || port == 0 || u.Hostname() == "" {
+		t.Fatalf("%q: port %d, %v", address, port, err)
+	}
+}
+
+// A node's address that is taken can be dialled, and is in one line; every fault is an error that is in one line too.
+func FuzzCheckAddress(f *testing.F) {
+	for _, a := range []string{"127.0.0.1:1", "[::1]:65535", "[fe80::1%eth0]:1", "a-b.example.org.:80", "h:+80", "user@h:80", "[zz]:80", "h\n:80",
+		"10.0.0.256:80", "a..b:80", "h:0"} {
+		f.Add(a)
+	}
+	f.Fuzz(func(t *testing.T, address string) {
+		err := CheckAddress(address)
+		if err == nil {
+			checkUsable(t, address)
+		} else if strings.ContainsAny(err.Error(), "\n\r\x00") || !strings.Contains(err.Error(), "want ") && !strings.Contains(err.Error(), "names no host") {
+			t.Fatalf("%q", err)
+		}
+	})
 }
 
 // A file that somebody else wrote gives usable addresses or an error; what was stored is read back.
