@@ -5,6 +5,7 @@ import (
 	"encoding/base64"
 	"fmt"
 	"io"
+	"regexp"
 	"strings"
 	"testing"
 	"time"
@@ -78,6 +79,32 @@ func TestServerCodesAreComplete(t *testing.T) {
 	for _, code := range []int{1, 2, 3, 94, 95, 96, 100, 104, 105, 106, 107, 109, 112, 114, 115, 116, 117, 118, 119, 121, 122, 123, 150, 151} {
 		require.True(t, seen[code], "%d, which a node answers over TCP", code)
 	}
+}
+
+// Whoever sets retry_on_server_error reads which codes are retried without it: the text must be what the client does.
+func TestRetryOptionNamesTheCodesThatAreRetriedByDefault(t *testing.T) {
+	var named []int
+	for _, o := range dataproxy.OptionTable() {
+		if o.Key == "retry_on_server_error" {
+			list := regexp.MustCompile(`\(([^)]*)\)`).FindStringSubmatch(o.Doc)[1]
+			for item := range strings.SplitSeq(list, ", ") {
+				var first, last int
+				if n, _ := fmt.Sscanf(item, "%d to %d", &first, &last); n == 1 {
+					last = first
+				}
+				for code := first; code <= last; code++ {
+					named = append(named, code)
+				}
+			}
+		}
+	}
+	var retried []int
+	for _, c := range dataproxy.ServerCodes() {
+		if c.Retriable {
+			retried = append(retried, c.Code)
+		}
+	}
+	require.Equal(t, retried, named)
 }
 
 // errors.Is matches by code and only among results; GetServerErrorCode looks through wrapping.

@@ -166,8 +166,8 @@ func WithMaxConnLifetime(d time.Duration) Option {
 	return func(o *Options) { o.MaxConnLifetime = d; o.mark("max_conn_lifetime") }
 }
 
-// WithRetryOnServerError says which error answers are retried: those that another node may cure (1, 2, 114, 115; false,
-// the default), or all but those that can never succeed (true).
+// WithRetryOnServerError says which error answers are retried: those that another node may cure (1, 2, 114 to 119; false,
+// the default), or all but those that can never succeed (true). ERRORS.md lists them all.
 func WithRetryOnServerError(all bool) Option {
 	return func(o *Options) { o.RetryOnServerError = all; o.mark("retry_on_server_error") }
 }

@@ -100,7 +100,7 @@ var optionTable = []option{
 	duration("max_conn_lifetime", "WithMaxConnLifetime", func(o *Options) *time.Duration { return &o.MaxConnLifetime }, 0,
 		0, noLimit, "a connection is drained and replaced after this time, with 10 % jitter; 0 means never, otherwise 10ms or more"),
 	boolean("retry_on_server_error", "WithRetryOnServerError", func(o *Options) *bool { return &o.RetryOnServerError },
-		"false: error answers that another node may cure (1, 2, 114, 115) are retried; true: all but those that can never succeed"),
+		"false: error answers that another node may cure (1, 2, 114 to 119) are retried; true: all but those that can never succeed"),
 	duration("retry_initial_interval", "WithRetryInitialInterval", func(o *Options) *time.Duration { return &o.RetryInitialInterval },
 		100*time.Millisecond, time.Millisecond, time.Minute, "back-off before the second attempt; doubles with jitter, capped at 10 s"),
 
