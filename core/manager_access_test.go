@@ -12,6 +12,7 @@ import (
 	"runtime"
 	"strings"
 	"sync/atomic"
+	"syscall"
 	"testing"
 	"time"
 
@@ -101,6 +102,35 @@ func TestN7_TokenIsRefreshedWhileRunning(t *testing.T) {
 	require.GreaterOrEqual(t, calls.Load(), int64(4))
 }
 
+// A GetToken that returns nothing, as one that is not finished yet, must be told what it is that is wrong, and not by a word of
+// the HTTP library's after three attempts. No token may be in the text.
+func TestHeaderThatGetTokenCannotMeanIsNamed(t *testing.T) {
+	c := cluster(t)
+	for _, header := range []struct{ key, token, part string }{
+		{"", "", `Auth.GetToken returned the header name "": want one or more of`},
+		{"", "s3cret", `Auth.GetToken returned the header name "": want one or more of`},
+		{"Bad Header", "s3cret", `Auth.GetToken returned the header name "Bad Header": want`},
+		{"X:", "s3cret", `Auth.GetToken returned the header name "X:": want`},
+		{"Tökén", "s3cret", `Auth.GetToken returned the header name "Tökén": want`},
+		{"Authorization", "s3cret\r\nX-Other: y", "Auth.GetToken returned a header value with a control character"},
+		{"Authorization", "s3cret\x7f", "Auth.GetToken returned a header value with a control character"},
+	} {
+		calls := 0
+		err := startFails(t, c, dataproxy.WithAuth(tokens{func(context.Context, string) (string, string, error) {
+			calls++
+			return header.key, header.token, nil
+		}}))
+		require.ErrorIs(t, err, dataproxy.ErrNoEndpoint)
+		require.ErrorContains(t, err, header.part)
+		require.NotContains(t, err.Error(), "s3cret")
+		require.Equal(t, 1, calls)
+	}
+	require.Zero(t, c.Manager().Calls())
+	client := connect(t, c, dataproxy.WithAuth(tokens{func(context.Context, string) (string, string, error) { return "x-Token_1.~", "a b\tc\u00e9", nil }}))
+	require.NoError(t, client.Send(patient(t), message("x")))
+	connect(t, c, dataproxy.WithAuth(tokens{func(context.Context, string) (string, string, error) { return "X-Empty", "", nil }}))
+}
+
 // The user's code of Auth must not hurt the client: it may fail, panic, or never come back.
 func TestAuthThatFailsPanicsOrHangsCostsOnlyTheRequest(t *testing.T) {
 	c, cause := cluster(t), errors.New("token server is down")
@@ -156,6 +186,10 @@ func TestN2_StartsFromTheNodeCache(t *testing.T) {
 	err = startFails(t, c, dataproxy.WithNodeCache(cache))
 	require.ErrorContains(t, err, "connection refused")
 	require.ErrorContains(t, err, "option node_cache: the node cache is corrupt")
+	pipe := filepath.Join(t.TempDir(), "pipe")
+	require.NoError(t, syscall.Mkfifo(pipe, 0o600))
+	err = startFails(t, c, dataproxy.WithNodeCache(pipe))
+	require.ErrorContains(t, err, "option node_cache: the node cache "+pipe+" is a pipe: want a regular file")
 
 	c.Manager().ClearFaults()
 	client = connect(t, c, dataproxy.WithNodeCache(cache))

@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"strings"
 	"sync/atomic"
 	"time"
 
@@ -21,9 +22,10 @@ const refreshPause = time.Second
 // mostProbes is how many suspects are tried at a time.
 const mostProbes = 16
 
-// Auth signs the requests to the Manager. GetToken returns the name and value of a header; it is called for each request, and
-// again after a 401 or 403, so it may refresh a token. It runs on a goroutine of its own; the request, which WithConnTimeout
-// bounds, does not wait longer for it than ctx lasts.
+// Auth signs the requests to the Manager. GetToken returns the name and value of a header, such as "Authorization" and
+// "Bearer ..."; a name that no header can have, as an empty one, fails the request. It is called for each request, and again
+// after a 401 or 403, so it may refresh a token. It runs on a goroutine of its own; the request, which WithConnTimeout bounds,
+// does not wait longer for it than ctx lasts.
 type Auth interface {
 	GetToken(ctx context.Context, groupID string) (key, token string, err error)
 }
@@ -79,7 +81,9 @@ func (s *tokenSource) token(ctx context.Context, group string) (string, string, 
 			s.asked.Store(false)
 			done <- a
 		}()
-		a.key, a.token, a.err = s.auth.GetToken(ctx, group)
+		if a.key, a.token, a.err = s.auth.GetToken(ctx, group); a.err == nil {
+			a.err = checkHeader(a.key, a.token)
+		}
 	}()
 	select {
 	case a := <-done:
@@ -87,6 +91,21 @@ func (s *tokenSource) token(ctx context.Context, group string) (string, string, 
 	case <-ctx.Done():
 		return "", "", fmt.Errorf("Auth.GetToken did not return in time: %w", ctx.Err())
 	}
+}
+
+// checkHeader checks what GetToken returned. No error holds the token.
+func checkHeader(key, token string) error {
+	const others = "!#$%&'*+-.^_`|~"
+	bad := func(r rune) bool {
+		return (r < 'a' || r > 'z') && (r < 'A' || r > 'Z') && (r < '0' || r > '9') && !strings.ContainsRune(others, r)
+	}
+	if key == "" || strings.ContainsFunc(key, bad) {
+		return fmt.Errorf("Auth.GetToken returned the header name %q: want one or more of A-Z a-z 0-9 %s", key, others)
+	}
+	if strings.ContainsFunc(token, func(r rune) bool { return r < ' ' && r != '\t' || r == 0x7f }) {
+		return errors.New("Auth.GetToken returned a header value with a control character: want none")
+	}
+	return nil
 }
 
 // firstList learns the nodes at the start: from the options, the Manager, or the file that keeps its last answer, which is

@@ -4,12 +4,17 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"net/url"
 	"os"
 	"path/filepath"
+	"syscall"
 )
 
-const cacheVersion = 1
+const (
+	cacheVersion = 1
+	maxCache     = maxAnswer // of the file: it holds less than the answer
+)
 
 // Cache is the file that keeps the Manager's last good answer.
 type Cache struct{ Path string }
@@ -22,8 +27,14 @@ type cacheFile struct {
 	MaxPacketLength int      `json:"max_packet_length"`
 }
 
-// Store replaces the file as a whole, so that a reader never sees half of it.
+// Store replaces the file as a whole, so that a reader never sees half of it. What is no file stays: a rename would put one in
+// the place of a device.
 func (c Cache) Store(m *Manager, list List) error {
+	if info, err := os.Stat(c.Path); err == nil {
+		if err := c.checkRegular(info); err != nil {
+			return err
+		}
+	}
 	data, err := json.Marshal(cacheFile{cacheVersion, m.withoutUser(), m.Group, list.Nodes, list.MaxPacketLength})
 	if err != nil {
 		return err
@@ -44,11 +55,41 @@ func (c Cache) Store(m *Manager, list List) error {
 
 // Load reads the list that was stored for the same Manager and group.
 func (c Cache) Load(m *Manager) (List, error) {
-	data, err := os.ReadFile(c.Path)
+	// Opening a pipe would wait for its writer.
+	f, err := os.OpenFile(c.Path, os.O_RDONLY|syscall.O_NONBLOCK, 0)
 	if err != nil {
 		return List{}, err
 	}
+	defer f.Close()
+	info, err := f.Stat()
+	if err != nil {
+		return List{}, err
+	}
+	if err := c.checkRegular(info); err != nil {
+		return List{}, err
+	}
+	data, err := io.ReadAll(io.LimitReader(f, maxCache+1))
+	if err != nil {
+		return List{}, err
+	}
+	if len(data) > maxCache {
+		return List{}, fmt.Errorf("the node cache %s has more than %d bytes", c.Path, maxCache)
+	}
 	return parseCache(data, m)
+}
+
+func (c Cache) checkRegular(info os.FileInfo) error {
+	if info.Mode().IsRegular() {
+		return nil
+	}
+	kind := "a device or socket"
+	switch {
+	case info.IsDir():
+		kind = "a directory"
+	case info.Mode()&os.ModeNamedPipe != 0:
+		kind = "a pipe"
+	}
+	return fmt.Errorf("the node cache %s is %s: want a regular file", c.Path, kind)
 }
 
 func parseCache(data []byte, m *Manager) (List, error) {

@@ -1,10 +1,12 @@
 package discovery
 
 import (
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -70,6 +72,33 @@ func TestUnusableCacheIsRefusedWithItsFault(t *testing.T) {
 		_, err := Cache{Path: path}.Load(m)
 		require.ErrorContains(t, err, path)
 	}
+}
+
+// A pipe as the cache would hold up the start until somebody writes to it, a device might never end, and a rename over one would
+// break the machine.
+func TestNodeCacheMustBeARegularFile(t *testing.T) {
+	m, folder := managerAt(t, "http://h:8083"), t.TempDir()
+	pipe, link := filepath.Join(folder, "pipe"), filepath.Join(folder, "link")
+	require.NoError(t, syscall.Mkfifo(pipe, 0o600))
+	require.NoError(t, os.Symlink("/dev/zero", link))
+	for path, kind := range map[string]string{pipe: "a pipe", folder: "a directory", "/dev/zero": "a device or socket", link: "a device or socket"} {
+		want := fmt.Sprintf("the node cache %s is %s: want a regular file", path, kind)
+		_, err := Cache{Path: path}.Load(m)
+		require.EqualError(t, err, want)
+		require.EqualError(t, Cache{Path: path}.Store(m, sample), want)
+	}
+	info, err := os.Lstat(pipe)
+	require.NoError(t, err)
+	require.Equal(t, os.ModeNamedPipe, info.Mode().Type())
+}
+
+// Somebody else's file may be of any size.
+func TestNodeCacheIsReadUpToABound(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "huge")
+	require.NoError(t, os.WriteFile(path, nil, 0o600))
+	require.NoError(t, os.Truncate(path, 1<<40))
+	_, err := Cache{Path: path}.Load(managerAt(t, "http://h:8083"))
+	require.EqualError(t, err, fmt.Sprintf("the node cache %s has more than %d bytes", path, 16<<20))
 }
 
 func TestStoreReportsThatItCannotWrite(t *testing.T) {
