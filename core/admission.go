@@ -110,6 +110,8 @@ func (b *budget) charge(ctx context.Context, n int64, st *stream) *Error {
 			}
 		}
 		b.release(st, 1, n)
+	} else if b.tryInTurn(st, n) {
+		return nil
 	}
 	if !b.block {
 		return &Error{Code: CodeQueueFull, Message: "the bound of max_pending_messages or max_pending_bytes is reached"}
@@ -204,12 +206,11 @@ func (b *budget) release(st *stream, messages, bytes int64) {
 
 // grant charges the waiters for whom there is room, in the order of their coming. One that has to wait holds up whoever behind
 // it wants the same: its stream's room, its share's, or common bytes. The caller holds mu.
-func (b *budget) grant() {
+func (b *budget) grant() (commonBlocked bool) {
 	b.scans++
-	commonBlocked := false
 	left := b.waiters[:0]
 	for _, w := range b.waiters {
-		if b.tryFor(w, &commonBlocked) {
+		if b.tryFor(w.st, w.bytes, &commonBlocked) {
 			b.count(w, -1)
 			w.ready <- nil
 		} else {
@@ -218,21 +219,31 @@ func (b *budget) grant() {
 	}
 	clear(b.waiters[len(left):])
 	b.waiters = left
+	return commonBlocked
 }
 
-func (b *budget) tryFor(w *budgetWaiter, commonBlocked *bool) bool {
-	s := w.st.share
-	if s.blocked == b.scans || w.st.blocked == b.scans {
+// tryInTurn charges a message for which there is room beside those who wait: they may wait for something else.
+func (b *budget) tryInTurn(st *stream, n int64) bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	commonBlocked := b.grant()
+	return b.stopped == nil && b.tryFor(st, n, &commonBlocked)
+}
+
+// tryFor charges a message unless somebody before it in this scan waits for the same. The caller holds mu.
+func (b *budget) tryFor(st *stream, n int64, commonBlocked *bool) bool {
+	s := st.share
+	if s.blocked == b.scans || st.blocked == b.scans {
 		return false
 	}
-	full := b.add(w.st, 1, w.bytes)
+	full := b.add(st, 1, n)
 	if full == noShortage || full == commonIsAsked && !*commonBlocked {
 		return true
 	}
-	b.add(w.st, -1, -w.bytes)
+	b.add(st, -1, -n)
 	switch full {
 	case streamIsFull:
-		w.st.blocked = b.scans
+		st.blocked = b.scans
 	case commonIsFull, commonIsAsked:
 		*commonBlocked = true
 		s.blocked = b.scans

@@ -129,3 +129,61 @@ func TestN11_SilentNodeLosesAllItsLanes(t *testing.T) {
 		require.NoError(t, client.Send(patient(t), streamMessage(fmt.Sprint("stream", i), "y")))
 	}
 }
+
+// A node that answers each frame in its turn, but slowly, is not dead; its streams must leave it all the same while another node
+// is idle. They used to stay, and their messages ran into their deadlines.
+func TestSlowNodeLosesItsStreams(t *testing.T) {
+	c := cluster(t, dataproxytest.WithNodes(2))
+	client := connect(t, c, dataproxy.WithAckTimeout(400*time.Millisecond), dataproxy.WithSendTimeout(5*time.Second), dataproxy.WithBatchingMaxMessages(1))
+	hurry(t, client)
+	slow := c.Node(0)
+	slow.Standing(dataproxytest.Delay(300 * time.Millisecond))
+	notes := newLedger()
+	for i := range 40 {
+		for s := range 16 {
+			notes.send(context.Background(), client, streamMessage(fmt.Sprint("stream", s), "%d/%d", s, i))
+		}
+		time.Sleep(25 * time.Millisecond)
+	}
+	require.NoError(t, client.Flush(patient(t)))
+	notes.balanced(t, c)
+	require.Len(t, notes.acked(), 16*40)
+	require.Less(t, slow.Frames(), 16*40/3, "frames that went to the slow node")
+}
+
+// After an outage of the whole cluster the lanes come back evenly: the first node that is back used to get all of them, and the
+// others none for the half minute in which they were suspects.
+func TestN4_LanesAreEvenAfterAnOutage(t *testing.T) {
+	c := cluster(t)
+	client := connect(t, c)
+	eventually(t, "lanes on all", func() bool { return even(client, 3) })
+	for _, n := range c.Nodes() {
+		n.Kill()
+	}
+	eventually(t, "no lane is usable", func() bool { return usableLanes(client) == 0 })
+	time.Sleep(300 * time.Millisecond) // so that all nodes have been tried again in vain
+	inTime(t, 2*time.Second, "lanes on all again", func() {
+		for _, n := range c.Nodes() {
+			n.Revive()
+		}
+		eventually(t, "even", func() bool { return even(client, 3) })
+	})
+}
+
+// The Manager's list flips to a node that cannot be reached, by a mistake of somebody: the connections that work must go on until
+// there are others.
+func TestN4_LanesStayUntilTheirSuccessorsStand(t *testing.T) {
+	c := cluster(t, dataproxytest.WithNodes(2))
+	client := connect(t, c)
+	dataproxy.SetNodes(client, "127.0.0.1:1")
+	for i := range 100 {
+		require.NoError(t, client.Send(patient(t), streamMessage(fmt.Sprint("s", i), "x")))
+	}
+	dataproxy.SetNodes(client, c.Node(1).Addr())
+	eventually(t, "all lanes have moved", func() bool {
+		lanes := lanesPerNode(client)
+		live, _ := c.Node(0).Connections()
+		return lanes[c.Node(1).Addr()] == 8 && live == 0
+	})
+	require.NoError(t, client.Send(patient(t), message("y")))
+}

@@ -24,8 +24,8 @@ type dispatcher struct {
 // dispatch gives b to a lane. It never blocks: without a usable lane b waits until one comes or its deadline ends it. behind
 // asks the sender to let others run.
 func (d *dispatcher) dispatch(b *batch) (behind bool) {
-	st, avoid := b.st, b.avoid // a lane that took b may be done with it before enqueue returns
-	if l := st.lane.Load(); l != nil && len(avoid) == 0 {
+	st, avoid := b.st, b.avoid                            // a lane that took b may be done with it before enqueue returns
+	if l := st.lane.Load(); l != nil && len(avoid) == 0 { // it keeps its streams while it keeps up
 		if taken, behind := l.enqueue(b, spreadAfter); taken {
 			return behind
 		}

@@ -16,6 +16,9 @@ const joinBytes = 64 * kib
 // processor fills memory faster than the lane, on the same processors, can empty it, and all of it goes through cold memory.
 const yieldAfter = 16
 
+// lateFrom is the number of batches on a lane from which it is looked at whether their answers are late.
+const lateFrom = 4
+
 var errDrained = errors.New("drained")
 
 // lane is one connection to a node and what is in flight on it. A goroutine reads from it (lane_run.go); writing is done by
@@ -28,7 +31,7 @@ type lane struct {
 
 	mu          sync.Mutex
 	usable      bool // takes batches: neither draining nor at its end
-	replaced    bool // draining: another one takes its place
+	replaced    bool // another one takes its place
 	queue       fifo[*batch]
 	writing     bool
 	outstanding int                  // batches taken and neither answered nor handed back
@@ -46,7 +49,7 @@ var writerScratch = sync.Pool{New: func() any { return new(scratch) }}
 // enqueue takes b unless the lane is not usable or has limit batches waiting. behind asks the sender to let others run.
 func (l *lane) enqueue(b *batch, limit int) (taken, behind bool) {
 	l.mu.Lock()
-	if !l.usable || l.queue.len() >= limit {
+	if !l.usable || l.queue.len() >= limit || limit == spreadAfter && l.late() {
 		l.mu.Unlock()
 		return false, false
 	}
@@ -68,6 +71,15 @@ func (l *lane) load() (outstanding int, usable bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return l.outstanding, l.usable
+}
+
+// late reports whether the node's answers take so long that its streams should go elsewhere. The caller holds mu.
+func (l *lane) late() bool {
+	if l.outstanding < lateFrom {
+		return false
+	}
+	since := l.conn.Waits()
+	return !since.IsZero() && time.Since(since) > l.c.opts.AckTimeout/4
 }
 
 func (l *lane) idleOr(st *stream) bool {
@@ -215,21 +227,33 @@ func (l *lane) Answered(w transport.Written[*batch], a *wire.Answer) {
 // Unmatched counts an answer that belongs to nothing in flight: it is not trusted to mean any batch.
 func (l *lane) Unmatched(*wire.Answer) { l.c.metrics.failed(CodeNoMatchRequest) }
 
-// drain stops taking batches: what waits goes to other lanes, what is in flight still gets its answers, then the connection
-// ends. Another lane takes this one's place at once: a node that has stopped answering does not hold it up.
-func (l *lane) drain() {
+// replace lets another lane take this one's place, which goes on until that one is connected. It reports false when there is
+// nothing to replace, or it is being done.
+func (l *lane) replace() bool {
+	l.mu.Lock()
+	if !l.usable || l.replaced {
+		l.mu.Unlock()
+		return false
+	}
+	l.replaced = true
+	l.c.lanesDone.Add(1) // under mu: the goroutine that serves this lane has not ended
+	l.mu.Unlock()
+	go l.c.keepLane(l.index, l.c.nodes.reassign(l.node), l)
+	return true
+}
+
+// retire drains the lane: what waits goes to other lanes, what is in flight still gets its answers, then the connection ends.
+func (l *lane) retire() {
 	l.mu.Lock()
 	if !l.usable {
 		l.mu.Unlock()
 		return
 	}
-	l.usable, l.replaced = false, true
+	l.usable = false
 	queue, soon := l.takeQueue(), l.soon
 	l.soon = nil
 	idle := l.outstanding == 0
-	l.c.lanesDone.Add(1) // under mu: the goroutine that serves this lane has not ended
 	l.mu.Unlock()
-	go l.c.keepLane(l.index, l.c.nodes.reassign(l.node))
 	if idle {
 		l.conn.Fail(errDrained)
 	}

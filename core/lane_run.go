@@ -11,14 +11,15 @@ import (
 
 const (
 	firstReconnect = 50 * time.Millisecond
-	maxReconnect   = 2 * time.Second
+	maxReconnect   = 500 * time.Millisecond
 	// headStart is how long a node has to prove itself before another one is tried beside it, while nothing else is usable.
 	headStart = 250 * time.Millisecond
 )
 
 // keepLane fills a lane's place: it connects, to n first if there is one, serves the connection until it ends, and connects
-// again, until the client is closed or the lane drains and another goroutine has the place.
-func (c *client) keepLane(index int, n *node) {
+// again, until the client is closed or the lane is replaced and another goroutine has the place. The lane that it replaces, old,
+// goes on until the first connection stands.
+func (c *client) keepLane(index int, n *node, old *lane) {
 	defer c.lanesDone.Done()
 	defer c.guard()
 	pause := firstReconnect
@@ -32,7 +33,7 @@ func (c *client) keepLane(index int, n *node) {
 		conn, on := c.connect(n)
 		n = nil
 		if conn == nil {
-			if !sleep(c.ctx, jitter(pause)) {
+			if !c.nodes.pause(c.ctx, jitter(pause)) {
 				return
 			}
 			pause = min(2*pause, maxReconnect)
@@ -40,9 +41,10 @@ func (c *client) keepLane(index int, n *node) {
 		}
 		pause = firstReconnect
 		l := &lane{c: c, index: index, conn: conn, node: on, usable: true}
-		if replaced := l.serve(); replaced {
+		if replaced := l.serve(old); replaced {
 			return
 		}
+		old = nil
 	}
 }
 
@@ -79,7 +81,8 @@ func (c *client) connect(n *node) (*transport.Conn[*batch], *node) {
 			}
 		}
 	}
-	timer := time.NewTimer(headStart)
+	ahead := min(headStart, c.opts.ConnTimeout/4)
+	timer := time.NewTimer(ahead)
 	defer timer.Stop()
 	tried := []*node{n}
 	c.lanesDone.Add(1)
@@ -100,7 +103,7 @@ func (c *client) connect(n *node) (*transport.Conn[*batch], *node) {
 					go dial(other)
 				}
 			}
-			timer.Reset(headStart)
+			timer.Reset(ahead)
 		}
 	}
 	return nil, nil
@@ -108,7 +111,7 @@ func (c *client) connect(n *node) (*transport.Conn[*batch], *node) {
 
 // serve reads answers until the connection ends; then everything un-acked moves to other lanes at once. It reports whether
 // another lane has taken the place.
-func (l *lane) serve() (replaced bool) {
+func (l *lane) serve(old *lane) (replaced bool) {
 	c := l.c
 	c.dispatcher.lanes[l.index].Store(l)
 	stop := context.AfterFunc(c.ctx, l.conn.Close)
@@ -116,14 +119,17 @@ func (l *lane) serve() (replaced bool) {
 	if d := c.opts.MaxConnLifetime; d > 0 {
 		lifetime := time.AfterFunc(jitter(d), func() {
 			defer c.guard()
-			l.drain()
+			l.replace()
 		})
 		defer lifetime.Stop()
 	}
 	c.nodes.connected(l.node)
 	c.dispatcher.unpark()
+	if old != nil {
+		old.retire()
+	}
 	if c.nodes.isGone(l.node) { // the list changed while this lane connected
-		l.drain()
+		l.replace()
 	}
 	c.nodes.balance()
 

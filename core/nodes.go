@@ -33,7 +33,7 @@ type nodes struct {
 	mu      sync.Mutex
 	list    []*node
 	fault   error         // why the last request for the list failed
-	changed chan struct{} // closed and replaced when the list changes
+	changed chan struct{} // closed and replaced when the list changes, or an outage ends
 
 	balancing sync.Mutex // held while lanes are moved; taken before all other locks
 
@@ -109,11 +109,22 @@ func (s *nodes) release(n *node) {
 	s.mu.Unlock()
 }
 
-// connected clears the suspicion: the node has answered a heartbeat.
+// connected clears the suspicion: the node has answered a heartbeat. When it is the first after an outage of all, the others are
+// looked at again at once, and lanes that pause try again.
 func (s *nodes) connected(n *node) {
 	s.mu.Lock()
+	outage := !slices.ContainsFunc(s.list, func(n *node) bool { return n.cause == nil })
 	n.suspect, n.cause = time.Time{}, nil
+	if outage {
+		for _, other := range s.list {
+			other.suspect = time.Time{}
+		}
+		s.tellChange()
+	}
 	s.mu.Unlock()
+	if outage {
+		s.wake()
+	}
 	s.c.readyOnce.Do(func() { close(s.c.ready) })
 }
 
@@ -158,7 +169,8 @@ func (s *nodes) leave(n *node) {
 	}
 	for _, l := range s.c.dispatcher.usable() {
 		if l.node == n {
-			l.drain()
+			l.replace()
+			l.retire()
 		}
 	}
 }
@@ -186,15 +198,36 @@ func (s *nodes) set(addrs []string) {
 		n.gone = !slices.Contains(list, n)
 	}
 	s.list = list
-	close(s.changed)
-	s.changed = make(chan struct{})
+	s.tellChange()
 	s.mu.Unlock()
 	for _, l := range s.c.dispatcher.usable() {
 		if s.isGone(l.node) {
-			l.drain()
+			l.replace()
 		}
 	}
 	s.balance()
+}
+
+// tellChange wakes whoever waits for a change. The caller holds mu.
+func (s *nodes) tellChange() {
+	close(s.changed)
+	s.changed = make(chan struct{})
+}
+
+// pause waits for d, or for a change; false means that ctx ended.
+func (s *nodes) pause(ctx context.Context, d time.Duration) bool {
+	s.mu.Lock()
+	changed := s.changed
+	s.mu.Unlock()
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+	case <-changed:
+	case <-ctx.Done():
+		return false
+	}
+	return true
 }
 
 func (s *nodes) isGone(n *node) bool {
@@ -208,13 +241,18 @@ func (s *nodes) balance() {
 	s.balancing.Lock()
 	defer s.balancing.Unlock()
 	for {
-		most := s.overloaded()
-		lanes := s.c.dispatcher.usable()
-		i := slices.IndexFunc(lanes, func(l *lane) bool { return l.node == most })
-		if i < 0 { // it is even, or those to move are still connecting: each looks again when it has
+		most, moved := s.overloaded(), false
+		if most == nil {
 			return
 		}
-		lanes[i].drain() // its place goes to the node with the fewest
+		for _, l := range s.c.dispatcher.usable() {
+			if moved = l.node == most && l.replace(); moved { // its place goes to the node with the fewest
+				break
+			}
+		}
+		if !moved { // those to move are still connecting: each looks again when it has
+			return
+		}
 	}
 }
 

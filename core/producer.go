@@ -103,7 +103,7 @@ func NewClient(opts ...Option) (Client, error) {
 	}
 	c.lanesDone.Add(len(c.dispatcher.lanes) + 1)
 	for i := range c.dispatcher.lanes {
-		go c.keepLane(i, nil)
+		go c.keepLane(i, nil, nil)
 	}
 	go c.supervise(fresh)
 	if c.opts.LazyStart {

@@ -155,3 +155,44 @@ func TestF1_LargeMessageGetsItsRoom(t *testing.T) {
 	require.NoError(t, client.Flush(patient(t)))
 	settled(t, client)
 }
+
+// A sender for which there is room must not be treated as one that waits because others of its lane do: its batches were flushed
+// one by one, and in a callback it was refused.
+func TestF1_RoomIsTakenBesideThoseWhoWait(t *testing.T) {
+	c := cluster(t)
+	client := connect(t, c, dataproxy.WithWorkerNum(1), dataproxy.WithMaxPendingMessages(800), dataproxy.WithBlockIfQueueIsFull(true))
+	require.NoError(t, client.Send(patient(t), streamMessage("modest", "first")))
+	release, entered := make(chan struct{}), make(chan struct{})
+	inside := make(chan error, 1)
+	client.SendAsync(context.Background(), streamMessage("greedy", "first"), func(dataproxy.Message, error) {
+		close(entered)
+		<-release
+		client.SendAsync(context.Background(), streamMessage("modest", "inside"), func(_ dataproxy.Message, err error) { inside <- err })
+	})
+	<-entered
+	waiting := make(chan struct{})
+	go func() {
+		defer close(waiting)
+		for i := range 800 {
+			client.SendAsync(context.Background(), streamMessage("greedy", "%d", i), nil)
+		}
+	}()
+	eventually(t, "it waits", func() bool { return strings.Contains(dataproxy.Leftovers(client), "1 callers wait") })
+	before := client.Stats().Batches
+	for i := range 50 {
+		client.SendAsync(context.Background(), streamMessage("modest", "%d", i), nil)
+	}
+	close(release)
+	require.NoError(t, <-inside)
+	<-waiting
+	require.NoError(t, client.Flush(patient(t)))
+	modest := 0
+	for _, r := range c.Received() {
+		if r.Stream == "modest" {
+			modest++
+		}
+	}
+	require.LessOrEqual(t, modest, 6, "frames for 52 messages")
+	require.Positive(t, client.Stats().Batches-before)
+	settled(t, client)
+}

@@ -176,6 +176,14 @@ func (c *Conn[T]) InFlight() int {
 	return c.table.live
 }
 
+// Waits returns since when the oldest frame has no answer; zero when there is none.
+func (c *Conn[T]) Waits() time.Time {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	w, _ := c.table.oldest()
+	return w.At
+}
+
 // Close ends the connection; Serve returns.
 func (c *Conn[T]) Close() { c.end(ErrClosedByUs) }
 
