@@ -32,6 +32,7 @@ func TestN11_HungNodeIsReplacedAtOnce(t *testing.T) {
 		}
 		return busy == 8
 	})
+	time.Sleep(dataproxy.HeadStart + 100*time.Millisecond) // from then on a node is not trusted to answer
 	good := c.AddNode()
 	inTime(t, time.Second, "a message after the change", func() {
 		dataproxy.SetNodes(client, good.Addr())

@@ -22,11 +22,11 @@ var (
 
 var codeTable = []CodeInfo{
 	{CodeOK, "ok", "success", false, []Persisted{Acked}, "a DataProxy acked the message", "Nothing: it is success."},
-	{CodeSendTimeout, "send_timeout", "message send timeout", true, either, "the delivery deadline passed before an ack came",
-		"Look which nodes answer (inlong-dataproxy doctor). Raise send_timeout if the cluster is only slow."},
-	{CodeSendFailed, "send_failed", "message send failed", true, maybe,
-		"every attempt that max_retries allows was written, and none was answered within ack_timeout; other last attempts give their own code",
-		"Look which nodes answer (inlong-dataproxy doctor). Raise ack_timeout or max_retries if the cluster is only slow."},
+	{CodeSendTimeout, "send_timeout", "message send timeout", true, either,
+		"the delivery deadline passed before an ack came, or the last attempt that max_retries allows was not answered within ack_timeout",
+		"Look which nodes answer (inlong-dataproxy doctor). Raise send_timeout, ack_timeout or max_retries if the cluster is only slow."},
+	{CodeSendFailed, "send_failed", "message send failed", true, nil, "no message ends with it: the last attempt gives its own code; kept from the existing SDK",
+		"Look at the code of the last attempt."},
 	{CodeClosed, "closed", "producer already been closed", false, either, "the client was closed before the message had its result",
 		"Send before the client is closed; give the close more time if messages were still pending."},
 	{CodeQueueFull, "queue_full", "producer send queue is full", true, notWritten, "the bound of pending messages or bytes is reached",

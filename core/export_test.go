@@ -94,6 +94,7 @@ const (
 	MaxBackOff     = maxBackOff
 	MaxBackOffLost = maxBackOffLost
 	Suspicion      = suspicion
+	HeadStart      = headStart
 	CloseGrace     = 100 * time.Millisecond
 	KeptStreams    = keptStreams
 )

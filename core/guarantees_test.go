@@ -114,7 +114,7 @@ func TestNumbersOfTheGuarantees(t *testing.T) {
 	option := func(what, key string) { row(what, defaults[key], key) }
 	table.WriteString("| What | By default | Moved by |\n|---|---|---|\n")
 	option("A message has its result after its acceptance, within", "send_timeout")
-	option("One attempt waits for its answer", "ack_timeout")
+	option("A connection that owes answers and gives none is given up after", "ack_timeout")
 	option("A connection is opened and proves itself by an answer, within", "conn_timeout")
 	row("A batch whose connection was lost is written again: at once, later at the latest after", text(dataproxy.MaxBackOffLost), "")
 	row("A batch that was refused is written again after", defaults["retry_initial_interval"]+", doubling to "+text(dataproxy.MaxBackOff),

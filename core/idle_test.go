@@ -30,7 +30,8 @@ func TestF6_IdleClientCostsNothing(t *testing.T) {
 		runtime.ReadMemStats(&m)
 		return int64(m.HeapAlloc)
 	}
-	before, goroutines := heap(), ours()
+	eventually(t, "the clients of other tests are gone", func() bool { return ours() == 0 })
+	before := heap()
 	client := connect(t, c)
 	for i := range 20000 {
 		client.SendAsync(context.Background(), streamMessage(fmt.Sprint("stream", i%10), "%0100d", i), nil)
@@ -38,15 +39,21 @@ func TestF6_IdleClientCostsNothing(t *testing.T) {
 	require.NoError(t, client.Flush(patient(t)))
 	eventually(t, "8 lanes", func() bool { return even(client, 3) })
 	settled(t, client)
-	eventually(t, "the goroutines that have nothing to do are gone", func() bool { return ours()-goroutines == 8+1 })
+	eventually(t, "the goroutines that have nothing to do are gone", func() bool { return ours() == 8+1 })
 	require.Less(t, heap()-before, int64(8<<20), "heap")
 	wait := time.Second
 	if long() {
 		wait = time.Minute
 	}
-	cpu := cpuTime(t)
-	<-time.After(wait)
-	// The test's own process is in it, and the race detector: a loop that polls costs far more.
-	require.Less(t, cpuTime(t)-cpu, wait/50, "CPU")
-	require.Equal(t, 9, ours()-goroutines)
+	// The test's own process is in it, and the race detector: a loop that polls costs far more, and in every round.
+	least := wait
+	for range 5 {
+		cpu := cpuTime(t)
+		<-time.After(wait)
+		if least = min(least, cpuTime(t)-cpu); least < wait/50 {
+			break
+		}
+	}
+	require.Less(t, least, wait/50, "CPU")
+	require.Equal(t, 9, ours())
 }

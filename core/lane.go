@@ -227,8 +227,8 @@ func (l *lane) Answered(w transport.Written[*batch], a *wire.Answer) {
 // Unmatched counts an answer that belongs to nothing in flight: it is not trusted to mean any batch.
 func (l *lane) Unmatched(*wire.Answer) { l.c.metrics.failed(CodeNoMatchRequest) }
 
-// replace lets another lane take this one's place, which goes on until that one is connected. It reports false when there is
-// nothing to replace, or it is being done.
+// replace lets another lane take this one's place. This one goes on until that one is connected, unless its node owes it an answer
+// for so long that it may hang. It reports false when there is nothing to replace, or it is being done.
 func (l *lane) replace() bool {
 	l.mu.Lock()
 	if !l.usable || l.replaced {
@@ -237,8 +237,12 @@ func (l *lane) replace() bool {
 	}
 	l.replaced = true
 	l.c.lanesDone.Add(1) // under mu: the goroutine that serves this lane has not ended
+	since := l.conn.Waits()
 	l.mu.Unlock()
 	go l.c.keepLane(l.index, l.c.nodes.reassign(l.node), l)
+	if !since.IsZero() && time.Since(since) > headStart {
+		l.retire()
+	}
 	return true
 }
 

@@ -13,8 +13,9 @@ func WithMaxPendingBytes(n int) Option {
 	return func(o *Options) { o.MaxPendingBytes = n; o.mark("max_pending_bytes") }
 }
 
-// WithAckTimeout bounds one attempt: a connection that left a frame unanswered so long is closed, and its batches go
-// elsewhere. Default 10 s, or a third of the send timeout where that is less; 10 ms to 1 h.
+// WithAckTimeout bounds the wait for the next answer: a connection from which none came in its turn for so long, while frames wait
+// for one, is closed, and its batches go elsewhere. While answers come, a frame behind them may wait longer, up to its message's
+// deadline. Default 10 s, or a third of the send timeout where that is less; 10 ms to 1 h.
 func WithAckTimeout(d time.Duration) Option {
 	return func(o *Options) { o.AckTimeout = d; o.mark("ack_timeout") }
 }

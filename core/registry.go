@@ -28,7 +28,8 @@ type flush struct {
 // get opens a batch for st. The caller holds st.mu.
 func (r *registry) get(st *stream) *batch { return r.add(st, nil) }
 
-// part makes a batch that takes over messages of another one, in the same place. The caller holds the other one's mu.
+// part makes a batch that takes over messages of another one, in the same place. The caller holds the other one's mu, and gets the
+// part with its mu held: it is listed, and must not be seen before it is whole.
 func (r *registry) part(of *batch) *batch {
 	b := r.add(of.st, of)
 	b.opened, b.due = of.opened, of.due
@@ -78,8 +79,8 @@ func (r *registry) add(st *stream, of *batch) *batch {
 	}
 	if of == nil { // a part wakes when it is whole
 		b.timer.Reset(r.c.opts.SendTimeout)
+		b.mu.Unlock()
 	}
-	b.mu.Unlock()
 	return b
 }
 

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"runtime"
+	"slices"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -21,7 +22,7 @@ func TestD13_ManyStreams(t *testing.T) {
 	c := cluster(t, dataproxytest.WithoutRecorder())
 	client := connect(t, c)
 	var worst atomic.Int64
-	var heap uint64
+	var early, late []uint64
 	slack := watch()
 	for round := range 7 {
 		for i := range streams {
@@ -44,11 +45,15 @@ func TestD13_ManyStreams(t *testing.T) {
 		runtime.GC()
 		var m runtime.MemStats
 		runtime.ReadMemStats(&m)
-		if round <= 3 { // until then maps, queues and tables have found their size
-			heap = m.HeapAlloc
+		switch { // the first is without: maps, queues and tables find their size
+		case round > 3:
+			late = append(late, m.HeapAlloc)
+		case round > 0:
+			early = append(early, m.HeapAlloc)
 		}
-		require.Less(t, int64(m.HeapAlloc)-int64(heap), int64(1<<20), "growth of the heap in round %d", round)
 	}
+	// The lowest of the last rounds: queues and tables grow with the longest jam of a busy machine, a leak with every round.
+	require.Less(t, int64(slices.Min(late))-int64(slices.Max(early)), int64(1<<20), "growth of the heap: %v, then %v", early, late)
 	require.Less(t, time.Duration(worst.Load()), 2*time.Second+slack(), "the latest result")
 	require.Equal(t, streams, client.Stats().Streams)
 	settled(t, client)

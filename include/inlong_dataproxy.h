@@ -91,8 +91,8 @@ extern "C" {
 enum {
     INLONG_OK = 0, /**< acked; the call did what it should */
 
-    INLONG_ERR_SEND_TIMEOUT = 10001,        /**< the delivery deadline (option send_timeout) passed before an ack came */
-    INLONG_ERR_SEND_FAILED = 10002,         /**< no attempt that max_retries allows was answered within ack_timeout */
+    INLONG_ERR_SEND_TIMEOUT = 10001,        /**< the delivery deadline (send_timeout) passed, or the last attempt was not answered */
+    INLONG_ERR_SEND_FAILED = 10002,         /**< no message ends with it: kept from the existing SDK */
     INLONG_ERR_CLOSED = 10003,              /**< the client was closed before the message had its result */
     INLONG_ERR_QUEUE_FULL = 10004,          /**< the bound of pending messages or bytes is reached: wait, then send again */
     INLONG_ERR_CONTEXT_EXPIRED = 10005,     /**< the call's timeout_ms ended first */
