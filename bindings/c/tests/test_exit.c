@@ -133,6 +133,7 @@ static void _exit_under_traffic(void)
 
 static void _exit_ends_at_once(void) { check_in_children(check_rounds(20), _exit_under_traffic); }
 
+#if !defined(__SANITIZE_THREAD__) /* whose runtime fails a check of its own when exit() comes behind the main thread's end */
 /* The main thread may leave before the process does; the last one of the host's ends it. */
 static void *exit_later(void *main_thread)
 {
@@ -154,6 +155,7 @@ static void pthread_exit_of_main_under_traffic(void)
 }
 
 static void main_thread_may_leave(void) { check_in_children(check_rounds(20), pthread_exit_of_main_under_traffic); }
+#endif
 
 /* Threads that are inside the library, with nothing that would wake them. */
 static void *send_to_the_silent(void *client)
@@ -264,7 +266,9 @@ static const check_test tests[] = {
     {"H5_full_queue_does_not_hold_exit_up", full_queue_does_not_hold_exit_up},
     {"H5_no_callback_behind_the_quick_exit_handlers", no_callback_behind_the_quick_exit_handlers},
     {"H5_exit_ends_at_once", _exit_ends_at_once},
+#if !defined(__SANITIZE_THREAD__)
     {"H5_main_thread_may_leave", main_thread_may_leave},
+#endif
     {"H5_waiting_threads_do_not_hold_exit_up", waiting_threads_do_not_hold_exit_up},
     {"H5_exit_handlers_may_close", exit_handlers_may_close},
 };
