@@ -91,20 +91,20 @@ extern "C" {
 enum {
     INLONG_OK = 0, /**< acked; the call did what it should */
 
-    INLONG_ERR_SEND_TIMEOUT = 10001,        /**< the delivery deadline (send_timeout) passed, or the last attempt was not answered */
-    INLONG_ERR_SEND_FAILED = 10002,         /**< no message ends with it: kept from the existing SDK */
-    INLONG_ERR_CLOSED = 10003,              /**< the client was closed before the message had its result */
-    INLONG_ERR_QUEUE_FULL = 10004,          /**< the bound of pending messages or bytes is reached: wait, then send again */
-    INLONG_ERR_CONTEXT_EXPIRED = 10005,     /**< the call's timeout_ms ended first */
-    INLONG_ERR_NEW_CONN_FAILED = 10006,     /**< inlong_client_new: no Manager or no node could be reached */
-    INLONG_ERR_CONN_WRITE_FAILED = 10007,   /**< writing to the connection failed */
-    INLONG_ERR_CONN_READ_FAILED = 10008,    /**< reading an answer failed, or the answer broke the protocol */
-    INLONG_ERR_LOG_TOO_LONG = 10009,        /**< it does not fit into one frame, or alone into max_pending_bytes */
-    INLONG_ERR_LOG_INVALID = 10010,         /**< the payload is empty, or an id or attribute breaks its rule */
-    INLONG_ERR_SERVER_ERROR = 10011,        /**< the DataProxy refused the batch: see server_code */
-    INLONG_ERR_SERVER_PANIC = 10012,        /**< an internal fault of this client; it does not go on */
-    INLONG_ERR_WORKER_BUSY = 10013,         /**< inside a callback: flush or close, begun; a send in one of the log */
-    INLONG_ERR_NO_MATCH_REQUEST = 10014,    /**< in metrics: an answer belongs to no batch in flight */
+    INLONG_ERR_SEND_TIMEOUT = 10001,      /**< the delivery deadline (send_timeout) passed, or the last attempt was not answered */
+    INLONG_ERR_SEND_FAILED = 10002,       /**< no message ends with it: kept from the existing SDK */
+    INLONG_ERR_CLOSED = 10003,            /**< the client was closed before the message had its result */
+    INLONG_ERR_QUEUE_FULL = 10004,        /**< the bound of pending messages or bytes is reached: wait, then send again */
+    INLONG_ERR_CONTEXT_EXPIRED = 10005,   /**< the call's timeout_ms ended first */
+    INLONG_ERR_NEW_CONN_FAILED = 10006,   /**< inlong_client_new: no Manager or no node could be reached */
+    INLONG_ERR_CONN_WRITE_FAILED = 10007, /**< writing to the connection failed */
+    INLONG_ERR_CONN_READ_FAILED = 10008,  /**< reading an answer failed, or the answer broke the protocol */
+    INLONG_ERR_LOG_TOO_LONG = 10009,      /**< it does not fit into one frame, or alone into max_pending_bytes */
+    INLONG_ERR_LOG_INVALID = 10010,       /**< the payload is empty, or an id or attribute breaks its rule */
+    INLONG_ERR_SERVER_ERROR = 10011,      /**< the DataProxy refused the batch: see server_code */
+    INLONG_ERR_SERVER_PANIC = 10012,      /**< an internal fault of this client; it does not go on */
+    INLONG_ERR_WORKER_BUSY = 10013,       /**< inside a callback: flush or close, begun; a send in one of the log */
+    INLONG_ERR_NO_MATCH_REQUEST = 10014,  /**< in metrics: an answer belongs to no batch in flight */
     INLONG_ERR_CONN_CLOSED_BY_PEER = 10015, /**< the node closed the connection before it answered */
     INLONG_ERR_UNKNOWN = 20001,             /**< no result: what a number that is none of these is taken for */
 
