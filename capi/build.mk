@@ -28,10 +28,14 @@ $(C_FRONT): $(FRONT_SOURCES) $(FRONT_HEADERS) capi/front/front.map capi/build.mk
 
 CORE_SOURCES := $(shell find core capi -name '*.go' ! -name '*_test.go' ! -path '*/cmd/*') $(wildcard capi/*.c) capi/core.map go.mod
 
-$(C_CORE): $(CORE_SOURCES) capi/runtime_overlay capi/front/core_abi.h include/inlong_dataproxy.h capi/build.mk
+# Go's build cache looks only at headers in the package's own folder: without their sum it would link what was compiled with old ones.
+CORE_HEADERS := capi/front/core_abi.h include/inlong_dataproxy.h
+
+$(C_CORE): $(CORE_SOURCES) $(CORE_HEADERS) capi/runtime_overlay capi/build.mk
 	@mkdir -p $(@D)
 	GO='$(GO)' capi/runtime_overlay build/overlay.$$PPID
-	CGO_ENABLED=1 $(GO) build -overlay build/overlay.$$PPID/overlay.json -trimpath -buildvcs=false -buildmode=c-shared -o $@.$$PPID \
+	CGO_ENABLED=1 CGO_CFLAGS="-O2 -g -DCORE_HEADERS_SUM=$$(cat $(CORE_HEADERS) | cksum | cut -d ' ' -f 1)" \
+		$(GO) build -overlay build/overlay.$$PPID/overlay.json -trimpath -buildvcs=false -buildmode=c-shared -o $@.$$PPID \
 		-ldflags '-extldflags "-Wl,--version-script=$(abspath capi/core.map) -Wl,-soname,$(@F) -Wl,-z,nodelete"' ./capi
 	@rm -rf build/overlay.$$PPID $@.$$PPID.h $@.h # cgo's header; the front has core_abi.h
 	mv $@.$$PPID $@

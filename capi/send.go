@@ -135,7 +135,7 @@ func (l *lastText) length(text *C.char, n C.size_t) C.size_t {
 }
 
 //export coreClientSubmitPacked
-func coreClientSubmitPacked(handle C.uintptr_t, model *C.inlong_message, data unsafe.Pointer, lengths *C.uint32_t, count C.size_t, a, b C.uintptr_t, timeoutMS C.int64_t, accepted *C.size_t, err C.inlong_core_text) (code C.int) {
+func coreClientSubmitPacked(handle C.uintptr_t, model *C.inlong_message, data unsafe.Pointer, size C.size_t, lengths *C.uint32_t, count C.size_t, a, b C.uintptr_t, timeoutMS C.int64_t, accepted *C.size_t, err C.inlong_core_text) (code C.int) {
 	c, code := open(handle, err)
 	if c == nil {
 		return code
@@ -151,13 +151,11 @@ func coreClientSubmitPacked(handle C.uintptr_t, model *C.inlong_message, data un
 	s := scratches.Get().(*scratch)
 	defer s.free()
 	s.load(model)
-	for i, n := range unsafe.Slice(lengths, int(count)) {
-		s.msg.Payload = unsafe.Slice((*byte)(data), int(n))
-		if fault := c.submit(ctx, s, a, b+C.uintptr_t(i)); fault != nil {
-			return failError(err, fault)
-		}
-		*accepted++
-		data = unsafe.Add(data, int(n))
+	done, fault := c.core.SubmitPacked(ctx, &s.msg, unsafe.Slice((*byte)(data), int(size)),
+		unsafe.Slice((*uint32)(lengths), int(count)), dataproxy.Tag{A: uintptr(a), B: uintptr(b)})
+	*accepted = C.size_t(done)
+	if fault != nil {
+		return failError(err, fault)
 	}
 	return C.INLONG_OK
 }

@@ -101,15 +101,9 @@ func (b *budget) charge(ctx context.Context, n int64, st *stream) *Error {
 		return &Error{Code: CodeLogTooLong, Message: "payload: is alone larger than what max_pending_bytes leaves to one lane"}
 	}
 	if st.share.waiting.Load() == 0 {
-		switch b.add(st, 1, n) {
-		case noShortage:
+		if b.tryCharge(st, 1, n) {
 			return nil
-		case commonIsAsked:
-			if b.waiting.Load() == 0 {
-				return nil
-			}
 		}
-		b.release(st, 1, n)
 	} else if b.tryInTurn(st, n) {
 		return nil
 	}
@@ -121,6 +115,20 @@ func (b *budget) charge(ctx context.Context, n int64, st *stream) *Error {
 	}
 	st.flush() // what takes the room may lie in its open batch, whose linger would be waited for
 	return b.wait(ctx, n, st)
+}
+
+// tryCharge takes room for some messages of st and their bytes if there is enough. Nobody waits for room in st's share.
+func (b *budget) tryCharge(st *stream, messages, bytes int64) bool {
+	switch b.add(st, messages, bytes) {
+	case noShortage:
+		return true
+	case commonIsAsked:
+		if b.waiting.Load() == 0 {
+			return true
+		}
+	}
+	b.release(st, messages, bytes)
+	return false
 }
 
 // add charges st, or takes back with negative numbers, and says whether more is charged now than may be.

@@ -109,6 +109,23 @@ func (c *client) Submit(ctx context.Context, msg *Message, tag Tag) error {
 	return nil
 }
 
+func (c *client) SubmitPacked(ctx context.Context, msg *Message, data []byte, lengths []uint32, tag Tag) (accepted int, err error) {
+	for accepted < len(lengths) {
+		n := lengths[accepted]
+		msg.Payload = data[:n:n]
+		at, err := c.accept(ctx, msg, nil, Tag{tag.A, tag.B + uintptr(accepted)}, sendAsync)
+		if err != nil {
+			return accepted, err
+		}
+		accepted++
+		data = data[n:]
+		more, bytes := at.st.appendMore(ctx, at, msg, data, lengths[accepted:], Tag{tag.A, tag.B + uintptr(accepted)})
+		accepted += more
+		data = data[bytes:]
+	}
+	return accepted, nil
+}
+
 // group receives the results of one SendBatch.
 type group struct {
 	mu     sync.Mutex

@@ -115,6 +115,6 @@ int inlong_client_send_packed(inlong_client *client, const inlong_message *model
     if (code != INLONG_OK || count == 0)
         return code;
     uintptr_t tag = flags & INLONG_PACKED_MERGE_ACKS ? INLONG_TAG_MERGE : INLONG_TAG_RANGE;
-    return inlong_core_for(slot)->client_submit_packed((uintptr_t)client, &m, (void *)data, (uint32_t *)lengths, count, tag,
-                                                       (uintptr_t)user, timeout_ms, accepted, inlong_error_buffer());
+    return inlong_core_for(slot)->client_submit_packed((uintptr_t)client, &m, (void *)data, data_len, (uint32_t *)lengths, count,
+                                                       tag, (uintptr_t)user, timeout_ms, accepted, inlong_error_buffer());
 }
