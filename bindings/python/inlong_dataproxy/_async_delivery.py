@@ -17,9 +17,8 @@ from typing import Any
 from . import _codes, _lowlevel as low, _offloop
 from ._future import Result
 from ._interruptible import Call
-from ._message import Model, checked_length, refusal
+from ._message import SMALL, Model, checked_length, refusal
 from ._models import Models
-from ._outbox import SMALL
 from ._pending import CHUNK_MESSAGES
 from ._results import CloseReport, Outcome, ResultTaker, close_report, read_metrics, read_stats
 from .errors import InlongError, TimeoutError_
@@ -77,7 +76,7 @@ class AsyncDelivery(ResultTaker[Future]):
             self.schedule()
         size = len(payload)
         if size > SMALL:
-            checked_length(payload)
+            checked_length(size)
         queue.payloads.append(payload)
         queue.futures.append(future)
         if (size > SMALL or len(queue.payloads) >= CHUNK_MESSAGES) and not self._full_until:

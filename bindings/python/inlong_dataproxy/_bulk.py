@@ -210,7 +210,8 @@ class Bulk:
         good: list[bytes] = []
         for index, payload in enumerate(chunk, first):
             try:
-                good.append(checked_length(to_bytes(payload)))
+                good.append(to_bytes(payload))
+                checked_length(len(good[-1]))
             except (TypeError, InlongError) as error:
                 yield from self._send_packed(index - len(good), b"".join(good), array("I", map(len, good)))
                 good.clear()

@@ -31,6 +31,7 @@ class Delivery(ResultTaker[DeliveryFuture]):
         self._lock = threading.Lock()
         self.closing = False
         self._closed = threading.Event()
+        self._hands = 0  # odd while results are handed out and callbacks run
         self._report = CloseReport()
         self._thread = threading.Thread(target=self._drain, name="inlong-results", daemon=True)
         alive.add(self)
@@ -52,7 +53,9 @@ class Delivery(ResultTaker[DeliveryFuture]):
             count = self.poll()
             messages = 0
             while count > 0:
+                self._hands += 1
                 messages += self.hand_out(count)
+                self._hands += 1
                 count = self.poll_now()
             if count < 0:
                 return count
@@ -60,16 +63,16 @@ class Delivery(ResultTaker[DeliveryFuture]):
                 time.sleep(_PACE_SECONDS)
 
     def _acked(self, futures: list[DeliveryFuture], result: Result) -> None:
-        DeliveryFuture.resolve_acked(futures, result)
+        DeliveryFuture.resolve_acked(futures, result, self.outbox.model.watched)
 
     def _failed(self, tag: int, count: int, outcome: Outcome) -> None:
         for future in self.pending.take(tag, count):
-            future.resolve(None, outcome.error(future.model.group_id, future.model.stream_id))
+            future.resolve(outcome.error(future.model.group_id, future.model.stream_id))
 
     def _abandon(self, error: Exception) -> None:
         """Answer whoever still waits. Nobody does, unless the library broke its promise of one result a message."""
         for future in self.pending:
-            future.resolve(None, error)
+            future.resolve(error)
         for counter in list(self.counters.values()):
             counter.abandon(error)
 
@@ -88,9 +91,19 @@ class Delivery(ResultTaker[DeliveryFuture]):
         if self.is_own_thread():
             return
         # All results are in the library's queue or in the hands of the thread by now.
-        for future in waiting:
-            if not future.wait(max(end - time.monotonic(), 0) + _GRACE_SECONDS):
-                raise TimeoutError_("a done-callback did not return in time", code=_codes.CONTEXT_EXPIRED, name="context_expired")
+        end += _GRACE_SECONDS
+        if all(future.wait(max(end - time.monotonic(), 0)) for future in waiting) and self._callbacks_ran(end):
+            return
+        raise TimeoutError_("a callback did not return in time", code=_codes.CONTEXT_EXPIRED, name="context_expired")
+
+    def _callbacks_ran(self, end: float) -> bool:
+        """Wait until the callbacks of what has an outcome now have returned, until end at most. Return whether they have."""
+        hands = self._hands
+        while self._hands == hands and hands % 2:
+            if time.monotonic() >= end:
+                return False
+            time.sleep(_PACE_SECONDS)
+        return True
 
     def close(self, timeout_ms: int) -> CloseReport:
         """Close once; every other caller waits for that and gets the same report. Ctrl-C ends the wait only."""

@@ -7,7 +7,7 @@ import functools
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
-from . import _codes, _lowlevel as low, _offloop, _options
+from . import _codes, _log_lines, _lowlevel as low, _offloop, _options
 from ._interruptible import Call
 from .errors import ConfigError
 
@@ -110,6 +110,8 @@ def _open(texts: Mapping[str, str]) -> low.ClientHandle:
     options = _set_options(texts)
     handle = low.ClientHandle()
     try:
+        low.options_set_log(options, None, None, _log_lines.DEBUG)
+        _log_lines.start()
         low.client_new(options, handle, None, 0)
     finally:
         low.options_free(options)

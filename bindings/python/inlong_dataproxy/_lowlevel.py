@@ -117,6 +117,19 @@ class CloseReportRecord(Structure):
     )
 
 
+class LogLine(Structure):
+    """inlong_log_line."""
+
+    _fields_ = (
+        ("struct_size", c_size_t),
+        ("level", c_int32),
+        ("lost", c_int32),
+        ("client", c_void_p),
+        ("time_ms", c_int64),
+        ("text", c_char * 1024),
+    )
+
+
 OptionsPointer = Any  # what options_new returns
 
 _ErrCheck = Callable[[Any, Any, tuple[Any, ...]], Any]
@@ -164,6 +177,14 @@ options_set = _func("inlong_options_set", c_int, (POINTER(OptionsHandle), c_char
 options_free = _func("inlong_options_free", None, (POINTER(OptionsHandle),))
 options_describe = _func("inlong_options_describe", POINTER(OptionInfo), (c_size_t,), keep_gil=True)
 
+# Logging.
+options_set_log = _func("inlong_options_set_log", c_int, (POINTER(OptionsHandle), c_void_p, c_void_p, c_int), _check_code)
+log_poll = _func("inlong_log_poll", c_int, (POINTER(LogLine), c_int, c_int64))
+
+# The runtime.
+runtime_set = _func("inlong_runtime_set", c_int, (c_int, c_int64), _check_code)
+runtime_get = _func("inlong_runtime_get", c_int, (c_int, POINTER(c_int64)), _check_code)
+
 # Client.
 client_new = _func("inlong_client_new", c_int, (POINTER(OptionsHandle), POINTER(ClientHandle), c_char_p, c_size_t), _check_code)
 client_send = _func("inlong_client_send", c_int, (ClientHandle, POINTER(Message), c_int64, POINTER(ResultRecord)))
@@ -177,7 +198,7 @@ client_metrics = _func("inlong_client_metrics", c_int, (ClientHandle, c_char_p, 
 _PACKED = (
     ClientHandle,
     POINTER(Message),
-    c_char_p,  # data
+    c_void_p,  # data: bytes, or an address
     c_size_t,
     c_char_p,  # lengths, native uint32_t
     c_size_t,

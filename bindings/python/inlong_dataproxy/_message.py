@@ -3,22 +3,27 @@
 from __future__ import annotations
 
 import ctypes
-from collections import deque
 from collections.abc import Mapping
 from datetime import datetime
 from typing import TYPE_CHECKING, Callable, Union, cast
 
 from . import _codes, _lowlevel as low
+from ._borrowed import BorrowedBytes
 from .errors import InvalidMessageError
 
 if TYPE_CHECKING:
-    from ._future import DeliveryFuture
+    from ._future import DeliveryFuture, Watched
 
 Payload = Union[bytes, bytearray, memoryview, str]
 """What can be sent. A str is sent as UTF-8."""
 
 EventTime = Union[datetime, float]
 """A datetime (one without a zone is local time) or seconds since 1970."""
+
+Sendable = Union[bytes, BorrowedBytes]
+
+SMALL = 2048
+"""Bytes of a payload up to which copying costs less than what spares it: it is queued with others, and never borrowed."""
 
 
 def to_bytes(payload: object) -> bytes:
@@ -40,15 +45,23 @@ def to_bytes(payload: object) -> bytes:
     raise TypeError(f"payload must be bytes, bytearray, memoryview or str, not {type(payload).__name__}")
 
 
-def checked_length(payload: bytes) -> bytes:
-    """Return payload, whose length the library takes in 32 bits.
+def to_sendable(payload: object) -> Sendable:
+    """Return payload as the library can read it: in place, unless it is small or lies in pieces. Raises what to_bytes does."""
+    if isinstance(payload, (bytearray, memoryview)):
+        view = memoryview(cast("bytearray | memoryview[int]", payload))
+        return BorrowedBytes(view) if view.nbytes > SMALL and view.c_contiguous else bytes(view)
+    return to_bytes(payload)
+
+
+def checked_length(size: int) -> int:
+    """Return the size of a payload, which the library takes in 32 bits.
 
     Raises:
-        InvalidMessageError: it is longer than that.
+        InvalidMessageError: it is more than that.
     """
-    if len(payload) >= 2**32:
-        raise InvalidMessageError(f"payload: {len(payload)} bytes are too long", code=10009, name="log_too_long")
-    return payload
+    if size >= 2**32:
+        raise InvalidMessageError(f"payload: {size} bytes are too long", code=10009, name="log_too_long")
+    return size
 
 
 def _identifier(field: str, value: object) -> tuple[bytes, int]:
@@ -83,10 +96,6 @@ def _attribute_array(attributes: object) -> ctypes.Array[low.Attribute]:
     return array
 
 
-Queued = tuple[bytes, "DeliveryFuture"]
-"""A message that waits in Python for its chunk."""
-
-
 class Model:
     """The ids, attributes and event time of messages that are alike, ready for the library, and the tags of their results.
 
@@ -94,7 +103,7 @@ class Model:
     those of messages that are passed on one by one, chunk_tag is the next one of chunks.
     """
 
-    __slots__ = ("_message", "chunk_tag", "group_id", "next_tag", "proven", "queue", "reference", "stream_id")
+    __slots__ = ("_message", "chunk_tag", "group_id", "marked", "next_tag", "queue", "reference", "stream_id", "watched")
 
     def __init__(
         self,
@@ -114,16 +123,20 @@ class Model:
             message.attributes = array  # keeps it alive
             message.attribute_count = len(array)
         self.reference = ctypes.byref(message)
-        self.proven = False  # the library has accepted a message of it: its ids are good
-        self.queue: deque[Queued] = deque()
+        self.queue: list[DeliveryFuture] = []  # they wait for their chunk, with their payloads
+        self.marked = False  # the outbox's thread is going to push the queue
+        self.watched: Watched = {}  # one for all models of a client
         self.next_tag = next_tag
         self.chunk_tag = 0
 
-    def with_payload(self, payload: bytes) -> low.Message:
-        """Return a message of this model's ids with payload; it shares the model's memory, which must outlive it."""
+    def with_payload(self, payload: Sendable) -> low.Message:
+        """Return a message of this model's ids with payload. It keeps payload; the model must outlive it."""
         message = low.Message.from_buffer_copy(self._message)
-        message.payload = payload
-        message.payload_len = len(payload)
+        message.keeps = payload
+        if isinstance(payload, bytes):
+            message.payload, message.payload_len = payload, len(payload)
+        else:
+            message.payload, message.payload_len = ctypes.c_char_p(payload.address), payload.size
         return message
 
 

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Mapping
-from typing import Optional
+from typing import TYPE_CHECKING, Optional
 
 from ._message import EventTime, Model
 from ._pending import CHUNK_MESSAGES, CHUNK_TAG, NUMBERS, SEQUENCE_BITS, SEQUENCE_MASK
+
+if TYPE_CHECKING:
+    from ._future import Watched
 
 _MODELS = 4096
 
@@ -17,6 +20,8 @@ class Models:
 
     def __init__(self, group_id: str) -> None:
         self.plain: dict[str, Model] = {}  # by stream, of messages that have nothing but their stream
+        self.proven: dict[str, Model] = {}  # those of plain of which the library has accepted a message: their ids are good
+        self.watched: Watched = {}
         self._group_id = group_id
         self._numbers = itertools.count(1)
         self._tags = itertools.count().__next__  # of messages that share nothing with others
@@ -35,10 +40,12 @@ class Models:
             return self.plain[stream_id]
         model = Model(self._tags, group_id, stream_id, attributes, event_time)
         model.group_id = group_id or self._group_id
+        model.watched = self.watched
         if plain:
             model.next_tag = itertools.count(self._first_tag()).__next__
             model.chunk_tag = CHUNK_TAG | self._first_tag()
             if len(self.plain) >= _MODELS:
+                self.proven.clear()
                 self.plain.clear()  # those with a queue are kept by what pushes it
             self.plain[stream_id] = model
         else:

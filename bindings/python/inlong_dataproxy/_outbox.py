@@ -5,14 +5,13 @@ by model and pushed when a chunk is full, or by a thread that looks after them e
 each is passed on at once and the thread sleeps.
 
 Whatever is interrupted where (Ctrl-C is raised in the middle of anything that the main thread does), a message is in its
-queue, or in the library and in `pending`, never in neither or both: queues are changed by single calls of C, and what the
-library took is read from where it wrote it.
+queue, or in the library and in `pending`, never in neither or both: what the library took is read from where it wrote it and
+leaves the queue before Python looks for signals again.
 """
 
 from __future__ import annotations
 
 import ctypes
-import itertools
 import sys
 import threading
 import time
@@ -20,8 +19,8 @@ from array import array
 from typing import TYPE_CHECKING, Optional
 
 from . import _codes, _lowlevel as low
-from ._future import DeliveryFuture
-from ._message import Model, Queued, checked_length, refusal
+from ._future import DeliveryFuture, ResultCallback
+from ._message import Model, Sendable, checked_length, refusal
 from ._models import Models
 from ._pending import CHUNK_MESSAGES, Chunk
 from .errors import ForkError
@@ -29,22 +28,20 @@ from .errors import ForkError
 if TYPE_CHECKING:
     from ._delivery import Delivery
 
-SMALL = 2048
-"""Longer payloads gain nothing from chunks and are not queued."""
-
 _LOOK_SECONDS = 0.001  # of the thread
 _BURST_MESSAGES = 32  # so many in so short a time start the queueing; fewer than half as many in a look end it
 _ORDER = sys.byteorder
+_NONE: dict[str, Model] = {}
 
 
 class Outbox:
     """The way in of one client."""
 
     def __init__(self, delivery: Delivery, group_id: str, block: bool, send_timeout: float) -> None:
-        self.queueing = False
-        self.closing = False
         self.model = Models(group_id)
         self.models = self.model.plain
+        self.fast = _NONE  # while messages come fast: the models whose messages may be queued, by stream
+        self.closing = False
         self._delivery = delivery
         self.block = block
         self._send_timeout = send_timeout
@@ -59,27 +56,30 @@ class Outbox:
 
     # ---- one by one ----
 
-    def send(self, model: Model, payload: bytes) -> DeliveryFuture:
+    def send(self, model: Model, payload: Sendable, callback: Optional[ResultCallback] = None) -> DeliveryFuture:
         """Pass one message to the library, behind those of its model that are queued."""
         if model.queue:
             self.make_room(model)
-        try:
-            lengths = len(payload).to_bytes(4, _ORDER)
-        except OverflowError:
-            checked_length(payload)
-            raise
+        data, size = (payload, len(payload)) if isinstance(payload, bytes) else (payload.address, payload.size)
+        lengths = checked_length(size).to_bytes(4, _ORDER)
         delivery, tag = self._delivery, model.next_tag()
+        future = DeliveryFuture()
+        future.model = model
+        if callback is not None:
+            future.call_back(callback)
         # Before the call: the result may be there before it returns.
-        delivery.pending.alone[tag] = future = DeliveryFuture(model)
+        delivery.pending.alone[tag] = future
         end = 0.0
         while True:
-            code = low.client_send_packed_now(delivery.handle, model.reference, payload, len(payload), lengths, 1, tag, 0, 0, None)
+            code = low.client_send_packed_now(delivery.handle, model.reference, data, size, lengths, 1, tag, 0, 0, None)
             if code == _codes.OK:
                 break
             if not self._wait_for_room(code, end := end or time.monotonic() + self._send_timeout):
                 delivery.pending.alone.pop(tag, None)
+                model.watched.pop(future, None)
                 raise refusal(code, model)
-        model.proven = True
+        if model.stream_id not in self.model.proven and self.models.get(model.stream_id) is model:
+            self.model.proven[model.stream_id] = model
         self._burst += 1
         if self._burst >= _BURST_MESSAGES:
             self._end_burst()
@@ -95,16 +95,19 @@ class Outbox:
     def _end_burst(self) -> None:
         now = time.monotonic()
         if now - self._burst_began < _LOOK_SECONDS and not self.closing:
-            self.queueing = True
+            self.fast = self.model.proven
             self._wake_up()
         self._burst, self._burst_began = 0, now
 
     # ---- in chunks ----
 
     def mark(self, model: Model) -> None:
-        """Have the thread push model's queue, which was empty."""
+        """Have the thread push model's queue."""
+        model.marked = True
         self._waiting[model] = None
-        if not self.queueing:  # the thread may have looked for the last time just before
+        if self.closing:  # the last look may have been before
+            self._push_waiting()
+        elif self.fast is _NONE:  # the thread may have looked for the last time just before
             self._wake_up()
 
     def make_room(self, model: Model) -> None:
@@ -133,47 +136,50 @@ class Outbox:
         finally:
             # Not under the lock: their callbacks may send.
             for future, error in refused:
-                future.resolve(None, error)
+                future.resolve(error)
 
     def _push_chunk(self, model: Model, refused: list[tuple[DeliveryFuture, Exception]]) -> int:
         queue, pending = model.queue, self._delivery.pending
         accepted = ctypes.c_size_t()
-        taken: list[Queued] = []
         chunk: Optional[Chunk[DeliveryFuture]] = None
         first = model.chunk_tag
+        futures = queue[:CHUNK_MESSAGES]
         code = _codes.QUEUE_FULL  # an interruption leaves the queue as a full library does
         try:
-            taken.extend(itertools.starmap(queue.popleft, itertools.repeat((), min(len(queue), CHUNK_MESSAGES))))
-            payloads, futures = zip(*taken)
-            model.chunk_tag = first + CHUNK_MESSAGES
-            chunk = pending.add_chunk(first, futures)
+            payloads = [future.payload for future in futures]
             data = b"".join(payloads)
             lengths = array("I", map(len, payloads)).tobytes()
+            model.chunk_tag = first + CHUNK_MESSAGES
+            chunk = pending.add_chunk(first, futures)
             code = low.client_send_packed_now(
-                self._delivery.handle, model.reference, data, len(data), lengths, len(taken), first, 0, 0, ctypes.byref(accepted)
+                self._delivery.handle, model.reference, data, len(data), lengths, len(futures), first, 0, 0, ctypes.byref(accepted)
             )
         finally:
+            # Between the call and this no function is called: that is where Python looks for signals.
             done = accepted.value
-            if done < len(taken):
+            del queue[:done]
+            if done < len(futures):
                 if chunk is not None:
                     pending.shorten(first, chunk, done)
-                rest = taken[done:]
                 if code not in (_codes.QUEUE_FULL, _codes.CONTEXT_EXPIRED):
                     # A message that is too long is alone with its fault; a closed client takes none of the others either.
-                    alone = code in (_codes.LOG_TOO_LONG, _codes.LOG_INVALID)
-                    for _, future in rest[:1] if alone else rest:
-                        refused.append((future, refusal(code, model)))
-                    rest, code = rest[1:] if alone else [], _codes.OK
-                queue.extendleft(reversed(rest))
+                    bad = futures[done : done + 1] if code in (_codes.LOG_TOO_LONG, _codes.LOG_INVALID) else futures[done:]
+                    refused += [(future, refusal(code, model)) for future in bad]
+                    del queue[: len(bad)]
+                    code = _codes.OK
             self._moved += done
+        for future in futures[:done]:
+            future.payload = b""  # the library has its copy
         return code
 
     def _push_waiting(self) -> None:
         """Push all queues, as far as there is room."""
         for model in list(self._waiting):
-            # First this, then the queue: a sender queues first and then marks.
+            # First this, then the queue: a sender queues first and then looks for the mark.
             self._waiting.pop(model, None)
+            model.marked = False
             if self.push(model) != _codes.OK:
+                model.marked = True
                 self._waiting[model] = None
 
     def drain(self, end: float) -> None:
@@ -195,7 +201,7 @@ class Outbox:
                 try:
                     thread.start()
                 except RuntimeError:  # no threads any more: the interpreter is shutting down, and will close this client
-                    self.queueing = False
+                    self.fast = _NONE
                     return
                 self._thread = thread
         self._wake.set()
@@ -209,7 +215,7 @@ class Outbox:
                 self._push_waiting()
                 if self._moved < _BURST_MESSAGES // 2:
                     # First this, then the look: a sender marks first and then asks whether it must wake this thread.
-                    self.queueing = False
+                    self.fast = _NONE
                     if not self._waiting:
                         break
                 self._moved = 0
@@ -218,15 +224,15 @@ class Outbox:
         """End the thread; the client is closing."""
         with self._starting:
             self.closing = True
-        self.queueing = False
+        self.fast = _NONE
         self._wake.set()
         if self._thread is not None and self._thread.ident != threading.get_ident():
             self._thread.join()
 
     def disown(self, error: ForkError) -> None:
         """In a forked child: answer those who might wait. The lock may be held by a thread of the parent."""
-        self.queueing = False
+        self.fast = _NONE
         for model in [*self.models.values(), *self._waiting]:
-            for _, future in model.queue:
+            for future in model.queue:
                 future.disown(error)
             model.queue.clear()

@@ -6,7 +6,7 @@ they are, and what kind: a message passed on alone, one of a chunk of the outbox
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Generic, Optional, Protocol, TypeVar
 
 if TYPE_CHECKING:
@@ -39,9 +39,9 @@ class Chunk(Generic[F]):
 
     __slots__ = ("futures", "model", "size", "taken")
 
-    def __init__(self, futures: Iterable[F], model: Optional[Model]) -> None:
+    def __init__(self, futures: list[F], model: Optional[Model]) -> None:
         self.model = model  # for futures that do not know theirs
-        self.futures = list(futures)
+        self.futures = futures
         self.size = len(self.futures)  # written by the sender only
         self.taken = 0  # written by the thread of results only
 
@@ -53,7 +53,7 @@ class Pending(Generic[F]):
         self.alone: dict[int, F] = {}
         self._chunks: dict[int, Chunk[F]] = {}
 
-    def add_chunk(self, first: int, futures: Iterable[F], model: Optional[Model] = None) -> Chunk[F]:
+    def add_chunk(self, first: int, futures: list[F], model: Optional[Model] = None) -> Chunk[F]:
         """Expect the results of a chunk whose tags begin at first."""
         self._chunks[first >> _CHUNK_BITS] = chunk = Chunk(futures, model)
         return chunk

@@ -17,6 +17,7 @@ from .errors import Persisted
 
 _RECORDS = 64  # results of one poll
 _HEAD = struct.Struct("=QiiiiiiQQ")
+_TEXTS = struct.Struct("=128s64s")  # node and batch_id behind the head
 _RECORD_SIZE = ctypes.sizeof(low.ResultRecord)
 
 
@@ -83,8 +84,8 @@ class Counter(Protocol):
         """Know that no result comes any more."""
 
 
-def _text(raw: Any) -> str:
-    return str(raw, "utf-8", "replace")
+def _text(raw: bytes) -> str:
+    return str(raw.partition(b"\0")[0], "utf-8", "replace")
 
 
 def close_report(record: low.CloseReportRecord) -> CloseReport:
@@ -144,15 +145,17 @@ class ResultTaker(ABC, Generic[F]):
         """Hand out what the last poll brought and return of how many messages it was."""
         messages = 0
         for index in range(polled):
-            _, code, _, _, _, _, _, tag, count = _HEAD.unpack_from(self._view, index * _RECORD_SIZE)
+            start = index * _RECORD_SIZE
+            _, code, _, _, _, attempts, _, tag, count = _HEAD.unpack_from(self._view, start)
             messages += count
             if tag & BULK_TAG:
                 counter = self.counters.get(tag >> SEQUENCE_BITS)
                 if counter is not None:
                     counter.count(tag & SEQUENCE_MASK, count, None if code == 0 else Outcome(self._records[index]))
             elif code == 0:
-                futures = self.pending.take(tag, count)
-                self._acked(futures, Outcome(self._records[index]).result())
+                # Cheaper than the fields of the record, each of which is an object of ctypes.
+                node, batch_id = _TEXTS.unpack_from(self._view, start + _HEAD.size)
+                self._acked(self.pending.take(tag, count), Result(_text(batch_id), _text(node), attempts))
             else:
                 self._failed(tag, count, Outcome(self._records[index]))
         return messages

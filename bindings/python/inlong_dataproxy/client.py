@@ -18,11 +18,10 @@ from typing import TYPE_CHECKING, Any, Optional, Union, cast
 from . import _codes, _lowlevel as low, _options
 from ._bulk import Bulk, ProgressCallback, SendReport
 from ._delivery import Delivery, alive
-from ._future import DeliveryFuture, Result
+from ._future import DeliveryFuture, Result, ResultCallback
 from ._handle import new_handle, option_texts, send_timeout_seconds
 from ._interruptible import Call, interruptible
-from ._message import EventTime, Model, Payload, checked_length, refusal, to_bytes
-from ._outbox import SMALL
+from ._message import SMALL, EventTime, Model, Payload, refusal, to_sendable
 from ._pending import BULK_TAG, CHUNK_MESSAGES, NUMBERS, SEQUENCE_BITS
 from ._results import CloseReport, Outcome
 from .errors import ClosedError, ForkError, InlongError
@@ -74,7 +73,6 @@ class Client:
         )
         self._handle = delivery.handle
         self._outbox = delivery.outbox
-        self._models = delivery.outbox.models
         self._bulk_numbers = itertools.count()
 
     # ---- sending ----
@@ -106,7 +104,7 @@ class Client:
         """
         model = self._outbox.model(stream_id, group_id, attributes, event_time)
         self._outbox.push(model)  # what send_async queued before stays before
-        message = model.with_payload(checked_length(to_bytes(payload)))
+        message = model.with_payload(to_sendable(payload))
         return interruptible(self._send, model, message, timeout_milliseconds(timeout))
 
     def _send(self, model: Model, message: low.Message, timeout_ms: int) -> Result:
@@ -126,43 +124,49 @@ class Client:
         group_id: str = "",
         attributes: Optional[Mapping[str, str]] = None,
         event_time: Optional[EventTime] = None,
+        callback: Optional[ResultCallback] = None,
     ) -> Future[Result]:
         """Accept one message and return its future, a concurrent.futures.Future that cannot be cancelled.
 
         The future has a Result when the message was acked, or a SendError. Its done-callbacks run on the client's thread of
         results, one at a time: a slow one delays all others, and it must not wait for another message's result.
-        Arguments are those of send. Does not block, save when the queue is full and the option block_if_queue_is_full is
+        The other arguments are those of send. Does not block, save when the queue is full and the option block_if_queue_is_full is
         true: then until there is room, the option send_timeout at most. While messages come fast, small ones are passed to
         the library in chunks, after a millisecond at the latest; their deadline begins then.
+
+        Args:
+            callback: called with the message's one result, (Result, None) or (None, SendError), where done-callbacks run and before
+                them. It costs less than a done-callback. Not called for a message that is refused here with an exception.
 
         Raises:
             QueueFullError: max_pending_messages or max_pending_bytes is reached. Wait for results, then send again.
             InvalidMessageError, ClosedError: refused; nothing was sent. A future has it when that was found out in a chunk.
             TypeError, ForkError: as send.
         """
-        if type(payload) is not bytes:
-            payload = to_bytes(payload)
+        sendable = payload if type(payload) is bytes else to_sendable(payload)
         outbox = self._outbox
         if group_id == "" and attributes is None and event_time is None:
             try:
-                model = self._models[stream_id]
+                model = outbox.fast[stream_id]
             except (KeyError, TypeError):
-                model = outbox.model(stream_id)
+                return outbox.send(outbox.model(stream_id), sendable, callback)
             # The usual case while messages come fast, without a call of the library: see Outbox.
-            if outbox.queueing and model.proven and 0 < len(payload) <= SMALL:
+            if type(sendable) is bytes and 0 < len(sendable) <= SMALL:
                 queue = model.queue
                 if len(queue) >= CHUNK_MESSAGES:
                     outbox.make_room(model)
-                future = DeliveryFuture(model)
-                queue.append((payload, future))
-                if len(queue) == 1:
+                future = DeliveryFuture()
+                future.model = model
+                future.payload = sendable
+                if callback is not None:
+                    future.call_back(callback)
+                queue.append(future)
+                if not model.marked:
                     outbox.mark(model)
-                if outbox.closing:  # its last push may have been before
-                    outbox.push(model)
                 return future
         else:
             model = outbox.model(stream_id, group_id, attributes, event_time)
-        return outbox.send(model, payload)
+        return outbox.send(model, sendable, callback)
 
     def send_many(
         self,

@@ -2,7 +2,15 @@
 
 from __future__ import annotations
 
-from support import run_python
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from support import PACKAGE, run_python
+
+from inlong_dataproxy.testing import MockCluster
 
 PRELUDE = """
 import os, sys, threading
@@ -126,3 +134,96 @@ if pid:
     assert os.waitpid(pid, 0)[1] == 0
 """
     run_python(script)
+
+
+OWN = """
+client = Client(cluster.url, group_id="test_group")
+client.send(b"parent", "s")
+
+def check(depth=3):
+    with Client(cluster.url, group_id="test_group") as mine:
+        mine.send(b"child %d" % depth, "s")
+        assert all(future.result(timeout=10) for future in [mine.send_async(b"x", "s") for _ in range(1000)])
+        if depth > 1:
+            child(lambda: check(depth - 1))
+        mine.send(b"again %d" % depth, "s")
+
+child(check)
+client.send(b"parent again", "s")
+received = set(cluster.payloads())
+assert {b"parent", b"parent again", *(b"%s %d" % (w, d) for w in (b"child", b"again") for d in (1, 2, 3))} <= received
+client.close()
+"""
+
+IN_A_THREAD = """
+client = Client(cluster.url, group_id="test_group")
+failures = []
+def fork():
+    try:
+        child(lambda: Client(cluster.url, group_id="test_group").close())
+    except BaseException as error:
+        failures.append(error)
+thread = threading.Thread(target=fork)
+thread.start()
+thread.join()
+assert not failures, failures
+client.close()
+"""
+
+OFF = """
+from inlong_dataproxy import runtime
+client = Client(cluster.url, group_id="test_group")
+runtime.configure(fork_reload=False)
+def check():
+    try:
+        Client(cluster.url, group_id="test_group")
+    except ForkError:
+        return
+    raise AssertionError("no ForkError")
+child(check)
+client.close()
+"""
+
+QUIET = "import warnings\nwarnings.simplefilter('ignore', DeprecationWarning)\n"
+
+
+def test_a_child_makes_clients_of_its_own_also_when_forked_from_a_child() -> None:
+    run_python(QUIET + PRELUDE + OWN)
+
+
+def test_a_child_forked_in_a_thread_makes_one_too() -> None:
+    run_python(QUIET + PRELUDE + IN_A_THREAD)
+
+
+def test_where_the_reload_is_turned_off_it_is_a_fork_error() -> None:
+    run_python(QUIET + PRELUDE + OFF)
+
+
+@pytest.mark.parametrize("method", ["fork", "spawn", "forkserver"])
+def test_workers_of_multiprocessing_send(cluster: MockCluster, tmp_path: Path, method: str) -> None:
+    # A pool that is started while the parent has a client of its own.
+    (tmp_path / "work.py").write_text(
+        """
+import multiprocessing, sys, warnings
+from inlong_dataproxy import Client
+
+def work(url, n):
+    with Client(url, group_id="test_group") as client:
+        return client.send(b"%d" % n, "s").attempts
+
+if __name__ == "__main__":
+    warnings.simplefilter("ignore", DeprecationWarning)
+    url = sys.argv[1]
+    with Client(url, group_id="test_group") as client:
+        client.send(b"parent", "s")
+        with multiprocessing.get_context(sys.argv[2]).Pool(2) as pool:
+            assert pool.starmap(work, [(url, n) for n in range(6)]) == [1] * 6
+        client.send(b"parent again", "s")
+"""
+    )
+    command = [sys.executable, str(tmp_path / "work.py"), cluster.url, method]
+    done = subprocess.run(
+        command, env={**os.environ, "PYTHONPATH": str(PACKAGE)}, capture_output=True, text=True, timeout=60, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    assert sorted(cluster.payloads()) == sorted([b"parent", b"parent again", *(b"%d" % n for n in range(6))])

@@ -21,11 +21,14 @@ STRUCTS = {
     "inlong_error_info": low.ErrorInfo,
     "inlong_option_info": low.OptionInfo,
     "inlong_close_report": low.CloseReportRecord,
+    "inlong_log_line": low.LogLine,
 }
 UNUSED = {
     "inlong_error_text",  # inlong_last_error says more
     "inlong_client_send_async",  # send_packed with one message, whose results come in ranges
     "inlong_client_send_many",  # send_packed
+    "inlong_log_set",  # each client's options say it
+    "inlong_options_set_results",  # results are polled: C does not call Python
 }
 
 

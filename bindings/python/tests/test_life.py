@@ -26,7 +26,7 @@ def heal(cluster: MockCluster) -> None:
 
 
 def our_threads() -> list[threading.Thread]:
-    return [thread for thread in threading.enumerate() if thread.name.startswith("inlong-")]
+    return [thread for thread in threading.enumerate() if thread.name in ("inlong-results", "inlong-outbox")]
 
 
 def test_leaving_the_with_block_delivers_what_was_accepted(cluster: MockCluster) -> None:
@@ -224,5 +224,5 @@ def test_many_streams_do_not_pile_up(cluster: MockCluster, client: Client) -> No
     futures = [client.send_async(b"x", f"stream{n}") for n in range(10_000)]
     client.flush(timeout=30)
     assert all(future.result(timeout=0) for future in futures)
-    assert len(client._models) <= 4096
+    assert len(client._outbox.models) <= 4096
     assert cluster.stats()["messages"] == 10_000

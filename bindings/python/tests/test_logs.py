@@ -121,3 +121,26 @@ def test_prometheus_sees_the_counters(cluster: MockCluster) -> None:
         given = [sample.name for family in registry.collect() for sample in family.samples]
         assert sorted(documented) == sorted(given)
     assert registry.get_sample_value("inlong_dataproxy_acked_total", labels) is None
+
+
+def test_the_librarys_lines_go_to_the_logger_whose_level_may_change(cluster: MockCluster, caplog: pytest.LogCaptureFixture) -> None:
+    # A node that dies must leave a trace. Each client tells it once in a while only.
+    logger = logging.getLogger("inlong_dataproxy")
+    with Client(cluster.url, group_id=GROUP) as first, Client(cluster.url, group_id=GROUP) as second:
+        cluster.kill(0)
+        with caplog.at_level(logging.WARNING, "inlong_dataproxy"):
+            wait_until(lambda: "is avoided" in caplog.text, "a warning of the node")
+            assert {record.name for record in caplog.records} == {logger.name}
+        first.send(b"x", STREAM)
+        second.send(b"x", STREAM)
+    caplog.clear()
+    with caplog.at_level(logging.ERROR, "inlong_dataproxy"), Client(cluster.url, group_id=GROUP) as third:
+        cluster.kill(1)
+        wait_until(lambda: third.stats()["acked"] > 0 or third.send(b"x", STREAM).attempts > 0, "it goes on")
+    assert caplog.records == []
+
+
+def test_a_program_without_logging_has_a_silent_standard_error(cluster: MockCluster) -> None:
+    cluster.kill(0)
+    script = 'import sys\nfrom inlong_dataproxy import Client\nClient(sys.argv[1], group_id="test_group").close()'
+    assert run_python(script, cluster.url).stderr == ""

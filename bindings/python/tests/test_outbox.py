@@ -11,7 +11,6 @@ from support import GROUP, STREAM, run_python, wait_until
 
 from inlong_dataproxy import Client, InvalidMessageError, QueueFullError, Result
 from inlong_dataproxy._future import DeliveryFuture
-from inlong_dataproxy._message import Model
 from inlong_dataproxy._pending import CHUNK_MESSAGES, CHUNK_TAG, Pending
 from inlong_dataproxy.testing import MockCluster
 
@@ -23,7 +22,7 @@ def start_queueing(client: Client, stream: str = STREAM) -> None:
 
 
 def queue(client: Client) -> None:
-    client._outbox.queueing = True
+    client._outbox.fast = client._outbox.model.proven
     client._outbox._wake_up()
 
 
@@ -37,14 +36,14 @@ def test_a_burst_is_queued_and_its_end_is_pushed(cluster: MockCluster, client: C
     start_queueing(client)
     last = client.send_async(b"last", STREAM)
     assert last.result(timeout=10).attempts == 1
-    wait_until(lambda: not client._outbox.queueing, "the end of the burst was seen")
+    wait_until(lambda: not client._outbox.fast, "the end of the burst was seen")
     assert b"last" in cluster.payloads()
 
 
 def burst(client: Client) -> bool:
     for _ in range(1000):
         client.send_async(b"x", STREAM)
-    return client._outbox.queueing
+    return bool(client._outbox.fast)
 
 
 def test_slow_senders_cost_no_thread(client: Client) -> None:
@@ -60,7 +59,7 @@ def test_order_is_kept_between_the_ways_to_send(cluster: MockCluster) -> None:
         sent = [b"first"]
         for n in range(300):
             if n % 3 == 0:
-                client._outbox.queueing = False
+                client._outbox.fast = {}
             else:
                 queue(client)
             sent.append(b"%d" % n)
@@ -118,7 +117,7 @@ def test_flush_and_close_push_what_is_queued(cluster: MockCluster, monkeypatch: 
         client.send_async(b"1", STREAM)
         client.flush(timeout=10)
         assert b"1" in cluster.payloads()
-        client._outbox.queueing = True
+        client._outbox.fast = client._outbox.model.proven
         future = client.send_async(b"2", STREAM)
     assert future.result(timeout=0)
     assert b"2" in cluster.payloads()
@@ -160,8 +159,7 @@ def test_ctrl_c_in_the_middle_of_sending_loses_nothing(cluster: MockCluster) -> 
 def test_results_may_come_in_any_ranges() -> None:
     # Ranges that end inside a chunk, go on in the next one, or come before the sender knows what was accepted.
     pending: Pending[DeliveryFuture] = Pending()
-    model = Model(lambda: 0, "", STREAM)
-    futures = [DeliveryFuture(model) for _ in range(2 * CHUNK_MESSAGES + 10)]
+    futures = [DeliveryFuture() for _ in range(2 * CHUNK_MESSAGES + 10)]
     for first in range(0, len(futures), CHUNK_MESSAGES):
         chunk = pending.add_chunk(CHUNK_TAG + first, futures[first : first + CHUNK_MESSAGES])
     assert pending.take(CHUNK_TAG + 5, CHUNK_MESSAGES) == futures[5 : CHUNK_MESSAGES + 5]

@@ -32,6 +32,10 @@ from inlong_dataproxy.testing import MockCluster
         (b"line\n", b"line\n"),
         (bytes(range(256)), bytes(range(256))),
         (b"x" * 100_000, b"x" * 100_000),
+        (bytearray(b"x" * 5000), b"x" * 5000),  # long enough to be read in place
+        (memoryview(b"y" + b"x" * 5000)[1:], b"x" * 5000),
+        (memoryview(bytearray(b"xy" * 5000))[::2], b"x" * 5000),
+        (memoryview(b"x" * 8000).cast("I"), b"x" * 8000),
     ],
 )
 def test_payloads_arrive_byte_for_byte(cluster: MockCluster, client: Client, payload: Any, arrives: bytes) -> None:

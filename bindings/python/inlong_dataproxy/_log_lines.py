@@ -1,0 +1,74 @@
+"""The library's log lines on their way to logging.getLogger("inlong_dataproxy"), on one thread for all clients of the process.
+
+The library may not call Python from its own threads, so its lines wait in a queue. All levels are asked for, of which there are
+few, and the logger decides: its level may change at any time.
+"""
+
+from __future__ import annotations
+
+import atexit
+import ctypes
+import logging
+import os
+import threading
+from typing import Optional
+
+from . import _lowlevel as low
+
+DEBUG = 4
+_LEVELS = {1: logging.ERROR, 2: logging.WARNING, 3: logging.INFO, DEBUG: logging.DEBUG}
+_LINES = 16  # of one poll
+
+_log = logging.getLogger("inlong_dataproxy")
+_log.addHandler(logging.NullHandler())  # or warnings would go to standard error in programs that set up no logging
+_starting = threading.Lock()
+_thread: Optional[threading.Thread] = None
+
+
+def start() -> None:
+    """Have lines passed on from now on. Does nothing when they are already."""
+    global _thread  # noqa: PLW0603 - one for the process
+    with _starting:
+        if _thread is None:
+            thread = threading.Thread(target=_pass_on_all, name="inlong-log", daemon=True)
+            try:
+                thread.start()
+            except RuntimeError:  # the interpreter is shutting down; what is left is passed on at its exit
+                return
+            _thread = thread
+
+
+def _pass_on_all() -> None:
+    while _pass_on(low.NO_TIMEOUT) >= 0:
+        pass
+
+
+def _pass_on(timeout_ms: int) -> int:
+    lines = (low.LogLine * _LINES)()
+    lines[0].struct_size = ctypes.sizeof(low.LogLine)
+    count = int(low.log_poll(lines, _LINES, timeout_ms))
+    for line in lines[: max(count, 0)]:
+        if line.lost:
+            _log.warning("%d log lines were lost here: they came faster than they were taken", line.lost)
+        level = _LEVELS.get(line.level, logging.WARNING)
+        if _log.isEnabledFor(level):
+            record = _log.makeRecord(_log.name, level, "", 0, "%s", (str(line.text, "utf-8", "replace"),), None)
+            record.created = line.time_ms / 1000
+            record.msecs = line.time_ms % 1000
+            _log.handle(record)
+    return count
+
+
+def _pass_on_rest() -> None:
+    while _pass_on(0) > 0:
+        pass
+
+
+def _forget() -> None:
+    global _starting, _thread
+    # The parent's thread may have held the lock.
+    _starting, _thread = threading.Lock(), None
+
+
+atexit.register(_pass_on_rest)
+os.register_at_fork(after_in_child=_forget)
