@@ -81,7 +81,8 @@ var optionTable = []option{
 	count("worker_num", "WithWorkerNum", func(o *Options) *int { return &o.WorkerNum }, 8, 1, 1024,
 		"number of lanes: connections, spread evenly over the nodes"),
 	duration("send_timeout", "WithSendTimeout", func(o *Options) *time.Duration { return &o.SendTimeout }, 30*time.Second,
-		time.Millisecond, 24*time.Hour, "total delivery deadline of a message, from its acceptance to its result, over all attempts"),
+		time.Millisecond, 24*time.Hour, "total delivery deadline of a message, from its acceptance to its result, over all attempts; messages of a batch share that "+
+			"of its first, so that one may end earlier by as much as BatchingMaxPublishDelay"),
 	count("max_retries", "WithMaxRetries", func(o *Options) *int { return &o.MaxRetries }, 2, 0, 1000,
 		"attempts after the first; 0 means none; waiting for a usable lane is no attempt"),
 	duration("batching_max_publish_delay", "WithBatchingMaxPublishDelay", func(o *Options) *time.Duration { return &o.BatchingMaxPublishDelay },

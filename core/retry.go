@@ -67,8 +67,7 @@ func (c *client) refused(b *batch, l *lane, a *wire.Answer) {
 	if a.Code == serverTopicUnknown {
 		base = max(base, unknownStreamBackOff)
 	}
-	c.failedAttempt(b, l.node, failure, retry, func(attempts int) time.Duration { return backOff(base, attempts, maxBackOff) },
-		func() *Error { return b.fault(CodeServerError, "", nil) })
+	c.failedAttempt(b, l.node, CodeServerError, failure, retry, func(attempts int) time.Duration { return backOff(base, attempts, maxBackOff) })
 }
 
 // connectionLost decides what becomes of a batch that was written and has no answer: it may be stored or not. The first
@@ -85,16 +84,16 @@ func (c *client) connectionLost(b *batch, n *node, reason error) {
 	}
 	c.metrics.failed(code)
 	b.answered(true)
-	c.failedAttempt(b, n, attemptFailure{cause: reason}, true, func(attempts int) time.Duration {
+	c.failedAttempt(b, n, code, attemptFailure{cause: reason}, true, func(attempts int) time.Duration {
 		if attempts == 1 {
 			return 0
 		}
 		return backOff(c.opts.RetryInitialInterval, attempts-1, maxBackOffLost)
-	}, func() *Error { return b.fault(code, "", nil) })
+	})
 }
 
-// failedAttempt sends b again after a pause, or fails it when it may not be tried any more.
-func (c *client) failedAttempt(b *batch, n *node, failure attemptFailure, retry bool, pause func(attempts int) time.Duration, fault func() *Error) {
+// failedAttempt sends b again after a pause, or fails it with code when it may not be tried any more.
+func (c *client) failedAttempt(b *batch, n *node, code Code, failure attemptFailure, retry bool, pause func(attempts int) time.Duration) {
 	b.mu.Lock()
 	if b.unsettled == 0 {
 		b.mu.Unlock()
@@ -103,7 +102,7 @@ func (c *client) failedAttempt(b *batch, n *node, failure attemptFailure, retry 
 	b.failure = failure
 	if !retry || b.attempts > c.opts.MaxRetries || c.swept.Load() {
 		b.mu.Unlock()
-		c.finish(b, fault)
+		c.finish(b, func() *Error { return b.fault(code, "", nil) })
 		return
 	}
 	b.avoid = append(slices.DeleteFunc(b.avoid, func(other *node) bool { return other == n }), n)

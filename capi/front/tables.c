@@ -93,7 +93,7 @@ const inlong_option_info inlong_option_table[] = {
     OPTION("worker_num", "int", "8", "1", "1024", "",
            "number of lanes: connections, spread evenly over the nodes"),
     OPTION("send_timeout", "duration", "30s", "1ms", "24h", "",
-           "total delivery deadline of a message, from its acceptance to its result, over all attempts"),
+           "total delivery deadline of a message, from its acceptance to its result, over all attempts; messages of a batch share that of its first, so that one may end earlier by as much as BatchingMaxPublishDelay"),
     OPTION("max_retries", "int", "2", "0", "1000", "",
            "attempts after the first; 0 means none; waiting for a usable lane is no attempt"),
     OPTION("batching_max_publish_delay", "duration", "20ms", "0s", "1m", "",
