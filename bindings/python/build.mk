@@ -5,7 +5,7 @@ VENV := build/venv
 VENV_PYTHON := $(abspath $(VENV)/bin/python)
 PYTHON_DIR := bindings/python
 
-.PHONY: venv python-lib wheel test-python lint-python format-python
+.PHONY: venv python-lib python-options wheel test-python lint-python format-python
 
 venv: $(VENV)/.installed ## make build/venv with what the Python tests and linters need
 
@@ -16,6 +16,9 @@ $(VENV)/.installed: $(PYTHON_DIR)/requirements.txt
 	@touch $@
 
 python-lib: capi ## build the native libraries; the package of a checkout finds them in build/lib
+
+python-options: venv python-lib ## write the Python options' types anew, after a change of options in the core
+	cd $(PYTHON_DIR) && $(VENV_PYTHON) generate_options.py
 
 wheel: venv capi go-programs ## build the wheel for every Python into build/wheel and check its platform tag
 	rm -rf build/wheel build/python/setuptools

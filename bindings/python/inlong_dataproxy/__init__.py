@@ -12,13 +12,14 @@ batches are sent again to another node, and every accepted message gets exactly 
 from __future__ import annotations
 
 from ._bulk import Failure, Progress, SendReport
-from ._future import Result
+from ._future import Result, ResultCallback
 from ._handle import OptionInfo, option_table
 from ._message import EventTime, Payload
 from ._results import CloseReport
 from ._version import __version__
 from .async_client import AsyncClient
 from .client import Client
+from .config import Config
 from .errors import (
     ClosedError,
     ConfigError,
@@ -46,6 +47,7 @@ __all__ = [
     "Client",
     "CloseReport",
     "ClosedError",
+    "Config",
     "ConfigError",
     "EventTime",
     "Failure",
@@ -61,6 +63,7 @@ __all__ = [
     "Progress",
     "QueueFullError",
     "Result",
+    "ResultCallback",
     "SendError",
     "SendReport",
     "ServerError",

@@ -78,7 +78,8 @@ class Delivery(ResultTaker[DeliveryFuture]):
 
     def is_own_thread(self) -> bool:
         """Return whether this is the thread of results, which must not wait for itself."""
-        return threading.get_ident() == self._thread.ident
+        # By the object: once the thread has ended, another may have its ident.
+        return threading.current_thread() is self._thread
 
     # ---- life ----
 

@@ -8,55 +8,9 @@ import re
 from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from decimal import Decimal
-from typing import Callable, TypedDict, Union, cast
+from typing import Callable, cast
 
 from .errors import ConfigError
-
-Duration = Union[float, timedelta, str]
-"""Seconds, a timedelta, or a text with its unit such as "20ms"."""
-Size = Union[int, str]
-"""Bytes, or a text that ends in K, M or G (KiB, MiB, GiB)."""
-FilePath = Union[str, "os.PathLike[str]"]
-
-
-class Options(TypedDict, total=False):
-    """The keyword arguments of Client beside url and group_id; `inlong_dataproxy.options()` tells defaults and bounds."""
-
-    update_interval: Duration
-    conn_timeout: Duration
-    write_buffer_size: Size
-    read_buffer_size: Size
-    socket_send_buffer_size: Size
-    socket_recv_buffer_size: Size
-    buffer_pool_size: int
-    byte_pool_size: int
-    byte_pool_width: Size
-    metrics_name: str
-    worker_num: int
-    send_timeout: Duration
-    max_retries: int
-    batching_max_publish_delay: Duration
-    batching_max_messages: int
-    batching_max_size: Size
-    max_pending_messages: int
-    block_if_queue_is_full: bool
-    add_columns: Mapping[str, str]
-    max_conn_lifetime: Duration
-    retry_on_server_error: bool
-    retry_initial_interval: Duration
-    max_pending_bytes: Size
-    ack_timeout: Duration
-    ordered: bool
-    static_nodes: Union[str, Sequence[str]]
-    node_cache: FilePath
-    lazy_start: bool
-    basic_auth: Union[str, tuple[str, str]]
-    ca_file: FilePath
-    compression: str
-    message_format: str
-    max_frame_size: Size
-    heartbeat_interval: Duration
-    trim_trailing_newline: bool
 
 
 def duration_text(seconds: float) -> str:
@@ -103,8 +57,14 @@ def _list(value: object) -> str | None:
         return value
     if not isinstance(value, Sequence):
         return None
-    items = [item for item in cast("Sequence[object]", value) if isinstance(item, str) and "," not in item]
-    return ",".join(items) if len(items) == len(cast("Sequence[object]", value)) else None
+    items: list[str] = []
+    for item in cast("Sequence[object]", value):
+        if not isinstance(item, str):
+            return None
+        if "," in item:
+            raise _FaultyValue(f'the item {item!r:.80} contains ",", which separates items')
+        items.append(item)
+    return ",".join(items)
 
 
 def _map(value: object) -> str | None:
@@ -114,11 +74,19 @@ def _map(value: object) -> str | None:
         return None
     pairs: list[str] = []
     for name, text in cast("Mapping[object, object]", value).items():
-        # An "&" inside would reach the library as a second pair.
-        if not isinstance(name, str) or not isinstance(text, str) or any(c in "&=" for c in name + text):
+        if not isinstance(name, str) or not isinstance(text, str):
             return None
+        for what, part in (("name", name), ("value", text)):
+            # An "&" inside would reach the library as a second pair.
+            found = [c for c in "&=" if c in part]
+            if found:
+                raise _FaultyValue(f'the {what} {part!r:.80} contains "{found[0]}", which ends a {what} on the wire')
         pairs.append(f"{name}={text}")
     return "&".join(pairs)
+
+
+class _FaultyValue(Exception):
+    """The value has the type that its option takes, and a fault."""
 
 
 _KINDS: dict[str, tuple[Callable[[object], str | None], str]] = {
@@ -128,8 +96,8 @@ _KINDS: dict[str, tuple[Callable[[object], str | None], str]] = {
     "bool": (_boolean, "True or False"),
     "string": (_text, "a str"),
     "enum": (_text, "a str"),
-    "list": (_list, "a sequence of str without commas"),
-    "map": (_map, 'a mapping of str to str without "&" and "="'),
+    "list": (_list, "a sequence of str"),
+    "map": (_map, "a mapping of str to str"),
 }
 
 
@@ -148,7 +116,10 @@ def to_text(key: str, kind: str, value: object) -> str:
         parts = [part for part in cast("tuple[object, ...]", value) if isinstance(part, str)]
         value = ":".join(parts) if len(parts) == 2 else None
     convert, rule = _KINDS.get(kind, _KINDS["string"])
-    text = convert(value)
+    try:
+        text = convert(value)
+    except _FaultyValue as fault:
+        raise ConfigError(f"option {key}: {fault}") from None
     if text is None:
         if key == "basic_auth":  # its value is a secret
             raise ConfigError('option basic_auth: want "secretId:secretKey" or a tuple of these two str')

@@ -226,7 +226,7 @@ class Outbox:
             self.closing = True
         self.fast = _NONE
         self._wake.set()
-        if self._thread is not None and self._thread.ident != threading.get_ident():
+        if self._thread is not None and self._thread is not threading.current_thread():
             self._thread.join()
 
     def disown(self, error: ForkError) -> None:

@@ -10,22 +10,27 @@ from collections.abc import AsyncIterable, Iterable, Mapping
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Optional, Union
 
-from . import _codes, _options
+from . import _codes
 from ._async_bulk import AsyncBulk
 from ._async_delivery import AsyncDelivery, close_at_exit
 from ._bulk import ProgressCallback, SendReport
 from ._future import Result
-from ._handle import new_handle_async, option_texts, send_timeout_seconds
+from ._handle import new_handle_async, send_timeout_seconds
 from ._message import EventTime, Payload, to_bytes
+from ._option_docs import with_options
 from ._pending import BULK_TAG, NUMBERS, SEQUENCE_BITS
 from ._results import CloseReport
 from .client import EXIT_SECONDS, Timeout, timeout_milliseconds
+from .config import Config
 from .errors import ClosedError, ForkError, InlongError
 
 if TYPE_CHECKING:
     from typing_extensions import Self, Unpack
 
+    from ._option_types import Options
 
+
+@with_options
 class AsyncClient:
     """Sends messages of one InLong group from asyncio. Its methods never block the loop and use no thread for a message.
 
@@ -41,8 +46,9 @@ class AsyncClient:
 
     _delivery: Optional[AsyncDelivery] = None
 
-    def __init__(self, url: str = "", *, group_id: str = "", **options: Unpack[_options.Options]) -> None:
-        self._texts = option_texts(url, group_id, options)
+    def __init__(self, url: str = "", *, group_id: str = "", **options: Unpack[Options]) -> None:
+        self._config = Config(url, group_id=group_id, **options)
+        self._texts = self._config.texts
         self._group_id = group_id
         self._bulk_numbers = itertools.count()
         self._opening = False
@@ -186,6 +192,11 @@ class AsyncClient:
         return self._usable(any_loop=True).metrics()
 
     @property
+    def config(self) -> Config:
+        """The options that it was made with: what other processes need to make one like it."""
+        return self._config
+
+    @property
     def group_id(self) -> str:
         """The InLong group of messages that name none."""
         return self._group_id
@@ -224,7 +235,7 @@ class AsyncClient:
         return f"<{type(self).__name__} group_id={self._group_id!r}{' closed' if self.closed else ''}>"
 
     def __reduce__(self) -> Any:
-        raise TypeError("an AsyncClient cannot be pickled: it owns connections; make one in each process")
+        raise TypeError("an AsyncClient cannot be pickled: it owns connections; pickle its config, and make a client of that there")
 
     def __del__(self) -> None:
         delivery = self._delivery

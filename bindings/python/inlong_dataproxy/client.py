@@ -15,19 +15,23 @@ from datetime import timedelta
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Optional, Union, cast
 
-from . import _codes, _lowlevel as low, _options
+from . import _codes, _lowlevel as low
 from ._bulk import Bulk, ProgressCallback, SendReport
 from ._delivery import Delivery, alive
 from ._future import DeliveryFuture, Result, ResultCallback
-from ._handle import new_handle, option_texts, send_timeout_seconds
+from ._handle import new_handle, send_timeout_seconds
 from ._interruptible import Call, interruptible
 from ._message import SMALL, EventTime, Model, Payload, refusal, to_sendable
+from ._option_docs import with_options
 from ._pending import BULK_TAG, CHUNK_MESSAGES, NUMBERS, SEQUENCE_BITS
 from ._results import CloseReport, Outcome
+from .config import Config
 from .errors import ClosedError, ForkError, InlongError
 
 if TYPE_CHECKING:
     from typing_extensions import Self, Unpack
+
+    from ._option_types import Options
 
 Timeout = Union[float, timedelta, None]
 """Seconds or a timedelta, 0 or more; None leaves the client's own bound."""
@@ -39,13 +43,14 @@ _LONGEST_SECONDS = 1e9
 _log = logging.getLogger("inlong_dataproxy")
 
 
+@with_options
 class Client:
     """Sends messages of one InLong group to its DataProxy nodes. All methods may be called from any thread.
 
     Args:
         url: the Manager, "http://host:port" or the full ".../openapi/dataproxy/getIpList"; required unless static_nodes is given.
         group_id: the InLong group of messages that name none; required.
-        options: every other option by its key, see `options()`. Durations are seconds or a timedelta, sizes are bytes.
+        options: every other option by its key, see below and `options()`. Durations are seconds or a timedelta, sizes are bytes.
 
     Making a client blocks at most twice conn_timeout (3 s): for the Manager, then for one proven connection.
 
@@ -62,8 +67,9 @@ class Client:
 
     _delivery: Optional[Delivery] = None
 
-    def __init__(self, url: str = "", *, group_id: str = "", **options: Unpack[_options.Options]) -> None:
-        texts = option_texts(url, group_id, options)
+    def __init__(self, url: str = "", *, group_id: str = "", **options: Unpack[Options]) -> None:
+        self._config = Config(url, group_id=group_id, **options)
+        texts = self._config.texts
         self._group_id = group_id
         self._delivery = delivery = Delivery(
             new_handle(texts),
@@ -247,6 +253,11 @@ class Client:
         return self._usable().metrics()
 
     @property
+    def config(self) -> Config:
+        """The options that it was made with: what other processes need to make one like it."""
+        return self._config
+
+    @property
     def group_id(self) -> str:
         """The InLong group of messages that name none."""
         return self._group_id
@@ -270,6 +281,7 @@ class Client:
         return delivery
 
     def __enter__(self) -> Self:
+        self._usable()
         return self
 
     def __exit__(self, kind: Optional[type[BaseException]], error: Optional[BaseException], trace: Optional[TracebackType]) -> None:
@@ -279,7 +291,7 @@ class Client:
         return f"<{type(self).__name__} group_id={self._group_id!r}{' closed' if self.closed else ''}>"
 
     def __reduce__(self) -> Any:
-        raise TypeError("a Client cannot be pickled: it owns connections; make one in each process")
+        raise TypeError("a Client cannot be pickled: it owns connections; pickle its config, and make a client of that there")
 
     def __del__(self) -> None:
         if not self.closed:

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
+import inspect
 import math
+import pickle
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -8,8 +10,10 @@ from typing import Any
 import pytest
 from support import GROUP, STREAM
 
-from inlong_dataproxy import Client, ConfigError, options
-from inlong_dataproxy._options import Options, duration_seconds, to_text
+import generate_options
+from inlong_dataproxy import AsyncClient, Client, Config, ConfigError, options
+from inlong_dataproxy._option_types import Options
+from inlong_dataproxy._options import duration_seconds, to_text
 from inlong_dataproxy.testing import MockCluster
 
 
@@ -18,9 +22,46 @@ def make(url: Any = "http://127.0.0.1:1", group_id: Any = GROUP, **more: Any) ->
     return Client(url, group_id=group_id, **more)
 
 
-def test_every_option_of_the_library_is_a_typed_keyword() -> None:
-    # An option added to the table that editors and type checkers call unknown.
+def test_the_generated_types_are_those_of_the_library() -> None:
+    # An option added to the table that editors and type checkers call unknown, or whose text changed.
+    assert generate_options.FILE.read_text() == generate_options.module(), "run: make python-options"
     assert {info.key for info in options()} == {*Options.__annotations__, "url", "group_id"}
+
+
+@pytest.mark.parametrize("client", [Client, AsyncClient])
+def test_signature_and_docstring_show_every_option(client: type) -> None:
+    # **options tells a reader of help() nothing.
+    parameters = inspect.signature(client).parameters
+    assert list(parameters)[:2] == ["url", "group_id"]
+    assert set(parameters) == {info.key for info in options()}
+    assert (parameters["max_retries"].default, parameters["ordered"].default, parameters["send_timeout"].default) == (
+        2,
+        False,
+        "30s",
+    )
+    for info in options():
+        assert f"        {info.key}: " in (client.__doc__ or "") or info.key in ("url", "group_id")
+    assert "8M; 1K to 1G." in (client.__doc__ or "")
+
+
+def test_a_config_is_pickled_where_a_client_cannot_be(cluster: MockCluster) -> None:
+    # What a program hands to its workers.
+    config = Config(cluster.url, group_id=GROUP, send_timeout=timedelta(seconds=5), basic_auth=("id", "sesame"))
+    copy = pickle.loads(pickle.dumps(config))  # noqa: S301 - our own
+    assert copy == config
+    assert hash(copy) == hash(config)
+    assert copy != Config(cluster.url, group_id=GROUP)
+    assert (copy.texts["send_timeout"], copy.texts["group_id"]) == ("5.0s", GROUP)
+    with copy.client() as client:
+        client.send(b"x", STREAM)
+        assert client.config == config
+        with pytest.raises(TypeError, match="a Client cannot be pickled: it owns connections; pickle its config"):
+            pickle.dumps(client)
+    with pytest.raises(TypeError, match="an AsyncClient cannot be pickled: it owns connections; pickle its config"):
+        pickle.dumps(copy.async_client())
+    assert "sesame" not in repr(config)
+    with pytest.raises(ConfigError, match="worker_num"):
+        Config(worker_nun=1)  # type: ignore[call-arg]
 
 
 @pytest.mark.parametrize(
@@ -89,7 +130,8 @@ def test_durations_are_read_as_the_library_writes_them(text: str, seconds: float
         ({"group_id": "a b c d"}, "group_id"),
         ({"url": "ftp://x"}, "option url"),
         ({"url": "http://"}, "option url"),
-        ({"worker_nun": 3}, "worker_num"),
+        ({"worker_nun": 3}, 'option "worker_nun": unknown.*worker_num'),
+        ({"completely_else": 3}, 'option "completely_else": unknown$'),
         ({"worker_num": 0}, "worker_num"),
         ({"worker_num": "three"}, "option worker_num = 'three': want an int, not str"),
         ({"send_timeout": -1}, "send_timeout"),
@@ -97,6 +139,10 @@ def test_durations_are_read_as_the_library_writes_them(text: str, seconds: float
         ({"compression": "gzip"}, "compression"),
         ({"static_nodes": ["no-port"]}, "static_nodes"),
         ({"add_columns": {"groupId": "x"}}, "add_columns"),
+        ({"add_columns": {"a": "b&c"}}, """option add_columns: the value 'b&c' contains "&", which ends a value on the wire"""),
+        ({"add_columns": {"a=b": "c"}}, """option add_columns: the name 'a=b' contains "=", which ends a name on the wire"""),
+        ({"add_columns": {"a": 1}}, "want a mapping of str to str, not dict"),
+        ({"static_nodes": ["a:1,b:2"]}, """option static_nodes: the item 'a:1,b:2' contains ",", which separates items"""),
         ({"ca_file": "/nowhere/ca.pem"}, "ca_file"),
     ],
 )

@@ -1,0 +1,150 @@
+"""The keyword arguments of Client, for type checkers and editors. Made by generate_options.py: do not edit."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from datetime import timedelta
+from typing import Literal, TypedDict, Union
+
+Duration = Union[float, timedelta, str]
+"""Seconds, a timedelta, or a text with its unit such as "20ms"."""
+Size = Union[int, str]
+"""Bytes, or a text that ends in K, M or G (KiB, MiB, GiB)."""
+FilePath = Union[str, "os.PathLike[str]"]
+
+
+class Options(TypedDict, total=False):
+    """The keyword arguments of Client beside url and group_id."""
+
+    update_interval: Duration
+    """Time between two requests for the node list, with 10 % jitter. Default 5m; 10ms to 24h."""
+
+    conn_timeout: Duration
+    """Bound of one Manager request, of one connection's opening and proof, and of each of these steps of NewClient. Default 3s;
+    10ms to 1m.
+    """
+
+    write_buffer_size: Size
+    """Upper bound of the frames that one write to a connection joins; at most 64 KiB are joined on purpose, and one longer frame
+    is always whole. Default 8M; 1K to 1G.
+    """
+
+    read_buffer_size: Size
+    """Upper bound of one answer, of which 64 KiB are always allowed; a connection that announces a longer one is closed;
+    allocated as used. Default 1M; 1K to 1G.
+    """
+
+    socket_send_buffer_size: Size
+    """SO_SNDBUF of a connection; the kernel may hold it lower. Default 8M; 1K to 1G."""
+
+    socket_recv_buffer_size: Size
+    """SO_RCVBUF of a connection; the kernel may hold it lower. Default 1M; 1K to 1G."""
+
+    buffer_pool_size: int
+    """Upper bound of the buffers that the client keeps for re-use. Default 409600; 1 to 1073741824."""
+
+    byte_pool_size: int
+    """Upper bound of the byte slices that the client's own byte pool keeps for re-use. Default 409600; 1 to 1073741824."""
+
+    byte_pool_width: Size
+    """Length of the byte slices of the client's own byte pool; default max(4096, batching_max_size). 1 to 1G."""
+
+    metrics_name: str
+    """Label "name" of the client's metrics; clients of one registry with one name share their series. Default dataproxy-go."""
+
+    worker_num: int
+    """Number of lanes: connections, spread evenly over the nodes. Default 8; 1 to 1024."""
+
+    send_timeout: Duration
+    """Total delivery deadline of a message, from its acceptance to its result, over all attempts. Default 30s; 1ms to 24h."""
+
+    max_retries: int
+    """Attempts after the first; 0 means none; waiting for a usable lane is no attempt. Default 2; 0 to 1000."""
+
+    batching_max_publish_delay: Duration
+    """Linger: the longest time a batch stays open for more messages; 0 sends each message at once. Default 20ms; 0s to 1m."""
+
+    batching_max_messages: int
+    """Messages that fill a batch. Default 50; 1 to 32767."""
+
+    batching_max_size: Size
+    """Bytes that fill a batch; a single longer message travels alone. Default 40K; 16 to 16M."""
+
+    max_pending_messages: int
+    """Messages without a result of the streams that share a lane's callbacks, so that one that is stuck leaves the others their
+    room; the client holds at most worker_num times as many. Where several streams share, one of them holds at most seven
+    eighths. Default 204800; 1 to 8388608.
+    """
+
+    block_if_queue_is_full: bool
+    """When the bound of pending messages or bytes is reached: wait (true) or fail with "queue full" (false). Default False."""
+
+    add_columns: Mapping[str, str]
+    """Attributes added to every batch, such as __addcol1__worldid=7, 4 KiB together at most; the value {{ip}} becomes the local
+    IP.
+    """
+
+    max_conn_lifetime: Duration
+    """A connection is drained and replaced after this time, with 10 % jitter; 0 means never, otherwise 10ms or more. Default 0s;
+    0s or more.
+    """
+
+    retry_on_server_error: bool
+    """False: error answers that another node may cure (1, 2, 114 to 119) are retried; true: all but those that can never
+    succeed. Default False.
+    """
+
+    retry_initial_interval: Duration
+    """back-off before the second attempt; doubles with jitter, capped at 10 s. Default 100ms; 1ms to 1m."""
+
+    max_pending_bytes: Size
+    """Bytes of messages without a result, for the whole client; a quarter of it is dealt out to the lanes, and each keeps its
+    part of that, whatever the others hold. Default 256M; 1K to 512G.
+    """
+
+    ack_timeout: Duration
+    """Bound of one attempt: a connection that left a frame unanswered so long is closed and its batches go elsewhere; unless
+    set, a third of send_timeout where that is less. Default 10s; 10ms to 1h.
+    """
+
+    ordered: bool
+    """Messages of one group and stream arrive at the node in the order of sending, through retries; costs one batch in flight a
+    stream, and a batch ends where the attributes change. Default False.
+    """
+
+    static_nodes: Union[str, Sequence[str]]
+    """host:port of DataProxy nodes to use instead of asking a Manager; of a host name every address is tried, in random order."""
+
+    node_cache: FilePath
+    """File that keeps the last good node list, for a start while the Manager is down."""
+
+    lazy_start: bool
+    """The client is there at once, before the Manager was asked; messages wait for the first usable lane until their deadline.
+    Default False.
+    """
+
+    basic_auth: Union[str, tuple[str, str]]
+    """secretId:secretKey for the Manager."""
+
+    ca_file: FilePath
+    """PEM file of the authorities that may sign the Manager's certificate, instead of the system's."""
+
+    compression: Literal["none", "snappy"]
+    """Compression of batches; bodies of 256 bytes or less are never compressed. Default snappy; none or snappy."""
+
+    message_format: Literal["text", "binary"]
+    """Frame type of batches: text (5) or binary (7). Default text; text or binary."""
+
+    max_frame_size: Size
+    """Longest frame; a Manager's maxPacketLength lowers it further; a message that does not fit is refused as too long. Default
+    512K; 1K to 20M.
+    """
+
+    heartbeat_interval: Duration
+    """A connection that sent nothing for so long sends a heartbeat; a node closes after 60 s at the earliest. Default 30s; 10ms
+    to 50s.
+    """
+
+    trim_trailing_newline: bool
+    """Cut one newline off the end of a payload, as the existing Go SDK does. Default False."""

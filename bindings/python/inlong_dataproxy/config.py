@@ -1,0 +1,66 @@
+"""A client's options as an object that can be compared, pickled and handed to other processes, which a client cannot."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any
+
+from ._handle import option_texts
+
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
+
+    from ._option_types import Options
+    from .async_client import AsyncClient
+    from .client import Client
+
+_SECRETS = ("basic_auth",)
+
+
+class Config:
+    """The options of a client. It cannot be changed; equal ones compare equal.
+
+        config = Config("http://manager:8083", group_id="my_group", send_timeout=10)
+        with config.client() as client: ...
+
+    Args:
+        url, group_id, options: as for Client.
+
+    Raises:
+        ConfigError: an option is unknown or has a value of a wrong type. Making a client finds the other faults.
+    """
+
+    __slots__ = ("_group_id", "_texts", "_url", "_values")
+
+    def __init__(self, url: str = "", *, group_id: str = "", **options: Unpack[Options]) -> None:
+        self._url, self._group_id = url, group_id
+        self._values: dict[str, Any] = dict(options)
+        self._texts = option_texts(url, group_id, options)
+
+    @property
+    def texts(self) -> Mapping[str, str]:
+        """All options that were given, as the library and the command line take them. Secrets are among them."""
+        return MappingProxyType(self._texts)
+
+    def client(self) -> Client:
+        """Make a Client; blocks and raises as that does."""
+        from .client import Client  # noqa: PLC0415 - it imports this module
+
+        return Client(self._url, group_id=self._group_id, **self._values)
+
+    def async_client(self) -> AsyncClient:
+        """Make an AsyncClient, which is yet to be opened."""
+        from .async_client import AsyncClient  # noqa: PLC0415 - it imports this module
+
+        return AsyncClient(self._url, group_id=self._group_id, **self._values)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Config) and other._texts == self._texts
+
+    def __hash__(self) -> int:
+        return hash(frozenset(self._texts.items()))
+
+    def __repr__(self) -> str:
+        shown = (f"{key}={'***' if key in _SECRETS else text!r}" for key, text in self._texts.items())
+        return f"Config({', '.join(shown)})"
