@@ -31,8 +31,12 @@ def describe(option: OptionInfo) -> str:
         facts.append(f"default {_convert(option) if option.kind == 'bool' else option.default}")
     if option.values:
         facts.append(option.values.replace("|", " or "))
-    if option.min or option.max:
-        facts.append(f"{option.min} to {option.max}" if option.min and option.max else f"{option.min or option.max} or more")
+    if option.min and option.max:
+        facts.append(f"{option.min} to {option.max}")
+    elif option.min:
+        facts.append(f"{option.min} or more")
+    elif option.max:
+        facts.append(f"at most {option.max}")
     return f"{_capital(option.doc)}." + (f" {_capital('; '.join(facts))}." if facts else "")
 
 

@@ -57,7 +57,9 @@ class Options(TypedDict, total=False):
     """Number of lanes: connections, spread evenly over the nodes. Default 8; 1 to 1024."""
 
     send_timeout: Duration
-    """Total delivery deadline of a message, from its acceptance to its result, over all attempts. Default 30s; 1ms to 24h."""
+    """Total delivery deadline of a message, from its acceptance to its result, over all attempts; messages of a batch share that
+    of its first, so that one may end earlier by as much as BatchingMaxPublishDelay. Default 30s; 1ms to 24h.
+    """
 
     max_retries: int
     """Attempts after the first; 0 means none; waiting for a usable lane is no attempt. Default 2; 0 to 1000."""
@@ -104,8 +106,9 @@ class Options(TypedDict, total=False):
     """
 
     ack_timeout: Duration
-    """Bound of one attempt: a connection that left a frame unanswered so long is closed and its batches go elsewhere; unless
-    set, a third of send_timeout where that is less. Default 10s; 10ms to 1h.
+    """A connection from which no answer came in its turn for so long, while frames wait for one, is closed and its batches go
+    elsewhere; while answers come, a frame behind them may wait longer, up to its message's deadline; unless set, a third of
+    send_timeout where that is less. Default 10s; 10ms to 1h.
     """
 
     ordered: bool

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from ._handle import option_texts
 
@@ -35,7 +35,7 @@ class Config:
 
     def __init__(self, url: str = "", *, group_id: str = "", **options: Unpack[Options]) -> None:
         self._url, self._group_id = url, group_id
-        self._values: dict[str, Any] = dict(options)
+        self._values: dict[str, Any] = {key: _own(value) for key, value in options.items()}
         self._texts = option_texts(url, group_id, options)
 
     @property
@@ -64,3 +64,12 @@ class Config:
     def __repr__(self) -> str:
         shown = (f"{key}={'***' if key in _SECRETS else text!r}" for key, text in self._texts.items())
         return f"Config({', '.join(shown)})"
+
+
+def _own(value: object) -> object:
+    """Return value, or a copy if its owner might change it."""
+    if isinstance(value, Mapping):
+        return dict(cast("Mapping[object, object]", value))
+    if isinstance(value, Sequence) and not isinstance(value, str):
+        return tuple(cast("Sequence[object]", value))
+    return value
