@@ -273,7 +273,11 @@ func TestCallbacksOfOneStreamNeverOverlap(t *testing.T) {
 		ctx, cancel := context.WithTimeout(context.Background(), time.Duration(1+i%200)*time.Millisecond)
 		defer cancel()
 		stream := i % len(inside)
-		client.SendAsync(ctx, streamMessage(fmt.Sprint("stream", stream), "%d", i), func(_ dataproxy.Message, err error) {
+		msg := streamMessage(fmt.Sprint("stream", stream), "%d", i)
+		if i%3 > 0 { // they travel in batches of their own
+			msg.Attributes = map[string]string{"color": fmt.Sprint(i % 7)}
+		}
+		client.SendAsync(ctx, msg, func(_ dataproxy.Message, err error) {
 			var e *dataproxy.Error
 			if errors.As(err, &e) && e.BatchID == "" { // its context was over before: on the sender's goroutine
 				refused.Add(1)

@@ -84,8 +84,9 @@ func (c *client) addStream(key streamKey) *stream {
 	if len(s.all) >= s.limit {
 		s.sweep()
 	}
-	// The same lane's each time, so that results stay in order when a stream is swept out and comes back.
-	i := maphash.Comparable(s.seed, key) % uint64(len(c.completers))
+	// By the ids alone and the same each time: callbacks of one stream never overlap, whatever attributes its messages have, and
+	// stay in order when it is swept out and comes back.
+	i := maphash.Comparable(s.seed, streamKey{group: key.group, stream: key.stream}) % uint64(len(c.completers))
 	st := &stream{
 		c: c, key: key, completer: &c.completers[i], share: &c.budget.shares[i],
 		head: []byte("groupId=" + key.group + "&streamId=" + key.stream),
