@@ -31,7 +31,7 @@ type batch struct {
 	receivers []receiver
 	tags      []Tag
 	details   []detail // empty, or one entry a message
-	soon      bool     // a sync caller waits: sealed as soon as its lane is idle
+	soon      bool     // a sync caller waits: sealed as soon as its lane is idle or gets on
 	onItsWay  bool     // handed to the dispatcher; guarded by stream.mu
 	follower  *batch   // ordered: the part that goes behind it
 

@@ -107,8 +107,7 @@ func (d *dispatcher) unpark() {
 	}
 }
 
-// idleFor reports whether the stream's lane has nothing to do; otherwise the lane will seal the stream's batch when it has
-// come to that.
+// idleFor reports whether the stream's lane has nothing to do; otherwise the lane will seal the stream's batch when it gets on.
 func (d *dispatcher) idleFor(st *stream) bool {
 	l := st.lane.Load()
 	return l == nil || l.idleOr(st)

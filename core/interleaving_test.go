@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -32,6 +33,42 @@ func TestBusyLaneRemembersEachWaitingStreamOnce(t *testing.T) {
 		require.NoError(t, client.Send(patient(t), streamMessage(fmt.Sprint("stream", i%2), "%d", i)))
 	}
 	require.LessOrEqual(t, dataproxy.WaitingForIdle(client), 2)
+}
+
+// Where others keep a lane busy all the time it is never idle: a caller must go on when the lane does, not wait for the linger.
+func TestSyncSendDoesNotWaitForALaneThatIsNeverIdle(t *testing.T) {
+	c := cluster(t, dataproxytest.WithNodes(1))
+	client := connect(t, c, dataproxy.WithWorkerNum(1), dataproxy.WithBatchingMaxPublishDelay(time.Minute),
+		dataproxy.WithSendTimeout(time.Hour), dataproxy.WithAckTimeout(time.Hour))
+	hurry(t, client)
+	answer := make(chan struct{})
+	release := sync.OnceFunc(func() { close(answer) })
+	t.Cleanup(release)
+	c.Node(0).Handle(func(r dataproxytest.Record) dataproxytest.Fault {
+		switch r.Stream {
+		case "unanswered":
+			return dataproxytest.DropAnswer()
+		case "answered":
+			<-answer
+		}
+		return dataproxytest.Fault{}
+	})
+	require.NoError(t, client.Send(patient(t), streamMessage("awaited", "its stream has a lane now")))
+	client.SendAsync(context.Background(), streamMessage("unanswered", "x"), nil)
+	client.SendAsync(context.Background(), streamMessage("answered", "x"), nil)
+	at, cancel := context.WithTimeout(context.Background(), time.Millisecond)
+	defer cancel()
+	require.Error(t, client.Flush(at))
+	result := make(chan error, 1)
+	go func() { result <- client.Send(context.Background(), streamMessage("awaited", "x")) }()
+	eventually(t, "the caller waits for the lane", func() bool { return dataproxy.WaitingForIdle(client) == 1 })
+	release()
+	select {
+	case err := <-result:
+		require.NoError(t, err)
+	case <-time.After(patience):
+		t.Fatal("it waits for the linger")
+	}
 }
 
 // slowStarter is a node that answers the first heartbeat of its first connections only when it is let go.

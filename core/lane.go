@@ -35,7 +35,7 @@ type lane struct {
 	queue       fifo[*batch]
 	writing     bool
 	outstanding int                  // batches taken and neither answered nor handed back
-	soon        map[*stream]struct{} // with a sync caller that waits for this lane to be idle
+	soon        map[*stream]struct{} // with a sync caller that waits for the lane to get on
 }
 
 // scratch is what a writer needs beside its buffer.
@@ -82,6 +82,8 @@ func (l *lane) late() bool {
 	return !since.IsZero() && time.Since(since) > l.c.opts.AckTimeout/4
 }
 
+// idleOr reports whether the lane has nothing to do. Otherwise st is sealed when the next batch leaves it: not only when it is
+// idle, which it may never be beside other streams.
 func (l *lane) idleOr(st *stream) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -196,12 +198,9 @@ func (l *lane) frameLive(dst []byte, scratch *scratch, b *batch, node string, no
 func (l *lane) leave() {
 	l.mu.Lock()
 	l.outstanding--
-	idle := l.outstanding == 0
-	var soon map[*stream]struct{}
-	if idle {
-		soon, l.soon = l.soon, nil
-	}
-	drained := idle && !l.usable
+	soon := l.soon
+	l.soon = nil
+	drained := l.outstanding == 0 && !l.usable
 	l.mu.Unlock()
 	for st := range soon {
 		st.flush()

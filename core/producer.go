@@ -71,7 +71,7 @@ type sendKind int
 const (
 	sendAsync sendKind = iota // nobody; the receiver runs user code
 	sendGroup                 // a caller that seals the batch itself
-	sendSync                  // a caller; its batch leaves as soon as its lane is idle
+	sendSync                  // a caller; its batch leaves as soon as its lane is idle or gets on
 )
 
 // NewClient makes a client: it checks the options, asks the Manager for the nodes, opens the lanes and returns when the first
