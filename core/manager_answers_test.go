@@ -5,6 +5,9 @@ import (
 	"context"
 	"encoding/base64"
 	"net/http"
+	"net/http/httptest"
+	"net/http/httputil"
+	"net/url"
 	"testing"
 	"time"
 
@@ -19,6 +22,30 @@ func basicToken(text string) dataproxy.Option {
 	return dataproxy.WithAuth(tokens{func(context.Context, string) (string, string, error) { return "Authorization", text, nil }})
 }
 
+// gateway stands before the cluster's Manager and changes requests on their way, as a company's proxies do. It returns its url.
+func gateway(t *testing.T, c *dataproxytest.Cluster, change func(*http.Request)) string {
+	t.Helper()
+	manager, err := url.Parse(c.URL())
+	require.NoError(t, err)
+	s := httptest.NewServer(&httputil.ReverseProxy{
+		Transport: &http.Transport{DisableKeepAlives: true},
+		Rewrite: func(r *httputil.ProxyRequest) {
+			r.SetURL(manager)
+			change(r.Out)
+		},
+	})
+	t.Cleanup(s.Close)
+	return s.URL
+}
+
+func withMethod(method string) func(*http.Request) {
+	return func(r *http.Request) { r.Method = method }
+}
+
+func withTenant(tenant string) func(*http.Request) {
+	return func(r *http.Request) { r.Header.Set("tenant", tenant) }
+}
+
 // Every answer that a real Manager 2.4.0 was seen to give in place of a list, with the text that the user of the client
 // reads: a text that names the wrong cause sends him to the wrong door.
 func TestN1_ManagersAnswersAndWhatTheUserReads(t *testing.T) {
@@ -26,6 +53,7 @@ func TestN1_ManagersAnswersAndWhatTheUserReads(t *testing.T) {
 		id, key = "admin", "87haw3VYTPqK5fK0"
 		denied  = "the Manager answered 403 Forbidden: the credentials are missing or wrong, or the Manager's database is down"
 		empty   = "the Manager lists no TCP node for the group"
+		service = "the Manager refused: There was an error in the service, please try again later or contact the administrator"
 		page    = "<!doctype html><html><body><h1>HTTP Status 403 - Forbidden</h1></body></html>"
 	)
 	base64OfBoth := base64.StdEncoding.EncodeToString([]byte(id + ":" + key))
@@ -36,7 +64,8 @@ func TestN1_ManagersAnswersAndWhatTheUserReads(t *testing.T) {
 	for name, c := range map[string]struct {
 		fault       dataproxytest.Fault
 		setUp       func(*dataproxytest.Cluster)
-		path, group string // the path is behind the Manager's base url
+		between     func(*http.Request) // what a gateway before the Manager does to requests
+		path, group string              // the path is behind the Manager's base url
 		auth        dataproxy.Option
 		timeout     time.Duration
 		text        string
@@ -59,8 +88,9 @@ func TestN1_ManagersAnswersAndWhatTheUserReads(t *testing.T) {
 			text: "the Manager refused: not found any cluster tag for groupId=test_group"},
 		"no cluster": {auth: right, fault: dataproxytest.Failure("not found any data proxy cluster for groupId=test_group and clusterTag=t"),
 			text: "the Manager refused: not found any data proxy cluster for groupId=test_group and clusterTag=t"},
-		"service error": {auth: right, fault: dataproxytest.Failure("There was an error in the service..."),
-			text: "the Manager refused: There was an error in the service..."},
+		"unknown tenant":                    {auth: right, between: withTenant("nobody"), text: denied},
+		"POST become GET":                   {auth: right, between: withMethod(http.MethodGet), text: service},
+		"POST become PUT":                   {auth: right, between: withMethod(http.MethodPut), text: service},
 		"cluster without nodes (null list)": {auth: right, fault: dataproxytest.NullList(), text: empty},
 		"all nodes off (empty list)": {auth: right, text: empty, setUp: func(c *dataproxytest.Cluster) {
 			for _, n := range c.Nodes() {
@@ -79,7 +109,11 @@ func TestN1_ManagersAnswersAndWhatTheUserReads(t *testing.T) {
 			if c.setUp != nil {
 				c.setUp(cluster)
 			}
-			client, err := dataproxy.NewClient(append(basics(cluster), c.auth, dataproxy.WithURL(cluster.URL()+c.path),
+			manager := cluster.URL()
+			if c.between != nil {
+				manager = gateway(t, cluster, c.between)
+			}
+			client, err := dataproxy.NewClient(append(basics(cluster), c.auth, dataproxy.WithURL(manager+c.path),
 				dataproxy.WithGroupID(cmp.Or(c.group, "test_group")), dataproxy.WithConnTimeout(cmp.Or(c.timeout, patience)))...)
 			require.Nil(t, client)
 			require.ErrorIs(t, err, dataproxy.ErrNoEndpoint)

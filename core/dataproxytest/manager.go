@@ -167,14 +167,19 @@ func (m *Manager) groupStatus(group string) string {
 	return m.statuses[group]
 }
 
-// authorised compares as the real one does: the scheme is case-sensitive, with one blank behind it.
+// knownTenant is the one that a Manager has from the start, and takes a request that names none to mean.
+const knownTenant = "public"
+
+// authorised compares as the real one does: the scheme is case-sensitive, with one blank behind it; a user is asked for its
+// tenant too.
 func (m *Manager) authorised(r *http.Request) bool {
 	o := &m.cluster.opts
 	if !o.auth {
 		return true
 	}
 	token := base64.StdEncoding.EncodeToString([]byte(o.authID + ":" + o.authKey))
-	return r.Header.Get("Authorization") == "Basic "+token
+	tenant := r.Header.Get("tenant")
+	return r.Header.Get("Authorization") == "Basic "+token && (tenant == "" || tenant == knownTenant)
 }
 
 func (m *Manager) settle() {

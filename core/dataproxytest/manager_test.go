@@ -97,6 +97,7 @@ func TestManagerAnswers(t *testing.T) {
 		{"group not ready", "POST", byGroup + "/h", nil, 200,
 			failed("current group status=config_ing was not allowed to get data proxy nodes")},
 		{"get", "GET", byGroup + "/g", nil, 200, failed(serviceError)},
+		{"put", "PUT", byGroup + "/g", nil, 200, failed(serviceError)},
 		{"no group", "POST", byGroup, nil, 404, `{"timestamp":*,"status":404,"error":"Not Found","path":"` + byGroup + `"}`},
 		{"bad path", "POST", managerRoot + "/x/y", nil, 404,
 			`{"timestamp":*,"status":404,"error":"Not Found","path":"` + managerRoot + `/x/y"}`},
@@ -157,6 +158,12 @@ func TestManagerAuthorisation(t *testing.T) {
 		if err := json.Unmarshal([]byte(r.body), &answer); err != nil || answer.Status != 403 || answer.Error != "Forbidden" ||
 			answer.Path != byGroup+"/g" || answer.Timestamp == 0 || r.Header.Get("WWW-Authenticate") != "" {
 			t.Errorf("%q: %s (%v)", header, r.body, err)
+		}
+	}
+	for tenant, status := range map[string]int{"public": 200, "": 200, "nobody": 403} {
+		r, err := request("POST", c.URL()+byGroup+"/g", nil, http.Header{"Authorization": {right}, "Tenant": {tenant}})
+		if err != nil || r.StatusCode != status {
+			t.Errorf("tenant %q: %d, want %d (%v)", tenant, r.StatusCode, status, err)
 		}
 	}
 	r, err := request("POST", c.URL()+byGroup+"/g", nil, http.Header{"Accept": {"text/html,*/*"}})

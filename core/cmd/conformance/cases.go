@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"fmt"
 	"maps"
 	"slices"
@@ -172,6 +173,26 @@ func callCases() []testCase {
 				p.flush()
 			}
 		}},
+		{name: "trailing newline cut", make: cutNewlines(modeAsync)},
+		{name: "trailing newline cut, many a call", make: cutNewlines(modeBulk)},
+		{name: "short frames", make: func(t *target, p *plan) {
+			maps.Copy(p.options, map[string]string{"max_frame_size": "2K", "batching_max_messages": "1000", "batching_max_size": "256K"})
+			for i := range 500 {
+				p.add(noise(1+i, uint64(i)))
+			}
+		}, frames: func(p *plan, frames []frame) string {
+			for _, f := range frames {
+				if n := len(bytes.Join(f.items, make([]byte, 4))); n > 2<<10 {
+					return fmt.Sprintf("a frame of %d bytes of payload, where 2,048 are allowed in all", n)
+				}
+			}
+			return ""
+		}},
+		{name: "connections replaced and idle", make: func(t *target, p *plan) {
+			p.mode = modeSync
+			maps.Copy(p.options, map[string]string{"max_conn_lifetime": "20ms", "heartbeat_interval": "10ms", "worker_num": "2"})
+			p.add(numbered(1000, 12)...)
+		}},
 		{name: "close with messages pending", make: func(t *target, p *plan) {
 			linger(p)
 			p.add(numbered(1030, 12)...)
@@ -189,12 +210,13 @@ func callCases() []testCase {
 	}
 }
 
-// The codes of this client that the cases want; see OPTIONS.md.
+// The codes of this client that the cases want; see ERRORS.md.
 const (
 	codeNewConnFailed   = 10006
 	codeConnWriteFailed = 10007
 	codeConnReadFailed  = 10008
 	codeLogTooLong      = 10009
+	codeLogInvalid      = 10010
 	codeServerError     = 10011
 	codeClosedByPeer    = 10015
 	serverUnknownTopic  = 115
@@ -206,8 +228,8 @@ func refusalCases() []testCase {
 			p.options["max_retries"] = "0"
 			unknown := refusal{codes: []int{codeServerError}, serverCode: serverUnknownTopic}
 			p.addMessage(message{payload: []byte("group"), group: "conformance_no_such_group", refusal: &unknown})
-			// A group may have one topic for all its streams, as on TubeMQ: then none is unknown.
-			stream := refusal{codes: unknown.codes, serverCode: unknown.serverCode, orAcked: true}
+			stream := unknown
+			stream.ackMeans = t.mayAck("the node knows a topic for the group alone, as with TubeMQ: no stream of it is unknown")
 			p.addMessage(message{payload: []byte("stream"), stream: "conformance_no_such_stream", refusal: &stream})
 			p.add([]byte("known"))
 		}},
@@ -222,9 +244,9 @@ func refusalCases() []testCase {
 		{name: "frame too long for a node", make: func(t *target, p *plan) {
 			t.fixNodes(p, t.nodes) // a Manager's limit would keep the frame back
 			maps.Copy(p.options, map[string]string{"max_frame_size": "20M", "max_retries": "0", "compression": "none"})
-			// A node that takes longer frames than its Manager says is none of our business, if it then has them.
-			p.addMessage(message{payload: noise(t.frameLimit+1000, 1), refusal: &refusal{orAcked: true,
-				codes: []int{codeConnWriteFailed, codeConnReadFailed, codeClosedByPeer}}})
+			p.addMessage(message{payload: noise(t.frameLimit+1000, 1), refusal: &refusal{
+				ackMeans: t.mayAck("the node takes longer frames than the Manager, or else this client, says"),
+				codes:    []int{codeConnWriteFailed, codeConnReadFailed, codeClosedByPeer}}})
 			p.flush() // what else is on that connection goes down with it
 			p.add([]byte("behind"))
 		}},
@@ -246,11 +268,24 @@ func refusalCases() []testCase {
 	}
 }
 
+// cutNewlines is about trim_trailing_newline: one newline is cut, and nothing else.
+func cutNewlines(mode string) func(*target, *plan) {
+	return func(t *target, p *plan) {
+		p.mode = mode
+		p.options["trim_trailing_newline"] = "true"
+		for _, text := range []string{"none", "one\n", "two\n\n", "\nin front", "in\nside", "with a return\r\n", "NUL behind\n\x00", "blank behind\n "} {
+			p.addMessage(message{payload: []byte(text), arrives: []byte(strings.TrimSuffix(text, "\n"))})
+		}
+		p.addMessage(message{payload: []byte("\n"), refusal: &refusal{codes: []int{codeLogInvalid}}}) // empty without it
+		p.add([]byte("behind"))
+	}
+}
+
 // orderFault compares the order of arrival with that of sending.
 func orderFault(p *plan, frames []frame) string {
 	place := make(map[string]int)
 	for i, m := range p.messages {
-		place[string(m.payload)] = i
+		place[string(m.arrival())] = i
 	}
 	first := func(f frame) int {
 		if len(f.items) == 0 {

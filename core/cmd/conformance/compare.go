@@ -15,11 +15,11 @@ func (a *attempt) judgeFrames(frames []frame) {
 	waiting := make(map[string][]int) // messages that were sent and did not arrive yet, by payload
 	for i, m := range a.plan.messages {
 		if a.acked[i] || a.maybe[i] {
-			waiting[string(m.payload)] = append(waiting[string(m.payload)], i)
+			waiting[string(m.arrival())] = append(waiting[string(m.arrival())], i)
 		}
 	}
 	known := func(payload []byte) bool {
-		return slices.ContainsFunc(a.plan.messages, func(m *message) bool { return string(m.payload) == string(payload) })
+		return slices.ContainsFunc(a.plan.messages, func(m *message) bool { return string(m.arrival()) == string(payload) })
 	}
 	var foreign [][]byte
 	extra, compressed := 0, 0
@@ -73,7 +73,8 @@ func (a *attempt) judgeMissing(waiting map[string][]int, foreign [][]byte, extra
 	extra += len(foreign) - altered
 	if altered > 0 {
 		sent, came := nearest(a.plan, missing, foreign)
-		a.fault("altered %d: message %d was sent as %s and arrived as %s", altered, sent, excerpt(a.plan.messages[sent].payload, came), excerpt(came, a.plan.messages[sent].payload))
+		want := a.plan.messages[sent].arrival()
+		a.fault("altered %d: message %d must arrive as %s and arrived as %s", altered, sent, excerpt(want, came), excerpt(came, want))
 	}
 	if lost > 0 {
 		a.fault("lost %d of %d acked, the first is message %d", lost, count(a.acked), missing[len(missing)-lost])
@@ -87,7 +88,7 @@ func (a *attempt) judgeMissing(waiting map[string][]int, foreign [][]byte, extra
 func nearest(p *plan, missing []int, foreign [][]byte) (int, []byte) {
 	for _, i := range missing {
 		for _, came := range foreign {
-			if len(came) == len(p.messages[i].payload) {
+			if len(came) == len(p.messages[i].arrival()) {
 				return i, came
 			}
 		}

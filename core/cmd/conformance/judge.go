@@ -19,6 +19,7 @@ type attempt struct {
 	acked    []bool
 	maybe    []bool // may have arrived without an ack
 	faults   []string
+	notes    []string // what is no fault and yet to be known
 }
 
 func (a *attempt) fault(format string, args ...any) {
@@ -45,8 +46,11 @@ func (a *attempt) judgeLines() {
 		case l.Step == "message" && l.Index >= 0 && l.Index < len(messages):
 			results[l.Index]++
 			a.acked[l.Index], a.maybe[l.Index] = l.Code == 0, l.Persisted == "maybe_written"
-			if wrong := messages[l.Index].refusal.wrong(l); wrong != "" {
+			refusal := messages[l.Index].refusal
+			if wrong := refusal.wrong(l); wrong != "" {
 				a.fault("message %d: %s", l.Index, wrong)
+			} else if refusal != nil && l.Code == 0 {
+				a.notes = append(a.notes, fmt.Sprintf("message %d was acked: %s", l.Index, refusal.ackMeans))
 			}
 		case l.Step == "flush" && len(flushes) > 0:
 			if l.Code != 0 || l.Results != flushes[0] {
@@ -84,7 +88,7 @@ func (r *refusal) wrong(l line) string {
 			return fmt.Sprintf("code %d: %s", l.Code, l.Text)
 		}
 	case l.Code == 0:
-		if !r.orAcked {
+		if r.ackMeans == "" {
 			return fmt.Sprintf("success, want code %v", r.codes)
 		}
 	case !slices.Contains(r.codes, l.Code) || l.ServerCode != r.serverCode || !strings.Contains(l.Text, r.text):

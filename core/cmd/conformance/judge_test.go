@@ -71,7 +71,7 @@ func TestEachDifferenceIsNoticed(t *testing.T) {
 		"an altered byte": {func(_ *attempt, f []frame) []frame {
 			f[1].items[0] = []byte("thRee")
 			return f
-		}, `altered 1: message 2 was sent as 5 bytes with "three" at 0 and arrived as 5 bytes with "thRee" at 0`},
+		}, `altered 1: message 2 must arrive as 5 bytes with "three" at 0 and arrived as 5 bytes with "thRee" at 0`},
 		"a cut payload": {func(_ *attempt, f []frame) []frame {
 			f[1].items[0] = []byte("thre")
 			return f
@@ -181,7 +181,7 @@ func TestRefusalsAreJudged(t *testing.T) {
 		"another code":        {unknown, line{Code: 10001, ServerCode: 115, Text: "Topic"}, "code 10001, server code 115 (Topic), want code [10011], server code 115"},
 		"another server code": {unknown, line{Code: 10011, ServerCode: 1, Text: "Topic"}, "code 10011, server code 1 (Topic), want"},
 		"another text":        {unknown, line{Code: 10011, ServerCode: 115, Text: "x"}, "code 10011, server code 115 (x), want"},
-		"an ack is as good":   {&refusal{codes: []int{5}, orAcked: true}, line{}, ""},
+		"an ack is as good":   {&refusal{codes: []int{5}, ackMeans: "x"}, line{}, ""},
 		"success":             {nil, line{}, ""},
 		"an error":            {nil, line{Code: 7, Text: "x"}, "code 7: x"},
 	} {

@@ -10,6 +10,9 @@
 //
 // It prints a row a case. "ok": every message had the one result that it must have, and what was acked arrived, once, with
 // its bytes, attributes and event time, in a frame of its kind. What the addresses given do not allow is skipped and says so.
+// Two refusals depend on how a cluster is set up, so an ack of a real one is accepted in their place and told below the table:
+// of an unknown stream, where the nodes know a topic for the whole group, and of a frame above the Manager's limit, where the
+// nodes take longer ones. The fake cluster must refuse both.
 // The exit status is 1 when anything differs; CONFORMANCE_FLAGS=--help lists what else can be set.
 package main
 

@@ -38,7 +38,16 @@ type message struct {
 	attributes    map[string]string
 	at            time.Time // zero: the client's own time
 	payload       []byte
+	arrives       []byte   // what must arrive; nil: the payload as it is
 	refusal       *refusal // nil: it must be acked
+}
+
+// arrival is the payload that a consumer must get.
+func (m *message) arrival() []byte {
+	if m.arrives != nil {
+		return m.arrives
+	}
+	return m.payload
 }
 
 // refusal is an error that a message, or the making of a client, must end with.
@@ -46,7 +55,7 @@ type refusal struct {
 	codes      []int
 	serverCode int
 	text       string // a part of the text
-	orAcked    bool   // an ack is as good, if the message then arrives
+	ackMeans   string // why an ack is as good, if the message then arrives; "": it is not
 }
 
 // tagAttribute names the plan on the wire.

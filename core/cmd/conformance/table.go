@@ -53,6 +53,11 @@ func printTable(w io.Writer, attempts []*attempt, languages []string) error {
 			fmt.Fprintf(w, "\n%s, %s: %s\n", a.test.name, a.language, a.summary())
 		}
 	}
+	for _, a := range attempts {
+		for _, note := range a.notes {
+			fmt.Fprintf(w, "\n%s, %s: %s\n", a.test.name, a.language, note)
+		}
+	}
 	fmt.Fprintf(w, "\n%d cases in %d languages: %d ok, %d failed, %d skipped; %s messages acked.\n", len(tests), len(languages),
 		len(attempts)-failed-skipped, failed, skipped, thousands(acked))
 	if failed > 0 {

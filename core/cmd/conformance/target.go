@@ -143,6 +143,14 @@ func (t *target) fixNodes(p *plan, nodes []string) {
 	p.options["static_nodes"] = strings.Join(nodes, ",")
 }
 
+// mayAck says why a cluster of the user's may ack what the case wants refused. What the fake must do is known: it may not.
+func (t *target) mayAck(why string) string {
+	if t.fake != nil {
+		return ""
+	}
+	return why
+}
+
 // finish gives messages that name no stream the target's.
 func (t *target) finish(p *plan) {
 	for _, m := range p.messages {
