@@ -24,8 +24,8 @@ class AsyncBulk(Bulk):
     _send_packed_call = staticmethod(low.client_send_packed_now)
     _wait_ms = 0
 
-    def __init__(self, delivery: AsyncDelivery, model: Model, base: int, progress: Optional[ProgressCallback]) -> None:
-        super().__init__(delivery.handle, model, base, progress)
+    def __init__(self, delivery: AsyncDelivery, model: Model, base: int, progress: Optional[ProgressCallback], trims: bool) -> None:
+        super().__init__(delivery.handle, model, base, progress, trims)
         self._delivery = delivery
         self._chunk: list[object] = []
         self._sending: Optional[Iterator[None]] = None  # of a chunk that waits for room

@@ -91,8 +91,11 @@ class Bulk:
     _send_packed_call = staticmethod(low.client_send_packed)
     _wait_ms = _WAIT_MS
 
-    def __init__(self, handle: low.ClientHandle, model: Model, base: int, progress: Optional[ProgressCallback]) -> None:
+    def __init__(
+        self, handle: low.ClientHandle, model: Model, base: int, progress: Optional[ProgressCallback], trims: bool
+    ) -> None:
         self._handle = handle
+        self._empty = (b"", b"\n") if trims else (b"",)  # what the library takes as an empty payload
         self._model = model
         self._base = base
         self._progress = progress
@@ -245,7 +248,7 @@ class Bulk:
                 yield
                 continue
             error = refusal(code, self._model)
-            if code != _codes.LOG_TOO_LONG and (code != _codes.LOG_INVALID or lengths[0] > 0):
+            if code != _codes.LOG_TOO_LONG and (code != _codes.LOG_INVALID or data[: lengths[0]] not in self._empty):
                 raise error  # not this payload's fault: every other one would meet it too
             self._refuse(first, error)
             first, data, lengths = first + 1, data[lengths[0] :], lengths[1:]

@@ -151,7 +151,8 @@ class AsyncClient:
         delivery = self._usable()
         model = delivery.model(stream_id, group_id, attributes, event_time)
         base = BULK_TAG | (next(self._bulk_numbers) & NUMBERS) << SEQUENCE_BITS
-        bulk = AsyncBulk(delivery, model, base, progress)
+        trims = self._texts.get("trim_trailing_newline") == "true"
+        bulk = AsyncBulk(delivery, model, base, progress, trims)
         delivery.counters[base >> SEQUENCE_BITS] = bulk
         try:
             return await bulk.run_async(messages)

@@ -71,6 +71,7 @@ class Client:
         self._config = Config(url, group_id=group_id, **options)
         texts = self._config.texts
         self._group_id = group_id
+        self._trims = texts.get("trim_trailing_newline") == "true"
         self._delivery = delivery = Delivery(
             new_handle(texts),
             group_id,
@@ -211,7 +212,7 @@ class Client:
         self._outbox.push(model)  # what send_async queued before stays before
         number = next(self._bulk_numbers) & NUMBERS
         base = BULK_TAG | number << SEQUENCE_BITS
-        bulk = Bulk(delivery.handle, model, base, progress)
+        bulk = Bulk(delivery.handle, model, base, progress, self._trims)
         delivery.counters[base >> SEQUENCE_BITS] = bulk
         try:
             return bulk.run(messages)

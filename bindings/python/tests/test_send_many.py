@@ -40,6 +40,17 @@ def test_bad_messages_fail_alone_with_their_index(cluster: MockCluster, client: 
     assert sorted(cluster.payloads()) == [b"0", b"2", b"4", b"8", b"9"]
 
 
+def test_a_line_that_is_only_a_newline_fails_alone_where_newlines_are_cut(cluster: MockCluster) -> None:
+    # Empty only behind the library's own cut: it stopped the whole call.
+    with Client(cluster.url, group_id="test_group", trim_trailing_newline=True) as client:
+        report = client.send_many([b"one\n", b"\n", b"three\n"], STREAM)
+        assert [failure.index for failure in report.failures] == [1]
+        assert isinstance(report.failures[0].error, InvalidMessageError)
+        assert sorted(cluster.payloads()) == [b"one", b"three"]
+        with pytest.raises(InvalidMessageError):  # the stream's fault is nobody's line's
+            client.send_many([b"one\n"], "no such stream!")
+
+
 def test_views_of_wide_items_arrive_whole(cluster: MockCluster, client: Client) -> None:
     # len() of such a view is its items, not its bytes.
     view = memoryview(b"abcdefgh").cast("I")
