@@ -179,6 +179,35 @@ func TestDifferencesOfAClusterAreNamed(t *testing.T) {
 	}
 }
 
+// What a cluster of the user's may do, the fake may not: a fake that acks an unknown stream, or a frame that is too long, has
+// lost what it is there to show.
+func TestAnAckInPlaceOfARefusalIsToldOfARealClusterAndAFaultOfTheFake(t *testing.T) {
+	const unknown, tooLong = "unknown group or stream: 115", "frame too long for a node"
+	c, variables := live(t, dataproxytest.WithTopics("live_group")) // one topic for all its streams
+	out, err := try(t, variables, "--languages", "go", "--only", unknown)
+	if err != nil || row(t, out, unknown) != "ok" || !strings.Contains(out, unknown+", Go: message 1 was acked: the node knows a topic for the group alone") {
+		t.Errorf("%v\n%s", err, out)
+	}
+	for _, test := range cases() {
+		if test.name != unknown && test.name != tooLong {
+			continue
+		}
+		for _, target := range []*target{{stream: "s", nodes: []string{"n:1"}, frameLimit: 1000}, {stream: "s", nodes: []string{"n:1"}, frameLimit: 1000, fake: c}} {
+			p := target.newPlan("t")
+			test.make(target, p)
+			accepted := 0
+			for _, m := range p.messages {
+				if m.refusal != nil && m.refusal.wrong(line{}) == "" {
+					accepted++
+				}
+			}
+			if want := map[bool]int{true: 0, false: 1}[target.fake != nil]; accepted != want {
+				t.Errorf("%s: %d acks are as good as the refusal, want %d; fake: %v", test.name, accepted, want, target.fake != nil)
+			}
+		}
+	}
+}
+
 func TestUselessSettingsAreRefused(t *testing.T) {
 	c, variables := live(t, dataproxytest.WithBasicAuth("id", "key"))
 	with := func(pairs ...string) map[string]string {

@@ -80,6 +80,10 @@ func TestEachDifferenceIsNoticed(t *testing.T) {
 			f[0].broken = "stray bytes"
 			return f
 		}, "a frame of 2 items: stray bytes"},
+		"a newline that was to be cut": {func(a *attempt, f []frame) []frame {
+			a.plan.messages[0].arrives = []byte("on")
+			return f
+		}, `altered 1: message 0 must arrive as 2 bytes with "on" at 0 and arrived as 3 bytes with "one" at 0`},
 		"a wrong count": {func(_ *attempt, f []frame) []frame {
 			f[0].count = 3
 			return f
