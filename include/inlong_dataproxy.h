@@ -34,7 +34,7 @@
  * - Handles. inlong_client and inlong_mock are numbers in disguise: never read through them. NULL, a closed handle and
  *   one that never was answer INLONG_ERR_HANDLE at once; that is safe at any time, also from other threads.
  * - Fork. A child made by fork() cannot use what its parent opened: every call on it answers INLONG_ERR_FORKED at once,
- *   and closing or freeing it does nothing. The child can make clients and mocks of its own, also five forks deep and
+ *   and closing or freeing it does nothing. The child can make clients and mocks of its own, also as the child of a child, and
  *   whatever the parent's threads were doing: the first one loads a private copy of the runtime (some 12 ms and 20 MB).
  *   INLONG_FORK=error in the environment or INLONG_RUNTIME_FORK_RELOAD turn that off: then it answers INLONG_ERR_FORKED, as
  *   it does when no copy can be made. Limits: about 200 forks deep, each with a client of its own. A child made past libc's

@@ -8,9 +8,8 @@
 //	output      a text block that the block before it prints; "..." stands for anything
 //	compile     not run: it needs what no test has
 //	pytest      run by pytest
-//	dry         a shell block whose make targets are looked up and not made
-//	network     a shell block that downloads, root one that needs root: counted, and left to `make newcomer`
+//	network     a shell block that downloads: left to `make newcomer`
 //
-// A section begins in a checkout of the repository. The Manager's address in a block, http://manager:8083 or
-// http://127.0.0.1:8083, is replaced by that of a fake cluster.
+// A section begins in a checkout of the repository. The address of a Manager in a block, http://manager:8083 or
+// http://127.0.0.1:8083, is replaced by that of a fake cluster, and those that a background block listens on by free ones.
 package pages

@@ -25,7 +25,7 @@ var languages = map[string]struct {
 	"c":      {[]string{"compile"}, (*session).runC},
 	"cpp":    {[]string{"compile"}, (*session).runCpp},
 	"python": {[]string{"compile", "pytest"}, (*session).runPython},
-	"sh":     {[]string{"background", "dry", "network", "root"}, (*session).runShell},
+	"sh":     {[]string{"background", "network"}, (*session).runShell},
 	"http":   {nil, (*session).runHTTP},
 	"yaml":   {nil, (*session).checkYAML},
 	"json":   {nil, (*session).checkJSON},
@@ -96,12 +96,10 @@ func (s *session) runShell(b *block) {
 		}
 	}
 	switch {
-	case b.has("network"), b.has("root"):
-		s.t.Skip("needs " + strings.Join(b.words, ", "))
+	case b.has("network"):
+		s.t.Skip("needs the network")
 	case b.has("background"):
-		s.background(s.text(b))
-	case b.has("dry"):
-		s.shell("make() { command make --dry-run \"$@\" >/dev/null; }\n" + s.text(b))
+		s.background(b.text)
 	default:
 		s.shell(s.text(b))
 	}

@@ -7,7 +7,9 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -27,10 +29,17 @@ type session struct {
 	checkout string
 	folder   string
 	env      []string
-	manager  string // host:port, "" before the first use
-	control  string // host:port of what takes the fake's commands, "" unless a block started it
+	manager  string // host:port of a fake cluster of the test, "" before the first use
+	started  []pair // the addresses that a block's fake cluster listens on by the page, and really
 	printed  string // by the last block
 }
+
+// pair is an address on a page and the one that takes its place.
+type pair struct{ written, real string }
+
+// programs are built once for all pages: in each of them make then finds nothing to do, and replaces no program that another
+// page runs.
+var programs sync.Once
 
 // newSession makes a checkout that is built already: the files are links into this one, its build folder is the same.
 func newSession(t *testing.T) *session {
@@ -51,6 +60,7 @@ func newSession(t *testing.T) *session {
 	}
 	s := startIn(t, checkout)
 	s.env = append(s.env, "GOFLAGS="+os.Getenv("GOFLAGS")+" -trimpath") // what was compiled in one checkout serves the next
+	programs.Do(func() { s.shell("make go-programs") })
 	return s
 }
 
@@ -58,34 +68,29 @@ func startIn(t *testing.T, checkout string) *session {
 	return &session{t: t, page: t, checkout: checkout, folder: checkout, env: append(os.Environ(), "PYTHONDONTWRITEBYTECODE=1")}
 }
 
-// addresses are what pages call the Manager, and what takes the commands of the fake cluster.
+// managerAddresses are what pages call a Manager that no block of theirs started.
+var managerAddresses = []string{"manager:8083", "127.0.0.1:8083"}
+
 var (
-	managerAddresses = []string{"manager:8083", "127.0.0.1:8083"}
-	controlAddress   = "127.0.0.1:8084"
+	localAddress = regexp.MustCompile(`127\.0\.0\.1:\d+`)
+	listensOn    = regexp.MustCompile(`--(?:listen|control) (\S+)`)
 )
 
 // text is what a block says, with the addresses of the fake cluster.
 func (s *session) text(b *block) string {
 	text := b.text
-	if b.has("background") { // its address is not known before it runs
-		for _, address := range append(managerAddresses, controlAddress) {
-			text = strings.ReplaceAll(text, address, "127.0.0.1:0")
-		}
-		return text
+	for _, p := range s.started {
+		text = strings.ReplaceAll(text, p.written, p.real)
 	}
 	for _, address := range managerAddresses {
 		if strings.Contains(text, address) {
 			text = strings.ReplaceAll(text, address, s.cluster())
 		}
 	}
-	if strings.Contains(text, controlAddress) {
-		require.NotEmpty(s.t, s.control, "no block before this one started what listens on %s", controlAddress)
-		text = strings.ReplaceAll(text, controlAddress, s.control)
-	}
 	return text
 }
 
-// cluster is the Manager's address: of what a block started, or of a fake of the test.
+// cluster is the address of a Manager of the test's own.
 func (s *session) cluster() string {
 	if s.manager == "" {
 		s.manager = strings.TrimPrefix(dataproxytest.Start(s.page).URL(), "http://")
@@ -126,11 +131,11 @@ func (s *session) shell(commands string) {
 	s.folder = strings.TrimSpace(string(went))
 }
 
-// background starts the fake cluster as a page says, and takes its addresses from what it prints.
+// background starts the fake cluster as a page says, but on free ports, and takes its addresses from what it prints.
 func (s *session) background(commands string) {
 	s.t.Helper()
 	ctx, stop := context.WithCancel(s.page.Context())
-	cmd := s.command(ctx, "bash", "-eu", "-c", commands)
+	cmd := s.command(ctx, "bash", "-eu", "-c", localAddress.ReplaceAllString(commands, "127.0.0.1:0"))
 	cmd.Stderr = os.Stderr
 	out, err := cmd.StdoutPipe()
 	require.NoError(s.t, err)
@@ -142,8 +147,10 @@ func (s *session) background(commands string) {
 	late := time.AfterFunc(patience, stop)
 	defer late.Stop()
 	lines := bufio.NewScanner(out)
-	require.True(s.t, lines.Scan(), "%s: printed nothing", commands)
-	s.manager = strings.TrimPrefix(lines.Text(), "http://")
-	require.True(s.t, lines.Scan())
-	s.control = strings.TrimPrefix(lines.Text(), "control http://")
+	for _, written := range listensOn.FindAllStringSubmatch(commands, -1) { // the Manager first, then what takes commands
+		require.True(s.t, lines.Scan(), "%s: did not print where it listens instead of %s", commands, written[1])
+		_, real, found := strings.Cut(lines.Text(), "http://")
+		require.True(s.t, found, "%s: printed %q", commands, lines.Text())
+		s.started = append(s.started, pair{written[1], real})
+	}
 }
