@@ -5,7 +5,7 @@ VENV := build/venv
 VENV_PYTHON := $(abspath $(VENV)/bin/python)
 PYTHON_DIR := bindings/python
 
-.PHONY: venv python-lib python-options wheel test-python lint-python format-python
+.PHONY: venv python-lib python-native python-options wheel sdist try-wheel test-python lint-python format-python
 
 venv: $(VENV)/.installed ## make build/venv with what the Python tests and linters need
 
@@ -17,10 +17,15 @@ $(VENV)/.installed: $(PYTHON_DIR)/requirements.txt
 
 python-lib: capi ## build the native libraries; the package of a checkout finds them in build/lib
 
+# What a wheel holds; a source archive builds it by this target, too.
+python-native: capi
+	@mkdir -p build/bin
+	$(GO) build -o build/bin/ ./core/cmd/inlong-dataproxy
+
 python-options: venv python-lib ## write the Python options' types anew, after a change of options in the core
 	cd $(PYTHON_DIR) && $(VENV_PYTHON) generate_options.py
 
-wheel: venv capi go-programs ## build the wheel for every Python into build/wheel and check its platform tag
+wheel: venv python-native ## build the wheel for every Python into build/wheel and check its platform tag
 	rm -rf build/wheel build/python/setuptools
 	INLONG_DATAPROXY_LIB_DIR=$(abspath build/lib) $(VENV_PYTHON) -m pip wheel --quiet --disable-pip-version-check --no-deps \
 		--no-build-isolation --wheel-dir build/wheel ./$(PYTHON_DIR)
@@ -29,7 +34,15 @@ wheel: venv capi go-programs ## build the wheel for every Python into build/whee
 		|| { echo "$$wheel: auditwheel does not agree with its tag:"; $(VENV_PYTHON) -m auditwheel show $$wheel; exit 1; }; \
 		ls -l $$wheel
 
-test-python: venv python-lib ## run the Python tests
+sdist: venv ## build the source archive into build/sdist; it builds where Go, a C compiler and make are
+	rm -rf build/sdist
+	cd $(PYTHON_DIR) && $(VENV_PYTHON) -c 'from setuptools import build_meta; build_meta.build_sdist("../../build/sdist")' >/dev/null
+	@ls -l build/sdist/*
+
+try-wheel: venv python-native ## install the wheel for every Python that is found, and send a first message from each
+	cd $(PYTHON_DIR) && PYTHONDONTWRITEBYTECODE=1 $(VENV_PYTHON) -m pytest -v tests/test_wheel.py tests/test_sdist.py $(PYTEST_ARGS)
+
+test-python: venv python-native ## run the Python tests
 	cd $(PYTHON_DIR) && PYTHONDONTWRITEBYTECODE=1 $(VENV_PYTHON) -m pytest -q $(PYTEST_ARGS)
 
 lint-python: venv ## check the Python code: ruff, mypy --strict, pyright's rules

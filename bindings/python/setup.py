@@ -1,4 +1,7 @@
-"""Puts the two native libraries, and the command-line program if it was built, into the package. The rest is in pyproject.toml."""
+"""Puts the two native libraries and the command-line program into wheels, and what they are built from into source archives.
+
+The rest is in pyproject.toml.
+"""
 
 from __future__ import annotations
 
@@ -11,12 +14,17 @@ from pathlib import Path
 from setuptools import Command, Distribution, setup
 from setuptools.command.bdist_wheel import bdist_wheel
 from setuptools.command.build import build
+from setuptools.command.sdist import sdist
 
 LIBRARIES = ("libinlong_dataproxy.so.1", "libinlong_dataproxy_core.so")
 PROGRAM = "inlong-dataproxy"
 HERE = Path(__file__).resolve().parent
 CHECKOUT = HERE.parent.parent
 IN_CHECKOUT = (CHECKOUT / "include" / "inlong_dataproxy.h").is_file() and (CHECKOUT / "Makefile").is_file()
+ARCHIVED = HERE / "native"
+"""Where a source archive has what a checkout has around this folder, as far as libraries and program are built from it."""
+SOURCE = CHECKOUT if IN_CHECKOUT else ARCHIVED
+BUILT_FROM = ("Makefile", "LICENSE", "go.mod", "go.sum", "core", "capi", "include", "bindings/python/build.mk")
 
 
 def find_libraries() -> Path:
@@ -24,16 +32,26 @@ def find_libraries() -> Path:
     given = os.environ.get("INLONG_DATAPROXY_LIB_DIR")
     if given:
         return checked(Path(given), "INLONG_DATAPROXY_LIB_DIR")
-    built = CHECKOUT / "build" / "lib"
-    if IN_CHECKOUT and shutil.which("go") and shutil.which("make"):
-        subprocess.run(["make", "-C", str(CHECKOUT), "capi"], check=True)
-        return checked(built, "what `make capi` built")
-    if IN_CHECKOUT and built.is_dir():
+    built = SOURCE / "build" / "lib"
+    lacking = [tool for tool in ("go", os.environ.get("CC") or "cc", "make") if not shutil.which(tool)]
+    if SOURCE.is_dir() and not lacking:
+        done = subprocess.run(["make", "-C", str(SOURCE), "python-native"], check=False)
+        if done.returncode:
+            raise SystemExit("inlong-dataproxy: the native libraries could not be built: the reason is above")
+        return checked(built, "what `make python-native` built")
+    if built.is_dir():
         return checked(built, "the checkout's build/lib")
     raise SystemExit(
-        "inlong-dataproxy: the native libraries are missing and cannot be built here. Either install from a checkout of the "
-        "repository with Go and make on the PATH, or set INLONG_DATAPROXY_LIB_DIR to a folder with " + " and ".join(LIBRARIES)
+        f"inlong-dataproxy: the native libraries are missing and cannot be built here: {why_not(lacking)}. Install the wheel, or "
+        "set INLONG_DATAPROXY_LIB_DIR to a folder with " + " and ".join(LIBRARIES)
     )
+
+
+def why_not(lacking: list[str]) -> str:
+    """Return what keeps this machine from building the libraries."""
+    if not SOURCE.is_dir():
+        return "this is neither a checkout of the repository nor its source archive"
+    return f"{' and '.join(lacking)} not on the PATH"
 
 
 def checked(folder: Path, origin: str) -> Path:
@@ -108,6 +126,20 @@ class PlatformWheel(bdist_wheel):
         return "py3", "none", platform.replace("linux", f"manylinux_{major}_{minor}", 1)
 
 
+class SourceArchive(sdist):
+    """Brings along what libraries and program are built from: the archive builds wherever Go, a C compiler and make are."""
+
+    def make_release_tree(self, base_dir: str, files: list[str]) -> None:
+        super().make_release_tree(base_dir, files)
+        for name in BUILT_FROM:
+            source, target = SOURCE / name, Path(base_dir) / ARCHIVED.name / name
+            target.parent.mkdir(parents=True, exist_ok=True)
+            if source.is_dir():
+                shutil.copytree(source, target, ignore=shutil.ignore_patterns("*_test.go", "testdata", "*.md"))
+            else:
+                shutil.copy2(source, target)
+
+
 class BinaryDistribution(Distribution):
     def has_ext_modules(self) -> bool:
         return True
@@ -124,6 +156,6 @@ def build_folders() -> dict[str, dict[str, str]]:
 
 setup(
     distclass=BinaryDistribution,
-    cmdclass={"build": Build, "build_libraries": BuildLibraries, "bdist_wheel": PlatformWheel},
+    cmdclass={"build": Build, "build_libraries": BuildLibraries, "bdist_wheel": PlatformWheel, "sdist": SourceArchive},
     options=build_folders(),
 )

@@ -11,6 +11,10 @@ batches are sent again to another node, and every accepted message gets exactly 
 
 from __future__ import annotations
 
+# isort: off
+from . import _interpreter as _interpreter  # before all others
+
+# isort: on
 from ._bulk import Failure, Progress, SendReport
 from ._future import Result, ResultCallback
 from ._handle import OptionInfo, option_table

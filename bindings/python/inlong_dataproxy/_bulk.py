@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ctypes
-import sys
 import threading
 import time
 from array import array
@@ -266,7 +265,3 @@ class Bulk:
         with self._changed:
             self._refused += 1
             self._runs.append((index, 1, error))
-
-
-if sys.maxsize < 2**32 or array("I").itemsize != 4:
-    raise ImportError("inlong_dataproxy needs a 64-bit platform")

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import ctypes
 import os
+import platform
+import re
+import sys
 from pathlib import Path
 
 from ._version import ABI_VERSION, __version__
@@ -11,6 +14,8 @@ from .errors import LibraryError
 
 FILE_NAME = "libinlong_dataproxy.so.1"
 ENVIRONMENT_VARIABLE = "INLONG_DATAPROXY_LIBRARY"
+CORE_FILE_NAME = "libinlong_dataproxy_core.so"
+_INSIDE = "inside the package"
 _PACKAGE = Path(__file__).resolve().parent
 
 
@@ -21,7 +26,7 @@ def candidates() -> list[tuple[str, str]]:
         # A wrong value must not be hidden by a library found elsewhere.
         path = Path(given)
         return [(str(path / FILE_NAME if path.is_dir() else path), ENVIRONMENT_VARIABLE)]
-    found = [(str(_PACKAGE / "_lib" / FILE_NAME), "inside the package")]
+    found = [(str(_PACKAGE / "_lib" / FILE_NAME), _INSIDE)]
     checkout = _PACKAGE.parent.parent.parent
     if (checkout / "include" / "inlong_dataproxy.h").is_file():
         found.append((str(checkout / "build" / "lib" / FILE_NAME), "build folder of the checkout"))
@@ -33,9 +38,10 @@ def load() -> tuple[ctypes.CDLL, ctypes.PyDLL]:
     """Load the library and return it twice: the second way keeps the GIL, for calls that are short and never wait.
 
     Raises:
-        LibraryError: none of the candidates can be loaded (each is listed with its reason), or the one that was has
-            another version than this package.
+        LibraryError: this platform is none that the library runs on, none of the candidates can be loaded (each is listed with its
+            reason), or the one that was has another version than this package, or no core beside it.
     """
+    _check_platform()
     tried: list[str] = []
     for name, origin in candidates():
         if os.sep in name and not Path(name).is_file():
@@ -44,15 +50,46 @@ def load() -> tuple[ctypes.CDLL, ctypes.PyDLL]:
         try:
             library = ctypes.CDLL(name)
         except OSError as error:
-            tried.append(f"{name} ({origin}): {error}")
+            tried.append(f"{name} ({origin}): {error}{_older_libc(str(error))}")
             continue
         _check_version(library, name)
+        if origin == _INSIDE:
+            _check_core(Path(name))
         return library, ctypes.PyDLL(name, handle=library._handle)
     raise LibraryError(
         "the native library of inlong_dataproxy was not found; tried:\n  "
         + "\n  ".join(tried)
         + f"\nInstall the package again, run `make capi` in a checkout, or set {ENVIRONMENT_VARIABLE} to the file."
     )
+
+
+def _check_platform() -> None:
+    # Before anything is loaded: musl reads a library for glibc without complaint, and crashes in it later.
+    machine, libc = platform.machine(), _glibc()
+    if sys.platform == "linux" and machine == "x86_64" and sys.maxsize > 2**32 and libc:
+        return
+    found = f"{platform.system()} on {machine}, {'64' if sys.maxsize > 2**32 else '32'}-bit Python"
+    if sys.platform == "linux":
+        found += f", {libc or 'a C library other than glibc (musl, as in Alpine)'}"
+    raise LibraryError(f"inlong_dataproxy runs on Linux x86-64 with glibc, 64-bit Python; this is {found}")
+
+
+def _glibc() -> str:
+    try:
+        return os.confstr("CS_GNU_LIBC_VERSION") or ""
+    except (AttributeError, ValueError, OSError):  # another libc does not know the name
+        return ""
+
+
+def _older_libc(reason: str) -> str:
+    needed = re.findall(r"version `GLIBC_([\d.]+)' not found", reason)
+    return f"; it needs glibc {needed[0]} or newer, this system has {_glibc()}" if needed else ""
+
+
+def _check_core(front: Path) -> None:
+    # Only a look: loading it starts threads, and belongs to the first client, which compares the versions of the two.
+    if not (front.parent / CORE_FILE_NAME).is_file() and not os.environ.get("INLONG_DATAPROXY_CORE"):
+        raise LibraryError(f"{front} has no {CORE_FILE_NAME} beside it: half of the library is missing; install the package again")
 
 
 def _check_version(library: ctypes.CDLL, name: str) -> None:

@@ -59,7 +59,8 @@ class Client:
         SendError: the Manager or every node cannot be reached, or the Manager's answer is of no use (code 10006); the text
             says which.
         LibraryError: the native library cannot be loaded.
-        ForkError: this process was forked from one that had a client.
+        ForkError: this process was forked from one that had a client, and a copy of the library for it is turned off
+            (runtime.configure) or cannot be loaded. Else a forked child may make its own.
 
     Use it as a context manager, or call close: a client that is forgotten warns with ResourceWarning and is closed in the
     background. One that is open when the interpreter exits is closed within EXIT_SECONDS (5 s).

@@ -58,7 +58,7 @@ class LibraryError(InlongError, ImportError):
 
 
 class ForkError(InlongError):
-    """A client that was made before os.fork() was used in the child. Make a new client there, or use "spawn"."""
+    """A client that was made before os.fork() was used in the child, which should make one of its own; or it may not make one."""
 
 
 class SendError(InlongError):

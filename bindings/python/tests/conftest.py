@@ -8,6 +8,19 @@ from support import GROUP
 from inlong_dataproxy import Client
 from inlong_dataproxy.testing import MockCluster
 
+SUMMARY = pytest.StashKey[list[str]]()
+
+
+@pytest.fixture
+def summary(request: pytest.FixtureRequest) -> list[str]:
+    """Lines for the end of the run: figures, and what was tried of what may be absent."""
+    return request.config.stash.setdefault(SUMMARY, [])
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+    for line in config.stash.get(SUMMARY, []):
+        terminalreporter.write_line(line)
+
 
 @pytest.fixture
 def cluster() -> Iterator[MockCluster]:

@@ -23,6 +23,12 @@ STRUCTS = {
     "inlong_close_report": low.CloseReportRecord,
     "inlong_log_line": low.LogLine,
 }
+TELL = """
+try:
+    import inlong_dataproxy
+except ImportError as error:
+    print(error)
+"""
 UNUSED = {
     "inlong_error_text",  # inlong_last_error says more
     "inlong_client_send_async",  # send_packed with one message, whose results come in ranges
@@ -105,3 +111,69 @@ def test_a_library_that_does_not_fit_is_refused(tmp_path: Path, functions: str, 
     done = run_python("import inlong_dataproxy", check=False, variables={ENVIRONMENT_VARIABLE: str(library)})
     assert done.returncode == 1
     assert f"LibraryError: {library} {message}" in done.stderr
+
+
+def test_a_package_without_the_core_says_so_at_import(tmp_path: Path) -> None:
+    # Half an installation imports well, and fails at the first client.
+    package = tmp_path / "inlong_dataproxy"
+    shutil.copytree(PACKAGE / "inlong_dataproxy", package, ignore=shutil.ignore_patterns("__pycache__"))
+    (package / "_lib").mkdir()
+    shutil.copy(CHECKOUT / "build" / "lib" / FILE_NAME, package / "_lib")
+    done = run_python("import inlong_dataproxy", check=False, variables={"PYTHONPATH": str(tmp_path)})
+    assert done.returncode == 1
+    assert f"LibraryError: {package / '_lib' / FILE_NAME} has no libinlong_dataproxy_core.so beside it" in done.stderr
+
+
+def test_a_core_of_another_build_is_a_library_error(tmp_path: Path) -> None:
+    # Its structs would be read as those of this one.
+    source = tmp_path / "core.c"
+    source.write_text("int nothing;\n")
+    core = tmp_path / "libinlong_dataproxy_core.so"
+    subprocess.run([shutil.which("cc") or "gcc", "-shared", "-fPIC", "-o", str(core), str(source)], check=True)
+    script = TELL.replace(
+        "import inlong_dataproxy", "from inlong_dataproxy import Client; Client('http://127.0.0.1:1', group_id='g')"
+    )
+    printed = run_python(script, variables={"INLONG_DATAPROXY_CORE": str(core)}).stdout
+    assert "libinlong_dataproxy_core.so is not a core of this library" in printed
+
+
+@pytest.mark.parametrize(
+    ("change", "found"),
+    [
+        (
+            "os.confstr = lambda name: int('no such name')",
+            "Linux on x86_64, 64-bit Python, a C library other than glibc (musl, as in Alpine)",
+        ),
+        ("platform.machine = lambda: 'aarch64'", "Linux on aarch64, 64-bit Python, glibc 2."),
+        ("sys.maxsize = 2**31 - 1", "Linux on x86_64, 32-bit Python, glibc 2."),
+        (
+            "sys.platform = 'darwin'; platform.system = lambda: 'Darwin'; platform.machine = lambda: 'arm64'",
+            "Darwin on arm64, 64-bit Python",
+        ),
+    ],
+)
+def test_a_platform_that_it_does_not_run_on_is_named(change: str, found: str) -> None:
+    # "No such file", or a crash where musl loads what was linked with glibc.
+    script = f"import os, platform, sys, ctypes\n{change}\n" + TELL
+    assert run_python(script).stdout.startswith(f"inlong_dataproxy runs on Linux x86-64 with glibc, 64-bit Python; this is {found}")
+
+
+def test_a_glibc_that_is_too_old_is_named_with_the_one_that_is_needed(tmp_path: Path) -> None:
+    compiler = shutil.which("cc") or "gcc"
+    (tmp_path / "libc.map").write_text("GLIBC_2.99 { global: later; local: *; };\n")
+    (tmp_path / "libc.c").write_text("void later(void) {}\n")
+    (tmp_path / "front.c").write_text("void later(void); void front(void) { later(); }\n")
+    flags = [compiler, "-shared", "-fPIC", "-nostdlib"]
+    newer = [
+        f"-Wl,--version-script={tmp_path / 'libc.map'}",
+        "-Wl,-soname,libc.so.6",
+        "-o",
+        str(tmp_path / "libc.so"),
+        str(tmp_path / "libc.c"),
+    ]
+    subprocess.run([*flags, *newer], check=True)
+    library = tmp_path / FILE_NAME
+    subprocess.run([*flags, "-o", str(library), str(tmp_path / "front.c"), str(tmp_path / "libc.so")], check=True)
+    done = run_python("import inlong_dataproxy", check=False, variables={ENVIRONMENT_VARIABLE: str(library)})
+    assert done.returncode == 1
+    assert "it needs glibc 2.99 or newer, this system has glibc 2." in done.stderr

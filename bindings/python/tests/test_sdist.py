@@ -1,0 +1,92 @@
+"""The source archive builds the wheel where Go, a C compiler and make are, far from any checkout."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+import tarfile
+from pathlib import Path
+
+import pytest
+from support import PACKAGE
+
+
+@pytest.fixture(scope="module")
+def unpacked(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("sdist")
+    command = "from setuptools import build_meta; import sys; build_meta.build_sdist(sys.argv[1])"
+    subprocess.run([sys.executable, "-c", command, str(folder)], check=True, cwd=PACKAGE, capture_output=True)
+    (archive,) = folder.glob("*.tar.gz")
+    with tarfile.open(archive) as tar:
+        tar.extractall(folder, filter="data")
+    return folder / archive.name.removesuffix(".tar.gz")
+
+
+def build_wheel(package: Path, target: Path, **variables: str) -> subprocess.CompletedProcess[str]:
+    command = "from setuptools import build_meta; import sys; build_meta.build_wheel(sys.argv[1])"
+    environment = {key: value for key, value in os.environ.items() if key != "INLONG_DATAPROXY_LIB_DIR"}
+    return subprocess.run(
+        [sys.executable, "-c", command, str(target)],
+        env={**environment, **variables},
+        cwd=package,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+@pytest.mark.timeout(600)
+def test_it_builds_a_wheel_with_libraries_and_program(unpacked: Path, tmp_path: Path) -> None:
+    # An archive from which a source file is missing.
+    done = build_wheel(unpacked, tmp_path)
+    assert done.returncode == 0, done.stdout + done.stderr
+    (wheel,) = tmp_path.glob("*.whl")
+    installed = tmp_path / "installed"
+    shutil.unpack_archive(wheel, installed, "zip")
+    script = """
+from inlong_dataproxy import Client, __file__
+from inlong_dataproxy.testing import MockCluster
+with MockCluster() as cluster, Client(cluster.url, group_id="test_group") as client:
+    client.send(b"hello", stream_id="s")
+    print(__file__, cluster.payloads())
+"""
+    ran = subprocess.run(
+        [sys.executable, "-c", script],
+        env={"PYTHONPATH": str(installed)},
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert ran.stdout == f"{installed / 'inlong_dataproxy' / '__init__.py'} [b'hello']\n", ran.stderr
+    assert (installed / "inlong_dataproxy" / "_lib" / "inlong-dataproxy").is_file()
+
+
+@pytest.mark.parametrize("lacking", [("go",), ("cc", "make")])
+def test_what_is_missing_for_the_build_is_named(unpacked: Path, tmp_path: Path, lacking: tuple[str, ...]) -> None:
+    # A page of compiler output, for a tool that is not installed.
+    for tool in {"go", "cc", "make"} - set(lacking):
+        (tmp_path / tool).symlink_to(shutil.which(tool) or tool)
+    package = tmp_path / "package"
+    shutil.copytree(unpacked, package, ignore=shutil.ignore_patterns("build"))
+    done = build_wheel(package, tmp_path, PATH=str(tmp_path))
+    assert done.returncode != 0
+    assert f"cannot be built here: {' and '.join(lacking)} not on the PATH" in done.stdout + done.stderr
+    assert "INLONG_DATAPROXY_LIB_DIR" in done.stdout + done.stderr
+
+
+def test_a_folder_without_the_libraries_is_named(tmp_path: Path) -> None:
+    done = build_wheel(PACKAGE, tmp_path, INLONG_DATAPROXY_LIB_DIR=str(tmp_path))
+    assert done.returncode != 0
+    assert "libinlong_dataproxy.so.1 and libinlong_dataproxy_core.so not found in" in done.stdout + done.stderr
+    assert "INLONG_DATAPROXY_LIB_DIR" in done.stdout + done.stderr
+
+
+def test_the_package_alone_says_that_it_cannot_be_built(unpacked: Path, tmp_path: Path) -> None:
+    package = tmp_path / "package"
+    shutil.copytree(unpacked, package, ignore=shutil.ignore_patterns("native", "build"))
+    done = build_wheel(package, tmp_path)
+    assert done.returncode != 0
+    assert "cannot be built here: this is neither a checkout of the repository nor its source archive" in done.stdout + done.stderr

@@ -1,0 +1,183 @@
+"""The wheel, as someone has it who has no Go, no compiler and no headers: on every Python of this machine."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+import time
+import zipfile
+from pathlib import Path
+
+import pytest
+import pythons
+from support import PACKAGE
+
+LIMIT_SECONDS = 60
+
+FIVE_LINES = """
+import sys
+from inlong_dataproxy import Client
+with Client(sys.argv[1], group_id="test_group") as client:
+    print(client.send(b"hello", stream_id="s").attempts)
+"""
+
+EVERYTHING = """
+import asyncio, gc, logging, pickle, sys, threading, warnings
+import inlong_dataproxy
+from inlong_dataproxy import AsyncClient, Client, Config, InlongHandler, options, runtime
+from inlong_dataproxy.testing import MockCluster
+
+warnings.simplefilter("error")
+assert inlong_dataproxy.__file__.startswith(sys.argv[1]), inlong_dataproxy.__file__
+assert len(options()) > 30
+cluster = MockCluster()
+config = pickle.loads(pickle.dumps(Config(cluster.url, group_id="test_group", send_timeout=20)))
+sent = []
+
+with config.client() as client:
+    for payload in (b"bytes", bytearray(b"a" * 5000), memoryview(b"b" * 5000), "text"):
+        client.send(payload, "s", attributes={"a": "b"}, event_time=1e9)
+        sent.append(payload.encode() if isinstance(payload, str) else bytes(payload))
+    called = []
+    def send(n):
+        for i in range(2000):
+            client.send_async(b"%d %d" % (n, i), "s", callback=lambda *result: called.append(result))
+    threads = [threading.Thread(target=send, args=(n,)) for n in range(4)]
+    [thread.start() for thread in threads]
+    [thread.join() for thread in threads]
+    client.flush()
+    assert len(called) == 8000 and all(error is None for _, error in called)
+    sent += [b"%d %d" % (n, i) for n in range(4) for i in range(2000)]
+    report = client.send_many((b"line %d" % n for n in range(5000)), "s")
+    assert (report.acked, report.failed) == (5000, 0)
+    sent += [b"line %d" % n for n in range(5000)]
+    assert client.stats()["failed"] == 0 and "data_proxy_msg_count" in client.metrics()
+    handler = InlongHandler(client, "s")
+    logging.getLogger("x").addHandler(handler)
+    logging.getLogger("x").warning("logged")
+    handler.close()
+    sent.append(b"logged")
+
+async def main():
+    async with config.async_client() as client:
+        await asyncio.gather(*(client.send(b"async %d" % n, "s") for n in range(500)))
+        assert (await client.send_many([b"many"] * 500, "s")).acked == 500
+asyncio.run(main())
+sent += [b"async %d" % n for n in range(500)] + [b"many"] * 500
+gc.collect()
+assert sorted(cluster.payloads()) == sorted(sent)
+cluster.close()
+
+try:
+    import _interpreters as interpreters
+except ImportError:
+    import _xxsubinterpreters as interpreters
+inside = interpreters.create()
+interpreters.run_string(inside, '''
+try:
+    import inlong_dataproxy
+except ImportError as error:
+    print(error, flush=True)
+''')
+interpreters.destroy(inside)
+if hasattr(sys, "_is_gil_enabled"):
+    print("GIL", sys._is_gil_enabled())
+"""
+
+
+@pytest.fixture(scope="module")
+def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("wheel")
+    command = "from setuptools import build_meta; import sys; build_meta.build_wheel(sys.argv[1])"
+    libraries = PACKAGE.parent.parent / "build" / "lib"
+    subprocess.run(
+        [sys.executable, "-c", command, str(folder)],
+        check=True,
+        env={**os.environ, "INLONG_DATAPROXY_LIB_DIR": str(libraries)},
+        cwd=PACKAGE,
+        capture_output=True,
+    )
+    (wheel,) = folder.glob("*.whl")
+    return wheel
+
+
+def test_it_holds_libraries_program_types_and_licence_and_nothing_else(wheel: Path) -> None:
+    # A wheel tagged for one version of Python, without the libraries, or with the tests.
+    assert re.fullmatch(r"inlong_dataproxy-[\d.]+-py3-none-manylinux_2_\d+_x86_64\.whl", wheel.name)
+    names = zipfile.ZipFile(wheel).namelist()
+    for name in (
+        "_lib/libinlong_dataproxy.so.1",
+        "_lib/libinlong_dataproxy_core.so",
+        "_lib/inlong-dataproxy",
+        "py.typed",
+        "client.py",
+    ):
+        assert f"inlong_dataproxy/{name}" in names
+    tops = {name.split("/")[0] for name in names}
+    info = next(top for top in tops if top.endswith(".dist-info"))
+    assert tops == {"inlong_dataproxy", "inlong_dataproxy_pytest.py", "inlong_dataproxy_cli.py", info}
+    assert f"{info}/licenses/LICENSE" in names
+    leftovers = [path.name for path in PACKAGE.iterdir() if path.name in ("build", "dist") or path.suffix == ".egg-info"]
+    assert leftovers == []
+
+
+def test_its_tag_is_the_one_that_the_libraries_need(wheel: Path) -> None:
+    # pip would install it where it cannot be loaded, or refuse it where it can.
+    tag = wheel.stem.split("none-")[1]
+    shown = subprocess.run([sys.executable, "-m", "auditwheel", "show", str(wheel)], check=True, capture_output=True, text=True)
+    assert f'is consistent with the following platform tag: "{tag}"' in " ".join(shown.stdout.split())
+
+
+def test_this_python_is_among_those_that_are_tried(summary: list[str]) -> None:
+    # A search that finds nothing tries nothing, and all is green.
+    found = pythons.find()
+    assert sys.version_info[:2] in [python.version[:2] for python in found]
+    names = [f"3.{minor}" for minor in range(9, 15)]
+    missing = [name for name in names if not any(python.name.startswith(name + ".") for python in found)]
+    if not any(python.free_threaded for python in found):
+        missing.append("a free-threaded build")
+    summary.append(f"not on this machine, so not tried: {', '.join(missing) or 'none'}")
+
+
+@pytest.mark.timeout(300)
+@pytest.mark.parametrize("python", pythons.find(), ids=lambda python: python.name)
+def test_a_first_message_from_a_clean_environment(wheel: Path, tmp_path: Path, python: pythons.Python, summary: list[str]) -> None:
+    # A package that finds its libraries only in the checkout, or works on one version of Python.
+    folder = tmp_path / "venv"
+    environment = {"HOME": str(tmp_path), "PATH": str(folder / "bin"), "LANG": "C.UTF-8"}
+    for tool in ("go", "gcc", "cc", "clang", "make"):
+        assert shutil.which(tool, path=environment["PATH"]) is None
+
+    def run(*command: str) -> str:
+        done = subprocess.run(command, env=environment, cwd=tmp_path, capture_output=True, text=True, timeout=120, check=False)
+        assert done.returncode == 0, f"{command}\n{done.stdout}\n{done.stderr}"
+        return done.stdout
+
+    run(python.path, "-I", "-m", "venv", str(folder))
+    inside = str(folder / "bin" / "python")
+    began = time.monotonic()
+    run(inside, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-index", str(wheel))
+    mock = subprocess.Popen(
+        [str(folder / "bin" / "inlong-dataproxy"), "mock", "--until-eof"],
+        env=environment,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    with mock:
+        assert mock.stdin is not None
+        assert mock.stdout is not None
+        url = mock.stdout.readline().strip()
+        assert run(inside, "-c", FIVE_LINES, url) == "1\n"
+        seconds = time.monotonic() - began
+        mock.stdin.close()
+    assert seconds < LIMIT_SECONDS
+    printed = run(inside, "-X", "faulthandler", "-c", EVERYTHING, str(folder))
+    # A free-threaded interpreter takes its lock back when a package asks for it.
+    gil = "" if python.version < (3, 13) else f"GIL {not python.free_threaded}\n"
+    refused = "inlong_dataproxy cannot be imported in a sub-interpreter: use it in the main interpreter of a process\n"
+    assert printed == refused + gil
+    summary.append(f"wheel on CPython {python.name}: first message after {seconds:.1f} s, limit {LIMIT_SECONDS} s")
