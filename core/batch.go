@@ -224,11 +224,16 @@ func (b *batch) answered(lost bool) {
 	b.mu.Unlock()
 }
 
-// unwritten takes back an attempt whose connection was gone before a byte was written.
+// unwritten takes back an attempt whose connection was gone before a byte was written. The node is again the last one that had
+// the batch, all of which are in avoid.
 func (b *batch) unwritten() {
 	b.mu.Lock()
 	b.written = false
 	b.attempts--
+	b.node = ""
+	if n := len(b.avoid); n > 0 {
+		b.node = b.avoid[n-1].addr
+	}
 	b.mu.Unlock()
 }
 

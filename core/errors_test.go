@@ -314,3 +314,17 @@ func TestRefusalsNameTheirMessage(t *testing.T) {
 	e = fault(t, client.Send(context.Background(), message("x")), dataproxy.CodeClosed)
 	require.Equal(t, [2]string{"test_group", "test_stream"}, [2]string{e.GroupID, e.StreamID})
 }
+
+// An error that names a node which never had the message sends its reader to the wrong machine.
+func TestErrorNamesTheNodeOfTheLastAttempt(t *testing.T) {
+	c := cluster(t, dataproxytest.WithNodes(1))
+	client := connect(t, c, dataproxy.WithSendTimeout(30*time.Millisecond), dataproxy.WithWorkerNum(1))
+	for range 10 {
+		eventually(t, "a lane is usable", func() bool { return usableLanes(client) == 1 })
+		c.Node(0).Kill() // the lane may take the next batch before it sees that its connection is gone
+		var e *dataproxy.Error
+		require.ErrorAs(t, client.Send(patient(t), message("x")), &e)
+		require.Equal(t, e.Attempts > 0, e.Node != "", "%v", e)
+		c.Node(0).Revive()
+	}
+}
