@@ -56,8 +56,8 @@ func WithSocketRecvBufferSize(n int) Option {
 }
 
 // WithBufferPool gives the client a pool to take the buffers of batches and writes from, to be shared with the application;
-// see NewBufferPool. Buffers of failed batches are put back empty, without capacity: their bytes belong to who got them in a
-// callback. Default: pools of its own.
+// see NewBufferPool. Where its Get returns nil the client makes a buffer, which Put gets. Buffers of failed batches are put
+// back empty, without capacity: their bytes belong to who got them in a callback. Default: pools of its own.
 func WithBufferPool(p BufferPool) Option {
 	return func(o *Options) { o.BufferPool = p }
 }

@@ -178,3 +178,17 @@ func TestPoolsOfTheUserAreUsed(t *testing.T) {
 	require.Positive(t, slices.lent.Load())
 	require.Equal(t, slices.lent.Load(), slices.back.Load())
 }
+
+type emptyPool struct{ back atomic.Int64 }
+
+func (*emptyPool) Get() *bytes.Buffer  { return nil }
+func (p *emptyPool) Put(*bytes.Buffer) { p.back.Add(1) }
+
+// A pool that has nothing to lend, as a sync.Pool without New, must not bring the sender down.
+func TestPoolThatIsEmptyIsFilled(t *testing.T) {
+	buffers := new(emptyPool)
+	client := connect(t, cluster(t), dataproxy.WithBufferPool(buffers))
+	require.NoError(t, client.Send(patient(t), message("x")))
+	client.Close()
+	require.Positive(t, buffers.back.Load())
+}

@@ -76,6 +76,9 @@ type buffers struct {
 func (p *buffers) get() buffer {
 	if p.user != nil {
 		u := p.user.Get()
+		if u == nil { // a pool that is empty: its user must not be hurt by a panic in each send
+			u = new(bytes.Buffer)
+		}
 		u.Reset()
 		return buffer{b: u.AvailableBuffer(), user: u}
 	}
