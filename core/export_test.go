@@ -117,8 +117,14 @@ func Metrics() (all []Metric) {
 }
 
 // FrameOf returns the frame in which msg would travel alone.
-func FrameOf(of Client, msg *Message) ([]byte, error) {
-	c := of.(*client)
+func FrameOf(of Client, msg *Message) ([]byte, error) { return frameOf(of.(*client), msg, -time.Hour) }
+
+// LateFrameOf is FrameOf for a writer that comes when the deadline of msg has just passed.
+func LateFrameOf(of Client, msg *Message) ([]byte, error) {
+	return frameOf(of.(*client), msg, time.Nanosecond)
+}
+
+func frameOf(c *client, msg *Message, late time.Duration) ([]byte, error) {
 	st, attributes, refused := c.stream(msg)
 	if refused == nil {
 		refused = st.checkPayload(msg.Payload, attributes)
@@ -126,10 +132,14 @@ func FrameOf(of Client, msg *Message) ([]byte, error) {
 	if refused != nil {
 		return nil, refused
 	}
-	now := time.Now()
-	b := &batch{st: st, attributes: attributes, opened: now, due: now.Add(time.Hour)}
+	opened := time.Now()
+	due := opened.Add(c.opts.SendTimeout)
+	b := &batch{st: st, attributes: attributes, opened: opened, due: due, timer: time.NewTimer(time.Hour)}
 	b.add(msg, nobody{}, Tag{}, 0)
-	frame, _, _ := (&lane{c: c}).frameLive(nil, new(scratch), b, "", now)
+	frame, settled, _ := (&lane{c: c}).frameLive(nil, new(scratch), b, "", due.Add(late))
+	if len(settled) > 0 {
+		return frame, settled[0].err
+	}
 	return frame, nil
 }
 
