@@ -5,7 +5,7 @@ VENV := build/venv
 VENV_PYTHON := $(abspath $(VENV)/bin/python)
 PYTHON_DIR := bindings/python
 
-.PHONY: venv python-lib python-native python-options wheel sdist try-wheel test-python lint-python format-python
+.PHONY: test-python-rounds venv python-lib python-native python-options wheel sdist try-wheel test-python lint-python format-python
 
 venv: $(VENV)/.installed ## make build/venv with what the Python tests and linters need
 
@@ -44,6 +44,11 @@ try-wheel: venv python-native ## install the wheel for every Python that is foun
 
 test-python: venv python-native ## run the Python tests
 	cd $(PYTHON_DIR) && PYTHONDONTWRITEBYTECODE=1 $(VENV_PYTHON) -m pytest -q $(PYTEST_ARGS)
+
+# The same tests, but each scenario of many rounds so often: fork, Ctrl-C and exit.
+HOST_TESTS_PYTHON := tests/test_fork.py tests/test_servers.py tests/test_interrupt.py tests/test_exit.py
+test-python-rounds: venv python-native ## play fork, Ctrl-C and exit in Python again and again (ROUNDS=1000)
+	cd $(PYTHON_DIR) && ROUNDS=$(or $(ROUNDS),1000) $(VENV_PYTHON) -m pytest -v --durations=0 $(HOST_TESTS_PYTHON) $(PYTEST_ARGS)
 
 lint-python: venv ## check the Python code: ruff, mypy --strict, pyright's rules
 	cd $(PYTHON_DIR) && $(VENV_PYTHON) -m ruff check .

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import atexit
 import itertools
 import warnings
 from collections.abc import AsyncIterable, Iterable, Mapping
@@ -19,6 +18,7 @@ from ._handle import new_handle_async, send_timeout_seconds
 from ._message import EventTime, Payload, to_bytes
 from ._option_docs import with_options
 from ._pending import BULK_TAG, NUMBERS, SEQUENCE_BITS
+from ._process_end import arm, at_process_end
 from ._results import CloseReport
 from .client import EXIT_SECONDS, Timeout, timeout_milliseconds
 from .config import Config
@@ -64,6 +64,7 @@ class AsyncClient:
         if self._opening:
             raise InlongError("the client was opened before: make a new one")
         self._opening = True
+        arm()
         try:
             handle = await new_handle_async(self._texts)
         except BaseException:
@@ -250,4 +251,4 @@ def _close_all() -> None:
         call.wait()
 
 
-atexit.register(_close_all)
+at_process_end(_close_all)

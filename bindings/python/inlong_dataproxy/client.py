@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import atexit
 import ctypes
 import itertools
 import logging
@@ -24,6 +23,7 @@ from ._interruptible import Call, interruptible
 from ._message import SMALL, EventTime, Model, Payload, refusal, to_sendable
 from ._option_docs import with_options
 from ._pending import BULK_TAG, CHUNK_MESSAGES, NUMBERS, SEQUENCE_BITS
+from ._process_end import arm, at_process_end
 from ._results import CloseReport, Outcome
 from .config import Config
 from .errors import ClosedError, ForkError, InlongError
@@ -69,6 +69,7 @@ class Client:
     _delivery: Optional[Delivery] = None
 
     def __init__(self, url: str = "", *, group_id: str = "", **options: Unpack[Options]) -> None:
+        arm()
         self._config = Config(url, group_id=group_id, **options)
         texts = self._config.texts
         self._group_id = group_id
@@ -330,5 +331,5 @@ def _disown_all() -> None:
     alive.clear()
 
 
-atexit.register(_close_all)
+at_process_end(_close_all)
 os.register_at_fork(after_in_child=_disown_all)

@@ -19,6 +19,15 @@ GROUP = "test_group"
 STREAM = "test_stream"
 
 
+def rounds(few: int, ways: int = 1) -> int:
+    """Return how often a scenario of the host's life is played in each of some ways: few times, or ROUNDS in all if that is set."""
+    return -(-int(os.environ.get("ROUNDS") or few * ways) // ways)
+
+
+LONG = 120 + int(os.environ.get("ROUNDS") or 0)
+"""Seconds for a test of so many rounds."""
+
+
 def wait_until(condition: Callable[[], bool], what: str, seconds: float = 10) -> None:
     """Return as soon as condition holds; fail when it does not in time."""
     end = time.monotonic() + seconds

@@ -1,4 +1,4 @@
-"""A forked child cannot use its parent's client: it says so at once, and never hangs."""
+"""H2: a forked child cannot use its parent's client: it says so at once, and never hangs."""
 
 from __future__ import annotations
 
@@ -8,10 +8,11 @@ import sys
 from pathlib import Path
 
 import pytest
-from support import PACKAGE, run_python
+from support import LONG, PACKAGE, rounds, run_python
 
 from inlong_dataproxy.testing import MockCluster
 
+QUIET = "import warnings\nwarnings.simplefilter('ignore', DeprecationWarning)\n"
 PRELUDE = """
 import os, sys, threading
 from inlong_dataproxy import Client, ForkError
@@ -87,13 +88,17 @@ def check():
     else:
         raise AssertionError("no ForkError")
     client.close()
+    with Client(cluster.url, group_id="test_group") as mine:
+        mine.send(b"child", "s")
 
-for _ in range(30):
+for _ in range(int(sys.argv[1])):
     child(check)
 stop = True
 for thread in threads:
     thread.join()
+client.send(b"parent", "s")
 client.close()
+assert cluster.payloads().count(b"child") == int(sys.argv[1])
 """
 
 EXIT = """
@@ -107,20 +112,21 @@ client.close()
 """
 
 
-def test_every_call_in_the_child_is_a_fork_error() -> None:
-    run_python("import warnings\nwarnings.simplefilter('ignore', DeprecationWarning)\n" + PRELUDE + USE)
+def test_h2_every_call_in_the_child_is_a_fork_error() -> None:
+    run_python(QUIET + PRELUDE + USE)
 
 
-def test_forking_a_busy_parent_does_not_hang() -> None:
+@pytest.mark.timeout(LONG)
+def test_h2_forking_a_busy_parent_does_not_hang() -> None:
     # Locks that another thread holds at the moment of the fork stay locked in the child for ever.
-    run_python("import warnings\nwarnings.simplefilter('ignore', DeprecationWarning)\n" + PRELUDE + BUSY)
+    run_python(QUIET + PRELUDE + BUSY, str(rounds(20)), seconds=LONG)
 
 
-def test_the_exit_of_a_child_leaves_the_parents_client_alone() -> None:
-    run_python("import warnings\nwarnings.simplefilter('ignore', DeprecationWarning)\n" + PRELUDE + EXIT)
+def test_h2_the_exit_of_a_child_leaves_the_parents_client_alone() -> None:
+    run_python(QUIET + PRELUDE + EXIT)
 
 
-def test_a_child_forked_before_the_first_client_works() -> None:
+def test_h2_a_child_forked_before_the_first_client_works() -> None:
     # Importing must not start the library's threads.
     script = """
 import os, inlong_dataproxy
@@ -163,9 +169,10 @@ def fork():
         child(lambda: Client(cluster.url, group_id="test_group").close())
     except BaseException as error:
         failures.append(error)
-thread = threading.Thread(target=fork)
-thread.start()
-thread.join()
+for _ in range(int(sys.argv[1])):
+    thread = threading.Thread(target=fork)
+    thread.start()
+    thread.join()
 assert not failures, failures
 client.close()
 """
@@ -184,23 +191,22 @@ child(check)
 client.close()
 """
 
-QUIET = "import warnings\nwarnings.simplefilter('ignore', DeprecationWarning)\n"
 
-
-def test_a_child_makes_clients_of_its_own_also_when_forked_from_a_child() -> None:
+def test_h2_a_child_makes_clients_of_its_own_also_when_forked_from_a_child() -> None:
     run_python(QUIET + PRELUDE + OWN)
 
 
-def test_a_child_forked_in_a_thread_makes_one_too() -> None:
-    run_python(QUIET + PRELUDE + IN_A_THREAD)
+@pytest.mark.timeout(LONG)
+def test_h2_a_child_forked_in_a_thread_makes_one_too() -> None:
+    run_python(QUIET + PRELUDE + IN_A_THREAD, str(rounds(5)), seconds=LONG)
 
 
-def test_where_the_reload_is_turned_off_it_is_a_fork_error() -> None:
+def test_h2_where_the_reload_is_turned_off_it_is_a_fork_error() -> None:
     run_python(QUIET + PRELUDE + OFF)
 
 
 @pytest.mark.parametrize("method", ["fork", "spawn", "forkserver"])
-def test_workers_of_multiprocessing_send(cluster: MockCluster, tmp_path: Path, method: str) -> None:
+def test_h2_workers_of_multiprocessing_send(cluster: MockCluster, tmp_path: Path, method: str) -> None:
     # A pool that is started while the parent has a client of its own.
     (tmp_path / "work.py").write_text(
         """
