@@ -80,8 +80,8 @@ func checkAttribute(key, value string) error {
 }
 
 func checkAttributeText(s string) error {
-	for i := range len(s) {
-		if c := s[i]; c < ' ' || c > '~' || c == '&' || c == '=' {
+	for _, c := range s {
+		if c < ' ' || c > '~' || c == '&' || c == '=' {
 			return fmt.Errorf("character %q: want printable ASCII without & and =", c)
 		}
 	}

@@ -10,7 +10,7 @@ from typing import Optional, Union
 
 from . import _lowlevel as low
 from ._async_delivery import AsyncDelivery
-from ._bulk import Bulk, ProgressCallback, SendReport
+from ._bulk import Bulk, ProgressCallback, SendReport, iterator
 from ._message import Model
 
 _RETRY_SECONDS = 0.01
@@ -46,7 +46,7 @@ class AsyncBulk(Bulk):
                         self._looking = True
                         self._delivery.loop.call_soon(self._look)
             else:
-                source = iter(messages)
+                source = iterator(messages)
                 while chunk := list(islice(source, self._size)):
                     self._chunk = chunk
                     await self._send_full_chunk()

@@ -80,6 +80,19 @@ def _first(run: tuple[int, int, Exception]) -> int:
     return run[0]
 
 
+def iterator(messages: Iterable[object]) -> Iterator[object]:
+    """Return the iterator of a send_many's source.
+
+    Raises:
+        TypeError: it is none.
+    """
+    if isinstance(messages, (bytes, bytearray, memoryview, str)):
+        raise TypeError(f"messages must be an iterable of payloads, not a single {type(messages).__name__}")
+    if not hasattr(messages, "__iter__") and not hasattr(messages, "__getitem__"):
+        raise TypeError(f"messages must be an iterable of payloads, not {type(messages).__name__}")
+    return iter(messages)
+
+
 class Bulk:
     """One send_many. `count` and `abandon` run on the thread of results, the rest on the caller's.
 
@@ -93,6 +106,8 @@ class Bulk:
     def __init__(
         self, handle: low.ClientHandle, model: Model, base: int, progress: Optional[ProgressCallback], trims: bool
     ) -> None:
+        if progress is not None and not callable(progress):
+            raise TypeError(f"progress must be callable or None, not {type(progress).__name__}")
         self._handle = handle
         self._empty = (b"", b"\n") if trims else (b"",)  # what the library takes as an empty payload
         self._model = model
@@ -135,7 +150,7 @@ class Bulk:
 
     def run(self, messages: Iterable[object]) -> SendReport:
         """Send all and return when each has its result."""
-        source = iter(messages)
+        source = iterator(messages)
         size = 1
         while True:
             began = time.monotonic()

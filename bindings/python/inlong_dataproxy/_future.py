@@ -192,6 +192,8 @@ class DeliveryFuture(Future[Result]):
 
     def call_back(self, callback: ResultCallback) -> None:
         """Have callback called with the result. Only before the message is given to the library."""
+        if not callable(callback):
+            raise TypeError(f"callback must be callable or None, not {type(callback).__name__}")
         self._callback = callback
         self.model.watched[self] = []
 

@@ -81,7 +81,8 @@ def _milliseconds(event_time: object) -> int:
         raise TypeError(f"event_time must be a datetime or seconds since 1970, not {type(event_time).__name__}")
     milliseconds = event_time * 1000
     if not 0 < milliseconds < 2**53:  # also refuses NaN
-        raise InvalidMessageError(f"event_time = {event_time}: want a time after 1970", code=10010, name="log_invalid")
+        rule = f"want seconds since 1970, more than 0 and less than {2**53 // 1000}"
+        raise InvalidMessageError(f"event_time = {event_time}: {rule}", code=10010, name="log_invalid")
     return round(milliseconds)
 
 

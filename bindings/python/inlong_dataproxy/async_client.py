@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 import warnings
+from asyncio.events import _get_running_loop as get_running_loop  # pyright: ignore[reportPrivateUsage] - None where none runs
 from collections.abc import AsyncIterable, Iterable, Mapping
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Optional, Union
@@ -118,7 +119,7 @@ class AsyncClient:
         loop are raised here.
         """
         delivery = self._delivery
-        if delivery is None or delivery.closing or delivery.forked or asyncio.get_running_loop() is not delivery.loop:
+        if delivery is None or delivery.closing or delivery.forked or get_running_loop() is not delivery.loop:
             delivery = self._usable()
         if type(payload) is not bytes:
             payload = to_bytes(payload)
@@ -147,8 +148,6 @@ class AsyncClient:
         turn between chunks. An async source that waits does not hold back what it gave before. progress is called on
         the loop. Cancelling the await ends the taking; what was taken before and accepted goes on.
         """
-        if isinstance(messages, (bytes, bytearray, memoryview, str)):
-            raise TypeError(f"messages must be an iterable of payloads, not a single {type(messages).__name__}")
         delivery = self._usable()
         model = delivery.model(stream_id, group_id, attributes, event_time)
         base = BULK_TAG | (next(self._bulk_numbers) & NUMBERS) << SEQUENCE_BITS
@@ -222,7 +221,7 @@ class AsyncClient:
 
     @staticmethod
     def _check_loop(delivery: AsyncDelivery) -> None:
-        if asyncio.get_running_loop() is not delivery.loop:
+        if get_running_loop() is not delivery.loop:
             raise InlongError("an AsyncClient belongs to the event loop that opened it: make one for each loop")
 
     async def __aenter__(self) -> Self:

@@ -205,8 +205,6 @@ class Client:
             TypeError: messages is a single payload or not iterable, or an argument has a wrong type.
             What the iterable or progress raises.
         """
-        if isinstance(messages, (bytes, bytearray, memoryview, str)):
-            raise TypeError(f"messages must be an iterable of payloads, not a single {type(messages).__name__}")
         delivery = self._usable()
         if delivery.is_own_thread():
             raise InlongError("send_many waits for results: it cannot be called in a done-callback, where they come from")

@@ -92,24 +92,6 @@ def test_closing_again_gives_the_same_report(client: Client) -> None:
     assert all(report is reports[0] for report in reports)
 
 
-def test_everything_after_close_is_a_closed_error(client: Client) -> None:
-    client.send(b"x", STREAM)
-    client.close()
-    calls: list[Any] = [
-        lambda: client.send(b"x", STREAM),
-        lambda: client.send_async(b"x", STREAM),
-        lambda: client.send_many([b"x"], STREAM),
-        client.flush,
-        client.stats,
-        client.__enter__,
-    ]
-    for call in calls:
-        with pytest.raises(ClosedError) as caught:
-            call()
-        assert caught.value.code == 10003
-    assert repr(client) == "<Client group_id='test_group' closed>"
-
-
 def test_closing_under_senders_gives_every_message_one_result(cluster: MockCluster) -> None:
     # F2: a message that slips in between the close and the last result.
     for _ in range(20):

@@ -9,7 +9,6 @@ from support import GROUP, STREAM
 
 from inlong_dataproxy import (
     Client,
-    InvalidMessageError,
     Persisted,
     SendError,
     ServerError,
@@ -74,73 +73,6 @@ def test_ids_attributes_and_time_travel_with_the_message(cluster: MockCluster, c
 def test_seconds_are_an_event_time_too(cluster: MockCluster, client: Client) -> None:
     client.send(b"x", STREAM, event_time=1_700_000_000.5)
     assert cluster.messages()[0].attributes["dt"] == "1700000000500"
-
-
-@pytest.mark.parametrize("payload", [None, 5, 1.5, ["a"], object()])
-def test_a_payload_of_a_wrong_type_is_a_type_error(client: Client, payload: Any) -> None:
-    for send in (client.send, client.send_async):
-        with pytest.raises(TypeError, match="payload must be bytes, bytearray, memoryview or str, not "):
-            send(payload, STREAM)
-
-
-@pytest.mark.parametrize(
-    ("arguments", "message"),
-    [
-        ({"stream_id": None}, "stream_id must be str, not NoneType"),
-        ({"stream_id": b"s"}, "stream_id must be str, not bytes"),
-        ({"stream_id": ["s"]}, "stream_id must be str, not list"),
-        ({"group_id": None}, "group_id must be str, not NoneType"),
-        ({"attributes": ["a"]}, "attributes must be a mapping"),
-        ({"attributes": {"a": 1}}, "value of attribute 'a' must be str, not int"),
-        ({"attributes": {1: "a"}}, "attribute name must be str, not int"),
-        ({"event_time": "now"}, "event_time must be a datetime or seconds"),
-        ({"event_time": True}, "event_time must be a datetime or seconds"),
-    ],
-)
-def test_an_argument_of_a_wrong_type_is_a_type_error_that_names_it(client: Client, arguments: dict[str, Any], message: str) -> None:
-    given: dict[str, Any] = {"stream_id": STREAM, **arguments}
-    for call in (
-        lambda: client.send(b"x", **given),
-        lambda: client.send_async(b"x", **given),
-        lambda: client.send_many([b"x"], **given),
-    ):
-        with pytest.raises(TypeError, match=message):
-            call()
-
-
-@pytest.mark.parametrize(
-    ("payload", "arguments", "message"),
-    [
-        (b"", {}, "empty"),
-        ("", {}, "empty"),
-        (b"x" * (21 << 20), {}, "too long"),
-        ("\ud800", {}, "payload: cannot be written as UTF-8"),
-        (b"x", {"stream_id": ""}, "stream"),
-        (b"x", {"stream_id": "a b"}, "stream"),
-        (b"x", {"stream_id": "a\0b"}, "stream"),
-        (b"x", {"stream_id": "stra\xdfe"}, "stream"),
-        (b"x", {"stream_id": "x" * 201}, "stream"),
-        (b"x", {"group_id": "a&b=c"}, "group"),
-        (b"x", {"attributes": {"groupId": "x"}}, "groupId"),
-        (b"x", {"attributes": {"a&b": "x"}}, "a&b"),
-        (b"x", {"attributes": {"a": "x\ny"}}, "attribute"),
-        (b"x", {"event_time": -5}, "event_time = -5"),
-        (b"x", {"event_time": float("nan")}, "event_time = nan"),
-    ],
-)
-def test_a_message_that_breaks_a_rule_is_refused_with_field_and_rule(
-    cluster: MockCluster, client: Client, payload: Any, arguments: dict[str, Any], message: str
-) -> None:
-    given: dict[str, Any] = {"stream_id": STREAM, **arguments}
-    for send in (client.send, client.send_async):
-        with pytest.raises(InvalidMessageError, match=message) as caught:
-            send(payload, **given)
-        assert isinstance(caught.value, ValueError)
-        assert caught.value.code in (10009, 10010)
-        assert not caught.value.retriable
-        assert caught.value.persisted is Persisted.NOT_WRITTEN
-    client.flush()
-    assert cluster.payloads() == []
 
 
 def test_a_server_error_surfaces_with_everything_known(cluster: MockCluster, client: Client) -> None:

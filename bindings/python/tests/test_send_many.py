@@ -132,19 +132,6 @@ def test_progress_is_told_and_ends_at_the_total(client: Client) -> None:
     assert threads == {threading.current_thread()}
 
 
-@pytest.mark.parametrize("messages", ["text", b"bytes", bytearray(b"x"), memoryview(b"x")])
-def test_a_single_payload_is_no_iterable_of_payloads(client: Client, messages: Any) -> None:
-    # Its characters would be sent one by one.
-    with pytest.raises(TypeError, match="messages must be an iterable of payloads, not a single"):
-        client.send_many(messages, STREAM)
-
-
-@pytest.mark.parametrize("messages", [None, 5])
-def test_what_cannot_be_iterated_is_a_type_error(client: Client, messages: Any) -> None:
-    with pytest.raises(TypeError, match="not iterable"):
-        client.send_many(messages, STREAM)
-
-
 def test_a_bad_stream_stops_it_at_once(client: Client) -> None:
     # It is no payload's fault: a million failures would say the same.
     with pytest.raises(InvalidMessageError, match="stream"):
