@@ -1,8 +1,13 @@
-"""The pytest plugin of this package: fixtures for tests of programs that send. pytest finds it by itself.
+"""The pytest plugin of this package: fixtures for tests of programs that send.
 
-def test_my_program(inlong_cluster):
-    my_program.run(url=inlong_cluster.url)
-    assert inlong_cluster.payloads() == [b"hello"]
+    from inlong_dataproxy import Client
+
+    def test_my_program(inlong_cluster):
+        with Client(inlong_cluster.url, group_id="my_group") as client:
+            client.send(b"hello", stream_id="my_stream")
+        assert inlong_cluster.payloads() == [b"hello"]
+
+pytest finds it by itself where the package is installed.
 """
 
 from __future__ import annotations

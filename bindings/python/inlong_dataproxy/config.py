@@ -21,8 +21,11 @@ _SECRETS = ("basic_auth",)
 class Config:
     """The options of a client. It cannot be changed; equal ones compare equal.
 
+        from inlong_dataproxy import Config
+
         config = Config("http://manager:8083", group_id="my_group", send_timeout=10)
-        with config.client() as client: ...
+        with config.client() as client:
+            client.send(b"payload", stream_id="my_stream")
 
     Args:
         url, group_id, options: as for Client.

@@ -1,9 +1,12 @@
 """Clients' counters for prometheus_client (`pip install inlong-dataproxy[prometheus]`).
 
     from prometheus_client import REGISTRY
+    from inlong_dataproxy import Client
     from inlong_dataproxy.prometheus import InlongCollector
 
-    REGISTRY.register(InlongCollector(client))
+    with Client("http://manager:8083", group_id="my_group") as client:
+        REGISTRY.register(InlongCollector(client))
+        client.send(b"payload", stream_id="my_stream")
 
 Every metric has the label group_id, and comes from client.stats() when Prometheus asks:
 

@@ -1,8 +1,10 @@
-"""Settings of the native library's runtime, for the whole process: to be made before the first client or MockCluster.
+"""Settings of the native library's runtime.
 
-from inlong_dataproxy import runtime
+    from inlong_dataproxy import runtime
 
-runtime.configure(gc_percent=400, memory_limit=512 << 20)
+    runtime.configure(gc_percent=400, memory_limit=512 << 20)
+
+They hold for the whole process, and are to be made before the first client or MockCluster.
 """
 
 from __future__ import annotations

@@ -140,7 +140,7 @@ def test_a_bad_timeout_is_refused(client: Client, timeout: Any, kind: type[Excep
     ],
 )
 def test_a_manager_that_is_of_no_use_is_a_clear_error(
-    cluster: MockCluster, kind: str, fields: dict[str, Any], message: str
+    cluster: MockCluster, kind: Any, fields: dict[str, Any], message: str
 ) -> None:
     cluster.manager_fault(kind, **fields)
     with pytest.raises(SendError) as caught:
