@@ -17,6 +17,32 @@ import (
 	"github.com/inlong-dataproxy/inlong-dataproxy/core/dataproxytest"
 )
 
+// betweenChecks is a context whose deadline is asked for between a message's first check and its way into a batch.
+type betweenChecks struct {
+	context.Context
+	once sync.Once
+	do   func()
+}
+
+func (c *betweenChecks) Deadline() (time.Time, bool) {
+	c.once.Do(c.do)
+	return c.Context.Deadline()
+}
+
+// A message that was let in before a close began and reaches its batch after the sweep would never have a result.
+func TestF2_MessageThatComesBehindTheSweepIsRefused(t *testing.T) {
+	client := connect(t, cluster(t))
+	began := false
+	ctx := &betweenChecks{Context: patient(t), do: func() { began = true; client.Close() }}
+	inTime(t, time.Second, "send", func() {
+		if err := client.Send(ctx, message("x")); !isCode(err, dataproxy.CodeClosed) {
+			t.Error(err)
+		}
+	})
+	require.True(t, began)
+	require.Empty(t, dataproxy.Leftovers(client))
+}
+
 // Closing under load: a message that was accepted at the same moment must neither be lost nor get its result twice or after
 // the close, and nothing may panic.
 func TestF2_CloseUnderLoadAndResets(t *testing.T) {

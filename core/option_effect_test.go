@@ -212,6 +212,46 @@ func TestBatchAndFrameBounds(t *testing.T) {
 	}
 }
 
+// A linger that is not waited for costs batches, one that lasts longer costs time.
+func TestBatchStaysOpenForItsLinger(t *testing.T) {
+	const linger = 150 * time.Millisecond
+	c := cluster(t)
+	client := connect(t, c, dataproxy.WithBatchingMaxPublishDelay(linger))
+	var took time.Duration
+	inTime(t, linger, "both results", func() {
+		start, results := time.Now(), make(chan error, 2)
+		for range 2 {
+			client.SendAsync(context.Background(), message("x"), func(_ dataproxy.Message, err error) { results <- err })
+		}
+		for range 2 {
+			if err := <-results; err != nil {
+				t.Error(err)
+			}
+		}
+		took = time.Since(start)
+	})
+	require.GreaterOrEqual(t, took, linger)
+	require.Len(t, c.Received(), 1, "both in one batch")
+}
+
+// The back-off doubles: a node that is full must not be asked at the same pace for ever.
+func TestBackOffStartsWithTheIntervalAndDoubles(t *testing.T) {
+	const first = 40 * time.Millisecond
+	c := cluster(t, dataproxytest.WithNodes(1))
+	c.Node(0).Standing(dataproxytest.ErrorCode(114))
+	client := connect(t, c, dataproxy.WithRetryInitialInterval(first), dataproxy.WithMaxRetries(3))
+	least := time.Duration(0)
+	for i := range 3 {
+		least += first << i / 2 // jitter takes half of it at the most
+	}
+	inTime(t, 2*least, "four attempts", func() {
+		start := time.Now()
+		if e := fault(t, client.Send(patient(t), message("x")), dataproxy.CodeServerError); e.Attempts != 4 || time.Since(start) < least {
+			t.Errorf("%v after %v", e, time.Since(start))
+		}
+	})
+}
+
 // Lanes lie evenly on the nodes from the start.
 func TestLanesAreSpreadEvenly(t *testing.T) {
 	for _, lanes := range []int{1, 3, 8, 10} {
