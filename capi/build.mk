@@ -59,6 +59,17 @@ build/bench/bench_async build/conformance/send_plan: $(C_FRONT) include/inlong_d
 test-c: capi examples ## run the C tests
 	@$(MAKE) --no-print-directory -C bindings/c/tests test
 
+.PHONY: test-valgrind
+ifneq ($(shell command -v valgrind),)
+test-valgrind: capi ## run C tests under valgrind (VALGRIND_TESTS="send queue close log fork")
+	@$(MAKE) --no-print-directory -C bindings/c/tests test-valgrind
+else
+test-valgrind:
+	@echo "skip valgrind: it is not on this machine"
+endif
+
+test-c: test-valgrind
+
 # The same tests, but each scenario of many rounds so often: exit, fork and close at any moment.
 HOST_TESTS := test_exit plain_dlopen test_cpp_exit test_fork_busy test_close
 test-c-rounds: capi ## run exit, fork and close in C again and again (ROUNDS=1000)

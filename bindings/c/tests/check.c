@@ -31,13 +31,22 @@ void check_text(const char *file, int line, const char *text, const char *part)
     end();
 }
 
-#if defined(__SANITIZE_ADDRESS__)
+#if defined(CHECK_ASAN)
 #define BUILD " (address and undefined behaviour sanitizers)"
-#elif defined(__SANITIZE_THREAD__)
+#elif defined(CHECK_TSAN)
 #define BUILD " (thread sanitizer)"
 #else
 #define BUILD ""
 #endif
+
+/* Under valgrind the main thread's stack is as long as it was in use before a fork; the Go runtime asks for its length and keeps to
+ * it. */
+static void grow_stack(void)
+{
+    volatile char deep[1 << 20];
+    for (size_t i = sizeof deep; i >= 1024; i -= 1024)
+        deep[i - 1] = 0;
+}
 
 static int run(const check_test *test)
 {
@@ -54,7 +63,7 @@ static int run(const check_test *test)
         ;
     kill(-child, SIGKILL); /* its own children, should one hang */
     if (WIFSIGNALED(status) && WTERMSIG(status) == SIGALRM)
-        fprintf(stderr, "    hung: still running after %d s\n", CHECK_SECONDS);
+        fprintf(stderr, "    hung: still running after %u s\n", CHECK_SECONDS);
     else if (WIFSIGNALED(status))
         fprintf(stderr, "    ended by signal %d (%s)\n", WTERMSIG(status), strsignal(WTERMSIG(status)));
     return status;
@@ -67,6 +76,12 @@ int check_status(pid_t child)
     while (waitpid(child, &status, 0) < 0)
         CHECK_INT(errno, EINTR);
     return status;
+}
+
+unsigned check_seconds(void)
+{
+    const char *wish = getenv("CHECK_SECONDS");
+    return wish && atoi(wish) > 0 ? (unsigned)atoi(wish) : 60;
 }
 
 int check_rounds(int normally)
@@ -103,6 +118,7 @@ static int wanted(int argc, char **argv, const char *name)
 int check_main(int argc, char **argv, const char *suite, const check_test *tests, size_t count)
 {
     int passed = 0, failed = 0;
+    grow_stack();
     for (size_t i = 0; i < count; i++) {
         if (!wanted(argc, argv, tests[i].name))
             continue;

@@ -8,12 +8,26 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+/* Which sanitizer this is built with, in the words of gcc and of clang. */
+#ifdef __has_feature
+#define CHECK_HAS(x) __has_feature(x)
+#else
+#define CHECK_HAS(x) 0
+#endif
+#if defined(__SANITIZE_ADDRESS__) || CHECK_HAS(address_sanitizer)
+#define CHECK_ASAN 1
+#elif defined(__SANITIZE_THREAD__) || CHECK_HAS(thread_sanitizer)
+#define CHECK_TSAN 1
+#endif
+
 typedef struct check_test {
     const char *name;
     void (*run)(void);
 } check_test;
 
-enum { CHECK_SECONDS = 60 };
+/* The time limit of a test, and of each round of one: $CHECK_SECONDS, or one minute. */
+#define CHECK_SECONDS check_seconds()
+unsigned check_seconds(void);
 
 #define CHECK(condition)                                                                                                           \
     do {                                                                                                                           \

@@ -2,13 +2,11 @@
 
 #include <poll.h>
 
-enum { CHILD_SECONDS = 30 };
-
 int in_child(void (*f)(void *), void *argument)
 {
     pid_t child = fork();
     if (child == 0) {
-        alarm(CHILD_SECONDS);
+        alarm(CHECK_SECONDS / 2);
         f(argument);
         exit(0); /* exit handlers too must leave the parent's runtime alone */
     }

@@ -211,41 +211,6 @@ static void close_while_others_send(void)
     close_fixture(&f);
 }
 
-/* Threads, descriptors and slots must come back, or a program that opens clients again and again dies of it. */
-static long count_files(const char *folder)
-{
-    char command[64], line[32];
-    snprintf(command, sizeof command, "ls %s | wc -l", folder);
-    FILE *pipe = popen(command, "r");
-    CHECK(pipe && fgets(line, sizeof line, pipe));
-    pclose(pipe);
-    return atol(line);
-}
-
-static void open_and_close_leaves_nothing(void)
-{
-    fixture f = open_fixture(NULL);
-    char folder[64];
-    snprintf(folder, sizeof folder, "/proc/%d/fd", (int)getpid());
-    long before = 0;
-    for (int round = 0; round < 110; round++) {
-        inlong_client *client = open_client(f.url, no_options);
-        tally t = TALLY;
-        inlong_message m = message("x");
-        CHECK(inlong_client_event_fd(client) >= 0);
-        CHECK_INT(inlong_client_send_async(client, &m, tally_result, &t), INLONG_OK);
-        CHECK_INT(inlong_client_close(client, 5000, NULL), INLONG_OK);
-        CHECK_INT(t.acked, 1);
-        if (round == 10)
-            before = count_files(folder);
-    }
-    /* The mock notices a close a moment later: both ends are in this process. */
-    for (int tries = 0; count_files(folder) > before + 2 && tries < 100; tries++)
-        usleep(20000);
-    CHECK(count_files(folder) <= before + 2);
-    close_fixture(&f);
-}
-
 static atomic_int slow_calls;
 
 static void slow_callback(const inlong_result *result, void *user)
@@ -283,7 +248,6 @@ static const check_test tests[] = {
     {"callback_may_send", callback_may_send},
     {"close_while_others_send", close_while_others_send},
     {"slow_callbacks_end_with_the_close", slow_callbacks_end_with_the_close},
-    {"open_and_close_leaves_nothing", open_and_close_leaves_nothing},
 };
 
 CHECK_MAIN("close", tests)

@@ -8,7 +8,7 @@
 #include <string>
 #include <thread>
 
-#ifdef __SANITIZE_ADDRESS__
+#ifdef CHECK_ASAN
 /* The callables that exit leaves uncalled. */
 extern "C" const char *__asan_default_options(void);
 extern "C" const char *__asan_default_options(void) { return "detect_leaks=0"; }

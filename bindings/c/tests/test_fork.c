@@ -49,7 +49,7 @@ static void fork_before_the_first_client(void)
     for (int round = 0; round < 5; round++) {
         pid_t child = fork();
         if (child == 0) {
-            alarm(20);
+            alarm(CHECK_SECONDS / 2);
             fixture f = open_fixture(NULL);
             inlong_client *client = NULL;
             inlong_message m = message("from a child");
@@ -276,7 +276,7 @@ static void nodes_see_the_close_of_a_parent_whose_child_lives(void)
     CHECK_INT(pipe(ends), 0);
     pid_t child = fork();
     if (child == 0) {
-        alarm(30);
+        alarm(CHECK_SECONDS / 2);
         close(ends[1]);
         _exit(read(ends[0], &byte, 1) == 0 ? 0 : 1);
     }

@@ -126,7 +126,7 @@ static void *fork_here(void *unused)
     if (child == 0) {
         pthread_t other;
         forker = pthread_self();
-        alarm(30);
+        alarm(CHECK_SECONDS / 2);
         use_old_then_new(NULL);
         CHECK_INT(pthread_create(&other, NULL, exit_behind, NULL), 0);
         return unused;
@@ -169,12 +169,13 @@ static void use_the_library(void *unused)
 static void fork_while_another_thread_loads_the_core(void)
 {
     for (int i = 0; i < check_rounds(30); i++) {
+        alarm(CHECK_SECONDS);
         pid_t parent = fork(); /* each round loads for the first time */
         if (parent == 0) {
-            alarm(30);
+            alarm(CHECK_SECONDS / 2);
             pthread_t thread;
             CHECK_INT(pthread_create(&thread, NULL, open_a_mock, NULL), 0);
-            usleep((useconds_t)i * 300);
+            usleep((useconds_t)(i % 50) * 300);
             CHECK_INT(in_child(use_the_library, NULL), 0);
             CHECK_INT(pthread_join(thread, NULL), 0);
             inlong_mock_free(busy.mock);
@@ -205,6 +206,7 @@ static void threads_of_a_child_load_one_core(void)
 {
     busy = open_fixture(no_options);
     for (int i = 0; i < check_rounds(10); i++) {
+        alarm(CHECK_SECONDS);
         CHECK_INT(in_child(open_from_many_threads, NULL), 0);
         CHECK_INT(received(busy.mock), (i + 1) * 8 * 10);
     }
@@ -219,7 +221,7 @@ static void fork_inside(const inlong_result *result, void *user)
     (void)result, (void)user;
     pid_t child = fork();
     if (child == 0) {
-        alarm(30);
+        alarm(CHECK_SECONDS / 2);
         use_old_then_new(NULL);
         if (child_returns)
             return;
@@ -244,8 +246,10 @@ static int fork_inside_a_callback(bool returns)
 static void callback_may_fork(void)
 {
     busy = open_fixture(no_options);
-    for (int i = 0; i < check_rounds(10); i++)
+    for (int i = 0; i < check_rounds(10); i++) {
+        alarm(CHECK_SECONDS);
         CHECK_INT(fork_inside_a_callback(false), 0);
+    }
     int status = fork_inside_a_callback(true);
     CHECK(WIFSIGNALED(status));
     CHECK_INT(WTERMSIG(status), SIGABRT);
