@@ -2,10 +2,14 @@ package dataproxy_test
 
 import (
 	"context"
+	"crypto/ed25519"
+	"crypto/rand"
 	"crypto/tls"
 	"crypto/x509"
+	"crypto/x509/pkix"
 	"encoding/pem"
 	"errors"
+	"math/big"
 	"net/http/httptest"
 	"os"
 	"path/filepath"
@@ -34,8 +38,13 @@ func serverTLS(t *testing.T) (*tls.Config, *x509.Certificate) {
 func caFile(t *testing.T) string {
 	t.Helper()
 	_, cert := serverTLS(t)
+	return pemFile(t, cert.Raw)
+}
+
+func pemFile(t *testing.T, cert []byte) string {
+	t.Helper()
 	file := filepath.Join(t.TempDir(), "ca.pem")
-	text := pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: cert.Raw})
+	text := pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: cert})
 	require.NoError(t, os.WriteFile(file, text, 0o600))
 	return file
 }
@@ -58,6 +67,24 @@ func TestN8_ManagerOverHTTPS(t *testing.T) {
 	require.ErrorContains(t, err, "certificate signed by unknown authority")
 	err = refused(dataproxy.WithTLSConfig(&tls.Config{RootCAs: roots, ServerName: "other.host"}))
 	require.ErrorContains(t, err, "not other.host")
+	// Naming an authority must not turn the verification off: not of the name, nor of who signed.
+	err = refused(dataproxy.WithCAFile(caFile(t)), dataproxy.WithURL(strings.Replace(c.URL(), "127.0.0.1", "localhost", 1)))
+	require.ErrorContains(t, err, "not localhost")
+	err = refused(dataproxy.WithCAFile(otherCAFile(t)))
+	require.ErrorContains(t, err, "certificate signed by unknown authority")
+}
+
+// otherCAFile writes the PEM file of an authority that has signed nothing.
+func otherCAFile(t *testing.T) string {
+	t.Helper()
+	public, private, err := ed25519.GenerateKey(nil)
+	require.NoError(t, err)
+	now := time.Now()
+	template := &x509.Certificate{SerialNumber: big.NewInt(1), NotBefore: now.Add(-time.Hour), NotAfter: now.Add(time.Hour),
+		IsCA: true, BasicConstraintsValid: true, Subject: pkix.Name{CommonName: "another authority"}}
+	cert, err := x509.CreateCertificate(rand.Reader, template, template, public, private)
+	require.NoError(t, err)
+	return pemFile(t, cert)
 }
 
 // tokens is an Auth made of a function.

@@ -58,7 +58,7 @@ func TestF1_FullQueueFailsAtOnce(t *testing.T) {
 	settled(t, client)
 }
 
-// In block mode a sender waits for room, in the order of coming, and goes on when there is some.
+// In block mode a sender waits for room and goes on when there is some.
 func TestF1_FullQueueBlocksAndResumes(t *testing.T) {
 	c, client, notes := smallQueue(t, true)
 	var through atomic.Int64
@@ -78,6 +78,39 @@ func TestF1_FullQueueBlocksAndResumes(t *testing.T) {
 	notes.balanced(t, c)
 	require.Equal(t, 60, len(notes.acked()))
 	settled(t, client)
+}
+
+// Who came first gets the next room: otherwise an unlucky sender waits until its deadline while others go on.
+func TestF1_RoomGoesToWhoCameFirst(t *testing.T) {
+	const waiting = 30
+	c := cluster(t, dataproxytest.WithNodes(1))
+	answer := make(chan struct{})
+	release := sync.OnceFunc(func() { close(answer) })
+	t.Cleanup(release)
+	c.Node(0).Handle(func(dataproxytest.Record) dataproxytest.Fault {
+		<-answer
+		return dataproxytest.Fault{}
+	})
+	client := connect(t, c, dataproxy.WithBlockIfQueueIsFull(true), dataproxy.WithWorkerNum(1), dataproxy.WithMaxPendingMessages(1))
+	client.SendAsync(context.Background(), streamMessage("s", "00"), nil)
+	want := []string{"00"}
+	var senders sync.WaitGroup
+	for i := 1; i <= waiting; i++ {
+		want = append(want, fmt.Sprintf("%02d", i))
+		senders.Go(func() {
+			if err := client.Send(context.Background(), streamMessage(fmt.Sprint("s", i%3), "%02d", i)); err != nil {
+				t.Error(err)
+			}
+		})
+		eventually(t, "it waits", func() bool { return strings.Contains(dataproxy.Leftovers(client), fmt.Sprintf("; %d callers wait", i)) })
+	}
+	release()
+	senders.Wait()
+	var got []string
+	for _, m := range c.Messages() {
+		got = append(got, string(m))
+	}
+	require.Equal(t, want, got)
 }
 
 // A wait for room must end with the caller's context, with the send timeout, and with the close.
