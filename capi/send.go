@@ -19,7 +19,12 @@ import (
 type scratch struct {
 	msg        dataproxy.Message
 	attributes map[string]string
+	payloads   [atOnce][]byte
+	tags       [atOnce]dataproxy.Tag
 }
+
+// atOnce is how many messages of a vector the core is given at a time.
+const atOnce = 128
 
 var scratches = sync.Pool{New: func() any { return new(scratch) }}
 
@@ -101,21 +106,47 @@ func coreClientSubmitMany(handle C.uintptr_t, messages *C.inlong_message, count 
 	defer s.free()
 	all := unsafe.Slice(messages, int(count))
 	var group, stream lastText
-	for i := range all {
+	for i := 0; i < len(all); {
 		m := all[i] // the array is the caller's
 		m.group_id_len = group.length(m.group_id, m.group_id_len)
 		m.stream_id_len = stream.length(m.stream_id, m.stream_id_len)
 		s.load(&m)
-		user := *(*C.uintptr_t)(unsafe.Pointer(&all[i].user)) // never as a pointer: it may be any number
-		if user == 0 {
-			user = b
+		n := alike(all[i:min(len(all), i+atOnce)])
+		for j := range n {
+			next := &all[i+j]
+			user := *(*uintptr)(unsafe.Pointer(&next.user)) // never as a pointer: it may be any number
+			if user == 0 {
+				user = uintptr(b)
+			}
+			s.payloads[j] = unsafe.Slice((*byte)(next.payload), int(next.payload_len))
+			s.tags[j] = dataproxy.Tag{A: uintptr(a), B: user}
 		}
-		if fault := c.submit(context.Background(), s, a, user); fault != nil {
+		done, fault := c.core.SubmitMany(context.Background(), &s.msg, s.payloads[:n], s.tags[:n])
+		clear(s.payloads[:n]) // the caller's memory must not be looked at by a collection later
+		*accepted += C.size_t(done)
+		if fault != nil {
 			return failError(err, fault)
 		}
-		*accepted++
+		i += n
 	}
 	return C.INLONG_OK
+}
+
+// alike returns how many messages, from the first on, differ in payload and user only.
+func alike(messages []C.inlong_message) int {
+	first := &messages[0]
+	if first.attribute_count != 0 {
+		return 1
+	}
+	n := 1
+	for ; n < len(messages); n++ {
+		m := &messages[n]
+		if m.group_id != first.group_id || m.group_id_len != first.group_id_len || m.stream_id != first.stream_id ||
+			m.stream_id_len != first.stream_id_len || m.time_ms != first.time_ms || m.attribute_count != 0 {
+			break
+		}
+	}
+	return n
 }
 
 // lastText knows the length of the text before, which is nearly always the same one.

@@ -13,9 +13,11 @@ type Embedder interface {
 	// Submit accepts msg like SendAsync; its result goes to the handler of WithResultHandler together with tag. An error
 	// means that msg was refused and no result follows. msg is not kept: its strings and bytes may be reused at once.
 	Submit(ctx context.Context, msg *Message, tag Tag) error
-	// SubmitPacked is Submit for payloads that lie one behind the other in data, with their lengths; the rest of each message is
-	// msg's, whose Payload is overwritten. Message i has the tag with i added to B. It stops at the first message that is
-	// refused and returns how many it accepted before it.
+	// SubmitMany is Submit for messages that differ in payload and tag only; the rest of each is msg's, whose Payload is
+	// overwritten. It stops at the first message that is refused and returns how many it accepted before it.
+	SubmitMany(ctx context.Context, msg *Message, payloads [][]byte, tags []Tag) (accepted int, err error)
+	// SubmitPacked is SubmitMany for payloads that lie one behind the other in data, with their lengths. Message i has the tag
+	// with i added to B.
 	SubmitPacked(ctx context.Context, msg *Message, data []byte, lengths []uint32, tag Tag) (accepted int, err error)
 	// SendResult is Send that says more: the batch id, node and number of attempts also of a message that was acked.
 	SendResult(ctx context.Context, msg *Message) (Result, error)

@@ -109,19 +109,36 @@ func (c *client) Submit(ctx context.Context, msg *Message, tag Tag) error {
 	return nil
 }
 
-func (c *client) SubmitPacked(ctx context.Context, msg *Message, data []byte, lengths []uint32, tag Tag) (accepted int, err error) {
-	for accepted < len(lengths) {
-		n := lengths[accepted]
-		msg.Payload = data[:n:n]
-		at, err := c.accept(ctx, msg, nil, Tag{tag.A, tag.B + uintptr(accepted)}, sendAsync)
+func (c *client) SubmitMany(ctx context.Context, msg *Message, payloads [][]byte, tags []Tag) (accepted int, err error) {
+	for accepted < len(payloads) {
+		msg.Payload = payloads[accepted]
+		at, err := c.accept(ctx, msg, nil, tags[accepted], sendAsync)
 		if err != nil {
 			return accepted, err
 		}
 		accepted++
-		data = data[n:]
-		more, bytes := at.st.appendMore(ctx, at, msg, data, lengths[accepted:], Tag{tag.A, tag.B + uintptr(accepted)})
-		accepted += more
-		data = data[bytes:]
+		accepted += at.st.appendMore(ctx, at, msg, payloads[accepted:], tags[accepted:])
+	}
+	return accepted, nil
+}
+
+// unpackedAtOnce is how many packed messages are listed at a time: some batches, few enough for the stack.
+const unpackedAtOnce = 128
+
+func (c *client) SubmitPacked(ctx context.Context, msg *Message, data []byte, lengths []uint32, tag Tag) (accepted int, err error) {
+	var payloads [unpackedAtOnce][]byte
+	var tags [unpackedAtOnce]Tag
+	for accepted < len(lengths) {
+		count := min(len(lengths)-accepted, unpackedAtOnce)
+		for i, n := range lengths[accepted : accepted+count] {
+			payloads[i], data = data[:n:n], data[n:]
+			tags[i] = Tag{tag.A, tag.B + uintptr(accepted+i)}
+		}
+		done, err := c.SubmitMany(ctx, msg, payloads[:count], tags[:count])
+		accepted += done
+		if err != nil {
+			return accepted, err
+		}
 	}
 	return accepted, nil
 }

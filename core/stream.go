@@ -89,36 +89,35 @@ func (st *stream) append(ctx context.Context, msg *Message, attributes string, r
 }
 
 // appendMore puts payloads behind the one that lies at `at`, as long as they need no other check than for room and do not seal
-// the batch, and returns their number and bytes. It spares what append does for each message: half of what a small one costs
+// the batch, and returns their number. It spares what append does for each message: half of what a small one costs
 // its sender. None is taken when the batch is gone, or when append has more to do.
-func (st *stream) appendMore(ctx context.Context, at place, msg *Message, data []byte, lengths []uint32, tag Tag) (count, bytes int) {
+func (st *stream) appendMore(ctx context.Context, at place, msg *Message, payloads [][]byte, tags []Tag) (count int) {
 	if _, bounded := ctx.Deadline(); bounded || st.c.opts.TrimTrailingNewline {
-		return 0, 0
+		return 0
 	}
 	st.mu.Lock()
 	defer st.mu.Unlock()
 	b := at.b
 	if st.open != b || b.id.Seq != at.seq || st.c.closing.Load() {
-		return 0, 0
+		return 0
 	}
 	room := min(st.c.opts.BatchingMaxSize-1, st.longest(b.attributes)+itemHeader) - len(b.body.b)
-	lengths = lengths[:min(len(lengths), st.c.opts.BatchingMaxMessages-1-b.count())]
-	for _, n := range lengths {
-		if n == 0 || bytes+(count+1)*itemHeader+int(n) > room {
+	bytes := 0
+	for _, payload := range payloads[:min(len(payloads), st.c.opts.BatchingMaxMessages-1-b.count())] {
+		if len(payload) == 0 || bytes+itemHeader+len(payload) > room {
 			break
 		}
 		count++
-		bytes += int(n)
+		bytes += itemHeader + len(payload)
 	}
-	if count == 0 || st.share.waiting.Load() != 0 || !st.c.budget.tryCharge(st, int64(count), int64(bytes+count*itemHeader)) {
-		return 0, 0
+	if count == 0 || st.share.waiting.Load() != 0 || !st.c.budget.tryCharge(st, int64(count), int64(bytes)) {
+		return 0
 	}
-	for i, n := range lengths[:count] {
-		msg.Payload = data[:n:n]
-		data = data[n:]
-		b.add(msg, nil, Tag{tag.A, tag.B + uintptr(i)}, 0)
+	for i, payload := range payloads[:count] {
+		msg.Payload = payload
+		b.add(msg, nil, tags[i], 0)
 	}
-	return count, bytes
+	return count
 }
 
 // hurry ends the linger half way to a deadline that would otherwise pass in it.
