@@ -182,6 +182,9 @@ func TestN9_HeartbeatsKeepAConnectionAndTheirLackEndsIt(t *testing.T) {
 	eventually(t, "three read time-outs", func() bool { return time.Since(start) > 1200*time.Millisecond })
 	require.Equal(t, before, total(), "connections that had to be opened again")
 	require.Equal(t, 8, usableLanes(client))
+	c = cluster(t) // its nodes do not close idle connections, so it is the client that must
+	client = connect(t, c, dataproxy.WithHeartbeatInterval(50*time.Millisecond), dataproxy.WithAckTimeout(200*time.Millisecond))
+	eventually(t, "8 lanes", func() bool { return even(client, 3) })
 	node := c.Nodes()[0]
 	node.Standing(dataproxytest.DropHeartbeat())
 	eventually(t, "its lanes are elsewhere", func() bool { return lanesPerNode(client)[node.Addr()] == 0 && usableLanes(client) == 8 })
