@@ -3,7 +3,7 @@
 //
 //	make conformance MANAGER=http://host:8083 GROUP=g STREAM=s [AUTH=id:key] [NODES=host:port,...] [KAFKA=host:9092 TOPIC=t]
 //
-// The cluster must know GROUP and STREAM; both are best made for this, since some 430,000 messages stay in TOPIC. AUTH is what
+// The cluster must know GROUP and STREAM; both are best made for this, since some 440,000 messages stay in TOPIC. AUTH is what
 // a Manager asks for; given in the environment instead of the command line, no other user of the machine sees it. NODES are
 // DataProxy nodes to reach without the Manager. Of a Kafka that wants no credentials the topic behind the stream is read;
 // without KAFKA only results are checked. Without MANAGER and NODES all runs against a fake cluster, to see it work.

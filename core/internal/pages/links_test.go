@@ -39,6 +39,36 @@ func TestLinksLeadSomewhere(t *testing.T) {
 	require.Greater(t, inside, 10, "links")
 }
 
+// An example that no page names is read by nobody; so is an error that the table of errors leaves out.
+func TestPagesNameEveryExampleAndPythonError(t *testing.T) {
+	named := func(page string) map[string]bool {
+		source, err := os.ReadFile(filepath.Join(top, page))
+		require.NoError(t, err)
+		spans := map[string]bool{}
+		for _, span := range parse(page, source).spans {
+			spans[span.text] = true
+		}
+		return spans
+	}
+	for _, folder := range []string{"bindings/c/examples", "bindings/python/examples"} {
+		examples, err := filepath.Glob(filepath.Join(top, folder, "[0-9]*"))
+		require.NoError(t, err)
+		require.Greater(t, len(examples), 2, folder)
+		spans := named(folder + "/README.md")
+		for _, path := range examples {
+			require.True(t, spans[filepath.Base(path)], "%s/README.md does not name %s", folder, filepath.Base(path))
+		}
+	}
+	source, err := os.ReadFile(filepath.Join(top, "bindings/python/inlong_dataproxy/errors.py"))
+	require.NoError(t, err)
+	errors := regexp.MustCompile(`(?m)^class (\w+Error_?)\(`).FindAllStringSubmatch(string(source), -1)
+	require.Greater(t, len(errors), 5)
+	spans := named("bindings/python/README.md")
+	for _, class := range errors {
+		require.True(t, spans[class[1]], "bindings/python/README.md does not name %s", class[1])
+	}
+}
+
 // A file or target that a sentence names is renamed, and the sentence stays.
 func TestFilesAndTargetsInSentencesExist(t *testing.T) {
 	makefiles := ""
