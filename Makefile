@@ -59,7 +59,7 @@ newcomer: ## time the README's way from a clone to the first acked message, in e
 	INLONG_TEST_NEWCOMER=$(if $(COLD),cold,warm) $(GO) test -count=1 -v -timeout 30m -run TestNewcomersPath ./core/internal/pages
 
 .PHONY: bench
-bench: build ## measure each language against a bare loop (BENCH_FLAGS=...)
+bench: build venv ## measure each language against a bare loop (BENCH_FLAGS=...)
 	$(BIN)/bench $(BENCH_FLAGS)
 
 .PHONY: conformance

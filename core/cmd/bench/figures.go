@@ -35,8 +35,8 @@ func (f *figures) add(s sample, before last) {
 		f.toGo = append(f.toGo, own/goRun.nsPerMessage())
 		f.overGo = append(f.overGo, own-goRun.nsPerMessage())
 	}
-	if single, ok := before[f.program.single]; ok {
-		f.gain = append(f.gain, s.perSecond()/single.perSecond())
+	if yardstick, ok := before[f.program.yardstick]; ok {
+		f.gain = append(f.gain, s.perSecond()/yardstick.perSecond())
 	}
 	if trip, ok := before[keyTrip]; ok {
 		f.overTrip = append(f.overTrip, s.P50-trip.P50)
@@ -55,7 +55,8 @@ type row struct {
 	ToBare    float64  `json:"cpu_to_bare,omitempty"`        // median of the pairs' ratios
 	ToGo      float64  `json:"cpu_to_go,omitempty"`          // likewise
 	OverGo    float64  `json:"cpu_ns_over_go,omitempty"`     // likewise
-	Gain      float64  `json:"rate_to_one_sender,omitempty"` // likewise
+	Gain      float64  `json:"rate_to_yardstick,omitempty"`  // likewise
+	Broker    float64  `json:"broker_cpu_ns_per_message,omitempty"`
 	P50       float64  `json:"p50_us,omitempty"`
 	P99       float64  `json:"p99_us,omitempty"`
 	OverTrip  float64  `json:"p50_us_over_round_trip,omitempty"`
@@ -88,6 +89,7 @@ func (f *figures) row() row {
 		allocs := medianOf(look, func(s sample) float64 { return s.Allocs })
 		r.Allocs = &allocs
 	}
+	r.Broker = of(func(s sample) float64 { return s.Broker * 1e9 / float64(s.Messages) })
 	r.P50, r.P99 = of(func(s sample) float64 { return s.P50 }), of(func(s sample) float64 { return s.P99 })
 	r.ToBare, r.ToGo, r.OverGo, r.OverTrip = median(f.toBare), median(f.toGo), median(f.overGo), median(f.overTrip)
 	r.Gain = median(f.gain)

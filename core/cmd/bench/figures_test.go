@@ -81,7 +81,7 @@ func TestLimitsBite(t *testing.T) {
 					}
 					switch l.Unit {
 					case "x":
-						if strings.Contains(l.What, "gain") {
+						if strings.Contains(l.What, "gain") || strings.Contains(l.What, "rate to its") {
 							r.Gain = 1 / most
 						} else {
 							r.ToBare, r.ToGo = most, most

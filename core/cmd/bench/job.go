@@ -35,13 +35,14 @@ type job struct {
 	Profiles profiles          `json:"profiles"`
 }
 
-// sample is what one run measured. A C or Python program prints the first five only.
+// sample is what one run measured. A C or Python program prints the first five or six only.
 type sample struct {
 	Messages   int64   `json:"messages"`
 	Acked      int64   `json:"acked"`
 	Failed     int64   `json:"failed"`
 	Seconds    float64 `json:"seconds"`
 	CPUSeconds float64 `json:"cpu_seconds"`
+	Broker     float64 `json:"broker_cpu_seconds,omitempty"` // of a server inside the process, which CPUSeconds leaves out
 
 	Allocs     float64 `json:"allocs_per_message"`
 	P50        float64 `json:"p50_us,omitempty"`

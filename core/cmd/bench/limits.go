@@ -32,13 +32,18 @@ var limits = []limit{
 	{"C async, 8 threads: CPU to that of 8 Go senders", 1.4, "x", keyC8, limitSize, keyGo8, toGo},
 	{"C async, 8 threads: Go's gain of rate to C's", 1.1, "x", keyC8, limitSize, keyGo8, func(r, goes row) float64 { return goes.Gain / r.Gain }},
 	{"C call on a closed client: CPU over an empty call", 10, "ns", keyShut, limitSize, "", func(r, _ row) float64 { return r.CPU }},
-	{"Python send_many: CPU over Go's", 300, "ns", keyMany, limitSize, keyGo, func(r, _ row) float64 { return r.OverGo }},
+	{"Python send_many: CPU over Go's", 100, "ns", keyMany, limitSize, keyGo, func(r, _ row) float64 { return r.OverGo }},
+	{"Python send_async: confluent-kafka's rate to its", 1, "x", keyPy, limitSize, keyRival, slower},
+	{"Python AsyncClient: send_async's rate to its", 1.5, "x", keyLoop, limitSize, keyPy, slower},
 	{"idle client: heap", 8, "MiB", keyIdle, limitSize, "", func(r, _ row) float64 { return mebibytes(max(r.Idle.Heap, r.Idle.HeapUsed)) }},
 	{"idle client: CPU of a core", 0.1, "%", keyIdle, limitSize, "", func(r, _ row) float64 { return max(r.Idle.CorePercent, r.Idle.CorePercentUsed) }},
 }
 
 func toBare(r, _ row) float64 { return r.ToBare }
 func toGo(r, _ row) float64   { return r.ToGo }
+
+// slower is how much less its rate is than that of its yardstick.
+func slower(r, _ row) float64 { return 1 / r.Gain }
 
 // verdict is a limit with what was measured.
 type verdict struct {

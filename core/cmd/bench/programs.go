@@ -16,15 +16,18 @@ import (
 
 // The programs that figures are compared with.
 const (
-	keyBare = "bare"
-	keyTrip = "trip"
-	keyGo   = "go"
-	keyGo8  = "go-8"
-	keyC    = "c"
-	keyC8   = "c-8"
-	keyShut = "c-closed"
-	keyMany = "python-many"
-	keyIdle = "idle"
+	keyBare  = "bare"
+	keyTrip  = "trip"
+	keyGo    = "go"
+	keyGo8   = "go-8"
+	keyC     = "c"
+	keyC8    = "c-8"
+	keyShut  = "c-closed"
+	keyMany  = "python-many"
+	keyPy    = "python-async"
+	keyLoop  = "python-asyncio"
+	keyRival = "confluent-kafka"
+	keyIdle  = "idle"
 )
 
 // program is one thing that is measured.
@@ -32,14 +35,14 @@ type program struct {
 	key, label string
 	job        job // its kind, streams and callers, for one of our own clients
 	// command makes the program's command line for another language; needs are the files without which it is not built.
-	command func(root string, j job) (args, env []string)
-	needs   []string
-	guess   float64 // messages a second, for a program that takes only a number of messages, until it was measured
-	latency bool    // its calls are timed; at the first size only
-	first   bool    // at the first size only
-	alone   bool    // no run of the bare loop before it
-	single  string  // the same with one sender, to which its rate is compared
-	pair    string  // the Go client that it is compared with, which runs right before it in place of the bare loop
+	command   func(root string, j job) (args, env []string)
+	needs     []string
+	guess     float64 // messages a second, for a program that takes only a number of messages, until it was measured
+	latency   bool    // its calls are timed; at the first size only
+	first     bool    // at the first size only
+	alone     bool    // no run of the bare loop before it
+	yardstick string  // the program whose rate its own is compared with, which runs before it in every round
+	pair      string  // the Go client that it is compared with, which runs right before it in place of the bare loop
 }
 
 var programs = []program{
@@ -49,11 +52,16 @@ var programs = []program{
 	{key: "c-queue", label: "C async, queue", command: cProgram("queue", 1), needs: cNeeds, pair: keyGo},
 	{key: "c-batch", label: "C async, batch callback", command: cProgram("batch", 1), needs: cNeeds, pair: keyGo},
 	{key: "c-many", label: "C send_many", command: cProgram("many", 1), needs: cNeeds, pair: keyGo},
-	{key: keyGo8, label: "Go async, 8 senders", job: job{Kind: kindAsync, Streams: 1, Callers: 8}, single: keyGo},
-	{key: keyC8, label: "C async, 8 threads", command: cProgram("callback", 8), needs: cNeeds, pair: keyGo8, single: keyC},
+	{key: keyGo8, label: "Go async, 8 senders", job: job{Kind: kindAsync, Streams: 1, Callers: 8}, yardstick: keyGo},
+	{key: keyC8, label: "C async, 8 threads", command: cProgram("callback", 8), needs: cNeeds, pair: keyGo8, yardstick: keyC},
 	{key: keyShut, label: "C call on a closed client", command: cProgram("closed", 1), needs: cNeeds, alone: true, first: true},
 	{key: keyMany, label: "Python send_many", command: pythonProgram("send_many"), needs: pythonNeeds, guess: 800_000},
-	{key: "python-async", label: "Python send_async", command: pythonProgram("send_async"), needs: pythonNeeds, guess: 300_000},
+	{key: keyRival, label: "confluent-kafka produce()", command: kafkaProgram, needs: kafkaNeeds, guess: 300_000, alone: true},
+	{key: keyPy, label: "Python send_async, futures", command: pythonProgram("send_async"), needs: pythonNeeds, guess: 300_000,
+		yardstick: keyRival},
+	{key: "python-callback", label: "Python send_async, callback", command: pythonProgram("send_async_callback"), needs: pythonNeeds,
+		guess: 300_000},
+	{key: keyLoop, label: "Python AsyncClient", command: pythonProgram("asyncio"), needs: pythonNeeds, guess: 300_000, yardstick: keyPy},
 	{key: "go-10", label: "Go async, 10 streams", job: job{Kind: kindAsync, Streams: 10}},
 	{key: "go-1000", label: "Go async, 1,000 streams", job: job{Kind: kindAsync, Streams: 1000}},
 	{key: keyTrip, label: "bare round trip", job: job{Kind: kindTrip}, latency: true, alone: true},
@@ -81,14 +89,24 @@ var pythonNeeds = []string{"bindings/python/bench/bench.py", "build/lib/libinlon
 
 func pythonProgram(mode string) func(string, job) (args, env []string) {
 	return func(root string, j job) (args, env []string) {
-		python := filepath.Join(root, "build/venv/bin/python")
-		if _, err := os.Stat(python); err != nil {
-			python = "python3"
-		}
-		return []string{python, filepath.Join(root, "bindings/python/bench/bench.py"), "--url", j.Server.URL, "--group", benchGroup,
-			"--stream", benchStream, "--corpus", j.Corpus, "--size", strconv.Itoa(j.Size), "--count", strconv.FormatInt(j.Count, 10),
-			"--mode", mode}, []string{"PYTHONPATH=" + filepath.Join(root, "bindings/python")}
+		args, env = python(root, "bench.py", j)
+		return append(args, "--url", j.Server.URL, "--group", benchGroup, "--stream", benchStream, "--mode", mode), env
 	}
+}
+
+var kafkaNeeds = []string{"bindings/python/bench/bench_kafka.py", "build/venv/lib", "build/lib/libinlong_dataproxy.so.1"}
+
+// kafkaProgram is what Python's send_async is held against: produce() with a delivery callback for each message, to a mock cluster of
+// its own, which is a thread of the program.
+func kafkaProgram(root string, j job) (args, env []string) { return python(root, "bench_kafka.py", j) }
+
+func python(root, script string, j job) (args, env []string) {
+	python := filepath.Join(root, "build/venv/bin/python")
+	if _, err := os.Stat(python); err != nil {
+		python = "python3"
+	}
+	return []string{python, filepath.Join(root, "bindings/python/bench", script), "--corpus", j.Corpus, "--size", strconv.Itoa(j.Size),
+		"--count", strconv.FormatInt(j.Count, 10)}, []string{"PYTHONPATH=" + filepath.Join(root, "bindings/python")}
 }
 
 var errNotBuilt = errors.New("not built")

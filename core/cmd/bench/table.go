@@ -16,6 +16,7 @@ func printTables(w io.Writer, r report) error {
 	for _, size := range r.Sizes {
 		printSize(w, size, r.Rows)
 	}
+	printBrokers(w, r.Rows)
 	printLatencies(w, r.Rows)
 	for _, row := range r.Rows {
 		if row.Idle != nil {
@@ -70,6 +71,15 @@ func printSize(w io.Writer, size int, rows []row) {
 	if len(lines) > 1 {
 		fmt.Fprintln(w)
 		grid(w, lines)
+	}
+}
+
+func printBrokers(w io.Writer, rows []row) {
+	for _, r := range rows {
+		if r.Broker > 0 {
+			fmt.Fprintf(w, "\n%s, %d B: its mock cluster is a thread of the same process, whose %s ns of CPU a message are left out above.\n",
+				r.Label, r.Size, thousands(r.Broker))
+		}
 	}
 }
 
