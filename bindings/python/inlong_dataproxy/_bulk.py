@@ -12,6 +12,7 @@ from itertools import islice
 from typing import Callable, NamedTuple, Optional
 
 from . import _codes, _lowlevel as low
+from ._interruptible import SLICE_SECONDS
 from ._message import Model, checked_length, refusal, to_bytes
 from ._results import Outcome
 from .errors import InlongError
@@ -198,7 +199,7 @@ class Bulk:
                     self._wanted = -1
                     return
                 self._wanted = wanted
-                self._changed.wait(_PROGRESS_SECONDS)
+                self._changed.wait(SLICE_SECONDS)
             self._maybe_progress()
 
     def _maybe_progress(self) -> None:

@@ -7,7 +7,7 @@ import os
 import threading
 from typing import Any, Callable, Generic, Optional, TypeVar
 
-SLICE_SECONDS = 0.1
+SLICE_SECONDS = 0.05
 """The longest time for which the main thread waits without looking for signals."""
 
 _IDLE_SECONDS = 1.0  # after which a worker that has nothing to do ends

@@ -95,11 +95,15 @@ def test_h2_gunicorns_workers_send_through_clients_of_their_own(cluster: MockClu
     # A worker that hangs in its first message, or whose last ones are lost when it is replaced or stopped.
     pytest.importorskip("gunicorn", reason="gunicorn is not installed")
     (tmp_path / "web.py").write_text(WEB)
-    where = tmp_path / "port"
+    where, booted = tmp_path / "port", tmp_path / "booted"
+    booted.touch()
     (tmp_path / "settings.py").write_text(
         f"""
 def when_ready(server):
     open({str(where)!r}, "w").write(str(server.LISTENERS[0].getsockname()[1]))
+
+def post_worker_init(worker):  # it has its signal handlers: a signal before that is lost in gunicorn
+    open({str(booted)!r}, "a").write(f"{{worker.pid}}\\n")
 """
     )
     command = ("gunicorn", "--preload", "--workers", "2", "--bind", "127.0.0.1:0", "--config", "settings.py", "web:application")
@@ -112,22 +116,21 @@ def when_ready(server):
             sent.append(path.encode())
             return bytes(answer.read())
 
+    def boots() -> int:
+        return len(booted.read_text().split())
+
     with running(tmp_path, *command, MANAGER=cluster.url) as server:
         wait_until(lambda: where.exists() and where.read_text() != "", "gunicorn listens", 30)
         for n in range(count):
             workers.update([ask(f"sync{n}"), ask(f"async{n}")])
-        old = set(workers)
-        os.kill(int(next(iter(old))), signal.SIGKILL)  # the master forks another one; what was pending in this one is lost
-
-        def replaced() -> bool:
-            workers.add(ask("again"))
-            return bool(workers - old)
-
-        wait_until(replaced, "a new worker answers", 30)
+        wait_until(lambda: boots() == 2, "two workers", 30)
+        os.kill(int(next(iter(workers))), signal.SIGKILL)  # the master forks another one; what was pending in this one is lost
+        wait_until(lambda: boots() == 3, "a new worker", 30)
         last = [f"async-last{n}" for n in range(20)]
         for path in last:
-            ask(path)
+            workers.add(ask(path))
         server.send_signal(signal.SIGHUP)  # every worker is replaced
+        wait_until(lambda: boots() == 5, "two new workers", 30)
     received = set(cluster.payloads())
     assert b"never" not in received
     assert {b"master", *(path for path in sent if not path.startswith(b"async"))} <= received
