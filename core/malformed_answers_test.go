@@ -45,12 +45,20 @@ func brokenAnswers() map[string][]byte {
 		"binary, long attributes":      {0, 0, 0, 9, 7, 0, 0, 0, 1, 0xFF, 0xFF, 0xEE, 1},
 		"binary answer for every uniq": binaryAnswers(),
 		"success without a name":       textAnswer("dpIp=1.1.1.1&rt=1&rtms=1"),
-		"success of another client":    textAnswer("dpIp=1.1.1.1&mid=0123456789abcdef-1"),
+		"success of another client":    othersAnswers(),
 		"success of no batch of ours":  textAnswer("dpIp=1.1.1.1&mid=17"),
 		"empty attributes":             textAnswer(""),
 		"HTTP":                         []byte("HTTP/1.1 400 Bad Request\r\n\r\n"),
 		"zeroes":                       make([]byte, 100),
 	}
+}
+
+// othersAnswers claims success for the first 300 batches of another client.
+func othersAnswers() (all []byte) {
+	for seq := range 300 {
+		all = append(all, textAnswer(fmt.Sprintf("dpIp=1.1.1.1&mid=0123456789abcdef-%x", seq))...)
+	}
+	return all
 }
 
 // binaryAnswers claims success for the first 300 batches that a client may send, in the other format.
