@@ -203,7 +203,7 @@ func (l *lane) leave() {
 	drained := l.outstanding == 0 && !l.usable
 	l.mu.Unlock()
 	for st := range soon {
-		st.flush()
+		st.getOn()
 	}
 	if drained {
 		l.conn.Fail(errDrained)
@@ -276,7 +276,7 @@ func (l *lane) handBack(queue []*batch, soon map[*stream]struct{}) {
 		l.c.dispatcher.dispatch(b)
 	}
 	for st := range soon {
-		st.flush()
+		st.getOn()
 	}
 }
 

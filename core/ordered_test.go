@@ -199,3 +199,24 @@ func TestD10_OrderHoldsAcrossAttributesAndTimes(t *testing.T) {
 	}
 	settled(t, client)
 }
+
+// Callers of an ordered stream whose batch is on its way have to wait for it: each in a batch of its own, they would then wait
+// for one another, a round trip each.
+func TestCallersOfAnOrderedStreamShareTheNextBatch(t *testing.T) {
+	const callers = 20
+	c := cluster(t, dataproxytest.WithNodes(1))
+	client := connect(t, c, dataproxy.WithOrdered(true), dataproxy.WithBatchingMaxPublishDelay(time.Minute),
+		dataproxy.WithRetryInitialInterval(time.Second))
+	require.NoError(t, client.Send(patient(t), message("first")))
+	c.Node(0).Fault(dataproxytest.ErrorCode(114))
+	each(callers, func(i int) {
+		for i > 0 && c.Node(0).Frames() < 2 { // the first caller's batch is in back-off when the others come
+			time.Sleep(time.Millisecond)
+		}
+		if err := client.Send(patient(t), message("x")); err != nil {
+			t.Error(err)
+		}
+	})
+	require.EqualValues(t, 3, client.Stats().Batches)
+	settled(t, client)
+}

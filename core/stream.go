@@ -81,7 +81,7 @@ func (st *stream) append(ctx context.Context, msg *Message, attributes string, r
 		at.behind = st.seal()
 	case kind == sendSync && !b.soon:
 		b.soon = true
-		if st.c.dispatcher.idleFor(st) {
+		if !st.busy && st.c.dispatcher.idleFor(st) {
 			st.seal()
 		}
 	}
@@ -175,6 +175,15 @@ func (st *stream) flush() {
 	}
 }
 
+// getOn seals the open batch for a sync caller, unless it would wait all the same: settled does it then.
+func (st *stream) getOn() {
+	st.mu.Lock()
+	defer st.mu.Unlock()
+	if st.open != nil && !st.busy {
+		st.seal()
+	}
+}
+
 // seal hands the open batch to the dispatcher. The caller holds mu, so that batches leave in the order of sealing.
 func (st *stream) seal() (behind bool) {
 	b := st.takeOpen()
@@ -212,6 +221,9 @@ func (st *stream) settled(b *batch) {
 		if b == nil {
 			b, st.busy = st.waiting.pop()
 			if !st.busy {
+				if st.open != nil && st.open.soon {
+					st.seal()
+				}
 				return
 			}
 		}
