@@ -349,3 +349,20 @@ func ours() (n int) {
 	}
 	return n
 }
+
+// A call that has nothing to wait for succeeds, also with a context that has ended: not now and then, as the dice fall.
+func TestF4_EndedContextIsNoFaultWhereNothingIsWaitedFor(t *testing.T) {
+	client := connect(t, cluster(t))
+	require.NoError(t, client.Send(patient(t), message("x")))
+	ended, end := context.WithCancel(context.Background())
+	end()
+	for range 50 {
+		require.NoError(t, client.Flush(ended))
+	}
+	client.Close()
+	for range 50 {
+		report, err := client.Shutdown(ended)
+		require.NoError(t, err)
+		require.EqualValues(t, 1, report.Acked)
+	}
+}

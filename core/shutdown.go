@@ -22,11 +22,24 @@ func (c *client) Flush(ctx context.Context) error {
 	if insideCallback() {
 		return errInsideCallback
 	}
-	select {
-	case <-c.batches.upToNow():
-		return nil
-	case <-ctx.Done():
+	if !waitFor(ctx, c.batches.upToNow()) {
 		return &Error{Code: CodeContextExpired, Message: "while waiting for the results of all messages", cause: context.Cause(ctx)}
+	}
+	return nil
+}
+
+// waitFor reports whether done came, also where ctx has ended beside it.
+func waitFor(ctx context.Context, done <-chan struct{}) bool {
+	select {
+	case <-done:
+		return true
+	case <-ctx.Done():
+	}
+	select {
+	case <-done:
+		return true
+	default:
+		return false
 	}
 }
 
@@ -64,12 +77,10 @@ func (c *client) Shutdown(ctx context.Context) (CloseReport, error) {
 		c.shut(ctx, nil)
 		return c.result()
 	}
-	select {
-	case <-c.closed:
-		return c.result()
-	case <-ctx.Done():
+	if !waitFor(ctx, c.closed) {
 		return c.reportNow(), &Error{Code: CodeContextExpired, Message: "while another call closes the client", cause: context.Cause(ctx)}
 	}
+	return c.result()
 }
 
 // result is what Shutdown returns once the client is closed.
