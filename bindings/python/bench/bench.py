@@ -19,8 +19,8 @@ from typing import Callable
 
 from inlong_dataproxy import AsyncClient, Client, Config, QueueFullError, Result
 
-WINDOW = 20_000  # futures that are kept before the oldest are looked at
-ROUND = WINDOW // 2  # messages that an event loop sends before it awaits those of the round before
+WINDOW = 8_000  # futures that are kept before the older half is looked at
+ROUND = 10_000  # messages that an event loop sends before it awaits those of the round before
 
 
 def read_corpus(path: Path, size: int) -> list[bytes]:
