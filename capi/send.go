@@ -7,6 +7,7 @@ import "C"
 
 import (
 	"context"
+	"fmt"
 	"sync"
 	"time"
 	"unsafe"
@@ -35,7 +36,7 @@ func (s *scratch) free() {
 }
 
 // load makes s.msg of m. Nothing is copied: the core does that, and keeps none of it.
-func (s *scratch) load(m *C.inlong_message) {
+func (s *scratch) load(m *C.inlong_message) error {
 	s.msg.GroupID = text(m.group_id, m.group_id_len)
 	s.msg.StreamID = text(m.stream_id, m.stream_id_len)
 	s.msg.Payload = unsafe.Slice((*byte)(m.payload), int(m.payload_len))
@@ -45,19 +46,27 @@ func (s *scratch) load(m *C.inlong_message) {
 	}
 	s.msg.Attributes = nil
 	if m.attribute_count > 0 {
-		s.loadAttributes(m)
+		return s.loadAttributes(m)
 	}
+	return nil
 }
 
-func (s *scratch) loadAttributes(m *C.inlong_message) {
+// loadAttributes finds a name that is there twice, which the core's map could not show.
+func (s *scratch) loadAttributes(m *C.inlong_message) error {
 	if s.attributes == nil {
 		s.attributes = make(map[string]string)
 	}
 	clear(s.attributes)
-	for _, a := range unsafe.Slice(m.attributes, int(m.attribute_count)) {
-		s.attributes[attributeText(a.key, a.key_len)] = attributeText(a.value, a.value_len)
+	for i, a := range unsafe.Slice(m.attributes, int(m.attribute_count)) {
+		key := attributeText(a.key, a.key_len)
+		s.attributes[key] = attributeText(a.value, a.value_len)
+		if len(s.attributes) == i {
+			return &dataproxy.Error{Code: dataproxy.CodeLogInvalid, Message: fmt.Sprintf("attribute %.64q: is given twice", key),
+				GroupID: s.msg.GroupID, StreamID: s.msg.StreamID}
+		}
 	}
 	s.msg.Attributes = s.attributes
+	return nil
 }
 
 // attributeText is text whose length 0 means NUL-terminated; the front resolves that for ids only.
@@ -85,8 +94,10 @@ func coreClientSubmit(handle C.uintptr_t, m *C.inlong_message, a, b C.uintptr_t,
 		ctx = impatient
 	}
 	s := scratches.Get().(*scratch)
-	s.load(m)
-	fault := c.submit(ctx, s, a, b)
+	fault := s.load(m)
+	if fault == nil {
+		fault = c.submit(ctx, s, a, b)
+	}
 	s.free()
 	if fault != nil {
 		return failError(err, fault)
@@ -110,7 +121,9 @@ func coreClientSubmitMany(handle C.uintptr_t, messages *C.inlong_message, count 
 		m := all[i] // the array is the caller's
 		m.group_id_len = group.length(m.group_id, m.group_id_len)
 		m.stream_id_len = stream.length(m.stream_id, m.stream_id_len)
-		s.load(&m)
+		if fault := s.load(&m); fault != nil {
+			return failError(err, fault)
+		}
 		n := alike(all[i:min(len(all), i+atOnce)])
 		for j := range n {
 			next := &all[i+j]
@@ -181,7 +194,9 @@ func coreClientSubmitPacked(handle C.uintptr_t, model *C.inlong_message, data un
 	}
 	s := scratches.Get().(*scratch)
 	defer s.free()
-	s.load(model)
+	if fault := s.load(model); fault != nil {
+		return failError(err, fault)
+	}
 	done, fault := c.core.SubmitPacked(ctx, &s.msg, unsafe.Slice((*byte)(data), int(size)),
 		unsafe.Slice((*uint32)(lengths), int(count)), dataproxy.Tag{A: uintptr(a), B: uintptr(b)})
 	*accepted = C.size_t(done)
@@ -247,8 +262,11 @@ func coreClientSend(handle C.uintptr_t, m *C.inlong_message, timeoutMS C.int64_t
 	defer cancel()
 	s := scratches.Get().(*scratch)
 	defer s.free()
-	s.load(m)
-	got, fault := c.core.SendResult(ctx, &s.msg)
+	var got dataproxy.Result
+	fault := s.load(m)
+	if fault == nil {
+		got, fault = c.core.SendResult(ctx, &s.msg)
+	}
 	if fault != nil {
 		code = failError(err, fault)
 		fillError(result, asError(fault))

@@ -26,7 +26,7 @@
  * - Errors. A function that can fail returns int: INLONG_OK or one of the codes below; those that return a count or a
  *   length return it as zero or more, and a code below zero on failure. inlong_last_error() has the text of a failure.
  *   Where a function takes `err, errlen` the same text is also written there, cut to fit and always NUL-terminated; err
- *   may be NULL with errlen 0. Bad input is refused with INLONG_ERR_ARG or INLONG_ERR_ABI, and then nothing was sent
+ *   may be NULL. Bad input is refused with INLONG_ERR_ARG or INLONG_ERR_ABI, and then nothing was sent
  *   and nothing changed.
  * - Threads. Every function may be called from any thread at any time, save where it says otherwise. Callbacks run on
  *   threads of the library. The library starts its threads at the first inlong_client_new or inlong_mock_new, with all
@@ -393,7 +393,8 @@ INLONG_API int inlong_client_new(const inlong_options *options, inlong_client **
  * @param client     an open client
  * @param message    not NULL; copied
  * @param timeout_ms bound of this call, beside the option send_timeout
- * @param result     NULL, or filled with the result (set its struct_size); its user is NULL
+ * @param result     NULL, or filled with the result (set its struct_size); its user is NULL. Not touched when the call is
+ *                   refused for an argument or its handle: look at what is returned
  * @return INLONG_OK: acked. Else the result's code. Nothing was sent after INLONG_ERR_ARG, INLONG_ERR_ABI,
  *         INLONG_ERR_HANDLE, INLONG_ERR_FORKED, INLONG_ERR_LOG_INVALID, INLONG_ERR_LOG_TOO_LONG, INLONG_ERR_QUEUE_FULL; inside a
  *         log callback INLONG_ERR_WORKER_BUSY

@@ -75,6 +75,11 @@ int inlong_check_size(const char *what, size_t size, size_t want)
     return INLONG_OK;
 }
 
+int inlong_check_err(size_t errlen)
+{
+    return errlen > PTRDIFF_MAX ? inlong_fail(INLONG_ERR_ARG, NULL, 0, "errlen is negative") : INLONG_OK;
+}
+
 int inlong_check_buffer(const char *buf, size_t len)
 {
     if (len > PTRDIFF_MAX)

@@ -10,6 +10,7 @@ int inlong_check_shape(const inlong_message *m);
 int inlong_check_message(const inlong_message *from, inlong_message *m);
 int inlong_check_timeout(int64_t timeout_ms);
 int inlong_check_size(const char *what, size_t size, size_t want);
+int inlong_check_err(size_t errlen);
 int inlong_check_buffer(const char *buf, size_t len);
 
 #endif

@@ -62,6 +62,8 @@ int inlong_client_new(const inlong_options *options, inlong_client **client, cha
 {
     if (client)
         *client = NULL;
+    if (inlong_check_err(errlen) != INLONG_OK)
+        return INLONG_ERR_ARG;
     if (!options || !client)
         return inlong_fail(INLONG_ERR_ARG, err, errlen, "%s is NULL", options ? "client" : "options");
     const inlong_core_api *core;

@@ -29,6 +29,7 @@ int inlong_fail(int code, char *err, size_t errlen, const char *format, ...)
     va_start(args, format);
     vsnprintf(text, sizeof text, format, args);
     va_end(args);
+    inlong_mend_text(text);
     last.constant = NULL;
     inlong_copy_text(last.text, sizeof last.text, text);
     inlong_copy_text(err, errlen, last.text);

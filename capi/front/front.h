@@ -72,6 +72,8 @@ const char *inlong_nearest_option(const char *key);
 
 /* text.c */
 bool inlong_is_utf8(const char *s, size_t len);
+/* Makes UTF-8 of what is not, or was cut within a character. */
+void inlong_mend_text(char *s);
 void inlong_copy_text(char *to, size_t size, const char *from);
 
 /* guard.c: fork. */

@@ -9,9 +9,12 @@ enum { MOST_NODES = 64 };
 
 int inlong_mock_new(int nodes, inlong_mock **mock, char *err, size_t errlen)
 {
+    if (mock)
+        *mock = NULL;
+    if (inlong_check_err(errlen) != INLONG_OK)
+        return INLONG_ERR_ARG;
     if (!mock)
         return inlong_fail(INLONG_ERR_ARG, err, errlen, "mock is NULL");
-    *mock = NULL;
     if (nodes < 0 || nodes > MOST_NODES)
         return inlong_fail(INLONG_ERR_ARG, err, errlen, "nodes is %d: want 0 to %d", nodes, MOST_NODES);
     const inlong_core_api *core;

@@ -3,7 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "front.h"
+#include "check.h"
 
 inlong_options *inlong_options_new(void) { return calloc(1, sizeof(inlong_options)); }
 
@@ -58,6 +58,8 @@ static inlong_core_option *item_of(inlong_options *options, const char *key)
 
 int inlong_options_set(inlong_options *options, const char *key, const char *value, char *err, size_t errlen)
 {
+    if (inlong_check_err(errlen) != INLONG_OK)
+        return INLONG_ERR_ARG;
     if (!options || !key || !value)
         return inlong_fail(INLONG_ERR_ARG, err, errlen, "%s is NULL", !options ? "options" : !key ? "key" : "value");
     if (!inlong_is_utf8(key, strlen(key)))

@@ -26,7 +26,13 @@ int inlong_client_send(inlong_client *client, const inlong_message *message, int
     memset(result, 0, sizeof *result);
     result->struct_size = sizeof *result;
     result->count = 1;
-    return inlong_core_for(slot)->client_send((uintptr_t)client, &m, timeout_ms, result, inlong_error_buffer());
+    code = inlong_core_for(slot)->client_send((uintptr_t)client, &m, timeout_ms, result, inlong_error_buffer());
+    if (code != INLONG_OK && result->code == INLONG_OK) { /* a fault behind which no result came: it must not look like an ack */
+        result->code = code;
+        result->persisted = code == INLONG_ERR_INTERNAL ? INLONG_MAYBE_WRITTEN : INLONG_NOT_WRITTEN;
+        inlong_copy_text(result->text, sizeof result->text, inlong_last_error());
+    }
+    return code;
 }
 
 int inlong_client_send_async(inlong_client *client, const inlong_message *message, inlong_callback callback, void *user)

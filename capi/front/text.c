@@ -27,6 +27,16 @@ bool inlong_is_utf8(const char *s, size_t len)
     return true;
 }
 
+void inlong_mend_text(char *s)
+{
+    size_t len = strlen(s);
+    for (size_t i = 0, n; i < len; i += n)
+        if ((n = character((const unsigned char *)s + i, len - i)) == 0) {
+            s[i] = '?';
+            n = 1;
+        }
+}
+
 void inlong_copy_text(char *to, size_t size, const char *from)
 {
     if (!to || size == 0)

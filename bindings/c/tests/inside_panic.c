@@ -21,7 +21,11 @@ static void panic_stops_only_its_client(void)
     panic_in_the_next_call(f.client);
     CHECK_INT(inlong_client_send_async(f.client, &m, tally_result, &t), INLONG_ERR_INTERNAL);
     CHECK_TEXT(inlong_last_error(), "a fault inside the library was caught: test");
-    CHECK_INT(inlong_client_send(f.client, &m, 1000, NULL), INLONG_ERR_INTERNAL);
+    inlong_result r = {.struct_size = sizeof r};
+    CHECK_INT(inlong_client_send(f.client, &m, 1000, &r), INLONG_ERR_INTERNAL);
+    CHECK_INT(r.code, INLONG_ERR_INTERNAL); /* 0 would be an ack */
+    CHECK_INT(r.persisted, INLONG_MAYBE_WRITTEN);
+    CHECK_TEXT(r.text, "does not go on");
     CHECK_INT(inlong_client_flush(f.client, 1000), INLONG_ERR_INTERNAL);
     CHECK_TEXT(inlong_last_error(), "does not go on");
     CHECK_INT(inlong_client_stats(f.client, buf, sizeof buf), INLONG_ERR_INTERNAL);

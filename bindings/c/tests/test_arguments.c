@@ -134,6 +134,25 @@ static void attributes_that_are_bad(void)
     end(&f);
 }
 
+/* The second value would take the place of the first, and one of them be lost without a word. */
+static void attribute_given_twice(void)
+{
+    fixture f;
+    inlong_client *c = client_for_faults(&f);
+    inlong_attribute attributes[] = {{"color", 0, "blue", 0}, {"size", 0, "7", 0}, {"colors", 5, "red", 0}};
+    inlong_message m = message("x");
+    inlong_result r = {.struct_size = sizeof r};
+    uint32_t length = 1;
+    m.attributes = attributes;
+    m.attribute_count = 3;
+    REFUSED(c, &m, INLONG_ERR_LOG_INVALID, "attribute \"color\": is given twice");
+    CHECK_INT(inlong_client_send_packed(c, &m, "x", 1, &length, 1, NULL, 0, 0, NULL), INLONG_ERR_LOG_INVALID);
+    CHECK_INT(inlong_client_send(c, &m, 1000, &r), INLONG_ERR_LOG_INVALID);
+    CHECK_INT(r.code, INLONG_ERR_LOG_INVALID);
+    CHECK_INT(r.persisted, INLONG_NOT_WRITTEN);
+    end(&f);
+}
+
 static void packed_call_of_wrong_shape(void)
 {
     fixture f;
@@ -307,6 +326,24 @@ static int write_mock_error(char *buf, size_t len)
     return (int)strlen(inlong_last_error());
 }
 
+/* -1 made a size_t: how much may be written is not known then, so nothing is. */
+static void negative_length_of_an_error_buffer(void)
+{
+    char err[] = "####";
+    size_t negative = (size_t)-1;
+    inlong_options *o = inlong_options_new();
+    inlong_client *client = (inlong_client *)1;
+    inlong_mock *mock = (inlong_mock *)1;
+    CHECK_INT(inlong_options_set(o, "no_such_key", "v", err, negative), INLONG_ERR_ARG);
+    CHECK_TEXT(inlong_last_error(), "errlen is negative");
+    CHECK_INT(inlong_client_new(o, &client, err, negative), INLONG_ERR_ARG);
+    CHECK_TEXT(inlong_last_error(), "errlen is negative");
+    CHECK_INT(inlong_mock_new(99, &mock, err, negative), INLONG_ERR_ARG);
+    CHECK_TEXT(inlong_last_error(), "errlen is negative");
+    CHECK(client == NULL && mock == NULL && strcmp(err, "####") == 0);
+    inlong_options_free(o);
+}
+
 /* snprintf's rules: the whole length is told, the text is cut and ends in NUL, and not a byte is written behind the buffer: each
  * lies at the end of its memory, where the sanitizer sees it. */
 static void texts_are_cut_to_their_buffer(void)
@@ -341,10 +378,12 @@ static const check_test tests[] = {
     {"message_of_wrong_shape", message_of_wrong_shape},
     {"message_that_the_protocol_forbids", message_that_the_protocol_forbids},
     {"attributes_that_are_bad", attributes_that_are_bad},
+    {"attribute_given_twice", attribute_given_twice},
     {"packed_call_of_wrong_shape", packed_call_of_wrong_shape},
     {"calls_with_bad_arguments", calls_with_bad_arguments},
     {"null_for_each_pointer", null_for_each_pointer},
     {"handles_that_are_none", handles_that_are_none},
+    {"negative_length_of_an_error_buffer", negative_length_of_an_error_buffer},
     {"texts_are_cut_to_their_buffer", texts_are_cut_to_their_buffer},
 };
 

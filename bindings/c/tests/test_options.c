@@ -38,6 +38,12 @@ static void unknown_option_names_the_nearest(void)
     CHECK_TEXT(err, "not UTF-8");
     CHECK_INT(inlong_options_set(o, "url", "http://\xc0\x80", err, sizeof err), INLONG_ERR_OPTION);
     CHECK_TEXT(err, "option url: the value is not UTF-8");
+    /* A text that is cut must not end in half a character: 63 bytes of x, then one of two bytes. */
+    char key[80] = {0};
+    memset(key, 'x', 63);
+    strcpy(key + 63, "\xc3\xa4\xc3\xa4");
+    CHECK_INT(inlong_options_set(o, key, "5", err, sizeof err), INLONG_ERR_OPTION);
+    CHECK_TEXT(err, "xxx?\": unknown");
     inlong_options_free(o);
 }
 
