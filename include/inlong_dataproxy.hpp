@@ -36,8 +36,8 @@
 #include "inlong_dataproxy/message.hpp"
 #include "inlong_dataproxy/mock.hpp"
 #include "inlong_dataproxy/options.hpp"
+#include "inlong_dataproxy/promise.hpp"
 
-#include <cstring>
 #include <functional>
 #include <future>
 #include <iterator>
@@ -61,13 +61,17 @@ class Client
     /** None: every call answers INLONG_ERR_HANDLE. */
     Client() noexcept = default;
     /** Leaves `other` empty. */
-    Client(Client &&other) noexcept : handle_(std::exchange(other.handle_, nullptr)), kept_(std::move(other.kept_)) {}
+    Client(Client &&other) noexcept
+        : handle_(std::exchange(other.handle_, nullptr)), kept_(std::move(other.kept_)), promises_(std::move(other.promises_))
+    {
+    }
     /** Closes what was held before, as the destructor does. */
     Client &operator=(Client &&other) noexcept
     {
         Client next(std::move(other)); /* in this order a move onto itself changes nothing */
         std::swap(handle_, next.handle_);
         std::swap(kept_, next.kept_);
+        std::swap(promises_, next.promises_);
         return *this;
     }
     ~Client()
@@ -80,6 +84,7 @@ class Client
     static Expected<Client> try_open(const Options &options)
     {
         Client client;
+        client.promises_ = std::make_shared<detail::Promises>();
         if (options.log_ || options.results_) {
             client.kept_.reset(new detail::Kept);
             client.kept_->log = options.log_;
@@ -113,23 +118,15 @@ class Client
     }
 
     /** Accepts one message; its result comes as a future, the same way for acked, failed and refused ones: see its code. A
-     * refused message's future is ready at once. get() throws nothing. The future may outlive the client. */
+     * refused message's future is ready at once. get() throws nothing. The future may outlive the client: a close that is over
+     * its time before the result could be handed over makes it INLONG_ERR_CLOSED, INLONG_MAYBE_WRITTEN. */
     std::future<Result> send_async(const Message &message) const
     {
-        auto promise = std::make_unique<std::promise<Result>>();
-        std::future<Result> future = promise->get_future();
-        int code = inlong_client_send_async(handle_, &message, detail::keep_promise, promise.get());
-        if (code == INLONG_OK) {
-            promise.release();
-            return future;
-        }
-        Result refused{};
-        refused.struct_size = sizeof refused;
-        refused.code = code;
-        refused.retriable = inlong_error_is_retriable(code);
-        refused.count = 1;
-        std::strncpy(refused.text, inlong_last_error(), sizeof refused.text - 1);
-        promise->set_value(refused);
+        auto *pending = new detail::Pending(promises_ ? promises_ : std::make_shared<detail::Promises>());
+        std::future<Result> future = pending->promise.get_future();
+        int code = inlong_client_send_async(handle_, &message, detail::keep_promise, pending);
+        if (code != INLONG_OK)
+            pending->settle(detail::made_here(code, INLONG_NOT_WRITTEN, inlong_last_error()));
         return future;
     }
 
@@ -239,6 +236,9 @@ class Client
   private:
     void note_close(int code) const noexcept
     {
+        bool through = code == INLONG_OK || code == INLONG_ERR_CONTEXT_EXPIRED || code == INLONG_ERR_INTERNAL;
+        if (through && promises_)
+            promises_->forsake();
         if (code == INLONG_OK && kept_)
             kept_->quiet = true;
     }
@@ -264,6 +264,7 @@ class Client
 
     inlong_client *handle_ = nullptr;
     std::unique_ptr<detail::Kept, detail::Release> kept_;
+    std::shared_ptr<detail::Promises> promises_;
 };
 
 } // namespace INLONG_EXCEPTION_MODE

@@ -9,7 +9,6 @@
 #include <cstddef>
 #include <exception>
 #include <functional>
-#include <future>
 #include <memory>
 #include <string_view>
 #include <utility>
@@ -67,12 +66,6 @@ inline void deliver(const inlong_result *result, void *user) noexcept
 {
     std::unique_ptr<Callback> callback(static_cast<Callback *>(user));
     call(*callback, *result);
-}
-
-inline void keep_promise(const inlong_result *result, void *user) noexcept
-{
-    std::unique_ptr<std::promise<Result>> promise(static_cast<std::promise<Result> *>(user));
-    promise->set_value(*result);
 }
 
 /* The callables of a client, which the library calls until its close is through. */

@@ -189,6 +189,25 @@ static void future_has_every_outcome(void)
     CHECK_TEXT(result.text, "stream");
 }
 
+/* A callback that is over the close's time lets none behind it be called: whoever waits for a future there would do so for ever. */
+static void future_is_not_forgotten_by_a_close_over_its_time(void)
+{
+    inlong::Mock mock;
+    inlong::Client client = open(mock);
+    std::promise<void> begun, go;
+    std::shared_future<void> gate = go.get_future().share();
+    client.send_async({STREAM, "x"}, [&begun, gate](const inlong::Result &) { begun.set_value(), gate.wait(); });
+    std::future<inlong::Result> behind = client.send_async({STREAM, "y"});
+    begun.get_future().wait();
+    client.close(100ms);
+    CHECK(behind.wait_for(0s) == std::future_status::ready);
+    inlong::Result result = behind.get();
+    CHECK_INT(result.code, INLONG_ERR_CLOSED);
+    CHECK_INT(result.persisted, INLONG_MAYBE_WRITTEN);
+    CHECK_TEXT(result.text, "close was over");
+    go.set_value();
+}
+
 static void send_many_tells_which(void)
 {
     inlong::Mock mock;
@@ -330,6 +349,7 @@ static const check_test tests[] = {
     {"exception_of_a_callback_is_handed_over", exception_of_a_callback_is_handed_over},
     {"callback_may_close", callback_may_close},
     {"future_has_every_outcome", future_has_every_outcome},
+    {"future_is_not_forgotten_by_a_close_over_its_time", future_is_not_forgotten_by_a_close_over_its_time},
     {"send_many_tells_which", send_many_tells_which},
     {"send_many_stops_at_the_refused", send_many_stops_at_the_refused},
     {"moving_leaves_one_owner", moving_leaves_one_owner},
