@@ -62,12 +62,22 @@ func (m *Manager) fetch(ctx context.Context) (List, error) {
 		DisableKeepAlives: true,
 	}
 	defer transport.CloseIdleConnections()
+	var last error // of an attempt that another one followed: what a user has to hear when there is no time left for that
 	client := retryablehttp.Client{
 		HTTPClient:   &http.Client{Transport: transport, CheckRedirect: stay},
 		RetryMax:     2,
 		RetryWaitMin: 50 * time.Millisecond,
 		RetryWaitMax: 500 * time.Millisecond,
-		CheckRetry:   retryablehttp.ErrorPropagatedRetryPolicy,
+		CheckRetry: func(ctx context.Context, resp *http.Response, err error) (bool, error) {
+			again, fault := retryablehttp.ErrorPropagatedRetryPolicy(ctx, resp, err)
+			switch {
+			case again && err != nil:
+				last = err
+			case again:
+				last = &statusError{code: resp.StatusCode}
+			}
+			return again, fault
+		},
 		Backoff:      backOff,
 		ErrorHandler: retryablehttp.PassthroughErrorHandler,
 	}
@@ -93,6 +103,9 @@ func (m *Manager) fetch(ctx context.Context) (List, error) {
 	}
 	if err != nil {
 		if ctx.Err() != nil {
+			if last != nil {
+				err = fmt.Errorf("%w; the attempt before: %w", err, last)
+			}
 			return List{}, fmt.Errorf("no answer of the Manager in time: %w", err)
 		}
 		return List{}, fmt.Errorf("asking the Manager: %w", err)

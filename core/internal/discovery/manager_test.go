@@ -116,6 +116,25 @@ func TestFetchTriesAgainAfterAnAccident(t *testing.T) {
 	require.Equal(t, 3, cluster.Manager().Calls())
 }
 
+// A Manager that answers 500 and then takes long: "no answer in time" alone would send its user to the network.
+func TestN1_AnswerBeforeTheLastAttemptIsTold(t *testing.T) {
+	var calls atomic.Int64
+	server := serving(t, func(w http.ResponseWriter, r *http.Request) {
+		if calls.Add(1) == 1 {
+			w.WriteHeader(http.StatusInternalServerError)
+			return
+		}
+		<-r.Context().Done()
+	})
+	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
+	defer cancel()
+	_, err := managerAt(t, server.URL).Fetch(ctx)
+	require.ErrorIs(t, err, context.DeadlineExceeded)
+	require.ErrorContains(t, err, "no answer of the Manager in time: ")
+	require.ErrorContains(t, err, "the attempt before: the Manager answered 500 Internal Server Error")
+	require.EqualValues(t, 2, calls.Load())
+}
+
 // Scenario N7: a token that expired is refreshed after a 401 or 403, once a fetch.
 func TestN7_TokenIsRefreshedWhenDenied(t *testing.T) {
 	for _, status := range []int{401, 403} {
