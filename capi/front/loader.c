@@ -76,13 +76,15 @@ static int start(void *library, char *err, size_t errlen)
 {
     inlong_core_entry_function entry;
     *(void **)&entry = dlsym(library, INLONG_CORE_ENTRY);
+    const char *file = core_path[0] ? core_path : CORE_NAME;
     if (!entry)
-        return inlong_fail(INLONG_ERR_ABI, err, errlen, "%s is not a core of this library: it has no %s", CORE_NAME,
+        return inlong_fail(INLONG_ERR_ABI, err, errlen, "%.512s is not a core of this library: it has no %s", file,
                            INLONG_CORE_ENTRY);
     int code = entry(INLONG_CORE_ABI_VERSION, &api);
     if (code != INLONG_OK || api.version != INLONG_CORE_ABI_VERSION)
-        return inlong_fail(INLONG_ERR_ABI, err, errlen, "%s has interface version %u, this front needs %d: they are of two builds",
-                           CORE_NAME, (unsigned)api.version, INLONG_CORE_ABI_VERSION);
+        return inlong_fail(INLONG_ERR_ABI, err, errlen,
+                           "%.512s has interface version %u, this front needs %d: they are of two builds", file,
+                           (unsigned)api.version, INLONG_CORE_ABI_VERSION);
     inlong_runtime_apply(&api);
     inlong_turnstile_set(api.processors());
     return INLONG_OK;

@@ -118,6 +118,7 @@ static void library_that_is_no_core_is_told(void)
     shell("cp '%s' '%s'", copy.front, copy.core);
     CHECK_INT(load(), INLONG_ERR_ABI);
     CHECK_TEXT(err, "not a core");
+    CHECK_TEXT(err, copy.core); /* which of the places that were looked at has the wrong one */
 }
 
 static void core_of_another_build_is_told(void)
@@ -128,6 +129,7 @@ static void core_of_another_build_is_told(void)
     shell("cp '%s' '%s'", other, copy.core);
     CHECK_INT(load(), INLONG_ERR_ABI);
     CHECK_TEXT(err, "interface version 99");
+    CHECK_TEXT(err, copy.core);
 }
 
 static const check_test tests[] = {
