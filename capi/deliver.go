@@ -3,7 +3,6 @@ package main
 /*
 #include "front/core_abi.h"
 
-#cgo noescape inlong_call_deliver
 static void inlong_call_deliver(inlong_core_host host, uintptr_t client, inlong_core_tag *tags, size_t count,
                                 inlong_result *result)
 {

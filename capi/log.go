@@ -3,7 +3,6 @@ package main
 /*
 #include "front/core_abi.h"
 
-#cgo noescape inlong_call_log
 static void inlong_call_log(inlong_core_host host, uintptr_t client, int level, char *text) { host.log(client, level, text); }
 */
 import "C"
