@@ -70,7 +70,8 @@ def test_nodes_are_added_and_taken_off_the_list(cluster: MockCluster) -> None:
         for node in range(3):
             cluster.remove_node(node)
         assert [node["listed"] for node in cluster.stats()["nodes"]] == [False, False, False, True]
-        wait_until(lambda: [node["addr"] for node in client.stats()["nodes"]] == cluster.addresses[3:], "the client knows")
+        # A lane stays where it is until its successor is connected.
+        wait_until(lambda: {lane["node"] for lane in client.stats()["lanes"]} == {cluster.addresses[3]}, "the lanes have moved")
         client.send(b"x", STREAM)
         assert cluster.messages()[-1].node == 3
         cluster.list_node(0)
