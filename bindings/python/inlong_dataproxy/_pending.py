@@ -28,7 +28,7 @@ CHUNK_TAG = 1 << 61
 NUMBERS = (CHUNK_TAG >> SEQUENCE_BITS) - 1
 """Of models and bulks. They may wrap: those of 2 million models ago have no message left."""
 
-_CHUNK_BITS = 8
+_CHUNK_BITS = 9
 CHUNK_MESSAGES = 1 << _CHUNK_BITS
 """The most messages of a chunk. Its tags begin at a multiple, so that a tag says which chunk and which place in it."""
 _PLACE_MASK = CHUNK_MESSAGES - 1

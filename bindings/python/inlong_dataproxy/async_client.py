@@ -114,7 +114,7 @@ class AsyncClient:
     ) -> asyncio.Future[Result]:
         """Accept one message and return its asyncio future: send without a coroutine, the fastest way to gather many.
 
-        Messages of one round of the loop are passed to the library together at its end, or when 256 are there. Arguments are
+        Messages of one round of the loop are passed to the library together at its end, or when 512 are there. Arguments are
         those of Client.send. What send raises about the message, the future has; wrong types, a closed client and another
         loop are raised here.
         """
