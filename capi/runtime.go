@@ -10,10 +10,14 @@ import (
 	"runtime"
 	"runtime/debug"
 	"runtime/metrics"
+	"time"
 )
 
 //export coreProcessors
 func coreProcessors() C.int { return C.int(runtime.GOMAXPROCS(0)) }
+
+//export coreNap
+func coreNap(ns C.int64_t) { time.Sleep(time.Duration(ns)) }
 
 //export coreRuntimeSet
 func coreRuntimeSet(gcPercent, memoryLimit C.int64_t) {

@@ -64,6 +64,7 @@ typedef struct inlong_core_api {
     int (*client_metrics)(uintptr_t client, char *buf, size_t len, inlong_core_text err);
     /* Settings of the whole runtime, see INLONG_RUNTIME_...; 0 leaves one as it is. */
     int (*processors)(void); /* threads of the runtime that run at the same time */
+    void (*nap)(int64_t ns); /* gives the caller's processor back to the runtime */
     void (*runtime_set)(int64_t gc_percent, int64_t memory_limit);
     int64_t (*runtime_get)(int setting);
     int (*mock_new)(uintptr_t mock, int nodes, inlong_core_text err);

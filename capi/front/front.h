@@ -131,8 +131,9 @@ typedef struct inlong_slot {
     atomic_bool muted;        /* its close is over its time: no callback is called any more */
     struct inlong_slot *next_free;
     uintptr_t index;
-    atomic_int inside;  /* the turnstile */
-    atomic_int calling; /* threads that call callbacks */
+    atomic_int inside;    /* the turnstile */
+    pthread_mutex_t line; /* before it; its holder is the first */
+    atomic_int calling;   /* threads that call callbacks */
     /* Set before the core knows the handle. Whoever calls one reads it first and looks at the handle behind that. */
     _Atomic(inlong_log_callback) log;
     void *_Atomic log_user;

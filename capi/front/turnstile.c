@@ -2,11 +2,11 @@
  * turnstile.c - lets a few threads at a time send on one client. A call takes a third of a microsecond; more threads in the
  * core than it has processors are put to sleep and woken by its scheduler, which costs many times that.
  *
- * Nobody is woken here either: a thread that finds the turnstile busy tries again after a moment, and after a longer one each
- * time. The one that is inside goes on sending meanwhile, which is what the processors are best at. */
-#include "front.h"
+ * Nobody is woken for a call here either: the others stand in line, and the first of them tries again after a nap. The one that is
+ * inside goes on sending meanwhile, which is what the processors are best at. */
+#include "client.h"
 
-enum { WIDEST = 8, SPINS = 32, FIRST_NAP_NS = 50000, LONGEST_NAP_NS = 1600000 };
+enum { WIDEST = 8, SPINS = 8, NAP_NS = 1500000 };
 
 atomic_int inlong_turnstile_width = 1;
 
@@ -25,22 +25,28 @@ static void relax(void)
 #endif
 }
 
-bool inlong_turnstile_queue(inlong_slot *slot)
+static bool tries(inlong_slot *slot, int times)
 {
-    if (inlong_log_inside()) /* it may run below a call that is inside, and would wait for itself */
-        return false;
-    long nap = FIRST_NAP_NS;
-    for (int tries = 1;; tries++) {
+    for (; times > 0; times--) {
         int n = atomic_load_explicit(&slot->inside, memory_order_relaxed);
         if (n < atomic_load_explicit(&inlong_turnstile_width, memory_order_relaxed) &&
             atomic_compare_exchange_weak_explicit(&slot->inside, &n, n + 1, memory_order_acquire, memory_order_relaxed))
             return true;
-        if (tries < SPINS) {
-            relax();
-            continue;
-        }
-        nanosleep(&(struct timespec){.tv_nsec = nap}, NULL);
-        if (nap < LONGEST_NAP_NS)
-            nap *= 2;
+        relax();
     }
+    return false;
+}
+
+bool inlong_turnstile_queue(inlong_slot *slot)
+{
+    if (inlong_log_inside()) /* it may run below a call that is inside, and would wait for itself */
+        return false;
+    if (tries(slot, SPINS)) /* the other one was there for a single call */
+        return true;
+    pthread_mutex_lock(&slot->line);
+    do
+        inlong_core_for(slot)->nap(NAP_NS);
+    while (!tries(slot, SPINS));
+    pthread_mutex_unlock(&slot->line);
+    return true;
 }

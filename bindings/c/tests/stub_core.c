@@ -285,6 +285,8 @@ static int text_of_client(uintptr_t handle, char *buf, size_t len, inlong_core_t
 }
 
 static int processors(void) { return LANES; }
+
+static void nap(int64_t ns) { nanosleep(&(struct timespec){.tv_nsec = ns}, NULL); }
 static void runtime_set(int64_t gc_percent, int64_t memory_limit) { (void)gc_percent, (void)memory_limit; }
 static int64_t runtime_get(int setting) { return setting == INLONG_RUNTIME_GC_PERCENT ? 100 : -1; }
 
@@ -339,6 +341,7 @@ __attribute__((visibility("default"))) int inlong_core_entry(uint32_t version, i
         .client_stats = text_of_client,
         .client_metrics = text_of_client,
         .processors = processors,
+        .nap = nap,
         .runtime_set = runtime_set,
         .runtime_get = runtime_get,
         .mock_new = mock_new,
