@@ -58,7 +58,8 @@ func openFile(name string, follow bool, saved *state, log *slog.Logger) (*input,
 	case len(sources) == 0:
 		log.Warn("waiting for the file to appear", "file", name)
 	case !found:
-		log.Warn("the file that the state speaks of is gone; starting the one of that name from the beginning", "file", name)
+		log.Warn("the file that the state speaks of is gone, and what was not read of it; going on with the next one",
+			"file", name, "next", sources[0].path)
 	}
 	in.sources = sources
 	for _, s := range sources {

@@ -16,6 +16,10 @@ type position struct {
 	LastStart  int64  `json:"last_start"`
 	LastLength int64  `json:"last_length"`
 	LastSum    uint64 `json:"last_sum,string"`
+
+	// Modified is when the file had been written to last as its reading began, in ns since 1970, 0 if that is not known. When
+	// the file is gone, those written to later are the ones behind it.
+	Modified int64 `json:"modified,omitempty"`
 }
 
 func behind(r *record) position {

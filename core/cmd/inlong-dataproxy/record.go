@@ -103,7 +103,10 @@ func jsonKey(line []byte, field string) (string, error) {
 	}
 	var object map[string]json.RawMessage
 	if err := json.Unmarshal(line, &object); err != nil {
-		return "", fmt.Errorf("the line is not a JSON object: %w", err)
+		if json.Valid(line) { // the error speaks of types of Go
+			return "", errors.New("the line is not a JSON object")
+		}
+		return "", fmt.Errorf("the line is not JSON: %w", err)
 	}
 	raw, found := object[field]
 	if !found {

@@ -17,51 +17,37 @@ var rotatedSuffix = regexp.MustCompile(`^[.-][0-9][0-9T:_.-]*$`)
 
 // source is a file that is to be read from a position on.
 type source struct {
-	path  string
-	file  *os.File
-	from  position
-	final bool // nobody writes to it any more
+	path     string
+	file     *os.File
+	modified time.Time // last written to, when it was opened
+	from     position
+	final    bool // nobody writes to it any more
 }
 
 // generations opens the file of that name and those put aside from it, oldest first, the file itself last.
 func generations(path string) (files []*source, err error) {
-	file, err := os.Open(path)
+	current, err := openSource(path)
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return nil, err
 	}
-	current := err == nil
-	type aged struct {
-		*source
-		at time.Time
-	}
-	var old []aged
 	entries, _ := os.ReadDir(filepath.Dir(path))
 	for _, entry := range entries {
 		suffix, found := strings.CutPrefix(entry.Name(), filepath.Base(path))
 		if !found || !rotatedSuffix.MatchString(suffix) || !entry.Type().IsRegular() {
 			continue
 		}
-		name := filepath.Join(filepath.Dir(path), entry.Name())
-		aside, err := os.Open(name)
+		aside, err := openSource(filepath.Join(filepath.Dir(path), entry.Name()))
 		if err != nil {
 			continue // gone, or not ours to read
 		}
-		info, err := aside.Stat()
-		if err != nil {
-			aside.Close()
-			continue
-		}
-		old = append(old, aged{&source{path: name, file: aside}, info.ModTime()})
+		files = append(files, aside)
 	}
-	slices.SortStableFunc(old, func(a, b aged) int {
+	slices.SortStableFunc(files, func(a, b *source) int {
 		// Files of one tick of the file system's clock: .2 is older than .1.
-		return cmp.Or(a.at.Compare(b.at), cmp.Compare(b.path, a.path))
+		return cmp.Or(a.modified.Compare(b.modified), cmp.Compare(b.path, a.path))
 	})
-	for _, a := range old {
-		files = append(files, a.source)
-	}
-	if current {
-		files = append(files, &source{path: path, file: file})
+	if current != nil {
+		files = append(files, current)
 	}
 	// A writer that has not noticed the last rotation still has the file that was put aside then.
 	for i := range len(files) - 2 {
@@ -70,8 +56,21 @@ func generations(path string) (files []*source, err error) {
 	return files, nil
 }
 
+func openSource(path string) (*source, error) {
+	file, err := os.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	info, err := file.Stat()
+	if err != nil {
+		file.Close()
+		return nil, err
+	}
+	return &source{path: path, file: file, modified: info.ModTime()}, nil
+}
+
 // locate returns what is to be read to go on from at: the file in which that place is, which may have been put aside since,
-// and all that are newer. found is false when that file is gone; the file of the name then comes from its beginning.
+// and all that are newer. found is false when that file is gone; the newer ones then come from their beginning.
 func locate(path string, at position) (files []*source, found bool, err error) {
 	all, err := generations(path)
 	if err != nil {
@@ -81,7 +80,11 @@ func locate(path string, at position) (files []*source, found bool, err error) {
 	if at.Offset == 0 {
 		is = func(s *source) bool { return s.path == path }
 	}
-	files, found = cutBefore(all, path, is)
+	var since time.Time
+	if at.Modified > 0 {
+		since = time.Unix(0, at.Modified)
+	}
+	files, found = cutBefore(all, path, since, is)
 	if found {
 		files[0].from = at
 	}
@@ -98,7 +101,7 @@ func newerThan(path string, done *os.File) ([]*source, error) {
 	if err != nil {
 		return nil, err
 	}
-	files, found := cutBefore(all, path, func(s *source) bool {
+	files, found := cutBefore(all, path, own.ModTime(), func(s *source) bool {
 		info, err := s.file.Stat()
 		return err == nil && os.SameFile(own, info)
 	})
@@ -126,16 +129,20 @@ func deleted(old, newer []*source) (kept []*source) {
 	return kept
 }
 
-// cutBefore closes all files before the one that is sought, or before the current one when there is none. The current one
-// is looked at first: two files may begin alike, and it is the one that was not put aside.
-func cutBefore(all []*source, path string, is func(*source) bool) (files []*source, found bool) {
+// cutBefore closes all files before the one that is sought. When that was deleted, those behind it are the ones written to
+// since, and the current one; only that one if since is zero. The current one is looked at first: two files may begin alike,
+// and it is the one that was not put aside.
+func cutBefore(all []*source, path string, since time.Time, is func(*source) bool) (files []*source, found bool) {
 	cut := slices.IndexFunc(all, func(s *source) bool { return s.path == path && is(s) })
 	if cut < 0 {
 		cut = slices.IndexFunc(all, is)
 	}
 	found = cut >= 0
 	if !found {
-		if cut = slices.IndexFunc(all, func(s *source) bool { return s.path == path }); cut < 0 {
+		cut = slices.IndexFunc(all, func(s *source) bool {
+			return s.path == path || !since.IsZero() && s.modified.After(since)
+		})
+		if cut < 0 {
 			cut = len(all)
 		}
 	}

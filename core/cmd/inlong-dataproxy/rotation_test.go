@@ -8,6 +8,7 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 
 	"github.com/inlong-dataproxy/inlong-dataproxy/core/dataproxytest"
 )
@@ -71,6 +72,67 @@ func TestFilesThatChangeBeforeTheirTurnAreNotLost(t *testing.T) {
 				}
 			})
 		}
+	}
+}
+
+// The file of the state's place may be deleted by a rotation that keeps few: those behind it have lines that nobody read, and those
+// before it were sent.
+func TestFilesPutAsideSinceAreReadAlsoWhenTheOneBeforeThemWasDeleted(t *testing.T) {
+	cluster := dataproxytest.Start(t)
+	state := filepath.Join(t.TempDir(), "state")
+	file := writeFile(t, "a.log", "one\n")
+	appendTo(t, file+".1", "sent long ago\n")
+	age(t, file+".1", 2*time.Hour)
+	age(t, file, time.Hour)
+	args := []string{"send", "--url", cluster.URL(), "--group", "test_group", "--stream", "s", "--state", state, file}
+	if status, _, stderr := program("", args...); status != 0 {
+		t.Fatalf("status %d: %s", status, stderr)
+	}
+	rename(t, file+".1", file+".4")
+	if err := os.Remove(file); err != nil {
+		t.Fatal(err)
+	}
+	appendTo(t, file+".2", "two\n")
+	appendTo(t, file+".1", "three\n")
+	appendTo(t, file, "four\n")
+	status, _, stderr := program("", args...)
+	if status != 0 || !strings.Contains(stderr, "is gone") {
+		t.Errorf("status %d: %s", status, stderr)
+	}
+	if got, want := received(cluster), []string{"four", "one", "three", "two"}; !slices.Equal(got, want) {
+		t.Errorf("arrived: %q, want %q", got, want)
+	}
+}
+
+// The file that is being followed may be put aside, and deleted, before its reader leaves it: the one that had the name between it
+// and the current one must not be passed over.
+func TestFollowReadsTheFilesBetweenADeletedOneAndTheCurrentOne(t *testing.T) {
+	cluster := dataproxytest.Start(t)
+	file := writeFile(t, "a.log", "one\n")
+	age(t, file, time.Hour)
+	c := startChild(t, "send", "--url", cluster.URL(), "--group", "test_group", "--stream", "s", "-F", file)
+	eventually(t, "the first line came", func() bool { return cluster.Count() == 1 })
+	rename(t, file, file+".2")
+	appendTo(t, file+".1", "two\n")
+	appendTo(t, file, "three\n")
+	if err := os.Remove(file + ".2"); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "the current file is read", func() bool { return slices.Contains(received(cluster), "three") })
+	c.Process.Signal(syscall.SIGTERM)
+	if err := c.Wait(); err != nil {
+		t.Errorf("%v: %s", err, c.stderr)
+	}
+	if got, want := received(cluster), []string{"one", "three", "two"}; !slices.Equal(got, want) {
+		t.Errorf("arrived: %q, want %q", got, want)
+	}
+}
+
+// age makes a file look as if it had been written to last so long ago.
+func age(t *testing.T, file string, ago time.Duration) {
+	t.Helper()
+	if err := os.Chtimes(file, time.Time{}, time.Now().Add(-ago)); err != nil {
+		t.Fatal(err)
 	}
 }
 
