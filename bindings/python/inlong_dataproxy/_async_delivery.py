@@ -234,12 +234,17 @@ class AsyncDelivery(ResultTaker[Future]):
         return close_report(record)
 
     def forget(self, timeout_ms: int) -> None:
-        """Close from any thread without waiting: nobody holds the client any more, and its loop may be closed."""
+        """Close from any thread without waiting: nobody holds the client any more, and its loop may be closed.
+
+        Its futures may be awaited all the same: they get their results once it is closed.
+        """
         self.closing = True
 
         def close_alone() -> None:
             low.client_close(self.handle, timeout_ms, None)
             alive.discard(self)
+            with contextlib.suppress(RuntimeError):  # the loop is closed: nobody waits any more
+                self.loop.call_soon_threadsafe(self._take_rest)
 
         def leave_loop() -> None:
             self._push_all()
@@ -250,6 +255,10 @@ class AsyncDelivery(ResultTaker[Future]):
             self.loop.call_soon_threadsafe(leave_loop)
         except RuntimeError:  # the loop is closed
             Call(close_alone)
+
+    def _take_rest(self) -> None:
+        if self.take():
+            self.loop.call_soon(self._take_rest)
 
     def _end(self, timeout_ms: int) -> float:
         return self.loop.time() + (self._send_timeout if timeout_ms < 0 else timeout_ms / 1000)
