@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import os
 import threading
+import weakref
 from concurrent.futures import Future
-from typing import TYPE_CHECKING, Any, Optional
+from typing import TYPE_CHECKING, Any, Optional, Union
 
 from .client import Client, Timeout
 from .errors import InlongError, InvalidMessageError
@@ -30,8 +32,9 @@ class InlongHandler(logging.Handler):
         own_client: close the client when the handler is closed, which logging.shutdown does at exit.
 
     A record that finds no room, is empty, or comes after the client was closed is dropped and counted in `dropped`; one that was
-    accepted and not acked is counted in `failed`. A formatter that raises, and an id that breaks its rule, are reported in the way
-    of logging (Handler.handleError). Records of this package's own logger are not sent, which would feed on itself.
+    accepted and not acked is counted in `failed`. A formatter that raises or gives no payload, and an id that breaks its rule, are
+    reported in the way of logging (Handler.handleError). Records of this package's own logger are not sent, which would feed on
+    itself.
 
     Raises:
         ValueError: the client waits when its queue is full.
@@ -42,7 +45,7 @@ class InlongHandler(logging.Handler):
         client: Client,
         stream_id: str,
         *,
-        level: int = logging.NOTSET,
+        level: Union[int, str] = logging.NOTSET,
         group_id: str = "",
         attributes: Optional[dict[str, str]] = None,
         own_client: bool = False,
@@ -57,6 +60,7 @@ class InlongHandler(logging.Handler):
         self._counting = threading.Lock()
         self._dropped = 0
         self._failed = 0
+        _handlers.add(self)
 
     @property
     def dropped(self) -> int:
@@ -86,10 +90,11 @@ class InlongHandler(logging.Handler):
             return
         try:
             self._client.send_async(text, self._stream_id, **self._more).add_done_callback(self._count)
-        except InlongError as error:
+        except Exception as error:  # noqa: BLE001 - as above
             with self._counting:
                 self._dropped += 1
-            if text and isinstance(error, InvalidMessageError):  # a wrong stream_id, which nobody would notice
+            # A wrong stream_id, or a formatter that gives no text: nobody would notice.
+            if not isinstance(error, InlongError) or (text and isinstance(error, InvalidMessageError)):
                 self.handleError(record)
 
     def _count(self, future: Future[Result]) -> None:
@@ -116,3 +121,15 @@ class InlongHandler(logging.Handler):
             return  # what did not arrive is counted
         finally:
             super().close()
+
+
+_handlers: weakref.WeakSet[InlongHandler] = weakref.WeakSet()
+
+
+def _free_locks() -> None:
+    """In a forked child: a thread of the parent may have been counting."""
+    for handler in _handlers:
+        handler._counting = threading.Lock()  # pyright: ignore[reportPrivateUsage]
+
+
+os.register_at_fork(after_in_child=_free_locks)

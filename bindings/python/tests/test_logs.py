@@ -75,6 +75,32 @@ def test_faults_of_a_record_do_not_reach_the_program(
     logger.warning("")
     assert capsys.readouterr().err == ""
     assert handler.dropped == 2
+    logger.removeHandler(handler)
+    wrong_type: Any = None
+    handler = InlongHandler(client, wrong_type)
+    logger.addHandler(handler)
+    logger.warning("x")
+    assert "stream_id must be str" in capsys.readouterr().err
+    assert handler.dropped == 1
+
+
+def test_logging_in_a_forked_child_does_not_wait_for_a_lock_of_the_parent(cluster: MockCluster) -> None:
+    # A thread that is counting when another one forks never gives the lock back in the child.
+    script = """
+import logging, os, signal, sys, warnings
+warnings.simplefilter("ignore", DeprecationWarning)
+from inlong_dataproxy import Client, InlongHandler
+handler = InlongHandler(Client(sys.argv[1], group_id="test_group"), "s", own_client=True)
+logging.getLogger().addHandler(handler)
+with handler._counting:
+    child = os.fork()
+    if child == 0:
+        signal.alarm(10)
+        logging.error("dropped: the client is the parent's")
+        os._exit(0 if handler.dropped == 1 else 1)
+assert os.waitpid(child, 0)[1] == 0
+"""
+    run_python(script, cluster.url)
 
 
 def test_the_packages_own_records_are_not_sent(cluster: MockCluster, client: Client) -> None:
