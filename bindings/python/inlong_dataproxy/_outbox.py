@@ -46,6 +46,7 @@ class Outbox:
         self.block = block
         self._send_timeout = send_timeout
         self._pushing = threading.Lock()  # guards taking from queues, so that order is kept
+        self._full = False  # the library had no room at the last push; guarded by _pushing
         self._waiting: dict[Model, None] = {}  # models with a queue that the thread is to push
         self._moved = 0  # messages pushed since the thread's last look
         self._burst = 0
@@ -143,7 +144,8 @@ class Outbox:
         accepted = ctypes.c_size_t()
         chunk: Optional[Chunk[DeliveryFuture]] = None
         first = model.chunk_tag
-        futures = queue[:CHUNK_MESSAGES]
+        # Whether there is room again is asked with one message: of a whole chunk the copying would be in vain, for every refusal.
+        futures = queue[: 1 if self._full else CHUNK_MESSAGES]
         code = _codes.QUEUE_FULL  # an interruption leaves the queue as a full library does
         try:
             payloads = [future.payload for future in futures]
@@ -168,6 +170,7 @@ class Outbox:
                     del queue[: len(bad)]
                     code = _codes.OK
             self._moved += done
+            self._full = code != _codes.OK
         for future in futures[:done]:
             future.payload = b""  # the library has its copy
         return code

@@ -5,11 +5,13 @@ from __future__ import annotations
 import threading
 import time
 from concurrent.futures import Future
+from contextlib import suppress
+from typing import Any
 
 import pytest
 from support import GROUP, STREAM, run_python, wait_until
 
-from inlong_dataproxy import Client, InvalidMessageError, QueueFullError, Result
+from inlong_dataproxy import Client, InvalidMessageError, QueueFullError, Result, _lowlevel as low
 from inlong_dataproxy._future import DeliveryFuture
 from inlong_dataproxy._pending import CHUNK_MESSAGES, CHUNK_TAG, Pending
 from inlong_dataproxy.testing import MockCluster
@@ -108,6 +110,34 @@ def test_a_full_queue_is_told_to_the_next_sender(cluster: MockCluster) -> None:
         for future in futures:
             future.result(timeout=20)
     assert {int(payload) for payload in cluster.payloads()[1:]} == set(range(len(futures)))
+
+
+def test_a_refusal_does_not_cost_a_chunk(cluster: MockCluster, monkeypatch: pytest.MonkeyPatch) -> None:
+    # What logs into a full queue must not copy all that waits there for every record that is dropped.
+    with Client(cluster.url, group_id=GROUP, worker_num=1, max_pending_messages=10) as client:
+        start_queueing(client)
+        for node in range(3):
+            cluster.fault(node, "silence", standing=True)
+        model = client._outbox.models[STREAM]
+        while len(model.queue) < CHUNK_MESSAGES or not client._outbox._full:
+            queue(client)
+            with suppress(QueueFullError):
+                client.send_async(b"x", STREAM)
+        offered: list[int] = []
+        push = low.client_send_packed_now
+
+        def count(*arguments: Any) -> int:
+            offered.append(arguments[5])
+            return int(push(*arguments))
+
+        monkeypatch.setattr(low, "client_send_packed_now", count)
+        for _ in range(20):
+            queue(client)
+            with pytest.raises(QueueFullError):
+                client.send_async(b"x", STREAM)
+        assert len(offered) >= 20
+        assert set(offered) == {1}
+        client.close(timeout=0.1)
 
 
 def test_flush_and_close_push_what_is_queued(cluster: MockCluster, monkeypatch: pytest.MonkeyPatch) -> None:
