@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import math
 from collections.abc import Mapping
 from datetime import datetime
 from typing import TYPE_CHECKING, Callable, Union, cast
@@ -75,11 +76,15 @@ def _identifier(field: str, value: object) -> tuple[bytes, int]:
 def _milliseconds(event_time: object) -> int:
     if event_time is None:
         return 0
+    seconds = event_time
     if isinstance(event_time, datetime):
-        event_time = event_time.timestamp()
-    if isinstance(event_time, bool) or not isinstance(event_time, (int, float)):
-        raise TypeError(f"event_time must be a datetime or seconds since 1970, not {type(event_time).__name__}")
-    milliseconds = event_time * 1000
+        try:
+            seconds = event_time.timestamp()
+        except (ValueError, OverflowError):  # a local time at the end of what a datetime can say
+            seconds = math.nan
+    if isinstance(seconds, bool) or not isinstance(seconds, (int, float)):
+        raise TypeError(f"event_time must be a datetime or seconds since 1970, not {type(seconds).__name__}")
+    milliseconds = seconds * 1000
     if not 0 < milliseconds < 2**53:  # also refuses NaN
         rule = f"want seconds since 1970, more than 0 and less than {2**53 // 1000}"
         raise InvalidMessageError(f"event_time = {event_time}: {rule}", code=10010, name="log_invalid")

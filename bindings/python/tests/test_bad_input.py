@@ -6,6 +6,7 @@ import asyncio
 import gc
 import math
 from collections.abc import Iterator
+from datetime import datetime
 from typing import Any, Callable
 
 import pytest
@@ -63,6 +64,7 @@ BROKEN_RULES: dict[str, tuple[Bad, str]] = {
     "event time before 1970": ({"event_time": -1.5}, f"event_time = -1.5: {TIME}"),
     "event time NaN": ({"event_time": math.nan}, f"event_time = nan: {TIME}"),
     "event time infinite": ({"event_time": math.inf}, f"event_time = inf: {TIME}"),
+    "event time that no zone has": ({"event_time": datetime.min}, f"event_time = 0001-01-01 00:00:00: {TIME}"),  # noqa: DTZ901
 }
 
 GOOD: Bad = {"payload": b"good", "stream_id": STREAM}
