@@ -194,6 +194,15 @@ func TestAnswersToOurFramesNameTheirBatch(t *testing.T) {
 	}
 }
 
+// A server was seen to answer with more attributes than a signed length holds: read as a negative one, that breaks a sound connection.
+func TestLengthOfABinaryAnswersAttributesIsUnsigned(t *testing.T) {
+	long := "dpIp=127.0.0.1&errCode=115&errMsg=" + strings.Repeat("x", 0x800d)
+	a, err := ParseAnswer(binaryAnswer(7, long))
+	if err != nil || a.Uniq != 7 || a.Code != 115 || len(a.Text) != 0x800d {
+		t.Errorf("uniq %d, code %d, text of %d bytes, %v", a.Uniq, a.Code, len(a.Text), err)
+	}
+}
+
 // A code that counts although a client's own attribute holds it fails a stored batch; one that does not count although the
 // server set it is a false success.
 func TestErrCodeCountsOnlyInItsPlace(t *testing.T) {
