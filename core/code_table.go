@@ -49,15 +49,15 @@ var codeTable = []CodeInfo{
 		"Look up the server's code, which the error carries: inlong-dataproxy errors SERVER_CODE."},
 	{CodeServerPanic, "server_panic", "server panic", false, either, "an internal fault of this client; it does not go on",
 		"This is a fault of the client: report it with the log lines, and make a new client."},
-	{CodeWorkerBusy, "worker_busy", "all workers are busy", true, nil,
+	{CodeWorkerBusy, "worker_busy", "worker is busy", true, nil,
 		"a call inside a callback would wait for itself: a flush or close is begun and not waited for, in C a send inside a log callback is refused; " +
 			"no message that was accepted ends with it",
 		"Make the call from elsewhere."},
-	{CodeNoMatchRequest, "no_match_request", "no match request for response", false, nil,
+	{CodeNoMatchRequest, "no_match_request", "no match unacknowledged request for response", false, nil,
 		"an answer belongs to no batch in flight; in metrics only", "Check for a proxy in between, if it happens often; a few come with slow answers."},
 	{CodeConnClosedByPeer, "conn_closed_by_peer", "conn closed by peer", true, maybe, "the node closed the connection before it answered",
 		"The node restarts, has too many connections, refuses this address (black or white list) or takes only shorter frames."},
-	{CodeUnknown, "unknown", "unknown error", false, nil, "no message ends with it: what a number that is none of these is shown as",
+	{CodeUnknown, "unknown", "unknown", false, nil, "no message ends with it: what a number that is none of these is shown as",
 		"Read the error's text; report it if that does not help."},
 }
 

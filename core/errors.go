@@ -67,6 +67,9 @@ var (
 	ErrUnknown          = &Error{Code: CodeUnknown}
 )
 
+// ErrInvalidMessage is [ErrLogInvalid], under the name that programs of the existing SDK know.
+var ErrInvalidMessage = ErrLogInvalid
+
 // Error is the result of a message that was not acked.
 type Error struct {
 	Code Code

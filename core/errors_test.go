@@ -28,7 +28,8 @@ func TestCodesAreThoseOfTheSeed(t *testing.T) {
 	texts := map[dataproxy.Code]string{
 		10001: "message send timeout", 10002: "message send failed", 10003: "producer already been closed", 10004: "producer send queue is full",
 		10005: "message context expired", 10006: "new conn failed", 10007: "conn write failed", 10008: "conn read failed",
-		10009: "input log is too long", 10010: "input log is invalid", 20001: "unknown error",
+		10009: "input log is too long", 10010: "input log is invalid", 10011: "server error", 10012: "server panic", 10013: "worker is busy",
+		10014: "no match unacknowledged request for response", 10015: "conn closed by peer", 20001: "unknown",
 	}
 	for err, text := range map[error]string{
 		dataproxy.ErrURLNotGiven: "URL is not given", dataproxy.ErrGroupIDNotGiven: "group ID is not given", dataproxy.ErrInvalidURL: "invalid URL",
@@ -50,15 +51,14 @@ func TestCodesAreThoseOfTheSeed(t *testing.T) {
 		sentinel := sentinels[info.Code]
 		require.Error(t, sentinel, "code %d has no sentinel", info.Code)
 		require.ErrorIs(t, fmt.Errorf("wrapped: %w", &dataproxy.Error{Code: info.Code, Message: "more"}), sentinel)
-		if text, ok := texts[info.Code]; ok {
-			require.Equal(t, text, info.Text)
-		}
+		require.Equal(t, texts[info.Code], info.Text)
 		require.EqualError(t, sentinel, info.Text)
 		require.Equal(t, info.Retriable, (&dataproxy.Error{Code: info.Code}).Retriable(), info.Name)
 		delete(sentinels, info.Code)
 	}
 	require.Empty(t, sentinels)
-	require.Equal(t, "unknown error", dataproxy.Code(4711).String())
+	require.ErrorIs(t, &dataproxy.Error{Code: 10010, Message: "payload: is empty"}, dataproxy.ErrInvalidMessage)
+	require.Equal(t, "unknown", dataproxy.Code(4711).String())
 	table := dataproxy.Codes()
 	table[0].Name = "changed"
 	require.Equal(t, "ok", dataproxy.Codes()[0].Name, "the caller got the table itself")
