@@ -66,6 +66,8 @@ func TestDefaultLoggerWritesFromWarnUp(t *testing.T) {
 
 // A library that writes to standard output without being asked breaks programs whose output is data.
 func TestQuietClientWritesNothing(t *testing.T) {
+	folder := t.TempDir()
+	t.Chdir(folder)
 	c := cluster(t)
 	text := stdout(t, func() {
 		client := connect(t, c, dataproxy.WithLogger(dataproxy.NopLogger()))
@@ -82,6 +84,9 @@ func TestQuietClientWritesNothing(t *testing.T) {
 		client.Close()
 	})
 	require.Empty(t, healthy, "nothing went wrong, so there is nothing to say")
+	left, err := os.ReadDir(folder)
+	require.NoError(t, err)
+	require.Empty(t, left, "files in the working directory")
 }
 
 // buffer is a writer for many goroutines.
