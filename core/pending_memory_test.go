@@ -13,8 +13,8 @@ import (
 
 // What a client holds while nothing is acked, beside the payload bytes that max_pending_bytes counts. TUNING.md has the figures.
 func BenchmarkPendingMemory(b *testing.B) {
-	for _, c := range []struct{ size, streams int }{{100, 100}, {1024, 100}, {100, 5000}} {
-		b.Run(fmt.Sprintf("size=%d/streams=%d", c.size, c.streams), func(b *testing.B) {
+	for _, c := range []struct{ size, streams, batch int }{{100, 100, 50}, {1024, 100, 50}, {100, 5000, 1}} {
+		b.Run(fmt.Sprintf("size=%d/streams=%d/batch=%d", c.size, c.streams, c.batch), func(b *testing.B) {
 			heap := func() float64 {
 				runtime.GC()
 				runtime.GC()
@@ -24,7 +24,8 @@ func BenchmarkPendingMemory(b *testing.B) {
 			}
 			before := heap()
 			client, err := dataproxy.NewClient(dataproxy.WithStaticNodes("127.0.0.1:1"), dataproxy.WithGroupID("test_group"),
-				dataproxy.WithLazyStart(true), dataproxy.WithLogger(dataproxy.NopLogger()), dataproxy.WithMaxPendingBytes(16<<20))
+				dataproxy.WithLazyStart(true), dataproxy.WithLogger(dataproxy.NopLogger()), dataproxy.WithMaxPendingBytes(16<<20),
+				dataproxy.WithBatchingMaxMessages(c.batch))
 			require.NoError(b, err)
 			payload := make([]byte, c.size)
 			for i, full := 0, 0; full < c.streams; i++ {
