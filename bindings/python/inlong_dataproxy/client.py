@@ -237,7 +237,8 @@ class Client:
         """Deliver what was accepted, at most until timeout; then fail the rest with ClosedError and free everything.
 
         A second call waits for the first and returns the same report. Ctrl-C ends the wait; closing goes on in the background.
-        In a forked child it does nothing.
+        In a forked child it does nothing. A close that ran out of its time returns all the same; callbacks that were not called, or
+        have not returned, 0.1 seconds later go on behind it.
 
         Args:
             timeout: seconds; default: the option send_timeout.
