@@ -14,6 +14,7 @@ import (
 	"net"
 	"net/http"
 	"net/url"
+	"runtime"
 	"strings"
 	"syscall"
 	"testing"
@@ -291,5 +292,27 @@ func TestManagerTLS(t *testing.T) {
 	resp.Body.Close()
 	if !strings.HasPrefix(c.URL(), "https://") || resp.StatusCode != 200 {
 		t.Errorf("%s: %d", c.URL(), resp.StatusCode)
+	}
+}
+
+// A port that is opened again at once: the listener that was closed may still be there, as long as its Accept has not returned.
+func TestManagerComesBackAtOnce(t *testing.T) {
+	c := Start(t)
+	stop := make(chan struct{})
+	defer close(stop)
+	for range 2 * runtime.GOMAXPROCS(0) { // what keeps an Accept from returning
+		go func() {
+			for {
+				select {
+				case <-stop:
+					return
+				default:
+				}
+			}
+		}()
+	}
+	for range 50 {
+		c.Manager().Standing(RefuseConnect())
+		c.Manager().ClearFaults()
 	}
 }

@@ -2,10 +2,13 @@ package dataproxytest
 
 import (
 	"context"
+	"errors"
 	"net"
 	"strconv"
 	"sync"
 	"sync/atomic"
+	"syscall"
+	"time"
 )
 
 // Node is one fake DataProxy.
@@ -226,10 +229,17 @@ func (n *Node) settleListener() error {
 	return nil
 }
 
-func listen(host string, port int) (net.Listener, error) {
+// listen opens a held port. The kernel keeps a listener that was closed until its Accept has returned, which takes its time on a
+// busy machine; nobody else can have the port.
+func listen(host string, port int) (l net.Listener, err error) {
 	var config net.ListenConfig
 	config.SetMultipathTCP(false) // a held port is plain TCP
-	return config.Listen(context.Background(), "tcp", net.JoinHostPort(host, strconv.Itoa(port)))
+	for end := time.Now().Add(5 * time.Second); ; time.Sleep(time.Millisecond) {
+		l, err = config.Listen(context.Background(), "tcp", net.JoinHostPort(host, strconv.Itoa(port)))
+		if !errors.Is(err, syscall.EADDRINUSE) || time.Now().After(end) {
+			return l, err
+		}
+	}
 }
 
 func (n *Node) accept(l net.Listener) {
