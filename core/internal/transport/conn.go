@@ -83,7 +83,7 @@ func Dial[T any](ctx context.Context, node string, cfg *Config) (*Conn[T], error
 	rand.Shuffle(len(addrs), func(i, j int) { addrs[i], addrs[j] = addrs[j], addrs[i] })
 	conn, _, err := First(ctx, len(addrs), min(nextAddress, cfg.ConnTimeout/4), func(ctx context.Context, i int) (*net.TCPConn, error) {
 		return dialOne(ctx, net.JoinHostPort(addrs[i].String(), port))
-	}, func(conn *net.TCPConn) { conn.Close() })
+	}, hangUp)
 	if err != nil {
 		return nil, err
 	}
@@ -106,7 +106,7 @@ func dialOne(ctx context.Context, address string) (*net.TCPConn, error) {
 	}
 	conn := raw.(*net.TCPConn)
 	if err := prove(ctx, conn); err != nil {
-		conn.Close()
+		hangUp(conn)
 		return nil, fmt.Errorf("%w: %w", ErrNotProven, err)
 	}
 	return conn, nil
@@ -198,9 +198,13 @@ func (c *Conn[T]) end(reason error) {
 	}
 	c.closed = reason
 	c.timer.Stop()
-	// A forked child may hold the socket open: shutting it down tells the node all the same.
-	_ = c.conn.CloseWrite()
-	_ = c.conn.Close()
+	hangUp(c.conn)
+}
+
+// hangUp closes conn. A forked child may hold the socket open: shutting it down tells the node all the same.
+func hangUp(conn *net.TCPConn) {
+	_ = conn.CloseWrite()
+	_ = conn.Close()
 }
 
 // check is the connection's one timer: it ends a connection whose next answer is overdue, and sends the heartbeats.
