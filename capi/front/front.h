@@ -175,15 +175,14 @@ void inlong_slots_forget(void);
 extern atomic_int inlong_turnstile_width;
 void inlong_turnstile_set(int processors);
 bool inlong_turnstile_queue(inlong_slot *slot);
-/* False: not entered, and to go on all the same. */
-static inline bool inlong_turnstile_enter(inlong_slot *slot)
+static inline bool inlong_turnstile_try(inlong_slot *slot)
 {
     int n = atomic_load_explicit(&slot->inside, memory_order_relaxed);
-    if (n < atomic_load_explicit(&inlong_turnstile_width, memory_order_relaxed) &&
-        atomic_compare_exchange_weak_explicit(&slot->inside, &n, n + 1, memory_order_acquire, memory_order_relaxed))
-        return true;
-    return inlong_turnstile_queue(slot);
+    return n < atomic_load_explicit(&inlong_turnstile_width, memory_order_relaxed) &&
+           atomic_compare_exchange_weak_explicit(&slot->inside, &n, n + 1, memory_order_acquire, memory_order_relaxed);
 }
+/* False: not entered, and to go on all the same. */
+static inline bool inlong_turnstile_enter(inlong_slot *slot) { return inlong_turnstile_try(slot) || inlong_turnstile_queue(slot); }
 static inline void inlong_turnstile_leave(inlong_slot *slot) { atomic_fetch_sub_explicit(&slot->inside, 1, memory_order_release); }
 
 /* queue.c; the slot's mutex is held in both */

@@ -25,12 +25,10 @@ static void relax(void)
 #endif
 }
 
-static bool tries(inlong_slot *slot, int times)
+static bool spin(inlong_slot *slot)
 {
-    for (; times > 0; times--) {
-        int n = atomic_load_explicit(&slot->inside, memory_order_relaxed);
-        if (n < atomic_load_explicit(&inlong_turnstile_width, memory_order_relaxed) &&
-            atomic_compare_exchange_weak_explicit(&slot->inside, &n, n + 1, memory_order_acquire, memory_order_relaxed))
+    for (int i = 0; i < SPINS; i++) {
+        if (inlong_turnstile_try(slot))
             return true;
         relax();
     }
@@ -41,12 +39,12 @@ bool inlong_turnstile_queue(inlong_slot *slot)
 {
     if (inlong_log_inside()) /* it may run below a call that is inside, and would wait for itself */
         return false;
-    if (tries(slot, SPINS)) /* the other one was there for a single call */
+    if (spin(slot)) /* the other one was there for a single call */
         return true;
     pthread_mutex_lock(&slot->line);
     do
         inlong_core_for(slot)->nap(NAP_NS);
-    while (!tries(slot, SPINS));
+    while (!spin(slot));
     pthread_mutex_unlock(&slot->line);
     return true;
 }
