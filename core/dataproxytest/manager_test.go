@@ -16,6 +16,7 @@ import (
 	"net/url"
 	"runtime"
 	"strings"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -298,16 +299,11 @@ func TestManagerTLS(t *testing.T) {
 // A port that is opened again at once: the listener that was closed may still be there, as long as its Accept has not returned.
 func TestManagerComesBackAtOnce(t *testing.T) {
 	c := Start(t)
-	stop := make(chan struct{})
-	defer close(stop)
+	var stop atomic.Bool
+	defer stop.Store(true)
 	for range 2 * runtime.GOMAXPROCS(0) { // what keeps an Accept from returning
 		go func() {
-			for {
-				select {
-				case <-stop:
-					return
-				default:
-				}
+			for !stop.Load() {
 			}
 		}()
 	}
