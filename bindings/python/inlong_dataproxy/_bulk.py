@@ -217,11 +217,19 @@ class Bulk:
         try:
             data = b"".join(chunk)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
             lengths = array("I", map(len, chunk))  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
-            if sum(lengths) == len(data):  # a memoryview counts items, not bytes
-                return self._send_packed(first, data, lengths)
+            return self._send_joined(first, chunk, data, lengths)
         except (TypeError, OverflowError):
             pass
         return self._send_mixed(first, chunk)
+
+    def _send_joined(self, first: int, chunk: list[object], data: bytes, lengths: array[int]) -> Iterator[None]:
+        try:
+            yield from self._send_packed(first, data, lengths)
+        except InlongError:
+            if sum(lengths) == len(data):
+                raise
+            # A memoryview counts items, not bytes. The library compares before it takes any, at less than the sum's cost here.
+            yield from self._send_mixed(first, chunk)
 
     def _send_mixed(self, first: int, chunk: list[object]) -> Iterator[None]:
         """Send a chunk that holds str, or what is no payload."""
