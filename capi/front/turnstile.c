@@ -3,10 +3,11 @@
  * core than it has processors are put to sleep and woken by its scheduler, which costs many times that.
  *
  * Nobody is woken for a call here either: the others stand in line, and the first of them tries again after a nap. The one that is
- * inside goes on sending meanwhile, which is what the processors are best at. */
+ * inside goes on sending meanwhile, which is what the processors are best at. The first nap is a short one: when all have little left
+ * to send, each of them waits for it. */
 #include "client.h"
 
-enum { WIDEST = 8, SPINS = 8, NAP_NS = 1500000 };
+enum { WIDEST = 8, SPINS = 8, FIRST_NAP_NS = 200000, NAP_NS = 2000000 };
 
 atomic_int inlong_turnstile_width = 1;
 
@@ -42,9 +43,11 @@ bool inlong_turnstile_queue(inlong_slot *slot)
     if (spin(slot)) /* the other one was there for a single call */
         return true;
     pthread_mutex_lock(&slot->line);
-    do
-        inlong_core_for(slot)->nap(NAP_NS);
-    while (!spin(slot));
+    int64_t nap = FIRST_NAP_NS;
+    do {
+        inlong_core_for(slot)->nap(nap);
+        nap = NAP_NS;
+    } while (!spin(slot));
     pthread_mutex_unlock(&slot->line);
     return true;
 }
