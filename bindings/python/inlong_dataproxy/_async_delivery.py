@@ -261,7 +261,11 @@ class AsyncDelivery(ResultTaker[Future]):
             self.loop.call_soon(self._take_rest)
 
     def _end(self, timeout_ms: int) -> float:
-        return self.loop.time() + (self._send_timeout if timeout_ms < 0 else timeout_ms / 1000)
+        return self.loop.time() + self.seconds(timeout_ms)
+
+    def seconds(self, timeout_ms: int) -> float:
+        """Return what bounds a call with that timeout."""
+        return self._send_timeout if timeout_ms < 0 else timeout_ms / 1000
 
     def stats(self) -> dict[str, Any]:
         """Return the library's counters."""

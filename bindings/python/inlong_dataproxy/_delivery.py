@@ -116,8 +116,8 @@ class Delivery(ResultTaker[DeliveryFuture]):
             first, self.closing = not self.closing, True
         if first:
             return self._close(timeout_ms)
-        if not self.is_own_thread():
-            self._closed.wait()
+        if not self.is_own_thread() and not self._closed.wait(self._seconds(timeout_ms) + _GRACE_SECONDS):
+            raise TimeoutError_("the first call of close has not returned", code=_codes.CONTEXT_EXPIRED, name="context_expired")
         return self._report
 
     def _close(self, timeout_ms: int) -> CloseReport:
@@ -143,7 +143,10 @@ class Delivery(ResultTaker[DeliveryFuture]):
             self._closed.set()
 
     def _end(self, timeout_ms: int) -> float:
-        return time.monotonic() + (self._send_timeout if timeout_ms < 0 else timeout_ms / 1000)
+        return time.monotonic() + self._seconds(timeout_ms)
+
+    def _seconds(self, timeout_ms: int) -> float:
+        return self._send_timeout if timeout_ms < 0 else timeout_ms / 1000
 
     def stats(self) -> dict[str, Any]:
         """Return the library's counters."""

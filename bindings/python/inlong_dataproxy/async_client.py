@@ -23,7 +23,7 @@ from ._process_end import arm, at_process_end
 from ._results import CloseReport
 from .client import EXIT_SECONDS, Timeout, timeout_milliseconds
 from .config import Config
-from .errors import ClosedError, ForkError, InlongError
+from .errors import ClosedError, ForkError, InlongError, TimeoutError_
 
 if TYPE_CHECKING:
     from typing_extensions import Self, Unpack
@@ -173,6 +173,9 @@ class AsyncClient:
 
         Args:
             timeout: seconds; default: the option send_timeout.
+
+        Raises:
+            TimeoutError_: the timeout of a second call ended before the first one.
         """
         timeout_ms = timeout_milliseconds(timeout)
         delivery = self._delivery
@@ -182,6 +185,8 @@ class AsyncClient:
         if self._closing is None:
             delivery.closing = True
             self._closing = delivery.loop.create_task(delivery.close(timeout_ms))
+        elif not (await asyncio.wait({self._closing}, timeout=delivery.seconds(timeout_ms)))[0]:
+            raise TimeoutError_("the first call of close has not returned", code=_codes.CONTEXT_EXPIRED, name="context_expired")
         return await asyncio.shield(self._closing)
 
     def stats(self) -> dict[str, Any]:

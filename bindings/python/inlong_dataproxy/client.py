@@ -242,6 +242,9 @@ class Client:
 
         Args:
             timeout: seconds; default: the option send_timeout.
+
+        Raises:
+            TimeoutError_: the timeout of a second call ended before the first one.
         """
         timeout_ms = timeout_milliseconds(timeout)
         return CloseReport() if self._delivery is None else self._delivery.close(timeout_ms)

@@ -17,6 +17,7 @@ from inlong_dataproxy import (
     QueueFullError,
     SendError,
     ServerError,
+    TimeoutError_,
 )
 from inlong_dataproxy.testing import MockCluster
 
@@ -251,6 +252,21 @@ def test_a_client_that_is_not_open_or_closed_says_so(cluster: MockCluster) -> No
     asyncio.run(main())
     with pytest.raises(ConfigError, match="grup_id"):
         AsyncClient(cluster.url, grup_id=GROUP)  # type: ignore[call-arg]
+
+
+def test_closing_again_waits_no_longer_than_its_own_timeout(cluster: MockCluster) -> None:
+    async def main() -> None:
+        client = await AsyncClient(cluster.url, group_id=GROUP).open()
+        silence(cluster)
+        client.send_nowait(b"x", STREAM)
+        first = asyncio.create_task(client.close(timeout=1))
+        await asyncio.sleep(0)
+        with pytest.raises(TimeoutError_, match="first call of close"):
+            await client.close(timeout=0.01)
+        assert not first.done()
+        assert await client.close(timeout=5) == await first
+
+    asyncio.run(main())
 
 
 def test_the_loop_goes_on_while_a_client_opens_and_closes(cluster: MockCluster) -> None:

@@ -145,6 +145,29 @@ sys.stdin.read()
     assert time.monotonic() - began < 5
 
 
+def test_h4_a_close_that_ctrl_c_left_holds_up_the_exit_no_longer_than_its_bound(cluster: MockCluster) -> None:
+    # The close goes on in the background with a timeout of its own, the exit's close would wait for it without end.
+    script = """
+import os
+import signal
+import sys
+import threading
+import inlong_dataproxy.client
+inlong_dataproxy.client.EXIT_SECONDS = 0.5
+client = inlong_dataproxy.Client(sys.argv[1], group_id="test_group", send_timeout=60)
+client.send_async(b"x", "s")
+threading.Timer(0.1, os.kill, (os.getpid(), signal.SIGINT)).start()
+try:
+    client.close()
+except KeyboardInterrupt:
+    print("interrupted")
+"""
+    for node in range(3):
+        cluster.fault(node, "silence", standing=True)
+    done = run_python(script, cluster.url, seconds=20)
+    assert (done.stdout, done.stderr) == ("interrupted\n", "")
+
+
 def test_h4_an_exception_that_ends_the_script_still_flushes(cluster: MockCluster) -> None:
     done = run_python(PENDING + "raise ValueError('the end')", cluster.url, check=False)
     assert done.returncode == 1

@@ -92,6 +92,25 @@ def test_closing_again_gives_the_same_report(client: Client) -> None:
     assert all(report is reports[0] for report in reports)
 
 
+def test_closing_again_waits_no_longer_than_its_own_timeout(cluster: MockCluster, client: Client) -> None:
+    # The first close has the whole send_timeout for a silent server.
+    silence(cluster)
+    client.send_async(b"x", STREAM)
+    first = threading.Thread(target=client.close, args=(5,))
+    first.start()
+    wait_until(lambda: client.closed, "the first close has begun")
+    began = time.monotonic()
+    with pytest.raises(TimeoutError_, match="first call of close"):
+        client.close(timeout=0.1)
+    assert time.monotonic() - began < 1
+    heal(cluster)
+    cluster.reset_connections(0)
+    cluster.reset_connections(1)
+    cluster.reset_connections(2)
+    first.join()
+    assert client.close(timeout=0).acked == 1
+
+
 def test_closing_under_senders_gives_every_message_one_result(cluster: MockCluster) -> None:
     # F2: a message that slips in between the close and the last result.
     for _ in range(20):
