@@ -47,13 +47,18 @@ class AsyncBulk(Bulk):
                         self._delivery.loop.call_soon(self._look)
             else:
                 source = iterator(messages)
-                while chunk := list(islice(source, self._size)):
-                    self._chunk = chunk
+                while True:
+                    self._chunk.extend(islice(source, self._size))
+                    if not self._chunk:
+                        break
                     await self._send_full_chunk()
             await self._send_chunk()
             low.client_seal(self._handle, 0)  # the last batches need not wait for their linger
             await self._until(0)
             return self._report()
+        except Exception:
+            await self._send_chunk()  # what the source gave before it broke
+            raise
         finally:
             self._chunk, self._sending = [], None
 

@@ -155,12 +155,16 @@ class Bulk:
         size = 1
         while True:
             began = time.monotonic()
-            chunk = list(islice(source, size))
+            chunk: list[object] = []
+            try:
+                chunk.extend(islice(source, size))
+            except Exception:
+                self._send_all(chunk)  # what the source gave before it broke
+                raise
             spent = time.monotonic() - began
             if not chunk:
                 break
-            for _ in self._send(chunk):
-                self._wait_for_room()
+            self._send_all(chunk)
             # Grow towards a full chunk while the source is quick and messages are short.
             size = self._next_size(size * 4 if spent < _CHUNK_SECONDS else max(size // 2, 1))
             window = self._window()
@@ -170,6 +174,10 @@ class Bulk:
         low.client_seal(self._handle, 0)  # the last batches need not wait for their linger
         self._wait(0)
         return self._report()
+
+    def _send_all(self, chunk: list[object]) -> None:
+        for _ in self._send(chunk):
+            self._wait_for_room()
 
     def _report(self) -> SendReport:
         self._report_progress()

@@ -203,7 +203,7 @@ class Client:
             InvalidMessageError: an id or attribute breaks its rule.
             ClosedError, ForkError: the client cannot go on. What was accepted before has its result all the same.
             TypeError: messages is a single payload or not iterable, or an argument has a wrong type.
-            What the iterable or progress raises.
+            What the iterable raises, once what it gave before is accepted, or what progress raises.
         """
         delivery = self._usable()
         if delivery.is_own_thread():

@@ -111,9 +111,15 @@ def test_it_goes_on_when_there_is_room(cluster: MockCluster, run: Run[None]) -> 
 
 
 def test_what_the_source_raises_and_a_cancelled_await_end_it(cluster: MockCluster) -> None:
-    async def broken() -> AsyncIterator[bytes]:
-        yield b"x"
+    given = [b"%d" % n for n in range(1000)]
+
+    def broken() -> Iterator[bytes]:
+        yield from given
         raise LookupError("the source broke")
+
+    async def broken_async() -> AsyncIterator[bytes]:
+        for payload in broken():
+            yield payload
 
     async def endless() -> AsyncIterator[bytes]:
         while True:
@@ -122,8 +128,12 @@ def test_what_the_source_raises_and_a_cancelled_await_end_it(cluster: MockCluste
 
     async def main() -> None:
         async with AsyncClient(cluster.url, group_id=GROUP) as client:
-            with pytest.raises(LookupError, match="the source broke"):
-                await client.send_many(broken(), STREAM)
+            for source in (broken(), broken_async()):
+                with pytest.raises(LookupError, match="the source broke"):
+                    await client.send_many(source, STREAM)
+                await client.flush()
+                assert sorted(cluster.payloads()) == sorted(given)  # also what was in a chunk that was not full
+                cluster.reset()
             task = asyncio.create_task(client.send_many(endless(), STREAM))
             await eventually(lambda: client.stats()["acked"] > 5, "some are acked")
             task.cancel()
