@@ -47,6 +47,9 @@ func (c *client) split(b *batch, now time.Time, due []completion) []completion {
 		to.take(b, i)
 		b.parts[len(b.parts)-1].count++
 	}
+	if to != nil {
+		to.follower = b.follower // b may be a part itself, with others behind it
+	}
 	for _, p := range b.parts {
 		p.b.undelivered.Store(int32(p.count))
 		p.b.wake(now)

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -131,6 +132,43 @@ func TestSplitBatchesKeepEveryPromise(t *testing.T) {
 		}
 	}
 	notes.mu.Unlock()
+	settled(t, client)
+}
+
+// Of an ordered stream only the first part is on its way. When that one was split again, what was behind it used to be forgotten: it
+// failed at its deadline, never written, and later batches went past it.
+func TestPartOfAnOrderedBatchIsSplitAgain(t *testing.T) {
+	c := cluster(t, dataproxytest.WithNodes(1))
+	client := connect(t, c, dataproxy.WithOrdered(true), dataproxy.WithUpdateInterval(10*time.Millisecond), dataproxy.WithMaxRetries(1000),
+		dataproxy.WithCompression(dataproxy.None), dataproxy.WithRetryInitialInterval(time.Millisecond), dataproxy.WithSendTimeout(patience))
+	hurry(t, client)
+	var seen atomic.Int64 // messages of the last frame
+	var take atomic.Bool
+	c.Node(0).Handle(func(r dataproxytest.Record) dataproxytest.Fault {
+		seen.Store(int64(len(r.Items)))
+		if take.Load() {
+			return dataproxytest.Fault{}
+		}
+		return dataproxytest.ErrorCode(114)
+	})
+	notes := newLedger()
+	for i := range 60 {
+		notes.send(context.Background(), client, streamMessage("s", "%d %0800d", i, 0))
+	}
+	shrink := func(limit int, most int64) {
+		c.Manager().Standing(dataproxytest.HTTPBody(listWith(c, limit)))
+		eventually(t, "a shorter frame", func() bool { n := seen.Load(); return n > 0 && n <= most })
+	}
+	eventually(t, "the whole batch is refused", func() bool { return seen.Load() == 50 })
+	shrink(8192, 10)
+	shrink(2048, 2)
+	take.Store(true)
+	require.NoError(t, client.Flush(patient(t)))
+	notes.balanced(t, c)
+	require.Len(t, notes.acked(), 60)
+	for i, m := range c.Messages() {
+		require.True(t, strings.HasPrefix(string(m), fmt.Sprint(i, " ")), "%d. message is %.3s", i, m)
+	}
 	settled(t, client)
 }
 
