@@ -17,7 +17,6 @@ type budget struct {
 	maxMessages     int64 // of a share
 	reserve, common int64 // bytes
 	block           bool
-	timeout         time.Duration // of a wait whose context has no earlier end
 	shares          []share
 
 	_       [64]byte     // apart from what does not change
@@ -68,7 +67,7 @@ func splitCharges(word uint64) (messages, bytes int64) {
 func (b *budget) init(o *Options) {
 	b.maxMessages, b.reserve = int64(o.MaxPendingMessages), int64(o.MaxPendingBytes/o.WorkerNum/4)
 	b.common = int64(o.MaxPendingBytes) - b.reserve*int64(o.WorkerNum)
-	b.block, b.timeout = o.BlockIfQueueIsFull, o.SendTimeout
+	b.block = o.BlockIfQueueIsFull
 	b.shares = make([]share, o.WorkerNum)
 	for i := range b.shares {
 		b.shares[i].index = i
@@ -95,8 +94,8 @@ const (
 	commonIsAsked          // none: but it takes common bytes, for which somebody may be waiting
 )
 
-// charge takes room for one message of n bytes for st, waiting for it in block mode.
-func (b *budget) charge(ctx context.Context, n int64, st *stream) *Error {
+// charge takes room for one message of n bytes for st, waiting for it in block mode, for patience at the longest.
+func (b *budget) charge(ctx context.Context, n int64, st *stream, patience time.Duration) *Error {
 	if n > b.reserve+b.common {
 		return &Error{Code: CodeLogTooLong, Message: "payload: is alone larger than what max_pending_bytes leaves to one lane"}
 	}
@@ -114,7 +113,7 @@ func (b *budget) charge(ctx context.Context, n int64, st *stream) *Error {
 		return &Error{Code: CodeQueueFull, Message: "a callback cannot wait for room, which it may hold itself"}
 	}
 	st.flush() // what takes the room may lie in its open batch, whose linger would be waited for
-	return b.wait(ctx, n, st)
+	return b.wait(ctx, n, st, patience)
 }
 
 // tryCharge takes room for some messages of st and their bytes if there is enough. Nobody waits for room in st's share.
@@ -156,7 +155,7 @@ func (b *budget) add(st *stream, messages, bytes int64) shortage {
 	return noShortage
 }
 
-func (b *budget) wait(ctx context.Context, n int64, st *stream) *Error {
+func (b *budget) wait(ctx context.Context, n int64, st *stream, patience time.Duration) *Error {
 	w := &budgetWaiter{st: st, bytes: n, ready: make(chan *Error, 1)}
 	b.mu.Lock()
 	if b.stopped != nil {
@@ -168,7 +167,7 @@ func (b *budget) wait(ctx context.Context, n int64, st *stream) *Error {
 	b.grant() // a release may have come between the failed try and the entry in the list
 	b.mu.Unlock()
 
-	timer := time.NewTimer(b.timeout)
+	timer := time.NewTimer(patience)
 	defer timer.Stop()
 	select {
 	case err := <-w.ready:

@@ -12,11 +12,12 @@ type Client interface {
 	Send(ctx context.Context, msg Message) error
 	// SendAsync accepts msg and returns; cb is called exactly once with the result (see Callback). Without one, nil, a failure
 	// leaves a log line, together with others, and is counted in Stats. SendAsync blocks only when the queue is full and
-	// WithBlockIfQueueIsFull(true) is set, until ctx ends at the longest. A deadline of ctx bounds the delivery of the message
-	// too; a cancellation after it was accepted does not recall it.
+	// WithBlockIfQueueIsFull(true) is set, until ctx ends or the send timeout has passed. A deadline of ctx bounds the delivery of
+	// the message too; a cancellation after it was accepted does not recall it.
 	SendAsync(ctx context.Context, msg Message, cb Callback)
 	// SendBatch sends msgs and returns when each has its result: nil when all are acked, otherwise one entry a message, in
-	// the order of msgs, nil for those acked.
+	// the order of msgs, nil for those acked. With WithBlockIfQueueIsFull(true) each waits for room like SendAsync; once one has
+	// waited for the send timeout in vain, none behind it waits.
 	SendBatch(ctx context.Context, msgs []Message) []error
 	// Flush sends all open batches now and returns when every message accepted before the call has its result and its
 	// callback has returned; or with CodeContextExpired when ctx ends first.

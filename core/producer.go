@@ -187,8 +187,8 @@ type place struct {
 	behind bool // the batch was sealed for a lane that has much to do
 }
 
-// accept is the one way in: check, charge, append. An error means that nothing was taken.
-func (c *client) accept(ctx context.Context, msg *Message, recv receiver, tag Tag, kind sendKind) (at place, refused *Error) {
+// accept is the one way in: check, charge, append. An error means that nothing was taken. patience bounds the wait for room.
+func (c *client) accept(ctx context.Context, msg *Message, recv receiver, tag Tag, kind sendKind, patience time.Duration) (at place, refused *Error) {
 	defer func() {
 		if refused == nil {
 			return
@@ -226,7 +226,7 @@ func (c *client) accept(ctx context.Context, msg *Message, recv receiver, tag Ta
 		}
 	}
 	size := int64(len(msg.Payload) + itemHeader)
-	if refused := c.budget.charge(ctx, size, st); refused != nil {
+	if refused := c.budget.charge(ctx, size, st, patience); refused != nil {
 		return at, refused
 	}
 	at, refused = st.append(ctx, msg, attributes, recv, tag, kind)

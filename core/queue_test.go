@@ -3,6 +3,7 @@ package dataproxy_test
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -192,6 +193,25 @@ func TestF1_WaitForRoomDoesNotWaitForTheLinger(t *testing.T) {
 	require.NoError(t, client.Flush(patient(t)))
 	require.Equal(t, 600, c.Count())
 	settled(t, client)
+}
+
+// A batch behind a callback that is stuck: its messages used to wait for room one after the other, each for the whole send time-out.
+func TestF1_SendBatchWaitsInVainOnce(t *testing.T) {
+	c := cluster(t)
+	client := connect(t, c, dataproxy.WithWorkerNum(1), dataproxy.WithMaxPendingMessages(1), dataproxy.WithBlockIfQueueIsFull(true),
+		dataproxy.WithSendTimeout(500*time.Millisecond))
+	stuck, in := make(chan struct{}), make(chan struct{})
+	defer close(stuck)
+	client.SendAsync(context.Background(), message("x"), func(dataproxy.Message, error) { close(in); <-stuck })
+	<-in
+	var errs []error
+	inTime(t, 500*time.Millisecond, "SendBatch", func() {
+		errs = client.SendBatch(context.Background(), slices.Repeat([]dataproxy.Message{message("y")}, 40))
+	})
+	require.Len(t, errs, 40)
+	for _, err := range errs {
+		require.Equal(t, dataproxy.NotWritten, fault(t, err, dataproxy.CodeSendTimeout).Persisted())
+	}
 }
 
 // Many senders at a tiny bound, some of which give up: every wake-up must reach a sender that can use it.

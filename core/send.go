@@ -48,7 +48,7 @@ const resultGrace = 20 * time.Millisecond
 func (c *client) sendSync(ctx context.Context, msg *Message, detail bool) (Result, *Error) {
 	w := waiters.Get().(*waiter)
 	w.detail = detail
-	at, err := c.accept(ctx, msg, w, Tag{}, sendSync)
+	at, err := c.accept(ctx, msg, w, Tag{}, sendSync, c.opts.SendTimeout)
 	if err != nil {
 		waiters.Put(w)
 		return Result{}, err
@@ -81,7 +81,7 @@ func (c *client) SendAsync(ctx context.Context, msg Message, cb Callback) {
 	if cb != nil {
 		recv = cb
 	}
-	at, err := c.accept(ctx, &msg, recv, Tag{}, sendAsync)
+	at, err := c.accept(ctx, &msg, recv, Tag{}, sendAsync, c.opts.SendTimeout)
 	switch {
 	case err != nil && cb != nil:
 		c.refuse(msg, err, cb)
@@ -103,7 +103,7 @@ func (c *client) refuse(msg Message, err *Error, cb Callback) {
 }
 
 func (c *client) Submit(ctx context.Context, msg *Message, tag Tag) error {
-	if _, err := c.accept(ctx, msg, nil, tag, sendAsync); err != nil {
+	if _, err := c.accept(ctx, msg, nil, tag, sendAsync, c.opts.SendTimeout); err != nil {
 		return err
 	}
 	return nil
@@ -112,7 +112,7 @@ func (c *client) Submit(ctx context.Context, msg *Message, tag Tag) error {
 func (c *client) SubmitMany(ctx context.Context, msg *Message, payloads [][]byte, tags []Tag) (accepted int, err error) {
 	for accepted < len(payloads) {
 		msg.Payload = payloads[accepted]
-		at, err := c.accept(ctx, msg, nil, tags[accepted], sendAsync)
+		at, err := c.accept(ctx, msg, nil, tags[accepted], sendAsync, c.opts.SendTimeout)
 		if err != nil {
 			return accepted, err
 		}
@@ -180,10 +180,14 @@ func (c *client) SendBatch(ctx context.Context, msgs []Message) []error {
 	g := &group{errs: make([]error, len(msgs)), has: make([]bool, len(msgs)), left: len(msgs), done: make(chan struct{})}
 	members := make([]member, len(msgs))
 	places := make([]place, len(msgs))
+	patience := c.opts.SendTimeout
 	for i := range msgs {
 		members[i] = member{g, i}
-		at, err := c.accept(ctx, &msgs[i], &members[i], Tag{}, sendGroup)
+		at, err := c.accept(ctx, &msgs[i], &members[i], Tag{}, sendGroup, patience)
 		if err != nil {
+			if err.Code == CodeSendTimeout {
+				patience = 0 // or each of the others would wait as long in vain
+			}
 			g.set(i, err)
 			continue
 		}
