@@ -27,11 +27,17 @@ func readConfigFile(path string, known []string) ([]setting, error) {
 		return nil, err
 	}
 	defer file.Close()
-	var document yaml.Node
-	if err := yaml.NewDecoder(file).Decode(&document); err != nil {
+	var document, second yaml.Node
+	decoder := yaml.NewDecoder(file)
+	if err := decoder.Decode(&document); err != nil {
 		if errors.Is(err, io.EOF) {
 			return nil, nil // empty, or comments only
 		}
+		return nil, fmt.Errorf("%s: %w", path, err)
+	}
+	if err := decoder.Decode(&second); err == nil {
+		return nil, fmt.Errorf(`%s line %d: a second document ("---"): there must be one`, path, second.Line)
+	} else if !errors.Is(err, io.EOF) {
 		return nil, fmt.Errorf("%s: %w", path, err)
 	}
 	root := document.Content[0]

@@ -71,6 +71,7 @@ func TestConfigFileRefusesWhatItDoesNotKnow(t *testing.T) {
 		"no map":        {"- a\n", `must be "key: value" lines`},
 		"no YAML":       {"a: [\n", "c.yaml"},
 		"nested":        {"static_nodes: [[a]]\n", "an item of a list must be a plain value"},
+		"two documents": {"stream: s\n---\nurl: http://h:1\n", `line 2: a second document`},
 	} {
 		t.Run(name, func(t *testing.T) {
 			file := writeFile(t, "c.yaml", c.text)
