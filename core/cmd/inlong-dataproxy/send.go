@@ -28,7 +28,8 @@ func sendCommand() *cobra.Command {
 		Use:   "send [FILE...]",
 		Short: "Send the lines of files or of standard input",
 		Long: `Send each line of the files, or of standard input when no file or "-" is given, as one message. The "\n" at the end of a
-line is not part of the message, everything else is; empty lines are skipped and counted.
+line is not part of the message, everything else is; empty lines are skipped and counted. What stands behind the last "\n" of
+a file is a line too, save with --follow, which waits for its end: use that for files that are being written to.
 
 Formats (--format):
   lines       each line is a message
