@@ -20,6 +20,10 @@ type position struct {
 	// Modified is when the file had been written to last as its reading began, in ns since 1970, 0 if that is not known. When
 	// the file is gone, those written to later are the ones behind it.
 	Modified int64 `json:"modified,omitempty"`
+
+	// Inode is the file's, 0 if that is not known. It decides where the record before the place is in several files, as
+	// where lines repeat; it does not where only one has that record, for a copy of the file has another inode.
+	Inode uint64 `json:"inode,omitempty"`
 }
 
 func behind(r *record) position {

@@ -199,6 +199,27 @@ func TestStateFindsTheFileAfterARotation(t *testing.T) {
 	run("one", "three!", "two")
 }
 
+// Lines may repeat: the file that took the name has the line before the state's place there too, and is another one all the same.
+func TestStateFindsTheFileAmongFilesThatAreAlike(t *testing.T) {
+	cluster := dataproxytest.Start(t)
+	file := writeFile(t, "a.log", strings.Repeat("tick\n", 100))
+	args := []string{"send", "--url", cluster.URL(), "--group", "test_group", "--stream", "s", "--state", filepath.Join(t.TempDir(), "state"), file}
+	run := func() {
+		t.Helper()
+		if status, _, stderr := program("", args...); status != 0 {
+			t.Fatalf("status %d: %s", status, stderr)
+		}
+	}
+	run()
+	appendTo(t, file, strings.Repeat("tick\n", 5))
+	rename(t, file, file+".1")
+	appendTo(t, file, strings.Repeat("tick\n", 120))
+	run()
+	if got := cluster.Count(); got != 225 {
+		t.Errorf("%d lines arrived, want 225", got)
+	}
+}
+
 func appendTo(t *testing.T, path, text string) {
 	t.Helper()
 	file, err := os.OpenFile(path, os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0o600)

@@ -9,6 +9,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"syscall"
 	"time"
 )
 
@@ -20,6 +21,7 @@ type source struct {
 	path     string
 	file     *os.File
 	modified time.Time // last written to, when it was opened
+	inode    uint64
 	from     position
 	final    bool // nobody writes to it any more
 }
@@ -66,7 +68,11 @@ func openSource(path string) (*source, error) {
 		file.Close()
 		return nil, err
 	}
-	return &source{path: path, file: file, modified: info.ModTime()}, nil
+	s := &source{path: path, file: file, modified: info.ModTime()}
+	if own, ok := info.Sys().(*syscall.Stat_t); ok {
+		s.inode = own.Ino
+	}
+	return s, nil
 }
 
 // locate returns what is to be read to go on from at: the file in which that place is, which may have been put aside since,
@@ -76,15 +82,22 @@ func locate(path string, at position) (files []*source, found bool, err error) {
 	if err != nil {
 		return nil, false, err
 	}
-	is := func(s *source) bool { return at.fits(s.file) }
+	current := func(s *source) bool { return s.path == path }
+	fits := func(s *source) bool { return at.fits(s.file) }
+	// Two files may begin alike. If none of them is the very file, the current one was not put aside.
+	is := []func(*source) bool{
+		func(s *source) bool { return s.inode == at.Inode && fits(s) },
+		func(s *source) bool { return current(s) && fits(s) },
+		fits,
+	}
 	if at.Offset == 0 {
-		is = func(s *source) bool { return s.path == path }
+		is = []func(*source) bool{current}
 	}
 	var since time.Time
 	if at.Modified > 0 {
 		since = time.Unix(0, at.Modified)
 	}
-	files, found = cutBefore(all, path, since, is)
+	files, found = cutBefore(all, path, since, is...)
 	if found {
 		files[0].from = at
 	}
@@ -129,13 +142,12 @@ func deleted(old, newer []*source) (kept []*source) {
 	return kept
 }
 
-// cutBefore closes all files before the one that is sought. When that was deleted, those behind it are the ones written to
-// since, and the current one; only that one if since is zero. The current one is looked at first: two files may begin alike,
-// and it is the one that was not put aside.
-func cutBefore(all []*source, path string, since time.Time, is func(*source) bool) (files []*source, found bool) {
-	cut := slices.IndexFunc(all, func(s *source) bool { return s.path == path && is(s) })
-	if cut < 0 {
-		cut = slices.IndexFunc(all, is)
+// cutBefore closes all files before the one that is sought: that of which the first of the tests holds that holds of any. When it
+// was deleted, those behind it are the ones written to since, and the current one; only that one if since is zero.
+func cutBefore(all []*source, path string, since time.Time, is ...func(*source) bool) (files []*source, found bool) {
+	cut := -1
+	for i := 0; i < len(is) && cut < 0; i++ {
+		cut = slices.IndexFunc(all, is[i])
 	}
 	found = cut >= 0
 	if !found {

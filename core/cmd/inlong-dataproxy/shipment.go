@@ -135,7 +135,7 @@ func (s *shipment) sendSource(ctx context.Context, in *input, src *source) (last
 	if s.follow && !src.final {
 		r = &follower{ctx: ctx, file: src.file, path: in.name, at: src.from.Offset}
 	}
-	src.from.Modified = src.modified.UnixNano()
+	src.from.Modified, src.from.Inode = src.modified.UnixNano(), src.inode
 	return s.sendRecords(ctx, in, r, src.from, src.head())
 }
 
@@ -166,7 +166,7 @@ func (s *shipment) sendRecords(ctx context.Context, in *input, r io.Reader, at p
 		it := &item{in: in, start: at.Offset, at: position{Offset: rec.end, Line: rec.number}}
 		if s.saves || s.follow {
 			it.at = behind(&rec)
-			it.at.Modified = at.Modified
+			it.at.Modified, it.at.Inode = at.Modified, at.Inode
 		}
 		at = it.at
 		if s.saves {
