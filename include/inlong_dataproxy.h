@@ -30,7 +30,8 @@
  *   and nothing changed.
  * - Threads. Every function may be called from any thread at any time, save where it says otherwise. Callbacks run on
  *   threads of the library. The library starts its threads at the first inlong_client_new or inlong_mock_new, with all
- *   asynchronous signals blocked.
+ *   asynchronous signals blocked. A thread may be cancelled by pthread_cancel while it waits in inlong_client_poll or
+ *   inlong_log_poll, and takes nothing with it; no other call ends by that.
  * - Handles. inlong_client and inlong_mock are numbers in disguise: never read through them. NULL, a closed handle and
  *   one that never was answer INLONG_ERR_HANDLE at once; that is safe at any time, also from other threads.
  * - Fork. A child made by fork() cannot use what its parent opened: every call on it answers INLONG_ERR_FORKED at once,
@@ -295,7 +296,8 @@ enum {
  * time. It must be quick: a lane may wait for it. It may call this header's functions, but inlong_client_send, flush and
  * close answer INLONG_ERR_WORKER_BUSY; lines that its own calls cause are dropped. Not after inlong_client_close has
  * returned INLONG_OK. To leave it by longjmp, a C++ exception or pthread_exit is undefined.
- * @param client whose line it is
+ * @param client whose line it is; until inlong_client_new has returned it is not open: sends, flush and close answer
+ *               INLONG_ERR_HANDLE
  * @param level  INLONG_LOG_ERROR ... INLONG_LOG_DEBUG
  * @param text   UTF-8 without a newline at its end; valid until the callback returns
  * @param user   as given */
@@ -323,7 +325,7 @@ typedef struct inlong_log_line {
     size_t struct_size;    /**< sizeof(inlong_log_line) */
     int32_t level;         /**< INLONG_LOG_ERROR ... INLONG_LOG_DEBUG */
     int32_t lost;          /**< lines lost in front of this one, because 256 were waiting */
-    inlong_client *client; /**< whose line it is; it may be closed */
+    inlong_client *client; /**< whose line it is; it may be closed, or not open yet */
     int64_t time_ms;       /**< when, milliseconds since 1970 */
     char text[1024];       /**< NUL-terminated, cut to fit */
 } inlong_log_line;

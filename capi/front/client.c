@@ -20,12 +20,14 @@ static bool mute(inlong_slot *slot, int64_t wait_ms)
 /* Nothing comes from the core any more; what is left in the queue can still be polled. */
 static bool finish(inlong_slot *slot, int64_t wait_ms)
 {
+    int state = inlong_cancel_hold();
     bool quiet = mute(slot, wait_ms);
     pthread_mutex_lock(&slot->mutex);
     slot->state = INLONG_SLOT_CLOSED;
     if (slot->length == 0)
         inlong_slot_release(slot);
     pthread_mutex_unlock(&slot->mutex);
+    inlong_cancel_let_go(state);
     return quiet;
 }
 
@@ -50,6 +52,9 @@ static int new_client(const inlong_core_api *core, const inlong_options *options
     inlong_core_host host = {inlong_deliver, closed, inlong_log_deliver, log.level};
     int code = core->client_new(handle, options->items, options->count, host, inlong_error_buffer());
     if (code == INLONG_OK) {
+        pthread_mutex_lock(&slot->mutex);
+        slot->state = INLONG_SLOT_OPEN;
+        pthread_mutex_unlock(&slot->mutex);
         *client = (inlong_client *)handle;
         return INLONG_OK;
     }
@@ -71,7 +76,7 @@ int inlong_client_new(const inlong_options *options, inlong_client **client, cha
     return code == INLONG_OK ? new_client(core, options, client, err, errlen) : code;
 }
 
-/* Locks the slot of an open client; NULL with the failure noted. */
+/* Locks the slot of an open client; NULL with the failure noted. Of one that is still being made too: its maker ends that. */
 static inlong_slot *lock_open(inlong_client *client)
 {
     inlong_slot *slot = inlong_client_slot(client);

@@ -18,6 +18,17 @@ struct timespec inlong_deadline(int64_t timeout_ms)
     return t;
 }
 
+static void unlock(void *mutex) { pthread_mutex_unlock(mutex); }
+
+int inlong_cond_wait(pthread_cond_t *cond, pthread_mutex_t *mutex, const struct timespec *until)
+{
+    int code;
+    pthread_cleanup_push(unlock, mutex);
+    code = until ? pthread_cond_timedwait(cond, mutex, until) : pthread_cond_wait(cond, mutex);
+    pthread_cleanup_pop(0);
+    return code;
+}
+
 int64_t inlong_now_ms(void)
 {
     struct timespec t;

@@ -121,7 +121,13 @@ void inlong_loader_let_go(void);
 void inlong_loader_disown(void); /* in a forked child: no thread's end may call the parent's core */
 
 /* handle.c */
-enum inlong_slot_state { INLONG_SLOT_FREE, INLONG_SLOT_OPEN, INLONG_SLOT_CLOSING, INLONG_SLOT_CLOSED };
+enum inlong_slot_state {
+    INLONG_SLOT_FREE,
+    INLONG_SLOT_OPENING, /* inlong_client_new has not returned; log lines may have told the handle already */
+    INLONG_SLOT_OPEN,
+    INLONG_SLOT_CLOSING,
+    INLONG_SLOT_CLOSED
+};
 
 struct inlong_batch; /* queue.c: results of one batch that wait in the queue */
 
@@ -197,5 +203,16 @@ void inlong_queue_push(uintptr_t client, const inlong_core_tag *tags, size_t cou
 struct timespec inlong_deadline(int64_t timeout_ms);
 int64_t inlong_now_ms(void);
 void inlong_cond_init(pthread_cond_t *cond);
+/* Until `until`, NULL = without end. A thread that is cancelled here leaves the mutex unlocked. */
+int inlong_cond_wait(pthread_cond_t *cond, pthread_mutex_t *mutex, const struct timespec *until);
+
+/* Around what may be a cancellation point: a thread that ended there would leave a lock held, or work half done. */
+static inline int inlong_cancel_hold(void)
+{
+    int state;
+    pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &state);
+    return state;
+}
+static inline void inlong_cancel_let_go(int state) { pthread_setcancelstate(state, NULL); }
 
 #endif

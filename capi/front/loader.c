@@ -158,10 +158,12 @@ int inlong_core_load(const inlong_core_api **core, char *err, size_t errlen)
     inlong_gate_arm();
     int code = INLONG_OK;
     if (inlong_forked() || !inlong_core()) {
+        int state = inlong_cancel_hold();
         pthread_mutex_lock(&mutex);
         if (inlong_forked() || !inlong_core())
             code = load_here(err, errlen);
         pthread_mutex_unlock(&mutex);
+        inlong_cancel_let_go(state);
     }
     *core = inlong_core();
     return code;

@@ -166,7 +166,7 @@ int inlong_log_poll(inlong_log_line *lines, int max, int64_t timeout_ms)
     int late = timeout_ms == 0 ? ETIMEDOUT : 0;
     pthread_mutex_lock(&mutex);
     while (!head && late != ETIMEDOUT)
-        late = timeout_ms < 0 ? pthread_cond_wait(&ready, &mutex) : pthread_cond_timedwait(&ready, &mutex, &until);
+        late = inlong_cond_wait(&ready, &mutex, timeout_ms < 0 ? NULL : &until);
     int n = take(lines, max);
     pthread_mutex_unlock(&mutex);
     return n;

@@ -35,16 +35,20 @@ void inlong_queue_set_readable(inlong_slot *slot, bool readable)
     uint64_t n = 1;
     if (slot->event_fd < 0)
         return;
+    int state = inlong_cancel_hold();
     /* The descriptor does not block, and its counter goes between 0 and 1: neither call can fail for good. */
     ssize_t done = readable ? write(slot->event_fd, &n, sizeof n) : read(slot->event_fd, &n, sizeof n);
     (void)done;
+    inlong_cancel_let_go(state);
 }
 
 void inlong_queue_wake_all(inlong_slot *slot)
 {
+    int state = inlong_cancel_hold();
     if (slot->event_fd >= 0)
         close(slot->event_fd);
     slot->event_fd = -1;
+    inlong_cancel_let_go(state);
     pthread_cond_broadcast(&slot->ready);
     pthread_cond_broadcast(&slot->room);
 }
@@ -252,10 +256,7 @@ static int wait_ready(inlong_slot *slot, uintptr_t client, int64_t timeout_ms)
             return INLONG_ERR_HANDLE;
         if (slot->length > 0 || late == ETIMEDOUT)
             return INLONG_OK;
-        if (timeout_ms < 0)
-            pthread_cond_wait(&slot->ready, &slot->mutex);
-        else
-            late = pthread_cond_timedwait(&slot->ready, &slot->mutex, &until);
+        late = inlong_cond_wait(&slot->ready, &slot->mutex, timeout_ms < 0 ? NULL : &until);
     }
 }
 

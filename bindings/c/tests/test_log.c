@@ -227,6 +227,92 @@ static void close_waits_for_a_log_callback(void)
     close_fixture(&f);
 }
 
+static void *poll_lines_for_ever(void *unused)
+{
+    static inlong_log_line line = {.struct_size = sizeof line};
+    inlong_log_poll(&line, 1, INLONG_NO_TIMEOUT);
+    return unused;
+}
+
+/* It kept the lock of the lines: no client could be made any more, and no fork returned. */
+static void cancelled_poll_leaves_the_lines_to_others(void)
+{
+    pthread_t thread;
+    void *end;
+    CHECK_INT(pthread_create(&thread, NULL, poll_lines_for_ever, NULL), 0);
+    usleep(20000);
+    CHECK_INT(pthread_cancel(thread), 0);
+    CHECK_INT(pthread_join(thread, &end), 0);
+    CHECK(end == PTHREAD_CANCELED);
+    pid_t child = fork();
+    if (child == 0)
+        _exit(0);
+    CHECK_INT(check_status(child), 0);
+    fixture f = open_fixture((const char *const[]){NULL});
+    close_fixture(&f);
+}
+
+static _Atomic(inlong_client *) told;
+static atomic_int early_close;
+
+static void *close_what_is_told(void *unused)
+{
+    inlong_client *client;
+    while (!(client = atomic_load(&told)))
+        usleep(100);
+    atomic_store(&early_close, inlong_client_close(client, 100, NULL));
+    atomic_store(&told, NULL);
+    return unused;
+}
+
+static void tell(inlong_client *client, int level, const char *text, void *user)
+{
+    (void)level, (void)text, (void)user;
+    if (atomic_load(&early_close) != INLONG_OK)
+        return;
+    atomic_store(&told, client);
+    while (atomic_load(&told))
+        usleep(100);
+}
+
+/* Makes a client that has a line to log before it stands, and one thread that closes it then. */
+static int new_and_close_early(const char *key, const char *value, const char *url, inlong_client **client)
+{
+    pthread_t closer;
+    inlong_options *o = inlong_options_new();
+    atomic_store(&early_close, INLONG_OK);
+    CHECK_INT(inlong_options_set(o, "url", url, NULL, 0), INLONG_OK);
+    CHECK_INT(inlong_options_set(o, "group_id", GROUP, NULL, 0), INLONG_OK);
+    CHECK_INT(inlong_options_set(o, "conn_timeout", "2s", NULL, 0), INLONG_OK);
+    CHECK_INT(inlong_options_set(o, key, value, NULL, 0), INLONG_OK);
+    CHECK_INT(inlong_options_set_log(o, tell, NULL, INLONG_LOG_WARN), INLONG_OK);
+    CHECK_INT(pthread_create(&closer, NULL, close_what_is_told, NULL), 0);
+    int code = inlong_client_new(o, client, NULL, 0);
+    CHECK_INT(pthread_join(closer, NULL), 0);
+    CHECK_INT(early_close, INLONG_ERR_HANDLE);
+    inlong_options_free(o);
+    return code;
+}
+
+/* Such a close freed the slot under the hands of inlong_client_new: that gave out a client that was closed, or freed the slot
+ * once more, and then two clients had the same. */
+static void client_that_is_still_being_made_cannot_be_closed(void)
+{
+    inlong_message m = message("x");
+    fixture f = open_fixture(NULL);
+    CHECK_INT(new_and_close_early("node_cache", "/no/such/folder/nodes", f.url, &f.client), INLONG_OK);
+    CHECK_INT(inlong_client_send(f.client, &m, 5000, NULL), INLONG_OK);
+    inlong_client *others[2];
+    CHECK_INT(new_and_close_early("static_nodes", "127.0.0.1:1", f.url, &others[0]), INLONG_ERR_NEW_CONN_FAILED);
+    for (int i = 0; i < 2; i++)
+        others[i] = open_client(f.url, (const char *const[]){NULL});
+    for (int i = 0; i < 2; i++)
+        CHECK_INT(inlong_client_send(others[i], &m, 5000, NULL), INLONG_OK);
+    for (int i = 0; i < 2; i++)
+        CHECK_INT(inlong_client_close(others[i], 5000, NULL), INLONG_OK);
+    close_fixture(&f);
+}
+
 static void bad_arguments(void)
 {
     inlong_options *o = inlong_options_new();
@@ -252,6 +338,8 @@ static const check_test tests[] = {
     {"forked_child_has_a_queue_of_its_own", forked_child_has_a_queue_of_its_own},
     {"calls_that_would_wait_are_refused_in_a_callback", calls_that_would_wait_are_refused_in_a_callback},
     {"close_waits_for_a_log_callback", close_waits_for_a_log_callback},
+    {"cancelled_poll_leaves_the_lines_to_others", cancelled_poll_leaves_the_lines_to_others},
+    {"client_that_is_still_being_made_cannot_be_closed", client_that_is_still_being_made_cannot_be_closed},
     {"bad_arguments", bad_arguments},
 };
 

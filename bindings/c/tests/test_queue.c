@@ -267,6 +267,35 @@ static void close_ends_every_waiting_poll(void)
     }
 }
 
+static void *poll_for_ever(void *client)
+{
+    inlong_result r = {.struct_size = sizeof r};
+    inlong_client_poll(client, &r, 1, INLONG_NO_TIMEOUT);
+    return NULL;
+}
+
+/* It kept the queue's lock: the lanes, the next poll and close waited for it for ever. Cancelled at once, it may also end before it
+ * waits, or with a result at hand: that must be in the queue then. */
+static void cancelled_poll_leaves_the_queue_to_others(void)
+{
+    for (int round = 0; round < 20; round++) {
+        fixture f = open_fixture(no_options);
+        pthread_t thread;
+        void *end;
+        tally t = TALLY;
+        inlong_message m = message("x");
+        CHECK(inlong_client_event_fd(f.client) >= 0);
+        CHECK_INT(pthread_create(&thread, NULL, poll_for_ever, f.client), 0);
+        usleep(round % 2 ? 0 : 20000);
+        CHECK_INT(pthread_cancel(thread), 0);
+        CHECK_INT(pthread_join(thread, &end), 0);
+        CHECK(end == PTHREAD_CANCELED);
+        CHECK_INT(inlong_client_send_async(f.client, &m, NULL, NULL), INLONG_OK);
+        poll_all(f.client, &t, 1);
+        close_fixture(&f);
+    }
+}
+
 static const check_test tests[] = {
     {"poll_gives_each_result_once", poll_gives_each_result_once},
     {"event_fd_is_readable_while_results_wait", event_fd_is_readable_while_results_wait},
@@ -277,6 +306,7 @@ static const check_test tests[] = {
     {"flush_and_close_need_no_poll", flush_and_close_need_no_poll},
     {"results_left_at_close_can_be_polled", results_left_at_close_can_be_polled},
     {"close_ends_every_waiting_poll", close_ends_every_waiting_poll},
+    {"cancelled_poll_leaves_the_queue_to_others", cancelled_poll_leaves_the_queue_to_others},
 };
 
 CHECK_MAIN("queue", tests)
