@@ -386,7 +386,8 @@ INLONG_API int inlong_runtime_get(int setting, int64_t *value);
  * @return INLONG_OK; INLONG_ERR_OPTION: the options are faulty (all faults are named); INLONG_ERR_NEW_CONN_FAILED: no Manager
  *         or no node could be reached; INLONG_ERR_LOAD, INLONG_ERR_ABI: the core library; INLONG_ERR_FORKED: this process is
  *         a child, its parent had loaded the runtime, and it got none of its own (see the rules above); INLONG_ERR_NOMEM: no
- *         memory, or 4,096 clients are open; INLONG_ERR_ARG: NULL
+ *         memory, or 4,096 clients are open, or the runtime would not get 1 GiB of address space and 8 threads at its start;
+ *         INLONG_ERR_ARG: NULL
  * @blocks twice the option conn_timeout at most */
 INLONG_API int inlong_client_new(const inlong_options *options, inlong_client **client, char *err, size_t errlen);
 

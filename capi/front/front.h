@@ -112,6 +112,9 @@ bool inlong_gate_closed(void);
 void inlong_gate_forked(void); /* on the thread that forked, in the child */
 void inlong_gate_forget(void); /* what runs is the parent's */
 
+/* room.c: whether the runtime will find the address space and the threads without which it stops the process. */
+int inlong_room_check(char *err, size_t errlen);
+
 /* loader.c: the core, NULL while it is not loaded. load() loads it if need be: in a forked child a copy of its own. */
 extern const inlong_core_api *_Atomic inlong_core_loaded;
 static inline const inlong_core_api *inlong_core(void) { return atomic_load_explicit(&inlong_core_loaded, memory_order_acquire); }

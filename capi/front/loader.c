@@ -141,7 +141,9 @@ static int load_here(char *err, size_t errlen)
         return inlong_fail(INLONG_ERR_NOMEM, err, errlen, "no memory for the fork guard");
     sigset_t old;
     inlong_signals_hold(&old);
-    int code = inlong_core() ? reload(err, errlen) : load(err, errlen);
+    int code = inlong_room_check(err, errlen);
+    if (code == INLONG_OK)
+        code = inlong_core() ? reload(err, errlen) : load(err, errlen);
     inlong_signals_let_go(&old);
     if (code == INLONG_OK) {
         atomic_store(&inlong_core_loaded, &api);

@@ -4,6 +4,7 @@
 #include <dlfcn.h>
 #include <limits.h>
 #include <stdlib.h>
+#include <sys/resource.h>
 #include <sys/wait.h>
 
 /* A copy of the front in a folder of its own, as a packager might leave it. */
@@ -97,6 +98,34 @@ static void child_of_a_parent_without_a_core_looks_for_one(void)
     }
 }
 
+/* The runtime would end the process. */
+static void without_room_for_the_runtime_it_is_not_loaded(void)
+{
+    struct rlimit limit, small;
+    inlong_mock *mock;
+    CHECK_INT(getrlimit(RLIMIT_AS, &limit), 0);
+    small = limit;
+    small.rlim_cur = (rlim_t)700 << 20;
+    CHECK_INT(setrlimit(RLIMIT_AS, &small), 0);
+    CHECK_INT(inlong_mock_new(1, &mock, err, sizeof err), INLONG_ERR_NOMEM);
+    CHECK_TEXT(err, "address space (ulimit -v)");
+    CHECK_INT(setrlimit(RLIMIT_AS, &limit), 0);
+
+    pid_t child = fork();
+    if (child == 0) {
+        small = (struct rlimit){3, 3};
+        CHECK_INT(setrlimit(RLIMIT_NPROC, &small), 0);
+        if (geteuid() == 0)
+            CHECK_INT(setuid(65534), 0); /* root has no such limit */
+        CHECK_INT(inlong_mock_new(1, &mock, err, sizeof err), INLONG_ERR_NOMEM);
+        CHECK_TEXT(err, "8 threads (ulimit -u");
+        _exit(0);
+    }
+    CHECK_INT(check_status(child), 0);
+    CHECK_INT(inlong_mock_new(1, &mock, err, sizeof err), INLONG_OK);
+    inlong_mock_free(mock);
+}
+
 static void core_beside_the_front_is_found(void)
 {
     make_copy();
@@ -135,6 +164,7 @@ static void core_of_another_build_is_told(void)
 static const check_test tests[] = {
     {"missing_core_lists_what_was_tried", missing_core_lists_what_was_tried},
     {"H2_child_of_a_parent_without_a_core_looks_for_one", child_of_a_parent_without_a_core_looks_for_one},
+    {"without_room_for_the_runtime_it_is_not_loaded", without_room_for_the_runtime_it_is_not_loaded},
     {"core_beside_the_front_is_found", core_beside_the_front_is_found},
     {"file_that_is_no_library_is_told", file_that_is_no_library_is_told},
     {"library_that_is_no_core_is_told", library_that_is_no_core_is_told},
