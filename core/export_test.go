@@ -163,5 +163,11 @@ func EndSuspicion(of Client) {
 	c.nodes.wake()
 }
 
+// InternalFault is a panic on a goroutine of the client's own.
+func InternalFault(of Client) {
+	defer of.(*client).guard()
+	panic("the test says so")
+}
+
 // MostProbes is how many suspects are tried at a time.
 const MostProbes = mostProbes

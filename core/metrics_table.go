@@ -29,7 +29,7 @@ var metricTable = [...]metricInfo{
 	metricMessages: {name: "data_proxy_msg_count", kind: "counter", label: "code", help: "Counter of message",
 		moves: "by the number of messages that get their result, just before their callbacks are called; refused messages too"},
 	metricErrors: {name: "data_proxy_error_count", kind: "counter", label: "code", help: "Counter of error events",
-		moves: "by one for a refused message, for a deadline that passed, for a batch that a close left without a result (10003), for each attempt that failed, also when a later one succeeds, " +
+		moves: "by one for a refused message, for a deadline that passed, for a batch that a close left without a result (10003; 10012 behind an internal fault), for each attempt that failed, also when a later one succeeds, " +
 			"for a connection that could not be opened (10006), and for an answer that belongs to no batch (10014)"},
 	metricRetries: {name: "data_proxy_retry_count", kind: "counter", label: "worker", help: "Counter of retry batches",
 		moves: "by one when a batch is written again; worker is the lane that writes it"},

@@ -95,3 +95,34 @@ func TestCloseWritesNothingThatItHasGivenUp(t *testing.T) {
 		require.Equal(t, want, fault(t, errs[0], dataproxy.CodeClosed).Persisted(), payload)
 	}
 }
+
+// After an internal fault a message that lay at a node was called "not written", and its error named neither node nor batch.
+func TestInternalFaultTellsWhatMayBeWritten(t *testing.T) {
+	c := cluster(t, dataproxytest.WithNodes(1))
+	log := newMemoLog()
+	client := connect(t, c, dataproxy.WithBatchingMaxPublishDelay(time.Second), dataproxy.WithLogger(log))
+	c.Node(0).Standing(dataproxytest.DropAnswer())
+	errs := make(chan error, 2)
+	note := func(_ dataproxy.Message, err error) { errs <- err }
+	client.SendAsync(context.Background(), streamMessage("written", "x"), note)
+	soon, cancel := context.WithTimeout(context.Background(), time.Millisecond)
+	defer cancel()
+	require.Error(t, client.Flush(soon))
+	eventually(t, "it lies at the node", func() bool { return c.Node(0).Frames() == 1 })
+	client.SendAsync(context.Background(), streamMessage("open", "x"), note)
+	dataproxy.InternalFault(client)
+	for range 2 {
+		e := fault(t, <-errs, dataproxy.CodeServerPanic)
+		require.NotEmpty(t, e.BatchID)
+		if e.StreamID == "open" {
+			require.Equal(t, dataproxy.NotWritten, e.Persisted())
+			continue
+		}
+		require.Equal(t, dataproxy.MaybeWritten, e.Persisted())
+		require.Equal(t, c.Node(0).Addr(), e.Node)
+		require.Equal(t, 1, e.Attempts)
+	}
+	fault(t, client.Send(patient(t), message("x")), dataproxy.CodeClosed)
+	require.Equal(t, 1, log.count("internal fault, the client is closed: the test says so"))
+	settled(t, client)
+}

@@ -107,11 +107,11 @@ func (c *client) abort() {
 // message is either in a batch that the sweep finds, or refused.
 func (c *client) shut(ctx context.Context, fault *Error) {
 	c.closing.Store(true)
-	if fault == nil {
-		c.budget.stop(errClosed)
-	} else {
-		c.budget.stop(fault)
+	refusal, reason := errClosed, &Error{Code: CodeClosed, Message: "the client was closed before an ack came"}
+	if fault != nil {
+		refusal, reason = fault, fault
 	}
+	c.budget.stop(refusal)
 	c.flushStreams()
 	select {
 	case <-c.batches.upToNow():
@@ -120,7 +120,7 @@ func (c *client) shut(ctx context.Context, fault *Error) {
 	c.swept.Store(true)
 	unsent := int64(0)
 	for _, b := range c.batches.all() {
-		unsent += int64(c.sweep(b, fault))
+		unsent += int64(c.sweep(b, reason))
 	}
 	c.cancel()
 	// Not the completers: a timer that settled a message may be about to start one.
@@ -149,21 +149,16 @@ func (c *client) shut(ctx context.Context, fault *Error) {
 }
 
 // sweep fails what is left of b, and of the parts that it may have been split into since it was listed.
-func (c *client) sweep(b *batch, fault *Error) (messages int) {
-	messages = c.finish(b, func() *Error {
-		if fault != nil {
-			return fault
-		}
-		return b.fault(CodeClosed, "the client was closed before an ack came", nil)
-	})
+func (c *client) sweep(b *batch, reason *Error) (messages int) {
+	messages = c.finish(b, func() *Error { return b.fault(reason.Code, reason.Message, nil) })
 	if messages > 0 {
-		c.metrics.failed(CodeClosed)
+		c.metrics.failed(reason.Code)
 	}
 	b.mu.Lock()
 	parts := b.parts
 	b.mu.Unlock()
 	for _, p := range parts {
-		messages += c.sweep(p.b, fault)
+		messages += c.sweep(p.b, reason)
 	}
 	return messages
 }
