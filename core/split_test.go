@@ -172,6 +172,18 @@ func TestPartOfAnOrderedBatchIsSplitAgain(t *testing.T) {
 	settled(t, client)
 }
 
+// The page of codes said that a message which is too long was never written. One whose answer was lost before the limit shrank may be.
+func TestMessageThatBecomesTooLongMayBeWritten(t *testing.T) {
+	c := cluster(t, dataproxytest.WithNodes(1))
+	client := connect(t, c, dataproxy.WithUpdateInterval(10*time.Millisecond), dataproxy.WithMaxRetries(1000), dataproxy.WithSendTimeout(patience))
+	c.Node(0).Standing(dataproxytest.ResetAfterRead())
+	result := make(chan error, 1)
+	client.SendAsync(context.Background(), message(strings.Repeat("x", 5000)), func(_ dataproxy.Message, err error) { result <- err })
+	eventually(t, "its answer is lost", func() bool { return client.Stats().Retries > 0 })
+	c.Manager().Standing(dataproxytest.HTTPBody(listWith(c, 2048)))
+	require.Equal(t, dataproxy.MaybeWritten, fault(t, <-result, dataproxy.CodeLogTooLong).Persisted())
+}
+
 // A close while batches are split must find every part.
 func TestF2_CloseWhileBatchesAreSplit(t *testing.T) {
 	for range rounds(20, 200) {
