@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -142,6 +143,50 @@ func TestBuffersOfFailedBatchesComeBackWithoutTheirBytes(t *testing.T) {
 		own.Put(again)
 	}
 	require.Positive(t, alive, "the pool keeps nothing any more")
+}
+
+// panickyPools panic while they are told to.
+type panickyPools struct{ getting, putting *atomic.Bool }
+
+func (p panickyPools) check(bad *atomic.Bool) {
+	if bad.Load() {
+		panic("a bug of the pool")
+	}
+}
+
+type panickyBuffers struct{ panickyPools }
+
+func (p panickyBuffers) Get() *bytes.Buffer { p.check(p.getting); return new(bytes.Buffer) }
+func (p panickyBuffers) Put(*bytes.Buffer)  { p.check(p.putting) }
+
+type panickyBytes struct{ panickyPools }
+
+func (p panickyBytes) Get() []byte { p.check(p.getting); return make([]byte, 1024) }
+func (p panickyBytes) Put([]byte)  { p.check(p.putting) }
+
+// A panic in a user's pool used to come out of Send, which kept its room of the queue for ever, or to close the client.
+func TestF5_PanicInAPoolHurtsNobody(t *testing.T) {
+	c := cluster(t)
+	pools, log := panickyPools{new(atomic.Bool), new(atomic.Bool)}, newMemoLog()
+	client := connect(t, c, dataproxy.WithBufferPool(panickyBuffers{pools}), dataproxy.WithBytePool(panickyBytes{pools}),
+		dataproxy.WithLogger(log), dataproxy.WithMaxRetries(100))
+	notes := newLedger()
+	for _, bad := range []*atomic.Bool{pools.getting, pools.putting} {
+		bad.Store(true)
+		for i := range 300 {
+			notes.send(context.Background(), client, streamMessage(fmt.Sprint("s", i%7), "%p %d", bad, i))
+			if i%100 == 50 {
+				c.Node(i / 100).ResetConnections()
+			}
+		}
+		require.NoError(t, client.Send(patient(t), streamMessage("sync", "%p", bad)))
+		require.NoError(t, client.Flush(patient(t)))
+		bad.Store(false)
+	}
+	notes.balanced(t, c)
+	require.Len(t, notes.acked(), 600)
+	require.Equal(t, 1, log.count("a pool of the user panicked: a bug of the pool"), "log lines")
+	settled(t, client)
 }
 
 // The pools that the package makes bear any size.

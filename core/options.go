@@ -64,13 +64,14 @@ type Options struct {
 	faults   []error         // of WithOption: bad keys and texts
 }
 
-// BufferPool lends growing buffers; Get's buffer is empty. See WithBufferPool.
+// BufferPool lends growing buffers; Get's buffer is empty. Its methods are called by senders and by goroutines of the client, must
+// not block, and must not call the client. See WithBufferPool.
 type BufferPool interface {
 	Get() *bytes.Buffer
 	Put(*bytes.Buffer)
 }
 
-// BytePool lends byte slices. See WithBytePool.
+// BytePool lends byte slices. Its methods are called by goroutines of the client and must not block. See WithBytePool.
 type BytePool interface {
 	Get() []byte
 	Put([]byte)

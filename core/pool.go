@@ -2,6 +2,7 @@ package dataproxy
 
 import (
 	"bytes"
+	"runtime/debug"
 	"sync"
 	"sync/atomic"
 
@@ -56,6 +57,52 @@ func (p *bytePool) Put(b []byte) {
 		b = b[:p.width]
 		p.pool.Put(&b)
 	}
+}
+
+// guardedBuffers and guardedBytes are a user's pools whose panics hurt neither the caller nor the client: what they should have
+// lent is made, what they should have taken is dropped.
+type guardedBuffers struct {
+	pool BufferPool
+	c    *client
+}
+
+func (p guardedBuffers) Get() *bytes.Buffer {
+	defer p.c.poolPanic()
+	return p.pool.Get()
+}
+
+func (p guardedBuffers) Put(b *bytes.Buffer) {
+	defer p.c.poolPanic()
+	p.pool.Put(b)
+}
+
+type guardedBytes struct {
+	pool BytePool
+	c    *client
+}
+
+func (p guardedBytes) Get() []byte {
+	defer p.c.poolPanic()
+	return p.pool.Get()
+}
+
+func (p guardedBytes) Put(b []byte) {
+	defer p.c.poolPanic()
+	p.pool.Put(b)
+}
+
+// poolPanic recovers a panic of a user's pool. The logger is called on another goroutine: a stream may be locked here.
+func (c *client) poolPanic() {
+	r := recover()
+	if r == nil {
+		return
+	}
+	stack := debug.Stack()
+	c.working.Add(1)
+	go func() {
+		defer c.working.Done()
+		c.log.Errorf("a pool of the user panicked: %v\n%s", r, stack)
+	}()
 }
 
 // buffer is a borrowed byte slice; b may be replaced by a grown one.

@@ -146,7 +146,12 @@ func (c *client) init() (err error) {
 	if c.manager, err = c.newManager(); err != nil {
 		return err
 	}
-	if o.BytePool == nil {
+	if o.BufferPool != nil {
+		o.BufferPool = guardedBuffers{o.BufferPool, c}
+	}
+	if o.BytePool != nil {
+		o.BytePool = guardedBytes{o.BytePool, c}
+	} else {
 		o.BytePool = NewBytePool(o.BytePoolSize, o.BytePoolWidth)
 	}
 	var id [8]byte
