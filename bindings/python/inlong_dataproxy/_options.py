@@ -60,7 +60,7 @@ def _list(value: object) -> str | None:
     items: list[str] = []
     for item in cast("Sequence[object]", value):
         if not isinstance(item, str):
-            return None
+            raise _FaultyValue(f"the item {item!r:.80}: want a str, not {type(item).__name__}")
         if "," in item:
             raise _FaultyValue(f'the item {item!r:.80} contains ",", which separates items')
         items.append(item)
@@ -74,9 +74,9 @@ def _map(value: object) -> str | None:
         return None
     pairs: list[str] = []
     for name, text in cast("Mapping[object, object]", value).items():
-        if not isinstance(name, str) or not isinstance(text, str):
-            return None
         for what, part in (("name", name), ("value", text)):
+            if not isinstance(part, str):
+                raise _FaultyValue(f"the {what} {part!r:.80}: want a str, not {type(part).__name__}")
             # An "&" inside would reach the library as a second pair.
             found = [c for c in "&=" if c in part]
             if found:
@@ -86,7 +86,7 @@ def _map(value: object) -> str | None:
 
 
 class _FaultyValue(Exception):
-    """The value has the type that its option takes, and a fault."""
+    """The value is of a type that its option takes, and has a fault inside."""
 
 
 _KINDS: dict[str, tuple[Callable[[object], str | None], str]] = {

@@ -108,7 +108,7 @@ class Client:
 
         Raises:
             SendError: it was not acked; the subclass and its fields say why.
-            TypeError: an argument has a type that is not listed here.
+            TypeError: an argument has a type that is not listed here. ValueError: timeout is below 0.
             ForkError: the client belongs to the parent process.
         """
         model = self._outbox.model(stream_id, group_id, attributes, event_time)
