@@ -109,7 +109,7 @@ func (d *doctor) run(ctx context.Context) {
 	}
 	nodes := d.options.StaticNodes
 	if len(nodes) > 0 {
-		d.ok("Manager", "not asked, and no clock compared: static_nodes names %d nodes", len(nodes))
+		d.ok("Manager", "not asked, and no clock compared: static_nodes names %s", plural(len(nodes), "node"))
 	} else {
 		nodes = d.checkManager(ctx)
 	}

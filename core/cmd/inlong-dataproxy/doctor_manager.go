@@ -63,7 +63,7 @@ func (d *doctor) checkManager(ctx context.Context) []string {
 	if d.options.BasicAuth != "" {
 		d.ok("credentials", "accepted, or not asked for")
 	}
-	d.ok("group", "%s is ready, %d nodes", d.options.GroupID, len(list.Nodes))
+	d.ok("group", "%s is ready, %s", d.options.GroupID, plural(len(list.Nodes), "node"))
 	for _, skipped := range list.Skipped {
 		d.add(levelWarn, "nodes", "Have it mended in the Manager.", "an entry of the Manager's list cannot be used: %v", skipped)
 	}

@@ -47,7 +47,8 @@ func (d *doctor) checkNodes(ctx context.Context, nodes []string) (healthy []stri
 		case errors.Is(e.err, wire.ErrAnswer):
 			d.add(levelFail, "node "+node, "What listens there is no DataProxy: check the node's TCP port in the Manager.", "%v", e.err)
 		case errors.Is(e.err, os.ErrDeadlineExceeded):
-			d.add(levelFail, "node "+node, "A node that is being stopped does this: restart it, or take it off the Manager's list. Clients avoid it.",
+			d.add(levelFail, "node "+node, "A node that is being stopped does this: restart it, or take it off the list; clients avoid it. So does what is no "+
+				"DataProxy: check the port, which is 46801 unless the node was configured otherwise.",
 				"accepts connections and does not answer a heartbeat within %v", d.options.ConnTimeout)
 		default:
 			d.add(levelFail, "node "+node, "It has too many connections, or refuses this machine's address (black or white list): see its log.",

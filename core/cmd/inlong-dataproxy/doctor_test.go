@@ -117,7 +117,7 @@ func TestDoctorNamesTheFault(t *testing.T) {
 		"stopped node": {func(_ *testing.T, c *dataproxytest.Cluster) []string {
 			c.Node(1).Stop()
 			return []string{"--option", "conn_timeout=300ms"}
-		}, []string{"does not answer a heartbeat within 300ms", "being stopped"}},
+		}, []string{"does not answer a heartbeat within 300ms", "being stopped", "no DataProxy", "46801"}},
 		"no DataProxy": {func(t *testing.T, c *dataproxytest.Cluster) []string {
 			return []string{"--option", "static_nodes=" + echoes(t, "HTTP/1.1 400 Bad Request\r\n")}
 		}, []string{"What listens there is no DataProxy", "none of 1 answers"}},
