@@ -12,7 +12,7 @@ import contextlib
 import ctypes
 import os
 from array import array
-from typing import Any
+from typing import Any, Optional
 
 from . import _codes, _lowlevel as low, _offloop
 from ._future import Result
@@ -61,6 +61,7 @@ class AsyncDelivery(ResultTaker[Future]):
         self._full_until = 0.0  # the library has no room; when those that wait for it give up
         self._unsealed = 0
         self._sealed = False  # sealed batches are on their way and no result came since
+        self.background: Optional[Call[None]] = None  # the close of a forgotten client
         self._fd: int = low.client_event_fd(handle)
         loop.add_reader(self._fd, self.take)
         alive.add(self)
@@ -249,12 +250,12 @@ class AsyncDelivery(ResultTaker[Future]):
         def leave_loop() -> None:
             self._push_all()
             self.loop.remove_reader(self._fd)
-            Call(close_alone)
+            self.background = Call(close_alone)
 
         try:
             self.loop.call_soon_threadsafe(leave_loop)
         except RuntimeError:  # the loop is closed
-            Call(close_alone)
+            self.background = Call(close_alone)
 
     def _take_rest(self) -> None:
         if self.take():
@@ -284,9 +285,10 @@ alive: set[AsyncDelivery] = set()
 """Those not closed; each is kept until it is, so that what a forgotten client accepted is still delivered."""
 
 
-def close_at_exit(timeout_ms: int) -> list[Call[int]]:
+def close_at_exit(timeout_ms: int) -> list[Call[Any]]:
     """Begin to close what is left when the interpreter exits; its loop does not run any more."""
-    return [Call(low.client_close, delivery.handle, timeout_ms, None) for delivery in list(alive)]
+    # The library answers a second close at once: what waits for messages is the first.
+    return [delivery.background or Call(low.client_close, delivery.handle, timeout_ms, None) for delivery in list(alive)]
 
 
 def _disown_all() -> None:

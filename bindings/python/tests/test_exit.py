@@ -145,6 +145,41 @@ sys.stdin.read()
     assert time.monotonic() - began < 5
 
 
+def test_h4_the_background_close_of_a_forgotten_async_client_is_waited_for(cluster: MockCluster) -> None:
+    # The library answers the exit's own close at once, since one is under way.
+    script = """
+import asyncio
+import sys
+import time
+from inlong_dataproxy import AsyncClient, _codes, _lowlevel
+async def main():
+    client = await AsyncClient(sys.argv[1], group_id="test_group").open()
+    print("open", flush=True)
+    sys.stdin.readline()
+    client.send_nowait(b"pending", "s")
+    return client._delivery.handle
+handle = asyncio.run(main())
+while _lowlevel.client_seal(handle, 0) != _codes.ERR_HANDLE:  # until it is under way
+    time.sleep(0.001)
+"""
+    command = [sys.executable, "-c", script, cluster.url]
+    environment = {**os.environ, "PYTHONPATH": str(PACKAGE)}
+    with subprocess.Popen(command, env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdin is not None
+        assert process.stdout is not None
+        assert process.stdout.readline() == "open\n"
+        for node in range(3):
+            cluster.kill(node)
+        process.stdin.write("\n")
+        process.stdin.flush()
+        with pytest.raises(subprocess.TimeoutExpired):
+            process.wait(1)
+        for node in range(3):
+            cluster.revive(node)
+        assert process.wait(BOUND_SECONDS) == 0
+    assert cluster.payloads() == [b"pending"]
+
+
 def test_h4_a_close_that_ctrl_c_left_holds_up_the_exit_no_longer_than_its_bound(cluster: MockCluster) -> None:
     # The close goes on in the background with a timeout of its own, the exit's close would wait for it without end.
     script = """
