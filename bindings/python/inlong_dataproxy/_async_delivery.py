@@ -136,6 +136,8 @@ class AsyncDelivery(ResultTaker[Future]):
                 queue.drop(len(payloads))
                 continue
             self.pending.shorten(first, chunk, done)
+            if not done:
+                model.chunk_tag = first  # the tags of the next chunk may be another model's: see Models
             queue.drop(done)
             if code not in _FULL:
                 # A message that is too long is alone with its fault; a closed client takes none of the others either.

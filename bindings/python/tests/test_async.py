@@ -176,6 +176,24 @@ def test_with_block_if_queue_is_full_awaits_wait_for_room(cluster: MockCluster, 
     run(main())
 
 
+def test_messages_with_attributes_that_wait_for_room_get_each_their_result(cluster: MockCluster) -> None:
+    # Each has a model of its own, and is tried again with each that comes: the tags of two that were accepted must not be the same.
+    async def main() -> None:
+        async with AsyncClient(cluster.url, group_id=GROUP, block_if_queue_is_full=True, **TIGHT) as client:
+            silence(cluster)
+            futures = [client.send_nowait(b"x", STREAM, attributes={"k": "v"}) for _ in range(11)]
+            for _ in range(5):
+                await asyncio.sleep(0)
+                futures.append(client.send_nowait(b"x", STREAM, attributes={"k": "v"}))
+            await eventually(lambda: client.stats()["pending_messages"] == 10, "the queue is full")
+            for node in range(3):
+                cluster.clear_faults(node)
+                cluster.reset_connections(node)
+            await asyncio.wait_for(asyncio.gather(*futures), 10)
+
+    asyncio.run(main())
+
+
 def test_what_waits_for_room_gives_up_at_send_timeout_or_is_withdrawn(cluster: MockCluster) -> None:
     silence(cluster)
 
