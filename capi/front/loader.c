@@ -14,9 +14,22 @@
 
 const inlong_core_api *_Atomic inlong_core_loaded;
 
-static pthread_mutex_t mutex = PTHREAD_MUTEX_INITIALIZER; /* guards the two below; also held during every fork */
+static pthread_mutex_t mutex = PTHREAD_MUTEX_INITIALIZER; /* guards the two at the end; also held during every fork */
+static _Thread_local bool forking; /* this thread has it for a fork, and may come here from a fork handler of the host */
 static inlong_core_api api;
 static char core_path[PATH_MAX];
+
+static void lock(void)
+{
+    if (!forking)
+        pthread_mutex_lock(&mutex);
+}
+
+static void unlock(void)
+{
+    if (!forking)
+        pthread_mutex_unlock(&mutex);
+}
 
 void inlong_search_note(struct inlong_search *s, const char *format, ...)
 {
@@ -161,18 +174,27 @@ int inlong_core_load(const inlong_core_api **core, char *err, size_t errlen)
     int code = INLONG_OK;
     if (inlong_forked() || !inlong_core()) {
         int state = inlong_cancel_hold();
-        pthread_mutex_lock(&mutex);
+        lock();
         if (inlong_forked() || !inlong_core())
             code = load_here(err, errlen);
-        pthread_mutex_unlock(&mutex);
+        unlock();
         inlong_cancel_let_go(state);
     }
     *core = inlong_core();
     return code;
 }
 
-void inlong_loader_hold(void) { pthread_mutex_lock(&mutex); }
-void inlong_loader_let_go(void) { pthread_mutex_unlock(&mutex); }
+void inlong_loader_hold(void)
+{
+    lock();
+    forking = true;
+}
+
+void inlong_loader_let_go(void)
+{
+    forking = false;
+    unlock();
+}
 
 void inlong_loader_disown(void)
 {

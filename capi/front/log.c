@@ -20,10 +20,32 @@ static struct line *head, *tail;
 static int queued, lost;
 
 static _Thread_local bool inside;
+static _Thread_local bool forking; /* this thread has the lock for a fork, and may come here from a fork handler of the host */
+
+static void lock(void)
+{
+    if (!forking)
+        pthread_mutex_lock(&mutex);
+}
+
+static void unlock(void)
+{
+    if (!forking)
+        pthread_mutex_unlock(&mutex);
+}
 
 /* A child starts with an empty queue and nobody who waits. */
-static void before_fork(void) { pthread_mutex_lock(&mutex); }
-static void in_parent(void) { pthread_mutex_unlock(&mutex); }
+static void before_fork(void)
+{
+    lock();
+    forking = true;
+}
+
+static void in_parent(void)
+{
+    forking = false;
+    unlock();
+}
 
 static void in_child(void)
 {
@@ -33,7 +55,7 @@ static void in_child(void)
     queued = lost = 0;
     inside = false;
     inlong_cond_init(&ready);
-    pthread_mutex_unlock(&mutex);
+    in_parent();
 }
 
 /* When the front is loaded, not at the first use: a fork in between would run half of the handlers. */
@@ -57,17 +79,17 @@ int inlong_log_set(inlong_log_callback callback, void *user, int level)
     int code = inlong_log_check_level(level);
     if (code != INLONG_OK)
         return code;
-    pthread_mutex_lock(&mutex);
+    lock();
     process = (inlong_log_sink){callback, user, level};
-    pthread_mutex_unlock(&mutex);
+    unlock();
     return INLONG_OK;
 }
 
 inlong_log_sink inlong_log_of_process(void)
 {
-    pthread_mutex_lock(&mutex);
+    lock();
     inlong_log_sink sink = process;
-    pthread_mutex_unlock(&mutex);
+    unlock();
     return sink;
 }
 
@@ -86,7 +108,7 @@ static void push(uintptr_t client, int level, const char *text)
     struct line *l = calloc(1, sizeof *l);
     struct timespec now;
     clock_gettime(CLOCK_REALTIME, &now);
-    pthread_mutex_lock(&mutex);
+    lock();
     if (!l || queued == QUEUED_LINES) {
         lost++;
         free(l);
@@ -106,7 +128,7 @@ static void push(uintptr_t client, int level, const char *text)
         queued++;
         pthread_cond_signal(&ready);
     }
-    pthread_mutex_unlock(&mutex);
+    unlock();
 }
 
 static void call(inlong_slot *slot, uintptr_t client, int level, const char *text)
@@ -164,10 +186,10 @@ int inlong_log_poll(inlong_log_line *lines, int max, int64_t timeout_ms)
         return code;
     struct timespec until = inlong_deadline(timeout_ms > 0 ? timeout_ms : 0);
     int late = timeout_ms == 0 ? ETIMEDOUT : 0;
-    pthread_mutex_lock(&mutex);
+    lock();
     while (!head && late != ETIMEDOUT)
         late = inlong_cond_wait(&ready, &mutex, timeout_ms < 0 ? NULL : &until);
     int n = take(lines, max);
-    pthread_mutex_unlock(&mutex);
+    unlock();
     return n;
 }

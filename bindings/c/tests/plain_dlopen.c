@@ -21,6 +21,7 @@ static struct {
     int (*client_new)(const inlong_options *, inlong_client **, char *, size_t);
     int (*client_send_async)(inlong_client *, const inlong_message *, inlong_callback, void *);
     int (*client_close)(inlong_client *, int64_t, inlong_close_report *);
+    int (*log_set)(inlong_log_callback, void *, int);
 } lib;
 
 static void find(void *function, const char *name)
@@ -150,11 +151,48 @@ static void load_unload_exit(void)
 
 static void exit_after_a_load_without_use(void) { check_in_children(check_rounds(20), load_unload_exit); }
 
+/* ---- a host with fork handlers older than the library ---- */
+
+static inlong_options *again;
+static inlong_client *before, *after;
+
+static void close_before_fork(void) { CHECK_INT(lib.client_close(before, 5000, NULL), INLONG_OK); }
+static void set_log_in_child(void) { CHECK_INT(lib.log_set(NULL, NULL, INLONG_LOG_ERROR), INLONG_OK); }
+static void open_after_fork(void) { CHECK_INT(lib.client_new(again, &after, NULL, 0), INLONG_OK); }
+
+/* Handlers in the order of their registration: the host's call the library while the library's own have the fork held up. Those
+ * behind the fork waited for their own thread. */
+static void handlers_of_the_host_close_and_open(void)
+{
+    CHECK_INT(pthread_atfork(close_before_fork, open_after_fork, set_log_in_child), 0);
+    load(RTLD_NOW | RTLD_LOCAL);
+    find(&lib.log_set, "inlong_log_set");
+    CHECK_INT(lib.log_set(NULL, NULL, INLONG_LOG_DEBUG), INLONG_OK);
+    inlong_mock *mock;
+    char url[128];
+    CHECK_INT(lib.mock_new(0, &mock, NULL, 0), INLONG_OK);
+    CHECK(lib.mock_url(mock, url, sizeof url) > 0);
+    again = lib.options_new();
+    CHECK_INT(lib.options_set(again, "url", url, NULL, 0), INLONG_OK);
+    CHECK_INT(lib.options_set(again, "group_id", "test_group", NULL, 0), INLONG_OK);
+    CHECK_INT(lib.client_new(again, &before, NULL, 0), INLONG_OK);
+    pid_t child = fork();
+    if (child == 0) { /* the lines' and the loader's locks are free here */
+        inlong_client *own;
+        CHECK_INT(lib.log_set(NULL, NULL, INLONG_LOG_WARN), INLONG_OK);
+        CHECK_INT(lib.client_new(again, &own, NULL, 0), INLONG_OK);
+        _exit(0);
+    }
+    CHECK_INT(check_status(child), 0);
+    CHECK_INT(lib.client_close(after, 5000, NULL), INLONG_OK);
+}
+
 static const check_test tests[] = {
     {"H5_exit_without_dlclose", exit_without_dlclose},
     {"H5_exit_after_dlclose", exit_after_dlclose},
     {"H5_exit_when_the_loading_thread_is_gone", exit_when_the_loading_thread_is_gone},
     {"H5_exit_after_a_load_without_use", exit_after_a_load_without_use},
+    {"H2_handlers_of_the_host_close_and_open", handlers_of_the_host_close_and_open},
 };
 
 CHECK_MAIN("dlopen", tests)
