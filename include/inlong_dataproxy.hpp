@@ -119,12 +119,21 @@ class Client
 
     /** Accepts one message; its result comes as a future, the same way for acked, failed and refused ones: see its code. A
      * refused message's future is ready at once. get() throws nothing. The future may outlive the client: a close that is over
-     * its time before the result could be handed over makes it INLONG_ERR_CLOSED, INLONG_MAYBE_WRITTEN. */
+     * its time before the result could be handed over makes it INLONG_ERR_CLOSED, INLONG_MAYBE_WRITTEN. Not one that was begun
+     * inside a callback: nobody learns of its end, and behind a callback that runs for longer than the option send_timeout the
+     * future is never ready. Wait with a bound (wait_for) where that may happen. */
     std::future<Result> send_async(const Message &message) const
     {
-        auto *pending = new detail::Pending(promises_ ? promises_ : std::make_shared<detail::Promises>());
+        /* Of nothing first: in a forked child a thread of the parent may hold the lock of the promises for ever. */
+        int code = inlong_client_send_many(handle_, nullptr, 0, nullptr, nullptr, nullptr);
+        if (code != INLONG_OK) {
+            std::promise<Result> refused;
+            refused.set_value(detail::made_here(code, INLONG_NOT_WRITTEN, inlong_last_error()));
+            return refused.get_future();
+        }
+        auto *pending = new detail::Pending(promises_);
         std::future<Result> future = pending->promise.get_future();
-        int code = inlong_client_send_async(handle_, &message, detail::keep_promise, pending);
+        code = inlong_client_send_async(handle_, &message, detail::keep_promise, pending);
         if (code != INLONG_OK)
             pending->settle(detail::made_here(code, INLONG_NOT_WRITTEN, inlong_last_error()));
         return future;
@@ -141,6 +150,8 @@ class Client
      * error().accepted() of them are accepted, and exactly those get their result. Their user data is not used. */
     Expected<std::size_t> try_send_many(const Message *messages, std::size_t count, ManyCallback callback) const
     {
+        if ((messages == nullptr && count > 0) || count > PTRDIFF_MAX / sizeof *messages) /* the library says what is wrong */
+            return Error::last(inlong_client_send_many(handle_, messages, count, nullptr, nullptr, nullptr));
         return send_copies(std::vector<Message>(messages, messages + count), std::move(callback));
     }
     /** The same for all elements of `payloads` (anything of which Payload can be made) as messages of one stream. */

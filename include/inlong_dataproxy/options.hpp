@@ -42,6 +42,10 @@ class Options
     }
     template <class Rep, class Period> Status try_set(const std::string &key, std::chrono::duration<Rep, Period> value)
     {
+        constexpr double most = 9e9; /* seconds; nanoseconds do not hold more, and no option takes it */
+        double seconds = std::chrono::duration<double>(value).count();
+        if (!(seconds > -most && seconds < most))
+            return try_set(key, std::to_string(seconds) + "s");
         return try_set(key, std::to_string(std::chrono::duration_cast<std::chrono::nanoseconds>(value).count()) + "ns");
     }
     /** @} */

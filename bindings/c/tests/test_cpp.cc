@@ -4,9 +4,12 @@
 #include <poll.h>
 
 #include <array>
+#include <atomic>
 #include <condition_variable>
 #include <mutex>
 #include <numeric>
+#include <thread>
+#include <vector>
 
 using namespace std::chrono_literals;
 
@@ -341,6 +344,57 @@ static void options_callables_live_as_long_as_the_client(void)
     CHECK_INT(inlong::try_set_runtime(INLONG_RUNTIME_GC_PERCENT, 400).code(), INLONG_ERR_OPTION);
 }
 
+#ifndef CHECK_ASAN /* whose own locks do not survive such a fork */
+/* A thread of the parent may have had the lock of the futures when the child was forked, and the child waited for it. */
+static void future_of_a_forked_child_is_refused_at_once(void)
+{
+    inlong::Mock mock;
+    inlong::Client client(inlong::Options().url(mock.url()).group_id(GROUP).set("block_if_queue_is_full", true));
+    std::atomic<bool> stop{false};
+    std::vector<std::thread> senders;
+    for (int i = 0; i < 2; i++)
+        senders.emplace_back([&] {
+            while (!stop)
+                client.send_async({STREAM, "x"});
+        });
+    for (int round = 0; round < check_rounds(100); round++) {
+        pid_t child = fork();
+        if (child == 0) {
+            alarm(5);
+            _exit(client.send_async({STREAM, "x"}).get().code == INLONG_ERR_FORKED ? 0 : 1);
+        }
+        CHECK_INT(check_status(child), 0);
+    }
+    stop = true;
+    for (auto &sender : senders)
+        sender.join();
+}
+#endif
+
+/* The C++ side makes a copy first: it read through the NULL, and threw what is no Error. */
+static void send_many_refuses_what_is_no_array(void)
+{
+    inlong::Mock mock;
+    inlong::Client client = open(mock);
+    const inlong::Message message(STREAM, "x"), *none = nullptr;
+    CHECK_INT(client.try_send_many(none, 3, nullptr).code(), INLONG_ERR_ARG);
+    CHECK_INT(client.try_send_many(&message, static_cast<std::size_t>(-1), nullptr).code(), INLONG_ERR_ARG);
+    CHECK_INT(client.try_send_many(none, 0, nullptr).code(), INLONG_OK);
+}
+
+/* In nanoseconds they became something else: some a short time that fits. */
+static void duration_that_is_too_long_is_not_another_one(void)
+{
+    CHECK_INT(thrown([] {
+                  inlong::Client client(inlong::Options()
+                                            .set("static_nodes", "127.0.0.1:1")
+                                            .group_id(GROUP)
+                                            .set("lazy_start", true)
+                                            .set("send_timeout", std::chrono::hours(5124096)));
+              }),
+              INLONG_ERR_OPTION);
+}
+
 static const check_test tests[] = {
     {"send_returns_the_result_or_throws_it", send_returns_the_result_or_throws_it},
     {"options_name_their_fault", options_name_their_fault},
@@ -350,7 +404,12 @@ static const check_test tests[] = {
     {"callback_may_close", callback_may_close},
     {"future_has_every_outcome", future_has_every_outcome},
     {"future_is_not_forgotten_by_a_close_over_its_time", future_is_not_forgotten_by_a_close_over_its_time},
+#ifndef CHECK_ASAN
+    {"H2_future_of_a_forked_child_is_refused_at_once", future_of_a_forked_child_is_refused_at_once},
+#endif
     {"send_many_tells_which", send_many_tells_which},
+    {"send_many_refuses_what_is_no_array", send_many_refuses_what_is_no_array},
+    {"duration_that_is_too_long_is_not_another_one", duration_that_is_too_long_is_not_another_one},
     {"send_many_stops_at_the_refused", send_many_stops_at_the_refused},
     {"moving_leaves_one_owner", moving_leaves_one_owner},
     {"queue_and_reports", queue_and_reports},
