@@ -95,6 +95,7 @@ func TestD3_EveryNodeIsTriedBeforeOneIsAskedTwice(t *testing.T) {
 			t.Parallel()
 			c := cluster(t)
 			client := connect(t, c, dataproxy.WithRetryInitialInterval(time.Millisecond))
+			eventually(t, "lanes on all nodes", func() bool { return even(client, 3) })
 			for _, n := range c.Nodes()[:2] {
 				n.Standing(dataproxytest.ErrorCode(code))
 			}
