@@ -3,6 +3,7 @@ package dataproxy_test
 import (
 	"context"
 	"fmt"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -112,6 +113,30 @@ func oneCode(t *testing.T, code int, retried, retryAll, retriable bool) {
 	require.Equal(t, frames[0].Attr["mid"], frames[1].Attr["mid"], "the batch keeps its id")
 	require.Equal(t, frames[0].Attr["sid"], frames[1].Attr["sid"])
 	require.EqualValues(t, 1, client.Stats().Retries)
+}
+
+// With fewer lanes than nodes each retry used to go to the same nodes: one whose channels were full failed every message, beside others
+// that had room.
+func TestD3_LaneGoesToANodeThatHasNone(t *testing.T) {
+	for lanes := 1; lanes <= 2; lanes++ {
+		t.Run(fmt.Sprint("lanes ", lanes), func(t *testing.T) {
+			c := cluster(t)
+			client := connect(t, c, dataproxy.WithWorkerNum(lanes))
+			eventually(t, "the lanes stand", func() bool { return usableLanes(client) == lanes })
+			for _, n := range c.Nodes() {
+				if live, _ := n.Connections(); live > 0 {
+					n.Standing(dataproxytest.ErrorCode(114))
+				}
+			}
+			for range 3 {
+				require.NoError(t, client.Send(patient(t), message("x")))
+			}
+			standing(c, dataproxytest.ErrorCode(114))
+			require.Equal(t, 114, fault(t, client.Send(patient(t), message("x")), dataproxy.CodeServerError).ServerCode)
+			require.True(t, slices.ContainsFunc(client.Stats().Nodes, func(n dataproxy.NodeStats) bool { return !n.Suspect }),
+				"a batch that all refuse is no reason to suspect all")
+		})
+	}
 }
 
 // A node that dies with batches in its hands must not cost them, nor make the others wait for a time-out.

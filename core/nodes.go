@@ -175,6 +175,24 @@ func (s *nodes) leave(n *node) {
 	}
 }
 
+// othersHaveNoLane reports whether a batch that n and the nodes of avoid refused can be tried on another one only if a lane goes there:
+// with fewer lanes than nodes.
+func (s *nodes) othersHaveNoLane(n *node, avoid []*node) (others bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	now := time.Now()
+	for _, other := range s.list {
+		switch {
+		case other == n || slices.Contains(avoid, other):
+		case other.lanes > 0:
+			return false
+		default:
+			others = others || !other.suspect.After(now)
+		}
+	}
+	return others
+}
+
 // noList notes that the Manager gave no list.
 func (s *nodes) noList(fault error) {
 	s.mu.Lock()

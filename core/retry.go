@@ -56,13 +56,12 @@ func (c *client) refused(b *batch, l *lane, a *wire.Answer) {
 	c.metrics.failed(CodeServerError)
 	b.answered(false)
 	text := string(a.Text[:min(len(a.Text), 4*kib)])
-	switch a.Code {
-	case serverSinkUnready, serverServiceClosed:
+	failure := attemptFailure{serverCode: a.Code, serverMessage: text}
+	retry := retryOtherNode(a.Code) || c.opts.RetryOnServerError && !neverCured(a.Code)
+	if a.Code == serverSinkUnready || a.Code == serverServiceClosed || retry && c.nodes.othersHaveNoLane(l.node, b.avoid) {
 		c.nodes.suspect(l.node, fmt.Errorf("it answered code %d", a.Code))
 		c.nodes.leave(l.node)
 	}
-	failure := attemptFailure{serverCode: a.Code, serverMessage: text}
-	retry := retryOtherNode(a.Code) || c.opts.RetryOnServerError && !neverCured(a.Code)
 	base := c.opts.RetryInitialInterval
 	if a.Code == serverTopicUnknown {
 		base = max(base, unknownStreamBackOff)
