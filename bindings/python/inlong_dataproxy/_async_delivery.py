@@ -120,7 +120,7 @@ class AsyncDelivery(ResultTaker[Future]):
         """Pass model's queue to the library. Return whether nothing is left of it."""
         while queue.payloads:
             payloads, futures = queue.payloads[:CHUNK_MESSAGES], queue.futures[:CHUNK_MESSAGES]
-            first, model.chunk_tag = model.chunk_tag, model.chunk_tag + CHUNK_MESSAGES
+            first = model.tags.chunk()
             chunk = self.pending.add_chunk(first, futures, model)
             accepted = ctypes.c_size_t()
             data = b"".join(payloads)
@@ -136,8 +136,6 @@ class AsyncDelivery(ResultTaker[Future]):
                 queue.drop(len(payloads))
                 continue
             self.pending.shorten(first, chunk, done)
-            if not done:
-                model.chunk_tag = first  # the tags of the next chunk may be another model's: see Models
             queue.drop(done)
             if code not in _FULL:
                 # A message that is too long is alone with its fault; a closed client takes none of the others either.

@@ -6,7 +6,7 @@ import ctypes
 import math
 from collections.abc import Mapping
 from datetime import datetime
-from typing import TYPE_CHECKING, Callable, Union, cast
+from typing import TYPE_CHECKING, Union, cast
 
 from . import _codes, _lowlevel as low
 from ._borrowed import BorrowedBytes
@@ -14,6 +14,7 @@ from .errors import InvalidMessageError
 
 if TYPE_CHECKING:
     from ._future import DeliveryFuture, Watched
+    from ._pending import Tags
 
 Payload = Union[bytes, bytearray, memoryview, str]
 """What can be sent. A str is sent as UTF-8."""
@@ -105,15 +106,14 @@ def _attribute_array(attributes: object) -> ctypes.Array[low.Attribute]:
 class Model:
     """The ids, attributes and event time of messages that are alike, ready for the library, and the tags of their results.
 
-    Tags of one model follow each other, so that the library can report the messages of a batch as one range: next_tag gives
-    those of messages that are passed on one by one, chunk_tag is the next one of chunks.
+    Tags of one model follow each other, so that the library can report the messages of a batch as one range.
     """
 
-    __slots__ = ("_message", "chunk_tag", "group_id", "marked", "next_tag", "queue", "reference", "stream_id", "watched")
+    __slots__ = ("_message", "group_id", "marked", "queue", "reference", "stream_id", "tags", "watched")
 
     def __init__(
         self,
-        next_tag: Callable[[], int],
+        tags: Tags,
         group_id: str,
         stream_id: str,
         attributes: Mapping[str, str] | None = None,
@@ -132,8 +132,7 @@ class Model:
         self.queue: list[DeliveryFuture] = []  # they wait for their chunk, with their payloads
         self.marked = False  # the outbox's thread is going to push the queue
         self.watched: Watched = {}  # one for all models of a client
-        self.next_tag = next_tag
-        self.chunk_tag = 0
+        self.tags = tags
 
     def with_payload(self, payload: Sendable) -> low.Message:
         """Return a message of this model's ids with payload. It keeps payload; the model must outlive it."""

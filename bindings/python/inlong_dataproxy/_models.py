@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Optional
 
 from ._message import EventTime, Model
-from ._pending import CHUNK_MESSAGES, CHUNK_TAG, NUMBERS, SEQUENCE_BITS, SEQUENCE_MASK
+from ._pending import CHUNK_MESSAGES, CHUNK_TAG, NUMBERS, SEQUENCE_BITS, Tags
 
 if TYPE_CHECKING:
     from ._future import Watched
@@ -23,9 +23,9 @@ class Models:
         self.proven: dict[str, Model] = {}  # those of plain of which the library has accepted a message: their ids are good
         self.watched: Watched = {}
         self._group_id = group_id
-        self._numbers = itertools.count(1)
-        self._tags = itertools.count().__next__  # of messages that share nothing with others
-        self._chunks = itertools.count(0, CHUNK_MESSAGES)  # as above, for a chunk of one message
+        self._numbers = itertools.count()
+        self._tags = self._new_tags()  # of messages that share nothing with others
+        self._free: list[Tags] = []  # those of models that were dropped
 
     def __call__(
         self,
@@ -42,15 +42,18 @@ class Models:
         model.group_id = group_id or self._group_id
         model.watched = self.watched
         if plain:
-            model.next_tag = itertools.count(self._first_tag()).__next__
-            model.chunk_tag = CHUNK_TAG | self._first_tag()
             if len(self.plain) >= _MODELS:
                 self.proven.clear()
+                # Whoever still uses one of them may go on: their counters give each tag once, whoever asks.
+                self._free += [dropped.tags for dropped in list(self.plain.values())]
                 self.plain.clear()  # those with a queue are kept by what pushes it
+            try:
+                model.tags = self._free.pop()
+            except IndexError:
+                model.tags = self._new_tags()
             self.plain[stream_id] = model
-        else:
-            model.chunk_tag = CHUNK_TAG | (next(self._chunks) & SEQUENCE_MASK)
         return model
 
-    def _first_tag(self) -> int:
-        return (next(self._numbers) & NUMBERS) << SEQUENCE_BITS
+    def _new_tags(self) -> Tags:
+        first = (next(self._numbers) & NUMBERS) << SEQUENCE_BITS
+        return Tags(itertools.count(first).__next__, itertools.count(CHUNK_TAG | first, CHUNK_MESSAGES).__next__)

@@ -63,7 +63,7 @@ class Outbox:
             self.make_room(model)
         data, size = (payload, len(payload)) if isinstance(payload, bytes) else (payload.address, payload.size)
         lengths = checked_length(size).to_bytes(4, _ORDER)
-        delivery, tag = self._delivery, model.next_tag()
+        delivery, tag = self._delivery, model.tags.alone()
         future = DeliveryFuture()
         future.model = model
         if callback is not None:
@@ -143,7 +143,7 @@ class Outbox:
         queue, pending = model.queue, self._delivery.pending
         accepted = ctypes.c_size_t()
         chunk: Optional[Chunk[DeliveryFuture]] = None
-        first = model.chunk_tag
+        first = model.tags.chunk()
         # Whether there is room again is asked with one message: of a whole chunk the copying would be in vain, for every refusal.
         futures = queue[: 1 if self._full else CHUNK_MESSAGES]
         code = _codes.QUEUE_FULL  # an interruption leaves the queue as a full library does
@@ -151,7 +151,6 @@ class Outbox:
             payloads = [future.payload for future in futures]
             data = b"".join(payloads)
             lengths = array("I", map(len, payloads)).tobytes()
-            model.chunk_tag = first + CHUNK_MESSAGES
             chunk = pending.add_chunk(first, futures)
             code = low.client_send_packed_now(
                 self._delivery.handle, model.reference, data, len(data), lengths, len(futures), first, 0, 0, ctypes.byref(accepted)

@@ -7,7 +7,7 @@ they are, and what kind: a message passed on alone, one of a chunk of the outbox
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Generic, Optional, Protocol, TypeVar
+from typing import TYPE_CHECKING, Callable, Generic, NamedTuple, Optional, Protocol, TypeVar
 
 if TYPE_CHECKING:
     from ._message import Model
@@ -26,12 +26,24 @@ BULK_TAG = 1 << 62
 CHUNK_TAG = 1 << 61
 """Set in the tags of chunks."""
 NUMBERS = (CHUNK_TAG >> SEQUENCE_BITS) - 1
-"""Of models and bulks. They may wrap: those of 2 million models ago have no message left."""
+"""Of models and bulks."""
 
 _CHUNK_BITS = 9
 CHUNK_MESSAGES = 1 << _CHUNK_BITS
 """The most messages of a chunk. Its tags begin at a multiple, so that a tag says which chunk and which place in it."""
 _PLACE_MASK = CHUNK_MESSAGES - 1
+
+
+class Tags(NamedTuple):
+    """Counters that give each tag once.
+
+    Attributes:
+        alone: gives the tag of a message that is passed on alone.
+        chunk: gives the first tag of a chunk.
+    """
+
+    alone: Callable[[], int]
+    chunk: Callable[[], int]
 
 
 class Chunk(Generic[F]):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import itertools
 import json
 import struct
 from abc import ABC, abstractmethod
@@ -12,7 +13,7 @@ from typing import Any, Generic, Protocol
 
 from . import _codes, _lowlevel as low
 from ._future import Result
-from ._pending import BULK_TAG, SEQUENCE_BITS, SEQUENCE_MASK, F, Pending
+from ._pending import BULK_TAG, NUMBERS, SEQUENCE_BITS, SEQUENCE_MASK, F, Pending
 from .errors import Persisted
 
 _RECORDS = 64  # results of one poll
@@ -121,9 +122,18 @@ class ResultTaker(ABC, Generic[F]):
         self.handle = handle
         self.pending: Pending[F] = Pending()
         self.counters: dict[int, Counter] = {}
+        self._bulks = itertools.count()
         self._records = (low.ResultRecord * _RECORDS)()
         self._records[0].struct_size = _RECORD_SIZE
         self._view = memoryview(self._records).cast("B")
+
+    def bulk_tag(self) -> int:
+        """Return the first tag of one more send_many."""
+        while True:
+            tag = BULK_TAG | (next(self._bulks) & NUMBERS) << SEQUENCE_BITS
+            # The numbers wrap; one that follows a log for ever still has its own.
+            if tag >> SEQUENCE_BITS not in self.counters:
+                return tag
 
     @abstractmethod
     def _acked(self, futures: list[F], result: Result) -> None:

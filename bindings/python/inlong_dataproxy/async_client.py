@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import itertools
 import warnings
 from asyncio.events import _get_running_loop as get_running_loop  # pyright: ignore[reportPrivateUsage] - None where none runs
 from collections.abc import AsyncIterable, Iterable, Mapping
@@ -18,7 +17,7 @@ from ._future import Result
 from ._handle import new_handle_async, send_timeout_seconds
 from ._message import EventTime, Payload, to_bytes
 from ._option_docs import with_options
-from ._pending import BULK_TAG, NUMBERS, SEQUENCE_BITS
+from ._pending import SEQUENCE_BITS
 from ._process_end import arm, at_process_end
 from ._results import CloseReport
 from .client import EXIT_SECONDS, Timeout, timeout_milliseconds
@@ -51,7 +50,6 @@ class AsyncClient:
         self._config = Config(url, group_id=group_id, **options)
         self._texts = self._config.texts
         self._group_id = group_id
-        self._bulk_numbers = itertools.count()
         self._opening = False
         self._closing: Optional[asyncio.Task[CloseReport]] = None
 
@@ -150,7 +148,7 @@ class AsyncClient:
         """
         delivery = self._usable()
         model = delivery.model(stream_id, group_id, attributes, event_time)
-        base = BULK_TAG | (next(self._bulk_numbers) & NUMBERS) << SEQUENCE_BITS
+        base = delivery.bulk_tag()
         trims = self._texts.get("trim_trailing_newline") == "true"
         bulk = AsyncBulk(delivery, model, base, progress, trims)
         delivery.counters[base >> SEQUENCE_BITS] = bulk

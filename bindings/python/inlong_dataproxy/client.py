@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ctypes
-import itertools
 import logging
 import math
 import os
@@ -22,7 +21,7 @@ from ._handle import new_handle, send_timeout_seconds
 from ._interruptible import Call, interruptible
 from ._message import SMALL, EventTime, Model, Payload, refusal, to_sendable
 from ._option_docs import with_options
-from ._pending import BULK_TAG, CHUNK_MESSAGES, NUMBERS, SEQUENCE_BITS
+from ._pending import CHUNK_MESSAGES, SEQUENCE_BITS
 from ._process_end import arm, at_process_end
 from ._results import CloseReport, Outcome
 from .config import Config
@@ -82,7 +81,6 @@ class Client:
         )
         self._handle = delivery.handle
         self._outbox = delivery.outbox
-        self._bulk_numbers = itertools.count()
 
     # ---- sending ----
 
@@ -210,8 +208,7 @@ class Client:
             raise InlongError("send_many waits for results: it cannot be called in a done-callback, where they come from")
         model = self._outbox.model(stream_id, group_id, attributes, event_time)
         self._outbox.push(model)  # what send_async queued before stays before
-        number = next(self._bulk_numbers) & NUMBERS
-        base = BULK_TAG | number << SEQUENCE_BITS
+        base = delivery.bulk_tag()
         bulk = Bulk(delivery.handle, model, base, progress, self._trims)
         delivery.counters[base >> SEQUENCE_BITS] = bulk
         try:

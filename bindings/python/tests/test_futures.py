@@ -10,16 +10,33 @@ from concurrent.futures import Future
 import pytest
 from support import STREAM, wait_until
 
-from inlong_dataproxy import Client, InlongError, Persisted, Result, ServerError
+from inlong_dataproxy import Client, InlongError, Persisted, Result, ServerError, _models
 from inlong_dataproxy._future import DeliveryFuture
 from inlong_dataproxy._message import Model
+from inlong_dataproxy._pending import Tags
 from inlong_dataproxy.testing import MockCluster
 
 
 def unresolved() -> DeliveryFuture:
     future = DeliveryFuture()
-    future.model = Model(lambda: 0, "", "s")
+    future.model = Model(Tags(lambda: 0, lambda: 0), "", "s")
     return future
+
+
+def test_a_message_keeps_its_tag_for_itself_while_streams_come_and_go(
+    cluster: MockCluster, client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # With more streams than are kept, their numbers wrap while a message is pending. One that gets its tag again takes its result,
+    # and with it the thread of results.
+    monkeypatch.setattr(_models, "_MODELS", 4)
+    monkeypatch.setattr(_models, "NUMBERS", 7)
+    for node in range(3):
+        cluster.fault(node, "silence", standing=True)
+    futures = [client.send_async(b"x", f"stream{n}") for n in range(40)]
+    for node in range(3):
+        cluster.clear_faults(node)
+        cluster.reset_connections(node)
+    assert all(future.result(timeout=10).node for future in futures)
 
 
 def test_every_future_gets_its_result(cluster: MockCluster, client: Client) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from support import STREAM, wait_until
 
-from inlong_dataproxy import Client, ClosedError, InvalidMessageError, Progress, SendError, ServerError
+from inlong_dataproxy import Client, ClosedError, InvalidMessageError, Progress, SendError, ServerError, _results
 from inlong_dataproxy.testing import MockCluster
 
 
@@ -150,6 +150,18 @@ def test_an_error_of_the_source_comes_out(cluster: MockCluster, client: Client) 
         client.send_many(generate(), STREAM)
     client.flush()
     assert sorted(cluster.payloads()) == sorted(given)
+
+
+def test_one_that_lasts_keeps_its_results_while_many_others_come_and_go(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    # Their numbers wrap: one that got its number again would take its results, and it would wait for them without end.
+    monkeypatch.setattr(_results, "NUMBERS", 1)
+
+    def follow() -> Iterator[bytes]:
+        for n in range(5):
+            yield b"%d" % n
+            assert client.send_many([b"short"] * 3, STREAM).acked == 3
+
+    assert client.send_many(follow(), STREAM).acked == 5
 
 
 def test_a_client_closed_meanwhile_ends_it(client: Client) -> None:
