@@ -1,7 +1,15 @@
 /* A program written for InLong's own C++ SDK, with our header in place of its own. Built as C++11, which that SDK asks for. */
-#include <inlong_api.h>
-
+#include <atomic>
 #include <fstream>
+#include <map>
+#include <mutex>
+#include <string>
+#include <vector>
+
+#include <compat_config.h>
+#define private public /* its mutex, for the test of fork */
+#include <inlong_api.h>
+#undef private
 
 #define _Noreturn [[noreturn]]
 extern "C" {
@@ -147,11 +155,38 @@ static void what_is_refused_has_its_code(void)
     close_fixture(&f);
 }
 
+/* Another thread may have had the object's mutex at the fork: the child waited for it, at its exit too. */
+static void object_of_the_parent_is_refused_in_a_child(void)
+{
+    fixture f = open_fixture(NULL);
+    const std::string file = config(url_of(f), "");
+    inlong::InLongApi api;
+    CHECK_INT(api.InitApi(file.c_str()), 0);
+    api.mutex_.lock();
+    pid_t child = fork();
+    if (child == 0) {
+        alarm(5);
+        CHECK_INT(api.Send("test_group", "stream1", "x", 1), inlong::kFailGetRevGroup);
+        CHECK_TEXT(api.LastError().c_str(), "belongs to the parent process");
+        CHECK_INT(api.AddInLongGroupId({"test_group"}), inlong::kFailGetRevGroup);
+        CHECK_INT(api.InitApi(file.c_str()), inlong::kMultiInit);
+        CHECK_INT(api.CloseApi(0), inlong::kSuccess);
+        _exit(0);
+    }
+    api.mutex_.unlock();
+    CHECK_INT(check_status(child), 0);
+    CHECK_INT(api.Send("test_group", "stream1", "x", 1), 0);
+    CHECK_INT(api.CloseApi(10000), 0);
+    inlong_mock_free(f.mock);
+    unlink(file.c_str());
+}
+
 static const check_test tests[] = {
     {"program_of_the_other_sdk_delivers", program_of_the_other_sdk_delivers},
     {"callback_comes_for_a_failure_alone", callback_comes_for_a_failure_alone},
     {"close_is_bounded_and_tells", close_is_bounded_and_tells},
     {"what_is_refused_has_its_code", what_is_refused_has_its_code},
+    {"H2_object_of_the_parent_is_refused_in_a_child", object_of_the_parent_is_refused_in_a_child},
 };
 
 CHECK_MAIN("inlong_api", tests)

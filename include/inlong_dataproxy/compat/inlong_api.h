@@ -4,13 +4,15 @@
  * written for that SDK is built with -I.../inlong_dataproxy/compat and -linlong_dataproxy, and reads the same configuration file.
  * core/MIGRATING.md says which of its keys count and what behaves otherwise. New programs use inlong_dataproxy.hpp.
  *
- * Every function may be called from any thread at any time. Callbacks run on threads of the library.
+ * Every function may be called from any thread at any time. Callbacks run on threads of the library. In a forked child an object of
+ * the parent sends nothing (kFailGetRevGroup), and closing it does nothing: a child makes its own.
  */
 #ifndef INLONG_DATAPROXY_COMPAT_INLONG_API_H
 #define INLONG_DATAPROXY_COMPAT_INLONG_API_H
 
 #include "compat_config.h"
 
+#include <atomic>
 #include <cstdint>
 #include <map>
 #include <mutex>
@@ -43,7 +45,7 @@ enum SdkCode {
 class InLongApi
 {
   public:
-    InLongApi() : state_(kFresh) {}
+    InLongApi() : known_(nullptr), state_(kFresh) {}
     /* CloseApi with 10 seconds. */
     ~InLongApi() { CloseApi(10000); }
     InLongApi(const InLongApi &) = delete;
@@ -52,6 +54,8 @@ class InLongApi
     /* Reads the file. Waits for no server: messages wait for the Manager and the nodes. */
     int32_t InitApi(const char *config_path)
     {
+        if (forked())
+            return kMultiInit;
         std::lock_guard<std::mutex> lock(mutex_);
         if (state_ != kFresh)
             return kMultiInit;
@@ -63,6 +67,7 @@ class InLongApi
                 for (auto &client : clients_)
                     inlong_client_close(client.second, 0, nullptr);
                 clients_.clear();
+                known_ = nullptr;
                 return kErrorInit;
             }
         state_ = kOpen;
@@ -116,6 +121,8 @@ class InLongApi
      * acked or had failed before. */
     int32_t CloseApi(int32_t max_waitms)
     {
+        if (forked())
+            return kSuccess;
         std::map<std::string, inlong_client *> clients;
         {
             std::lock_guard<std::mutex> lock(mutex_);
@@ -137,6 +144,8 @@ class InLongApi
     /* What was wrong when kErrorInit or kFailGetRevGroup was returned, for people. Not in InLong's own SDK. */
     std::string LastError() const
     {
+        if (forked())
+            return inlong_last_error();
         std::lock_guard<std::mutex> lock(mutex_);
         return fault_;
     }
@@ -186,8 +195,13 @@ class InLongApi
         return kFailGetRevGroup;
     }
 
+    /* Looked at before the mutex: in a forked child a thread of the parent may hold that for ever. */
+    bool forked() const { return inlong_client_send_many(known_, nullptr, 0, nullptr, nullptr, nullptr) == INLONG_ERR_FORKED; }
+
     int32_t find(const std::string &group, inlong_client *&client)
     {
+        if (forked())
+            return kFailGetRevGroup;
         std::lock_guard<std::mutex> lock(mutex_);
         if (state_ != kOpen)
             return state_ == kFresh ? kSendBeforeInit : kSendAfterClose;
@@ -206,13 +220,14 @@ class InLongApi
         for (const auto &option : config_.options)
             good = good && inlong_options_set(options, option.first.c_str(), option.second.c_str(), err, sizeof err) == INLONG_OK;
         if (good && inlong_client_new(options, &client, err, sizeof err) == INLONG_OK)
-            clients_[group] = client;
+            known_ = clients_[group] = client;
         else
             fault_ = err;
         inlong_options_free(options);
         return client;
     }
 
+    std::atomic<inlong_client *> known_; /* one of clients_, open or closed */
     mutable std::mutex mutex_;
     State state_;
     detail_compat::Config config_; /* not changed once state_ is kOpen */
