@@ -212,7 +212,7 @@ func (c *Conn[T]) check() {
 	defer c.cfg.Guard()
 	c.mu.Lock()
 	now := time.Now()
-	next := c.cfg.HeartbeatInterval - now.Sub(c.lastWrite)
+	next, left := c.cfg.HeartbeatInterval-now.Sub(c.lastWrite), c.cfg.AckTimeout
 	waits := c.beatSent
 	if w, ok := c.table.oldest(); ok && (waits.IsZero() || w.At.Before(waits)) {
 		waits = w.At
@@ -222,21 +222,21 @@ func (c *Conn[T]) check() {
 		if c.lastAnswer.After(waits) {
 			waits = c.lastAnswer
 		}
-		left := c.cfg.AckTimeout - now.Sub(waits)
-		if left <= 0 {
+		if left -= now.Sub(waits); left <= 0 {
 			c.mu.Unlock()
 			c.end(ErrAckTimeout)
 			return
 		}
 		if c.beatSent.IsZero() {
-			left = min(left, max(next, 0))
+			next = min(left, max(next, 0))
+		} else {
+			next = left
 		}
-		next = left
 	}
 	beat := c.closed == nil && c.beatSent.IsZero() && now.Sub(c.lastWrite) >= c.cfg.HeartbeatInterval
 	if beat {
 		c.beatSent, c.lastWrite = now, now
-		next = min(c.cfg.AckTimeout, c.cfg.HeartbeatInterval)
+		next = min(left, c.cfg.HeartbeatInterval) // a frame before it may be overdue sooner than its own answer
 	}
 	if c.closed == nil {
 		c.timer.Reset(max(next, time.Millisecond))

@@ -33,6 +33,34 @@ func TestD5_UnansweredFrameEndsTheConnection(t *testing.T) {
 	require.Less(t, time.Since(start), patience/2)
 }
 
+// A heartbeat that leaves while a frame waits for its answer must not put off the look at that frame: a silent node used to keep its
+// frames for nearly twice the ack time-out.
+func TestHeartbeatDoesNotPutOffTheAckTimeout(t *testing.T) {
+	cfg := config()
+	cfg.AckTimeout, cfg.HeartbeatInterval = time.Second, 900*time.Millisecond
+	for name, node := range map[string]func(net.Conn){"silent": silent, "answers heartbeats": func(conn net.Conn) {
+		for {
+			frame, err := readFrame(conn)
+			if err != nil {
+				return
+			}
+			if string(frame) == string(wire.Heartbeat) {
+				_, _ = conn.Write(frame)
+			}
+		}
+	}} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s := connect(t, server(t, prover(node)), cfg)
+			start := time.Now()
+			s.send(t, 1, "x")
+			_, reason := s.wait(t)
+			require.ErrorIs(t, reason, ErrAckTimeout)
+			require.Less(t, time.Since(start), cfg.AckTimeout+cfg.HeartbeatInterval*2/3)
+		})
+	}
+}
+
 // One frame without an answer among many that are answered must not be forgotten: answers to others do not stand for it.
 func TestOneFrameWithoutAnswerAmongOthersIsNoticed(t *testing.T) {
 	cfg := config()
