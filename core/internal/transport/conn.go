@@ -227,11 +227,10 @@ func (c *Conn[T]) check() {
 			c.end(ErrAckTimeout)
 			return
 		}
-		if c.beatSent.IsZero() {
-			next = min(left, max(next, 0))
-		} else {
-			next = left
+		if !c.beatSent.IsZero() { // its answer may come soon, and then the next one is due
+			next = c.cfg.HeartbeatInterval
 		}
+		next = min(left, max(next, 0))
 	}
 	beat := c.closed == nil && c.beatSent.IsZero() && now.Sub(c.lastWrite) >= c.cfg.HeartbeatInterval
 	if beat {
