@@ -75,10 +75,13 @@ class Outbox:
             code = low.client_send_packed_now(delivery.handle, model.reference, data, size, lengths, 1, tag, 0, 0, None)
             if code == _codes.OK:
                 break
-            if not self._wait_for_room(code, end := end or time.monotonic() + self._send_timeout):
+            try:
+                if not self._wait_for_room(code, end := end or time.monotonic() + self._send_timeout):
+                    raise refusal(code, model)
+            except BaseException:  # Ctrl-C, too: nothing of it was sent, and no result comes that a flush could wait for
                 delivery.pending.alone.pop(tag, None)
                 model.watched.pop(future, None)
-                raise refusal(code, model)
+                raise
         if model.stream_id not in self.model.proven and self.models.get(model.stream_id) is model:
             self.model.proven[model.stream_id] = model
         self._burst += 1
