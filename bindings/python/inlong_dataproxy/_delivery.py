@@ -88,7 +88,7 @@ class Delivery(ResultTaker[DeliveryFuture]):
         end = self._end(timeout_ms)
         self.outbox.drain(end)
         waiting = list(self.pending)
-        low.client_flush(self.handle, timeout_ms)
+        low.client_flush(self.handle, _left_ms(timeout_ms, end))
         if self.is_own_thread():
             return
         # All results are in the library's queue or in the hands of the thread by now.
@@ -128,8 +128,7 @@ class Delivery(ResultTaker[DeliveryFuture]):
                 self.outbox.stop()
                 self.outbox.drain(end)
             finally:
-                left_ms = timeout_ms if timeout_ms < 0 else max(round((end - time.monotonic()) * 1000), 0)
-                code = low.client_close(self.handle, left_ms, ctypes.byref(record))
+                code = low.client_close(self.handle, _left_ms(timeout_ms, end), ctypes.byref(record))
             if code not in (_codes.OK, _codes.CONTEXT_EXPIRED):
                 raise _codes.call_error(code, low.error_name(code), low.last_error())
             self._report = close_report(record)
@@ -165,6 +164,10 @@ class Delivery(ResultTaker[DeliveryFuture]):
             future.disown(error)
         self.pending = Pending()
         self.counters = {}
+
+
+def _left_ms(timeout_ms: int, end: float) -> int:
+    return timeout_ms if timeout_ms < 0 else max(round((end - time.monotonic()) * 1000), 0)
 
 
 alive: set[Delivery] = set()

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from support import GROUP, STREAM, run_python, wait_until
 
-from inlong_dataproxy import Client, InvalidMessageError, QueueFullError, Result, _lowlevel as low
+from inlong_dataproxy import Client, InvalidMessageError, QueueFullError, Result, TimeoutError_, _lowlevel as low
 from inlong_dataproxy._future import DeliveryFuture
 from inlong_dataproxy._pending import CHUNK_MESSAGES, CHUNK_TAG, Pending
 from inlong_dataproxy.testing import MockCluster
@@ -110,6 +110,22 @@ def test_a_full_queue_is_told_to_the_next_sender(cluster: MockCluster) -> None:
         for future in futures:
             future.result(timeout=20)
     assert {int(payload) for payload in cluster.payloads()[1:]} == set(range(len(futures)))
+
+
+def test_a_flush_of_what_finds_no_room_keeps_its_timeout(cluster: MockCluster) -> None:
+    # It waits for room and then for results: the second wait has what the first one left.
+    with Client(cluster.url, group_id=GROUP, worker_num=1, max_pending_messages=5, send_timeout=10, ack_timeout=10) as client:
+        start_queueing(client)
+        for node in range(3):
+            cluster.fault(node, "silence", standing=True)
+        for _ in range(20):
+            queue(client)
+            client.send_async(b"x", STREAM)
+        began = time.monotonic()
+        with pytest.raises(TimeoutError_):
+            client.flush(timeout=2)
+        assert time.monotonic() - began < 3.5
+        client.close(timeout=0)
 
 
 def test_a_refusal_does_not_cost_a_chunk(cluster: MockCluster, monkeypatch: pytest.MonkeyPatch) -> None:
