@@ -28,7 +28,8 @@
  *   Where a function takes `err, errlen` the same text is also written there, cut to fit and always NUL-terminated; err
  *   may be NULL. Bad input is refused with INLONG_ERR_ARG or INLONG_ERR_ABI, and then nothing was sent
  *   and nothing changed.
- * - Threads. Every function may be called from any thread at any time, save where it says otherwise. Callbacks run on
+ * - Threads. Every function may be called from any thread at any time, save where it says otherwise, but not from a signal
+ *   handler: set a flag there, or write to a pipe. Callbacks run on
  *   threads of the library. The library starts its threads at the first inlong_client_new or inlong_mock_new, with all
  *   asynchronous signals blocked. A thread may be cancelled by pthread_cancel while it waits in inlong_client_poll or
  *   inlong_log_poll, and takes nothing with it; no other call ends by that.
