@@ -101,7 +101,7 @@ func TestHeartbeatsDoNotStandForALostAnswer(t *testing.T) {
 // The other side of it: a connection whose frames are all answered in time must live, however long it is busy.
 func TestBusyConnectionOutlivesTheAckTimeout(t *testing.T) {
 	cfg := config()
-	cfg.AckTimeout, cfg.HeartbeatInterval = 200*time.Millisecond, 20*time.Millisecond
+	cfg.AckTimeout, cfg.HeartbeatInterval = 500*time.Millisecond, 20*time.Millisecond // more than a busy machine keeps a goroutine waiting
 	s := connect(t, server(t, prover(answering)), cfg)
 	seq := uint64(0)
 	for start := time.Now(); time.Since(start) < 3*cfg.AckTimeout; {
