@@ -125,6 +125,8 @@ class AsyncClient:
             try:
                 model = delivery.model.plain[stream_id]
             except (KeyError, TypeError):
+                model = None
+            if model is None:  # not above: an error would have happened "during handling of" a KeyError
                 model = delivery.model(stream_id)
         else:
             model = delivery.model(stream_id, group_id, attributes, event_time)

@@ -156,24 +156,23 @@ class Client:
             try:
                 model = outbox.fast[stream_id]
             except (KeyError, TypeError):
-                return outbox.send(outbox.model(stream_id), sendable, callback)
-            # The usual case while messages come fast, without a call of the library: see Outbox.
-            if type(sendable) is bytes and 0 < len(sendable) <= SMALL:
-                queue = model.queue
-                if len(queue) >= CHUNK_MESSAGES:
-                    outbox.make_room(model)
-                future = DeliveryFuture()
-                future.model = model
-                future.payload = sendable
-                if callback is not None:
-                    future.call_back(callback)
-                queue.append(future)
-                if not model.marked:
-                    outbox.mark(model)
-                return future
-        else:
-            model = outbox.model(stream_id, group_id, attributes, event_time)
-        return outbox.send(model, sendable, callback)
+                pass  # not here, or an error would have happened "during handling of" this one
+            else:
+                # The usual case while messages come fast, without a call of the library: see Outbox.
+                if type(sendable) is bytes and 0 < len(sendable) <= SMALL:
+                    queue = model.queue
+                    if len(queue) >= CHUNK_MESSAGES:
+                        outbox.make_room(model)
+                    future = DeliveryFuture()
+                    future.model = model
+                    future.payload = sendable
+                    if callback is not None:
+                        future.call_back(callback)
+                    queue.append(future)
+                    if not model.marked:
+                        outbox.mark(model)
+                    return future
+        return outbox.send(outbox.model(stream_id, group_id, attributes, event_time), sendable, callback)
 
     def send_many(
         self,

@@ -145,6 +145,7 @@ def test_a_bad_message_is_refused_with_field_and_rule(shared: MockCluster, kind:
     bad, text = WRONG_TYPES.get(case) or BROKEN_RULES[case]
     for error in outcomes(shared, kind, way, bad):
         assert text in str(error)
+        assert error.__context__ is None or error.__suppress_context__  # no KeyError of ours above it in the traceback
         if case in WRONG_TYPES:
             assert type(error) is TypeError
         else:
