@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import signal
 from collections.abc import Iterator
 
 import pytest
@@ -7,6 +8,9 @@ from support import GROUP
 
 from inlong_dataproxy import Client
 from inlong_dataproxy.testing import MockCluster
+
+# A shell starts what runs in the background with Ctrl-C ignored, and Python leaves that as it is.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 SUMMARY = pytest.StashKey[list[str]]()
 
