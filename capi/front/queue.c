@@ -12,11 +12,16 @@
 #include "check.h"
 #include "client.h"
 
-enum { QUEUE_BOUND = 65536, MERGE_ROOM = 64, NO_MEMORY_WAIT_MS = 10, BUSY = 16, BREATH_NS = 100000 };
+enum { QUEUE_BOUND = 65536, MERGE_ROOM = 64, NO_MEMORY_WAIT_MS = 10, BUSY = 16, BREATH_NS = 400000 };
 
 struct entry {
     uintptr_t user;
     uint64_t count;
+};
+
+struct text {
+    const char *at;
+    size_t size; /* with the NUL */
 };
 
 struct inlong_batch {
@@ -24,7 +29,7 @@ struct inlong_batch {
     int32_t code, server_code, persisted, retriable, attempts;
     bool merge; /* acks that may be joined with the next ones */
     size_t count, taken, room;
-    const char *node, *batch_id, *text, *server_message; /* behind the entries */
+    struct text node, batch_id, text, server_message; /* behind the entries */
     struct entry entries[];
 };
 
@@ -55,10 +60,10 @@ void inlong_queue_wake_all(inlong_slot *slot)
 
 /* ---- pushing ---- */
 
-static char *put(char *to, const char **field, const char *text)
+static char *put(char *to, struct text *field, const char *text)
 {
     size_t size = strlen(text) + 1;
-    *field = memcpy(to, text, size);
+    *field = (struct text){memcpy(to, text, size), size};
     return to + size;
 }
 
@@ -187,6 +192,15 @@ void inlong_queue_push(uintptr_t client, const inlong_core_tag *tags, size_t cou
 
 /* ---- taking ---- */
 
+/* Texts were cut to their place's size before they came here. Most are empty: not worth a call. */
+static void get(char *to, const struct text *field)
+{
+    if (field->size == 1)
+        *to = '\0';
+    else
+        memcpy(to, field->at, field->size);
+}
+
 static void fill(inlong_result *r, const struct inlong_batch *b, const struct entry *e)
 {
     r->struct_size = sizeof *r;
@@ -198,11 +212,10 @@ static void fill(inlong_result *r, const struct inlong_batch *b, const struct en
     r->reserved = 0;
     r->user = (void *)e->user;
     r->count = e->count;
-    /* They were cut to these sizes before they came here. */
-    strcpy(r->node, b->node);
-    strcpy(r->batch_id, b->batch_id);
-    strcpy(r->text, b->text);
-    strcpy(r->server_message, b->server_message);
+    get(r->node, &b->node);
+    get(r->batch_id, &b->batch_id);
+    get(r->text, &b->text);
+    get(r->server_message, &b->server_message);
 }
 
 static int take(inlong_slot *slot, inlong_result *results, int max)

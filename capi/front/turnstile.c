@@ -7,7 +7,7 @@
  * to send, each of them waits for it. */
 #include "client.h"
 
-enum { WIDEST = 8, SPINS = 8, FIRST_NAP_NS = 200000, NAP_NS = 2000000 };
+enum { WIDEST = 8, SPINS = 8, FIRST_NAP_NS = 200000, NAP_NS = 3000000 };
 
 atomic_int inlong_turnstile_width = 1;
 
