@@ -114,7 +114,7 @@ func TestInternalFaultTellsWhatMayBeWritten(t *testing.T) {
 	for range 2 {
 		e := fault(t, <-errs, dataproxy.CodeServerPanic)
 		require.NotEmpty(t, e.BatchID)
-		if e.StreamID == "open" {
+		if e.StreamID == "open" && e.Attempts == 0 { // the close seals it, and a lane may have been quicker than the end
 			require.Equal(t, dataproxy.NotWritten, e.Persisted())
 			continue
 		}
