@@ -57,8 +57,10 @@
  * - The host is left alone: its signal handlers stay, a signal that it waits for with sigwait or signalfd is never taken
  *   from it, nothing is written to stdout or stderr, sockets are not inherited by exec. The runtime adds SA_ONSTACK to the
  *   handlers that are there when it is loaded; those that a program installs later for signals that its sending threads
- *   may get need it too; an alternate stack (sigaltstack) of a thread that calls the library has 8 KiB or more. The runtime uses SIGURG among its threads: a handler that was there before it is called for all
- *   others, one set later stops that. The library cannot be unloaded: dlclose does nothing.
+ *   may get need it too; an alternate stack (sigaltstack) of a thread that calls the library has 8 KiB or more. The runtime
+ *   uses SIGURG among its own threads, never on one of the host's, whose system calls it does not interrupt; in a callback,
+ *   which runs on a thread of the library, one may end with EINTR. A handler of SIGURG that was there before the runtime is
+ *   called for all others, one set later stops that. The library cannot be unloaded: dlclose does nothing.
  */
 #ifndef INLONG_DATAPROXY_H
 #define INLONG_DATAPROXY_H

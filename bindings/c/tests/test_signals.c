@@ -311,6 +311,60 @@ static void masks_of_callers_stay(void)
     check_mask(&mine);
 }
 
+/* ---- interrupted calls ---- */
+
+static struct sigaction runtimes_own;
+static atomic_bool enough;
+static atomic_long in_host, in_library;
+static _Thread_local bool of_host;
+
+/* Stands before the runtime's handler, and leaves the signal to it. */
+static void count_and_pass_on(int sig, siginfo_t *info, void *context)
+{
+    atomic_fetch_add(of_host ? &in_host : &in_library, 1);
+    runtimes_own.sa_sigaction(sig, info, context);
+}
+
+static void *send_bulks(void *client)
+{
+    enum { COUNT = 1000 };
+    static char data[COUNT];
+    uint32_t lengths[COUNT];
+    of_host = true;
+    for (int i = 0; i < COUNT; i++)
+        lengths[i] = 1;
+    inlong_message model = message("");
+    size_t accepted;
+    while (!enough)
+        inlong_client_send_packed(client, &model, data, COUNT, lengths, COUNT, NULL, INLONG_PACKED_MERGE_ACKS, -1, &accepted);
+    return NULL;
+}
+
+/* A signal by which the runtime interrupts a thread of the host may come when the thread has left the library: an epoll_wait there
+ * ended with EINTR, about once in 100,000. The runtime's own threads are interrupted as ever: that shows that it wanted to. */
+static void threads_of_the_host_are_never_interrupted(void)
+{
+    enum { THREADS = 4, WANTED = 200 };
+    CHECK_INT(inlong_runtime_set(INLONG_RUNTIME_GC_PERCENT, 1), INLONG_OK);
+    fixture f = open_fixture(no_options);
+    CHECK_INT(sigaction(SIGURG, NULL, &runtimes_own), 0);
+    struct sigaction both = runtimes_own;
+    both.sa_sigaction = count_and_pass_on;
+    CHECK_INT(sigaction(SIGURG, &both, NULL), 0);
+    pthread_t threads[THREADS];
+    for (int i = 0; i < THREADS; i++)
+        CHECK_INT(pthread_create(&threads[i], NULL, send_bulks, f.client), 0);
+    inlong_result results[100] = {{.struct_size = sizeof *results}};
+    of_host = true;
+    while (in_library < WANTED) /* the alarm of the test is the bound */
+        CHECK(inlong_client_poll(f.client, results, 100, 10) >= 0);
+    enough = true;
+    for (int i = 0; i < THREADS; i++)
+        CHECK_INT(pthread_join(threads[i], NULL), 0);
+    CHECK_INT(in_host, 0);
+    close_fixture(&f);
+}
+
 static const check_test tests[] = {
     {"H1_handlers_stay", handlers_stay},
     {"H1_ignored_signals_stay_ignored", ignored_signals_stay_ignored},
@@ -319,6 +373,7 @@ static const check_test tests[] = {
     {"H1_sigwait_and_signalfd_get_them", sigwait_and_signalfd_get_them},
     {"H1_also_when_blocked_after_the_load", also_when_blocked_after_the_load},
     {"H1_masks_of_callers_stay", masks_of_callers_stay},
+    {"H1_threads_of_the_host_are_never_interrupted", threads_of_the_host_are_never_interrupted},
 };
 
 CHECK_MAIN("signals", tests)
