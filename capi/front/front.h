@@ -93,6 +93,16 @@ static inline bool inlong_cloned(void)
     atomic_uchar *page = atomic_load_explicit(&inlong_guard_page, memory_order_acquire);
     return page && atomic_load_explicit(page, memory_order_acquire) == INLONG_PAGE_CLONED;
 }
+/* A mutex that is held during every fork, by a thread that may come back to it from a fork handler of the host. */
+typedef struct inlong_fork_mutex {
+    pthread_mutex_t mutex;
+    _Atomic(pthread_t) forking; /* the thread that holds it for a fork */
+} inlong_fork_mutex;
+#define INLONG_FORK_MUTEX {.mutex = PTHREAD_MUTEX_INITIALIZER}
+void inlong_fork_lock(inlong_fork_mutex *m);
+void inlong_fork_unlock(inlong_fork_mutex *m);
+void inlong_fork_hold(inlong_fork_mutex *m);   /* before a fork */
+void inlong_fork_let_go(inlong_fork_mutex *m); /* behind it, in parent and child */
 /* With the loader's mutex held: before a core is loaded (false: no memory), and when it is loaded and this process's. */
 bool inlong_guard_arm(void);
 void inlong_guard_own(void);
@@ -119,8 +129,7 @@ int inlong_room_check(char *err, size_t errlen);
 extern const inlong_core_api *_Atomic inlong_core_loaded;
 static inline const inlong_core_api *inlong_core(void) { return atomic_load_explicit(&inlong_core_loaded, memory_order_acquire); }
 int inlong_core_load(const inlong_core_api **api, char *err, size_t errlen);
-void inlong_loader_hold(void);
-void inlong_loader_let_go(void);
+extern inlong_fork_mutex inlong_loader_mutex;
 void inlong_loader_disown(void); /* in a forked child: no thread's end may call the parent's core */
 
 /* handle.c */

@@ -13,10 +13,37 @@
 
 atomic_uchar *_Atomic inlong_guard_page;
 
-/* A fork waits while another thread loads the core: half a library cannot be told from a whole one in the child. */
-static void before_fork(void) { inlong_loader_hold(); }
+/* Nobody but the calling thread writes its own name here. */
+static bool forks(inlong_fork_mutex *m) { return atomic_load_explicit(&m->forking, memory_order_relaxed) == pthread_self(); }
 
-static void in_parent(void) { inlong_loader_let_go(); }
+void inlong_fork_lock(inlong_fork_mutex *m)
+{
+    if (!forks(m))
+        pthread_mutex_lock(&m->mutex);
+}
+
+void inlong_fork_unlock(inlong_fork_mutex *m)
+{
+    if (!forks(m))
+        pthread_mutex_unlock(&m->mutex);
+}
+
+void inlong_fork_hold(inlong_fork_mutex *m)
+{
+    inlong_fork_lock(m);
+    atomic_store_explicit(&m->forking, pthread_self(), memory_order_relaxed);
+}
+
+void inlong_fork_let_go(inlong_fork_mutex *m)
+{
+    atomic_store_explicit(&m->forking, 0, memory_order_relaxed);
+    inlong_fork_unlock(m);
+}
+
+/* A fork waits while another thread loads the core: half a library cannot be told from a whole one in the child. */
+static void before_fork(void) { inlong_fork_hold(&inlong_loader_mutex); }
+
+static void in_parent(void) { inlong_fork_let_go(&inlong_loader_mutex); }
 
 static void in_child(void)
 {
@@ -27,7 +54,7 @@ static void in_child(void)
         inlong_signals_give_back();
         inlong_gate_forked();
     }
-    inlong_loader_let_go();
+    inlong_fork_let_go(&inlong_loader_mutex);
 }
 
 static int handlers = ENOMEM;

@@ -14,22 +14,9 @@
 
 const inlong_core_api *_Atomic inlong_core_loaded;
 
-static pthread_mutex_t mutex = PTHREAD_MUTEX_INITIALIZER; /* guards the two at the end; also held during every fork */
-static _Thread_local bool forking; /* this thread has it for a fork, and may come here from a fork handler of the host */
+inlong_fork_mutex inlong_loader_mutex = INLONG_FORK_MUTEX; /* guards the two that follow */
 static inlong_core_api api;
 static char core_path[PATH_MAX];
-
-static void lock(void)
-{
-    if (!forking)
-        pthread_mutex_lock(&mutex);
-}
-
-static void unlock(void)
-{
-    if (!forking)
-        pthread_mutex_unlock(&mutex);
-}
 
 void inlong_search_note(struct inlong_search *s, const char *format, ...)
 {
@@ -174,26 +161,14 @@ int inlong_core_load(const inlong_core_api **core, char *err, size_t errlen)
     int code = INLONG_OK;
     if (inlong_forked() || !inlong_core()) {
         int state = inlong_cancel_hold();
-        lock();
+        inlong_fork_lock(&inlong_loader_mutex);
         if (inlong_forked() || !inlong_core())
             code = load_here(err, errlen);
-        unlock();
+        inlong_fork_unlock(&inlong_loader_mutex);
         inlong_cancel_let_go(state);
     }
     *core = inlong_core();
     return code;
-}
-
-void inlong_loader_hold(void)
-{
-    lock();
-    forking = true;
-}
-
-void inlong_loader_let_go(void)
-{
-    forking = false;
-    unlock();
 }
 
 void inlong_loader_disown(void)

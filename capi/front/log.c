@@ -13,40 +13,19 @@ struct line {
     inlong_log_line line;
 };
 
-static pthread_mutex_t mutex = PTHREAD_MUTEX_INITIALIZER; /* guards all below; taken alone */
+static inlong_fork_mutex mutex = INLONG_FORK_MUTEX; /* guards the four that follow; taken alone */
 static pthread_cond_t ready;
 static inlong_log_sink process;
 static struct line *head, *tail;
 static int queued, lost;
 
 static _Thread_local bool inside;
-static _Thread_local bool forking; /* this thread has the lock for a fork, and may come here from a fork handler of the host */
 
-static void lock(void)
-{
-    if (!forking)
-        pthread_mutex_lock(&mutex);
-}
+static void before_fork(void) { inlong_fork_hold(&mutex); }
 
-static void unlock(void)
-{
-    if (!forking)
-        pthread_mutex_unlock(&mutex);
-}
+static void in_parent(void) { inlong_fork_let_go(&mutex); }
 
 /* A child starts with an empty queue and nobody who waits. */
-static void before_fork(void)
-{
-    lock();
-    forking = true;
-}
-
-static void in_parent(void)
-{
-    forking = false;
-    unlock();
-}
-
 static void in_child(void)
 {
     for (struct line *l; (l = head); free(l))
@@ -79,17 +58,17 @@ int inlong_log_set(inlong_log_callback callback, void *user, int level)
     int code = inlong_log_check_level(level);
     if (code != INLONG_OK)
         return code;
-    lock();
+    inlong_fork_lock(&mutex);
     process = (inlong_log_sink){callback, user, level};
-    unlock();
+    inlong_fork_unlock(&mutex);
     return INLONG_OK;
 }
 
 inlong_log_sink inlong_log_of_process(void)
 {
-    lock();
+    inlong_fork_lock(&mutex);
     inlong_log_sink sink = process;
-    unlock();
+    inlong_fork_unlock(&mutex);
     return sink;
 }
 
@@ -108,7 +87,7 @@ static void push(uintptr_t client, int level, const char *text)
     struct line *l = calloc(1, sizeof *l);
     struct timespec now;
     clock_gettime(CLOCK_REALTIME, &now);
-    lock();
+    inlong_fork_lock(&mutex);
     if (!l || queued == QUEUED_LINES) {
         lost++;
         free(l);
@@ -128,7 +107,7 @@ static void push(uintptr_t client, int level, const char *text)
         queued++;
         pthread_cond_signal(&ready);
     }
-    unlock();
+    inlong_fork_unlock(&mutex);
 }
 
 static void call(inlong_slot *slot, uintptr_t client, int level, const char *text)
@@ -186,10 +165,10 @@ int inlong_log_poll(inlong_log_line *lines, int max, int64_t timeout_ms)
         return code;
     struct timespec until = inlong_deadline(timeout_ms > 0 ? timeout_ms : 0);
     int late = timeout_ms == 0 ? ETIMEDOUT : 0;
-    lock();
+    inlong_fork_lock(&mutex);
     while (!head && late != ETIMEDOUT)
-        late = inlong_cond_wait(&ready, &mutex, timeout_ms < 0 ? NULL : &until);
+        late = inlong_cond_wait(&ready, &mutex.mutex, timeout_ms < 0 ? NULL : &until);
     int n = take(lines, max);
-    unlock();
+    inlong_fork_unlock(&mutex);
     return n;
 }
