@@ -20,8 +20,8 @@ from ._interruptible import Call
 from ._message import SMALL, Model, checked_length, refusal
 from ._models import Models
 from ._pending import CHUNK_MESSAGES
-from ._results import CloseReport, Outcome, ResultTaker, close_report, read_metrics, read_stats
-from .errors import InlongError, TimeoutError_
+from ._results import CloseReport, Outcome, ResultTaker, close_report
+from .errors import InlongError
 
 _FULL = (_codes.QUEUE_FULL, _codes.CONTEXT_EXPIRED)
 _ROUNDS = 64  # polls in one round of the loop, which has other work too
@@ -48,14 +48,11 @@ class AsyncDelivery(ResultTaker[Future]):
     def __init__(
         self, loop: asyncio.AbstractEventLoop, handle: low.ClientHandle, group_id: str, block: bool, send_timeout: float
     ) -> None:
-        super().__init__(handle)
+        super().__init__(handle, send_timeout)
         self.loop = loop
         self.model = Models(group_id)
-        self.forked = False
-        self.closing = False
         self.room = asyncio.Event()  # set when results came: what waits for room may try again
         self._block = block
-        self._send_timeout = send_timeout
         self._queues: dict[Model, _Queue] = {}
         self._scheduled = False
         self._full_until = 0.0  # the library has no room; when those that wait for it give up
@@ -204,7 +201,7 @@ class AsyncDelivery(ResultTaker[Future]):
         await _offloop.call(low.client_flush, self.handle, left_ms)
         await self._take_all()
         if self._queues and not self.closing:
-            raise TimeoutError_("messages wait for room", code=_codes.CONTEXT_EXPIRED, name="context_expired")
+            raise _codes.late_error("messages wait for room")
 
     async def _drain(self, end: float) -> None:
         self._push_all()
@@ -263,18 +260,6 @@ class AsyncDelivery(ResultTaker[Future]):
 
     def _end(self, timeout_ms: int) -> float:
         return self.loop.time() + self.seconds(timeout_ms)
-
-    def seconds(self, timeout_ms: int) -> float:
-        """Return what bounds a call with that timeout."""
-        return self._send_timeout if timeout_ms < 0 else timeout_ms / 1000
-
-    def stats(self) -> dict[str, Any]:
-        """Return the library's counters."""
-        return read_stats(self.handle)
-
-    def metrics(self) -> str:
-        """Return the client's metrics as Prometheus text."""
-        return read_metrics(self.handle)
 
     def disown(self) -> None:
         """In a forked child: the loop's selector is the parent's too and stays as it is."""

@@ -47,6 +47,16 @@ _FAULTS: dict[int, type[InlongError]] = {
 }
 
 
+def closed_error(**fields: Any) -> ClosedError:
+    """Return the exception for the use of a closed client."""
+    return ClosedError("the client is closed", code=CLOSED, name="closed", **fields)
+
+
+def late_error(text: str) -> TimeoutError_:
+    """Return the exception for a call that did not end in its time."""
+    return TimeoutError_(text, code=CONTEXT_EXPIRED, name="context_expired")
+
+
 def call_error(code: int, name: bytes, text: bytes, **fields: Any) -> Exception:
     """Return the exception for a code that a call of the library answered.
 
@@ -59,7 +69,7 @@ def call_error(code: int, name: bytes, text: bytes, **fields: Any) -> Exception:
     message = text.decode("utf-8", "replace") or name.decode("utf-8", "replace")
     if code == ERR_HANDLE:
         fields["retriable"] = False
-        return ClosedError("the client is closed", code=CLOSED, name="closed", **fields)
+        return closed_error(**fields)
     if code == ERR_NOMEM:
         return MemoryError(message)
     if code < 0:

@@ -5,15 +5,14 @@ from __future__ import annotations
 import ctypes
 import threading
 import time
-from typing import Any
 
 from . import _codes, _lowlevel as low
 from ._future import DeliveryFuture, Result
 from ._interruptible import interruptible
 from ._outbox import Outbox
 from ._pending import Pending
-from ._results import CloseReport, Outcome, ResultTaker, close_report, read_metrics, read_stats
-from .errors import ForkError, LibraryError, TimeoutError_
+from ._results import CloseReport, Outcome, ResultTaker, close_report
+from .errors import ForkError, LibraryError
 
 _PACE_MESSAGES = 512  # more results than this in one round: let some gather before the next one
 _PACE_SECONDS = 0.001
@@ -24,12 +23,9 @@ class Delivery(ResultTaker[DeliveryFuture]):
     """Owns the client's handle. The thread holds this object and not the Client, so that a forgotten Client can be collected."""
 
     def __init__(self, handle: low.ClientHandle, group_id: str, block: bool, send_timeout: float) -> None:
-        super().__init__(handle)
-        self._send_timeout = send_timeout
+        super().__init__(handle, send_timeout)
         self.outbox = Outbox(self, group_id, block, send_timeout)
-        self.forked = False
         self._lock = threading.Lock()
-        self.closing = False
         self._closed = threading.Event()
         self._hands = 0  # odd while results are handed out and callbacks run
         self._report = CloseReport()
@@ -95,7 +91,7 @@ class Delivery(ResultTaker[DeliveryFuture]):
         end += _GRACE_SECONDS
         if all(future.wait(max(end - time.monotonic(), 0)) for future in waiting) and self._callbacks_ran(end):
             return
-        raise TimeoutError_("a callback did not return in time", code=_codes.CONTEXT_EXPIRED, name="context_expired")
+        raise _codes.late_error("a callback did not return in time")
 
     def _callbacks_ran(self, end: float) -> bool:
         """Wait until the callbacks of what has an outcome now have returned, until end at most. Return whether they have."""
@@ -116,8 +112,8 @@ class Delivery(ResultTaker[DeliveryFuture]):
             first, self.closing = not self.closing, True
         if first:
             return self._close(timeout_ms)
-        if not self.is_own_thread() and not self._closed.wait(self._seconds(timeout_ms) + _GRACE_SECONDS):
-            raise TimeoutError_("the first call of close has not returned", code=_codes.CONTEXT_EXPIRED, name="context_expired")
+        if not self.is_own_thread():
+            self.check_closed_in_time(self._closed.wait(self.seconds(timeout_ms) + _GRACE_SECONDS))
         return self._report
 
     def _close(self, timeout_ms: int) -> CloseReport:
@@ -142,18 +138,7 @@ class Delivery(ResultTaker[DeliveryFuture]):
             self._closed.set()
 
     def _end(self, timeout_ms: int) -> float:
-        return time.monotonic() + self._seconds(timeout_ms)
-
-    def _seconds(self, timeout_ms: int) -> float:
-        return self._send_timeout if timeout_ms < 0 else timeout_ms / 1000
-
-    def stats(self) -> dict[str, Any]:
-        """Return the library's counters."""
-        return read_stats(self.handle)
-
-    def metrics(self) -> str:
-        """Return the client's metrics as Prometheus text."""
-        return read_metrics(self.handle)
+        return time.monotonic() + self.seconds(timeout_ms)
 
     def disown(self) -> None:
         """In a forked child: answer those who might wait, without a lock, for its owner may be a thread of the parent."""

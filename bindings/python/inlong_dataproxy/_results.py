@@ -95,16 +95,6 @@ def close_report(record: low.CloseReportRecord) -> CloseReport:
     return CloseReport(record.acked, record.failed, record.unsent, by_code, record.uncalled)
 
 
-def read_stats(handle: low.ClientHandle) -> dict[str, Any]:
-    """Return the library's counters. Does not block."""
-    return json.loads(_read(low.client_stats, handle))  # type: ignore[no-any-return]
-
-
-def read_metrics(handle: low.ClientHandle) -> str:
-    """Return the client's metrics in Prometheus' text format. Does not block."""
-    return _read(low.client_metrics, handle)
-
-
 def _read(write: Callable[..., int], handle: low.ClientHandle) -> str:
     size = 4096
     while True:
@@ -118,8 +108,11 @@ def _read(write: Callable[..., int], handle: low.ClientHandle) -> str:
 class ResultTaker(ABC, Generic[F]):
     """Takes results from the library's queue and gives each to its future or bulk."""
 
-    def __init__(self, handle: low.ClientHandle) -> None:
+    def __init__(self, handle: low.ClientHandle, send_timeout: float) -> None:
         self.handle = handle
+        self.closing = False
+        self.forked = False  # this is a child, and the client its parent's
+        self._send_timeout = send_timeout
         self.pending: Pending[F] = Pending()
         self.counters: dict[int, Counter] = {}
         self._bulks = itertools.count()
@@ -169,3 +162,20 @@ class ResultTaker(ABC, Generic[F]):
             else:
                 self._failed(tag, count, Outcome(self._records[index]))
         return messages
+
+    def seconds(self, timeout_ms: int) -> float:
+        """Return what bounds a call with that timeout."""
+        return self._send_timeout if timeout_ms < 0 else timeout_ms / 1000
+
+    def check_closed_in_time(self, ended: bool) -> None:
+        """Raise if the call of close that came first, for which another one waited, has not ended."""
+        if not ended:
+            raise _codes.late_error("the first call of close has not returned")
+
+    def stats(self) -> dict[str, Any]:
+        """Return the library's counters. Does not block."""
+        return json.loads(_read(low.client_stats, self.handle))  # type: ignore[no-any-return]
+
+    def metrics(self) -> str:
+        """Return the client's metrics in Prometheus' text format. Does not block."""
+        return _read(low.client_metrics, self.handle)

@@ -22,7 +22,7 @@ from ._process_end import arm, at_process_end
 from ._results import CloseReport
 from .client import EXIT_SECONDS, Timeout, timeout_milliseconds
 from .config import Config
-from .errors import ClosedError, ForkError, InlongError, TimeoutError_
+from .errors import ForkError, InlongError
 
 if TYPE_CHECKING:
     from typing_extensions import Self, Unpack
@@ -185,8 +185,9 @@ class AsyncClient:
         if self._closing is None:
             delivery.closing = True
             self._closing = delivery.loop.create_task(delivery.close(timeout_ms))
-        elif not (await asyncio.wait({self._closing}, timeout=delivery.seconds(timeout_ms)))[0]:
-            raise TimeoutError_("the first call of close has not returned", code=_codes.CONTEXT_EXPIRED, name="context_expired")
+        else:
+            done, _ = await asyncio.wait({self._closing}, timeout=delivery.seconds(timeout_ms))
+            delivery.check_closed_in_time(bool(done))
         return await asyncio.shield(self._closing)
 
     def stats(self) -> dict[str, Any]:
@@ -219,7 +220,7 @@ class AsyncClient:
         if delivery.forked:
             raise ForkError("the client belongs to the parent process: make a new one after the fork")
         if delivery.closing:
-            raise ClosedError("the client is closed", code=_codes.CLOSED, name="closed")
+            raise _codes.closed_error()
         if not any_loop:
             self._check_loop(delivery)
         return delivery

@@ -25,7 +25,7 @@ from ._pending import CHUNK_MESSAGES, SEQUENCE_BITS
 from ._process_end import arm, at_process_end
 from ._results import CloseReport, Outcome
 from .config import Config
-from .errors import ClosedError, ForkError, InlongError
+from .errors import ForkError, InlongError
 
 if TYPE_CHECKING:
     from typing_extensions import Self, Unpack
@@ -276,7 +276,7 @@ class Client:
     def _usable(self) -> Delivery:
         delivery = self._delivery
         if delivery is None or delivery.closing:
-            raise ClosedError("the client is closed", code=_codes.CLOSED, name="closed")
+            raise _codes.closed_error()
         if delivery.forked:
             raise ForkError("the client belongs to the parent process: make a new one after the fork")
         return delivery
