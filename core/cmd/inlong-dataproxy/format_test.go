@@ -24,7 +24,7 @@ func TestEveryFormatGoesOnFromEveryRecord(t *testing.T) {
 		want   []string // stream and payload
 	}{
 		"lines":      {format{name: "lines"}, "a\n\nb\r\nc", []string{" a", " ", " b\r", " c"}},
-		"json":       {format{name: "json-lines", keyColumn: "k"}, `{"k":"x"}` + "\n" + `{"k":7}` + "\n{}\n", []string{`x {"k":"x"}`, `7 {"k":7}`, " {}"}},
+		"json":       {format{name: "json-lines", keyColumn: "k"}, `{"k":"x"}` + "\n\r\n" + `{"k":7}` + "\r\n{}\n", []string{`x {"k":"x"}`, " ", `7 {"k":7}` + "\r", " {}"}},
 		"csv":        {format{name: "csv", keyColumn: "k"}, "\ufeffk,v\nx,1\n\n\"y\",\"a\nb\"\r\nz,3", []string{"x x,1", "y \"y\",\"a\nb\"", "z z,3"}},
 		"csv second": {format{name: "csv", noHeader: true, keyColumn: "2"}, "1,x\n2,y\n", []string{"x 1,x", "y 2,y"}},
 		"length":     {format{name: "length"}, lengthRecord("a\n") + lengthRecord("") + lengthRecord("\x00b"), []string{" a\n", " ", " \x00b"}},

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -87,7 +88,9 @@ func (l *lineRecords) next() (record, error) {
 	switch {
 	case cut:
 		r.fault = fmt.Errorf("the line is longer than %d MiB", maxLine>>20)
-	case l.format.name == "json-lines" && len(line) > 0:
+	case l.format.name == "json-lines" && len(bytes.TrimSpace(line)) == 0: // "\r\n" is as empty as "\n"
+		r.payload = nil
+	case l.format.name == "json-lines":
 		r.stream, r.fault = jsonKey(line, l.format.keyColumn)
 	}
 	return r, nil

@@ -33,7 +33,8 @@ a file is a line too, save with --follow, which waits for its end: use that for 
 
 Formats (--format):
   lines       each line is a message
-  json-lines  each line is a message and must be JSON; --key-column names the field that holds its stream
+  json-lines  each line is a message and must be JSON (one of white space is empty); --key-column names the field that holds
+              its stream
   csv         each row is a message, as it stands in the file; the first row names the columns and is not sent;
               --key-column names the column that holds the stream
   length      a message is 4 bytes of length (big endian) and as many bytes
