@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kadm"
@@ -19,11 +20,12 @@ type kafkaTopic struct {
 }
 
 // openKafka must be called before anything is sent.
-func openKafka(ctx context.Context, brokers, topic string, wait time.Duration) (*kafkaTopic, error) {
+func openKafka(ctx context.Context, seeds []string, topic string, wait time.Duration) (*kafkaTopic, error) {
+	brokers := strings.Join(seeds, ",")
 	ctx, cancel := context.WithTimeout(ctx, 20*time.Second)
 	defer cancel()
 	describe := func(err error) error { return fmt.Errorf("KAFKA %s, TOPIC %s: %w", brokers, topic, err) }
-	asking, err := kgo.NewClient(kgo.SeedBrokers(brokers))
+	asking, err := kgo.NewClient(kgo.SeedBrokers(seeds...))
 	if err != nil {
 		return nil, describe(err)
 	}
@@ -32,7 +34,7 @@ func openKafka(ctx context.Context, brokers, topic string, wait time.Duration) (
 	if err = errors.Join(err, ends.Error()); err != nil {
 		return nil, describe(err)
 	}
-	client, err := kgo.NewClient(kgo.SeedBrokers(brokers), kgo.ConsumePartitions(ends.KOffsets()))
+	client, err := kgo.NewClient(kgo.SeedBrokers(seeds...), kgo.ConsumePartitions(ends.KOffsets()))
 	if err != nil {
 		return nil, describe(err)
 	}

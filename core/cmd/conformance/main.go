@@ -1,7 +1,7 @@
 // Command conformance proves the Go, C and Python clients against a cluster: it sends through every option that touches the
 // wire, checks every result, reads back what arrived and compares it with what was sent, byte for byte.
 //
-//	make conformance MANAGER=http://host:8083 GROUP=g STREAM=s [AUTH=id:key] [NODES=host:port,...] [KAFKA=host:9092 TOPIC=t]
+//	make conformance MANAGER=http://host:8083 GROUP=my_group STREAM=my_stream [AUTH=id:key] [NODES=host:port,...] [KAFKA=host:9092,... TOPIC=t]
 //
 // The cluster must know GROUP and STREAM; both are best made for this, since some 440,000 messages stay in TOPIC. AUTH is what
 // a Manager asks for; given in the environment instead of the command line, no other user of the machine sees it. NODES are
@@ -12,7 +12,8 @@
 // its bytes, attributes and event time, in a frame of its kind. What the addresses given do not allow is skipped and says so.
 // Two refusals depend on how a cluster is set up, so an ack of a real one is accepted in their place and told below the table:
 // of an unknown stream, where the nodes know a topic for the whole group, and of a frame above the Manager's limit, where the
-// nodes take longer ones. The fake cluster must refuse both.
+// nodes take longer ones. The fake cluster must refuse both; inlong-dataproxy mock does with --topic my_group/my_stream, and
+// without it knows every group.
 // The exit status is 1 when anything differs; CONFORMANCE_FLAGS=--help lists what else can be set.
 package main
 
@@ -54,13 +55,14 @@ func main() {
 
 // settings are the command line.
 type settings struct {
-	root         string
-	languages    []string
-	only         *regexp.Regexp
-	inject       *regexp.Regexp // nil: none
-	kafka, topic string
-	wait         time.Duration
-	target       *target
+	root      string
+	languages []string
+	only      *regexp.Regexp
+	inject    *regexp.Regexp // nil: none
+	kafka     []string       // brokers to begin with
+	topic     string
+	wait      time.Duration
+	target    *target
 }
 
 // parse also takes the variables that make passes on: a key in an argument would be seen by every user of the machine.
@@ -96,17 +98,26 @@ func parse(args []string, getenv func(string) string) (*settings, error) {
 	}
 	s.languages = strings.Split(*languages, ",")
 	t.manager, t.group, t.stream, t.auth = getenv("MANAGER"), getenv("GROUP"), getenv("STREAM"), getenv("AUTH")
-	s.kafka, s.topic = getenv("KAFKA"), getenv("TOPIC")
-	for node := range strings.FieldsFuncSeq(getenv("NODES"), func(c rune) bool { return c == ',' || c == ' ' }) {
-		t.nodes, t.nodesGiven = append(t.nodes, node), true
+	s.kafka, s.topic = addresses(getenv("KAFKA")), getenv("TOPIC")
+	t.nodes = addresses(getenv("NODES"))
+	t.nodesGiven = len(t.nodes) > 0
+	for _, name := range []string{"KAFKA", "NODES"} {
+		if getenv(name) != "" && len(addresses(getenv(name))) == 0 {
+			return nil, fmt.Errorf("%s %q: want host:port,...", name, getenv(name))
+		}
 	}
 	return s, s.check()
+}
+
+// addresses are what a list names, as it is usually written: host:port,host:port.
+func addresses(list string) []string {
+	return strings.FieldsFunc(list, func(c rune) bool { return c == ',' || c == ' ' })
 }
 
 func (s *settings) check() error {
 	t := s.target
 	if s.isTrial() {
-		if t.stream+t.auth+s.kafka+s.topic != "" {
+		if t.stream+t.auth+s.topic != "" || len(s.kafka) > 0 {
 			return errors.New("give MANAGER=http://host:port, or NODES=host:port,...; without both this is a trial on a fake cluster, which needs nothing")
 		}
 		return nil
@@ -114,10 +125,11 @@ func (s *settings) check() error {
 	switch {
 	case t.group == "" || t.stream == "":
 		return errors.New("give GROUP and STREAM, which the cluster must know")
-	case (s.kafka == "") != (s.topic == ""):
+	case (len(s.kafka) == 0) != (s.topic == ""):
 		return errors.New("give KAFKA and TOPIC together")
-	case t.auth != "" && !strings.Contains(t.auth, ":"):
-		return errors.New("AUTH: want secretId:secretKey")
+	}
+	if err := t.checkIDs(); err != nil {
+		return err
 	}
 	for _, node := range t.nodes {
 		if err := discovery.CheckAddress(node); err != nil {

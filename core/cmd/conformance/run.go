@@ -31,7 +31,7 @@ func (s *settings) run(ctx context.Context, w io.Writer) error {
 	if err := t.ask(ctx); err != nil {
 		return err
 	}
-	if s.kafka != "" {
+	if len(s.kafka) > 0 {
 		topic, err := openKafka(ctx, s.kafka, s.topic, s.wait)
 		if err != nil {
 			return err
@@ -146,6 +146,9 @@ func (t *target) compare(ctx context.Context, w io.Writer, attempts []*attempt) 
 				a.fault("%s", fault)
 			}
 		}
+	}
+	if t.fake == nil && len(frames) == 0 && slices.ContainsFunc(sent, func(a *attempt) bool { return count(a.acked) > 0 }) {
+		fmt.Fprintf(w, "Nothing of this run arrived in %s: is it the topic behind stream %s of group %s?\n\n", t.source.describe(), t.stream, t.group)
 	}
 	if k, ok := t.source.(*kafkaTopic); ok && len(k.unreadable) > 0 {
 		fmt.Fprintf(w, "%d values of the topic are no InLongMsg; the first: %v\n\n", len(k.unreadable), k.unreadable[0])

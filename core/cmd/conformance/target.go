@@ -77,6 +77,18 @@ func (t *target) close() {
 	}
 }
 
+// checkIDs finds what every client would refuse: said once, and not as a fault of each case.
+func (t *target) checkIDs() error {
+	options := dataproxy.Options{GroupID: t.group, BasicAuth: t.auth, StaticNodes: []string{"127.0.0.1:1"}}
+	if err := options.ValidateAndSetDefault(); err != nil {
+		return fmt.Errorf("GROUP, AUTH: %w", err)
+	}
+	if err := dataproxy.CheckStreamID(t.stream); err != nil {
+		return fmt.Errorf("STREAM: %w", err)
+	}
+	return nil
+}
+
 // ask learns from the Manager what the cases need to know.
 func (t *target) ask(ctx context.Context) error {
 	t.frameLimit = defaultFrameLimit
