@@ -27,7 +27,13 @@ type budget struct {
 	waiters []*budgetWaiter // first come, first served
 	scans   uint64          // looks through them so far
 	stopped *Error
+	relief  *time.Timer // nil where no linger is longer than mostWait
+	asked   bool        // somebody found no room since it fired last
+	running bool        // it has been set
 }
+
+// mostWait is how long somebody who finds no room may have to wait for the linger of others' batches, which hold it.
+const mostWait = 10 * time.Millisecond
 
 // share is what the streams of one lane hold together.
 type share struct {
@@ -64,13 +70,18 @@ func splitCharges(word uint64) (messages, bytes int64) {
 }
 
 // init deals out the bounds. A quarter of the bytes is reserved, in equal parts.
-func (b *budget) init(o *Options) {
+func (b *budget) init(c *client) {
+	o := &c.opts
 	b.maxMessages, b.reserve = int64(o.MaxPendingMessages), int64(o.MaxPendingBytes/o.WorkerNum/4)
 	b.common = int64(o.MaxPendingBytes) - b.reserve*int64(o.WorkerNum)
 	b.block = o.BlockIfQueueIsFull
 	b.shares = make([]share, o.WorkerNum)
 	for i := range b.shares {
 		b.shares[i].index = i
+	}
+	if c.linger > mostWait {
+		b.relief = time.AfterFunc(time.Hour, func() { b.relieve(c) })
+		b.relief.Stop()
 	}
 }
 
@@ -107,6 +118,9 @@ func (b *budget) charge(ctx context.Context, n int64, st *stream, patience time.
 		return nil
 	}
 	if !b.block {
+		b.mu.Lock()
+		b.ask()
+		b.mu.Unlock()
 		return &Error{Code: CodeQueueFull, Message: "the bound of max_pending_messages or max_pending_bytes is reached"}
 	}
 	if insideCallback() {
@@ -165,6 +179,7 @@ func (b *budget) wait(ctx context.Context, n int64, st *stream, patience time.Du
 	b.waiters = append(b.waiters, w)
 	b.count(w, 1)
 	b.grant() // a release may have come between the failed try and the entry in the list
+	b.ask()
 	b.mu.Unlock()
 
 	timer := time.NewTimer(patience)
@@ -176,6 +191,29 @@ func (b *budget) wait(ctx context.Context, n int64, st *stream, patience time.Du
 		return b.giveUp(w, &Error{Code: CodeContextExpired, Message: "while waiting for room in the queue", cause: context.Cause(ctx)})
 	case <-timer.C:
 		return b.giveUp(w, &Error{Code: CodeSendTimeout, Message: "while waiting for room in the queue"})
+	}
+}
+
+// ask has room made for somebody who finds none. The caller holds mu.
+func (b *budget) ask() {
+	b.asked = true
+	if !b.running && b.relief != nil {
+		b.running = true
+		b.relief.Reset(mostWait)
+	}
+}
+
+// relieve seals all open batches, again and again while somebody waits or comes back every now and then to ask for room.
+func (b *budget) relieve(c *client) {
+	defer c.guard()
+	b.mu.Lock()
+	b.running = b.asked || len(b.waiters) > 0
+	again := b.running
+	b.asked = false
+	b.mu.Unlock()
+	if again {
+		c.flushStreams()
+		b.relief.Reset(mostWait)
 	}
 }
 

@@ -95,7 +95,8 @@ var optionTable = []option{
 		"messages without a result of the streams that share a lane's callbacks, so that one that is stuck leaves the others their room; "+
 			"the client holds at most worker_num times as many. Where several streams share, one of them holds at most seven eighths"),
 	boolean("block_if_queue_is_full", "WithBlockIfQueueIsFull", func(o *Options) *bool { return &o.BlockIfQueueIsFull },
-		"when the bound of pending messages or bytes is reached: wait (true) or fail with \"queue full\" (false)"),
+		"when the bound of pending messages or bytes is reached: wait (true) or fail with \"queue full\" (false); 10 ms later open batches "+
+			"leave before their linger is over"),
 	{key: "add_columns", name: "WithAddColumns", kind: kindMap, field: func(o *Options) any { return &o.AddColumns },
 		doc: "attributes added to every batch, such as __addcol1__worldid=7, 4 KiB together at most; the value {{ip}} becomes the local IP"},
 	duration("max_conn_lifetime", "WithMaxConnLifetime", func(o *Options) *time.Duration { return &o.MaxConnLifetime }, 0,

@@ -166,7 +166,7 @@ func (c *client) init() (err error) {
 		MaxAnswer: max(o.ReadBufferSize, leastAnswer), GetBuffer: o.BytePool.Get, PutBuffer: o.BytePool.Put, Guard: c.guard,
 	}
 	c.frameLimit.Store(int64(o.MaxFrameSize))
-	c.budget.init(o)
+	c.budget.init(c)
 	c.streams.all, c.streams.seed, c.streams.limit = make(map[streamKey]*stream), maphash.MakeSeed(), keptStreams
 	c.batches.c = c
 	c.bodies = buffers{user: o.BufferPool, max: int64(o.BufferPoolSize)}

@@ -195,6 +195,44 @@ func TestF1_WaitForRoomDoesNotWaitForTheLinger(t *testing.T) {
 	settled(t, client)
 }
 
+// hasty is the context of a caller that does not wait for room.
+type hasty struct{ context.Context }
+
+func (hasty) Done() <-chan struct{} {
+	done := make(chan struct{})
+	close(done)
+	return done
+}
+
+// Room that other streams' open batches hold: whoever needs it would have to wait for a linger that is long, again and again.
+func TestF1_NoRoomEndsTheLingerOfOthers(t *testing.T) {
+	for name, test := range map[string]struct {
+		block bool
+		ctx   context.Context
+	}{
+		"waits":             {true, context.Background()},
+		"looks in":          {true, hasty{context.Background()}},
+		"fails, comes back": {false, context.Background()},
+	} {
+		t.Run(name, func(t *testing.T) {
+			c := cluster(t)
+			client := connect(t, c, dataproxy.WithWorkerNum(1), dataproxy.WithMaxPendingMessages(20),
+				dataproxy.WithBlockIfQueueIsFull(test.block), dataproxy.WithBatchingMaxPublishDelay(5*time.Second))
+			inTime(t, 2*time.Second, "sends", func() {
+				for i := range 100 { // of its own stream there is nothing that it could send on
+					msg := streamMessage(fmt.Sprint("stream", i), "%d", i)
+					for client.(dataproxy.Embedder).Submit(test.ctx, &msg, dataproxy.Tag{}) != nil {
+						time.Sleep(time.Millisecond)
+					}
+				}
+			})
+			require.NoError(t, client.Flush(patient(t)))
+			require.Equal(t, 100, c.Count())
+			settled(t, client)
+		})
+	}
+}
+
 // A batch behind a callback that is stuck: its messages used to wait for room one after the other, each for the whole send time-out.
 func TestF1_SendBatchWaitsInVainOnce(t *testing.T) {
 	c := cluster(t)

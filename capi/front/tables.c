@@ -105,7 +105,7 @@ const inlong_option_info inlong_option_table[] = {
     OPTION("max_pending_messages", "int", "204800", "1", "8388608", "",
            "messages without a result of the streams that share a lane's callbacks, so that one that is stuck leaves the others their room; the client holds at most worker_num times as many. Where several streams share, one of them holds at most seven eighths"),
     OPTION("block_if_queue_is_full", "bool", "false", "", "", "",
-           "when the bound of pending messages or bytes is reached: wait (true) or fail with \"queue full\" (false)"),
+           "when the bound of pending messages or bytes is reached: wait (true) or fail with \"queue full\" (false); 10 ms later open batches leave before their linger is over"),
     OPTION("add_columns", "map", "", "", "", "",
            "attributes added to every batch, such as __addcol1__worldid=7, 4 KiB together at most; the value {{ip}} becomes the local IP"),
     OPTION("max_conn_lifetime", "duration", "0s", "0s", "", "",

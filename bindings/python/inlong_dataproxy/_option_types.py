@@ -80,7 +80,9 @@ class Options(TypedDict, total=False):
     """
 
     block_if_queue_is_full: bool
-    """When the bound of pending messages or bytes is reached: wait (true) or fail with "queue full" (false). Default False."""
+    """When the bound of pending messages or bytes is reached: wait (true) or fail with "queue full" (false); 10 ms later open
+    batches leave before their linger is over. Default False.
+    """
 
     add_columns: Mapping[str, str]
     """Attributes added to every batch, such as __addcol1__worldid=7, 4 KiB together at most; the value {{ip}} becomes the local
