@@ -117,8 +117,35 @@ func TestOperatingPageExplainsEveryAlertAndLogLine(t *testing.T) {
 	for line := range logLines(t) {
 		there[line] = true
 	}
+	python := pythonLogLines(t)
+	require.Greater(t, len(python), 2)
+	for _, line := range python {
+		there[line] = true
+	}
 	require.Greater(t, len(there), 10)
 	require.Equal(t, there, explained)
+}
+
+// pythonLogLines returns the formats of the lines that the Python package adds to those of the core.
+func pythonLogLines(t *testing.T) (lines []string) {
+	t.Helper()
+	files, err := filepath.Glob("../bindings/python/inlong_dataproxy/*.py")
+	require.NoError(t, err)
+	call := regexp.MustCompile(`\b_log\.(?:debug|info|warning|error|exception|critical)\((\w+|"[^"]*")`)
+	for _, path := range files {
+		source, err := os.ReadFile(path)
+		require.NoError(t, err)
+		for _, c := range call.FindAllStringSubmatch(string(source), -1) {
+			format := c[1]
+			if constant := regexp.MustCompile(`(?m)^` + format + ` = (".*")$`).FindStringSubmatch(string(source)); constant != nil {
+				format = constant[1]
+			}
+			text, err := strconv.Unquote(format)
+			require.NoError(t, err, "%s: %s is no text", path, format)
+			lines = append(lines, text)
+		}
+	}
+	return lines
 }
 
 // logLines returns the formats that the client logs with, by their first line.
