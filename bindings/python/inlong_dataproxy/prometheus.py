@@ -59,7 +59,10 @@ Family = Union[CounterMetricFamily, GaugeMetricFamily]
 
 
 class InlongCollector(Collector):
-    """Gives the counters of clients. A closed client gives none; clients of one group are added up.
+    """Gives the counters of clients. Clients of one group are added up; a group whose clients are all closed gives none.
+
+    What a closed client had counted when Prometheus last asked stays in its group's sum. A counter that went down would look like
+    one that began anew, and all that is left like what has just been added.
 
     Args:
         clients: Client or AsyncClient objects, which the collector keeps alive.
@@ -67,16 +70,23 @@ class InlongCollector(Collector):
 
     def __init__(self, *clients: Union[Client, AsyncClient]) -> None:
         self._clients = clients
+        self._counted: dict[int, dict[str, int]] = {}  # by the client's place: its counters when it was last asked
 
     def collect(self) -> Iterator[Family]:
         """Give all metrics. Does not block; any thread may call it."""
         groups: dict[str, Counter[str]] = {}
-        for client in self._clients:
+        closed: list[tuple[str, dict[str, int]]] = []
+        for place, client in enumerate(self._clients):
             try:
-                stats = client.stats()
+                values = _values(client.stats())
             except InlongError:
+                closed.append((client.group_id, self._counted.get(place, {})))
                 continue
-            groups.setdefault(client.group_id, Counter()).update(_values(stats))
+            self._counted[place] = {name: values[name] for name in _COUNTERS}
+            groups.setdefault(client.group_id, Counter()).update(values)
+        for group_id, counted in closed:
+            if group_id in groups:
+                groups[group_id].update(counted)
         for name, text in _COUNTERS.items():
             yield _fill(CounterMetricFamily(_PREFIX + name, text, labels=["group_id"]), name, groups)
         for name, text in _GAUGES.items():

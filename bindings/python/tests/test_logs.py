@@ -146,6 +146,11 @@ def test_prometheus_sees_the_counters(cluster: MockCluster) -> None:
         documented = [line.split()[0] for line in (prometheus.__doc__ or "").splitlines() if line.startswith("    inlong_")]
         given = [sample.name for family in registry.collect() for sample in family.samples]
         assert sorted(documented) == sorted(given)
+        lanes = registry.get_sample_value("inlong_dataproxy_lanes_usable", labels) or 0
+        first.close()
+        # A counter that goes down is taken for one that began anew: all that is left would be new failures to an alert.
+        assert registry.get_sample_value("inlong_dataproxy_acked_total", labels) == 11
+        assert 0 < (registry.get_sample_value("inlong_dataproxy_lanes_usable", labels) or 0) < lanes
     assert registry.get_sample_value("inlong_dataproxy_acked_total", labels) is None
 
 
