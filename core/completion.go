@@ -46,6 +46,12 @@ type completer struct {
 	mu      sync.Mutex
 	queue   fifo[completion]
 	running bool
+	runner  func() // run: with an argument it would cost each start an allocation
+}
+
+func (q *completer) init(c *client) {
+	q.c = c
+	q.runner = func() { q.run(deliveries.Get().(*delivery)) }
 }
 
 // push hands over a result. It never blocks and runs no user code.
@@ -57,18 +63,15 @@ func (q *completer) push(done completion) {
 	q.mu.Unlock()
 	if start {
 		q.c.completing.Add(1)
-		go q.run(nil)
+		go q.runner()
 	}
 }
 
-// run delivers until nothing is queued, after what another run had to leave.
-func (q *completer) run(left *delivery) {
+// run delivers until nothing is queued, first what another run had to leave in d.
+func (q *completer) run(d *delivery) {
 	defer q.c.completing.Done()
 	defer q.c.guard()
-	d := left
-	if d == nil {
-		d = &delivery{by: q} // one for all that this goroutine delivers
-	} else {
+	if d.b != nil {
 		q.c.deliver(d)
 	}
 	for {
@@ -77,6 +80,8 @@ func (q *completer) run(left *delivery) {
 		if !ok {
 			q.running = false
 			q.mu.Unlock()
+			*d = delivery{tags: d.tags[:0]}
+			deliveries.Put(d)
 			return
 		}
 		q.mu.Unlock()
@@ -94,6 +99,8 @@ type delivery struct {
 	messages int64
 	bytes    int64
 }
+
+var deliveries = sync.Pool{New: func() any { return new(delivery) }}
 
 // deliver calls the receivers of one result and gives the batch's room back.
 func (c *client) deliver(d *delivery) {

@@ -34,6 +34,7 @@ type lane struct {
 	replaced    bool // another one takes its place
 	queue       fifo[*batch]
 	writing     bool
+	writer      func()               // write: as a method it would cost each start an allocation
 	outstanding int                  // batches taken and neither answered nor handed back
 	soon        map[*stream]struct{} // with a sync caller that waits for the lane to get on
 }
@@ -61,7 +62,7 @@ func (l *lane) enqueue(b *batch, limit int) (taken, behind bool) {
 	l.mu.Unlock()
 	if start {
 		l.c.working.Add(1)
-		go l.write()
+		go l.writer()
 	}
 	return true, behind
 }
@@ -102,7 +103,11 @@ func (l *lane) write() {
 	defer l.c.working.Done()
 	defer l.c.guard()
 	buf := l.c.frames.get()
-	defer func() { l.c.frames.put(buf) }()
+	most := 0 // of bytes in buf: the pool learns by that how large its buffers have to be
+	defer func() {
+		buf.b = buf.b[:most]
+		l.c.frames.put(buf)
+	}()
 	scratch := writerScratch.Get().(*scratch)
 	defer writerScratch.Put(scratch)
 	limit := min(joinBytes, l.c.opts.WriteBufferSize)
@@ -125,6 +130,7 @@ func (l *lane) write() {
 		if len(scratch.written) == 0 { // the queue is empty: the next batch starts another writer
 			return
 		}
+		most = max(most, len(buf.b))
 		if left, err := l.conn.Write(buf.b, scratch.written); err != nil {
 			l.mu.Lock()
 			l.usable = false // before they are dispatched: they must not come back here

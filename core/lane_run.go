@@ -41,6 +41,7 @@ func (c *client) keepLane(index int, n *node, old *lane) {
 		}
 		pause = firstReconnect
 		l := &lane{c: c, index: index, conn: conn, node: on, usable: true}
+		l.writer = l.write
 		if replaced := l.serve(old); replaced {
 			return
 		}

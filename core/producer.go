@@ -176,7 +176,7 @@ func (c *client) init() (err error) {
 	c.completers = make([]completer, o.WorkerNum)
 	c.dispatcher.lanes = make([]atomic.Pointer[lane], o.WorkerNum)
 	for i := range o.WorkerNum {
-		c.completers[i].c = c
+		c.completers[i].init(c)
 		c.dispatcher.lanes[i].Store(&lane{c: c, index: i})
 	}
 	c.ctx, c.cancel = context.WithCancel(context.Background())
