@@ -7,6 +7,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#ifdef __SSE__
+#include <xmmintrin.h>
+#endif
 
 #include "copy.h"
 
@@ -134,6 +137,22 @@ static int reload(char *err, size_t errlen)
     return start(s.library, err, errlen);
 }
 
+/* How floats round and trap: the runtime's threads inherit it from the one that loads it, and must not end the process for a division
+ * by zero. Other processors than x86 do not trap. */
+#ifdef __SSE__
+static unsigned hold_floats(void)
+{
+    unsigned hosts = _mm_getcsr();
+    _mm_setcsr(0x1f80); /* as a process begins */
+    return hosts;
+}
+
+static void let_floats_go(unsigned hosts) { _mm_setcsr(hosts); }
+#else
+static unsigned hold_floats(void) { return 0; }
+static void let_floats_go(unsigned hosts) { (void)hosts; }
+#endif
+
 /* With the mutex held. A child whose parent found no core has nothing to copy. */
 static int load_here(char *err, size_t errlen)
 {
@@ -141,9 +160,11 @@ static int load_here(char *err, size_t errlen)
         return inlong_fail(INLONG_ERR_NOMEM, err, errlen, "no memory for the fork guard");
     sigset_t old;
     inlong_signals_hold(&old);
+    unsigned floats = hold_floats();
     int code = inlong_room_check(err, errlen);
     if (code == INLONG_OK)
         code = inlong_core() ? reload(err, errlen) : load(err, errlen);
+    let_floats_go(floats);
     inlong_signals_let_go(&old);
     if (code == INLONG_OK) {
         atomic_store(&inlong_core_loaded, &api);

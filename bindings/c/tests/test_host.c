@@ -1,11 +1,17 @@
-/* The host's process stays the host's: standard output, standard error, descriptors. Its signals: test_signals.c. */
+/* The host's process stays the host's: standard output, standard error, descriptors, limits, floats. Its signals: test_signals.c,
+ * test_faults.c. */
 #include "fixture.h"
 
 #include <dirent.h>
 #include <fcntl.h>
 #include <malloc.h>
+#include <stdatomic.h>
 #include <stdbool.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
+#ifdef __SSE__
+#include <xmmintrin.h>
+#endif
 
 static const char *const no_options[] = {NULL};
 
@@ -62,6 +68,69 @@ static void descriptors_are_not_inherited(void)
     CHECK_INT(open_descriptors(true), inherited);
     close_fixture(&f);
 }
+
+/* The runtime raised it to the hard one, also for the programs that the host starts: select gets descriptors then that do not fit into
+ * an fd_set. */
+static void limit_of_open_files_stays(void)
+{
+    enum { FEW = 256 };
+    struct rlimit limit;
+    CHECK_INT(getrlimit(RLIMIT_NOFILE, &limit), 0);
+    CHECK(limit.rlim_max > FEW + 1);
+    limit.rlim_cur = FEW;
+    CHECK_INT(setrlimit(RLIMIT_NOFILE, &limit), 0);
+    fixture f = open_fixture(no_options);
+    CHECK_INT(getrlimit(RLIMIT_NOFILE, &limit), 0);
+    CHECK_INT(limit.rlim_cur, FEW);
+    close_fixture(&f);
+}
+
+#ifdef __SSE__
+enum { FLAGS = 0x3f, AT_START = 0x1f80, UPWARD = 0x4000, INVALID_ZERO_OVERFLOW = 0x680 };
+
+static atomic_uint all_floats;
+
+/* It blocks its thread, so that the runtime needs others. */
+static void note_floats(const inlong_result *result, void *user)
+{
+    (void)result, (void)user;
+    atomic_fetch_or(&all_floats, _mm_getcsr() & ~(unsigned)FLAGS);
+    usleep(1000);
+}
+
+static void *send_to_many_streams(void *client)
+{
+    for (int i = 0; i < 200; i++) {
+        char stream[16];
+        snprintf(stream, sizeof stream, "stream_%d", i % 50);
+        inlong_message m = message("x");
+        m.stream_id = stream;
+        CHECK_INT(inlong_client_send_async(client, &m, note_floats, NULL), INLONG_OK);
+        if (i % 10 == 0)
+            CHECK_INT(inlong_client_send(client, &m, 20000, NULL), INLONG_OK);
+    }
+    return NULL;
+}
+
+/* A host that lets divisions by zero trap, as numeric ones do: threads of the runtime that inherit that end the process one day. They
+ * would have it from the thread that loads the library, and from one that is inside when the runtime needs another thread. */
+static void floats_trap_on_no_thread_of_the_library(void)
+{
+    enum { THREADS = 4 };
+    const unsigned hosts = (AT_START & ~INVALID_ZERO_OVERFLOW) | UPWARD;
+    pthread_t threads[THREADS];
+    _mm_setcsr(hosts);
+    fixture f = open_fixture(no_options);
+    for (int i = 0; i < THREADS; i++)
+        CHECK_INT(pthread_create(&threads[i], NULL, send_to_many_streams, f.client), 0);
+    for (int i = 0; i < THREADS; i++)
+        CHECK_INT(pthread_join(threads[i], NULL), 0);
+    CHECK_INT(inlong_client_flush(f.client, 20000), INLONG_OK);
+    close_fixture(&f);
+    CHECK_INT(_mm_getcsr() & ~(unsigned)FLAGS, hosts);
+    CHECK_INT(all_floats, AT_START);
+}
+#endif
 
 /* ---- what is left ---- */
 
@@ -152,6 +221,10 @@ static void clients_200_leave_nothing(void)
 static const check_test tests[] = {
     {"nothing_is_printed", nothing_is_printed},
     {"descriptors_are_not_inherited", descriptors_are_not_inherited},
+    {"limit_of_open_files_stays", limit_of_open_files_stays},
+#ifdef __SSE__
+    {"floats_trap_on_no_thread_of_the_library", floats_trap_on_no_thread_of_the_library},
+#endif
     {"F7_200_clients_leave_nothing", clients_200_leave_nothing},
 };
 
