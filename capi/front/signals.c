@@ -8,6 +8,9 @@
 /* What handled each signal before the runtime came, and then. */
 static struct sigaction hosts[NSIG], runtimes[NSIG];
 
+static const int faults[] = {SIGSEGV, SIGBUS, SIGFPE};
+enum { FAULTS = sizeof faults / sizeof *faults };
+
 /* Every thread of the runtime inherits this mask. A signal that the host waits for with sigwait or signalfd must never
  * be taken by one of them; these must stay open: faults, which the runtime turns into panics, and the one by which it
  * interrupts its threads. */
@@ -28,10 +31,40 @@ static void look(struct sigaction *actions)
         (void)sigaction(sig, NULL, &actions[sig]);
 }
 
+/* A fault comes again when this returns; a signal that somebody sent does not. */
+static void die_of(int sig, siginfo_t *info, void *context)
+{
+    (void)context;
+    signal(sig, SIG_DFL);
+    if (info->si_code <= 0)
+        raise(sig);
+}
+
+/* A host that has no handler for a fault dies of it, and leaves a core that shows where. The runtime passes a fault in C on to the
+ * handler that it found, also one in a callback; where it found none there it prints all goroutines and ends the process by SIGQUIT. */
+static void keep_faults_deadly(void)
+{
+    struct sigaction deadly = {.sa_flags = SA_SIGINFO | SA_ONSTACK};
+    deadly.sa_sigaction = die_of;
+    for (int i = 0; i < FAULTS; i++)
+        if (hosts[faults[i]].sa_handler == SIG_DFL)
+            sigaction(faults[i], &deadly, NULL);
+}
+
+/* Where no runtime came. */
+static void put_faults_back(void)
+{
+    struct sigaction now;
+    for (int i = 0; i < FAULTS; i++)
+        if (sigaction(faults[i], NULL, &now) == 0 && (now.sa_flags & SA_SIGINFO) && now.sa_sigaction == die_of)
+            sigaction(faults[i], &hosts[faults[i]], NULL);
+}
+
 void inlong_signals_hold(sigset_t *old)
 {
     block(old);
     look(hosts);
+    keep_faults_deadly();
 }
 
 /* The runtime takes SIGPIPE although its own threads have it blocked; what the host had is put back, so that a broken
@@ -73,6 +106,7 @@ static void share_urgent(void)
 void inlong_signals_let_go(const sigset_t *old)
 {
     put_pipe_back();
+    put_faults_back();
     share_urgent();
     look(runtimes);
     pthread_sigmask(SIG_SETMASK, old, NULL);
