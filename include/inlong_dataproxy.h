@@ -55,12 +55,18 @@
  *   copies. User data is handed back and never looked at. Handles and options belong to whoever made them, until
  *   closed or freed. Texts that a function returns are static, save that of inlong_last_error.
  * - The host is left alone: its signal handlers stay, a signal that it waits for with sigwait or signalfd is never taken
- *   from it, nothing is written to stdout or stderr, sockets are not inherited by exec. The runtime adds SA_ONSTACK to the
+ *   from it, a fault in its code, also in a callback, ends it by SIGSEGV, SIGBUS or SIGFPE where it has no handler for that,
+ *   nothing is written to stdout or stderr, sockets are not inherited by exec, its limits stay. The runtime adds SA_ONSTACK to the
  *   handlers that are there when it is loaded; those that a program installs later for signals that its sending threads
  *   may get need it too; an alternate stack (sigaltstack) of a thread that calls the library has 8 KiB or more. The runtime
  *   uses SIGURG among its own threads, never on one of the host's, whose system calls it does not interrupt; in a callback,
  *   which runs on a thread of the library, one may end with EINTR. A handler of SIGURG that was there before the runtime is
  *   called for all others, one set later stops that. The library cannot be unloaded: dlclose does nothing.
+ * - What the host has to leave alone. The library's descriptors: where all are closed (closefrom, a loop), the runtime ends
+ *   the process by SIGABRT; in a forked child they may be, before it makes a client of its own. Descriptors 0 to 2 are to be
+ *   open, on /dev/null if nothing else: what opens next gets a free number, and would get what the program prints there.
+ *   The library's threads inherit processors (affinity), scheduling policy and priority from the thread that makes the first client
+ *   or mock, which needs a stack of 32 KiB; for any other call 16 KiB are enough.
  */
 #ifndef INLONG_DATAPROXY_H
 #define INLONG_DATAPROXY_H
@@ -389,8 +395,8 @@ INLONG_API int inlong_runtime_get(int setting, int64_t *value);
  * @return INLONG_OK; INLONG_ERR_OPTION: the options are faulty (all faults are named); INLONG_ERR_NEW_CONN_FAILED: no Manager
  *         or no node could be reached; INLONG_ERR_LOAD, INLONG_ERR_ABI: the core library; INLONG_ERR_FORKED: this process is
  *         a child, its parent had loaded the runtime, and it got none of its own (see the rules above); INLONG_ERR_NOMEM: no
- *         memory, or 4,096 clients are open, or the runtime would not get 1 GiB of address space and 8 threads at its start;
- *         INLONG_ERR_ARG: NULL
+ *         memory, or 4,096 clients are open, or the runtime would not get 1 GiB of address space, 8 threads and 8
+ *         descriptors at its start; INLONG_ERR_ARG: NULL
  * @blocks twice the option conn_timeout at most */
 INLONG_API int inlong_client_new(const inlong_options *options, inlong_client **client, char *err, size_t errlen);
 

@@ -128,6 +128,28 @@ static void without_room_for_the_runtime_it_is_not_loaded(void)
     inlong_mock_free(mock);
 }
 
+/* However many are left: the runtime ended the process where it got some of those that it needs, and not all. */
+static void without_descriptors_it_is_not_loaded(void)
+{
+    enum { MOST = 16 };
+    for (int left = 0; left <= MOST; left++) {
+        pid_t child = fork();
+        if (child == 0) {
+            inlong_mock *mock;
+            closefrom(3);
+            const struct rlimit few = {(rlim_t)(3 + left), (rlim_t)(3 + left)};
+            CHECK_INT(setrlimit(RLIMIT_NOFILE, &few), 0);
+            int code = inlong_mock_new(1, &mock, err, sizeof err);
+            if (code == INLONG_ERR_NOMEM)
+                CHECK_TEXT(err, "8 descriptors (ulimit -n)");
+            _exit(code == INLONG_ERR_NOMEM);
+        }
+        int status = check_status(child);
+        CHECK(WIFEXITED(status));
+        CHECK_INT(WEXITSTATUS(status), left < 8 ? 1 : 0);
+    }
+}
+
 static void core_beside_the_front_is_found(void)
 {
     make_copy();
@@ -167,6 +189,7 @@ static const check_test tests[] = {
     {"missing_core_lists_what_was_tried", missing_core_lists_what_was_tried},
     {"H2_child_of_a_parent_without_a_core_looks_for_one", child_of_a_parent_without_a_core_looks_for_one},
     {"without_room_for_the_runtime_it_is_not_loaded", without_room_for_the_runtime_it_is_not_loaded},
+    {"without_descriptors_it_is_not_loaded", without_descriptors_it_is_not_loaded},
     {"core_beside_the_front_is_found", core_beside_the_front_is_found},
     {"file_that_is_no_library_is_told", file_that_is_no_library_is_told},
     {"library_that_is_no_core_is_told", library_that_is_no_core_is_told},
