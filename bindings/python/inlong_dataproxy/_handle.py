@@ -7,7 +7,7 @@ import functools
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
-from . import _codes, _log_lines, _lowlevel as low, _offloop, _options
+from . import _codes, _interpreter, _log_lines, _lowlevel as low, _offloop, _options
 from ._interruptible import Call
 from .errors import ConfigError
 
@@ -84,6 +84,7 @@ def _unknown(key: str) -> str:
 
 def new_handle(texts: Mapping[str, str]) -> low.ClientHandle:
     """Make a client in the library. Ctrl-C ends the wait; a client that comes into being after that is closed at once."""
+    _interpreter.check_threads()
     call = Call(_open, texts)
     try:
         return call.wait()
@@ -94,6 +95,7 @@ def new_handle(texts: Mapping[str, str]) -> low.ClientHandle:
 
 async def new_handle_async(texts: Mapping[str, str]) -> low.ClientHandle:
     """Make a client in the library without blocking the loop. What a cancelled await leaves is closed at once."""
+    _interpreter.check_threads()
     call, future = _offloop.start(asyncio.get_running_loop(), _open, texts)
     try:
         return await future
