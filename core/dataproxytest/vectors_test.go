@@ -91,6 +91,10 @@ func exchange(t testing.TB, addr string, request []byte) (answer []byte, open bo
 		t.Fatal(err)
 	}
 	defer nc.Close()
+	// Or the port of each stays taken for a minute, and some runs in a row take all that there are.
+	if err := nc.(*net.TCPConn).SetLinger(0); err != nil {
+		t.Fatal(err)
+	}
 	if err := nc.SetDeadline(time.Now().Add(10 * time.Second)); err != nil {
 		t.Fatal(err)
 	}
