@@ -91,12 +91,13 @@ func Parked(of Client) int {
 
 // What the page of guarantees tells in numbers.
 const (
-	MaxBackOff     = maxBackOff
-	MaxBackOffLost = maxBackOffLost
-	Suspicion      = suspicion
-	HeadStart      = headStart
-	CloseGrace     = 100 * time.Millisecond
-	KeptStreams    = keptStreams
+	MaxBackOff           = maxBackOff
+	MaxBackOffLost       = maxBackOffLost
+	UnknownStreamBackOff = unknownStreamBackOff
+	Suspicion            = suspicion
+	HeadStart            = headStart
+	CloseGrace           = 100 * time.Millisecond
+	KeptStreams          = keptStreams
 )
 
 // The close's grace is what Shutdown waits beyond its deadline, and a little for the processor.

@@ -117,8 +117,9 @@ func TestNumbersOfTheGuarantees(t *testing.T) {
 	option("A connection that owes answers and gives none is given up after", "ack_timeout")
 	option("A connection is opened and proves itself by an answer, within", "conn_timeout")
 	row("A batch whose connection was lost is written again: at once, later at the latest after", text(dataproxy.MaxBackOffLost), "")
-	row("A batch that was refused is written again after", defaults["retry_initial_interval"]+", doubling to "+text(dataproxy.MaxBackOff),
+	row("A batch that was refused is written again after (each time less by up to a half, at random)", defaults["retry_initial_interval"]+", doubling to "+text(dataproxy.MaxBackOff),
 		"retry_initial_interval")
+	row("The same for a stream that the node does not know (115): it may learn of it late", text(dataproxy.UnknownStreamBackOff)+", doubling to "+text(dataproxy.MaxBackOff), "")
 	option("Attempts after the first, at most", "max_retries")
 	row("A node that failed is avoided, while there are others, for", text(dataproxy.Suspicion), "")
 	option("An idle connection sends a heartbeat every", "heartbeat_interval")
