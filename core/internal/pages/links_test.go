@@ -4,6 +4,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 
@@ -123,4 +124,52 @@ func TestFilesAndTargetsInSentencesExist(t *testing.T) {
 		}
 	}
 	require.Greater(t, checked, 50, "files and targets named")
+}
+
+// A function, option or variable that a sentence names is renamed, and whoever copies it from the page finds nothing.
+func TestNamesInSentencesExist(t *testing.T) {
+	source := map[string]bool{}
+	word := regexp.MustCompile(`\w+`)
+	err := filepath.WalkDir(top, func(path string, entry os.DirEntry, err error) error {
+		switch {
+		case err != nil:
+			return err
+		case entry.IsDir() && path != top && (entry.Name() == "build" || strings.HasPrefix(entry.Name(), ".")):
+			return filepath.SkipDir
+		case slices.Contains([]string{".go", ".c", ".h", ".hpp", ".py"}, filepath.Ext(path)) && !strings.HasSuffix(path, "_test.go"):
+			text, err := os.ReadFile(path)
+			for _, w := range word.FindAllString(string(text), -1) {
+				source[w] = true
+			}
+			return err
+		}
+		return nil
+	})
+	require.NoError(t, err)
+	options := map[string]bool{}
+	table, err := os.ReadFile(filepath.Join(top, "core/OPTIONS.md")) // which is made from the code
+	require.NoError(t, err)
+	for _, row := range regexp.MustCompile("(?m)^\\| `(\\w+)` \\|").FindAllStringSubmatch(string(table), -1) {
+		options[row[1]] = true
+	}
+	named := regexp.MustCompile(`\b(?:inlong_\w+|INLONG_\w*[A-Z]|With[A-Z]\w+)`)
+	set := regexp.MustCompile(`^([a-z_]+)=\w`)
+	checked := 0
+	for _, p := range readPages(t) {
+		for _, span := range p.spans {
+			for _, name := range named.FindAllString(span.text, -1) {
+				checked++
+				if !source[name] {
+					t.Errorf("%s:%d: there is no %s", p.path, span.line, name)
+				}
+			}
+			if option := set.FindStringSubmatch(span.text); option != nil {
+				checked++
+				if !options[option[1]] {
+					t.Errorf("%s:%d: there is no option %s", p.path, span.line, option[1])
+				}
+			}
+		}
+	}
+	require.Greater(t, checked, 100, "names")
 }
