@@ -79,7 +79,7 @@ func fail(err C.inlong_core_text, code C.int, text string) C.int {
 }
 
 //export coreReady
-func coreReady() {}
+func coreReady() { takeEnvironment() }
 
 //export coreTestPanic
 func coreTestPanic(handle C.uintptr_t, err C.inlong_core_text) C.int {

@@ -217,6 +217,32 @@ static void options_are_copied(void)
     close_fixture(&f);
 }
 
+/* The runtime looks at a copy of the environment that the process was started with. The child sets what leads to its parent's mock,
+ * which answers for a Manager that is nowhere. */
+static void proxy_that_the_host_has_set_is_used(void)
+{
+    int ends[2];
+    CHECK_INT(pipe(ends), 0);
+    pid_t child = fork(); /* nothing is loaded yet */
+    if (child == 0) {
+        char proxy[128] = "";
+        CHECK(read(ends[0], proxy, sizeof proxy) > 0);
+        setenv("NO_PROXY", "", 1);
+        setenv("no_proxy", "", 1);
+        setenv("HTTP_PROXY", proxy, 1);
+        setenv("http_proxy", proxy, 1);
+        inlong_client *client = open_client("http://manager.invalid:8083", (const char *const[]){NULL});
+        inlong_message m = message("x");
+        CHECK_INT(inlong_client_send(client, &m, 5000, NULL), INLONG_OK);
+        CHECK_INT(inlong_client_close(client, 5000, NULL), INLONG_OK);
+        _exit(0);
+    }
+    fixture f = open_fixture(NULL);
+    CHECK(write(ends[1], f.url, sizeof f.url) > 0);
+    CHECK_INT(check_status(child), 0);
+    close_fixture(&f);
+}
+
 static const check_test tests[] = {
     {"unknown_option_names_the_nearest", unknown_option_names_the_nearest},
     {"only_what_is_near_is_suggested", only_what_is_near_is_suggested},
@@ -228,6 +254,7 @@ static const check_test tests[] = {
     {"manager_answers_nonsense", manager_answers_nonsense},
     {"every_node_is_down", every_node_is_down},
     {"options_are_copied", options_are_copied},
+    {"proxy_that_the_host_has_set_is_used", proxy_that_the_host_has_set_is_used},
 };
 
 CHECK_MAIN("options", tests)
