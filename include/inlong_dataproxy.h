@@ -62,11 +62,12 @@
  *   uses SIGURG among its own threads, never on one of the host's, whose system calls it does not interrupt; in a callback,
  *   which runs on a thread of the library, one may end with EINTR. A handler of SIGURG that was there before the runtime is
  *   called for all others, one set later stops that. The library cannot be unloaded: dlclose does nothing.
- * - What the host has to leave alone. The library's descriptors: where all are closed (closefrom, a loop), the runtime ends
- *   the process by SIGABRT; in a forked child they may be, before it makes a client of its own. Descriptors 0 to 2 are to be
- *   open, on /dev/null if nothing else: what opens next gets a free number, and would get what the program prints there.
- *   The library's threads inherit processors (affinity), scheduling policy and priority from the thread that makes the first client
- *   or mock, which needs a stack of 32 KiB; for any other call 16 KiB are enough.
+ * - What the host owes the library. Its descriptors are left alone: where all are closed (closefrom, a loop), the runtime ends the
+ *   process by SIGABRT; in a forked child they may be, before it makes a client of its own. Descriptors 0 to 2 are open, on
+ *   /dev/null if nothing else: what opens next gets a free number, and would get what the program prints there. Threads can be
+ *   had at any time, one for each processor and one for each callback that blocks, and some: where a limit (ulimit -u, pids of
+ *   the container) refuses one, SIGABRT. They inherit processors (affinity), scheduling policy and priority from the thread that
+ *   makes the first client or mock. That call takes a stack of 32 KiB, any other 16 KiB.
  */
 #ifndef INLONG_DATAPROXY_H
 #define INLONG_DATAPROXY_H
