@@ -236,6 +236,8 @@ func TestUselessSettingsAreRefused(t *testing.T) {
 		"no key in the credentials":   {with("AUTH", "id:"), nil, `AUTH: option basic_auth: want "secretId:secretKey", both not empty`},
 		"a node without a port":       {with("NODES", "h:1,i"), nil, `NODES: node "i": want host:port`},
 		"a Manager of another kind":   {with("MANAGER", "ftp://h"), nil, `MANAGER "ftp://h": scheme "ftp": want http or https`},
+		"a password in the Manager":   {with("MANAGER", strings.Replace(c.URL(), "//", "//id:s3cret@", 1)), nil, "MANAGER ...@" + strings.TrimPrefix(c.URL(), "http://") + ": the Manager answered 403 Forbidden"},
+		"a password in no url":        {with("MANAGER", "http://id:s3cret@h h"), nil, `MANAGER "...@h h": it cannot be parsed`},
 		"no credentials":              {with(), nil, "MANAGER " + c.URL() + ": the Manager answered 403 Forbidden"},
 		"wrong credentials":           {with("AUTH", "id:s3cret"), nil, "403 Forbidden"},
 		"a group that is not there":   {with("AUTH", "id:key", "GROUP", "nope_group"), nil, "group not found by groupId=nope_group"},

@@ -24,7 +24,12 @@ func openKafka(ctx context.Context, seeds []string, topic string, wait time.Dura
 	brokers := strings.Join(seeds, ",")
 	ctx, cancel := context.WithTimeout(ctx, 20*time.Second)
 	defer cancel()
-	describe := func(err error) error { return fmt.Errorf("KAFKA %s, TOPIC %s: %w", brokers, topic, err) }
+	describe := func(err error) error {
+		if errors.Is(err, context.DeadlineExceeded) {
+			err = fmt.Errorf("no answer in time: %w", err)
+		}
+		return fmt.Errorf("KAFKA %s, TOPIC %s: %w", brokers, topic, err)
+	}
 	asking, err := kgo.NewClient(kgo.SeedBrokers(seeds...))
 	if err != nil {
 		return nil, describe(err)
