@@ -54,12 +54,12 @@ def test_nodes_die_hang_and_come_back(cluster: MockCluster) -> None:
             client.send(b"x", STREAM)
         assert {message.node for message in cluster.messages() if message.acked} <= {0, 1, 2}
         assert cluster.messages()[-1].node == 2
-        cluster.revive(0)
-        cluster.revive(1)
-        assert running() == [True] * 3
         before = cluster.stats()["nodes"][2]["connections_total"]
         cluster.reset_connections(2)
         wait_until(lambda: cluster.stats()["nodes"][2]["connections_total"] > before, "it connects again")
+        cluster.revive(0)
+        cluster.revive(1)
+        assert running() == [True] * 3
         client.send(b"x", STREAM)
 
 
