@@ -3,6 +3,7 @@ package pages
 import (
 	"fmt"
 	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -35,6 +36,36 @@ func TestEveryBlockOfEveryPageWorks(t *testing.T) {
 			}
 		})
 	}
+}
+
+// The sample that go doc and pkg.go.dev show first stands in a comment, where no compiler sees it.
+func TestSampleOfThePackagesDocumentationCompiles(t *testing.T) {
+	if os.Getenv("INLONG_TEST_PAGES") == "" {
+		t.Skip("builds a program: make test-pages")
+	}
+	source, err := os.ReadFile(filepath.Join(top, "core/doc.go"))
+	require.NoError(t, err)
+	var sample strings.Builder
+	for line := range strings.Lines(string(source)) {
+		if code, ok := strings.CutPrefix(line, "//\t"); ok {
+			sample.WriteString("\t" + code)
+		}
+	}
+	require.Contains(t, sample.String(), "client.Send(")
+	newSession(t).runGo(&block{words: []string{"compile"}, place: place{text: `package main
+
+import (
+	"context"
+
+	dataproxy "github.com/inlong-dataproxy/inlong-dataproxy/core"
+)
+
+func sample(ctx context.Context) error {
+` + sample.String() + `	return err
+}
+
+func main() { _ = sample }
+`}})
 }
 
 // read does what a reader does with a block.
