@@ -118,9 +118,7 @@ func (b *budget) charge(ctx context.Context, n int64, st *stream, patience time.
 		return nil
 	}
 	if !b.block {
-		b.mu.Lock()
 		b.ask()
-		b.mu.Unlock()
 		return &Error{Code: CodeQueueFull, Message: "the bound of max_pending_messages or max_pending_bytes is reached"}
 	}
 	if insideCallback() {
@@ -179,8 +177,8 @@ func (b *budget) wait(ctx context.Context, n int64, st *stream, patience time.Du
 	b.waiters = append(b.waiters, w)
 	b.count(w, 1)
 	b.grant() // a release may have come between the failed try and the entry in the list
-	b.ask()
 	b.mu.Unlock()
+	b.ask()
 
 	timer := time.NewTimer(patience)
 	defer timer.Stop()
@@ -194,10 +192,15 @@ func (b *budget) wait(ctx context.Context, n int64, st *stream, patience time.Du
 	}
 }
 
-// ask has room made for somebody who finds none. The caller holds mu.
+// ask has room made for somebody who finds none.
 func (b *budget) ask() {
+	if b.relief == nil {
+		return
+	}
+	b.mu.Lock()
+	defer b.mu.Unlock()
 	b.asked = true
-	if !b.running && b.relief != nil {
+	if !b.running {
 		b.running = true
 		b.relief.Reset(mostWait)
 	}
