@@ -169,21 +169,9 @@ func (o *Options) validateSource() error {
 		return fmt.Errorf("option url: %w", ErrURLNotGiven)
 	}
 	if _, err := discovery.ListURL(o.URL); err != nil {
-		return fmt.Errorf("option url = %q: %w: %v", redactURL(o.URL), ErrInvalidURL, err)
+		return fmt.Errorf("option url = %q: %w: %v", cut(discovery.RedactURL(o.URL)), ErrInvalidURL, err)
 	}
 	return nil
-}
-
-// redactURL cuts off what may hold a secret: a name and password before the host, and a query. The url is one that could not
-// be read, so nothing is known of its parts.
-func redactURL(raw string) string {
-	if at := strings.LastIndexByte(raw, '@'); at >= 0 {
-		raw = "..." + raw[at:]
-	}
-	if at := strings.IndexAny(raw, "?#"); at >= 0 {
-		raw = raw[:at+1] + "..."
-	}
-	return cut(raw)
 }
 
 func checkCAFile(path string) error {

@@ -54,10 +54,10 @@ func (t *target) startFake() (*dataproxytest.Cluster, error) {
 
 // describe is what stands above the table.
 func (t *target) describe() string {
-	where := "Manager " + t.shownManager()
+	where := "Manager " + discovery.RedactURL(t.manager)
 	switch {
 	case t.fake != nil:
-		where = "a fake cluster, since neither MANAGER nor NODES is given: Manager " + t.shownManager()
+		where = "a fake cluster, since neither MANAGER nor NODES is given: Manager " + discovery.RedactURL(t.manager)
 	case t.manager == "":
 		where = "no Manager"
 	}
@@ -66,15 +66,6 @@ func (t *target) describe() string {
 		back = "read back from " + t.source.describe()
 	}
 	return fmt.Sprintf("Sending to %s, nodes %s, group %s, stream %s; %s.\n", where, strings.Join(t.nodes, " "), t.group, t.stream, back)
-}
-
-// shownManager is the Manager's url without what may be a secret in it.
-func (t *target) shownManager() string {
-	shown, _, _ := strings.Cut(t.manager, "?")
-	if at := strings.LastIndexByte(shown, '@'); at >= 0 {
-		shown = "..." + shown[at:]
-	}
-	return shown
 }
 
 func (t *target) close() {
@@ -106,7 +97,7 @@ func (t *target) ask(ctx context.Context) error {
 	}
 	listURL, err := discovery.ListURL(t.manager)
 	if err != nil {
-		return fmt.Errorf("MANAGER %q: %w", t.shownManager(), err)
+		return fmt.Errorf("MANAGER %q: %w", discovery.RedactURL(t.manager), err)
 	}
 	m := discovery.Manager{ListURL: listURL, Group: t.group}
 	if file := t.options["ca_file"]; file != "" {
@@ -128,7 +119,7 @@ func (t *target) ask(ctx context.Context) error {
 	}
 	list, err := m.Fetch(ctx)
 	if err != nil {
-		return fmt.Errorf("MANAGER %s: %w", t.shownManager(), err)
+		return fmt.Errorf("MANAGER %s: %w", discovery.RedactURL(t.manager), err)
 	}
 	if !t.nodesGiven {
 		t.nodes = list.Nodes

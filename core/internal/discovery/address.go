@@ -16,6 +16,18 @@ const (
 	listPath    = "/openapi/dataproxy/getIpList"
 )
 
+// RedactURL cuts off what may hold a secret: a name and password before the host, and a query. The url may be one that cannot be
+// read, so nothing is known of its parts.
+func RedactURL(raw string) string {
+	if at := strings.LastIndexByte(raw, '@'); at >= 0 {
+		raw = "..." + raw[at:]
+	}
+	if at := strings.IndexAny(raw, "?#"); at >= 0 {
+		raw = raw[:at+1] + "..."
+	}
+	return raw
+}
+
 // ListURL completes a Manager's base url to the one that answers node lists; a full one is kept.
 func ListURL(raw string) (string, error) {
 	u, err := url.Parse(strings.TrimSpace(raw))
