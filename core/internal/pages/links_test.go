@@ -74,22 +74,13 @@ func TestPagesNameEveryExampleAndPythonError(t *testing.T) {
 func TestFilesAndTargetsInSentencesExist(t *testing.T) {
 	makefiles := ""
 	names := map[string]bool{}
-	err := filepath.WalkDir(top, func(path string, entry os.DirEntry, err error) error {
-		if err != nil {
-			return err
+	walk(t, func(path string, read func() string) {
+		name := filepath.Base(path)
+		names[name] = true
+		if name == "Makefile" || filepath.Ext(path) == ".mk" {
+			makefiles += read()
 		}
-		if entry.IsDir() && path != top && (entry.Name() == "build" || strings.HasPrefix(entry.Name(), ".")) {
-			return filepath.SkipDir
-		}
-		names[entry.Name()] = true
-		if entry.Name() == "Makefile" || filepath.Ext(path) == ".mk" {
-			source, err := os.ReadFile(path)
-			makefiles += string(source)
-			return err
-		}
-		return nil
 	})
-	require.NoError(t, err)
 	source := regexp.MustCompile(`^([\w./-]*?)([\w.-]+\.(?:go|c|cc|cpp|h|hpp|py|md|mk|map|json|yml|yaml))$`)
 	folder := regexp.MustCompile(`^(?:core|capi|include|bindings)/[\w./-]*$`)
 	made := regexp.MustCompile(`^make ([a-z][a-z-]*)`)
@@ -130,22 +121,13 @@ func TestFilesAndTargetsInSentencesExist(t *testing.T) {
 func TestNamesInSentencesExist(t *testing.T) {
 	source := map[string]bool{}
 	word := regexp.MustCompile(`\w+`)
-	err := filepath.WalkDir(top, func(path string, entry os.DirEntry, err error) error {
-		switch {
-		case err != nil:
-			return err
-		case entry.IsDir() && path != top && (entry.Name() == "build" || strings.HasPrefix(entry.Name(), ".")):
-			return filepath.SkipDir
-		case slices.Contains([]string{".go", ".c", ".h", ".hpp", ".py"}, filepath.Ext(path)) && !strings.HasSuffix(path, "_test.go"):
-			text, err := os.ReadFile(path)
-			for _, w := range word.FindAllString(string(text), -1) {
+	walk(t, func(path string, read func() string) {
+		if slices.Contains([]string{".go", ".c", ".h", ".hpp", ".py"}, filepath.Ext(path)) && !strings.HasSuffix(path, "_test.go") {
+			for _, w := range word.FindAllString(read(), -1) {
 				source[w] = true
 			}
-			return err
 		}
-		return nil
 	})
-	require.NoError(t, err)
 	options := map[string]bool{}
 	table, err := os.ReadFile(filepath.Join(top, "core/OPTIONS.md")) // which is made from the code
 	require.NoError(t, err)

@@ -47,28 +47,37 @@ type place struct {
 	line int
 }
 
-// readPages parses every Markdown file of the repository.
-func readPages(t *testing.T) (pages []page) {
+// walk visits every file and folder of the repository, without what a build makes. read returns a file's text.
+func walk(t *testing.T, visit func(path string, read func() string)) {
 	t.Helper()
 	err := filepath.WalkDir(top, func(path string, entry os.DirEntry, err error) error {
-		name := entry.Name()
-		switch {
-		case err != nil:
-			return err
-		case entry.IsDir() && path != top && (name == "build" || strings.HasPrefix(name, ".") || strings.HasSuffix(name, ".egg-info")):
-			return filepath.SkipDir
-		case filepath.Ext(name) == ".md":
-			source, err := os.ReadFile(path)
-			if err != nil {
-				return err
-			}
-			relative, err := filepath.Rel(top, path)
-			pages = append(pages, parse(relative, source))
+		if err != nil {
 			return err
 		}
+		name := entry.Name()
+		if entry.IsDir() && path != top && (name == "build" || strings.HasPrefix(name, ".") || strings.HasSuffix(name, ".egg-info")) {
+			return filepath.SkipDir
+		}
+		visit(path, func() string {
+			source, err := os.ReadFile(path)
+			require.NoError(t, err)
+			return string(source)
+		})
 		return nil
 	})
 	require.NoError(t, err)
+}
+
+// readPages parses every Markdown file of the repository.
+func readPages(t *testing.T) (pages []page) {
+	t.Helper()
+	walk(t, func(path string, read func() string) {
+		if filepath.Ext(path) == ".md" {
+			relative, err := filepath.Rel(top, path)
+			require.NoError(t, err)
+			pages = append(pages, parse(relative, []byte(read())))
+		}
+	})
 	return pages
 }
 
