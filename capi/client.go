@@ -32,7 +32,7 @@ func coreClientNew(handle C.uintptr_t, options *C.inlong_core_option, count C.si
 	for _, o := range unsafe.Slice(options, int(count)) {
 		opts = append(opts, dataproxy.WithOption(strings.Clone(zeroTerminated(o.key)), strings.Clone(zeroTerminated(o.value))))
 	}
-	var made dataproxy.Client
+	var made dataproxy.FullClient
 	if fault := elsewhere(func() (err error) { made, err = dataproxy.NewClient(opts...); return err }); fault != nil {
 		return failNew(err, fault)
 	}

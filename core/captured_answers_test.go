@@ -129,7 +129,7 @@ func TestCapturedAnswersGiveTheBatchItsResult(t *testing.T) {
 }
 
 // sendEach sends the payloads one behind the other, without waiting, and returns their results.
-func sendEach(t *testing.T, client dataproxy.Client, payloads ...string) map[string]error {
+func sendEach(t *testing.T, client dataproxy.FullClient, payloads ...string) map[string]error {
 	t.Helper()
 	var mu sync.Mutex
 	results := make(map[string]error)

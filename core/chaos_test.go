@@ -24,7 +24,7 @@ func TestD1_Chaos(t *testing.T) {
 	seed := uint64(time.Now().UnixNano())
 	t.Log("seed", seed)
 	c := cluster(t)
-	var clients []dataproxy.Client
+	var clients []dataproxy.FullClient
 	for _, opts := range [][]dataproxy.Option{
 		{}, {dataproxy.WithOrdered(true)}, {dataproxy.WithMessageFormat(dataproxy.Binary)},
 		{dataproxy.WithMaxConnLifetime(time.Second), dataproxy.WithMaxPendingMessages(200), dataproxy.WithBlockIfQueueIsFull(true)},
@@ -61,7 +61,7 @@ func TestD1_Chaos(t *testing.T) {
 	t.Logf("%d messages sent, %d failed, %d arrived more than once", len(receivedPayloads(c)), failed, doubled)
 }
 
-func chaosSender(client dataproxy.Client, notes *ledger, random *rand.Rand, id int, end time.Time) {
+func chaosSender(client dataproxy.FullClient, notes *ledger, random *rand.Rand, id int, end time.Time) {
 	for n := 0; time.Now().Before(end); n++ {
 		msg := streamMessage(fmt.Sprint("stream", random.IntN(20)), "%d/%d", id, n)
 		ctx := context.Background()

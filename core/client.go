@@ -5,7 +5,8 @@ import (
 	"time"
 )
 
-// Client sends messages to the DataProxy nodes of one InLong group. It is safe for use by many goroutines.
+// Client sends messages to the DataProxy nodes of one InLong group. It is safe for use by many goroutines. These are the methods
+// of the existing Go SDK and no more, so that a program's own doubles and wrappers of it go on compiling.
 type Client interface {
 	// Send sends msg and returns when it has its result: nil when acked, an *Error otherwise. It does not wait for the
 	// linger. When ctx ends first it returns CodeContextExpired; a message not yet written then is not sent any more.
@@ -15,6 +16,13 @@ type Client interface {
 	// WithBlockIfQueueIsFull(true) is set, until ctx ends or the send timeout has passed. A deadline of ctx bounds the delivery of
 	// the message too; a cancellation after it was accepted does not recall it.
 	SendAsync(ctx context.Context, msg Message, cb Callback)
+	// Close is [FullClient.Shutdown] bounded by the send timeout.
+	Close()
+}
+
+// FullClient is a Client with all that this one can do. NewClient returns it.
+type FullClient interface {
+	Client
 	// SendBatch sends msgs and returns when each has its result: nil when all are acked, otherwise one entry a message, in
 	// the order of msgs, nil for those acked. With WithBlockIfQueueIsFull(true) each waits for room like SendAsync; once one has
 	// waited for the send timeout in vain, none behind it waits.
@@ -27,8 +35,6 @@ type Client interface {
 	// itself does not return. The error is CodeContextExpired when messages were left without a result in time, or when
 	// callbacks took so long that not all were called (see CloseReport). A second call waits like the first and returns the same.
 	Shutdown(ctx context.Context) (CloseReport, error)
-	// Close is Shutdown bounded by the send timeout.
-	Close()
 	// Stats returns a snapshot of the counters; it does not block.
 	Stats() Stats
 }

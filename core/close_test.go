@@ -161,7 +161,7 @@ func TestMessagesThatWereNeverWrittenSaySoAtTheClose(t *testing.T) {
 	}
 }
 
-func usableLanes(client dataproxy.Client) (n int) {
+func usableLanes(client dataproxy.FullClient) (n int) {
 	for _, l := range client.Stats().Lanes {
 		if l.Usable {
 			n++

@@ -18,7 +18,7 @@
 //
 // [Client.SendAsync] returns at once and calls back: the way to send many. [Client.Send] returns with the result and does
 // not wait for the linger, for messages that somebody waits for; many goroutines may do so at a time, and share batches.
-// [Client.SendBatch] is Send for a slice. When too much is pending a message is refused with [ErrQueueFull], or waits for
+// [FullClient.SendBatch] is Send for a slice. When too much is pending a message is refused with [ErrQueueFull], or waits for
 // room with [WithBlockIfQueueIsFull].
 //
 // # Results
@@ -29,8 +29,8 @@
 //
 // # Ending
 //
-// [Client.Flush] waits for the results of what was accepted. [Client.Close], or [Client.Shutdown] with a deadline of its own,
-// delivers what is pending first; a program that ends without it loses that.
+// [FullClient.Flush] waits for the results of what was accepted. [Client.Close], or [FullClient.Shutdown] with a deadline of its
+// own, delivers what is pending first; a program that ends without it loses that.
 //
 // # Tests
 //

@@ -6,10 +6,10 @@ import (
 	"github.com/inlong-dataproxy/inlong-dataproxy/core/internal/wire"
 )
 
-// Embedder is implemented by every Client of NewClient. It is what bindings to other languages are built on: results come by
+// Embedder is implemented by what NewClient returns. It is what bindings to other languages are built on: results come by
 // the batch to one handler, with a tag a message, so that nothing is allocated for a message.
 type Embedder interface {
-	Client
+	FullClient
 	// Submit accepts msg like SendAsync; its result goes to the handler of WithResultHandler together with tag. An error
 	// means that msg was refused and no result follows. msg is not kept: its strings and bytes may be reused at once.
 	Submit(ctx context.Context, msg *Message, tag Tag) error

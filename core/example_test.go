@@ -67,7 +67,7 @@ func ExampleClient_sendAsync() {
 }
 
 // One result a message, in the order of the messages.
-func ExampleClient_sendBatch() {
+func ExampleFullClient_sendBatch() {
 	cluster := fake()
 	defer cluster.Close()
 	client, err := dataproxy.NewClient(dataproxy.WithURL(cluster.URL()), dataproxy.WithGroupID("my_group"))
@@ -115,7 +115,7 @@ func ExampleError() {
 }
 
 // A close with a deadline, and what it could not deliver.
-func ExampleClient_shutdown() {
+func ExampleFullClient_shutdown() {
 	cluster := fake()
 	defer cluster.Close()
 	client, err := dataproxy.NewClient(dataproxy.WithURL(cluster.URL()), dataproxy.WithGroupID("my_group"))
@@ -182,7 +182,7 @@ func ExampleWithOption() {
 }
 
 // A snapshot of what the client has done and holds.
-func ExampleClient_stats() {
+func ExampleFullClient_stats() {
 	cluster := fake()
 	defer cluster.Close()
 	client, err := dataproxy.NewClient(dataproxy.WithURL(cluster.URL()), dataproxy.WithGroupID("my_group"))

@@ -8,7 +8,7 @@ import (
 )
 
 // Leftovers says what a client still holds that should be gone when every message has its result; "" is a clean client.
-func Leftovers(of Client) string {
+func Leftovers(of FullClient) string {
 	c := of.(*client)
 	var left string
 	add := func(format string, args ...any) { left += fmt.Sprintf(format+"; ", args...) }
@@ -48,7 +48,7 @@ func Leftovers(of Client) string {
 }
 
 // Completing returns 1 when some goroutine that calls callbacks did not end, by way of a wait that would last for ever.
-func Completing(of Client) int {
+func Completing(of FullClient) int {
 	for range 50 {
 		if of.(*client).completing.wait(time.Second) {
 			return 0
@@ -58,7 +58,7 @@ func Completing(of Client) int {
 }
 
 // WaitingForIdle counts what lanes remember of callers that wait for them to be idle.
-func WaitingForIdle(of Client) (n int) {
+func WaitingForIdle(of FullClient) (n int) {
 	lanes := of.(*client).dispatcher.lanes
 	for i := range lanes {
 		l := lanes[i].Load()
@@ -70,10 +70,10 @@ func WaitingForIdle(of Client) (n int) {
 }
 
 // SetNodes gives the client a node list, as its supervisor does with the Manager's.
-func SetNodes(of Client, addrs ...string) { of.(*client).nodes.set(addrs) }
+func SetNodes(of FullClient, addrs ...string) { of.(*client).nodes.set(addrs) }
 
 // SweepStreams removes idle streams, which else happens when there are many.
-func SweepStreams(of Client, now bool) {
+func SweepStreams(of FullClient, now bool) {
 	if c := of.(*client); now {
 		c.streams.mu.Lock()
 		defer c.streams.mu.Unlock()
@@ -82,7 +82,7 @@ func SweepStreams(of Client, now bool) {
 }
 
 // Parked counts the batches, dead or alive, that wait for a usable lane.
-func Parked(of Client) int {
+func Parked(of FullClient) int {
 	d := &of.(*client).dispatcher
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -118,10 +118,12 @@ func Metrics() (all []Metric) {
 }
 
 // FrameOf returns the frame in which msg would travel alone.
-func FrameOf(of Client, msg *Message) ([]byte, error) { return frameOf(of.(*client), msg, -time.Hour) }
+func FrameOf(of FullClient, msg *Message) ([]byte, error) {
+	return frameOf(of.(*client), msg, -time.Hour)
+}
 
 // LateFrameOf is FrameOf for a writer that comes when the deadline of msg has just passed.
-func LateFrameOf(of Client, msg *Message) ([]byte, error) {
+func LateFrameOf(of FullClient, msg *Message) ([]byte, error) {
 	return frameOf(of.(*client), msg, time.Nanosecond)
 }
 
@@ -145,7 +147,7 @@ func frameOf(c *client, msg *Message, late time.Duration) ([]byte, error) {
 }
 
 // Suspect makes the client avoid these nodes, and EndSuspicion their time over, as after Suspicion.
-func Suspect(of Client, addrs ...string) {
+func Suspect(of FullClient, addrs ...string) {
 	c := of.(*client)
 	for _, n := range c.nodes.list {
 		if slices.Contains(addrs, n.addr) {
@@ -154,7 +156,7 @@ func Suspect(of Client, addrs ...string) {
 	}
 }
 
-func EndSuspicion(of Client) {
+func EndSuspicion(of FullClient) {
 	c := of.(*client)
 	c.nodes.mu.Lock()
 	for _, n := range c.nodes.list {
@@ -165,7 +167,7 @@ func EndSuspicion(of Client) {
 }
 
 // InternalFault is a panic on a goroutine of the client's own.
-func InternalFault(of Client) {
+func InternalFault(of FullClient) {
 	defer of.(*client).guard()
 	panic("the test says so")
 }

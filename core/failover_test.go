@@ -14,7 +14,7 @@ import (
 )
 
 // load sends from several goroutines until stop is called, which waits for all results, or the test fails.
-func load(t *testing.T, client dataproxy.Client, notes *ledger) (stop func()) {
+func load(t *testing.T, client dataproxy.FullClient, notes *ledger) (stop func()) {
 	ended := make(chan struct{})
 	var once sync.Once
 	var senders sync.WaitGroup
@@ -41,7 +41,7 @@ func load(t *testing.T, client dataproxy.Client, notes *ledger) (stop func()) {
 	}
 }
 
-func lanesPerNode(client dataproxy.Client) map[string]int {
+func lanesPerNode(client dataproxy.FullClient) map[string]int {
 	lanes := make(map[string]int)
 	for _, n := range client.Stats().Nodes {
 		lanes[n.Addr] = n.Lanes
@@ -50,7 +50,7 @@ func lanesPerNode(client dataproxy.Client) map[string]int {
 }
 
 // even reports whether all lanes are usable and spread over that many nodes as evenly as their number allows.
-func even(client dataproxy.Client, nodes int) bool {
+func even(client dataproxy.FullClient, nodes int) bool {
 	lanes := lanesPerNode(client)
 	least, most, sum := 1<<30, 0, 0
 	for _, n := range lanes {

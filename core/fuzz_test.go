@@ -42,7 +42,7 @@ func allowed(msg *dataproxy.Message) bool {
 // No ids and attributes of a user may become another attribute at the server, or break the text of all of them: the server
 // reads back exactly what was given, or the message is refused with a reason.
 func FuzzIDsAndAttributes(f *testing.F) {
-	var clients []dataproxy.Client
+	var clients []dataproxy.FullClient
 	for _, format := range []dataproxy.MessageFormat{dataproxy.Text, dataproxy.Binary} {
 		for _, ordered := range []bool{false, true} {
 			client, err := dataproxy.NewClient(dataproxy.WithGroupID("test_group"), dataproxy.WithStaticNodes("127.0.0.1:1"),

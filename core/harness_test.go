@@ -25,7 +25,7 @@ func cluster(t *testing.T, opts ...dataproxytest.Option) *dataproxytest.Cluster 
 }
 
 // connect makes a client of the cluster with its own metrics registry; it is closed when the test ends.
-func connect(t *testing.T, c *dataproxytest.Cluster, opts ...dataproxy.Option) dataproxy.Client {
+func connect(t *testing.T, c *dataproxytest.Cluster, opts ...dataproxy.Option) dataproxy.FullClient {
 	t.Helper()
 	client, err := dataproxy.NewClient(append(basics(c), opts...)...)
 	require.NoError(t, err)

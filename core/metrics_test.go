@@ -46,7 +46,7 @@ func value(t *testing.T, r *prometheus.Registry, metric string, labels ...string
 }
 
 // measured makes a client with a registry to read from.
-func measured(t *testing.T, c *dataproxytest.Cluster, opts ...dataproxy.Option) (dataproxy.Client, *prometheus.Registry) {
+func measured(t *testing.T, c *dataproxytest.Cluster, opts ...dataproxy.Option) (dataproxy.FullClient, *prometheus.Registry) {
 	t.Helper()
 	registry := prometheus.NewRegistry()
 	return connect(t, c, append([]dataproxy.Option{dataproxy.WithMetricsRegistry(registry)}, opts...)...), registry

@@ -17,7 +17,7 @@ func startFails(t *testing.T, c *dataproxytest.Cluster, opts ...dataproxy.Option
 	const connTimeout = 300 * time.Millisecond
 	var err error
 	inTime(t, 2*connTimeout, "NewClient", func() {
-		var client dataproxy.Client
+		var client dataproxy.FullClient
 		client, err = dataproxy.NewClient(append(append(basics(c), dataproxy.WithConnTimeout(connTimeout)), opts...)...)
 		if client != nil {
 			client.Close()
@@ -171,7 +171,7 @@ func TestLazyStartReturnsAtOnce(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			c := cluster(t)
 			c.Manager().Standing(fault)
-			var client dataproxy.Client
+			var client dataproxy.FullClient
 			inTime(t, 50*time.Millisecond, "NewClient", func() { client = connect(t, c, dataproxy.WithLazyStart(true)) })
 			result := make(chan error, 1)
 			client.SendAsync(patient(t), message("x"), func(_ dataproxy.Message, err error) { result <- err })

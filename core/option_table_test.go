@@ -31,16 +31,16 @@ var (
 		dataproxy.WithMaxPendingMessages}
 	_ = []func(bool) dataproxy.Option{dataproxy.WithBlockIfQueueIsFull, dataproxy.WithRetryOnServerError}
 
-	_ func(dataproxy.BufferPool) dataproxy.Option         = dataproxy.WithBufferPool
-	_ func(dataproxy.BytePool) dataproxy.Option           = dataproxy.WithBytePool
-	_ func(dataproxy.Logger) dataproxy.Option             = dataproxy.WithLogger
-	_ func(prometheus.Registerer) dataproxy.Option        = dataproxy.WithMetricsRegistry
-	_ func(map[string]string) dataproxy.Option            = dataproxy.WithAddColumns
-	_ func(dataproxy.Auth) dataproxy.Option               = dataproxy.WithAuth
-	_ func(*slog.Logger) dataproxy.Option                 = dataproxy.WithSlog
-	_ func(*tls.Config) dataproxy.Option                  = dataproxy.WithTLSConfig
-	_ func(*dataproxy.Options) error                      = (*dataproxy.Options).ValidateAndSetDefault
-	_ func(...dataproxy.Option) (dataproxy.Client, error) = dataproxy.NewClient
+	_ func(dataproxy.BufferPool) dataproxy.Option             = dataproxy.WithBufferPool
+	_ func(dataproxy.BytePool) dataproxy.Option               = dataproxy.WithBytePool
+	_ func(dataproxy.Logger) dataproxy.Option                 = dataproxy.WithLogger
+	_ func(prometheus.Registerer) dataproxy.Option            = dataproxy.WithMetricsRegistry
+	_ func(map[string]string) dataproxy.Option                = dataproxy.WithAddColumns
+	_ func(dataproxy.Auth) dataproxy.Option                   = dataproxy.WithAuth
+	_ func(*slog.Logger) dataproxy.Option                     = dataproxy.WithSlog
+	_ func(*tls.Config) dataproxy.Option                      = dataproxy.WithTLSConfig
+	_ func(*dataproxy.Options) error                          = (*dataproxy.Options).ValidateAndSetDefault
+	_ func(...dataproxy.Option) (dataproxy.FullClient, error) = dataproxy.NewClient
 )
 
 // A changed default changes the behaviour of every program that does not set the option.

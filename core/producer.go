@@ -23,7 +23,7 @@ import (
 // Version is the version of the Go module, the C library and the Python package.
 const Version = "0.1.0"
 
-// client implements Client and Embedder. A message goes through it as core/DESIGN.md tells.
+// client implements Embedder, and so FullClient and Client. A message goes through it as core/DESIGN.md tells.
 type client struct {
 	opts       Options
 	log        limitedLog
@@ -78,7 +78,7 @@ const (
 // of them is proven. It takes at most twice the connect time-out. It fails with every fault of the options at once (see
 // multierr.Errors), with ErrNoEndpoint or with ErrNoAvailableWorker, and leaves nothing behind then. WithLazyStart makes it
 // return at once.
-func NewClient(opts ...Option) (Client, error) {
+func NewClient(opts ...Option) (FullClient, error) {
 	c := &client{
 		start: time.Now(), ready: make(chan struct{}), closed: make(chan struct{}),
 	}

@@ -17,7 +17,7 @@ import (
 )
 
 // smallQueue is a client with room for ten messages whose node does not answer, and the queue full.
-func smallQueue(t *testing.T, block bool, opts ...dataproxy.Option) (*dataproxytest.Cluster, dataproxy.Client, *ledger) {
+func smallQueue(t *testing.T, block bool, opts ...dataproxy.Option) (*dataproxytest.Cluster, dataproxy.FullClient, *ledger) {
 	c := cluster(t, dataproxytest.WithNodes(1))
 	client := connect(t, c, append([]dataproxy.Option{dataproxy.WithWorkerNum(1), dataproxy.WithMaxPendingMessages(10),
 		dataproxy.WithBlockIfQueueIsFull(block)}, opts...)...)

@@ -16,7 +16,7 @@ import (
 )
 
 // fill sends to a stream until the queue is full, and returns how many messages were taken.
-func fill(t *testing.T, client dataproxy.Client, stream string, size int, cb func()) (taken int) {
+func fill(t *testing.T, client dataproxy.FullClient, stream string, size int, cb func()) (taken int) {
 	t.Helper()
 	for full := false; !full; {
 		require.Less(t, taken, 100000, "the queue is never full")

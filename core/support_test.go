@@ -38,7 +38,7 @@ type ledger struct {
 func newLedger() *ledger { return &ledger{results: make(map[string][]error)} }
 
 // send gives the client one message whose payload no other one has.
-func (l *ledger) send(ctx context.Context, client dataproxy.Client, msg dataproxy.Message) {
+func (l *ledger) send(ctx context.Context, client dataproxy.FullClient, msg dataproxy.Message) {
 	l.mu.Lock()
 	l.sent++
 	l.mu.Unlock()
@@ -94,7 +94,7 @@ func receivedPayloads(c *dataproxytest.Cluster) map[string]int {
 }
 
 // settled waits until nothing of a message is left in the client.
-func settled(t *testing.T, client dataproxy.Client) {
+func settled(t *testing.T, client dataproxy.FullClient) {
 	t.Helper()
 	deadline := time.Now().Add(5 * time.Second)
 	for dataproxy.Leftovers(client) != "" && time.Now().Before(deadline) {
@@ -104,7 +104,7 @@ func settled(t *testing.T, client dataproxy.Client) {
 }
 
 // hurry makes the close at the end of the test not wait for nodes that never answer.
-func hurry(t *testing.T, client dataproxy.Client) {
+func hurry(t *testing.T, client dataproxy.FullClient) {
 	t.Cleanup(func() {
 		ctx, cancel := context.WithCancel(context.Background())
 		cancel()

@@ -13,7 +13,7 @@ import (
 )
 
 // refusal sends msg, which must be refused as invalid, and returns the text.
-func refusal(t *testing.T, client dataproxy.Client, msg dataproxy.Message) string {
+func refusal(t *testing.T, client dataproxy.FullClient, msg dataproxy.Message) string {
 	t.Helper()
 	before := client.Stats()
 	e := fault(t, client.Send(patient(t), msg), dataproxy.CodeLogInvalid)

@@ -27,7 +27,7 @@ const (
 const asyncStep = 1024
 
 // connect makes a client with the default options, but one that waits when its queue is full.
-func connect(j job) (dataproxy.Client, error) {
+func connect(j job) (dataproxy.FullClient, error) {
 	options := []dataproxy.Option{
 		dataproxy.WithURL(j.Server.URL), dataproxy.WithGroupID(benchGroup), dataproxy.WithBlockIfQueueIsFull(true),
 	}
@@ -39,7 +39,7 @@ func connect(j job) (dataproxy.Client, error) {
 
 // load sends asynchronously and counts the results.
 type load struct {
-	client  dataproxy.Client
+	client  dataproxy.FullClient
 	corpus  []byte
 	size    int
 	streams []string
@@ -49,7 +49,7 @@ type load struct {
 	fault         atomic.Pointer[error]
 }
 
-func newLoad(j job, client dataproxy.Client) (*load, error) {
+func newLoad(j job, client dataproxy.FullClient) (*load, error) {
 	corpus, err := openCorpus(j.Corpus, j.Size)
 	if err != nil {
 		return nil, err

@@ -48,7 +48,7 @@ type user struct {
 
 	// Senders hold swap for reading while they send: what a closed client refuses is then in its counts when they are read.
 	swap   sync.RWMutex
-	client dataproxy.Client
+	client dataproxy.FullClient
 
 	accepted, refused, retries, uncalled int64 // of clients that were closed
 	breaches                             []string

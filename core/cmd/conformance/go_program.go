@@ -15,7 +15,7 @@ import (
 type goRun struct {
 	plan     *plan
 	payloads []byte // of the messages, one behind the other: what is sent
-	client   dataproxy.Client
+	client   dataproxy.FullClient
 
 	mu      sync.Mutex
 	lines   []line

@@ -15,7 +15,7 @@ import (
 // benchLoad sends the messages of a benchmark and takes their times.
 type benchLoad struct {
 	*benchFlags
-	client  dataproxy.Client
+	client  dataproxy.FullClient
 	lines   []byte
 	names   []string // of the streams
 	started time.Time
@@ -32,7 +32,7 @@ type shot struct {
 	times *shard
 }
 
-func newBenchLoad(f *benchFlags, client dataproxy.Client) *benchLoad {
+func newBenchLoad(f *benchFlags, client dataproxy.FullClient) *benchLoad {
 	const corpus, mostLines = 64 << 20, 4096
 	lines := min(max(corpus/f.size, 1), mostLines)
 	if f.count > 0 {

@@ -27,7 +27,7 @@ var (
 
 // shipment sends the records of its inputs through one client and counts what becomes of them.
 type shipment struct {
-	client dataproxy.Client
+	client dataproxy.FullClient
 	stream string
 	format format
 	inputs []*input
