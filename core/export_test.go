@@ -72,6 +72,9 @@ func WaitingForIdle(of FullClient) (n int) {
 // SetNodes gives the client a node list, as its supervisor does with the Manager's.
 func SetNodes(of FullClient, addrs ...string) { of.(*client).nodes.set(addrs) }
 
+// FrameLimit is the longest frame that the client writes now.
+func FrameLimit(of Client) int { return int(of.(*client).frameLimit.Load()) }
+
 // SweepStreams removes idle streams, which else happens when there are many.
 func SweepStreams(of FullClient, now bool) {
 	if c := of.(*client); now {

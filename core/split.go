@@ -72,8 +72,8 @@ func (b *batch) take(from *batch, i int) {
 	} else {
 		b.tags = append(b.tags, from.tags[i])
 	}
-	if len(from.details) > 0 {
-		b.details = append(b.details, from.details[i])
+	if len(from.details) > 0 { // also when earlier messages had none: one that is too long makes them
+		*b.detail(b.count() - 1) = from.details[i]
 	}
 	b.unsettled++
 }

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -132,6 +133,82 @@ func TestSplitBatchesKeepEveryPromise(t *testing.T) {
 		}
 	}
 	notes.mu.Unlock()
+	settled(t, client)
+}
+
+// One message of a waiting batch that had become too long, not the first, took those behind it along: they had no result, a flush never
+// returned, a close left callbacks out, and MetaData went to the wrong message.
+func TestMessageThatBecomesTooLongLeavesTheOthersTheirResults(t *testing.T) {
+	for _, ends := range []string{"acked", "expired", "closed"} {
+		for _, long := range []int{0, 2, 4} {
+			for _, metaData := range []bool{false, true} {
+				for _, ordered := range []bool{false, true} {
+					t.Run(fmt.Sprintf("%s, too long %d, with MetaData %v, ordered %v", ends, long, metaData, ordered), func(t *testing.T) {
+						t.Parallel()
+						oneBecomesTooLong(t, ends, long, metaData, ordered)
+					})
+				}
+			}
+		}
+	}
+}
+
+func oneBecomesTooLong(t *testing.T, ends string, long int, metaData, ordered bool) {
+	c := cluster(t, dataproxytest.WithNodes(1))
+	timeout := patience
+	if ends == "expired" {
+		timeout = 300 * time.Millisecond
+	}
+	client := connect(t, c, dataproxy.WithUpdateInterval(10*time.Millisecond), dataproxy.WithSendTimeout(timeout), dataproxy.WithOrdered(ordered),
+		dataproxy.WithBatchingMaxMessages(5), dataproxy.WithBatchingMaxPublishDelay(time.Minute), dataproxy.WithCompression(dataproxy.None))
+	hurry(t, client)
+	c.Node(0).Kill()
+	eventually(t, "no lane is usable", func() bool { return usableLanes(client) == 0 })
+	results := make([]error, 5)
+	var left sync.WaitGroup
+	left.Add(5)
+	for i := range 5 {
+		m := streamMessage("s", "%d", i)
+		if i == long {
+			m = streamMessage("s", "%d %020000d", i, 0)
+		}
+		if metaData {
+			m.MetaData = i
+		}
+		client.SendAsync(context.Background(), m, func(m dataproxy.Message, err error) {
+			if metaData && m.MetaData != i || !metaData && m.MetaData != nil || !strings.HasPrefix(string(m.Payload), fmt.Sprint(i)) {
+				t.Errorf("message %d came back as %.2s with the MetaData %v", i, m.Payload, m.MetaData)
+			}
+			results[i] = err
+			left.Done()
+		})
+	}
+	c.Manager().Standing(dataproxytest.HTTPBody(listWith(c, 10000)))
+	eventually(t, "the limit is lower", func() bool { return dataproxy.FrameLimit(client) == 10000 })
+	if ends != "acked" {
+		c.Node(0).Standing(dataproxytest.ErrorCode(114))
+	}
+	c.Node(0).Revive()
+	if ends == "closed" {
+		eventually(t, "a frame is refused", func() bool { return c.Node(0).Frames() > 0 })
+		over, cancel := context.WithCancel(context.Background())
+		cancel()
+		report, _ := client.Shutdown(over)
+		require.Zero(t, report.Uncalled)
+	} else {
+		require.NoError(t, client.Flush(patient(t)))
+	}
+	left.Wait()
+	for i, err := range results {
+		switch {
+		case i == long:
+			require.Error(t, err)
+		case ends == "acked":
+			require.NoError(t, err)
+		default:
+			require.Error(t, err)
+		}
+	}
 	settled(t, client)
 }
 
