@@ -8,9 +8,9 @@ import (
 	"io"
 	"math"
 
+	chart "github.com/go-analyze/charts/chartdraw"
+	"github.com/go-analyze/charts/chartdraw/drawing"
 	"github.com/guptarohit/asciigraph"
-	"github.com/wcharczuk/go-chart/v2"
-	"github.com/wcharczuk/go-chart/v2/drawing"
 )
 
 const (
@@ -78,11 +78,15 @@ func (r *benchReport) plotPNG(w io.Writer) error {
 
 func (r *benchReport) chart(p plot) *chart.Chart {
 	lines, highest := p.lines(r.Intervals)
+	end := r.Intervals[len(r.Intervals)-1].At
 	grid := chart.Style{StrokeColor: chart.ColorLightGray, StrokeWidth: 1}
 	c := &chart.Chart{
-		Width: plotWidth, Height: plotHeight, Background: chart.Style{Padding: chart.Box{Top: 40, Left: 20, Right: 20, Bottom: 10}},
-		XAxis: chart.XAxis{Name: "seconds", Ticks: ticks(r.Intervals[len(r.Intervals)-1].At), GridMajorStyle: grid, GridMinorStyle: grid},
-		YAxis: chart.YAxis{Name: p.title, Ticks: ticks(highest), GridMajorStyle: grid, GridMinorStyle: grid},
+		Title: p.title, TitleStyle: chart.Style{FontStyle: chart.FontStyle{FontSize: 12}},
+		Width: plotWidth, Height: plotHeight,
+		Background:     chart.Style{Padding: chart.Box{Top: 80, Left: 20, Right: 20, Bottom: 10, IsSet: true}},
+		XAxis:          chart.XAxis{Name: "seconds", Ticks: ticksWithin(end), GridMajorStyle: grid, GridMinorStyle: grid},
+		YAxis:          chart.YAxis{Name: p.title, Ticks: ticks(highest), GridMajorStyle: grid, GridMinorStyle: grid},
+		YAxisSecondary: chart.YAxis{Style: chart.Style{Hidden: true}},
 	}
 	seconds := []float64{}
 	for _, at := range r.Intervals {
@@ -102,6 +106,15 @@ func ticks(highest float64) (marks []chart.Tick) {
 	step := roundStep(highest / about)
 	for i := 0; len(marks) == 0 || marks[len(marks)-1].Value < highest; i++ {
 		marks = append(marks, chart.Tick{Value: float64(i) * step, Label: number(float64(i) * step)})
+	}
+	return marks
+}
+
+// ticksWithin are marks from 0 on, none behind end: a time axis that goes on behind the last measurement shows nothing there.
+func ticksWithin(end float64) []chart.Tick {
+	marks := ticks(end)
+	if last := &marks[len(marks)-1]; last.Value > end {
+		*last = chart.Tick{Value: end}
 	}
 	return marks
 }

@@ -149,6 +149,16 @@ func TestTicksAreRoundAndReachTheTop(t *testing.T) {
 	}
 }
 
+// A time axis that ran to 2.5 s for a run of 2 s showed a gap in which nothing seemed to be sent.
+func TestTimeAxisEndsWithTheRun(t *testing.T) {
+	for _, end := range []float64{0.1, 2, 2.01, 7.3} {
+		marks := ticksWithin(end)
+		if last := marks[len(marks)-1]; last.Value != end {
+			t.Errorf("a run of %v s: the axis ends at %v", end, last.Value)
+		}
+	}
+}
+
 // The bar of a run that is limited by time must not wait for a number of messages.
 func TestBenchDrawsProgress(t *testing.T) {
 	cluster := dataproxytest.Start(t)

@@ -5,8 +5,6 @@ package nearest
 import (
 	"fmt"
 	"strings"
-
-	"github.com/agnivade/levenshtein"
 )
 
 // Name returns the one of names that takes the fewest edits to make of text, or "" when none is near: at most two of five
@@ -16,7 +14,7 @@ func Name(text string, names []string) (best string) {
 	least := 0
 	for _, name := range names {
 		plainName := plain(name)
-		d := levenshtein.ComputeDistance(plainText, plainName)
+		d := edits(plainText, plainName)
 		if 5*d <= 2*max(len(plainText), len(plainName)) && (best == "" || d < least) {
 			best, least = name, d
 		}
@@ -37,4 +35,26 @@ var separators = strings.NewReplacer("_", "", "-", "")
 
 func plain(text string) string {
 	return separators.Replace(strings.ToLower(strings.TrimPrefix(text, "With")))
+}
+
+// edits is the number of characters to insert, remove or replace that make b of a.
+func edits(a, b string) int {
+	from, to := []rune(a), []rune(b)
+	row := make([]int, len(to)+1) // of the last line of the table: edits from the part of a so far to each beginning of b
+	for j := range row {
+		row[j] = j
+	}
+	for i, have := range from {
+		diagonal := row[0]
+		row[0] = i + 1
+		for j, want := range to {
+			above := row[j+1]
+			row[j+1] = 1 + min(diagonal, row[j], above)
+			if have == want {
+				row[j+1] = diagonal
+			}
+			diagonal = above
+		}
+	}
+	return row[len(to)]
 }
