@@ -189,8 +189,8 @@ func (done *completion) unheard() (messages int) {
 		}
 		return messages
 	}
-	for i, r := range b.receivers {
-		if !b.settledAlone(i) && r == (nobody{}) {
+	for i := range b.receivers { // whoever settled one alone may be answering its caller: not a glance at that entry
+		if !b.settledAlone(i) && b.receivers[i] == (nobody{}) {
 			messages++
 		}
 	}

@@ -267,3 +267,34 @@ func TestContextsThatEndWithTheAck(t *testing.T) {
 	s := client.Stats()
 	require.Equal(t, s.Accepted, s.Acked+s.Failed)
 }
+
+// validUntil is a context whose deadline comes from outside, say a request's "valid until": it knows the wall clock alone.
+type validUntil struct {
+	context.Context
+	until time.Time
+}
+
+func (v validUntil) Deadline() (time.Time, bool) { return v.until, true }
+
+// The deadline of such a context was measured against the client's start: after a step of the clock, or a machine's sleep, every
+// message failed at once, or had no result for as long as the step was.
+func TestDeadlineHoldsAfterTheClockWasStepped(t *testing.T) {
+	const deadline = 200 * time.Millisecond
+	for _, step := range []time.Duration{time.Hour, -time.Hour} {
+		t.Run(step.String(), func(t *testing.T) {
+			c := cluster(t, dataproxytest.WithNodes(1))
+			client := connect(t, c)
+			hurry(t, client)
+			c.Nodes()[0].Standing(dataproxytest.DropAnswer())
+			dataproxy.StepClock(client, step)
+			slack, start := watch(), time.Now()
+			result := make(chan error, 1)
+			client.SendAsync(validUntil{context.Background(), time.Unix(0, start.Add(deadline).UnixNano())}, message("expires"),
+				func(_ dataproxy.Message, err error) { result <- err })
+			fault(t, <-result, dataproxy.CodeContextExpired)
+			took := time.Since(start)
+			require.GreaterOrEqual(t, took, deadline-2*time.Millisecond)
+			require.Less(t, took, deadline+slack())
+		})
+	}
+}

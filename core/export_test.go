@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"slices"
 	"time"
+	"unsafe"
 )
 
 // Leftovers says what a client still holds that should be gone when every message has its result; "" is a clean client.
@@ -45,6 +46,20 @@ func Leftovers(of FullClient) string {
 		l.mu.Unlock()
 	}
 	return left
+}
+
+// Flushes counts the calls of Flush that the client remembers.
+func Flushes(of Client) int {
+	r := &of.(*client).batches
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.flushes.Len()
+}
+
+// StepClock makes the client see a wall clock that was moved by d since it started, and a monotonic one that was not.
+func StepClock(of Client, d time.Duration) {
+	wall := (*uint64)(unsafe.Pointer(&of.(*client).start)) // a flag, 33 bits of seconds, 30 of nanoseconds
+	*wall -= uint64(int64(d/time.Second)) << 30
 }
 
 // Completing returns 1 when some goroutine that calls callbacks did not end, by way of a wait that would last for ever.

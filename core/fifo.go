@@ -1,11 +1,15 @@
 package dataproxy
 
-// fifo is a queue in a ring that doubles when it is full, so that one that is never empty does not grow for ever.
+// fifo is a queue in a ring that doubles when it is full, so that one that is never empty does not grow for ever. A long ring goes
+// when it is empty: what a jam needed is not kept.
 type fifo[T any] struct {
 	ring []T // its length is a power of two, or zero
 	head int
 	n    int
 }
+
+// keptRing is how long a ring may be that an empty queue keeps.
+const keptRing = 1024
 
 func (q *fifo[T]) len() int { return q.n }
 
@@ -28,7 +32,9 @@ func (q *fifo[T]) pop() (item T, ok bool) {
 	var zero T
 	item, q.ring[q.head] = q.ring[q.head], zero
 	q.head = (q.head + 1) & (len(q.ring) - 1)
-	q.n--
+	if q.n--; q.n == 0 && len(q.ring) > keptRing {
+		*q = fifo[T]{}
+	}
 	return item, true
 }
 

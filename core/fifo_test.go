@@ -33,3 +33,21 @@ func TestFifoKeepsOrderAndDoesNotGrowWhileInUse(t *testing.T) {
 	_, ok := q.pop()
 	require.False(t, ok)
 }
+
+// A ring as long as the worst jam stayed for the client's life: 13 MiB in an idle client behind one burst.
+func TestFifoKeepsNoLongRingWhenItIsEmpty(t *testing.T) {
+	var q fifo[int]
+	for i := range 100 * keptRing {
+		q.push(i)
+	}
+	for want := range 100 * keptRing {
+		got, ok := q.pop()
+		require.True(t, ok)
+		require.Equal(t, want, got)
+	}
+	require.LessOrEqual(t, len(q.ring), keptRing)
+	q.push(1)
+	got, ok := q.pop()
+	require.True(t, ok)
+	require.Equal(t, 1, got)
+}

@@ -1,6 +1,7 @@
 package dataproxy
 
 import (
+	"container/list"
 	"sync"
 	"time"
 
@@ -17,7 +18,7 @@ type registry struct {
 	first, last *batch
 	count       int
 	seq         uint64
-	flushes     []flush
+	flushes     list.List // of flush, those that wait for the oldest batches first
 }
 
 type flush struct {
@@ -99,15 +100,14 @@ func (r *registry) remove(b *batch, reuse bool) {
 	}
 	r.count--
 	b.prev, b.next = nil, nil
-	waiting := r.flushes[:0]
-	for _, f := range r.flushes {
-		if r.first == nil || r.first.order > f.upTo {
-			close(f.done)
-		} else {
-			waiting = append(waiting, f)
+	for e := r.flushes.Front(); e != nil; e = r.flushes.Front() {
+		f := e.Value.(flush)
+		if r.first != nil && r.first.order <= f.upTo {
+			break
 		}
+		close(f.done)
+		r.flushes.Remove(e)
 	}
-	r.flushes = waiting
 	r.mu.Unlock()
 	r.recycle(b, reuse)
 }
@@ -135,17 +135,21 @@ func (r *registry) recycle(b *batch, reuse bool) {
 	r.pool.Put(b)
 }
 
-// upToNow returns a channel that is closed when every batch opened so far is gone.
-func (r *registry) upToNow() <-chan struct{} {
+// upToNow returns a channel that is closed when every batch opened so far is gone, and what forgets it before.
+func (r *registry) upToNow() (done chan struct{}, forget func()) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	done := make(chan struct{})
+	done = make(chan struct{})
 	if r.first == nil {
 		close(done)
-	} else {
-		r.flushes = append(r.flushes, flush{r.seq, done})
+		return done, func() {}
 	}
-	return done
+	e := r.flushes.PushBack(flush{r.seq, done})
+	return done, func() {
+		r.mu.Lock()
+		defer r.mu.Unlock()
+		r.flushes.Remove(e) // nothing where it is out already
+	}
 }
 
 // all returns the batches, oldest first.

@@ -9,7 +9,7 @@ import (
 // roundTrips counts the times between a write and its answer in buckets of microseconds, four to each power of two, so that a
 // percentile is at most an eighth off. Adding is one atomic add.
 type roundTrips struct {
-	buckets [160]atomic.Uint32
+	buckets [160]atomic.Uint64 // 32 bits would wrap within days
 }
 
 func (r *roundTrips) add(d time.Duration) {
@@ -40,7 +40,7 @@ func (r *roundTrips) percentiles(shares ...float64) []time.Duration {
 	var counts [len(r.buckets)]uint64
 	total := uint64(0)
 	for i := range r.buckets {
-		counts[i] = uint64(r.buckets[i].Load())
+		counts[i] = r.buckets[i].Load()
 		total += counts[i]
 	}
 	out := make([]time.Duration, len(shares))

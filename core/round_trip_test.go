@@ -1,6 +1,7 @@
 package dataproxy
 
 import (
+	"math"
 	"testing"
 	"time"
 
@@ -27,4 +28,14 @@ func TestRoundTripPercentiles(t *testing.T) {
 	require.InEpsilon(t, 990*time.Millisecond, p[1], 0.13)
 	r.add(100 * time.Hour)
 	r.add(-time.Second)
+}
+
+// A busy bucket counted in 32 bits began anew after some days, and the median jumped by a factor of a thousand.
+func TestRoundTripPercentilesOfABusyClientAfterDays(t *testing.T) {
+	const usual = 100 * time.Microsecond
+	var r roundTrips
+	r.add(100 * time.Millisecond)
+	r.buckets[bucketOf(uint64(usual.Microseconds()))].Store(math.MaxUint32)
+	r.add(usual)
+	require.InEpsilon(t, usual, r.percentiles(0.5)[0], 0.13)
 }

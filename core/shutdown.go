@@ -22,7 +22,9 @@ func (c *client) Flush(ctx context.Context) error {
 	if insideCallback() {
 		return errInsideCallback
 	}
-	if !waitFor(ctx, c.batches.upToNow()) {
+	done, forget := c.batches.upToNow()
+	defer forget()
+	if !waitFor(ctx, done) {
 		return &Error{Code: CodeContextExpired, Message: "while waiting for the results of all messages", cause: context.Cause(ctx)}
 	}
 	return nil
@@ -113,8 +115,10 @@ func (c *client) shut(ctx context.Context, fault *Error) {
 	}
 	c.budget.stop(refusal)
 	c.flushStreams()
+	all, forget := c.batches.upToNow()
+	defer forget()
 	select {
-	case <-c.batches.upToNow():
+	case <-all:
 	case <-ctx.Done():
 	}
 	c.swept.Store(true)
@@ -124,7 +128,8 @@ func (c *client) shut(ctx context.Context, fault *Error) {
 	}
 	c.cancel()
 	// Not the completers: a timer that settled a message may be about to start one.
-	delivered := c.batches.upToNow()
+	delivered, forgetToo := c.batches.upToNow()
+	defer forgetToo()
 	pending, _ := c.budget.pending()
 	called := c.called.Load()
 	uncalled, left := int64(0), endGrace

@@ -42,7 +42,9 @@ type stream struct {
 func (st *stream) append(ctx context.Context, msg *Message, attributes string, recv receiver, tag Tag, kind sendKind) (place, *Error) {
 	deadline := int64(0)
 	if at, ok := ctx.Deadline(); ok {
-		deadline = max(1, int64(at.Sub(st.c.start)))
+		// What is left of it, not its difference to start: at may be of the wall clock alone, which steps and does not stand still
+		// while the machine sleeps.
+		deadline = max(1, int64(time.Since(st.c.start)+time.Until(at)))
 	}
 	st.mu.Lock()
 	defer st.mu.Unlock()
