@@ -22,7 +22,7 @@ capi: $(C_FRONT) $(C_CORE) ## build the C library and its Go core into build/lib
 $(C_FRONT): $(FRONT_SOURCES) $(FRONT_HEADERS) capi/front/front.map capi/build.mk
 	@mkdir -p $(@D)
 	$(CC) $(C_FLAGS) -fPIC -fno-plt -fvisibility=hidden -shared -pthread -o $@.$$PPID $(FRONT_SOURCES) -Wl,-soname,$(@F) \
-		-Wl,--version-script=capi/front/front.map -Wl,-z,defs,-z,nodelete,-z,relro,-z,now -ldl
+		-Wl,--version-script=capi/front/front.map -Wl,-Bsymbolic-functions -Wl,-z,defs,-z,nodelete,-z,relro,-z,now -ldl
 	mv $@.$$PPID $@
 	ln -sf $(@F) $(LIB)/libinlong_dataproxy.so
 

@@ -36,10 +36,11 @@
  * - Handles. inlong_client and inlong_mock are numbers in disguise: never read through them. NULL, a closed handle and
  *   one that never was answer INLONG_ERR_HANDLE at once; that is safe at any time, also from other threads.
  * - Fork. A child made by fork() cannot use what its parent opened: every call on it answers INLONG_ERR_FORKED at once,
- *   and closing or freeing it does nothing. The child can make clients and mocks of its own, also as the child of a child, and
- *   whatever the parent's threads were doing: the first one loads a private copy of the runtime (some 12 ms and 20 MB).
- *   INLONG_FORK=error in the environment or INLONG_RUNTIME_FORK_RELOAD turn that off: then it answers INLONG_ERR_FORKED, as
- *   it does when no copy can be made. Limits: about 200 forks deep, each with a client of its own. A child made past libc's
+ *   and closing or freeing it does nothing. The child can make clients and mocks of its own, also as the child of a child:
+ *   the first one loads a private copy of the file that the parent has loaded (some 12 ms and 20 MB), also where an upgrade has
+ *   replaced it since. INLONG_FORK=error in the environment or INLONG_RUNTIME_FORK_RELOAD turn that off: then it answers
+ *   INLONG_ERR_FORKED, as it does when no copy can be made, or not in 5 s because another thread of the parent was inside
+ *   libc's loader (dlopen, dlclose). Limits: about 200 forks deep, each with a client of its own. A child made past libc's
  *   fork (a raw clone, _Fork) gets no client. One that was forked inside a callback must end there, by exit, _exit or exec: returning from
  *   the callback aborts it. A child forked before the first inlong_client_new is like a fresh process; vfork,
  *   posix_spawn and system are not affected. The parent's sockets and event descriptors stay open in a child until it ends
@@ -396,7 +397,7 @@ INLONG_API int inlong_runtime_get(int setting, int64_t *value);
  * @return INLONG_OK; INLONG_ERR_OPTION: the options are faulty (all faults are named); INLONG_ERR_NEW_CONN_FAILED: no Manager
  *         or no node could be reached; INLONG_ERR_LOAD, INLONG_ERR_ABI: the core library; INLONG_ERR_FORKED: this process is
  *         a child, its parent had loaded the runtime, and it got none of its own (see the rules above); INLONG_ERR_NOMEM: no
- *         memory, or 4,096 clients are open, or the runtime would not get 1 GiB of address space, 8 threads and 8
+ *         memory, or 4,096 clients are open, or the runtime would not get 2 GiB of address space, 8 threads and 8
  *         descriptors at its start; INLONG_ERR_ARG: NULL
  * @blocks twice the option conn_timeout at most */
 INLONG_API int inlong_client_new(const inlong_options *options, inlong_client **client, char *err, size_t errlen);

@@ -69,22 +69,57 @@ static void try_folder(struct inlong_search *s, int from, off_t size, const char
     close(fd);
 }
 
-void inlong_copy_load(struct inlong_search *s, const char *path)
+void inlong_copy_remember(inlong_core_file *file, const char *path)
 {
-    struct stat info;
+    if (!realpath(path, file->path))
+        file->path[0] = 0;
+    file->fd = open(file->path, O_RDONLY | O_CLOEXEC);
+    if (file->fd >= 0 && fstat(file->fd, &file->is) != 0) {
+        close(file->fd);
+        file->fd = -1;
+    }
+}
+
+/* Whether fd leads to the very file, unchanged. */
+static bool is_that_file(int fd, const inlong_core_file *file)
+{
+    struct stat now;
+    return fd >= 0 && file->fd >= 0 && fstat(fd, &now) == 0 && now.st_dev == file->is.st_dev && now.st_ino == file->is.st_ino &&
+           now.st_size == file->is.st_size && now.st_mtim.tv_sec == file->is.st_mtim.tv_sec &&
+           now.st_mtim.tv_nsec == file->is.st_mtim.tv_nsec;
+}
+
+/* A descriptor of its own, or -1. The path is a second chance: hosts close descriptors that they do not know. */
+static int open_core(struct inlong_search *s, const inlong_core_file *file)
+{
+    if (is_that_file(file->fd, file))
+        return fcntl(file->fd, F_DUPFD_CLOEXEC, 0);
+    int fd = open(file->path, O_RDONLY | O_CLOEXEC);
+    if (fd < 0) {
+        inlong_search_note(s, "%s: %s", file->path, strerror(errno));
+    } else if (!is_that_file(fd, file)) {
+        inlong_search_note(s, "%s: it is another file than the one that the parent has loaded", file->path);
+        close(fd);
+        fd = -1;
+    }
+    return fd;
+}
+
+void inlong_copy_load(struct inlong_search *s, const inlong_core_file *file)
+{
+    off_t size = file->is.st_size;
     struct rlimit limit;
-    int from = open(path, O_RDONLY | O_CLOEXEC);
-    if (from < 0 || fstat(from, &info) != 0) {
-        inlong_search_note(s, "%s: %s", path, strerror(errno));
-    } else if (getrlimit(RLIMIT_FSIZE, &limit) == 0 && limit.rlim_cur < (rlim_t)info.st_size) {
+    int from = open_core(s, file);
+    if (from < 0)
+        return;
+    if (getrlimit(RLIMIT_FSIZE, &limit) == 0 && limit.rlim_cur < (rlim_t)size) {
         inlong_search_note(s, "the limit of this process for the size of files is below that of the core"); /* not SIGXFSZ */
     } else {
-        try_memory(s, from, info.st_size);
-        try_folder(s, from, info.st_size, secure_getenv("TMPDIR"));
-        try_folder(s, from, info.st_size, "/dev/shm");
-        try_folder(s, from, info.st_size, "/tmp");
-        try_folder(s, from, info.st_size, "/var/tmp");
+        try_memory(s, from, size);
+        try_folder(s, from, size, secure_getenv("TMPDIR"));
+        try_folder(s, from, size, "/dev/shm");
+        try_folder(s, from, size, "/tmp");
+        try_folder(s, from, size, "/var/tmp");
     }
-    if (from >= 0)
-        close(from);
+    close(from);
 }

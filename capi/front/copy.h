@@ -4,6 +4,7 @@
 #define INLONG_COPY_H
 
 #include <limits.h>
+#include <sys/stat.h>
 
 #include "front.h"
 
@@ -16,7 +17,17 @@ struct inlong_search {
 void inlong_search_try(struct inlong_search *s, const char *path);
 void inlong_search_note(struct inlong_search *s, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
-/* Loads a private copy of the library at `path`. */
-void inlong_copy_load(struct inlong_search *s, const char *path);
+/* The core's file as it was when the parent loaded it. The descriptor outlives an upgrade in place, which gives the path to another
+ * file; the host may have closed it, and have something else under its number. */
+typedef struct inlong_core_file {
+    char path[PATH_MAX];
+    int fd; /* -1: none */
+    struct stat is;
+} inlong_core_file;
+
+void inlong_copy_remember(inlong_core_file *file, const char *path);
+
+/* Loads a private copy of the library. */
+void inlong_copy_load(struct inlong_search *s, const inlong_core_file *file);
 
 #endif

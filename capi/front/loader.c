@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 #ifdef __SSE__
 #include <xmmintrin.h>
 #endif
@@ -17,9 +18,10 @@
 
 const inlong_core_api *_Atomic inlong_core_loaded;
 
-inlong_fork_mutex inlong_loader_mutex = INLONG_FORK_MUTEX; /* guards the two that follow */
+inlong_fork_mutex inlong_loader_mutex = INLONG_FORK_MUTEX; /* guards all that follows */
 static inlong_core_api api;
-static char core_path[PATH_MAX];
+static char front_path[PATH_MAX]; /* set by the constructor */
+static inlong_core_file core_file = {.fd = -1};
 
 void inlong_search_note(struct inlong_search *s, const char *format, ...)
 {
@@ -57,29 +59,42 @@ static void find(struct inlong_search *s)
     const char *named = secure_getenv("INLONG_DATAPROXY_CORE");
     if (named && *named)
         inlong_search_try(s, named);
-    Dl_info front;
     char real[PATH_MAX];
-    if (dladdr((void *)&inlong_core_loaded, &front) && front.dli_fname) {
-        try_beside(s, front.dli_fname);
-        if (!s->library && realpath(front.dli_fname, real) && strcmp(real, front.dli_fname) != 0)
+    if (front_path[0]) {
+        try_beside(s, front_path);
+        if (!s->library && realpath(front_path, real) && strcmp(real, front_path) != 0)
             try_beside(s, real); /* the front was found through a link from another folder */
     }
     inlong_search_try(s, CORE_NAME);
 }
 
-/* For the copies of children, which may have another working directory. */
-static void remember_path(void *library)
+/* When the front is loaded: later a daemon may have gone to another folder, and a relative path leads nowhere. */
+__attribute__((constructor)) static void remember_front(void)
+{
+    Dl_info front;
+    char folder[PATH_MAX];
+    if (!dladdr((void *)&inlong_core_loaded, &front) || !front.dli_fname)
+        return;
+    const char *name = front.dli_fname;
+    if (*name == '/' || !getcwd(folder, sizeof folder))
+        folder[0] = 0;
+    if (snprintf(front_path, sizeof front_path, "%s%s%s", folder, folder[0] ? "/" : "", name) >= (int)sizeof front_path)
+        front_path[0] = 0;
+}
+
+/* The file that was loaded, for the copies of children. */
+static void remember_core(void *library)
 {
     struct link_map *map;
-    if (dlinfo(library, RTLD_DI_LINKMAP, &map) != 0 || !realpath(map->l_name, core_path))
-        core_path[0] = 0;
+    if (dlinfo(library, RTLD_DI_LINKMAP, &map) == 0)
+        inlong_copy_remember(&core_file, map->l_name);
 }
 
 static int start(void *library, char *err, size_t errlen)
 {
     inlong_core_entry_function entry;
     *(void **)&entry = dlsym(library, INLONG_CORE_ENTRY);
-    const char *file = core_path[0] ? core_path : CORE_NAME;
+    const char *file = core_file.path[0] ? core_file.path : CORE_NAME;
     if (!entry)
         return inlong_fail(INLONG_ERR_ABI, err, errlen, "%.512s is not a core of this library: it has no %s", file,
                            INLONG_CORE_ENTRY);
@@ -103,7 +118,7 @@ static int load(char *err, size_t errlen)
     find(&s);
     if (!s.library)
         return inlong_fail(INLONG_ERR_LOAD, err, errlen, "cannot load %s; tried: %s", CORE_NAME, s.tried);
-    remember_path(s.library);
+    remember_core(s.library);
     return start(s.library, err, errlen);
 }
 
@@ -122,15 +137,11 @@ static int check_reload(char *err, size_t errlen)
     return INLONG_OK;
 }
 
-static int reload(char *err, size_t errlen)
+/* A copy of the parent's core. On a thread of its own: libc's loader may wait for ever, for a lock that a thread of the parent held. */
+static int load_copy(char *err, size_t errlen)
 {
-    int code = check_reload(err, errlen);
-    if (code != INLONG_OK)
-        return code;
-    inlong_slots_forget();
-    inlong_gate_forget();
     struct inlong_search s = {NULL, ""};
-    inlong_copy_load(&s, core_path);
+    inlong_copy_load(&s, &core_file);
     if (!s.library)
         return inlong_fail(INLONG_ERR_FORKED, err, errlen, "%s, and a core of its own cannot be loaded; tried: %s", forked,
                            s.tried);
@@ -153,19 +164,88 @@ static unsigned hold_floats(void) { return 0; }
 static void let_floats_go(unsigned hosts) { (void)hosts; }
 #endif
 
-/* With the mutex held. A child whose parent found no core has nothing to copy. */
-static int load_here(char *err, size_t errlen)
+static int load_quietly(int (*load_one)(char *err, size_t errlen), char *err, size_t errlen)
 {
-    if (!inlong_guard_arm())
-        return inlong_fail(INLONG_ERR_NOMEM, err, errlen, "no memory for the fork guard");
     sigset_t old;
     inlong_signals_hold(&old);
     unsigned floats = hold_floats();
     int code = inlong_room_check(err, errlen);
     if (code == INLONG_OK)
-        code = inlong_core() ? reload(err, errlen) : load(err, errlen);
+        code = load_one(err, errlen);
     let_floats_go(floats);
     inlong_signals_let_go(&old);
+    return code;
+}
+
+enum { RELOAD_MS = 5000 };
+
+/* The thread that loads a child's copy. It writes the rest before `done`, and lives on when its maker gave up. */
+static struct {
+    pthread_mutex_t mutex;
+    pthread_cond_t ended;
+    bool running, done;
+    int code;
+    char text[INLONG_ERROR_TEXT];
+} reloading;
+
+static void *run_reload(void *unused)
+{
+    int code = load_quietly(load_copy, reloading.text, sizeof reloading.text);
+    pthread_mutex_lock(&reloading.mutex);
+    reloading.code = code;
+    reloading.done = true;
+    pthread_cond_broadcast(&reloading.ended);
+    pthread_mutex_unlock(&reloading.mutex);
+    return unused;
+}
+
+static int begin_reload(char *err, size_t errlen)
+{
+    inlong_slots_forget();
+    inlong_gate_forget();
+    memset(&reloading, 0, sizeof reloading);
+    pthread_mutex_init(&reloading.mutex, NULL);
+    inlong_cond_init(&reloading.ended);
+    sigset_t all, old;
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, &old); /* no signal of the host on that thread */
+    pthread_t thread;
+    int cause = pthread_create(&thread, NULL, run_reload, NULL);
+    pthread_sigmask(SIG_SETMASK, &old, NULL);
+    if (cause != 0)
+        return inlong_fail(INLONG_ERR_NOMEM, err, errlen, "cannot start a thread that loads the core: %s", strerror(cause));
+    pthread_detach(thread);
+    reloading.running = true;
+    return INLONG_OK;
+}
+
+static int reload(char *err, size_t errlen)
+{
+    int code = check_reload(err, errlen);
+    if (code == INLONG_OK && !reloading.running)
+        code = begin_reload(err, errlen);
+    if (code != INLONG_OK)
+        return code;
+    struct timespec until = inlong_deadline(RELOAD_MS);
+    pthread_mutex_lock(&reloading.mutex);
+    while (!reloading.done && pthread_cond_timedwait(&reloading.ended, &reloading.mutex, &until) == 0)
+        ;
+    bool done = reloading.done;
+    pthread_mutex_unlock(&reloading.mutex);
+    if (!done)
+        return inlong_fail(INLONG_ERR_FORKED, err, errlen,
+                           "%s, while another thread of it was inside libc's loader: a core of its own could not be loaded in %d s",
+                           forked, RELOAD_MS / 1000);
+    reloading.running = false;
+    return reloading.code == INLONG_OK ? INLONG_OK : inlong_fail(reloading.code, err, errlen, "%s", reloading.text);
+}
+
+/* With the mutex held. A child whose parent found no core has nothing to copy. */
+static int load_here(char *err, size_t errlen)
+{
+    if (!inlong_guard_arm())
+        return inlong_fail(INLONG_ERR_NOMEM, err, errlen, "no memory for the fork guard");
+    int code = inlong_core() ? reload(err, errlen) : load_quietly(load, err, errlen);
     if (code == INLONG_OK) {
         atomic_store(&inlong_core_loaded, &api);
         inlong_guard_own();
@@ -194,6 +274,7 @@ int inlong_core_load(const inlong_core_api **core, char *err, size_t errlen)
 
 void inlong_loader_disown(void)
 {
+    reloading.running = false; /* a thread of the parent, where it ran */
     if (inlong_core())
         inlong_core()->disown();
 }

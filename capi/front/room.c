@@ -8,8 +8,9 @@
 
 #include "front.h"
 
-/* Its tables take six tenths of that, and its threads' stacks are beside them. Nearly all of it is never touched. */
-static const size_t address_space = (size_t)1 << 30;
+/* Its tables take a third of that; its threads' stacks and libc's arenas, 64 MiB for each thread that allocates, may take the rest.
+ * Nearly all of it is never touched. */
+static const size_t address_space = (size_t)2 << 30;
 enum { THREADS = 8, DESCRIPTORS = 8 };
 
 static int fail(const char *what, int cause, char *err, size_t errlen)
@@ -52,11 +53,58 @@ static int open_descriptors(void)
     return cause;
 }
 
+/* The environment as the process was started with: what the runtime reads. */
+static char **environment;
+
+__attribute__((constructor)) static void remember_environment(int argc, char **argv) { environment = argv + argc + 1; }
+
+static const char *started_with(const char *name)
+{
+    size_t length = strlen(name);
+    for (char **entry = environment; entry && *entry; entry++)
+        if (strncmp(*entry, name, length) == 0 && (*entry)[length] == '=')
+            return *entry + length + 1;
+    return NULL;
+}
+
+/* A number of bytes as the runtime reads it. */
+static bool is_byte_count(const char *text)
+{
+    static const char units[] = "KMGT";
+    int64_t n = 0;
+    const char *end = text;
+    for (; *end >= '0' && *end <= '9'; end++)
+        if (__builtin_mul_overflow(n, 10, &n) || __builtin_add_overflow(n, *end - '0', &n))
+            return false;
+    if (end == text)
+        return false;
+    const char *unit = *end ? strchr(units, *end) : NULL;
+    if (!unit)
+        return *end == 0 || strcmp(end, "B") == 0;
+    return strcmp(end + 1, "iB") == 0 && n <= INT64_MAX >> 10 * (unit - units + 1);
+}
+
+/* The runtime ends the process for a limit that it cannot read. Those of Kubernetes look alike and are others. */
+static int check_memory_limit(char *err, size_t errlen)
+{
+    const char *limit = started_with("GOMEMLIMIT");
+    if (!limit || !*limit || strcmp(limit, "off") == 0 || is_byte_count(limit))
+        return INLONG_OK;
+    return inlong_fail(
+        INLONG_ERR_OPTION, err, errlen,
+        "GOMEMLIMIT in the environment is \"%.64s\": want off or a number of bytes, with B, KiB, MiB, GiB or TiB behind it "
+        "(512MiB)",
+        limit);
+}
+
 int inlong_room_check(char *err, size_t errlen)
 {
+    int code = check_memory_limit(err, errlen);
+    if (code != INLONG_OK)
+        return code;
     void *space = mmap(NULL, address_space, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
     if (space == MAP_FAILED)
-        return fail("1 GiB of address space (ulimit -v)", errno, err, errlen);
+        return fail("2 GiB of address space (ulimit -v)", errno, err, errlen);
     munmap(space, address_space);
     int cause = open_descriptors();
     if (cause != 0)

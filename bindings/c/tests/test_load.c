@@ -185,6 +185,74 @@ static void core_of_another_build_is_told(void)
     CHECK_TEXT(err, copy.core);
 }
 
+/* A daemon that found the front by a relative path and went to "/" looked for the core there. */
+static void front_of_a_relative_path_finds_its_core_from_another_folder(void)
+{
+    make_copy();
+    shell("ln -s '%s' '%s'", built("libinlong_dataproxy_core.so"), copy.core);
+    pid_t child = fork();
+    if (child == 0) {
+        char second[PATH_MAX + 64];
+        snprintf(second, sizeof second, "%s/second.so", copy.folder);
+        shell("cp '%s' '%s'", copy.front, second);
+        CHECK_INT(chdir(copy.folder), 0);
+        void *library = dlopen("./second.so", RTLD_NOW | RTLD_LOCAL);
+        CHECK(library != NULL);
+        CHECK_INT(chdir("/"), 0);
+        *(void **)&copy.mock_new = dlsym(library, "inlong_mock_new");
+        *(void **)&copy.mock_free = dlsym(library, "inlong_mock_free");
+        CHECK_INT(load(), INLONG_OK);
+        _exit(0);
+    }
+    CHECK_INT(check_status(child), 0);
+}
+
+/* The copy's calls of its own public functions were bound to the first front, so its error texts came from there: empty. */
+static void second_front_of_a_process_has_error_texts_of_its_own(void)
+{
+    make_copy();
+    const char *(*last_error)(void);
+    void *library = dlopen(copy.front, RTLD_NOW | RTLD_LOCAL);
+    CHECK(library != NULL);
+    *(void **)&last_error = dlsym(library, "inlong_last_error");
+    CHECK(last_error != NULL);
+    CHECK_INT(load(), INLONG_ERR_LOAD);
+    CHECK_TEXT(err, copy.core);
+    CHECK_TEXT(last_error(), copy.core);
+    CHECK(strstr(inlong_last_error(), copy.core) == NULL);
+}
+
+/* The runtime ended the process by SIGABRT for a limit in the words of Kubernetes. It reads what the process was started with. */
+static void memory_limit_that_the_runtime_cannot_read_is_told(void)
+{
+    static const struct {
+        const char *limit;
+        int code;
+    } cases[] = {{"512Mi", INLONG_ERR_OPTION}, {"1G", INLONG_ERR_OPTION}, {"-5", INLONG_ERR_OPTION},
+                 {"5KB", INLONG_ERR_OPTION},   {"B", INLONG_ERR_OPTION},  {"9999999TiB", INLONG_ERR_OPTION},
+                 {"512MiB", INLONG_OK},        {"1073741824", INLONG_OK}, {"77B", INLONG_OK},
+                 {"off", INLONG_OK},           {"", INLONG_OK},           {"99999999999999999999", INLONG_ERR_OPTION}};
+    inlong_mock *mock;
+    const char *limit = getenv("GOMEMLIMIT");
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        if (limit && strcmp(limit, cases[i].limit) == 0) { /* started below */
+            CHECK_INT(inlong_mock_new(1, &mock, err, sizeof err), cases[i].code);
+            if (cases[i].code != INLONG_OK)
+                CHECK_TEXT(err, limit);
+            return;
+        }
+    }
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        pid_t child = fork();
+        if (child == 0) {
+            setenv("GOMEMLIMIT", cases[i].limit, 1);
+            execl("/proc/self/exe", "test_load", "memory_limit_that_the_runtime_cannot_read_is_told", (char *)NULL);
+            _exit(127);
+        }
+        CHECK_INT(check_status(child), 0);
+    }
+}
+
 static const check_test tests[] = {
     {"missing_core_lists_what_was_tried", missing_core_lists_what_was_tried},
     {"H2_child_of_a_parent_without_a_core_looks_for_one", child_of_a_parent_without_a_core_looks_for_one},
@@ -194,6 +262,9 @@ static const check_test tests[] = {
     {"file_that_is_no_library_is_told", file_that_is_no_library_is_told},
     {"library_that_is_no_core_is_told", library_that_is_no_core_is_told},
     {"core_of_another_build_is_told", core_of_another_build_is_told},
+    {"front_of_a_relative_path_finds_its_core_from_another_folder", front_of_a_relative_path_finds_its_core_from_another_folder},
+    {"second_front_of_a_process_has_error_texts_of_its_own", second_front_of_a_process_has_error_texts_of_its_own},
+    {"memory_limit_that_the_runtime_cannot_read_is_told", memory_limit_that_the_runtime_cannot_read_is_told},
 };
 
 CHECK_MAIN("load", tests)
