@@ -28,12 +28,14 @@ type FullClient interface {
 	// waited for the send timeout in vain, none behind it waits.
 	SendBatch(ctx context.Context, msgs []Message) []error
 	// Flush sends all open batches now and returns when every message accepted before the call has its result and its
-	// callback has returned; or with CodeContextExpired when ctx ends first.
+	// callback has returned; or with CodeContextExpired when ctx ends first. Inside a callback of any client it does not wait: it
+	// fails with CodeWorkerBusy.
 	Flush(ctx context.Context) error
 	// Shutdown closes the client: no message is accepted any more, what was accepted is delivered until ctx ends, the rest
 	// fails with CodeClosed. When it returns (ctx's end plus 100 ms at the latest) no callback runs any more, save one that
 	// itself does not return. The error is CodeContextExpired when messages were left without a result in time, or when
 	// callbacks took so long that not all were called (see CloseReport). A second call waits like the first and returns the same.
+	// Inside a callback of any client it begins the close and does not wait: it fails with CodeWorkerBusy.
 	Shutdown(ctx context.Context) (CloseReport, error)
 	// Stats returns a snapshot of the counters; it does not block.
 	Stats() Stats

@@ -9,10 +9,10 @@ import (
 
 // Errors of NewClient. They may come wrapped with their cause: compare with errors.Is.
 var (
-	// ErrURLNotGiven: neither WithURL nor WithStaticNodes was given.
-	ErrURLNotGiven = errors.New("URL is not given")
-	// ErrGroupIDNotGiven: WithGroupID was not given.
-	ErrGroupIDNotGiven = errors.New("group ID is not given")
+	// ErrURLNotGiven: neither WithURL nor WithStaticNodes was given. It is an ErrInvalidURL too, as in the existing SDK.
+	ErrURLNotGiven error = &narrower{"URL is not given", ErrInvalidURL}
+	// ErrGroupIDNotGiven: WithGroupID was not given. It is an ErrInvalidGroupID too, as in the existing SDK.
+	ErrGroupIDNotGiven error = &narrower{"group ID is not given", ErrInvalidGroupID}
 	// ErrInvalidURL: the Manager's URL cannot be used.
 	ErrInvalidURL = errors.New("invalid URL")
 	// ErrInvalidGroupID: the group id breaks the rule of Message.GroupID.
@@ -22,6 +22,15 @@ var (
 	// ErrNoAvailableWorker: nodes are known, but no connection to any of them was proven in time.
 	ErrNoAvailableWorker = errors.New("no available worker")
 )
+
+// narrower is a sentinel that is a case of another one.
+type narrower struct {
+	text string
+	kind error
+}
+
+func (e *narrower) Error() string { return e.text }
+func (e *narrower) Unwrap() error { return e.kind }
 
 // Code is the number of a result. The numbers and texts are those of the existing InLong SDKs and never change.
 type Code int
@@ -92,6 +101,9 @@ type Error struct {
 
 // Error returns the code's text and everything known about the failure; it never holds a secret.
 func (e *Error) Error() string {
+	if e == nil {
+		return CodeOK.String()
+	}
 	var b strings.Builder
 	b.WriteString(e.Code.String())
 	if e.Message != "" {
@@ -134,28 +146,45 @@ func oneLine(s string) string {
 // Is reports whether target is an *Error of the same code.
 func (e *Error) Is(target error) bool {
 	t, ok := target.(*Error)
-	return ok && t.Code == e.Code
+	return ok && t != nil && e != nil && t.Code == e.Code
 }
 
 // Unwrap returns the cause, or nil.
-func (e *Error) Unwrap() error { return e.cause }
+func (e *Error) Unwrap() error {
+	if e == nil {
+		return nil
+	}
+	return e.cause
+}
 
 // Retriable reports whether sending the message again may succeed. See Persisted for whether that can double it.
 func (e *Error) Retriable() bool {
+	if e == nil {
+		return false
+	}
 	if e.Code == CodeServerError {
 		return retryOtherNode(e.ServerCode)
 	}
 	return e.Code.info().Retriable
 }
 
-// Persisted says whether the message may have reached a node.
-func (e *Error) Persisted() Persisted { return e.persisted }
+// Persisted says whether the message may have reached a node. A nil *Error is an ack.
+func (e *Error) Persisted() Persisted {
+	if e == nil {
+		return Acked
+	}
+	return e.persisted
+}
 
-// GetServerErrorCode returns the DataProxy's errCode in err, or 0 when there is none.
+// GetServerErrorCode returns the DataProxy's errCode in err: 0 when err is nil, and -1 when no server gave one, as the existing
+// SDK does.
 func GetServerErrorCode(err error) int {
+	if err == nil {
+		return 0
+	}
 	var e *Error
-	if errors.As(err, &e) {
+	if errors.As(err, &e) && e != nil && e.ServerCode != 0 {
 		return e.ServerCode
 	}
-	return 0
+	return -1
 }

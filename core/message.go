@@ -27,13 +27,20 @@ type Message struct {
 	Time time.Time
 }
 
+// IsValid reports whether the message has a group, a stream and a payload that a client takes. A send call checks its message
+// itself, and its error says what is wrong; it also takes a message without a group, which goes to the client's.
+func (m *Message) IsValid() bool {
+	return m != nil && checkGroupID(m.GroupID) == nil && CheckStreamID(m.StreamID) == nil && len(m.Payload) > 0
+}
+
 // Callback receives the one final result of a message: err is nil when a DataProxy acked it, otherwise an *Error.
 //
 // A message that is refused at once (invalid, too long, queue full, closed, context done) has its callback called before
 // SendAsync returns, on the caller's goroutine. Every other callback runs on a goroutine of its stream's lane that does
 // nothing else, one at a time and in order for one stream. A slow callback delays the results of that lane only; a panic in
-// it is recovered and logged. It may call any method of the client; Flush and Shutdown do not wait for the callback they are
-// called from, and a send that finds the queue full fails with CodeQueueFull also when WithBlockIfQueueIsFull is set.
+// it is recovered and logged. It may call any method of any client. Inside a callback, be it one of this client or of another,
+// Flush and Shutdown do not wait for the callback they are called from, and a send that finds the queue full fails with
+// CodeQueueFull also when WithBlockIfQueueIsFull is set: hand what has to wait to a goroutine of your own.
 type Callback func(message Message, err error)
 
 // Persisted says what is known of a message's fate at the server.

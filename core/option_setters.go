@@ -90,7 +90,7 @@ func WithLogger(l Logger) Option {
 	return func(o *Options) { o.Logger = l }
 }
 
-// WithMetricsName sets the label "name" of the client's metrics: UTF-8. Default "dataproxy-go". Clients of one registry with one
+// WithMetricsName sets the label "name" of the client's metrics: UTF-8. Default, also for "": "dataproxy-go". Clients of one registry with one
 // name share their series.
 func WithMetricsName(name string) Option {
 	return func(o *Options) { o.MetricsName = name; o.mark("metrics_name") }

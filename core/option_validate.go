@@ -91,6 +91,9 @@ func (o *Options) setDefaults() {
 	if o.BytePoolWidth == 0 && !o.explicit["byte_pool_width"] {
 		o.BytePoolWidth = max(4096, o.BatchingMaxSize)
 	}
+	if o.MetricsName == "" { // given empty too, as in the existing SDK: a label without a value tells nobody anything
+		o.MetricsName = findOption("metrics_name").defText
+	}
 	if o.MetricsRegistry == nil {
 		o.MetricsRegistry = prometheus.DefaultRegisterer
 	}

@@ -8,6 +8,9 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 )
 
+// DefaultURL is the address of a Manager on the same machine, for [WithURL]. It is not a default: a url has to be given.
+const DefaultURL = "http://127.0.0.1:8083/inlong/manager/openapi/dataproxy/getIpList"
+
 // Option sets one option of a client; see the With functions.
 type Option func(*Options)
 
