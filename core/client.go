@@ -6,7 +6,8 @@ import (
 )
 
 // Client sends messages to the DataProxy nodes of one InLong group. It is safe for use by many goroutines. These are the methods
-// of the existing Go SDK and no more, so that a program's own doubles and wrappers of it go on compiling.
+// of the existing Go SDK and no more, so that a program's own doubles and wrappers of it go on compiling. A nil context is
+// context.Background() in each of its methods.
 type Client interface {
 	// Send sends msg and returns when it has its result: nil when acked, an *Error otherwise. It does not wait for the
 	// linger. When ctx ends first it returns CodeContextExpired; a message not yet written then is not sent any more.

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"regexp"
 	"sort"
 	"strconv"
 	"strings"
@@ -73,12 +74,18 @@ func (opt *option) parse(o *Options, value string) error {
 	case *time.Duration:
 		d, err := time.ParseDuration(value)
 		if err != nil {
+			if aDuration.MatchString(value) {
+				return opt.outOfRange(value)
+			}
 			return opt.bad(value, `want a duration with its unit, such as "20ms" or "5m"`)
 		}
 		*p = d
 	case *int:
 		n, err := parseInt(value, opt.kind == kindSize)
-		if err != nil {
+		switch {
+		case errors.Is(err, strconv.ErrRange):
+			return opt.outOfRange(value)
+		case err != nil:
 			return opt.bad(value, err.Error())
 		}
 		*p = n
@@ -94,6 +101,26 @@ func (opt *option) parse(o *Options, value string) error {
 	return nil
 }
 
+// aDuration matches what reads as a duration, be it one that time.Duration cannot hold.
+var aDuration = regexp.MustCompile(`^[-+]?((\d+\.?\d*|\.\d+)(ns|us|µs|μs|ms|s|m|h))+$`)
+
+// outOfRange is the error of a number that is none of Go's: it is beyond the option's range too.
+func (opt *option) outOfRange(value string) error {
+	if strings.HasPrefix(value, "-") {
+		return opt.tooLittle(value)
+	}
+	return opt.tooMuch(value)
+}
+
+func (opt *option) tooLittle(value string) error {
+	return opt.bad(value, "must be "+opt.text(opt.min)+" or more")
+}
+
+func (opt *option) tooMuch(value string) error {
+	return opt.bad(value, "must be "+opt.text(opt.max)+" or less")
+}
+
+// parseInt reads a whole number. Its error is a strconv.ErrRange when it is one, but too large for an int.
 func parseInt(value string, size bool) (int, error) {
 	digits, unit := value, int64(1)
 	if size && value != "" {
@@ -110,7 +137,11 @@ func parseInt(value string, size bool) (int, error) {
 		}
 	}
 	n, err := strconv.ParseInt(digits, 10, 64)
-	if err != nil || n > math.MaxInt64/unit || n < math.MinInt64/unit {
+	switch {
+	case err == nil && (n > math.MaxInt64/unit || n < math.MinInt64/unit),
+		errors.Is(err, strconv.ErrRange) && strings.Trim(digits, "+-0123456789") == "": // it stops reading at the digit too many
+		return 0, strconv.ErrRange
+	case err != nil:
 		if size {
 			return 0, fmt.Errorf(`want a number of bytes, or one that ends in K, M or G, such as "40K"`)
 		}

@@ -23,6 +23,9 @@ const leastConnLifetime = 10 * time.Millisecond
 // ValidateAndSetDefault gives every option that was not set its default and checks all of them. It reports all faults at
 // once; each names the option, its value and the rule.
 func (o *Options) ValidateAndSetDefault() error {
+	if o == nil {
+		return errors.New("the options are nil")
+	}
 	o.setDefaults()
 	err := multierr.Combine(o.faults...)
 	for i := range optionTable {
@@ -131,9 +134,9 @@ func (opt *option) checkRange(o *Options) error {
 func (opt *option) checkNumber(n int64) error {
 	switch {
 	case n < opt.min:
-		return opt.bad(opt.text(n), "must be "+opt.text(opt.min)+" or more")
+		return opt.tooLittle(opt.text(n))
 	case n > opt.max:
-		return opt.bad(opt.text(n), "must be "+opt.text(opt.max)+" or less")
+		return opt.tooMuch(opt.text(n))
 	}
 	return nil
 }

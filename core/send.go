@@ -1,6 +1,7 @@
 package dataproxy
 
 import (
+	"cmp"
 	"context"
 	"runtime"
 	"sync"
@@ -22,6 +23,14 @@ func (w *waiter) receive(b *batch, _ int, err *Error) {
 		w.result.Node, w.result.Attempts = lastAttempt(b, err)
 	}
 	w.done <- err
+}
+
+// given replaces a context that a caller left out: nothing is dereferenced on its behalf.
+func given(ctx context.Context) context.Context {
+	if ctx == nil {
+		return context.Background()
+	}
+	return ctx
 }
 
 func (c *client) Send(ctx context.Context, msg Message) error {
@@ -46,6 +55,7 @@ func errorOrNil(err *Error) error {
 const resultGrace = 20 * time.Millisecond
 
 func (c *client) sendSync(ctx context.Context, msg *Message, detail bool) (Result, *Error) {
+	ctx, msg = given(ctx), cmp.Or(msg, new(Message))
 	w := waiters.Get().(*waiter)
 	w.detail = detail
 	at, err := c.accept(ctx, msg, w, Tag{}, sendSync, c.opts.SendTimeout)
@@ -77,6 +87,7 @@ func (c *client) sendSync(ctx context.Context, msg *Message, detail bool) (Resul
 }
 
 func (c *client) SendAsync(ctx context.Context, msg Message, cb Callback) {
+	ctx = given(ctx)
 	var recv receiver = nobody{}
 	if cb != nil {
 		recv = cb
@@ -103,13 +114,14 @@ func (c *client) refuse(msg Message, err *Error, cb Callback) {
 }
 
 func (c *client) Submit(ctx context.Context, msg *Message, tag Tag) error {
-	if _, err := c.accept(ctx, msg, nil, tag, sendAsync, c.opts.SendTimeout); err != nil {
+	if _, err := c.accept(given(ctx), cmp.Or(msg, new(Message)), nil, tag, sendAsync, c.opts.SendTimeout); err != nil {
 		return err
 	}
 	return nil
 }
 
 func (c *client) SubmitMany(ctx context.Context, msg *Message, payloads [][]byte, tags []Tag) (accepted int, err error) {
+	ctx, msg = given(ctx), cmp.Or(msg, new(Message))
 	for accepted < len(payloads) {
 		msg.Payload = payloads[accepted]
 		at, err := c.accept(ctx, msg, nil, tags[accepted], sendAsync, c.opts.SendTimeout)
@@ -177,6 +189,7 @@ func (c *client) SendBatch(ctx context.Context, msgs []Message) []error {
 	if len(msgs) == 0 {
 		return nil
 	}
+	ctx = given(ctx)
 	g := &group{errs: make([]error, len(msgs)), has: make([]bool, len(msgs)), left: len(msgs), done: make(chan struct{})}
 	members := make([]member, len(msgs))
 	places := make([]place, len(msgs))

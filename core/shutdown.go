@@ -18,6 +18,7 @@ const (
 var errInsideCallback = &Error{Code: CodeWorkerBusy, Message: "called inside a callback, where it would wait for itself: begun, not waited for"}
 
 func (c *client) Flush(ctx context.Context) error {
+	ctx = given(ctx)
 	c.flushStreams()
 	if insideCallback() {
 		return errInsideCallback
@@ -64,6 +65,7 @@ func (c *client) Close() {
 }
 
 func (c *client) Shutdown(ctx context.Context) (CloseReport, error) {
+	ctx = given(ctx)
 	if insideCallback() {
 		if c.closeBegun.CompareAndSwap(false, true) {
 			// The caller's context may end with the callback: the send timeout bounds the close instead.

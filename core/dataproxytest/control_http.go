@@ -2,6 +2,7 @@ package dataproxytest
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -76,6 +77,9 @@ func commandOf(op string, r *http.Request) ([]byte, error) {
 			continue
 		}
 		n, err := strconv.Atoi(field.text)
+		if errors.Is(err, strconv.ErrRange) {
+			return nil, fmt.Errorf("control: %s: %q is too large a number", field.name, field.text)
+		}
 		if err != nil {
 			return nil, fmt.Errorf("control: %s: %q is not a number", field.name, field.text)
 		}

@@ -114,6 +114,8 @@ func plainFault(text string) string {
 		goes *regexp.Regexp
 		rule string
 	}{
+		{regexp.MustCompile(`strconv\.Parse\w+: .*value out of range`), "is too large a number"},
+		{regexp.MustCompile(`time: invalid duration "[-+]?([\d.]+(ns|us|µs|μs|ms|s|m|h))+"`), "is too long a time"},
 		{regexp.MustCompile(`strconv\.ParseFloat: .*`), "must be a number"},
 		{regexp.MustCompile(`strconv\.ParseU?[Ii]nt: .*`), "must be a whole number"},
 		{regexp.MustCompile(`strconv\.ParseBool: .*`), "must be true or false"},

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"slices"
@@ -65,7 +66,7 @@ func findCode(text string) (info codeInfo, found bool) {
 
 func isNumber(text string) bool {
 	_, err := strconv.Atoi(text)
-	return err == nil
+	return err == nil || errors.Is(err, strconv.ErrRange)
 }
 
 func codeNames() (names []string) {
