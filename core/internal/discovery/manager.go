@@ -15,8 +15,6 @@ import (
 	"strconv"
 	"strings"
 	"time"
-
-	"github.com/hashicorp/go-retryablehttp"
 )
 
 const maxAnswer = 16 << 20 // of the Manager; a list of 100,000 nodes is shorter
@@ -62,27 +60,8 @@ func (m *Manager) fetch(ctx context.Context) (List, error) {
 		DisableKeepAlives: true,
 	}
 	defer transport.CloseIdleConnections()
-	var last error // of an attempt that another one followed: what a user has to hear when there is no time left for that
-	client := retryablehttp.Client{
-		HTTPClient:   &http.Client{Transport: transport, CheckRedirect: stay},
-		RetryMax:     2,
-		RetryWaitMin: 50 * time.Millisecond,
-		RetryWaitMax: 500 * time.Millisecond,
-		CheckRetry: func(ctx context.Context, resp *http.Response, err error) (bool, error) {
-			again, fault := retryablehttp.ErrorPropagatedRetryPolicy(ctx, resp, err)
-			switch {
-			case again && err != nil:
-				last = err
-			case again:
-				last = &statusError{code: resp.StatusCode}
-			}
-			return again, fault
-		},
-		Backoff:      backOff,
-		ErrorHandler: retryablehttp.PassthroughErrorHandler,
-	}
 	target := m.ListURL + "/" + url.PathEscape(m.Group) + "?protocolType=TCP"
-	req, err := retryablehttp.NewRequestWithContext(ctx, http.MethodPost, target, nil)
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, target, nil)
 	if err != nil {
 		return List{}, err
 	}
@@ -94,21 +73,13 @@ func (m *Manager) fetch(ctx context.Context) (List, error) {
 		}
 		req.Header.Set(header, token)
 	}
-	resp, err := client.Do(req)
-	if resp != nil {
-		defer resp.Body.Close()
-		if resp.StatusCode != http.StatusOK {
-			return List{}, &statusError{resp.StatusCode, redirectHost(resp)}
-		}
-	}
+	resp, err := ask(ctx, &http.Client{Transport: transport, CheckRedirect: stay}, req)
 	if err != nil {
-		if ctx.Err() != nil {
-			if last != nil {
-				err = fmt.Errorf("%w; the attempt before: %w", err, last)
-			}
-			return List{}, fmt.Errorf("no answer of the Manager in time: %w", err)
-		}
-		return List{}, fmt.Errorf("asking the Manager: %w", err)
+		return List{}, err
+	}
+	defer resp.Body.Close()
+	if resp.StatusCode != http.StatusOK {
+		return List{}, &statusError{resp.StatusCode, redirectHost(resp)}
 	}
 	body, err := io.ReadAll(io.LimitReader(resp.Body, maxAnswer))
 	if err != nil {
@@ -117,9 +88,46 @@ func (m *Manager) fetch(ctx context.Context) (List, error) {
 	return ParseList(body)
 }
 
-// backOff does not wait as long as a Retry-After asks: there are other occasions to ask again.
-func backOff(least, most time.Duration, attempt int, _ *http.Response) time.Duration {
-	return retryablehttp.DefaultBackoff(least, most, attempt, nil)
+// pauses are those before the second and the third attempt. A Retry-After is not obeyed: there are other occasions to ask again.
+var pauses = []time.Duration{50 * time.Millisecond, 100 * time.Millisecond}
+
+// ask sends a request without a body, and sends it again after an accident.
+func ask(ctx context.Context, client *http.Client, req *http.Request) (*http.Response, error) {
+	var before error // of an attempt that another one followed: what a user has to hear when there is no time left for that
+	for attempt := 0; ; attempt++ {
+		resp, err := client.Do(req)
+		if ctx.Err() != nil && err != nil {
+			if before != nil {
+				err = fmt.Errorf("%w; the attempt before: %w", err, before)
+			}
+			return nil, fmt.Errorf("no answer of the Manager in time: %w", err)
+		}
+		if attempt == len(pauses) || !worthAnother(resp, err) {
+			if err != nil {
+				return nil, fmt.Errorf("asking the Manager: %w", err)
+			}
+			return resp, nil
+		}
+		if before = err; err == nil {
+			before = &statusError{code: resp.StatusCode}
+			_ = resp.Body.Close()
+		}
+		select {
+		case <-time.After(pauses[attempt]):
+		case <-ctx.Done():
+			return nil, fmt.Errorf("no answer of the Manager in time: %w; the attempt before: %w", ctx.Err(), before)
+		}
+	}
+}
+
+// worthAnother tells an accident from an answer, or from a fault, that would come again.
+func worthAnother(resp *http.Response, err error) bool {
+	if err != nil {
+		var distrust *tls.CertificateVerificationError
+		return !errors.As(err, &distrust)
+	}
+	return resp.StatusCode == http.StatusTooManyRequests ||
+		resp.StatusCode >= http.StatusInternalServerError && resp.StatusCode != http.StatusNotImplemented
 }
 
 // stay does not follow a redirect: the header that signs the request would go to whatever host it names, in the clear too.

@@ -7,6 +7,9 @@ import (
 	"encoding/base64"
 	"errors"
 	"fmt"
+	"io"
+	"log"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -114,6 +117,36 @@ func TestFetchTriesAgainAfterAnAccident(t *testing.T) {
 	require.NoError(t, err)
 	require.Len(t, list.Nodes, 1)
 	require.Equal(t, 3, cluster.Manager().Calls())
+}
+
+// An answer that would come again was asked for three times, and the user waited.
+func TestWhatWouldComeAgainIsAskedOnce(t *testing.T) {
+	var calls atomic.Int64
+	status := http.StatusNotImplemented
+	handler := func(w http.ResponseWriter, _ *http.Request) {
+		calls.Add(1)
+		w.WriteHeader(status)
+	}
+	server := serving(t, handler)
+	for _, status = range []int{http.StatusBadRequest, http.StatusNotFound, http.StatusNotImplemented} {
+		calls.Store(0)
+		_, err := managerAt(t, server.URL).Fetch(patient(t))
+		require.ErrorContains(t, err, http.StatusText(status))
+		require.EqualValues(t, 1, calls.Load(), status)
+	}
+	var opened atomic.Int64
+	distrusted := httptest.NewUnstartedServer(http.HandlerFunc(handler))
+	distrusted.Config.ErrorLog = log.New(io.Discard, "", 0)
+	distrusted.Config.ConnState = func(_ net.Conn, state http.ConnState) {
+		if state == http.StateNew {
+			opened.Add(1)
+		}
+	}
+	distrusted.StartTLS()
+	defer distrusted.Close()
+	_, err := managerAt(t, distrusted.URL).Fetch(patient(t))
+	require.ErrorContains(t, err, "certificate")
+	require.EqualValues(t, 1, opened.Load(), "handshakes")
 }
 
 // A Manager that answers 500 and then takes long: "no answer in time" alone would send its user to the network.
