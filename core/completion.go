@@ -67,7 +67,8 @@ func (q *completer) push(done completion) {
 	}
 }
 
-// run delivers until nothing is queued, first what another run had to leave in d.
+// run delivers until nothing is queued, first what another run had to leave in d. Its name is what insideCallback looks for on the
+// stack.
 func (q *completer) run(d *delivery) {
 	defer q.c.completing.Done()
 	defer q.c.guard()
@@ -120,7 +121,7 @@ func (c *client) unheard(messages int, err *Error) {
 }
 
 // deliverRest goes on where d stands. It returns false after a receiver that panicked: one deferred call a batch instead of
-// one a message. Its name is what insideCallback looks for on the stack.
+// one a message.
 func (c *client) deliverRest(d *delivery) (finished bool) {
 	returned := false
 	defer func() {
@@ -241,13 +242,18 @@ func (c *client) callbackPanic(r any) {
 // insideCallback reports whether the caller runs in a callback of any client: waiting there for callbacks to end would wait
 // for itself.
 func insideCallback() bool {
+	return inside(".(*completer).run")
+}
+
+// inside reports whether a function whose name ends so is on the caller's stack.
+func inside(function string) bool {
 	pcs := make([]uintptr, 64)
-	for skip := 2; ; skip += len(pcs) {
+	for skip := 3; ; skip += len(pcs) {
 		n := runtime.Callers(skip, pcs)
 		frames := runtime.CallersFrames(pcs[:n])
 		for {
 			f, more := frames.Next()
-			if strings.HasSuffix(f.Function, ".(*client).deliverRest") {
+			if strings.HasSuffix(f.Function, function) {
 				return true
 			}
 			if !more {

@@ -192,3 +192,6 @@ func InternalFault(of FullClient) {
 
 // MostProbes is how many suspects are tried at a time.
 const MostProbes = mostProbes
+
+// LinesDropped is the format of the line that no limit keeps back.
+const LinesDropped = linesDropped

@@ -22,7 +22,7 @@ type subject string
 // limitedLog passes on the first line of each kind and then one each logPause, with the number of those left out. A kind is a
 // format together with the subjects among its arguments.
 type limitedLog struct {
-	to Logger
+	out logQueue
 
 	mu    sync.Mutex
 	kinds map[string]*logKind
@@ -34,26 +34,21 @@ type logKind struct {
 	rest func(int) // logs that count
 }
 
-// Warnf logs a line. A logger that panics loses the line and does no more harm.
-func (l *limitedLog) Warnf(format string, args ...any) {
-	defer func() { _ = recover() }()
-	if lines, ok := l.admit(1, format, args, nil); ok {
-		l.to.Warn(fmt.Sprintf(format, args...) + leftOut(lines-1))
-	}
-}
+// Warnf logs a line.
+func (l *limitedLog) Warnf(format string, args ...any) { l.line(false, format, args) }
 
 // Errorf is Warnf at level ERROR.
-func (l *limitedLog) Errorf(format string, args ...any) {
-	defer func() { _ = recover() }()
+func (l *limitedLog) Errorf(format string, args ...any) { l.line(true, format, args) }
+
+func (l *limitedLog) line(isError bool, format string, args []any) {
 	if lines, ok := l.admit(1, format, args, nil); ok {
-		l.to.Error(fmt.Sprintf(format, args...) + leftOut(lines-1))
+		l.out.put(logLine{fmt.Sprintf(format, args...) + leftOut(lines-1), isError})
 	}
 }
 
 // Countf is Warnf for n of something; the format begins with a %d for all of them since the last line.
 func (l *limitedLog) Countf(n int, format string, args ...any) {
-	defer func() { _ = recover() }()
-	log := func(n int) { l.to.Warn(fmt.Sprintf(format, append([]any{n}, args...)...)) }
+	log := func(n int) { l.out.put(logLine{text: fmt.Sprintf(format, append([]any{n}, args...)...)}) }
 	if n, ok := l.admit(n, format, args, log); ok {
 		log(n)
 	}
@@ -131,18 +126,17 @@ func (l *limitedLog) forgetOld(now time.Time) {
 	}
 }
 
-// close logs what Countf has counted since its last lines: none may be left out for good.
-func (l *limitedLog) close() {
+// close logs what Countf has counted since its last lines: none may be left out for good. It waits for the Logger for d at the
+// longest.
+func (l *limitedLog) close(d time.Duration) {
 	l.mu.Lock()
 	kinds := slices.Collect(maps.Values(l.kinds))
 	l.kinds = nil
 	l.mu.Unlock()
 	for _, k := range kinds {
 		if k.rest != nil {
-			func() {
-				defer func() { _ = recover() }()
-				k.rest(k.left)
-			}()
+			k.rest(k.left)
 		}
 	}
+	l.out.end(d)
 }

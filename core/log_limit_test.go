@@ -3,15 +3,29 @@ package dataproxy
 import (
 	"fmt"
 	"log/slog"
+	"runtime"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 )
 
-func limited() (*limitedLog, *strings.Builder) {
-	text := new(strings.Builder)
-	return &limitedLog{to: slogLogger{slog.New(slog.NewTextHandler(text, nil))}}, text
+// lines is what a Logger has got, once it has got all.
+type lines struct {
+	text strings.Builder
+	of   *limitedLog
+}
+
+func (l *lines) String() string {
+	<-l.of.out.runs.none()
+	return l.text.String()
+}
+
+func limited() (*limitedLog, *lines) {
+	text := &lines{of: new(limitedLog)}
+	text.of.out.to = slogLogger{slog.New(slog.NewTextHandler(&text.text, nil))}
+	return text.of, text
 }
 
 // later lets the pause of all kinds pass.
@@ -20,6 +34,92 @@ func (l *limitedLog) later() {
 		k.last = k.last.Add(-logPause)
 	}
 }
+
+// Lines for a Logger that does not keep up must not fill the memory, and it must be told how many it missed.
+func TestLinesThatASlowLoggerCannotTakeAreCounted(t *testing.T) {
+	const sent = 10 * mostLogLines
+	entered, gate := make(chan struct{}), make(chan struct{})
+	l := &limitedLog{}
+	var told []string
+	l.out.to = loggerOf(func(text string) {
+		if len(told) == 0 {
+			close(entered)
+			<-gate
+		}
+		told = append(told, text)
+	})
+	l.out.put(logLine{text: strings.Repeat("x", 10*longestLogLine)})
+	<-entered
+	for i := range sent {
+		l.out.put(logLine{text: fmt.Sprint("line ", i)})
+	}
+	require.Equal(t, mostLogLines, l.out.lines.len())
+	close(gate)
+	<-l.out.runs.none()
+	require.Len(t, told, 1+mostLogLines+1)
+	require.Len(t, told[0], longestLogLine+len("..."))
+	require.Equal(t, fmt.Sprintf("line %d", mostLogLines-1), told[mostLogLines])
+	require.Equal(t, fmt.Sprintf("%d log lines were dropped: the Logger did not keep up", sent-mostLogLines), told[mostLogLines+1])
+	l.out.put(logLine{text: "again"})
+	<-l.out.runs.none()
+	require.Equal(t, "again", told[len(told)-1])
+}
+
+// A Logger that panics, or ends its goroutine, costs its own line and none of the others.
+func TestEachLineIsTakenByItself(t *testing.T) {
+	l := &limitedLog{}
+	gate := make(chan struct{})
+	var told []string
+	l.out.to = loggerOf(func(text string) {
+		<-gate
+		told = append(told, text)
+		switch text {
+		case "panics":
+			panic(text)
+		case "ends":
+			runtime.Goexit()
+		}
+	})
+	all := []string{"one", "panics", "two", "ends", "three"}
+	for _, text := range all {
+		l.out.put(logLine{text: text})
+	}
+	close(gate)
+	<-l.out.runs.none()
+	require.Equal(t, all, told)
+}
+
+// Behind the end of its client no Logger is called: what it would write to may be gone.
+func TestNoLineReachesALoggerBehindTheEnd(t *testing.T) {
+	l := &limitedLog{}
+	entered, gate := make(chan struct{}), make(chan struct{})
+	lines := 0
+	l.out.to = loggerOf(func(string) {
+		if lines++; lines == 1 {
+			close(entered)
+			<-gate
+		}
+	})
+	l.Warnf("one")
+	l.Warnf("two")
+	l.Countf(1, "%d")
+	<-entered
+	l.close(time.Millisecond)
+	close(gate)
+	<-l.out.runs.none()
+	require.Equal(t, 1, lines)
+}
+
+// loggerOf is a Logger that does f with each line.
+func loggerOf(f func(text string)) Logger { return logsTo{NopLogger(), f} }
+
+type logsTo struct {
+	Logger
+	f func(text string)
+}
+
+func (l logsTo) Warn(args ...any)  { l.f(fmt.Sprint(args...)) }
+func (l logsTo) Error(args ...any) { l.f(fmt.Sprint(args...)) }
 
 // A node that flaps all night must not fill the disk, and what was left out must be said.
 func TestRepeatedLogLinesAreLimitedByKind(t *testing.T) {
@@ -95,7 +195,7 @@ func TestCountsReachTheLog(t *testing.T) {
 	l.Countf(2, "%d messages failed with code %s", subject("1"))
 	l.Countf(1, "%d messages failed with code %s", subject("1"))
 	l.Countf(1, "%d messages failed with code %s", subject("1"))
-	l.close()
+	l.close(time.Minute)
 	var lines []string
 	for line := range strings.Lines(text.String()) {
 		_, msg, _ := strings.Cut(line, "msg=")

@@ -9,7 +9,9 @@ import (
 )
 
 // Logger receives the client's log lines. The client never calls Fatal, Fatalf, Panic or Panicf; they are there because the
-// existing SDK's interface has them. Its methods are called from the client's goroutines and must not block for long.
+// existing SDK's interface has them. Its methods run on a goroutine that does nothing else, one line at a time: one that is slow delays
+// log lines only, of which 256 wait and the others are counted; one that panics loses its line. They may call any method of the
+// client. Close gives the Logger up to a second for what is left, while its own time lasts.
 type Logger interface {
 	Debug(args ...any)
 	Info(args ...any)

@@ -6,9 +6,11 @@ import (
 	"io"
 	"log/slog"
 	"os"
+	"runtime"
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -141,6 +143,77 @@ func TestSlogGetsTheLinesWithTheirLevels(t *testing.T) {
 	c.Node(0).Kill()
 	eventually(t, "the loss of a node is told", func() bool { return strings.Contains(text.String(), "node "+c.Node(0).Addr()+" is avoided") })
 	client.Close()
+}
+
+// warns is a user's logger that does something else.
+type warns struct {
+	dataproxy.Logger
+	do func()
+}
+
+func (l warns) Warn(...any)  { l.do() }
+func (l warns) Error(...any) { l.do() }
+
+// A Logger that never returned held up the lane that had something to say, for good: nothing was sent over it any more.
+func TestLoggerThatNeverReturnsHoldsUpNobody(t *testing.T) {
+	gate := make(chan struct{})
+	t.Cleanup(func() { close(gate) })
+	c := cluster(t)
+	client := connect(t, c, dataproxy.WithLogger(warns{dataproxy.NopLogger(), func() { <-gate }}), dataproxy.WithMaxRetries(100))
+	for _, n := range c.Nodes() {
+		n.ResetConnections()
+		require.NoError(t, client.Send(patient(t), message("x")))
+	}
+	client.SendAsync(patient(t), message("y"), func(dataproxy.Message, error) { panic("in a callback") })
+	client.SendAsync(patient(t), dataproxy.Message{StreamID: "test_stream"}, nil) // refused, which only the log hears of
+	require.NoError(t, client.Flush(patient(t)))
+	eventually(t, "all lanes are back", func() bool { return usableLanes(client) == 8 })
+	inTime(t, time.Second, "Close", client.Close)
+}
+
+// FailNow in a test's Logger is a runtime.Goexit: it ended the lane that had something to say.
+func TestLoggerThatEndsItsGoroutineCostsNoLane(t *testing.T) {
+	c := cluster(t)
+	client := connect(t, c, dataproxy.WithLogger(warns{dataproxy.NopLogger(), runtime.Goexit}), dataproxy.WithMaxRetries(100))
+	for range 3 {
+		for _, n := range c.Nodes() {
+			n.ResetConnections()
+		}
+		eventually(t, "all lanes are back", func() bool { return usableLanes(client) == 8 })
+		require.NoError(t, client.Send(patient(t), message("x")))
+	}
+}
+
+// A Logger that ships its lines through the client waited for room that its own goroutine was to give back, and all senders with it.
+func TestLoggerMaySendThroughItsClient(t *testing.T) {
+	c := cluster(t, dataproxytest.WithNodes(1))
+	standing(c, dataproxytest.ErrorCode(109))
+	var client dataproxy.FullClient
+	logged := make(chan error, 100)
+	client = connect(t, c, dataproxy.WithWorkerNum(1), dataproxy.WithMaxPendingMessages(1), dataproxy.WithBlockIfQueueIsFull(true),
+		dataproxy.WithLogger(warns{dataproxy.NopLogger(), func() { logged <- client.Send(patient(t), message("a line")) }}))
+	inTime(t, time.Second, "sending", func() {
+		for range 24 {
+			client.SendAsync(patient(t), message("x"), nil)
+		}
+		require.NoError(t, client.Flush(patient(t)))
+	})
+	fault(t, <-logged, dataproxy.CodeServerError)
+}
+
+// A Logger may close its client: that must not wait for the Logger.
+func TestLoggerMayCloseItsClient(t *testing.T) {
+	c := cluster(t)
+	var client dataproxy.FullClient
+	closed := make(chan error, 100)
+	client = connect(t, c, dataproxy.WithLogger(warns{dataproxy.NopLogger(), func() {
+		_, err := client.Shutdown(patient(t))
+		closed <- err
+	}}))
+	inTime(t, 500*time.Millisecond, "Shutdown", func() {
+		client.SendAsync(patient(t), dataproxy.Message{StreamID: "test_stream"}, nil) // refused, which the log hears of
+		require.NoError(t, <-closed)
+	})
 }
 
 // panicking is a user's logger at its worst.

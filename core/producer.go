@@ -134,7 +134,7 @@ const leastAnswer = 64 * kib
 // init builds the parts; nothing runs yet.
 func (c *client) init() (err error) {
 	o := &c.opts
-	c.log.to = o.Logger
+	c.log.out.to = o.Logger
 	// Messages of a batch share the deadline of its first one: a long linger must not eat it up.
 	c.linger = min(o.BatchingMaxPublishDelay, o.SendTimeout/4)
 	for _, k := range sortedKeys(o.AddColumns) {

@@ -151,7 +151,10 @@ func (c *client) shut(ctx context.Context, fault *Error) {
 	c.working.wait(left)
 	c.report = c.reportNow()
 	c.report.Unsent, c.report.Uncalled = unsent, uncalled
-	c.log.close()
+	if ctx.Err() != nil {
+		left = lastGrace
+	}
+	c.log.close(left)
 	close(c.closed)
 }
 
