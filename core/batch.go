@@ -37,8 +37,10 @@ type batch struct {
 
 	mu        sync.Mutex
 	unsettled int
-	expired   bool // some messages were settled one by one: the frame must leave them out
-	attempts  int
+	expired   bool    // some messages were settled one by one: the frame must leave them out
+	attempts  int     // times it was written
+	paid      int     // of those, the ones that max_retries counts
+	refusals  int     // and the ones that a node answered with "not now"
 	written   bool    // in flight: no word of the last attempt yet
 	lost      bool    // some attempt ended without an answer
 	avoid     []*node // of the failed attempts, the latest last
@@ -249,8 +251,14 @@ func (b *batch) fault(code Code, message string, cause error) *Error {
 	if cause == nil {
 		cause = b.failure.cause
 	}
+	failure, node := b.failure, b.node
+	if b.attempts == 0 {
+		if n, answer := b.st.c.nodes.holdingUp(); n != nil {
+			failure, node = answer, n.addr
+		}
+	}
 	return &Error{
-		Code: code, Message: message, cause: cause, ServerCode: b.failure.serverCode, ServerMessage: b.failure.serverMessage, Node: b.node, GroupID: b.st.key.group, StreamID: b.st.key.stream,
-		BatchID: b.id.String(), Attempts: b.attempts, persisted: b.persisted(),
+		Code: code, Message: message, cause: cause, ServerCode: failure.serverCode, ServerMessage: failure.serverMessage, Node: node,
+		GroupID: b.st.key.group, StreamID: b.st.key.stream, BatchID: b.id.String(), Attempts: b.attempts, persisted: b.persisted(),
 	}
 }

@@ -23,7 +23,8 @@ var (
 var codeTable = []CodeInfo{
 	{CodeOK, "ok", "success", false, []Persisted{Acked}, "a DataProxy acked the message", "Nothing: it is success."},
 	{CodeSendTimeout, "send_timeout", "message send timeout", true, either,
-		"the delivery deadline passed before an ack came, or the last attempt that max_retries allows was not answered within ack_timeout",
+		"the delivery deadline passed before an ack came, or the last attempt that max_retries allows was not answered within ack_timeout; "+
+			"where nodes answered \"not now\" until then, with the server's code",
 		"Look which nodes answer (inlong-dataproxy doctor). Raise send_timeout, ack_timeout or max_retries if the cluster is only slow."},
 	{CodeSendFailed, "send_failed", "message send failed", true, nil, "no message ends with it: the last attempt gives its own code; kept from the existing SDK",
 		"Look at the code of the last attempt."},
@@ -107,9 +108,9 @@ func ServerCodes() []ServerCodeInfo {
 
 var serverCodeTable = []ServerCodeInfo{
 	{Code: serverSinkUnready, Name: "SINK_SERVICE_UNREADY", Meaning: "the node has no message queue configured yet, as in its first seconds",
-		Advice: "Wait, the client goes to another node. If it stays, check that the cluster has an MQ cluster of the same tag in the Manager."},
+		Advice: "Wait: the client goes to another node, or asks again each second until the deadline. If it stays, check that the cluster has an MQ cluster of the same tag in the Manager."},
 	{Code: serverServiceClosed, Name: "SERVICE_CLOSED", Meaning: "an administrator stopped the node's service",
-		Advice: "Nothing, if it is meant: the client leaves the node. Otherwise start the service of that node again."},
+		Advice: "Nothing, if it is meant: the client leaves the node, or waits for it if it is the only one. Otherwise start the service of that node again."},
 	{Code: 3, Name: "CONF_SERVICE_UNREADY", Meaning: "the node has no map of numeric ids yet", Advice: notFromHere},
 	{Code: 10, Name: "ILLEGAL_VISIT_IP", Meaning: "not over TCP, where the node closes the connection of an address that it refuses", Advice: notFromHere},
 	{Code: 31, Name: "HTTP_DECODE_REQ_FAILURE", Meaning: notOverTCP, Advice: notFromHere},
@@ -139,7 +140,7 @@ var serverCodeTable = []ServerCodeInfo{
 	{Code: 113, Name: "UNCONFIGURED_GROUPID_OR_STREAMID", Meaning: notOverTCP, Advice: notFromHere},
 	{Code: serverChannelFull, Name: "PUT_EVENT_TO_CHANNEL_FAILURE",
 		Meaning: "the node's channels are full, mostly because the message queue behind it is down or slow",
-		Advice:  "Look at the message queue and the node's disk; the client tries other nodes with back-off. Send again later."},
+		Advice:  "Look at the message queue and the node's disk; the client goes to other nodes, or asks again each second until the deadline."},
 	{Code: serverTopicUnknown, Name: "TOPIC_IS_BLANK", Meaning: "the node knows no topic for this group and stream",
 		Advice: "Check the spelling of group and stream. After one was made new, nodes take up to two minutes to learn it."},
 	{Code: serverMQFirst, Name: "NO_AVAILABLE_PRODUCER", Meaning: "the node has no producer for the message queue", Advice: lookAtMQ},

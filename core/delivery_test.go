@@ -132,7 +132,9 @@ func TestD3_LaneGoesToANodeThatHasNone(t *testing.T) {
 				require.NoError(t, client.Send(patient(t), message("x")))
 			}
 			standing(c, dataproxytest.ErrorCode(114))
-			require.Equal(t, 114, fault(t, client.Send(patient(t), message("x")), dataproxy.CodeServerError).ServerCode)
+			soon, cancel := context.WithTimeout(context.Background(), 500*time.Millisecond)
+			defer cancel()
+			require.Equal(t, 114, fault(t, client.Send(soon, message("x")), dataproxy.CodeContextExpired).ServerCode)
 			require.True(t, slices.ContainsFunc(client.Stats().Nodes, func(n dataproxy.NodeStats) bool { return !n.Suspect }),
 				"a batch that all refuse is no reason to suspect all")
 		})
@@ -221,7 +223,7 @@ func TestD6_EachFrameCarriesItsOwnGroupAndStream(t *testing.T) {
 // "No retries" must mean one attempt, also after a lost connection: a user who asks for it does not want doubles.
 func TestD9_NoRetriesMeansOneAttempt(t *testing.T) {
 	for name, f := range map[string]dataproxytest.Fault{
-		"error answer": dataproxytest.ErrorCode(114), "close": dataproxytest.CloseAfterRead(), "silence": dataproxytest.Silence(),
+		"error answer": dataproxytest.ErrorCode(115), "close": dataproxytest.CloseAfterRead(), "silence": dataproxytest.Silence(),
 	} {
 		t.Run(name, func(t *testing.T) {
 			c := cluster(t)

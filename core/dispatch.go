@@ -26,7 +26,7 @@ type dispatcher struct {
 func (d *dispatcher) dispatch(b *batch) (behind bool) {
 	st, avoid := b.st, b.avoid                            // a lane that took b may be done with it before enqueue returns
 	if l := st.lane.Load(); l != nil && len(avoid) == 0 { // it keeps its streams while it keeps up
-		if taken, behind := l.enqueue(b, spreadAfter); taken {
+		if taken, behind := l.enqueue(b, spreadAfter, false); taken {
 			return behind
 		}
 	}
@@ -38,7 +38,7 @@ func (d *dispatcher) dispatch(b *batch) (behind bool) {
 			d.park(b)
 			return false
 		}
-		if taken, behind := l.enqueue(b, math.MaxInt); taken {
+		if taken, behind := l.enqueue(b, math.MaxInt, false); taken {
 			if len(avoid) == 0 {
 				st.lane.Store(l)
 			}
@@ -55,7 +55,7 @@ func (d *dispatcher) choose(avoid []*node) *lane {
 	for i := range d.lanes {
 		l := d.lanes[(d.next+i)%len(d.lanes)].Load()
 		outstanding, usable := l.load()
-		if !usable {
+		if !usable || l.node.aside.Load() {
 			continue
 		}
 		if load := int64(1+slices.Index(avoid, l.node))<<32 + int64(outstanding); load < bestLoad {
@@ -66,7 +66,14 @@ func (d *dispatcher) choose(avoid []*node) *lane {
 	return best
 }
 
-// usable returns the lanes that take batches.
+// untried reports whether another node than n and those of avoid would take a batch now.
+func (d *dispatcher) untried(avoid []*node, n *node) bool {
+	return slices.ContainsFunc(d.usable(), func(l *lane) bool {
+		return l.node != n && !l.node.aside.Load() && !slices.Contains(avoid, l.node)
+	})
+}
+
+// usable returns the lanes that take batches, also those of nodes that are put aside.
 func (d *dispatcher) usable() (lanes []*lane) {
 	for i := range d.lanes {
 		l := d.lanes[i].Load()
@@ -105,6 +112,40 @@ func (d *dispatcher) unpark() {
 			d.dispatch(b)
 		}
 	}
+}
+
+// scout gives a parked batch to a node that is put aside, to see whether it takes one. It reports false when there is none, or no
+// lane for it: the node is not aside any more then, and the next batch is the one that tries.
+func (d *dispatcher) scout(n *node) bool {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if l := d.laneOn(n); l != nil {
+		for len(d.parked) > 0 {
+			b := d.parked[0]
+			d.parked[0] = nil
+			d.parked = d.parked[1:]
+			if b.dead() {
+				continue
+			}
+			if taken, _ := l.enqueue(b, math.MaxInt, true); taken {
+				return true
+			}
+			d.park(b)
+			break
+		}
+	}
+	n.aside.Store(false) // under mu: what is parked was parked before, or finds the node
+	return false
+}
+
+// laneOn returns a usable lane of n, or nil.
+func (d *dispatcher) laneOn(n *node) *lane {
+	for _, l := range d.usable() {
+		if l.node == n {
+			return l
+		}
+	}
+	return nil
 }
 
 // idleFor reports whether the stream's lane has nothing to do; otherwise the lane will seal the stream's batch when it gets on.

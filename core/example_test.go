@@ -98,7 +98,7 @@ func ExampleError() {
 	}
 	defer client.Close()
 	for _, node := range cluster.Nodes() {
-		node.Standing(dataproxytest.ErrorCode(114)) // the nodes' channels are full
+		node.Standing(dataproxytest.ErrorCode(115)) // the nodes do not know the stream yet
 	}
 
 	err = client.Send(context.Background(), dataproxy.Message{StreamID: "my_stream", Payload: []byte("hello")})
@@ -109,7 +109,7 @@ func ExampleError() {
 	}
 	fmt.Println(errors.Is(err, dataproxy.ErrServerError))
 	// Output:
-	// server error 114 1
+	// server error 115 1
 	// send again: true - at the node: not_written
 	// true
 }

@@ -112,6 +112,7 @@ const (
 	MaxBackOff           = maxBackOff
 	MaxBackOffLost       = maxBackOffLost
 	UnknownStreamBackOff = unknownStreamBackOff
+	MaxBackOffNotNow     = maxBackOffNotNow
 	Suspicion            = suspicion
 	HeadStart            = headStart
 	CloseGrace           = 100 * time.Millisecond

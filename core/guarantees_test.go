@@ -120,7 +120,9 @@ func TestNumbersOfTheGuarantees(t *testing.T) {
 	row("A batch that was refused is written again after (each time less by up to a half, at random)", defaults["retry_initial_interval"]+", doubling to "+text(dataproxy.MaxBackOff),
 		"retry_initial_interval")
 	row("The same for a stream that the node does not know (115): it may learn of it late", text(dataproxy.UnknownStreamBackOff)+", doubling to "+text(dataproxy.MaxBackOff), "")
-	option("Attempts after the first, at most", "max_retries")
+	row("A node that answered \"not now\" (1, 2, 114, 116 to 119) is asked again after, until it takes a batch", defaults["retry_initial_interval"]+", doubling to "+text(dataproxy.MaxBackOffNotNow),
+		"retry_initial_interval")
+	option("Attempts after the first that may have been written, at most", "max_retries")
 	row("A node that failed is avoided, while there are others, for", text(dataproxy.Suspicion), "")
 	option("An idle connection sends a heartbeat every", "heartbeat_interval")
 	option("The Manager is asked for the nodes every", "update_interval")

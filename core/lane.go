@@ -47,10 +47,11 @@ type scratch struct {
 
 var writerScratch = sync.Pool{New: func() any { return new(scratch) }}
 
-// enqueue takes b unless the lane is not usable or has limit batches waiting. behind asks the sender to let others run.
-func (l *lane) enqueue(b *batch, limit int) (taken, behind bool) {
+// enqueue takes b unless the lane is not usable, has limit batches waiting, or its node is put aside and b is no scout. behind asks
+// the sender to let others run.
+func (l *lane) enqueue(b *batch, limit int, scout bool) (taken, behind bool) {
 	l.mu.Lock()
-	if !l.usable || l.queue.len() >= limit || limit == spreadAfter && l.late() {
+	if !l.usable || l.queue.len() >= limit || l.node.aside.Load() && !scout || limit == spreadAfter && l.late() {
 		l.mu.Unlock()
 		return false, false
 	}
@@ -222,11 +223,14 @@ func (l *lane) Answered(w transport.Written[*batch], a *wire.Answer) {
 	if a.Code == 0 {
 		l.node.batches.Add(1)
 		l.node.roundTrips.add(time.Since(w.At))
+		if l.node.aside.Load() {
+			l.c.nodes.resume(l.node)
+		}
 		l.c.acked(w.Item)
 		return
 	}
 	l.node.errors.Add(1)
-	l.c.refused(w.Item, l, a)
+	l.c.refused(w.Item, l, w.At, a)
 }
 
 // Unmatched counts an answer that belongs to nothing in flight: it is not trusted to mean any batch.
@@ -266,6 +270,15 @@ func (l *lane) retire() {
 	if idle {
 		l.conn.Fail(errDrained)
 	}
+	l.handBack(queue, soon)
+}
+
+// giveBack gives away what waits to be written.
+func (l *lane) giveBack() {
+	l.mu.Lock()
+	queue, soon := l.takeQueue(), l.soon
+	l.soon = nil
+	l.mu.Unlock()
 	l.handBack(queue, soon)
 }
 

@@ -18,12 +18,14 @@ type node struct {
 	addr            string
 	batches, errors atomic.Int64
 	roundTrips      roundTrips
+	aside           atomic.Bool // its last answer was "not now": its lanes take a scout only (aside.go)
 
 	// Guarded by nodes.mu.
 	lanes   int // assigned to it, connected or not, without those that drain
 	suspect time.Time
 	cause   error
 	gone    bool // not in the list any more
+	asideState
 }
 
 // nodes is the list of nodes and who is connected to which.
@@ -36,6 +38,8 @@ type nodes struct {
 	changed chan struct{} // closed and replaced when the list changes, or an outage ends
 
 	balancing sync.Mutex // held while lanes are moved; taken before all other locks
+
+	lastAside atomic.Pointer[node] // spares a look at all of them while none is put aside
 
 	kick chan struct{} // asks the supervisor to look: all nodes failed, or the list is empty
 }

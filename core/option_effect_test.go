@@ -283,16 +283,17 @@ func TestBatchStaysOpenForItsLinger(t *testing.T) {
 func TestBackOffStartsWithTheIntervalAndDoubles(t *testing.T) {
 	const first = 40 * time.Millisecond
 	c := cluster(t, dataproxytest.WithNodes(1))
-	c.Node(0).Standing(dataproxytest.ErrorCode(114))
-	client := connect(t, c, dataproxy.WithRetryInitialInterval(first), dataproxy.WithMaxRetries(3))
+	full := dataproxytest.ErrorCode(114)
+	c.Node(0).Fault(full, full, full)
+	client := connect(t, c, dataproxy.WithRetryInitialInterval(first))
 	least := time.Duration(0)
 	for i := range 3 {
 		least += first << i / 2 // jitter takes half of it at the most
 	}
 	inTime(t, 2*least, "four attempts", func() {
 		start := time.Now()
-		if e := fault(t, client.Send(patient(t), message("x")), dataproxy.CodeServerError); e.Attempts != 4 || time.Since(start) < least {
-			t.Errorf("%v after %v", e, time.Since(start))
+		if err := client.Send(patient(t), message("x")); err != nil || c.Node(0).Frames() != 4 || time.Since(start) < least {
+			t.Errorf("%v, %d attempts after %v", err, c.Node(0).Frames(), time.Since(start))
 		}
 	})
 }

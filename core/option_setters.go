@@ -113,8 +113,9 @@ func WithSendTimeout(d time.Duration) Option {
 	return func(o *Options) { o.SendTimeout = d; o.mark("send_timeout") }
 }
 
-// WithMaxRetries sets the attempts after the first one; 0 means none. Default 2; 0 to 1000. Waiting for a usable lane is no
-// attempt.
+// WithMaxRetries sets the attempts after the first one; 0 means none. Default 2; 0 to 1000. What a node answered with "not now" (1, 2,
+// 114, 116 to 119) was not written and is no attempt, nor is waiting for a node that will take the message: the deadline alone
+// bounds those.
 func WithMaxRetries(n int) Option {
 	return func(o *Options) { o.MaxRetries = n; o.mark("max_retries") }
 }
@@ -175,7 +176,7 @@ func WithRetryOnServerError(all bool) Option {
 }
 
 // WithRetryInitialInterval sets the back-off before the second attempt. Default 100 ms; 1 ms to 1 minute. It doubles with
-// jitter, capped at 10 s.
+// jitter, capped at 10 s, and at 1 s while nodes answer "not now".
 func WithRetryInitialInterval(d time.Duration) Option {
 	return func(o *Options) { o.RetryInitialInterval = d; o.mark("retry_initial_interval") }
 }

@@ -84,7 +84,8 @@ var optionTable = []option{
 		time.Millisecond, 24*time.Hour, "total delivery deadline of a message, from its acceptance to its result, over all attempts; messages of a batch share that "+
 			"of its first, so that one may end earlier by as much as BatchingMaxPublishDelay"),
 	count("max_retries", "WithMaxRetries", func(o *Options) *int { return &o.MaxRetries }, 2, 0, 1000,
-		"attempts after the first; 0 means none; waiting for a usable lane is no attempt"),
+		"attempts after the first that may have been written and had no answer, or an error answer other than \"not now\" (1, 2, 114, 116 to 119); 0 means none; "+
+			"waiting for a node that will take the message is no attempt: the deadline alone bounds it"),
 	duration("batching_max_publish_delay", "WithBatchingMaxPublishDelay", func(o *Options) *time.Duration { return &o.BatchingMaxPublishDelay },
 		20*time.Millisecond, 0, time.Minute, "linger: the longest time a batch stays open for more messages; 0 sends each message at once"),
 	count("batching_max_messages", "WithBatchingMaxMessages", func(o *Options) *int { return &o.BatchingMaxMessages }, 50, 1, 32767,
@@ -104,7 +105,7 @@ var optionTable = []option{
 	boolean("retry_on_server_error", "WithRetryOnServerError", func(o *Options) *bool { return &o.RetryOnServerError },
 		"false: error answers that another node may cure (1, 2, 114 to 119) are retried; true: all but those that can never succeed"),
 	duration("retry_initial_interval", "WithRetryInitialInterval", func(o *Options) *time.Duration { return &o.RetryInitialInterval },
-		100*time.Millisecond, time.Millisecond, time.Minute, "back-off before the second attempt; doubles with jitter, capped at 10 s"),
+		100*time.Millisecond, time.Millisecond, time.Minute, "back-off before the second attempt; doubles with jitter, capped at 10 s, and at 1 s while nodes answer \"not now\""),
 
 	size("max_pending_bytes", "WithMaxPendingBytes", func(o *Options) *int { return &o.MaxPendingBytes }, 256*mib, 1*kib, mostBudgetBytes,
 		"bytes of messages without a result, for the whole client; a quarter of it is dealt out to the lanes, and each keeps its part "+

@@ -35,7 +35,8 @@ func (r *registry) part(of *batch) *batch {
 	b := r.add(of.st, of)
 	b.opened, b.due = of.opened, of.due
 	b.eventTime, b.timed, b.attributes = of.eventTime, of.timed, of.attributes
-	b.attempts, b.lost, b.node, b.avoid, b.failure = of.attempts, of.lost, of.node, append(b.avoid, of.avoid...), of.failure
+	b.attempts, b.paid, b.refusals = of.attempts, of.paid, of.refusals
+	b.lost, b.node, b.avoid, b.failure = of.lost, of.node, append(b.avoid, of.avoid...), of.failure
 	b.userCode, b.callers = of.userCode, of.callers
 	return b
 }
@@ -123,7 +124,8 @@ func (r *registry) recycle(b *batch, reuse bool) {
 		b.ends, b.receivers, b.tags, b.details = b.ends[:0], b.receivers[:0], b.tags[:0], b.details[:0]
 		b.soon, b.onItsWay, b.userCode, b.callers, b.follower = false, false, false, false, nil
 		clear(b.avoid)
-		b.attempts, b.written, b.lost, b.avoid, b.node, b.retryAt = 0, false, false, b.avoid[:0], "", time.Time{}
+		b.attempts, b.paid, b.refusals = 0, 0, 0
+		b.written, b.lost, b.avoid, b.node, b.retryAt = false, false, b.avoid[:0], "", time.Time{}
 		b.failure = attemptFailure{}
 	}
 	b.mu.Unlock()

@@ -19,6 +19,8 @@ const (
 	maxBackOffLost = 800 * time.Millisecond
 	// A node learns a new stream with some delay; asking again sooner is of no use.
 	unknownStreamBackOff = 2 * time.Second
+	// A node that answered "not now" may take the batch at any moment: it is asked again at least so often.
+	maxBackOffNotNow = time.Second
 )
 
 // The server's error codes that decide what to do; the protocol's whole table is in the documentation.
@@ -33,14 +35,18 @@ const (
 	serverIDInconsistent = 122
 )
 
-// retryOtherNode reports whether another node, or the same one later, may accept what this answer refused.
-func retryOtherNode(code int) bool {
+// notNow reports whether this answer says no more than that the node did not take the batch at this moment. Nothing was written, so
+// it is no failed attempt: the batch goes elsewhere or waits, and only its messages' deadlines end that.
+func notNow(code int) bool {
 	switch code {
-	case serverSinkUnready, serverServiceClosed, serverChannelFull, serverTopicUnknown:
+	case serverSinkUnready, serverServiceClosed, serverChannelFull:
 		return true
 	}
 	return code >= serverMQFirst && code <= serverMQLast
 }
+
+// retryOtherNode reports whether another node, or the same one later, may accept what this answer refused.
+func retryOtherNode(code int) bool { return notNow(code) || code == serverTopicUnknown }
 
 // neverCured reports whether the batch itself is at fault: it fails on every node.
 func neverCured(code int) bool {
@@ -51,22 +57,36 @@ func neverCured(code int) bool {
 	return false
 }
 
-// refused decides what follows from an error answer.
-func (c *client) refused(b *batch, l *lane, a *wire.Answer) {
+// refused decides what follows from an error answer to a batch that was written at that time.
+func (c *client) refused(b *batch, l *lane, written time.Time, a *wire.Answer) {
 	c.metrics.failed(CodeServerError)
 	b.answered(false)
 	text := string(a.Text[:min(len(a.Text), 4*kib)])
 	failure := attemptFailure{serverCode: a.Code, serverMessage: text}
-	retry := retryOtherNode(a.Code) || c.opts.RetryOnServerError && !neverCured(a.Code)
-	if a.Code == serverSinkUnready || a.Code == serverServiceClosed || retry && c.nodes.othersHaveNoLane(l.node, b.avoid) {
-		c.nodes.suspect(l.node, fmt.Errorf("it answered code %d", a.Code))
-		c.nodes.leave(l.node)
-	}
 	base := c.opts.RetryInitialInterval
+	if notNow(a.Code) {
+		if a.Code == serverSinkUnready || a.Code == serverServiceClosed || c.nodes.othersHaveNoLane(l.node, b.avoid) {
+			c.nodes.suspect(l.node, fmt.Errorf("it answered code %d", a.Code))
+			c.nodes.leave(l.node)
+		}
+		c.nodes.putAside(l.node, written, failure)
+		elsewhere := c.dispatcher.untried(b.avoid, l.node)
+		c.failedAttempt(b, l.node, CodeServerError, failure, forFree, func(b *batch) time.Duration {
+			if b.refusals++; elsewhere {
+				return 0
+			}
+			return backOff(base, b.refusals, maxBackOffNotNow)
+		})
+		return
+	}
+	price := forOneAttempt
+	if !retryOtherNode(a.Code) && (!c.opts.RetryOnServerError || neverCured(a.Code)) {
+		price = never
+	}
 	if a.Code == serverTopicUnknown {
 		base = max(base, unknownStreamBackOff)
 	}
-	c.failedAttempt(b, l.node, CodeServerError, failure, retry, func(attempts int) time.Duration { return backOff(base, attempts, maxBackOff) })
+	c.failedAttempt(b, l.node, CodeServerError, failure, price, func(b *batch) time.Duration { return backOff(base, b.paid, maxBackOff) })
 }
 
 // connectionLost decides what becomes of a batch that was written and has no answer: it may be stored or not. The first
@@ -83,29 +103,41 @@ func (c *client) connectionLost(b *batch, n *node, reason error) {
 	}
 	c.metrics.failed(code)
 	b.answered(true)
-	c.failedAttempt(b, n, code, attemptFailure{cause: reason}, true, func(attempts int) time.Duration {
-		if attempts == 1 {
+	c.failedAttempt(b, n, code, attemptFailure{cause: reason}, forOneAttempt, func(b *batch) time.Duration {
+		if b.attempts == 1 {
 			return 0
 		}
-		return backOff(c.opts.RetryInitialInterval, attempts-1, maxBackOffLost)
+		return backOff(c.opts.RetryInitialInterval, b.attempts-1, maxBackOffLost)
 	})
 }
 
+// price is what sending a batch again costs: max_retries counts what may have been written.
+type price int
+
+const (
+	forFree price = iota
+	forOneAttempt
+	never
+)
+
 // failedAttempt sends b again after a pause, or fails it with code when it may not be tried any more.
-func (c *client) failedAttempt(b *batch, n *node, code Code, failure attemptFailure, retry bool, pause func(attempts int) time.Duration) {
+func (c *client) failedAttempt(b *batch, n *node, code Code, failure attemptFailure, price price, pause func(*batch) time.Duration) {
 	b.mu.Lock()
 	if b.unsettled == 0 {
 		b.mu.Unlock()
 		return
 	}
 	b.failure = failure
-	if !retry || b.attempts > c.opts.MaxRetries || c.swept.Load() {
+	if price == forOneAttempt {
+		b.paid++
+	}
+	if price == never || b.paid > c.opts.MaxRetries || c.swept.Load() {
 		b.mu.Unlock()
 		c.finish(b, func() *Error { return b.fault(code, "", nil) })
 		return
 	}
 	b.avoid = append(slices.DeleteFunc(b.avoid, func(other *node) bool { return other == n }), n)
-	wait := pause(b.attempts)
+	wait := pause(b)
 	if wait > 0 {
 		now := time.Now()
 		b.retryAt = now.Add(wait)

@@ -62,7 +62,10 @@ class Options(TypedDict, total=False):
     """
 
     max_retries: int
-    """Attempts after the first; 0 means none; waiting for a usable lane is no attempt. Default 2; 0 to 1000."""
+    """Attempts after the first that may have been written and had no answer, or an error answer other than "not now" (1, 2, 114,
+    116 to 119); 0 means none; waiting for a node that will take the message is no attempt: the deadline alone bounds it.
+    Default 2; 0 to 1000.
+    """
 
     batching_max_publish_delay: Duration
     """Linger: the longest time a batch stays open for more messages; 0 sends each message at once. Default 20ms; 0s to 1m."""
@@ -100,7 +103,9 @@ class Options(TypedDict, total=False):
     """
 
     retry_initial_interval: Duration
-    """back-off before the second attempt; doubles with jitter, capped at 10 s. Default 100ms; 1ms to 1m."""
+    """back-off before the second attempt; doubles with jitter, capped at 10 s, and at 1 s while nodes answer "not now". Default
+    100ms; 1ms to 1m.
+    """
 
     max_pending_bytes: Size
     """Bytes of messages without a result, for the whole client; a quarter of it is dealt out to the lanes, and each keeps its

@@ -149,7 +149,7 @@ func TestStateStopsAtAFailedLineAndPassesAHopelessOne(t *testing.T) {
 	file := writeFile(t, "a.json", "{\"n\":1}\noops\n{\"n\":2}\n")
 	args := []string{"send", "--url", cluster.URL(), "--group", "test_group", "--stream", "s", "--format", "json-lines",
 		"--state", state, "--option", "max_retries=0", file}
-	cluster.Node(0).Standing(dataproxytest.ErrorCode(114))
+	cluster.Node(0).Standing(dataproxytest.ErrorCode(115))
 	status, _, stderr := program("", args...)
 	if status != exitFailure || !strings.Contains(stderr, "the same command goes on from there") {
 		t.Errorf("status %d: %s", status, stderr)
