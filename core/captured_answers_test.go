@@ -104,7 +104,13 @@ func TestCapturedAnswersGiveTheBatchItsResult(t *testing.T) {
 				}
 				return dataproxytest.Fault{}
 			})
-			results := sendEach(t, client, "1", "2", "3")
+			ctx := context.Background()
+			if code == 2 {
+				soon, cancel := context.WithTimeout(ctx, 3*time.Second)
+				defer cancel()
+				ctx = soon
+			}
+			results := sendEach(ctx, t, client, "1", "2", "3")
 			require.NoError(t, results["1"])
 			if v.Name == "type5_no_mid_cnt_dt" { // a success that names no batch is believed of none
 				require.Error(t, results["2"])
@@ -113,6 +119,10 @@ func TestCapturedAnswersGiveTheBatchItsResult(t *testing.T) {
 			require.NoError(t, results["3"])
 			if !isError {
 				require.NoError(t, results["2"])
+				return
+			}
+			if code == 2 { // "not now": the message waits for its deadline
+				require.Equal(t, code, fault(t, results["2"], dataproxy.CodeContextExpired).ServerCode)
 				return
 			}
 			e := fault(t, results["2"], dataproxy.CodeServerError)
@@ -129,12 +139,12 @@ func TestCapturedAnswersGiveTheBatchItsResult(t *testing.T) {
 }
 
 // sendEach sends the payloads one behind the other, without waiting, and returns their results.
-func sendEach(t *testing.T, client dataproxy.FullClient, payloads ...string) map[string]error {
+func sendEach(ctx context.Context, t *testing.T, client dataproxy.FullClient, payloads ...string) map[string]error {
 	t.Helper()
 	var mu sync.Mutex
 	results := make(map[string]error)
 	for _, p := range payloads {
-		client.SendAsync(context.Background(), message(p), func(m dataproxy.Message, err error) {
+		client.SendAsync(ctx, message(p), func(m dataproxy.Message, err error) {
 			mu.Lock()
 			defer mu.Unlock()
 			results[string(m.Payload)] = err
@@ -192,7 +202,7 @@ func TestCapturedBurstIsMatched(t *testing.T) {
 				return dataproxytest.Malformed(packet)
 			})
 			payloads := []string{"1", "2", "3", "4"}[:batches]
-			results := sendEach(t, client, payloads...)
+			results := sendEach(context.Background(), t, client, payloads...)
 			for i, p := range payloads {
 				if i+1 == bad {
 					require.Equal(t, 105, fault(t, results[p], dataproxy.CodeServerError).ServerCode)

@@ -14,7 +14,7 @@ import (
 )
 
 // paced sends messages of several streams at an even pace until stop is called, which waits for all results.
-func paced(t *testing.T, client dataproxy.Client, notes *ledger) (stop func()) {
+func paced(t *testing.T, client dataproxy.FullClient, notes *ledger) (stop func()) {
 	ended := make(chan struct{})
 	var once sync.Once
 	var senders sync.WaitGroup
