@@ -25,6 +25,7 @@ export FILE MANAGER GROUP STREAM AUTH NODES KAFKA TOPIC
 # C and Python bring their own targets: capi, examples, test-c; venv, python-lib, test-python, lint-python.
 -include capi/build.mk bindings/python/build.mk
 -include bindings/c/package.mk
+-include .ci/release.mk
 
 .PHONY: help
 help: ## print this list

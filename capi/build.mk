@@ -5,6 +5,7 @@ GO        ?= go
 LIB       := build/lib
 C_FRONT   := $(LIB)/libinlong_dataproxy.so.1
 C_CORE    := $(LIB)/libinlong_dataproxy_core.so
+C_BILL    := $(LIB)/inlong_dataproxy.cdx.json
 # No -Werror here: a newer compiler's new warning must not keep a user from building. The tests build the same sources with it.
 C_FLAGS   := -std=c11 -O2 -g -D_GNU_SOURCE -Iinclude -Wall -Wextra -Wpedantic $(CFLAGS)
 
@@ -13,7 +14,7 @@ FRONT_HEADERS := $(wildcard capi/front/*.h) include/inlong_dataproxy.h
 
 .PHONY: capi examples test-c test-c-rounds clean-c
 
-capi: $(C_FRONT) $(C_CORE) ## build the C library and its Go core into build/lib
+capi: $(C_FRONT) $(C_CORE) $(C_BILL) ## build the C library and its Go core into build/lib
 
 # Both libraries are made under a name of this make's own and then moved: others may build or use them at the same time.
 
@@ -38,6 +39,11 @@ $(C_CORE): $(CORE_SOURCES) $(CORE_HEADERS) capi/runtime_overlay capi/build.mk
 		$(GO) build -overlay build/overlay.$$PPID/overlay.json -trimpath -buildvcs=false -buildmode=c-shared -o $@.$$PPID \
 		-ldflags '-extldflags "-Wl,--version-script=$(abspath capi/core.map) -Wl,-soname,$(@F) -Wl,-z,nodelete"' ./capi
 	@rm -rf build/overlay.$$PPID $@.$$PPID.h $@.h # cgo's header; the front has core_abi.h
+	mv $@.$$PPID $@
+
+# What is linked into the core, for those who must know: CycloneDX.
+$(C_BILL): $(C_CORE) core/THIRD_PARTY_LICENSES.txt
+	$(GO) run ./capi/thirdparty sbom inlong_dataproxy $(C_CORE) >$@.$$PPID
 	mv $@.$$PPID $@
 
 .PHONY: c-tables
@@ -78,4 +84,4 @@ test-c-rounds: capi ## run exit, fork and close in C again and again (ROUNDS=100
 	@cd bindings/c/tests && ROUNDS=$(or $(ROUNDS),1000) ./run $(addprefix $(abspath build/c)/,$(HOST_TESTS))
 
 clean-c: ## remove what the C side built
-	rm -rf $(C_FRONT) $(LIB)/libinlong_dataproxy.so $(C_CORE) build/examples build/bench/bench_async build/conformance build/c
+	rm -rf $(C_FRONT) $(LIB)/libinlong_dataproxy.so $(C_CORE) $(C_BILL) build/examples build/bench/bench_async build/conformance build/c

@@ -92,7 +92,7 @@ install: capi ## install headers, libraries, pkg-config and CMake files (PREFIX=
 	for file in InlongDataproxyConfig InlongDataproxyConfigVersion; do \
 		$(FILL) bindings/c/package/$$file.cmake.in >'$(INSTALL_LIB)/cmake/InlongDataproxy/'$$file.cmake; done
 	chmod 644 '$(INSTALL_LIB)/pkgconfig/inlong_dataproxy.pc' '$(INSTALL_LIB)/cmake/InlongDataproxy'/*.cmake
-	install -m 644 LICENSE bindings/c/package/inlong_dataproxy.supp bindings/c/package/inlong_dataproxy.lsan '$(INSTALL_DOC)'
+	install -m 644 LICENSE core/THIRD_PARTY_LICENSES.txt $(C_BILL) bindings/c/package/inlong_dataproxy.supp bindings/c/package/inlong_dataproxy.lsan '$(INSTALL_DOC)'
 	install -m 644 $(wildcard bindings/c/examples/*.c bindings/c/examples/*.cpp) bindings/c/examples/Makefile bindings/c/examples/README.md '$(INSTALL_DOC)/examples'
 	@# Into a folder of the loader, by someone who may: new programs find the library at once.
 	@if [ -z '$(DESTDIR)' ] && [ "$$(id -u)" = 0 ]; then ldconfig || true; fi

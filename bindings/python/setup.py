@@ -10,6 +10,7 @@ import re
 import shutil
 import subprocess
 from pathlib import Path
+from typing import Any
 
 from setuptools import Command, Distribution, setup
 from setuptools.command.bdist_wheel import bdist_wheel
@@ -18,6 +19,8 @@ from setuptools.command.sdist import sdist
 
 LIBRARIES = ("libinlong_dataproxy.so.1", "libinlong_dataproxy_core.so")
 PROGRAM = "inlong-dataproxy"
+BILL = "inlong-dataproxy.cdx.json"
+LINKED_LICENCES = "core/THIRD_PARTY_LICENSES.txt"
 HERE = Path(__file__).resolve().parent
 CHECKOUT = HERE.parent.parent
 IN_CHECKOUT = (CHECKOUT / "include" / "inlong_dataproxy.h").is_file() and (CHECKOUT / "Makefile").is_file()
@@ -124,6 +127,16 @@ class PlatformWheel(bdist_wheel):
         folder = Path(self.bdist_dir or "") / "inlong_dataproxy" / "_lib"
         major, minor = max(glibc_needed(file) for file in folder.iterdir())
         return "py3", "none", platform.replace("linux", f"manylinux_{major}_{minor}", 1)
+
+    def write_wheelfile(self, wheelfile_base: str, *arguments: Any, **named: Any) -> None:
+        """Put beside what every wheel says of itself: the licences of what is linked into it, and the bill of materials."""
+        super().write_wheelfile(wheelfile_base, *arguments, **named)
+        bill = find_libraries().parent / BILL
+        for source, folder in ((SOURCE / LINKED_LICENCES, "licenses"), (bill, "sboms")):
+            if source.is_file():  # not with libraries from elsewhere
+                target = Path(wheelfile_base) / folder
+                target.mkdir(parents=True, exist_ok=True)
+                shutil.copy2(source, target)
 
 
 class SourceArchive(sdist):

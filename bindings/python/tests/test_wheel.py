@@ -104,7 +104,7 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return wheel
 
 
-def test_it_holds_libraries_program_types_and_licence_and_nothing_else(wheel: Path) -> None:
+def test_it_holds_libraries_program_types_licences_and_bill_and_nothing_else(wheel: Path) -> None:
     # A wheel tagged for one version of Python, without the libraries, or with the tests.
     assert re.fullmatch(r"inlong_dataproxy-[\d.]+-py3-none-manylinux_2_\d+_x86_64\.whl", wheel.name)
     names = zipfile.ZipFile(wheel).namelist()
@@ -119,7 +119,8 @@ def test_it_holds_libraries_program_types_and_licence_and_nothing_else(wheel: Pa
     tops = {name.split("/")[0] for name in names}
     info = next(top for top in tops if top.endswith(".dist-info"))
     assert tops == {"inlong_dataproxy", "inlong_dataproxy_pytest.py", "inlong_dataproxy_cli.py", info}
-    assert f"{info}/licenses/LICENSE" in names
+    for name in ("licenses/LICENSE", "licenses/THIRD_PARTY_LICENSES.txt", "sboms/inlong-dataproxy.cdx.json"):
+        assert f"{info}/{name}" in names
     leftovers = [path.name for path in PACKAGE.iterdir() if path.name in ("build", "dist") or path.suffix == ".egg-info"]
     assert leftovers == []
 
