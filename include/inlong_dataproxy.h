@@ -519,8 +519,9 @@ INLONG_API int inlong_options_set_results(inlong_options *options, inlong_batch_
  * @endcode
  *
  * The queue holds 65,536 results (merged ones count once); when it is full the library's lanes wait, as for a slow
- * callback, except during flush and close. After inlong_client_close the results that are left can still be polled; behind
- * the last one the answer is INLONG_ERR_HANDLE. Those that nobody polls keep their memory.
+ * callback, except during close. After inlong_client_close the results that are left can still be polled; behind
+ * the last one the answer is INLONG_ERR_HANDLE. Those that nobody polls keep their memory until they are dropped
+ * (inlong_client_drop_results).
  * @param client     an open client, or a closed one with results left. Several threads may poll: each result goes to one
  * @param results    not NULL; results[0].struct_size is to be set, the call sets that of the others
  * @param max        elements of results, 1 or more
@@ -529,17 +530,24 @@ INLONG_API int inlong_options_set_results(inlong_options *options, inlong_batch_
  * @blocks timeout_ms at most */
 INLONG_API int inlong_client_poll(inlong_client *client, inlong_result *results, int max, int64_t timeout_ms);
 
+/** Drops the results that wait in the queue, of an open client or of a closed one. Their messages are not touched: what was
+ * delivered stays delivered.
+ * @param client an open client, or a closed one with results left
+ * @return how many results; INLONG_ERR_ARG: the client has a batch callback; INLONG_ERR_HANDLE, INLONG_ERR_FORKED
+ * @blocks never */
+INLONG_API int64_t inlong_client_drop_results(inlong_client *client);
+
 /** A descriptor that is readable as long as results wait in the queue: for poll(2), select and epoll.
  *
- * Always the same for one client. Only wait on it: never read, write or close it. It is closed with the client, or, when
- * results are left then, with the last of them: take it out of your loop before.
+ * Always the same for one client. Only wait on it: never read, write or close it. It is closed with the client: take it out of
+ * your loop before, and poll what is left behind the close.
  *
  * @code
  *     struct pollfd p = {inlong_client_event_fd(client), POLLIN, 0};
  *     while (poll(&p, 1, -1) > 0)
  *         n = inlong_client_poll(client, results, 256, 0);
  * @endcode
- * @param client an open client, or a closed one with results left
+ * @param client an open client
  * @return the descriptor; INLONG_ERR_NOMEM: the process has none left; INLONG_ERR_ARG: the client has a batch callback;
  *         INLONG_ERR_HANDLE, INLONG_ERR_FORKED
  * @blocks never */
@@ -550,7 +558,8 @@ INLONG_API int inlong_client_event_fd(inlong_client *client);
  * @param client     an open client
  * @param timeout_ms bound of this call
  * @return INLONG_OK; INLONG_ERR_CONTEXT_EXPIRED: timeout_ms ended first; INLONG_ERR_WORKER_BUSY: inside a callback it does not
- *         wait, which would be for itself; INLONG_ERR_ARG, INLONG_ERR_HANDLE, INLONG_ERR_FORKED
+ *         wait, which would be for itself; INLONG_ERR_QUEUE_FULL: for a second or more nobody took results from the queue,
+ *         which is full: poll, then flush again; INLONG_ERR_ARG, INLONG_ERR_HANDLE, INLONG_ERR_FORKED
  * @blocks timeout_ms at most, and as long as the messages' deadlines last (option send_timeout) */
 INLONG_API int inlong_client_flush(inlong_client *client, int64_t timeout_ms);
 
@@ -565,6 +574,7 @@ typedef struct inlong_close_report {
         int64_t count; /**< messages that failed with it */
     } by_code[24];     /**< failures by code; behind the last one all is 0 */
     int64_t uncalled;  /**< messages, at most, whose callback was not called because others took too long */
+    int64_t unpolled;  /**< results left in the queue: to be polled, or to be dropped by inlong_client_drop_results */
 } inlong_close_report;
 
 /** Closes the client. No message is accepted any more; those accepted are delivered until timeout_ms ends, the rest fails with

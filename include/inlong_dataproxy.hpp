@@ -183,6 +183,13 @@ class Client
         return fd < 0 ? Expected<int>(Error::last(fd)) : fd;
     }
 
+    /** Drops the results that wait in the queue, and returns how many. Their messages are not touched. */
+    Expected<std::uint64_t> try_drop_results() const
+    {
+        std::int64_t n = inlong_client_drop_results(handle_);
+        return n < 0 ? Expected<std::uint64_t>(Error::last(static_cast<int>(n))) : static_cast<std::uint64_t>(n);
+    }
+
     /** Blocks until all that was accepted before has its result. Inside a callback: INLONG_ERR_WORKER_BUSY. */
     Status try_flush(Milliseconds timeout = no_timeout) const
     {
@@ -236,6 +243,7 @@ class Client
     {
         return try_poll(results, max, timeout).value();
     }
+    std::uint64_t drop_results() const { return try_drop_results().value(); }
     int event_fd() const { return try_event_fd().value(); }
     void flush(Milliseconds timeout = no_timeout) const { try_flush(timeout).value(); }
     CloseReport close(Milliseconds timeout = no_timeout) const { return try_close(timeout).value(); }

@@ -5,7 +5,7 @@
 #include "check.h"
 #include "client.h"
 
-enum { CALLING_WAIT_MS = 10, LOG_WAIT_MS = 1000 };
+enum { CALLING_WAIT_MS = 10, LOG_WAIT_MS = 1000, FLUSH_PART_MS = 1000 };
 
 /* No callback starts any more. Those that run, and one that a thread was about to call, are waited for; false: they take
  * longer than that. */
@@ -18,14 +18,13 @@ static bool mute(inlong_slot *slot, int64_t wait_ms)
 }
 
 /* Nothing comes from the core any more; what is left in the queue can still be polled. */
-static bool finish(inlong_slot *slot, int64_t wait_ms)
+static bool finish(inlong_slot *slot, int64_t wait_ms, int64_t *unpolled)
 {
     int state = inlong_cancel_hold();
     bool quiet = mute(slot, wait_ms);
     pthread_mutex_lock(&slot->mutex);
-    slot->state = INLONG_SLOT_CLOSED;
-    if (slot->length == 0)
-        inlong_slot_release(slot);
+    *unpolled = (int64_t)inlong_queue_leave(slot, atomic_load(&slot->handle));
+    inlong_slot_release(slot);
     pthread_mutex_unlock(&slot->mutex);
     inlong_cancel_let_go(state);
     return quiet;
@@ -34,8 +33,9 @@ static bool finish(inlong_slot *slot, int64_t wait_ms)
 static void closed(uintptr_t client)
 {
     inlong_slot *slot = inlong_slot_find(client);
+    int64_t unpolled;
     if (slot)
-        (void)finish(slot, CALLING_WAIT_MS);
+        (void)finish(slot, CALLING_WAIT_MS, &unpolled);
 }
 
 static int new_client(const inlong_core_api *core, const inlong_options *options, inlong_client **client, char *err, size_t errlen)
@@ -44,6 +44,11 @@ static int new_client(const inlong_core_api *core, const inlong_options *options
     inlong_slot *slot = inlong_slot_take(&handle);
     if (!slot)
         return inlong_fail(INLONG_ERR_NOMEM, err, errlen, "no memory, or %d clients are open", 1 << INLONG_SLOT_BITS);
+    int64_t unpolled;
+    if (!inlong_queue_prepare(slot)) {
+        (void)finish(slot, 0, &unpolled);
+        return inlong_fail(INLONG_ERR_NOMEM, err, errlen, "no memory");
+    }
     inlong_log_sink log = options->own_log ? options->log : inlong_log_of_process();
     atomic_store(&slot->log, log.callback);
     atomic_store(&slot->log_user, log.user);
@@ -59,7 +64,7 @@ static int new_client(const inlong_core_api *core, const inlong_options *options
         return INLONG_OK;
     }
     inlong_copy_text(err, errlen, inlong_last_error());
-    (void)finish(slot, LOG_WAIT_MS);
+    (void)finish(slot, LOG_WAIT_MS, &unpolled);
     return code;
 }
 
@@ -90,12 +95,33 @@ static inlong_slot *lock_open(inlong_client *client)
     return NULL;
 }
 
-/* The queue's bound does not hold during a flush: the thread that flushes is often the one that polls. */
-static void lift(inlong_slot *slot, int by)
+/* Whether nobody polls although the queue is full, since it was looked at last: what is to be waited for cannot come. */
+static bool stuck(inlong_slot *slot, uintptr_t client, uint64_t *polls)
 {
-    slot->lifted += by;
-    pthread_cond_broadcast(&slot->room);
+    pthread_mutex_lock(&slot->mutex);
+    bool yes = atomic_load(&slot->handle) == client && inlong_queue_is_full(slot) && slot->polls == *polls;
+    *polls = slot->polls;
     pthread_mutex_unlock(&slot->mutex);
+    return yes;
+}
+
+/* Waits in parts: the thread that flushes is often the one that polls, and would wait for itself beside a full queue. */
+static int flush(inlong_slot *slot, uintptr_t client, int64_t timeout_ms)
+{
+    int64_t began = inlong_now_ms(), left = timeout_ms;
+    uint64_t polls = UINT64_MAX;
+    for (;;) {
+        int64_t part = left < 0 || left > FLUSH_PART_MS ? FLUSH_PART_MS : left;
+        int code = inlong_core_for(slot)->client_flush(client, part, inlong_error_buffer());
+        INLONG_TAKES_OVER(slot);
+        if (code != INLONG_ERR_CONTEXT_EXPIRED)
+            return code;
+        if (stuck(slot, client, &polls))
+            return inlong_fail(INLONG_ERR_QUEUE_FULL, NULL, 0,
+                               "the queue of results is full, and nobody polls: take results, then flush again");
+        if (timeout_ms >= 0 && (left = timeout_ms - (inlong_now_ms() - began)) <= 0)
+            return code;
+    }
 }
 
 int inlong_client_flush(inlong_client *client, int64_t timeout_ms)
@@ -110,20 +136,25 @@ int inlong_client_flush(inlong_client *client, int64_t timeout_ms)
         return code;
     if (!(slot = lock_open(client)))
         return INLONG_ERR_HANDLE;
-    lift(slot, 1);
-    code = inlong_core_for(slot)->client_flush((uintptr_t)client, timeout_ms, inlong_error_buffer());
-    INLONG_TAKES_OVER(slot);
-    pthread_mutex_lock(&slot->mutex);
-    lift(slot, -1);
-    return code;
+    pthread_mutex_unlock(&slot->mutex);
+    return flush(slot, (uintptr_t)client, timeout_ms);
 }
 
 /* A program built before a field was added has a shorter struct, and gets no more than that. */
 static int check_report(const inlong_close_report *report)
 {
-    if (report->struct_size == offsetof(inlong_close_report, uncalled))
+    if (report->struct_size == offsetof(inlong_close_report, uncalled) ||
+        report->struct_size == offsetof(inlong_close_report, unpolled))
         return INLONG_OK;
     return inlong_check_size("report", report->struct_size, sizeof *report);
+}
+
+static void give_report(inlong_close_report *report, inlong_close_report *full)
+{
+    if (!report)
+        return;
+    full->struct_size = report->struct_size;
+    memcpy(report, full, full->struct_size);
 }
 
 int inlong_client_close(inlong_client *client, int64_t timeout_ms, inlong_close_report *report)
@@ -148,17 +179,18 @@ int inlong_client_close(inlong_client *client, int64_t timeout_ms, inlong_close_
     inlong_close_report full = {0};
     code = inlong_core_for(slot)->client_close((uintptr_t)client, timeout_ms, &full, inlong_error_buffer());
     INLONG_TAKES_OVER(slot);
-    if (report) {
-        full.struct_size = report->struct_size;
-        memcpy(report, &full, full.struct_size);
-    }
-    if (code == INLONG_ERR_WORKER_BUSY)
+    if (code == INLONG_ERR_WORKER_BUSY) {
+        give_report(report, &full);
         return code;
+    }
     /* The core has waited for the callbacks of results. What may run then is a log callback. */
     int64_t left = timeout_ms < 0 ? LOG_WAIT_MS : timeout_ms - (inlong_now_ms() - began);
-    bool quiet = finish(slot, code != INLONG_OK || left < CALLING_WAIT_MS ? CALLING_WAIT_MS
-                              : left < LOG_WAIT_MS                        ? left
-                                                                          : LOG_WAIT_MS);
+    bool quiet = finish(slot,
+                        code != INLONG_OK || left < CALLING_WAIT_MS ? CALLING_WAIT_MS
+                        : left < LOG_WAIT_MS                        ? left
+                                                                    : LOG_WAIT_MS,
+                        &full.unpolled);
+    give_report(report, &full);
     if (code == INLONG_OK && !quiet)
         code = inlong_fail(INLONG_ERR_CONTEXT_EXPIRED, NULL, 0, "a log callback has not returned");
     return code;

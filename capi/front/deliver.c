@@ -75,9 +75,9 @@ void inlong_deliver(uintptr_t client, const inlong_core_tag *tags, size_t count,
     if (callbacks < count && !grouped)
         inlong_queue_push(client, tags, count, result);
     if (slot && (callbacks > 0 || grouped) && inlong_gate_enter()) {
-        atomic_fetch_add(&slot->calling, 1); /* before the first look at `muted`: a close mutes first and counts then */
+        inlong_slot_enter(slot); /* before the first look at `muted`: a close mutes first and counts then */
         call(slot, client, tags, count, result, grouped);
-        atomic_fetch_sub(&slot->calling, 1);
+        inlong_slot_leave(slot);
         inlong_gate_leave();
     }
     INLONG_HANDS_OVER(result);

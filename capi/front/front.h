@@ -138,10 +138,18 @@ enum inlong_slot_state {
     INLONG_SLOT_OPENING, /* inlong_client_new has not returned; log lines may have told the handle already */
     INLONG_SLOT_OPEN,
     INLONG_SLOT_CLOSING,
-    INLONG_SLOT_CLOSED
+    INLONG_SLOT_CLOSED /* its handle is no more; a callback is still inside */
 };
 
 struct inlong_batch; /* queue.c: results of one batch that wait in the queue */
+
+/* Results that wait to be polled. */
+typedef struct inlong_results {
+    size_t length; /* merged ones count once */
+    struct inlong_batch *head, *tail;
+} inlong_results;
+
+struct inlong_leftover; /* queue.c: those of a closed client */
 
 /* A client. Slots are never freed, so that a stale handle finds memory that says so. */
 typedef struct inlong_slot {
@@ -161,13 +169,13 @@ typedef struct inlong_slot {
 
     pthread_mutex_t mutex; /* guards all below; a holder checks `handle` again */
     pthread_cond_t ready;  /* results came, or the client was closed */
-    pthread_cond_t room;   /* results were taken, or the bound was lifted */
+    pthread_cond_t room;   /* results were taken, or the client is being closed */
     enum inlong_slot_state state;
-    int lifted; /* calls of flush that run: the bound of the queue does not hold */
     int event_fd;
-    size_t length; /* results in the queue */
-    bool busy;     /* the last poll took many */
-    struct inlong_batch *head, *tail;
+    bool busy;      /* the last poll took many */
+    uint64_t polls; /* that took something */
+    inlong_results queue;
+    struct inlong_leftover *leftover; /* for what is in the queue at the close */
 } inlong_slot;
 
 /* Handles are never used twice, in a process and its children together. */
@@ -184,7 +192,10 @@ static inline inlong_slot *inlong_slot_find(uintptr_t handle)
     bool valid = (handle & 1) && slot && atomic_load_explicit(&slot->handle, memory_order_acquire) == handle;
     return valid ? slot : NULL;
 }
-/* Gives the slot back; its mutex is held and its queue is empty. */
+/* Around callbacks. A slot is another client's only when all have left that entered it before its close. */
+static inline void inlong_slot_enter(inlong_slot *slot) { atomic_fetch_add(&slot->calling, 1); }
+void inlong_slot_leave(inlong_slot *slot);
+/* Ends the handle, and gives the slot back as soon as nobody is inside. Its mutex is held, its queue is empty. */
 void inlong_slot_release(inlong_slot *slot);
 /* In a forked child: all handles up to now are the parent's. */
 void inlong_slots_forget(void);
@@ -203,9 +214,14 @@ static inline bool inlong_turnstile_try(inlong_slot *slot)
 static inline bool inlong_turnstile_enter(inlong_slot *slot) { return inlong_turnstile_try(slot) || inlong_turnstile_queue(slot); }
 static inline void inlong_turnstile_leave(inlong_slot *slot) { atomic_fetch_sub_explicit(&slot->inside, 1, memory_order_release); }
 
-/* queue.c; the slot's mutex is held in both */
+/* queue.c; the slot's mutex is held in all but the first, which makes room for what the close finds in the queue, and the last */
+bool inlong_queue_prepare(inlong_slot *slot);
 void inlong_queue_set_readable(inlong_slot *slot, bool readable);
 void inlong_queue_wake_all(inlong_slot *slot);
+bool inlong_queue_is_full(const inlong_slot *slot);
+/* Keeps what is in the queue for whoever polls the closed client. Returns the number of results. */
+size_t inlong_queue_leave(inlong_slot *slot, uintptr_t client);
+void inlong_queue_forget(void); /* in a forked child: what is left is the parent's */
 
 /* deliver.c and queue.c: the way of results from the core */
 void inlong_deliver(uintptr_t client, const inlong_core_tag *tags, size_t count, inlong_result *result);

@@ -60,6 +60,7 @@ inlong_slot *inlong_slot_take(uintptr_t *handle)
         return NULL;
     pthread_mutex_lock(&slot->mutex);
     slot->state = INLONG_SLOT_OPENING;
+    slot->busy = false;
     atomic_store(&slot->muted, false);
     *handle = inlong_handle_new(slot->index << 1 | 1);
     atomic_store_explicit(&slot->handle, *handle, memory_order_release);
@@ -67,15 +68,33 @@ inlong_slot *inlong_slot_take(uintptr_t *handle)
     return slot;
 }
 
-void inlong_slot_release(inlong_slot *slot)
+static void give_back(inlong_slot *slot)
 {
-    atomic_store(&slot->handle, 0);
     slot->state = INLONG_SLOT_FREE;
-    inlong_queue_wake_all(slot);
     pthread_mutex_lock(&mutex);
     slot->next_free = free_slots;
     free_slots = slot;
     pthread_mutex_unlock(&mutex);
+}
+
+void inlong_slot_release(inlong_slot *slot)
+{
+    atomic_store(&slot->handle, 0);
+    slot->state = INLONG_SLOT_CLOSED;
+    inlong_queue_wake_all(slot);
+    if (atomic_load(&slot->calling) == 0)
+        give_back(slot);
+}
+
+/* The last one out looks at the state behind its own step: either it finds the slot closed, or the close found nobody inside. */
+void inlong_slot_leave(inlong_slot *slot)
+{
+    if (atomic_fetch_sub(&slot->calling, 1) > 1 || !atomic_load(&slot->muted))
+        return;
+    pthread_mutex_lock(&slot->mutex);
+    if (slot->state == INLONG_SLOT_CLOSED && atomic_load(&slot->calling) == 0)
+        give_back(slot);
+    pthread_mutex_unlock(&slot->mutex);
 }
 
 /* No thread of this process knows a slot, and every lock may be one that a thread of the parent held. Results that wait are
@@ -85,10 +104,13 @@ void inlong_slots_forget(void)
     atomic_store(&parents, atomic_load(&numbers));
     pthread_mutex_init(&mutex, NULL);
     free_slots = NULL;
+    inlong_queue_forget();
     for (uintptr_t i = 0; i < used; i++) {
         inlong_slot *slot = atomic_load(&inlong_slots[i]);
+        struct inlong_leftover *leftover = slot->leftover;
         memset(slot, 0, sizeof *slot);
         init(slot);
+        slot->leftover = leftover;
         slot->index = i;
         slot->next_free = free_slots;
         free_slots = slot;

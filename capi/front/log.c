@@ -114,7 +114,7 @@ static void call(inlong_slot *slot, uintptr_t client, int level, const char *tex
 {
     if (!inlong_gate_enter())
         return;
-    atomic_fetch_add(&slot->calling, 1); /* before the look at `muted`: a close mutes first and counts then */
+    inlong_slot_enter(slot); /* before the look at `muted`: a close mutes first and counts then */
     inlong_log_callback callback = atomic_load(&slot->log);
     void *user = atomic_load(&slot->log_user);
     if (!atomic_load(&slot->muted) && atomic_load(&slot->handle) == client && callback) {
@@ -123,7 +123,7 @@ static void call(inlong_slot *slot, uintptr_t client, int level, const char *tex
         inlong_guard_return(client);
         inside = false;
     }
-    atomic_fetch_sub(&slot->calling, 1);
+    inlong_slot_leave(slot);
     inlong_gate_leave();
 }
 

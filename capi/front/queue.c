@@ -58,6 +58,8 @@ void inlong_queue_wake_all(inlong_slot *slot)
     pthread_cond_broadcast(&slot->room);
 }
 
+bool inlong_queue_is_full(const inlong_slot *slot) { return slot->queue.length >= QUEUE_BOUND; }
+
 /* ---- pushing ---- */
 
 static char *put(char *to, struct text *field, const char *text)
@@ -120,9 +122,9 @@ static struct inlong_batch *make_batch(const inlong_core_tag *tags, size_t count
 }
 
 /* Joins b's entries to the newest batch; true when nothing of b is left. */
-static bool merge_into(inlong_slot *slot, struct inlong_batch *b)
+static bool merge_into(inlong_results *queue, struct inlong_batch *b)
 {
-    struct inlong_batch *tail = slot->tail;
+    struct inlong_batch *tail = queue->tail;
     if (!tail || !tail->merge || !b->merge || tail->attempts != b->attempts)
         return false;
     struct entry *last = &tail->entries[tail->count - 1];
@@ -135,7 +137,7 @@ static bool merge_into(inlong_slot *slot, struct inlong_batch *b)
         b->taken = i;
         return i == b->count;
     }
-    slot->length += b->count - i;
+    queue->length += b->count - i;
     for (; i < b->count; i++)
         tail->entries[tail->count++] = b->entries[i];
     return true;
@@ -143,16 +145,17 @@ static bool merge_into(inlong_slot *slot, struct inlong_batch *b)
 
 static void append(inlong_slot *slot, struct inlong_batch *b)
 {
-    bool was_empty = slot->length == 0;
-    if (merge_into(slot, b)) {
+    inlong_results *queue = &slot->queue;
+    bool was_empty = queue->length == 0;
+    if (merge_into(queue, b)) {
         free(b);
     } else {
-        slot->length += b->count - b->taken;
-        if (slot->tail)
-            slot->tail->next = b;
+        queue->length += b->count - b->taken;
+        if (queue->tail)
+            queue->tail->next = b;
         else
-            slot->head = b;
-        slot->tail = b;
+            queue->head = b;
+        queue->tail = b;
     }
     if (was_empty)
         inlong_queue_set_readable(slot, true);
@@ -180,8 +183,7 @@ void inlong_queue_push(uintptr_t client, const inlong_core_tag *tags, size_t cou
         return;
     struct inlong_batch *b = make_batch_patiently(slot, tags, count, result);
     pthread_mutex_lock(&slot->mutex);
-    while (atomic_load(&slot->handle) == client && slot->length >= QUEUE_BOUND && slot->state == INLONG_SLOT_OPEN &&
-           slot->lifted == 0)
+    while (atomic_load(&slot->handle) == client && inlong_queue_is_full(slot) && slot->state == INLONG_SLOT_OPEN)
         pthread_cond_wait(&slot->room, &slot->mutex);
     if (atomic_load(&slot->handle) == client)
         append(slot, b);
@@ -218,30 +220,105 @@ static void fill(inlong_result *r, const struct inlong_batch *b, const struct en
     get(r->server_message, &b->server_message);
 }
 
-static int take(inlong_slot *slot, inlong_result *results, int max)
+static int take(inlong_results *queue, inlong_result *results, int max)
 {
     int n = 0;
-    bool was_full = slot->length >= QUEUE_BOUND;
     struct inlong_batch *b;
-    while (n < max && (b = slot->head)) {
+    while (n < max && (b = queue->head)) {
         for (; n < max && b->taken < b->count; n++)
             fill(&results[n], b, &b->entries[b->taken++]);
         if (b->taken < b->count)
             break;
-        slot->head = b->next;
-        if (!slot->head)
-            slot->tail = NULL;
+        queue->head = b->next;
+        if (!queue->head)
+            queue->tail = NULL;
         free(b);
     }
-    slot->length -= (size_t)n;
-    slot->busy = n >= BUSY;
-    if (slot->length == 0) {
+    queue->length -= (size_t)n;
+    return n;
+}
+
+static void drop(inlong_results *queue)
+{
+    for (struct inlong_batch *b; (b = queue->head); free(b))
+        queue->head = b->next;
+    *queue = (inlong_results){0};
+}
+
+/* Behind a take: whoever waits for room, and the descriptor. */
+static void taken(inlong_slot *slot, bool was_full)
+{
+    slot->polls++;
+    if (slot->queue.length == 0)
         inlong_queue_set_readable(slot, false);
-        if (slot->state == INLONG_SLOT_CLOSED)
-            inlong_slot_release(slot);
-    }
     if (was_full)
         pthread_cond_broadcast(&slot->room);
+}
+
+static int take_from_slot(inlong_slot *slot, inlong_result *results, int max)
+{
+    bool was_full = inlong_queue_is_full(slot);
+    int n = take(&slot->queue, results, max);
+    slot->busy = n >= BUSY;
+    taken(slot, was_full);
+    return n;
+}
+
+/* ---- what a closed client leaves ---- */
+
+struct inlong_leftover {
+    struct inlong_leftover *next;
+    uintptr_t client;
+    inlong_results queue;
+};
+
+static pthread_mutex_t leftover_mutex = PTHREAD_MUTEX_INITIALIZER; /* taken last */
+static struct inlong_leftover *leftovers;
+
+bool inlong_queue_prepare(inlong_slot *slot) { return slot->leftover || (slot->leftover = calloc(1, sizeof *slot->leftover)); }
+
+size_t inlong_queue_leave(inlong_slot *slot, uintptr_t client)
+{
+    struct inlong_leftover *left = slot->leftover;
+    size_t length = slot->queue.length;
+    if (length == 0)
+        return 0;
+    left->client = client;
+    left->queue = slot->queue;
+    slot->queue = (inlong_results){0};
+    slot->leftover = NULL;
+    pthread_mutex_lock(&leftover_mutex);
+    left->next = leftovers;
+    leftovers = left;
+    pthread_mutex_unlock(&leftover_mutex);
+    return length;
+}
+
+/* In a child the mutex may be one that a thread of the parent held. */
+void inlong_queue_forget(void)
+{
+    pthread_mutex_init(&leftover_mutex, NULL);
+    leftovers = NULL;
+}
+
+/* Takes what fits into results, or drops all for results NULL. The number; INLONG_ERR_HANDLE where nothing is left. */
+static int64_t take_leftover(uintptr_t client, inlong_result *results, int max)
+{
+    int64_t n = INLONG_ERR_HANDLE;
+    pthread_mutex_lock(&leftover_mutex);
+    for (struct inlong_leftover **at = &leftovers, *left; (left = *at); at = &left->next) {
+        if (left->client != client)
+            continue;
+        n = results ? take(&left->queue, results, max) : (int64_t)left->queue.length;
+        if (!results)
+            drop(&left->queue);
+        if (left->queue.length == 0) {
+            *at = left->next;
+            free(left);
+        }
+        break;
+    }
+    pthread_mutex_unlock(&leftover_mutex);
     return n;
 }
 
@@ -259,15 +336,15 @@ static void breathe(inlong_slot *slot)
 static int wait_ready(inlong_slot *slot, uintptr_t client, int64_t timeout_ms)
 {
     struct timespec until = {0, 0};
-    if (timeout_ms > 0 && slot->length == 0)
+    if (timeout_ms > 0 && slot->queue.length == 0)
         until = inlong_deadline(timeout_ms);
     int late = timeout_ms == 0 ? ETIMEDOUT : 0;
-    if (slot->busy && slot->length == 0 && timeout_ms != 0)
+    if (slot->busy && slot->queue.length == 0 && timeout_ms != 0)
         breathe(slot);
     for (;;) {
         if (atomic_load(&slot->handle) != client)
             return INLONG_ERR_HANDLE;
-        if (slot->length > 0 || late == ETIMEDOUT)
+        if (slot->queue.length > 0 || late == ETIMEDOUT)
             return INLONG_OK;
         late = inlong_cond_wait(&slot->ready, &slot->mutex, timeout_ms < 0 ? NULL : &until);
     }
@@ -281,25 +358,58 @@ static int check_queue(inlong_slot *slot)
     return INLONG_OK;
 }
 
+static int poll_open(inlong_slot *slot, uintptr_t client, inlong_result *results, int max, int64_t timeout_ms)
+{
+    int code = check_queue(slot);
+    if (code != INLONG_OK)
+        return code;
+    pthread_mutex_lock(&slot->mutex);
+    code = wait_ready(slot, client, timeout_ms);
+    int n = code == INLONG_OK && slot->queue.length > 0 ? take_from_slot(slot, results, max) : 0;
+    pthread_mutex_unlock(&slot->mutex);
+    return code == INLONG_OK ? n : code;
+}
+
 int inlong_client_poll(inlong_client *client, inlong_result *results, int max, int64_t timeout_ms)
 {
-    inlong_slot *slot = inlong_client_slot(client);
-    if (!slot)
+    if (inlong_forked())
         return inlong_client_fault(client);
     if (!results || max <= 0)
         return inlong_fail(INLONG_ERR_ARG, NULL, 0, results ? "max is %d: want 1 or more" : "results is NULL", max);
     int code = inlong_check_size("results[0]", results->struct_size, sizeof *results);
     if (code == INLONG_OK)
         code = inlong_check_timeout(timeout_ms);
-    if (code == INLONG_OK)
-        code = check_queue(slot);
     if (code != INLONG_OK)
         return code;
-    pthread_mutex_lock(&slot->mutex);
-    code = wait_ready(slot, (uintptr_t)client, timeout_ms);
-    int n = code == INLONG_OK && slot->length > 0 ? take(slot, results, max) : 0;
-    pthread_mutex_unlock(&slot->mutex);
-    return code == INLONG_OK ? n : inlong_client_fault(client);
+    inlong_slot *slot = inlong_client_slot(client);
+    int n = slot ? poll_open(slot, (uintptr_t)client, results, max, timeout_ms) : INLONG_ERR_HANDLE;
+    if (n == INLONG_ERR_HANDLE) /* closed, maybe while this call waited */
+        n = (int)take_leftover((uintptr_t)client, results, max);
+    return n == INLONG_ERR_HANDLE ? inlong_client_fault(client) : n;
+}
+
+int64_t inlong_client_drop_results(inlong_client *client)
+{
+    if (inlong_forked())
+        return inlong_client_fault(client);
+    int64_t n = INLONG_ERR_HANDLE;
+    inlong_slot *slot = inlong_client_slot(client);
+    if (slot) {
+        int code = check_queue(slot);
+        if (code != INLONG_OK)
+            return code;
+        pthread_mutex_lock(&slot->mutex);
+        if (atomic_load(&slot->handle) == (uintptr_t)client) {
+            n = (int64_t)slot->queue.length;
+            bool was_full = inlong_queue_is_full(slot);
+            drop(&slot->queue);
+            taken(slot, was_full);
+        }
+        pthread_mutex_unlock(&slot->mutex);
+    }
+    if (n == INLONG_ERR_HANDLE)
+        n = take_leftover((uintptr_t)client, NULL, 0);
+    return n == INLONG_ERR_HANDLE ? inlong_client_fault(client) : n;
 }
 
 int inlong_client_event_fd(inlong_client *client)
@@ -313,7 +423,7 @@ int inlong_client_event_fd(inlong_client *client)
     pthread_mutex_lock(&slot->mutex);
     if (atomic_load(&slot->handle) == (uintptr_t)client) {
         if (slot->event_fd < 0)
-            slot->event_fd = eventfd(slot->length > 0, EFD_CLOEXEC | EFD_NONBLOCK);
+            slot->event_fd = eventfd(slot->queue.length > 0, EFD_CLOEXEC | EFD_NONBLOCK);
         fd = slot->event_fd < 0 ? INLONG_ERR_NOMEM : slot->event_fd;
     }
     pthread_mutex_unlock(&slot->mutex);

@@ -239,6 +239,39 @@ static void slow_callbacks_end_with_the_close(void)
     close_fixture(&f);
 }
 
+static atomic_bool released;
+
+static void wait_to_be_released(const inlong_result *result, void *user)
+{
+    (void)result;
+    atomic_store((atomic_bool *)user, true);
+    while (!atomic_load(&released))
+        usleep(1000);
+}
+
+/* The next client got the slot with the callback that was still inside: its own close, which had nothing to wait for, took a second
+ * more and told of a log callback that has not returned. */
+static void callback_that_outlives_its_client_is_none_of_the_next_ones(void)
+{
+    fixture f = open_fixture(no_options);
+    atomic_bool inside = false;
+    inlong_message m = message("x");
+    CHECK_INT(inlong_client_send_async(f.client, &m, wait_to_be_released, &inside), INLONG_OK);
+    while (!atomic_load(&inside))
+        usleep(1000);
+    CHECK_INT(inlong_client_close(f.client, 0, NULL), INLONG_ERR_CONTEXT_EXPIRED);
+    for (int i = 0; i < 3; i++) {
+        tally t = TALLY;
+        f.client = open_client(f.url, no_options);
+        CHECK_INT(inlong_client_send_async(f.client, &m, tally_result, &t), INLONG_OK);
+        CHECK_INT(inlong_client_close(f.client, 10000, NULL), INLONG_OK);
+        CHECK_INT(t.acked, 1);
+        atomic_store(&released, true); /* and what it leaves behind is taken again */
+    }
+    f.client = NULL;
+    close_fixture(&f);
+}
+
 static const check_test tests[] = {
     {"close_delivers_what_is_pending", close_delivers_what_is_pending},
     {"report_of_an_older_program", report_of_an_older_program},
@@ -248,6 +281,7 @@ static const check_test tests[] = {
     {"callback_may_send", callback_may_send},
     {"close_while_others_send", close_while_others_send},
     {"slow_callbacks_end_with_the_close", slow_callbacks_end_with_the_close},
+    {"callback_that_outlives_its_client_is_none_of_the_next_ones", callback_that_outlives_its_client_is_none_of_the_next_ones},
 };
 
 CHECK_MAIN("close", tests)

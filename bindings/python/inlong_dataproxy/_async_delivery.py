@@ -241,8 +241,10 @@ class AsyncDelivery(ResultTaker[Future]):
         def close_alone() -> None:
             low.client_close(self.handle, timeout_ms, None)
             alive.discard(self)
-            with contextlib.suppress(RuntimeError):  # the loop is closed: nobody waits any more
+            try:
                 self.loop.call_soon_threadsafe(self._take_rest)
+            except RuntimeError:  # the loop is closed: nobody waits any more
+                low.client_drop_results(self.handle)
 
         def leave_loop() -> None:
             self._push_all()

@@ -114,6 +114,7 @@ class CloseReportRecord(Structure):
         ("unsent", c_int64),
         ("by_code", CodeCount * 24),
         ("uncalled", c_int64),
+        ("unpolled", c_int64),
     )
 
 
@@ -211,6 +212,7 @@ client_send_packed = _func("inlong_client_send_packed", c_int, _PACKED)
 client_send_packed_now = _func("inlong_client_send_packed", c_int, _PACKED, keep_gil=True)
 _POLL = (ClientHandle, POINTER(ResultRecord), c_int, c_int64)
 client_poll = _func("inlong_client_poll", c_int, _POLL)
+client_drop_results = _func("inlong_client_drop_results", c_int64, (ClientHandle,))
 client_poll_now = _func("inlong_client_poll", c_int, _POLL, keep_gil=True)
 
 # Mock.
