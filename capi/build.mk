@@ -43,7 +43,7 @@ $(C_CORE): $(CORE_SOURCES) $(CORE_HEADERS) capi/runtime_overlay capi/build.mk
 
 # What is linked into the core, for those who must know: CycloneDX.
 $(C_BILL): $(C_CORE) core/THIRD_PARTY_LICENSES.txt
-	$(GO) run ./capi/thirdparty sbom inlong_dataproxy $(C_CORE) >$@.$$PPID
+	env -u GOOS -u GOARCH $(GO) run ./capi/thirdparty sbom inlong_dataproxy $(C_CORE) >$@.$$PPID
 	mv $@.$$PPID $@
 
 .PHONY: c-tables

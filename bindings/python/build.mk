@@ -21,7 +21,7 @@ python-lib: capi ## build the native libraries; the package of a checkout finds 
 python-native: capi
 	@mkdir -p build/bin
 	$(GO) build -o build/bin/ ./core/cmd/inlong-dataproxy
-	$(GO) run ./capi/thirdparty sbom inlong-dataproxy $(C_CORE) build/bin/inlong-dataproxy >build/inlong-dataproxy.cdx.json
+	env -u GOOS -u GOARCH $(GO) run ./capi/thirdparty sbom inlong-dataproxy $(C_CORE) build/bin/inlong-dataproxy >build/inlong-dataproxy.cdx.json
 
 python-options: venv python-lib ## write the Python options' types anew, after a change of options in the core
 	cd $(PYTHON_DIR) && $(VENV_PYTHON) generate_options.py
