@@ -387,8 +387,8 @@ INLONG_API int inlong_runtime_get(int setting, int64_t *value);
 /** Makes a client: loads the runtime at the first call, checks the options, asks the Manager for nodes and waits for one
  * proven connection.
  *
- * The core library is looked for at $INLONG_DATAPROXY_CORE, then beside this library, then by its name on the loader's
- * path. The first call registers an exit handler (atexit, at_quick_exit): once it ran no callback starts any more; those that
+ * The core library is looked for beside this library, then by its name on the loader's path; where $INLONG_DATAPROXY_CORE is set,
+ * there and nowhere else. The first call registers an exit handler (atexit, at_quick_exit): once it ran no callback starts any more; those that
  * run are waited for, 2 s at most. Exit handlers that were registered later, and static objects of C++ that were made
  * later, go before it: close the client first if callbacks use them.
  * @param options not NULL; copied

@@ -57,8 +57,12 @@ static void try_beside(struct inlong_search *s, const char *front)
 static void find(struct inlong_search *s)
 {
     const char *named = secure_getenv("INLONG_DATAPROXY_CORE");
-    if (named && *named)
+    if (named && *named) { /* a wrong value must not be hidden by a core that is found elsewhere */
         inlong_search_try(s, named);
+        if (!s->library)
+            inlong_search_note(s, "INLONG_DATAPROXY_CORE names it: no other is looked for");
+        return;
+    }
     char real[PATH_MAX];
     if (front_path[0]) {
         try_beside(s, front_path);

@@ -68,13 +68,23 @@ static void missing_core_lists_what_was_tried(void)
     CHECK_INT(load(), INLONG_ERR_LOAD);
     CHECK_TEXT(err, copy.core);
     CHECK_TEXT(err, "; libinlong_dataproxy_core.so: ");
-    setenv("INLONG_DATAPROXY_CORE", "/nowhere/core.so", 1);
-    CHECK_INT(load(), INLONG_ERR_LOAD);
-    CHECK_TEXT(err, "tried: /nowhere/core.so: ");
-    CHECK_TEXT(err, copy.core);
 
     /* And it can be made good while the program runs. */
     setenv("INLONG_DATAPROXY_CORE", built("libinlong_dataproxy_core.so"), 1);
+    CHECK_INT(load(), INLONG_OK);
+}
+
+/* A path with a mistake in it was passed over for the core beside the library, which the user had meant to replace. */
+static void named_core_is_the_only_one_that_is_tried(void)
+{
+    make_copy();
+    shell("cp '%s' '%s'", built("libinlong_dataproxy_core.so"), copy.core);
+    setenv("INLONG_DATAPROXY_CORE", "/nowhere/core.so", 1);
+    CHECK_INT(load(), INLONG_ERR_LOAD);
+    CHECK_TEXT(err, "tried: /nowhere/core.so: ");
+    CHECK_TEXT(err, "INLONG_DATAPROXY_CORE names it: no other is looked for");
+    CHECK(!strstr(err, copy.folder));
+    setenv("INLONG_DATAPROXY_CORE", "", 1); /* as if it were not set */
     CHECK_INT(load(), INLONG_OK);
 }
 
@@ -255,6 +265,7 @@ static void memory_limit_that_the_runtime_cannot_read_is_told(void)
 
 static const check_test tests[] = {
     {"missing_core_lists_what_was_tried", missing_core_lists_what_was_tried},
+    {"named_core_is_the_only_one_that_is_tried", named_core_is_the_only_one_that_is_tried},
     {"H2_child_of_a_parent_without_a_core_looks_for_one", child_of_a_parent_without_a_core_looks_for_one},
     {"without_room_for_the_runtime_it_is_not_loaded", without_room_for_the_runtime_it_is_not_loaded},
     {"without_descriptors_it_is_not_loaded", without_descriptors_it_is_not_loaded},
