@@ -1,18 +1,24 @@
 package dataproxy
 
 import (
+	"container/list"
 	"context"
 	"sync"
 	"sync/atomic"
 	"time"
 )
 
-// budget bounds what the client holds, in messages and in bytes. A message is charged before it is put into a batch and
-// released after its callback has returned, so that a slow consumer slows the sender and not the memory.
+// budget bounds what the client holds, in messages and in bytes of memory. A message is charged when it is put into a batch and
+// released after its callback has returned, so that a slow consumer slows the sender and not the memory; the bytes are a batch's, and
+// go with it (batch.pay).
 //
 // It is cut so that whoever is stuck or greedy holds up no more than it must. The streams of a lane have a share:
 // max_pending_messages, a part of the bytes that is theirs alone (reserve), and what they can get of the rest (common). Where a
 // share has several streams, none of them may take its last eighth.
+//
+// Who finds no room waits in the line of its stream, the stream in the line of its share, and the share, when it is common bytes
+// that its first waiter lacks, in the line for those. Each line is served from its front, and who has been served goes behind the others:
+// whatever happens, nobody looks further than at the first that has to wait on.
 type budget struct {
 	maxMessages     int64 // of a share
 	reserve, common int64 // bytes
@@ -21,14 +27,17 @@ type budget struct {
 
 	_       [64]byte     // apart from what does not change
 	taken   atomic.Int64 // of common
-	waiting atomic.Int32 // len(waiters), readable without the lock
+	waiting atomic.Int32 // callers that wait for room
+	queued  atomic.Int32 // len(line), readable without the lock
 
-	mu      sync.Mutex
-	waiters []*budgetWaiter // first come, first served
-	scans   uint64          // looks through them so far
-	stopped *Error
+	mu       sync.Mutex
+	line     list.List // of *share, whose first waiter lacks common bytes
+	stopping chan struct{}
+	stopped  *Error // why; set before stopping is closed
+
 	relief  *time.Timer // nil where no linger is longer than mostWait
-	asked   bool        // somebody found no room since it fired last
+	short   atomic.Bool // somebody found no common bytes since it fired last
+	asked   bool        // somebody found no room since then
 	running bool        // it has been set
 }
 
@@ -37,18 +46,31 @@ const mostWait = 10 * time.Millisecond
 
 // share is what the streams of one lane hold together.
 type share struct {
-	index   int // of its lane
-	used    charges
-	streams atomic.Int32 // that have it
-	waiting atomic.Int32 // of the budget's waiters
-	blocked uint64       // the last scan that found it full; guarded by budget.mu
-	_       [64]byte     // apart from the next one
+	index    int // of its lane
+	used     charges
+	accepted atomic.Int64 // messages, ever
+	streams  atomic.Int32 // that have it
+	queued   atomic.Int32 // len(line), readable without the lock
+	short    atomic.Bool  // somebody found no room in it since the last relief
+
+	line list.List     // of *stream with waiters, without those that are at their own bound; guarded by budget.mu
+	turn *list.Element // in budget.line; guarded by budget.mu
+	_    [64]byte      // apart from the next one
 }
 
+// budgetWaiter is a caller in its stream's line.
 type budgetWaiter struct {
-	st    *stream
 	bytes int64
-	ready chan *Error // gets nil when charged
+	ready chan struct{} // gets its one value when the room is charged; written under budget.mu
+}
+
+// streamLine is what the budget keeps of a stream.
+type streamLine struct {
+	held    charges       // its part of what its share has used
+	waiters atomic.Int32  // len(line), readable without the lock
+	short   atomic.Bool   // it found no room, being at its own bound, since the last relief
+	line    list.List     // of *budgetWaiter; guarded by budget.mu
+	turn    *list.Element // in share.line; nil while the stream is at its bound; guarded by budget.mu
 }
 
 // charges holds the bytes in its low 40 bits and the messages above them: one atomic add for both. The bounds leave room for
@@ -65,6 +87,8 @@ func (c *charges) add(messages, bytes int64) (m, n int64) {
 	return splitCharges(c.word.Add(uint64(messages)<<byteBits + uint64(bytes)))
 }
 
+func (c *charges) load() (m, n int64) { return splitCharges(c.word.Load()) }
+
 func splitCharges(word uint64) (messages, bytes int64) {
 	return int64(word >> byteBits), int64(word & (1<<byteBits - 1))
 }
@@ -75,6 +99,7 @@ func (b *budget) init(c *client) {
 	b.maxMessages, b.reserve = int64(o.MaxPendingMessages), int64(o.MaxPendingBytes/o.WorkerNum/4)
 	b.common = int64(o.MaxPendingBytes) - b.reserve*int64(o.WorkerNum)
 	b.block = o.BlockIfQueueIsFull
+	b.stopping = make(chan struct{})
 	b.shares = make([]share, o.WorkerNum)
 	for i := range b.shares {
 		b.shares[i].index = i
@@ -85,13 +110,24 @@ func (b *budget) init(c *client) {
 	}
 }
 
+// most is what one share can ever hold.
+func (b *budget) most() int64 { return b.reserve + b.common }
+
 // pending returns what is charged in all.
 func (b *budget) pending() (messages, bytes int64) {
 	for i := range b.shares {
-		m, n := splitCharges(b.shares[i].used.word.Load())
+		m, n := b.shares[i].used.load()
 		messages, bytes = messages+m, bytes+n
 	}
 	return messages, bytes
+}
+
+// accepted returns how many messages were ever taken.
+func (b *budget) accepted() (messages int64) {
+	for i := range b.shares {
+		messages += b.shares[i].accepted.Load()
+	}
+	return messages
 }
 
 // shortage says why there is no room.
@@ -105,41 +141,32 @@ const (
 	commonIsAsked          // none: but it takes common bytes, for which somebody may be waiting
 )
 
-// charge takes room for one message of n bytes for st, waiting for it in block mode, for patience at the longest.
-func (b *budget) charge(ctx context.Context, n int64, st *stream, patience time.Duration) *Error {
-	if n > b.reserve+b.common {
-		return &Error{Code: CodeLogTooLong, Message: "payload: is alone larger than what max_pending_bytes leaves to one lane"}
+// needs is for how many bytes there must be room before msg may join b, which may have to be opened; append pays for what it really
+// takes. beside is what the message's receiver holds. One that needs more than there can ever be is content with that: nothing else
+// is held then.
+func (b *budget) needs(open *batch, msg *Message, beside int64) int64 {
+	n := int64(len(msg.Payload) + itemHeader)
+	if open == nil {
+		return min(batchCost+n+beside, b.most())
 	}
-	if st.share.waiting.Load() == 0 {
-		if b.tryCharge(st, 1, n) {
-			return nil
-		}
-	} else if b.tryInTurn(st, n) {
-		return nil
-	}
-	if !b.block {
-		b.ask()
-		return &Error{Code: CodeQueueFull, Message: "the bound of max_pending_messages or max_pending_bytes is reached"}
-	}
-	if insideCallback() {
-		return &Error{Code: CodeQueueFull, Message: "a callback cannot wait for room, which it may hold itself"}
-	}
-	st.flush() // what takes the room may lie in its open batch, whose linger would be waited for
-	return b.wait(ctx, n, st, patience)
+	return max(0, int64(len(open.body.b)-cap(open.body.b))+n) + beside
 }
 
-// tryCharge takes room for some messages of st and their bytes if there is enough. Nobody waits for room in st's share.
-func (b *budget) tryCharge(st *stream, messages, bytes int64) bool {
-	switch b.add(st, messages, bytes) {
-	case noShortage:
-		return true
-	case commonIsAsked:
-		if b.waiting.Load() == 0 {
-			return true
-		}
+// admit takes room for some messages of st and their bytes, unless others wait for the same.
+func (b *budget) admit(st *stream, messages, bytes int64) shortage {
+	if st.waiters.Load() != 0 {
+		return streamIsFull
+	}
+	if st.share.queued.Load() != 0 {
+		return shareIsFull
+	}
+	full := b.add(st, messages, bytes)
+	switch {
+	case full == noShortage, full == commonIsAsked && b.queued.Load() == 0:
+		return noShortage
 	}
 	b.release(st, messages, bytes)
-	return false
+	return full
 }
 
 // add charges st, or takes back with negative numbers, and says whether more is charged now than may be.
@@ -153,7 +180,7 @@ func (b *budget) add(st *stream, messages, bytes int64) shortage {
 	if over != 0 {
 		common = b.taken.Add(over)
 	}
-	most := b.reserve + b.common
+	most := b.most()
 	switch {
 	case m > b.maxMessages:
 		return shareIsFull
@@ -167,34 +194,164 @@ func (b *budget) add(st *stream, messages, bytes int64) shortage {
 	return noShortage
 }
 
-func (b *budget) wait(ctx context.Context, n int64, st *stream, patience time.Duration) *Error {
-	w := &budgetWaiter{st: st, bytes: n, ready: make(chan *Error, 1)}
-	b.mu.Lock()
-	if b.stopped != nil {
-		defer b.mu.Unlock()
-		return b.stopped
+// release gives back the room of some messages.
+func (b *budget) release(st *stream, messages, bytes int64) {
+	b.add(st, -messages, -bytes)
+	if b.waiting.Load() == 0 {
+		return
 	}
-	b.waiters = append(b.waiters, w)
-	b.count(w, 1)
-	b.grant() // a release may have come between the failed try and the entry in the list
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if st.turn == nil && st.line.Len() > 0 { // it was at its bound
+		st.turn = st.share.line.PushBack(st)
+	}
+	b.serve(st.share)
+}
+
+// wait takes room for one message of st and n bytes when there is some: at once, or in block mode within patience.
+func (b *budget) wait(ctx context.Context, n int64, st *stream, patience time.Duration) *Error {
+	inside := b.block && insideCallback()
+	if inside || !b.block {
+		full := b.admit(st, 1, n)
+		if full == noShortage {
+			return nil
+		}
+		b.ask(full, st)
+		if inside {
+			return &Error{Code: CodeQueueFull, Message: "a callback cannot wait for room, which it may hold itself"}
+		}
+		return &Error{Code: CodeQueueFull, Message: "the bound of max_pending_messages or max_pending_bytes is reached"}
+	}
+	st.flush() // what takes the room may lie in its open batch, whose linger would be waited for
+	w := &budgetWaiter{bytes: n, ready: make(chan struct{}, 1)}
+	b.mu.Lock()
+	e := st.line.PushBack(w)
+	b.waiting.Add(1)
+	st.waiters.Add(1)
+	if st.turn == nil {
+		st.turn = st.share.line.PushBack(st)
+	}
+	b.serve(st.share) // a release may have come between the failed try and the entry in the line
+	full := shareIsFull
+	switch {
+	case len(w.ready) > 0:
+		full = noShortage
+	case st.turn == nil:
+		full = streamIsFull
+	case st.share.turn != nil:
+		full = commonIsFull
+	}
 	b.mu.Unlock()
-	b.ask()
+	if full == noShortage {
+		return nil
+	}
+	b.ask(full, st)
 
 	timer := time.NewTimer(patience)
 	defer timer.Stop()
 	select {
-	case err := <-w.ready:
-		return err
+	case <-w.ready:
+		return nil
 	case <-ctx.Done():
-		return b.giveUp(w, &Error{Code: CodeContextExpired, Message: "while waiting for room in the queue", cause: context.Cause(ctx)})
+		return b.giveUp(st, e, &Error{Code: CodeContextExpired, Message: "while waiting for room in the queue", cause: context.Cause(ctx)})
 	case <-timer.C:
-		return b.giveUp(w, &Error{Code: CodeSendTimeout, Message: "while waiting for room in the queue"})
+		return b.giveUp(st, e, &Error{Code: CodeSendTimeout, Message: "while waiting for room in the queue"})
+	case <-b.stopping:
+		return b.giveUp(st, e, b.stopped)
 	}
 }
 
-// ask has room made for somebody who finds none.
-func (b *budget) ask() {
+// giveUp takes a waiter out of its stream's line. One that was served at the same moment has its room.
+func (b *budget) giveUp(st *stream, e *list.Element, reason *Error) *Error {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	select {
+	case <-e.Value.(*budgetWaiter).ready:
+		return nil
+	default:
+	}
+	b.leave(st, e)
+	if st.turn != nil {
+		b.serve(st.share) // a smaller one behind it may fit
+	}
+	return reason
+}
+
+// leave ends the wait of a caller of st. The caller holds mu.
+func (b *budget) leave(st *stream, e *list.Element) {
+	st.line.Remove(e)
+	b.waiting.Add(-1)
+	st.waiters.Add(-1)
+	if st.line.Len() == 0 && st.turn != nil {
+		st.share.line.Remove(st.turn)
+		st.turn = nil
+	}
+}
+
+// serve charges those who wait in s, and in other shares for common bytes, as far as there is room. The caller holds mu.
+func (b *budget) serve(s *share) {
+	b.serveShare(s)
+	for first := b.line.Front(); first != nil; first = b.line.Front() {
+		b.serveShare(first.Value.(*share))
+		if b.line.Front() == first {
+			break
+		}
+	}
+	b.queued.Store(int32(b.line.Len()))
+}
+
+// serveShare charges those who wait in s until one has to wait on. The caller holds mu.
+func (b *budget) serveShare(s *share) {
+	lacksCommon := false
+	for first := s.line.Front(); first != nil && !lacksCommon; first = s.line.Front() {
+		st := first.Value.(*stream)
+		e := st.line.Front()
+		w := e.Value.(*budgetWaiter)
+		full := b.add(st, 1, w.bytes)
+		if full == commonIsAsked && (b.line.Len() == 0 || b.line.Front() == s.turn) {
+			full = noShortage
+		}
+		if full == noShortage {
+			s.line.MoveToBack(first)
+			b.leave(st, e)
+			w.ready <- struct{}{}
+			if s.turn != nil {
+				b.line.MoveToBack(s.turn)
+			}
+			continue
+		}
+		b.add(st, -1, -w.bytes)
+		if full == shareIsFull {
+			break
+		}
+		if lacksCommon = full != streamIsFull; !lacksCommon { // its next release puts it back
+			s.line.Remove(first)
+			st.turn = nil
+		}
+	}
+	s.queued.Store(int32(s.line.Len()))
+	switch {
+	case lacksCommon && s.turn == nil:
+		s.turn = b.line.PushBack(s)
+	case !lacksCommon && s.turn != nil:
+		b.line.Remove(s.turn)
+		s.turn = nil
+	}
+}
+
+// ask has room made for somebody of st who finds none; full says where.
+func (b *budget) ask(full shortage, st *stream) {
 	if b.relief == nil {
+		return
+	}
+	short := &b.short
+	switch full {
+	case streamIsFull:
+		short = &st.short
+	case shareIsFull:
+		short = &st.share.short
+	}
+	if short.Swap(true) { // asked already
 		return
 	}
 	b.mu.Lock()
@@ -206,99 +363,26 @@ func (b *budget) ask() {
 	}
 }
 
-// relieve seals all open batches, again and again while somebody waits or comes back every now and then to ask for room.
+// relieve seals the open batches that hold the room which somebody lacks, again and again while somebody waits or comes back every
+// now and then to ask for it: those of a stream or a share that is full, and when common bytes are gone those of all that have any.
 func (b *budget) relieve(c *client) {
 	defer c.guard()
 	b.mu.Lock()
-	b.running = b.asked || len(b.waiters) > 0
-	again := b.running
+	b.running = b.asked || b.waiting.Load() > 0
 	b.asked = false
+	common := b.short.Swap(false) || b.line.Len() > 0
+	short := make([]bool, len(b.shares))
+	for i := range b.shares {
+		s := &b.shares[i]
+		_, bytes := s.used.load()
+		short[i] = s.short.Swap(false) || s.line.Len() > 0 || common && bytes > b.reserve
+	}
+	again := b.running
 	b.mu.Unlock()
 	if again {
-		c.flushStreams()
+		c.flushStreams(func(st *stream) bool { return st.short.Swap(false) || short[st.share.index] || st.waiters.Load() > 0 })
 		b.relief.Reset(mostWait)
 	}
-}
-
-func (b *budget) count(w *budgetWaiter, delta int32) {
-	b.waiting.Add(delta)
-	w.st.share.waiting.Add(delta)
-}
-
-func (b *budget) giveUp(w *budgetWaiter, reason *Error) *Error {
-	b.mu.Lock()
-	for i, other := range b.waiters {
-		if other == w {
-			b.waiters = append(b.waiters[:i], b.waiters[i+1:]...)
-			b.count(w, -1)
-			b.grant() // a smaller one behind it may fit
-			b.mu.Unlock()
-			return reason
-		}
-	}
-	b.mu.Unlock()
-	// Granted or stopped at the same moment: that outcome counts.
-	return <-w.ready
-}
-
-// release gives back the room of some messages.
-func (b *budget) release(st *stream, messages, bytes int64) {
-	b.add(st, -messages, -bytes)
-	if b.waiting.Load() == 0 {
-		return
-	}
-	b.mu.Lock()
-	b.grant()
-	b.mu.Unlock()
-}
-
-// grant charges the waiters for whom there is room, in the order of their coming. One that has to wait holds up whoever behind
-// it wants the same: its stream's room, its share's, or common bytes. The caller holds mu.
-func (b *budget) grant() (commonBlocked bool) {
-	b.scans++
-	left := b.waiters[:0]
-	for _, w := range b.waiters {
-		if b.tryFor(w.st, w.bytes, &commonBlocked) {
-			b.count(w, -1)
-			w.ready <- nil
-		} else {
-			left = append(left, w)
-		}
-	}
-	clear(b.waiters[len(left):])
-	b.waiters = left
-	return commonBlocked
-}
-
-// tryInTurn charges a message for which there is room beside those who wait: they may wait for something else.
-func (b *budget) tryInTurn(st *stream, n int64) bool {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	commonBlocked := b.grant()
-	return b.stopped == nil && b.tryFor(st, n, &commonBlocked)
-}
-
-// tryFor charges a message unless somebody before it in this scan waits for the same. The caller holds mu.
-func (b *budget) tryFor(st *stream, n int64, commonBlocked *bool) bool {
-	s := st.share
-	if s.blocked == b.scans || st.blocked == b.scans {
-		return false
-	}
-	full := b.add(st, 1, n)
-	if full == noShortage || full == commonIsAsked && !*commonBlocked {
-		return true
-	}
-	b.add(st, -1, -n)
-	switch full {
-	case streamIsFull:
-		st.blocked = b.scans
-	case commonIsFull, commonIsAsked:
-		*commonBlocked = true
-		s.blocked = b.scans
-	default:
-		s.blocked = b.scans
-	}
-	return false
 }
 
 // stop makes every wait, present and future, end with err.
@@ -306,9 +390,5 @@ func (b *budget) stop(err *Error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.stopped = err
-	for _, w := range b.waiters {
-		b.count(w, -1)
-		w.ready <- err
-	}
-	b.waiters = nil
+	close(b.stopping)
 }

@@ -55,6 +55,8 @@ type batch struct {
 	undelivered atomic.Int32 // messages whose receiver was not called yet, plus one while the batch is open
 	userCode    bool         // some receiver runs user code
 	callers     bool         // some receiver is a caller that waits
+	beside      int64        // bytes that receivers hold elsewhere
+	charged     int64        // bytes, to the budget: guarded by stream.mu while the batch is open, then fixed
 
 	prev, next *batch // in registry
 	order      uint64 // of its opening, among the batches of a client
@@ -78,6 +80,45 @@ type detail struct {
 }
 
 const itemHeader = 4 // the length word before each payload in the body
+
+// What things cost that the budget cannot look up, in bytes; a test holds the heap against the sum.
+const (
+	batchCost    = 850 // a batch without body and lists: its timer, its entries in queues and tables, the error that it may end with
+	callbackCost = 16  // a small closure
+	callerCost   = 900 // somebody who waits in Send: a goroutine that is blocked, without its stack, and what takes its result
+	memberCost   = 112 // a message of SendBatch
+)
+
+// besideOf is what the receiver of a message holds outside its batch.
+func besideOf(recv receiver, kind sendKind) int64 {
+	switch kind {
+	case sendSync:
+		return callerCost
+	case sendGroup:
+		return memberCost
+	}
+	if _, ok := recv.(Callback); ok {
+		return callbackCost
+	}
+	return 0
+}
+
+// footprint is the memory that b holds: what its lists and its body have room for, used or not.
+func (b *batch) footprint() int64 {
+	return batchCost + b.beside + int64(cap(b.body.b)+4*cap(b.ends)+16*(cap(b.receivers)+cap(b.tags))+72*cap(b.details)+len(b.attributes))
+}
+
+// pay brings what is charged for b to what it holds. The caller holds the lock that guards b.
+func (b *batch) pay() {
+	now, before := b.footprint(), b.charged
+	b.charged = now
+	switch budget := &b.st.c.budget; {
+	case now > before:
+		budget.add(b.st, 0, now-before)
+	case now < before:
+		budget.release(b.st, 0, before-now)
+	}
+}
 
 // takes reports whether a message with this receiver may join b.
 func (b *batch) takes(recv receiver) bool { return (recv == nil) == (len(b.tags) > 0) }

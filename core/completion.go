@@ -98,7 +98,6 @@ type delivery struct {
 	at       int   // position of the next message
 	tags     []Tag // of the messages that go to the result handler
 	messages int64
-	bytes    int64
 }
 
 var deliveries = sync.Pool{New: func() any { return new(delivery) }}
@@ -151,7 +150,6 @@ func (c *client) deliverRest(d *delivery) (finished bool) {
 			continue
 		}
 		d.messages++
-		d.bytes += int64(len(b.payload(i)) + itemHeader)
 		if b.userCode && c.swept.Load() {
 			if c.muted.Load() {
 				continue

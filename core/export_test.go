@@ -48,6 +48,17 @@ func Leftovers(of FullClient) string {
 	return left
 }
 
+// ShareOf returns the share of a stream that has been sent to.
+func ShareOf(of Client, name string) int {
+	c := of.(*client)
+	c.streams.mu.RLock()
+	defer c.streams.mu.RUnlock()
+	return c.streams.all[streamKey{group: c.opts.GroupID, stream: name}].share.index
+}
+
+// Relieve has room made, as it is every 10 ms while somebody lacks some.
+func Relieve(of Client) { of.(*client).budget.relieve(of.(*client)) }
+
 // Flushes counts the calls of Flush that the client remembers.
 func Flushes(of Client) int {
 	r := &of.(*client).batches

@@ -61,8 +61,8 @@ type client struct {
 	closed     chan struct{} // closed when Shutdown is through
 	report     CloseReport
 
-	ackedCount, deliveredCount, refusedCount, doneBatches, retries atomic.Int64
-	failures                                                       failureCounts
+	ackedCount, refusedCount, doneBatches, retries atomic.Int64
+	failures                                       failureCounts
 }
 
 // sendKind says who waits for a message.
@@ -230,23 +230,31 @@ func (c *client) accept(ctx context.Context, msg *Message, recv receiver, tag Ta
 			return at, invalid(st.key.group, st.key.stream, err)
 		}
 	}
-	size := int64(len(msg.Payload) + itemHeader)
-	if refused := c.budget.charge(ctx, size, st, patience); refused != nil {
-		return at, refused
+	if int64(len(msg.Payload)+itemHeader) > c.budget.most() {
+		return at, &Error{Code: CodeLogTooLong, Message: "payload: is alone larger than what max_pending_bytes leaves to one lane"}
 	}
-	at, refused = st.append(ctx, msg, attributes, recv, tag, kind)
-	for refused == errGone {
-		old := st
-		c.streams.recent.CompareAndSwap(old, nil)
-		st = c.addStream(old.key)
-		old.held.add(-1, -size) // the share is the same
-		st.held.add(1, size)
-		at, refused = st.append(ctx, msg, attributes, recv, tag, kind)
+	for paid := int64(0); ; {
+		at, refused = st.append(ctx, msg, attributes, recv, tag, kind, paid)
+		switch {
+		case refused == errNoRoom:
+			paid = c.budget.needs(nil, msg, besideOf(recv, kind))
+			if refused = c.budget.wait(ctx, paid, st, patience); refused != nil {
+				return at, refused
+			}
+		case refused == errGone:
+			old := st
+			c.streams.recent.CompareAndSwap(old, nil)
+			if st = c.addStream(old.key); paid > 0 {
+				old.held.add(-1, -paid) // the share is the same
+				st.held.add(1, paid)
+			}
+		case refused != nil && paid > 0:
+			c.budget.release(st, 1, paid)
+			return at, refused
+		default:
+			return at, refused
+		}
 	}
-	if refused != nil {
-		c.budget.release(st, 1, size)
-	}
-	return at, refused
 }
 
 var errClosed = &Error{Code: CodeClosed}

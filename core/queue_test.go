@@ -311,3 +311,50 @@ func TestProgramsOfBothQueueModes(t *testing.T) {
 		settled(t, client)
 	}
 }
+
+// While somebody waited for room beside a stuck callback, the open batches of all streams were sealed every 10 ms: twenty times the
+// frames for streams that had all their room.
+func TestF1_WaiterForAFullShareSealsNoOtherBatches(t *testing.T) {
+	c := cluster(t)
+	client := connect(t, c, dataproxy.WithWorkerNum(2), dataproxy.WithMaxPendingMessages(80), dataproxy.WithBlockIfQueueIsFull(true),
+		dataproxy.WithBatchingMaxPublishDelay(5*time.Second), dataproxy.WithSendTimeout(time.Minute))
+	release := make(chan struct{})
+	free := sync.OnceFunc(func() { close(release) })
+	t.Cleanup(free)
+	var full, others []string // streams of the one share, and of the other
+	for i := 0; len(full) < 2 || len(others) < 10; i++ {
+		name := fmt.Sprint("stream", i)
+		require.NoError(t, client.Send(patient(t), streamMessage(name, "first")))
+		if dataproxy.ShareOf(client, name) == 0 {
+			full = append(full, name)
+		} else {
+			others = append(others, name)
+		}
+	}
+	var senders sync.WaitGroup
+	for _, name := range full[:2] {
+		senders.Go(func() {
+			for i := range 75 {
+				client.SendAsync(context.Background(), streamMessage(name, "%d", i), func(dataproxy.Message, error) { <-release })
+			}
+		})
+	}
+	eventually(t, "both wait", func() bool { return strings.Contains(dataproxy.Leftovers(client), "2 callers wait") })
+	for round := range 5 {
+		for _, name := range others {
+			client.SendAsync(context.Background(), streamMessage(name, "round %d", round), nil)
+		}
+		dataproxy.Relieve(client)
+	}
+	free()
+	senders.Wait()
+	require.NoError(t, client.Flush(patient(t)))
+	frames := 0
+	for _, r := range c.Received() {
+		if slices.Contains(others, r.Stream) {
+			frames++
+		}
+	}
+	require.Equal(t, 2*len(others), frames, "one for the first message of each, one for the five behind it")
+	settled(t, client)
+}

@@ -37,7 +37,7 @@ func (r *registry) part(of *batch) *batch {
 	b.eventTime, b.timed, b.attributes = of.eventTime, of.timed, of.attributes
 	b.attempts, b.paid, b.refusals = of.attempts, of.paid, of.refusals
 	b.lost, b.node, b.avoid, b.failure = of.lost, of.node, append(b.avoid, of.avoid...), of.failure
-	b.userCode, b.callers = of.userCode, of.callers
+	b.userCode, b.callers, b.beside = of.userCode, of.callers, of.beside
 	return b
 }
 
@@ -88,6 +88,7 @@ func (r *registry) add(st *stream, of *batch) *batch {
 
 // remove takes out a batch whose last receiver was called, and re-uses it if nobody else can hold it any more.
 func (r *registry) remove(b *batch, reuse bool) {
+	r.c.budget.release(b.st, 0, b.charged) // before a flush returns, whose caller may look at Stats
 	r.mu.Lock()
 	if b.prev != nil {
 		b.prev.next = b.next
@@ -113,16 +114,25 @@ func (r *registry) remove(b *batch, reuse bool) {
 	r.recycle(b, reuse)
 }
 
-// recycle gives back b's memory. After a failure the payloads belong to whoever got them in a callback.
+// recycle gives back b's memory. After a failure the payloads belong to whoever got them in a callback. A batch that is not used again
+// may be kept for a while where it was on its way, or by a caller that gave up: without all that messages have brought.
 func (r *registry) recycle(b *batch, reuse bool) {
 	b.mu.Lock()
 	body := b.body
-	b.body = buffer{}
-	if reuse {
+	b.body, b.charged = buffer{}, 0
+	if !reuse {
+		b.ends, b.receivers, b.tags, b.failure = nil, nil, nil, attemptFailure{}
+		for i := range b.details {
+			b.details[i] = detail{settled: b.details[i].settled} // whereabouts looks at that
+		}
+		if len(b.parts) == 0 {
+			b.details = nil
+		}
+	} else {
 		clear(b.receivers)
 		clear(b.details)
 		b.ends, b.receivers, b.tags, b.details = b.ends[:0], b.receivers[:0], b.tags[:0], b.details[:0]
-		b.soon, b.onItsWay, b.userCode, b.callers, b.follower = false, false, false, false, nil
+		b.soon, b.onItsWay, b.userCode, b.callers, b.beside, b.follower = false, false, false, false, 0, nil
 		clear(b.avoid)
 		b.attempts, b.paid, b.refusals = 0, 0, 0
 		b.written, b.lost, b.avoid, b.node, b.retryAt = false, false, b.avoid[:0], "", time.Time{}

@@ -134,9 +134,8 @@ func (c *client) complete(done completion) {
 
 // delivered gives back the room of messages whose receivers were called.
 func (c *client) delivered(d *delivery) {
-	c.deliveredCount.Add(d.messages)
 	c.metrics.pending[d.b.st.share.index].Sub(float64(d.messages))
-	c.budget.release(d.b.st, d.messages, d.bytes)
+	c.budget.release(d.b.st, d.messages, 0)
 	if d.b.undelivered.Add(int32(-d.messages)) == 0 {
 		c.doneBatches.Add(1)
 		c.batches.remove(d.b, d.reuse)

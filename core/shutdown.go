@@ -19,7 +19,7 @@ var errInsideCallback = &Error{Code: CodeWorkerBusy, Message: "called inside a c
 
 func (c *client) Flush(ctx context.Context) error {
 	ctx = given(ctx)
-	c.flushStreams()
+	c.flushStreams(nil)
 	if insideCallback() {
 		return errInsideCallback
 	}
@@ -46,11 +46,14 @@ func waitFor(ctx context.Context, done <-chan struct{}) bool {
 	}
 }
 
-func (c *client) flushStreams() {
+// flushStreams seals the open batches of the streams that are chosen; nil chooses all.
+func (c *client) flushStreams(chosen func(*stream) bool) {
 	c.streams.mu.RLock()
 	all := make([]*stream, 0, len(c.streams.all))
 	for _, st := range c.streams.all {
-		all = append(all, st)
+		if chosen == nil || chosen(st) {
+			all = append(all, st)
+		}
 	}
 	c.streams.mu.RUnlock()
 	for _, st := range all {
@@ -116,7 +119,7 @@ func (c *client) shut(ctx context.Context, fault *Error) {
 		refusal, reason = fault, fault
 	}
 	c.budget.stop(refusal)
-	c.flushStreams()
+	c.flushStreams(nil)
 	all, forget := c.batches.upToNow()
 	defer forget()
 	select {

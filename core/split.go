@@ -52,6 +52,7 @@ func (c *client) split(b *batch, now time.Time, due []completion) []completion {
 	}
 	for _, p := range b.parts {
 		p.b.undelivered.Store(int32(p.count))
+		p.b.pay()
 		p.b.wake(now)
 		p.b.mu.Unlock()
 		b.unsettled -= p.count

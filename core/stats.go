@@ -34,8 +34,7 @@ func (c *client) Stats() Stats {
 		Batches: c.doneBatches.Load(), Nodes: c.nodes.stats(),
 	}
 	s.PendingMessages, s.PendingBytes = c.budget.pending()
-	// Every accepted message is charged until its receiver has returned: no counter of its own on the way in.
-	s.Accepted = max(c.deliveredCount.Load()+s.PendingMessages, s.Acked+s.Failed)
+	s.Accepted = c.budget.accepted() // behind the results: never fewer
 	c.streams.mu.RLock()
 	s.Streams = len(c.streams.all)
 	c.streams.mu.RUnlock()

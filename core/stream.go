@@ -23,10 +23,9 @@ type stream struct {
 	tail      []byte // added columns and attributes, each as "&key=value"
 	completer *completer
 	share     *share
-	blocked   uint64               // the last scan of waiters that found it at its bound; guarded by budget.mu
 	_         [64]byte             // what changes with each message apart from what lane and completer read
 	lane      atomic.Pointer[lane] // the one it sticks to; set by the dispatcher
-	held      charges              // its part of what share has used
+	streamLine
 
 	mu     sync.Mutex
 	open   *batch
@@ -38,14 +37,16 @@ type stream struct {
 	waiting fifo[*batch] // ordered: sealed behind it
 }
 
-// append puts msg into the open batch. It refuses when the client is closed, or with errGone when the stream was swept out.
-func (st *stream) append(ctx context.Context, msg *Message, attributes string, recv receiver, tag Tag, kind sendKind) (place, *Error) {
+// append puts msg into the open batch, for which it takes room unless some was taken before. It refuses when the client is closed,
+// with errNoRoom, or with errGone when the stream was swept out.
+func (st *stream) append(ctx context.Context, msg *Message, attributes string, recv receiver, tag Tag, kind sendKind, paid int64) (place, *Error) {
 	deadline := int64(0)
 	if at, ok := ctx.Deadline(); ok {
 		// What is left of it, not its difference to start: at may be of the wall clock alone, which steps and does not stand still
 		// while the machine sleeps.
 		deadline = max(1, int64(time.Since(st.c.start)+time.Until(at)))
 	}
+	beside := besideOf(recv, kind)
 	st.mu.Lock()
 	defer st.mu.Unlock()
 	if st.c.closing.Load() { // set before the sweep that takes mu: no batch is opened behind it
@@ -60,10 +61,19 @@ func (st *stream) append(ctx context.Context, msg *Message, attributes string, r
 		st.seal()
 		b = nil
 	}
+	if paid == 0 {
+		if paid = st.c.budget.needs(b, msg, beside); st.c.budget.admit(st, 1, paid) != noShortage {
+			return place{}, errNoRoom
+		}
+	}
 	if b == nil {
 		b = st.openBatch(msg, attributes)
 	}
 	b.add(msg, recv, tag, deadline)
+	b.beside += beside
+	b.charged += paid
+	b.pay()
+	st.share.accepted.Add(1)
 	if deadline != 0 {
 		if due := st.c.start.Add(time.Duration(deadline)); due.Before(b.due) {
 			b.due = due
@@ -112,13 +122,17 @@ func (st *stream) appendMore(ctx context.Context, at place, msg *Message, payloa
 		count++
 		bytes += itemHeader + len(payload)
 	}
-	if count == 0 || st.share.waiting.Load() != 0 || !st.c.budget.tryCharge(st, int64(count), int64(bytes)) {
+	grown := int64(max(0, len(b.body.b)+bytes-cap(b.body.b)))
+	if count == 0 || st.c.budget.admit(st, int64(count), grown) != noShortage {
 		return 0
 	}
 	for i, payload := range payloads[:count] {
 		msg.Payload = payload
 		b.add(msg, nil, tags[i], 0)
 	}
+	b.charged += grown
+	b.pay()
+	st.share.accepted.Add(int64(count))
 	return count
 }
 

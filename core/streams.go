@@ -25,6 +25,9 @@ type streams struct {
 // errGone never leaves the package: the sender looks its stream up again.
 var errGone = &Error{Code: CodeUnknown}
 
+// errNoRoom neither: the sender asks the budget.
+var errNoRoom = &Error{Code: CodeQueueFull}
+
 // stream returns the stream of a message, and the message's attributes where they are not the stream's own. Ids are checked
 // when a stream is built; attributes each time, since two sets of them, one of them faulty, may be written alike.
 func (c *client) stream(msg *Message) (*stream, string, *Error) {
@@ -97,11 +100,12 @@ func (c *client) addStream(key streamKey) *stream {
 	return st
 }
 
-// sweep removes the streams that hold nothing. The caller holds mu.
+// sweep removes the streams that hold nothing: one that has batches on their way would come back without its lane, and be overtaken
+// by itself. The caller holds mu.
 func (s *streams) sweep() {
 	for key, st := range s.all {
 		st.mu.Lock()
-		if st.open == nil && !st.busy {
+		if m, n := st.held.load(); st.open == nil && !st.busy && m == 0 && n == 0 && st.waiters.Load() == 0 {
 			st.gone = true
 			if st.linger != nil {
 				st.linger.Stop()

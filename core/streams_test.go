@@ -88,3 +88,16 @@ func TestStreamsThatAreSweptOutLoseNothing(t *testing.T) {
 	require.Zero(t, client.Stats().Streams)
 	require.NoError(t, client.Send(patient(t), message("goes on")))
 }
+
+// A stream with batches on their way was swept out, and came back without its lane: a later batch could overtake them, and what it
+// held counted no more against its bound.
+func TestStreamWithMessagesOnTheirWayIsNotSweptOut(t *testing.T) {
+	c := cluster(t, dataproxytest.WithNodes(1))
+	client := connect(t, c, dataproxy.WithBatchingMaxPublishDelay(0))
+	c.Node(0).Standing(dataproxytest.Silence())
+	hurry(t, client)
+	client.SendAsync(context.Background(), message("on its way"), nil)
+	eventually(t, "it is at the node", func() bool { return c.Count() == 1 })
+	dataproxy.SweepStreams(client, true)
+	require.Equal(t, 1, client.Stats().Streams)
+}

@@ -1,0 +1,104 @@
+package dataproxy
+
+import (
+	"container/list"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+)
+
+// crowd is a budget with streams of one share, and callers that wait in their lines.
+type crowd struct {
+	budget
+	streams []*stream
+	places  []*list.Element
+}
+
+func newCrowd(messages, common int64, streams int) *crowd {
+	c := &crowd{budget: budget{maxMessages: messages, common: common, shares: make([]share, 1)}}
+	for range streams {
+		c.streams = append(c.streams, &stream{share: &c.shares[0]})
+		c.shares[0].streams.Add(1)
+	}
+	return c
+}
+
+// join puts a caller behind the others of its stream, as wait does.
+func (c *crowd) join(st *stream, bytes int64) *budgetWaiter {
+	w := &budgetWaiter{bytes: bytes, ready: make(chan struct{}, 1)}
+	c.places = append(c.places, st.line.PushBack(w))
+	c.waiting.Add(1)
+	st.waiters.Add(1)
+	if st.turn == nil {
+		st.turn = st.share.line.PushBack(st)
+	}
+	c.serve(st.share)
+	return w
+}
+
+// Each caller that gave up, or had its room, walked through all that waited: one context that ended for 20,000 took seconds, and the
+// last one came back long behind its deadline.
+func TestWaitingForRoomCostsTheSameHoweverManyWait(t *testing.T) {
+	const callers = 100_000
+	for _, what := range []string{"give up", "are served"} {
+		t.Run(what, func(t *testing.T) {
+			c := newCrowd(10, 1<<20, 3)
+			for i := range 10 {
+				require.Equal(t, noShortage, c.admit(c.streams[i%3], 1, 1))
+			}
+			start := time.Now()
+			for i := range callers {
+				c.join(c.streams[i%3], 1)
+			}
+			for i, place := range c.places {
+				if st := c.streams[i%3]; what == "give up" {
+					require.Equal(t, ErrClosed, c.giveUp(st, place, ErrClosed))
+				} else {
+					c.release(c.streams[i%3], 1, 1)
+				}
+			}
+			require.Less(t, time.Since(start), 5*time.Second, "half a minute where each looks at all")
+			require.Zero(t, c.waiting.Load())
+			m, n := c.pending()
+			require.Equal(t, []int64{10, 10}, []int64{m, n})
+			require.Zero(t, c.line.Len()+c.shares[0].line.Len())
+		})
+	}
+}
+
+// Those who wait are served in turn, stream by stream; one that waits for more than there is holds up whoever wants the same.
+func TestRoomGoesToThoseWhoWaitInTurn(t *testing.T) {
+	c := newCrowd(100, 100, 2)
+	first, second := c.streams[0], c.streams[1]
+	require.Equal(t, noShortage, c.admit(first, 1, 50))
+	require.Equal(t, noShortage, c.admit(second, 1, 40))
+	large, small := c.join(second, 45), c.join(first, 5)
+	require.Zero(t, len(large.ready)+len(small.ready))
+	require.NotEqual(t, noShortage, c.admit(first, 1, 1), "a newcomer stays behind those who wait")
+	c.release(first, 0, 20)
+	require.Zero(t, len(large.ready)+len(small.ready), "30 are free")
+	c.release(first, 0, 20)
+	require.Equal(t, []int{1, 1}, []int{len(large.ready), len(small.ready)}, "50 are free")
+	require.Zero(t, c.waiting.Load())
+	require.Zero(t, c.queued.Load()+c.shares[0].queued.Load())
+}
+
+// A stream at its bound waits for itself alone.
+func TestStreamAtItsBoundHoldsUpNoOther(t *testing.T) {
+	c := newCrowd(80, 1<<20, 2)
+	greedy, modest := c.streams[0], c.streams[1]
+	for range 70 {
+		require.Equal(t, noShortage, c.admit(greedy, 1, 1))
+	}
+	w := c.join(greedy, 1)
+	for range 10 {
+		require.Equal(t, noShortage, c.admit(modest, 1, 1))
+	}
+	require.NotEqual(t, noShortage, c.admit(modest, 1, 1), "the share is full")
+	other := c.join(modest, 1)
+	c.release(greedy, 1, 1)
+	require.Equal(t, []int{0, 1}, []int{len(w.ready), len(other.ready)}, "the share was full for both, the greedy one came behind")
+	c.release(modest, 1, 1)
+	require.Equal(t, 1, len(w.ready))
+}
