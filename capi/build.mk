@@ -2,9 +2,33 @@
 
 CC        ?= cc
 GO        ?= go
-LIB       := build/lib
-C_FRONT   := $(LIB)/libinlong_dataproxy.so.1
-C_CORE    := $(LIB)/libinlong_dataproxy_core.so
+
+# One place has the version. Releases that break no program have one series: the first number, before 1.0 the first two.
+VERSION   := $(shell sed -n 's/^const Version = "\(.*\)"/\1/p' core/producer.go)
+SERIES    := $(shell echo '$(VERSION)' | sed -E 's/^(0\.[0-9]+|[0-9]+).*/\1/')
+
+# TARGET=x86_64-linux-gnu.2.28 or aarch64-linux-gnu.2.28 builds by zig, for that processor and for that glibc or any newer one, into
+# build/dist/TARGET. Without it all is built for this machine, into build.
+TARGET    :=
+ifeq ($(TARGET),)
+TO        := build
+else
+TO        := build/dist/$(TARGET)
+MACHINE   := $(firstword $(subst -, ,$(TARGET)))
+GOARCH    := $(patsubst x86_64,amd64,$(patsubst aarch64,arm64,$(filter x86_64 aarch64,$(MACHINE))))
+$(if $(GOARCH),,$(error TARGET=$(TARGET): want x86_64-linux-gnu.2.28 or aarch64-linux-gnu.2.28))
+ZIG       := $(abspath build/tools/zig/bin/zig)
+CC        := $(ZIG) cc -target $(TARGET)
+export GOOS := linux
+export GOARCH
+endif
+ZIG_VERSION := 0.17.1
+
+LIB       := $(TO)/lib
+# The core's file has the whole version in its name: the front loads the one that it was built with, whatever lies beside it.
+C_SONAME  := libinlong_dataproxy.so.$(SERIES)
+C_FRONT   := $(LIB)/libinlong_dataproxy.so.$(VERSION)
+C_CORE    := $(LIB)/libinlong_dataproxy_core.so.$(VERSION)
 C_BILL    := $(LIB)/inlong_dataproxy.cdx.json
 # No -Werror here: a newer compiler's new warning must not keep a user from building. The tests build the same sources with it.
 C_FLAGS   := -std=c11 -O2 -g -D_GNU_SOURCE -Iinclude -Wall -Wextra -Wpedantic $(CFLAGS)
@@ -20,31 +44,68 @@ capi: $(C_FRONT) $(C_CORE) $(C_BILL) ## build the C library and its Go core into
 
 # Hidden first, opened by the map: only what the header marks INLONG_API is seen. nodelete: the runtime cannot be unloaded. no-plt: all
 # is bound at the start anyway, and a call on a closed handle is a sixth cheaper.
-$(C_FRONT): $(FRONT_SOURCES) $(FRONT_HEADERS) capi/front/front.map capi/build.mk
+$(C_FRONT): $(FRONT_SOURCES) $(FRONT_HEADERS) capi/front/front.map capi/build.mk $(ZIG)
 	@mkdir -p $(@D)
-	$(CC) $(C_FLAGS) -fPIC -fno-plt -fvisibility=hidden -shared -pthread -o $@.$$PPID $(FRONT_SOURCES) -Wl,-soname,$(@F) \
-		-Wl,--version-script=capi/front/front.map -Wl,-Bsymbolic-functions -Wl,-z,defs,-z,nodelete,-z,relro,-z,now -ldl
+	$(CC) $(C_FLAGS) -fPIC -fno-plt -fvisibility=hidden -shared -pthread -o $@.$$PPID $(FRONT_SOURCES) -Wl,-soname,$(C_SONAME) \
+		-Wl,--version-script=capi/front/front.map -Wl,-Bsymbolic -Wl,-z,defs,-z,nodelete,-z,relro,-z,now -ldl
 	mv $@.$$PPID $@
-	ln -sf $(@F) $(LIB)/libinlong_dataproxy.so
+	ln -sf $(@F) $(LIB)/$(C_SONAME)
+	ln -sf $(C_SONAME) $(LIB)/libinlong_dataproxy.so
 
 CORE_SOURCES := $(shell find core capi -name '*.go' ! -name '*_test.go' ! -path '*/cmd/*') $(wildcard capi/*.c) capi/core.map go.mod
 
 # Go's build cache looks only at headers in the package's own folder: without their sum it would link what was compiled with old ones.
 CORE_HEADERS := capi/front/core_abi.h include/inlong_dataproxy.h
 
-$(C_CORE): $(CORE_SOURCES) $(CORE_HEADERS) capi/runtime_overlay capi/build.mk
+$(C_CORE): $(CORE_SOURCES) $(CORE_HEADERS) capi/runtime_overlay capi/build.mk $(ZIG)
 	@mkdir -p $(@D)
 	GO='$(GO)' capi/runtime_overlay build/overlay.$$PPID
-	CGO_ENABLED=1 CGO_CFLAGS="-O2 -g -DCORE_HEADERS_SUM=$$(cat $(CORE_HEADERS) | cksum | cut -d ' ' -f 1)" \
+	CGO_ENABLED=1 CC='$(CC)' CGO_CFLAGS="-O2 -g -DCORE_HEADERS_SUM=$$(cat $(CORE_HEADERS) | cksum | cut -d ' ' -f 1)" \
 		$(GO) build -overlay build/overlay.$$PPID/overlay.json -trimpath -buildvcs=false -buildmode=c-shared -o $@.$$PPID \
-		-ldflags '-extldflags "-Wl,--version-script=$(abspath capi/core.map) -Wl,-soname,$(@F) -Wl,-z,nodelete"' ./capi
-	@rm -rf build/overlay.$$PPID $@.$$PPID.h $@.h # cgo's header; the front has core_abi.h
+		-ldflags '-buildid= -extldflags "-Wl,--version-script=$(abspath capi/core.map) -Wl,-soname,$(@F) -Wl,-z,nodelete"' ./capi
+	@rm -rf build/overlay.$$PPID $@.h # cgo's header; the front has core_abi.h
 	mv $@.$$PPID $@
 
 # What is linked into the core, for those who must know: CycloneDX.
 $(C_BILL): $(C_CORE) core/THIRD_PARTY_LICENSES.txt
 	env -u GOOS -u GOARCH $(GO) run ./capi/thirdparty sbom inlong_dataproxy $(C_CORE) >$@.$$PPID
 	mv $@.$$PPID $@
+
+$(TO)/bin/inlong-dataproxy: $(CORE_SOURCES) $(shell find core/cmd/inlong-dataproxy core/cmd/internal -name '*.go' ! -name '*_test.go')
+	@mkdir -p $(@D)
+	$(if $(TARGET),CGO_ENABLED=0) $(GO) build $(if $(TARGET),-trimpath -ldflags '-s -w -buildid=') -o $@ ./core/cmd/inlong-dataproxy
+
+$(ZIG): capi/build.mk
+	$(PYTHON) -m venv build/tools/zig
+	build/tools/zig/bin/pip install --quiet --disable-pip-version-check ziglang==$(ZIG_VERSION)
+	ln -sf $$(echo build/tools/zig/lib/python3*/site-packages/ziglang/zig | sed 's|^build/tools/zig|..|') $@
+	@touch -h $@
+
+# ---- What is shipped: for another processor or an older glibc than this machine's. Debug symbols go into files of their own, which a
+# debugger finds beside the libraries.
+.PHONY: dist-native
+ifeq ($(TARGET),)
+dist-native: ## build libraries and program to ship into build/dist/TARGET (TARGET=x86_64-linux-gnu.2.28 or aarch64-linux-gnu.2.28)
+	@echo 'say TARGET=x86_64-linux-gnu.2.28 or TARGET=aarch64-linux-gnu.2.28' >&2; exit 1
+else
+# That of any machine but this one is no part of Debian's binutils: package binutils-aarch64-linux-gnu, or llvm.
+OBJCOPY := $(firstword $(shell command -v $(MACHINE)-linux-gnu-objcopy llvm-objcopy))
+SHIPPED := $(foreach file,$(C_FRONT) $(C_CORE),$(TO)/debug/$(notdir $(file)).debug)
+dist-native: $(SHIPPED) $(TO)/bin/inlong-dataproxy
+
+$(TO)/debug/%.debug: $(LIB)/%
+	@[ -n '$(OBJCOPY)' ] || { echo 'no objcopy: apt-get install binutils-$(subst _,-,$(MACHINE))-linux-gnu' >&2; exit 1; }
+	@mkdir -p $(@D)
+	$(OBJCOPY) --only-keep-debug $< $@
+	$(OBJCOPY) --strip-all --add-gnu-debuglink=$@ $< $<.$$PPID
+	mv $<.$$PPID $<
+	@touch $@
+endif
+
+.PHONY: cross
+cross: ## build libraries and program for x86-64 and arm64 and glibc 2.28 into build/dist
+	@for target in $(TARGETS); do $(MAKE) --no-print-directory dist-native TARGET=$$target; done
+TARGETS := x86_64-linux-gnu.2.28 aarch64-linux-gnu.2.28
 
 .PHONY: c-tables
 c-tables: ## write capi/front/tables.c anew, after a change of options or codes in the core
@@ -84,4 +145,4 @@ test-c-rounds: capi ## run exit, fork and close in C again and again (ROUNDS=100
 	@cd bindings/c/tests && ROUNDS=$(or $(ROUNDS),1000) ./run $(addprefix $(abspath build/c)/,$(HOST_TESTS))
 
 clean-c: ## remove what the C side built
-	rm -rf $(C_FRONT) $(LIB)/libinlong_dataproxy.so $(C_CORE) $(C_BILL) build/examples build/bench/bench_async build/conformance build/c
+	rm -rf $(LIB) build/examples build/bench/bench_async build/conformance build/c

@@ -124,7 +124,7 @@ enum {
     INLONG_ERR_OPTION = -2,   /**< the options cannot be used; the text names key and rule */
     INLONG_ERR_HANDLE = -3,   /**< NULL, closed, or never a handle */
     INLONG_ERR_FORKED = -4,   /**< the handle, or the library's runtime, belongs to the parent process */
-    INLONG_ERR_LOAD = -5,     /**< libinlong_dataproxy_core.so cannot be loaded; the text lists the paths tried */
+    INLONG_ERR_LOAD = -5,     /**< libinlong_dataproxy_core.so.VERSION cannot be loaded; the text lists the paths tried */
     INLONG_ERR_ABI = -6,      /**< struct_size is not known to this library, or front and core do not fit together */
     INLONG_ERR_INTERNAL = -7, /**< a fault inside the library was caught; this client does not go on, others do */
     INLONG_ERR_NOMEM = -8     /**< memory or file descriptors ran out */

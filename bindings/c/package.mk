@@ -63,17 +63,15 @@ test-c: test-reference
 PREFIX  ?= /usr/local
 DESTDIR ?=
 LIBDIR  ?= lib
-PACKAGE_VERSION := $(shell sed -n 's/^const char inlong_core_version.. = "\(.*\)";/\1/p' capi/front/tables.c)
-PACKAGE_LIBRARY := libinlong_dataproxy.so.$(PACKAGE_VERSION)
-PACKAGE_NAME    := inlong_dataproxy-$(PACKAGE_VERSION)-linux-$(shell uname -m)
+PACKAGE_NAME    := inlong_dataproxy-$(VERSION)-linux-$(or $(MACHINE),$(shell uname -m))
 DIST            := build/dist/$(PACKAGE_NAME).tar.gz
 
 INSTALL_TO  = $(DESTDIR)$(PREFIX)
 INSTALL_LIB = $(INSTALL_TO)/$(LIBDIR)
 INSTALL_DOC = $(INSTALL_TO)/share/doc/inlong_dataproxy
 PACKAGE_UP  = $(shell echo '$(LIBDIR)' | sed 's|//*|/|g; s|/$$||; s|[^/][^/]*|..|g')
-FILL = sed -e 's|@VERSION@|$(PACKAGE_VERSION)|g; s|@LIBDIR@|$(LIBDIR)|g; s|@UP@|$(PACKAGE_UP)|g; s|@LIBRARY@|$(PACKAGE_LIBRARY)|g' \
-	-e 's|@SONAME@|$(notdir $(C_FRONT))|g; s|@POINTER_SIZE@|$(shell expr $$(getconf LONG_BIT) / 8)|g'
+FILL = sed -e 's|@VERSION@|$(VERSION)|g; s|@LIBDIR@|$(LIBDIR)|g; s|@UP@|$(PACKAGE_UP)|g; s|@LIBRARY@|$(notdir $(C_FRONT))|g' \
+	-e 's|@SONAME@|$(C_SONAME)|g; s|@CORE@|$(notdir $(C_CORE))|g; s|@POINTER_SIZE@|$(shell expr $$(getconf LONG_BIT) / 8)|g'
 
 .PHONY: install uninstall dist
 install: capi ## install headers, libraries, pkg-config and CMake files (PREFIX=/usr/local DESTDIR= LIBDIR=lib)
@@ -84,10 +82,9 @@ install: capi ## install headers, libraries, pkg-config and CMake files (PREFIX=
 	install -m 644 include/inlong_dataproxy.h include/inlong_dataproxy.hpp '$(INSTALL_TO)/include'
 	install -m 644 include/inlong_dataproxy/*.hpp '$(INSTALL_TO)/include/inlong_dataproxy'
 	install -m 644 include/inlong_dataproxy/compat/*.h '$(INSTALL_TO)/include/inlong_dataproxy/compat'
-	install -m 755 $(C_FRONT) '$(INSTALL_LIB)/$(PACKAGE_LIBRARY)'
-	install -m 755 $(C_CORE) '$(INSTALL_LIB)'
-	ln -sf $(PACKAGE_LIBRARY) '$(INSTALL_LIB)/$(notdir $(C_FRONT))'
-	ln -sf $(notdir $(C_FRONT)) '$(INSTALL_LIB)/libinlong_dataproxy.so'
+	install -m 755 $(C_FRONT) $(C_CORE) '$(INSTALL_LIB)'
+	ln -sf $(notdir $(C_FRONT)) '$(INSTALL_LIB)/$(C_SONAME)'
+	ln -sf $(C_SONAME) '$(INSTALL_LIB)/libinlong_dataproxy.so'
 	$(FILL) bindings/c/package/inlong_dataproxy.pc.in >'$(INSTALL_LIB)/pkgconfig/inlong_dataproxy.pc'
 	for file in InlongDataproxyConfig InlongDataproxyConfigVersion; do \
 		$(FILL) bindings/c/package/$$file.cmake.in >'$(INSTALL_LIB)/cmake/InlongDataproxy/'$$file.cmake; done
@@ -98,8 +95,8 @@ install: capi ## install headers, libraries, pkg-config and CMake files (PREFIX=
 	@if [ -z '$(DESTDIR)' ] && [ "$$(id -u)" = 0 ]; then ldconfig || true; fi
 
 uninstall: ## remove what install put there (same PREFIX, DESTDIR, LIBDIR)
-	rm -f '$(INSTALL_TO)'/include/inlong_dataproxy.h* '$(INSTALL_LIB)'/libinlong_dataproxy.so* \
-		'$(INSTALL_LIB)/libinlong_dataproxy_core.so' '$(INSTALL_LIB)/pkgconfig/inlong_dataproxy.pc'
+	rm -f '$(INSTALL_TO)'/include/inlong_dataproxy.h* '$(INSTALL_LIB)/libinlong_dataproxy.so' \
+		$(foreach name,$(C_SONAME) $(notdir $(C_FRONT) $(C_CORE)),'$(INSTALL_LIB)/$(name)') '$(INSTALL_LIB)/pkgconfig/inlong_dataproxy.pc'
 	rm -rf '$(INSTALL_TO)/include/inlong_dataproxy' '$(INSTALL_LIB)/cmake/InlongDataproxy' '$(INSTALL_DOC)'
 
 # The same files give the same bytes, whoever packs them and when.

@@ -5,6 +5,10 @@ VENV := build/venv
 VENV_PYTHON := $(abspath $(VENV)/bin/python)
 PYTHON_DIR := bindings/python
 
+.PHONY: versions
+versions: c-tables ## write the version of core/producer.go into the C tables and the Python package
+	sed -i 's/^__version__ = .*/__version__ = "$(VERSION)"/' $(PYTHON_DIR)/inlong_dataproxy/_version.py
+
 .PHONY: test-python-rounds venv python-lib python-native python-options wheel sdist try-wheel test-python lint-python format-python
 
 venv: $(VENV)/.installed ## make build/venv with what the Python tests and linters need
@@ -18,26 +22,38 @@ $(VENV)/.installed: $(PYTHON_DIR)/requirements.txt
 python-lib: capi ## build the native libraries; the package of a checkout finds them in build/lib
 
 # What a wheel holds; a source archive builds it by this target, too.
-python-native: capi
-	@mkdir -p build/bin
-	$(GO) build -o build/bin/ ./core/cmd/inlong-dataproxy
-	env -u GOOS -u GOARCH $(GO) run ./capi/thirdparty sbom inlong-dataproxy $(C_CORE) build/bin/inlong-dataproxy >build/inlong-dataproxy.cdx.json
+python-native: capi $(TO)/bin/inlong-dataproxy $(TO)/inlong-dataproxy.cdx.json
+
+$(TO)/inlong-dataproxy.cdx.json: $(C_CORE) $(TO)/bin/inlong-dataproxy core/THIRD_PARTY_LICENSES.txt
+	env -u GOOS -u GOARCH $(GO) run ./capi/thirdparty sbom inlong-dataproxy $(C_CORE) $(TO)/bin/inlong-dataproxy >$@.$$PPID
+	mv $@.$$PPID $@
 
 python-options: venv python-lib ## write the Python options' types anew, after a change of options in the core
 	cd $(PYTHON_DIR) && $(VENV_PYTHON) generate_options.py
 
-wheel: venv python-native ## build the wheel for every Python into build/wheel and check its platform tag
-	rm -rf build/wheel build/python/setuptools
-	INLONG_DATAPROXY_LIB_DIR=$(abspath build/lib) $(VENV_PYTHON) -m pip wheel --quiet --disable-pip-version-check --no-deps \
-		--no-build-isolation --wheel-dir build/wheel ./$(PYTHON_DIR)
-	@wheel=$$(echo build/wheel/*.whl); tag=$${wheel##*none-}; tag=$${tag%.whl}; $(VENV_PYTHON) -m auditwheel show $$wheel \
-		| tr '\n' ' ' | grep -q "is consistent with the following platform tag: \"$$tag\"" \
-		|| { echo "$$wheel: auditwheel does not agree with its tag:"; $(VENV_PYTHON) -m auditwheel show $$wheel; exit 1; }; \
-		ls -l $$wheel
+# Wheels need setuptools and auditwheel, and none of the rest that tests and linters do.
+WHEEL_VENV := build/tools/wheel
+WHEEL_PYTHON := $(abspath $(WHEEL_VENV)/bin/python)
+$(WHEEL_VENV)/.installed: $(PYTHON_DIR)/requirements.txt
+	$(PYTHON) -m venv $(WHEEL_VENV)
+	$(WHEEL_PYTHON) -m pip install --quiet --disable-pip-version-check $$(grep -E '^(setuptools|auditwheel)==' $<)
+	@touch $@
 
-sdist: venv ## build the source archive into build/sdist; it builds where Go, a C compiler and make are
+wheel: $(WHEEL_VENV)/.installed $(if $(TARGET),dist-native) python-native ## build the wheel for every Python into build/wheel and check its platform tag (TARGET=...)
+	rm -rf build/python/setuptools build/python/wheel
+	@mkdir -p build/wheel
+	INLONG_DATAPROXY_LIB_DIR=$(abspath $(LIB)) $(WHEEL_PYTHON) -m pip wheel --quiet --disable-pip-version-check --no-deps \
+		--no-build-isolation --wheel-dir build/python/wheel ./$(PYTHON_DIR)
+	@wheel=$$(echo build/python/wheel/*.whl); tag=$${wheel##*none-}; tag=$${tag%.whl}; \
+		shown=$$($(WHEEL_PYTHON) -m auditwheel show $$wheel | tr '\n' ' '); older='manylinux_2_(1[0-9]|2[0-8])_'"$${tag#manylinux_2_*_}"; \
+		echo "$$shown" | grep -qE "is consistent with the following platform tag: \"($$tag|$$older)\"" \
+		|| { echo "$$wheel: auditwheel does not agree with its tag: $$shown"; exit 1; }
+	mv build/python/wheel/*.whl build/wheel/
+	@ls -l build/wheel
+
+sdist: $(WHEEL_VENV)/.installed ## build the source archive into build/sdist; it builds where Go, a C compiler and make are
 	rm -rf build/sdist
-	cd $(PYTHON_DIR) && $(VENV_PYTHON) -c 'from setuptools import build_meta; build_meta.build_sdist("../../build/sdist")' >/dev/null
+	cd $(PYTHON_DIR) && $(WHEEL_PYTHON) -c 'from setuptools import build_meta; build_meta.build_sdist("../../build/sdist")' >/dev/null
 	@ls -l build/sdist/*
 
 try-wheel: venv python-native ## install the wheel for every Python that is found, and send a first message from each

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import re
+import runpy
 import shutil
 import subprocess
 from pathlib import Path
@@ -17,11 +18,14 @@ from setuptools.command.bdist_wheel import bdist_wheel
 from setuptools.command.build import build
 from setuptools.command.sdist import sdist
 
-LIBRARIES = ("libinlong_dataproxy.so.1", "libinlong_dataproxy_core.so")
+HERE = Path(__file__).resolve().parent
+VERSION = runpy.run_path(str(HERE / "inlong_dataproxy" / "_version.py"))
+LIBRARIES = (VERSION["FILE_NAME"], VERSION["CORE_FILE_NAME"])
 PROGRAM = "inlong-dataproxy"
 BILL = "inlong-dataproxy.cdx.json"
 LINKED_LICENCES = "core/THIRD_PARTY_LICENSES.txt"
-HERE = Path(__file__).resolve().parent
+OLDEST_GLIBC = (2, 28)
+"""What the libraries are tried with, even when they ask for nothing newer than an older one."""
 CHECKOUT = HERE.parent.parent
 IN_CHECKOUT = (CHECKOUT / "include" / "inlong_dataproxy.h").is_file() and (CHECKOUT / "Makefile").is_file()
 ARCHIVED = HERE / "native"
@@ -65,10 +69,23 @@ def checked(folder: Path, origin: str) -> Path:
     return folder
 
 
+def strip(file: Path) -> None:
+    """Take symbols out where there are some, and a tool for it: with them a wheel is twice as large."""
+    tool = shutil.which("strip")
+    if tool and b"\0.symtab\0" in file.read_bytes():
+        subprocess.run([tool, "--strip-all", str(file)], check=True)
+
+
+def machine(file: Path) -> str:
+    """Return the processor that an ELF file is for: libraries may have been built for another one than this machine's."""
+    number = int.from_bytes(file.read_bytes()[18:20], "little")
+    return {62: "x86_64", 183: "aarch64"}[number]
+
+
 def glibc_needed(file: Path) -> tuple[int, int]:
     """Return the newest version of glibc that a binary asks for: the names of versions stand in its table of strings."""
     found = re.findall(rb"\0GLIBC_(\d+)\.(\d+)(?:\.\d+)?(?=\0)", file.read_bytes())
-    return max(((int(major), int(minor)) for major, minor in found), default=(2, 17))
+    return max(((int(major), int(minor)) for major, minor in found), default=OLDEST_GLIBC)
 
 
 class BuildLibraries(Command):
@@ -95,9 +112,11 @@ class BuildLibraries(Command):
         target.mkdir(parents=True, exist_ok=True)
         for name in LIBRARIES:
             shutil.copy2(source / name, target / name)
+            strip(target / name)
         program = source.parent / "bin" / PROGRAM
         if program.is_file():
             shutil.copy2(program, target / PROGRAM)
+            strip(target / PROGRAM)
 
     def get_outputs(self) -> list[str]:
         return [str(self._target() / name) for name in LIBRARIES]
@@ -125,8 +144,8 @@ class PlatformWheel(bdist_wheel):
         if not platform.startswith("linux_"):
             return "py3", "none", platform
         folder = Path(self.bdist_dir or "") / "inlong_dataproxy" / "_lib"
-        major, minor = max(glibc_needed(file) for file in folder.iterdir())
-        return "py3", "none", platform.replace("linux", f"manylinux_{major}_{minor}", 1)
+        major, minor = max(OLDEST_GLIBC, *(glibc_needed(file) for file in folder.iterdir()))
+        return "py3", "none", f"manylinux_{major}_{minor}_{machine(folder / LIBRARIES[0])}"
 
     def write_wheelfile(self, wheelfile_base: str, *arguments: Any, **named: Any) -> None:
         """Put beside what every wheel says of itself: the licences of what is linked into it, and the bill of materials."""

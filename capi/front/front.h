@@ -35,6 +35,7 @@ int inlong_fail_handle(enum inlong_handle_kind kind, const void *handle);
 
 /* tables.c, generated from the core. */
 extern const char inlong_core_version[];
+extern const char inlong_core_name[]; /* of its file */
 extern const inlong_error_info inlong_error_table[];
 extern const size_t inlong_error_table_size;
 extern const inlong_option_info inlong_option_table[];

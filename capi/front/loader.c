@@ -14,8 +14,6 @@
 
 #include "copy.h"
 
-#define CORE_NAME "libinlong_dataproxy_core.so"
-
 const inlong_core_api *_Atomic inlong_core_loaded;
 
 inlong_fork_mutex inlong_loader_mutex = INLONG_FORK_MUTEX; /* guards all that follows */
@@ -50,7 +48,7 @@ static void try_beside(struct inlong_search *s, const char *front)
     char path[PATH_MAX];
     const char *slash = strrchr(front, '/');
     int folder = slash ? (int)(slash - front) : 0;
-    if (slash && snprintf(path, sizeof path, "%.*s/%s", folder, front, CORE_NAME) < (int)sizeof path)
+    if (slash && snprintf(path, sizeof path, "%.*s/%s", folder, front, inlong_core_name) < (int)sizeof path)
         inlong_search_try(s, path);
 }
 
@@ -69,7 +67,7 @@ static void find(struct inlong_search *s)
         if (!s->library && realpath(front_path, real) && strcmp(real, front_path) != 0)
             try_beside(s, real); /* the front was found through a link from another folder */
     }
-    inlong_search_try(s, CORE_NAME);
+    inlong_search_try(s, inlong_core_name);
 }
 
 /* When the front is loaded: later a daemon may have gone to another folder, and a relative path leads nowhere. */
@@ -98,7 +96,7 @@ static int start(void *library, char *err, size_t errlen)
 {
     inlong_core_entry_function entry;
     *(void **)&entry = dlsym(library, INLONG_CORE_ENTRY);
-    const char *file = core_file.path[0] ? core_file.path : CORE_NAME;
+    const char *file = core_file.path[0] ? core_file.path : inlong_core_name;
     if (!entry)
         return inlong_fail(INLONG_ERR_ABI, err, errlen, "%.512s is not a core of this library: it has no %s", file,
                            INLONG_CORE_ENTRY);
@@ -121,7 +119,7 @@ static int load(char *err, size_t errlen)
     struct inlong_search s = {NULL, ""};
     find(&s);
     if (!s.library)
-        return inlong_fail(INLONG_ERR_LOAD, err, errlen, "cannot load %s; tried: %s", CORE_NAME, s.tried);
+        return inlong_fail(INLONG_ERR_LOAD, err, errlen, "cannot load %s; tried: %s", inlong_core_name, s.tried);
     remember_core(s.library);
     return start(s.library, err, errlen);
 }

@@ -4,6 +4,7 @@
 #include "front.h"
 
 const char inlong_core_version[] = "0.1.0";
+const char inlong_core_name[] = "libinlong_dataproxy_core.so.0.1.0";
 
 #define CODE(code, retriable, name, text, meaning) \
     {sizeof(inlong_error_info), code, retriable, name, text, meaning}
@@ -52,7 +53,7 @@ const inlong_error_info inlong_error_table[] = {
     CODE(-4, 0, "forked", "handle belongs to the parent process",
          "a forked child used what its parent had opened"),
     CODE(-5, 0, "load", "core library cannot be loaded",
-         "libinlong_dataproxy_core.so is missing or cannot be loaded"),
+         "libinlong_dataproxy_core.so.VERSION is missing or cannot be loaded"),
     CODE(-6, 0, "abi", "struct or library of another version",
          "struct_size is not known, or front and core are of two builds"),
     CODE(-7, 0, "internal", "fault inside the library",

@@ -23,7 +23,7 @@ var callFaults = []struct {
 	{-2, "option", "bad option", "the options cannot be used: unknown key, bad value, or a required one is missing"},
 	{-3, "handle", "not an open handle", "the handle is NULL, closed, or never was one"},
 	{-4, "forked", "handle belongs to the parent process", "a forked child used what its parent had opened"},
-	{-5, "load", "core library cannot be loaded", "libinlong_dataproxy_core.so is missing or cannot be loaded"},
+	{-5, "load", "core library cannot be loaded", "libinlong_dataproxy_core.so.VERSION is missing or cannot be loaded"},
 	{-6, "abi", "struct or library of another version", "struct_size is not known, or front and core are of two builds"},
 	{-7, "internal", "fault inside the library", "a fault inside the library was caught; the client does not go on"},
 	{-8, "nomem", "out of memory or descriptors", "memory, file descriptors or client slots ran out"},
@@ -36,7 +36,8 @@ func write(w io.Writer) {
 #include "front.h"
 
 `)
-	fmt.Fprintf(w, "const char inlong_core_version[] = %s;\n\n", quote(dataproxy.Version))
+	fmt.Fprintf(w, "const char inlong_core_version[] = %s;\n", quote(dataproxy.Version))
+	fmt.Fprintf(w, "const char inlong_core_name[] = %s;\n\n", quote("libinlong_dataproxy_core.so."+dataproxy.Version))
 
 	fmt.Fprint(w, "#define CODE(code, retriable, name, text, meaning) \\\n    {sizeof(inlong_error_info), code, retriable, name, text, meaning}\n\n")
 	fmt.Fprint(w, "const inlong_error_info inlong_error_table[] = {\n")

@@ -36,7 +36,7 @@ static void load(int flags)
     ssize_t n = readlink("/proc/self/exe", path, sizeof path - 1);
     CHECK(n > 0);
     char *slash = strrchr(path, '/');
-    snprintf(slash, (size_t)(path + sizeof path - slash), "/../lib/libinlong_dataproxy.so.1");
+    snprintf(slash, (size_t)(path + sizeof path - slash), "/../lib/libinlong_dataproxy.so");
     lib.library = dlopen(path, flags);
     if (!lib.library)
         fprintf(stderr, "    %s\n", dlerror());

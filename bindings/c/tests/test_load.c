@@ -40,9 +40,9 @@ static void make_copy(void)
     strcpy(copy.folder, "/tmp/inlong_test_XXXXXX");
     CHECK(mkdtemp(copy.folder) != NULL);
     atexit(remove_copy);
-    snprintf(copy.front, sizeof copy.front, "%s/libinlong_dataproxy.so.1", copy.folder);
-    snprintf(copy.core, sizeof copy.core, "%s/libinlong_dataproxy_core.so", copy.folder);
-    shell("cp '%s' '%s'", built("libinlong_dataproxy.so.1"), copy.front);
+    snprintf(copy.front, sizeof copy.front, "%s/libinlong_dataproxy.so", copy.folder);
+    snprintf(copy.core, sizeof copy.core, "%s/" CORE_NAME, copy.folder);
+    shell("cp '%s' '%s'", built("libinlong_dataproxy.so"), copy.front);
     unsetenv("INLONG_DATAPROXY_CORE");
     void *library = dlopen(copy.front, RTLD_NOW | RTLD_LOCAL);
     CHECK(library != NULL);
@@ -67,10 +67,10 @@ static void missing_core_lists_what_was_tried(void)
     make_copy();
     CHECK_INT(load(), INLONG_ERR_LOAD);
     CHECK_TEXT(err, copy.core);
-    CHECK_TEXT(err, "; libinlong_dataproxy_core.so: ");
+    CHECK_TEXT(err, "; " CORE_NAME ": ");
 
     /* And it can be made good while the program runs. */
-    setenv("INLONG_DATAPROXY_CORE", built("libinlong_dataproxy_core.so"), 1);
+    setenv("INLONG_DATAPROXY_CORE", built(CORE_NAME), 1);
     CHECK_INT(load(), INLONG_OK);
 }
 
@@ -98,7 +98,7 @@ static void child_of_a_parent_without_a_core_looks_for_one(void)
         if (child == 0) {
             if (round == 0)
                 CHECK_INT(load(), INLONG_ERR_LOAD);
-            setenv("INLONG_DATAPROXY_CORE", built("libinlong_dataproxy_core.so"), 1);
+            setenv("INLONG_DATAPROXY_CORE", built(CORE_NAME), 1);
             CHECK_INT(load(), INLONG_OK);
             _exit(0);
         }
@@ -163,7 +163,7 @@ static void without_descriptors_it_is_not_loaded(void)
 static void core_beside_the_front_is_found(void)
 {
     make_copy();
-    shell("ln -s '%s' '%s'", built("libinlong_dataproxy_core.so"), copy.core);
+    shell("ln -s '%s' '%s'", built(CORE_NAME), copy.core);
     CHECK_INT(load(), INLONG_OK);
 }
 
@@ -199,7 +199,7 @@ static void core_of_another_build_is_told(void)
 static void front_of_a_relative_path_finds_its_core_from_another_folder(void)
 {
     make_copy();
-    shell("ln -s '%s' '%s'", built("libinlong_dataproxy_core.so"), copy.core);
+    shell("ln -s '%s' '%s'", built(CORE_NAME), copy.core);
     pid_t child = fork();
     if (child == 0) {
         char second[PATH_MAX + 64];

@@ -9,12 +9,10 @@ import re
 import sys
 from pathlib import Path
 
-from ._version import ABI_VERSION, __version__
+from ._version import ABI_VERSION, CORE_FILE_NAME, FILE_NAME, __version__
 from .errors import LibraryError
 
-FILE_NAME = "libinlong_dataproxy.so.1"
 ENVIRONMENT_VARIABLE = "INLONG_DATAPROXY_LIBRARY"
-CORE_FILE_NAME = "libinlong_dataproxy_core.so"
 _INSIDE = "inside the package"
 _PACKAGE = Path(__file__).resolve().parent
 
@@ -66,12 +64,12 @@ def load() -> tuple[ctypes.CDLL, ctypes.PyDLL]:
 def _check_platform() -> None:
     # Before anything is loaded: musl reads a library for glibc without complaint, and crashes in it later.
     machine, libc = platform.machine(), _glibc()
-    if sys.platform == "linux" and machine == "x86_64" and sys.maxsize > 2**32 and libc:
+    if sys.platform == "linux" and machine in ("x86_64", "aarch64") and sys.maxsize > 2**32 and libc:
         return
     found = f"{platform.system()} on {machine}, {'64' if sys.maxsize > 2**32 else '32'}-bit Python"
     if sys.platform == "linux":
         found += f", {libc or 'a C library other than glibc (musl, as in Alpine)'}"
-    raise LibraryError(f"inlong_dataproxy runs on Linux x86-64 with glibc, 64-bit Python; this is {found}")
+    raise LibraryError(f"inlong_dataproxy runs on Linux on x86-64 or arm64 with glibc, 64-bit Python; this is {found}")
 
 
 def _glibc() -> str:

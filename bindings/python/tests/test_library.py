@@ -11,7 +11,8 @@ from support import CHECKOUT, PACKAGE, run_python
 
 import inlong_dataproxy
 from inlong_dataproxy import _lowlevel as low
-from inlong_dataproxy._library import ENVIRONMENT_VARIABLE, FILE_NAME
+from inlong_dataproxy._library import ENVIRONMENT_VARIABLE
+from inlong_dataproxy._version import CORE_FILE_NAME, FILE_NAME
 
 HEADER = CHECKOUT / "include" / "inlong_dataproxy.h"
 STRUCTS = {
@@ -41,6 +42,7 @@ UNUSED = {
 def test_package_and_library_have_one_version() -> None:
     # A release in which one of the two was forgotten is refused at import by every user.
     assert low.version().decode() == inlong_dataproxy.__version__
+    assert f'\nconst Version = "{inlong_dataproxy.__version__}"\n' in (CHECKOUT / "core" / "producer.go").read_text()
 
 
 def test_every_function_of_the_header_is_bound_or_left_out_on_purpose() -> None:
@@ -121,20 +123,20 @@ def test_a_package_without_the_core_says_so_at_import(tmp_path: Path) -> None:
     shutil.copy(CHECKOUT / "build" / "lib" / FILE_NAME, package / "_lib")
     done = run_python("import inlong_dataproxy", check=False, variables={"PYTHONPATH": str(tmp_path)})
     assert done.returncode == 1
-    assert f"LibraryError: {package / '_lib' / FILE_NAME} has no libinlong_dataproxy_core.so beside it" in done.stderr
+    assert f"LibraryError: {package / '_lib' / FILE_NAME} has no {CORE_FILE_NAME} beside it" in done.stderr
 
 
 def test_a_core_of_another_build_is_a_library_error(tmp_path: Path) -> None:
     # Its structs would be read as those of this one.
     source = tmp_path / "core.c"
     source.write_text("int nothing;\n")
-    core = tmp_path / "libinlong_dataproxy_core.so"
+    core = tmp_path / CORE_FILE_NAME
     subprocess.run([shutil.which("cc") or "gcc", "-shared", "-fPIC", "-o", str(core), str(source)], check=True)
     script = TELL.replace(
         "import inlong_dataproxy", "from inlong_dataproxy import Client; Client('http://127.0.0.1:1', group_id='g')"
     )
     printed = run_python(script, variables={"INLONG_DATAPROXY_CORE": str(core)}).stdout
-    assert "libinlong_dataproxy_core.so is not a core of this library" in printed
+    assert f"{CORE_FILE_NAME} is not a core of this library" in printed
 
 
 @pytest.mark.parametrize(
@@ -144,7 +146,7 @@ def test_a_core_of_another_build_is_a_library_error(tmp_path: Path) -> None:
             "os.confstr = lambda name: int('no such name')",
             "Linux on x86_64, 64-bit Python, a C library other than glibc (musl, as in Alpine)",
         ),
-        ("platform.machine = lambda: 'aarch64'", "Linux on aarch64, 64-bit Python, glibc 2."),
+        ("platform.machine = lambda: 'riscv64'", "Linux on riscv64, 64-bit Python, glibc 2."),
         ("sys.maxsize = 2**31 - 1", "Linux on x86_64, 32-bit Python, glibc 2."),
         (
             "sys.platform = 'darwin'; platform.system = lambda: 'Darwin'; platform.machine = lambda: 'arm64'",
@@ -155,7 +157,7 @@ def test_a_core_of_another_build_is_a_library_error(tmp_path: Path) -> None:
 def test_a_platform_that_it_does_not_run_on_is_named(change: str, found: str) -> None:
     # "No such file", or a crash where musl loads what was linked with glibc.
     script = f"import os, platform, sys, ctypes\n{change}\n" + TELL
-    assert run_python(script).stdout.startswith(f"inlong_dataproxy runs on Linux x86-64 with glibc, 64-bit Python; this is {found}")
+    assert run_python(script).stdout.startswith(f"inlong_dataproxy runs on Linux on x86-64 or arm64 with glibc, 64-bit Python; this is {found}")
 
 
 def test_a_glibc_that_is_too_old_is_named_with_the_one_that_is_needed(tmp_path: Path) -> None:

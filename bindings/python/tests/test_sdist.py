@@ -12,6 +12,8 @@ from pathlib import Path
 import pytest
 from support import PACKAGE
 
+from inlong_dataproxy._version import CORE_FILE_NAME, FILE_NAME
+
 
 @pytest.fixture(scope="module")
 def unpacked(tmp_path_factory: pytest.TempPathFactory) -> Path:
@@ -81,7 +83,7 @@ def test_what_is_missing_for_the_build_is_named(unpacked: Path, tmp_path: Path, 
 def test_a_folder_without_the_libraries_is_named(tmp_path: Path) -> None:
     done = build_wheel(PACKAGE, tmp_path, INLONG_DATAPROXY_LIB_DIR=str(tmp_path))
     assert done.returncode != 0
-    assert "libinlong_dataproxy.so.1 and libinlong_dataproxy_core.so not found in" in done.stdout + done.stderr
+    assert f"{FILE_NAME} and {CORE_FILE_NAME} not found in" in done.stdout + done.stderr
     assert "INLONG_DATAPROXY_LIB_DIR" in done.stdout + done.stderr
 
 

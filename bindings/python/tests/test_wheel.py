@@ -15,6 +15,8 @@ import pytest
 import pythons
 from support import PACKAGE
 
+from inlong_dataproxy._version import CORE_FILE_NAME, FILE_NAME
+
 LIMIT_SECONDS = 60
 
 FIVE_LINES = """
@@ -109,8 +111,8 @@ def test_it_holds_libraries_program_types_licences_and_bill_and_nothing_else(whe
     assert re.fullmatch(r"inlong_dataproxy-[\d.]+-py3-none-manylinux_2_\d+_x86_64\.whl", wheel.name)
     names = zipfile.ZipFile(wheel).namelist()
     for name in (
-        "_lib/libinlong_dataproxy.so.1",
-        "_lib/libinlong_dataproxy_core.so",
+        f"_lib/{FILE_NAME}",
+        f"_lib/{CORE_FILE_NAME}",
         "_lib/inlong-dataproxy",
         "py.typed",
         "client.py",

@@ -85,7 +85,7 @@ func cProgram(mode string, threads int) func(string, job) (args, env []string) {
 	}
 }
 
-var pythonNeeds = []string{"bindings/python/bench/bench.py", "build/lib/libinlong_dataproxy.so.1", "build/lib/libinlong_dataproxy_core.so"}
+var pythonNeeds = []string{"bindings/python/bench/bench.py", "build/lib/libinlong_dataproxy.so"}
 
 func pythonProgram(mode string) func(string, job) (args, env []string) {
 	return func(root string, j job) (args, env []string) {
@@ -94,7 +94,7 @@ func pythonProgram(mode string) func(string, job) (args, env []string) {
 	}
 }
 
-var kafkaNeeds = []string{"bindings/python/bench/bench_kafka.py", "build/venv/lib", "build/lib/libinlong_dataproxy.so.1"}
+var kafkaNeeds = []string{"bindings/python/bench/bench_kafka.py", "build/venv/lib", "build/lib/libinlong_dataproxy.so"}
 
 // kafkaProgram is what Python's send_async is held against: produce() with a delivery callback for each message, to a mock cluster of
 // its own, which is a thread of the program.

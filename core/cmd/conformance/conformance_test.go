@@ -19,7 +19,7 @@ const root = "../../.."
 
 // languages are the clients, with what must be there to try them.
 var languages = map[string]string{
-	"Go": "go.mod", "C": "build/conformance/send_plan", "Python": "build/lib/libinlong_dataproxy_core.so",
+	"Go": "go.mod", "C": "build/conformance/send_plan", "Python": "build/lib/libinlong_dataproxy.so",
 }
 
 // try runs the program with these variables and arguments and returns what it printed.

@@ -52,7 +52,7 @@ func choosePrograms(root string, languages []string) (chosen []program, err erro
 			chosen = append(chosen, program{"C", runCommand(nil, path)})
 		case "python":
 			folder := filepath.Join(root, "bindings/python")
-			if _, err := os.Stat(filepath.Join(root, "build/lib/libinlong_dataproxy.so.1")); err != nil {
+			if _, err := os.Stat(filepath.Join(root, "build/lib/libinlong_dataproxy.so")); err != nil {
 				return nil, fmt.Errorf("the Python package has no library, see make build: %w", err)
 			}
 			python := filepath.Join(root, "build/venv/bin/python")
