@@ -78,7 +78,7 @@ static void missing_core_lists_what_was_tried(void)
 static void named_core_is_the_only_one_that_is_tried(void)
 {
     make_copy();
-    shell("cp '%s' '%s'", built("libinlong_dataproxy_core.so"), copy.core);
+    shell("cp '%s' '%s'", built(CORE_NAME), copy.core);
     setenv("INLONG_DATAPROXY_CORE", "/nowhere/core.so", 1);
     CHECK_INT(load(), INLONG_ERR_LOAD);
     CHECK_TEXT(err, "tried: /nowhere/core.so: ");

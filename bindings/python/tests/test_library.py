@@ -157,7 +157,9 @@ def test_a_core_of_another_build_is_a_library_error(tmp_path: Path) -> None:
 def test_a_platform_that_it_does_not_run_on_is_named(change: str, found: str) -> None:
     # "No such file", or a crash where musl loads what was linked with glibc.
     script = f"import os, platform, sys, ctypes\n{change}\n" + TELL
-    assert run_python(script).stdout.startswith(f"inlong_dataproxy runs on Linux on x86-64 or arm64 with glibc, 64-bit Python; this is {found}")
+    assert run_python(script).stdout.startswith(
+        f"inlong_dataproxy runs on Linux on x86-64 or arm64 with glibc, 64-bit Python; this is {found}"
+    )
 
 
 def test_a_glibc_that_is_too_old_is_named_with_the_one_that_is_needed(tmp_path: Path) -> None:
