@@ -32,13 +32,12 @@ type batch struct {
 	tags      []Tag
 	details   []detail // empty, or one entry a message
 	soon      bool     // a sync caller waits: sealed as soon as its lane is idle or gets on
-	onItsWay  bool     // handed to the dispatcher; guarded by stream.mu
-	follower  *batch   // ordered: the part that goes behind it
 
 	mu        sync.Mutex
 	unsettled int
-	expired   bool    // some messages were settled one by one: the frame must leave them out
-	attempts  int     // times it was written
+	expired   bool // some messages were settled one by one
+	frame     frame
+	attempts  int     // times that the frame was written
 	paid      int     // of those, the ones that max_retries counts
 	refusals  int     // and the ones that a node answered with "not now"
 	written   bool    // in flight: no word of the last attempt yet
@@ -49,8 +48,6 @@ type batch struct {
 	due       time.Time      // earliest deadline of an unsettled message
 	retryAt   time.Time      // end of the back-off; zero when not in one
 	timer     *time.Timer
-
-	parts []part // what became of it when it was too long for a frame (split.go)
 
 	undelivered atomic.Int32 // messages whose receiver was not called yet, plus one while the batch is open
 	userCode    bool         // some receiver runs user code
@@ -71,8 +68,9 @@ type attemptFailure struct {
 
 // detail is what only few messages have.
 type detail struct {
-	settled    bool  // by itself, before the batch
-	deadline   int64 // ns since the client's start; 0 means the batch's own
+	settled    bool     // by itself, before the batch
+	with       *attempt // settled it, where that was not the batch's last one
+	deadline   int64    // ns since the client's start; 0 means the batch's own
 	headers    map[string]string
 	metaData   any
 	attributes map[string]string
@@ -105,7 +103,7 @@ func besideOf(recv receiver, kind sendKind) int64 {
 
 // footprint is the memory that b holds: what its lists and its body have room for, used or not.
 func (b *batch) footprint() int64 {
-	return batchCost + b.beside + int64(cap(b.body.b)+4*cap(b.ends)+16*(cap(b.receivers)+cap(b.tags))+72*cap(b.details)+len(b.attributes))
+	return batchCost + b.beside + int64(cap(b.body.b)+4*cap(b.ends)+16*(cap(b.receivers)+cap(b.tags))+80*cap(b.details)+len(b.attributes))
 }
 
 // pay brings what is charged for b to what it holds. The caller holds the lock that guards b.
@@ -222,6 +220,9 @@ func (b *batch) settle(indexes []int32, err *Error) completion {
 	}
 	b.unsettled -= len(indexes)
 	b.expired = true
+	if b.frame.fixed && b.unsettled > 0 && err != nil {
+		err.persisted = MaybeWritten // in the frame's next attempt, for the sake of the others
+	}
 	if b.unsettled == 0 {
 		b.timer.Stop()
 	}
@@ -237,18 +238,12 @@ func (b *batch) wake(now time.Time) {
 	b.timer.Reset(at.Sub(now))
 }
 
-// liveBody returns the items to send and their number: without the messages that were settled before.
-func (b *batch) liveBody() ([]byte, int) {
-	if !b.expired {
-		return b.body.b, b.count()
-	}
-	body := make([]byte, 0, len(b.body.b))
-	for i := range b.count() {
-		if !b.settledAlone(i) {
-			body = wire.AppendItem(body, b.payload(i))
-		}
-	}
-	return body, b.unsettled
+// startAnew forgets what became of the last frame.
+func (b *batch) startAnew() {
+	clear(b.avoid)
+	b.frame = frame{}
+	b.attempts, b.paid, b.refusals = 0, 0, 0
+	b.written, b.avoid, b.node, b.retryAt, b.failure = false, b.avoid[:0], "", time.Time{}, attemptFailure{}
 }
 
 // persisted says what is known of the batch at the server when no ack came: a node that answered with an error did not
@@ -264,6 +259,7 @@ func (b *batch) persisted() Persisted {
 func (b *batch) answered(lost bool) {
 	b.mu.Lock()
 	b.written, b.lost = false, b.lost || lost
+	b.frame.fixed = true
 	b.mu.Unlock()
 }
 

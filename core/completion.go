@@ -6,6 +6,8 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+
+	"github.com/inlong-dataproxy/inlong-dataproxy/core/internal/wire"
 )
 
 // receiver takes a message's one final result. Only this file calls it.
@@ -141,6 +143,7 @@ func (c *client) deliverRest(d *delivery) (finished bool) {
 	if d.indexes != nil {
 		count = len(d.indexes)
 	}
+	tagged := 0
 	for d.at < count {
 		i := d.at
 		d.at++ // before the call: after a panic the next one is due
@@ -159,15 +162,15 @@ func (c *client) deliverRest(d *delivery) (finished bool) {
 		if len(b.receivers) > 0 {
 			b.receivers[i].receive(b, i, d.err)
 		} else {
-			d.tags = append(d.tags, b.tags[i])
+			d.tags, tagged = append(d.tags, b.tags[i]), i
 		}
 	}
 	if tags := d.tags; len(tags) > 0 {
 		d.tags = tags[:0] // before the call: after a panic they are not due again
-		node, attempts := d.lastAttempt()
+		last := b.lastAttempt(tagged, d.err)
 		c.opts.ResultHandler(&BatchResult{
 			Tags: tags, Err: d.err, GroupID: b.st.key.group, StreamID: b.st.key.stream,
-			Node: node, Attempts: attempts, batchID: b.id,
+			Node: last.node, Attempts: last.number, batchID: last.id,
 		})
 	}
 	returned = true
@@ -219,17 +222,24 @@ func (done *completion) answerCallers() {
 	}
 }
 
-// lastAttempt returns the node and number of the batch's last attempt, as its result has them: with its other messages a
-// batch may be on its way again.
-func (done *completion) lastAttempt() (node string, attempts int) {
-	return lastAttempt(done.b, done.err)
+// attempt is one write of a frame.
+type attempt struct {
+	id     wire.BatchID
+	node   string
+	number int
 }
 
-func lastAttempt(b *batch, err *Error) (node string, attempts int) {
-	if err != nil {
-		return err.Node, err.Attempts
+// lastAttempt returns the last attempt with message i, as its result has it: with its other messages the batch may be on its way
+// again.
+func (b *batch) lastAttempt(i int, err *Error) attempt {
+	switch {
+	case err != nil:
+		id, _ := wire.ParseBatchID([]byte(err.BatchID))
+		return attempt{id, err.Node, err.Attempts}
+	case b.settledAlone(i):
+		return *b.details[i].with
 	}
-	return b.node, b.attempts
+	return attempt{b.id, b.node, b.attempts}
 }
 
 // callbackPanic reports a callback's panic.

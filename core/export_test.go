@@ -32,8 +32,8 @@ func Leftovers(of FullClient) string {
 			add("stream %v is charged %d messages and %d bytes", key, n, size)
 		}
 		st.mu.Lock()
-		if st.open != nil || st.busy || st.waiting.len() > 0 {
-			add("stream %v: open %v, busy %v, %d wait", key, st.open != nil, st.busy, st.waiting.len())
+		if st.open != nil || st.busy != nil || st.waiting.len() > 0 {
+			add("stream %v: open %v, busy %v, %d wait", key, st.open != nil, st.busy != nil, st.waiting.len())
 		}
 		st.mu.Unlock()
 	}

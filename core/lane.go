@@ -139,7 +139,7 @@ func (l *lane) write() {
 			for _, w := range left {
 				l.leave()
 				w.Item.unwritten()
-				l.c.dispatcher.dispatch(w.Item)
+				l.c.goOn(w.Item)
 			}
 		}
 		clear(scratch.written)
@@ -157,37 +157,32 @@ func (l *lane) dequeue(last bool) *batch {
 	return b
 }
 
-// frame appends b's frame unless b is dead: from here on b may have reached the node. Holding b's lock while it is framed
-// keeps a deadline from taking messages out under it.
+// frame appends b's frame unless b is dead: from here on b may have reached the node.
 func (l *lane) frame(dst []byte, scratch *scratch, b *batch, now time.Time) (frames []byte, ok bool) {
 	frames, due, again := l.frameLive(dst, scratch, b, l.node.addr, now)
 	l.c.completeAll(due)
-	switch {
-	case len(frames) > len(dst):
-		if again {
-			l.c.metrics.retry(l.index)
-			l.c.retries.Add(1)
-		}
-		return frames, true
-	case len(b.parts) > 0:
-		l.c.sendParts(b)
-	case len(due) > 0:
+	if len(frames) == len(dst) {
 		b.st.settled(b)
+		return dst, false
 	}
-	return dst, false
+	if again {
+		l.c.metrics.retry(l.index)
+		l.c.retries.Add(1)
+	}
+	return frames, true
 }
 
 func (l *lane) frameLive(dst []byte, scratch *scratch, b *batch, node string, now time.Time) (frames []byte, due []completion, again bool) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	due = b.settleDue(l.c, now)
-	if b.unsettled > 0 && !b.fits() {
-		due = l.c.split(b, now, due)
+	if b.unsettled > 0 {
+		due = l.c.choose(b, due)
 	}
 	if b.unsettled == 0 {
 		return dst, due, false
 	}
-	body, count := b.liveBody()
+	body, count := b.frameBody()
 	b.attempts++
 	b.written, b.node = true, node
 	attr := b.st.appendAttr(scratch.attr[:0], b, l.index, count)

@@ -187,7 +187,7 @@ func (c *client) init() (err error) {
 type place struct {
 	st     *stream
 	b      *batch
-	seq    uint64
+	order  uint64 // of b: it may be another batch by now
 	index  int
 	behind bool // the batch was sealed for a lane that has much to do
 }

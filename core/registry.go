@@ -27,22 +27,7 @@ type flush struct {
 }
 
 // get opens a batch for st. The caller holds st.mu.
-func (r *registry) get(st *stream) *batch { return r.add(st, nil) }
-
-// part makes a batch that takes over messages of another one, in the same place. The caller holds the other one's mu, and gets the
-// part with its mu held: it is listed, and must not be seen before it is whole.
-func (r *registry) part(of *batch) *batch {
-	b := r.add(of.st, of)
-	b.opened, b.due = of.opened, of.due
-	b.eventTime, b.timed, b.attributes = of.eventTime, of.timed, of.attributes
-	b.attempts, b.paid, b.refusals = of.attempts, of.paid, of.refusals
-	b.lost, b.node, b.avoid, b.failure = of.lost, of.node, append(b.avoid, of.avoid...), of.failure
-	b.userCode, b.callers, b.beside = of.userCode, of.callers, of.beside
-	return b
-}
-
-// add makes a batch and lists it: last, or behind the parts that another one has already.
-func (r *registry) add(st *stream, of *batch) *batch {
+func (r *registry) get(st *stream) *batch {
 	now := time.Now()
 	due := now.Add(r.c.opts.SendTimeout)
 	b, _ := r.pool.Get().(*batch)
@@ -58,32 +43,28 @@ func (r *registry) add(st *stream, of *batch) *batch {
 	r.count++
 	b.id = wire.BatchID{Client: r.c.connConfig.Client, Seq: r.seq}
 	b.order, b.prev = r.seq, r.last
-	if of != nil {
-		b.order, b.prev = of.order, of
-		if n := len(of.parts); n > 0 {
-			b.prev = of.parts[n-1].b
-		}
-	}
+	r.last = b
 	if b.prev != nil {
-		b.next, b.prev.next = b.prev.next, b
+		b.prev.next = b
 	} else {
 		r.first = b
-	}
-	if b.next != nil {
-		b.next.prev = b
-	} else {
-		r.last = b
 	}
 	r.mu.Unlock()
 	if b.timer == nil {
 		b.timer = time.AfterFunc(time.Hour, func() { r.c.woken(b) })
 		b.timer.Stop()
 	}
-	if of == nil { // a part wakes when it is whole
-		b.timer.Reset(r.c.opts.SendTimeout)
-		b.mu.Unlock()
-	}
+	b.timer.Reset(r.c.opts.SendTimeout)
+	b.mu.Unlock()
 	return b
+}
+
+// nextSeq returns the number of one more frame's id.
+func (r *registry) nextSeq() uint64 {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.seq++
+	return r.seq
 }
 
 // remove takes out a batch whose last receiver was called, and re-uses it if nobody else can hold it any more.
@@ -121,22 +102,13 @@ func (r *registry) recycle(b *batch, reuse bool) {
 	body := b.body
 	b.body, b.charged = buffer{}, 0
 	if !reuse {
-		b.ends, b.receivers, b.tags, b.failure = nil, nil, nil, attemptFailure{}
-		for i := range b.details {
-			b.details[i] = detail{settled: b.details[i].settled} // whereabouts looks at that
-		}
-		if len(b.parts) == 0 {
-			b.details = nil
-		}
+		b.ends, b.receivers, b.tags, b.details, b.failure, b.frame = nil, nil, nil, nil, attemptFailure{}, frame{}
 	} else {
 		clear(b.receivers)
 		clear(b.details)
 		b.ends, b.receivers, b.tags, b.details = b.ends[:0], b.receivers[:0], b.tags[:0], b.details[:0]
-		b.soon, b.onItsWay, b.userCode, b.callers, b.beside, b.follower = false, false, false, false, 0, nil
-		clear(b.avoid)
-		b.attempts, b.paid, b.refusals = 0, 0, 0
-		b.written, b.lost, b.avoid, b.node, b.retryAt = false, false, b.avoid[:0], "", time.Time{}
-		b.failure = attemptFailure{}
+		b.soon, b.userCode, b.callers, b.lost, b.beside = false, false, false, false, 0
+		b.startAnew()
 	}
 	b.mu.Unlock()
 	if !reuse {

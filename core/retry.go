@@ -125,6 +125,7 @@ func (c *client) failedAttempt(b *batch, n *node, code Code, failure attemptFail
 	b.mu.Lock()
 	if b.unsettled == 0 {
 		b.mu.Unlock()
+		b.st.settled(b)
 		return
 	}
 	b.failure = failure

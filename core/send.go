@@ -17,10 +17,10 @@ type waiter struct {
 
 var waiters = sync.Pool{New: func() any { return &waiter{done: make(chan *Error, 1)} }}
 
-func (w *waiter) receive(b *batch, _ int, err *Error) {
+func (w *waiter) receive(b *batch, i int, err *Error) {
 	if w.detail {
-		w.result.BatchID = b.id.String()
-		w.result.Node, w.result.Attempts = lastAttempt(b, err)
+		last := b.lastAttempt(i, err)
+		w.result = Result{BatchID: last.id.String(), Node: last.node, Attempts: last.number}
 	}
 	w.done <- err
 }

@@ -8,19 +8,29 @@ import (
 // acked is the good end: a node answered the batch without an error code.
 func (c *client) acked(b *batch) { c.finish(b, nil) }
 
-// finish settles all messages of a sealed batch that are not settled yet, and returns their number. fault makes their error,
-// nil means acked; it is called under b.mu, so that a frame cannot be written behind an error that says "not written".
+// finish settles all messages of a sealed batch that are not settled yet, and returns their number; only those in its frame, if
+// others wait behind it, which go on. fault makes their error, nil means acked; it is called under b.mu, so that a frame cannot be
+// written behind an error that says "not written".
 func (c *client) finish(b *batch, fault func() *Error) (messages int) {
 	b.mu.Lock()
-	if b.unsettled == 0 { // its deadline was first
-		b.mu.Unlock()
-		return 0
-	}
 	var err *Error
-	if fault != nil {
+	if fault != nil && b.unsettled > 0 {
 		err = fault()
 	}
 	messages = b.unsettled
+	switch {
+	case messages == 0: // its deadline was first
+		b.written = false
+		b.mu.Unlock()
+		b.st.settled(b)
+		return 0
+	case b.frame.more && (fault == nil || !c.swept.Load()):
+		done := c.settleFrame(b, err)
+		b.mu.Unlock()
+		c.completeAll([]completion{done})
+		c.goOn(b)
+		return len(done.indexes)
+	}
 	b.unsettled, b.written = 0, false
 	// A timer that cannot be stopped may be looking at b right now.
 	reuse := b.timer.Stop() && err == nil && !b.expired
@@ -31,6 +41,16 @@ func (c *client) finish(b *batch, fault func() *Error) (messages int) {
 	b.st.settled(b)
 	c.complete(completion{b: b, err: err, reuse: reuse})
 	return messages
+}
+
+// goOn sends what waits behind the frame that b had.
+func (c *client) goOn(b *batch) {
+	switch {
+	case b.dead():
+		b.st.settled(b)
+	case !c.swept.Load(): // a closed client writes nothing more
+		c.dispatcher.dispatch(b)
+	}
 }
 
 // woken is a batch's timer: a deadline passed, or a back-off is over.
@@ -55,14 +75,14 @@ func (c *client) woken(b *batch) {
 
 // withdraw settles the one message of a caller that gave up. It reports false when the message has its result already.
 func (c *client) withdraw(ctx context.Context, at place) bool {
-	b, seq, i := at.b.whereabouts(at.seq, at.index)
 	found := false
+	b := at.b
 	c.settleSome(at.st, b, func() []completion {
-		if b.id.Seq != seq || b.unsettled == 0 || b.settledAlone(i) {
+		if b.order != at.order || b.unsettled == 0 || b.settledAlone(at.index) {
 			return nil
 		}
 		found = true
-		return []completion{b.settle([]int32{int32(i)}, b.fault(CodeContextExpired, "while waiting for the ack", context.Cause(ctx)))}
+		return []completion{b.settle([]int32{int32(at.index)}, b.fault(CodeContextExpired, "while waiting for the ack", context.Cause(ctx)))}
 	})
 	return found
 }
@@ -87,7 +107,7 @@ func (c *client) settleSome(st *stream, b *batch, pick func() []completion) {
 	st.mu.Unlock()
 	b.mu.Lock()
 	done := pick()
-	dead := len(done) > 0 && b.unsettled == 0
+	dead := len(done) > 0 && b.unsettled == 0 && !b.written // a frame on its way holds up its ordered stream until its answer
 	b.mu.Unlock()
 	if dead {
 		st.settled(b)
@@ -107,11 +127,16 @@ func (c *client) count(err *Error, messages int) {
 // completeAll completes messages that were settled one by one.
 func (c *client) completeAll(done []completion) {
 	for _, d := range done {
+		if len(d.indexes) == 0 {
+			continue
+		}
 		c.count(d.err, len(d.indexes))
 		c.metrics.messages(d.err, len(d.indexes))
-		c.metrics.failed(d.err.Code)
-		if d.err.Code == CodeSendTimeout {
-			c.metrics.timeouts(d.b.st.share.index, 1)
+		if d.err != nil {
+			c.metrics.failed(d.err.Code)
+			if d.err.Code == CodeSendTimeout {
+				c.metrics.timeouts(d.b.st.share.index, 1)
+			}
 		}
 		if d.last {
 			c.metrics.batch(d.err, d.b)

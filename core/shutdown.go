@@ -161,17 +161,11 @@ func (c *client) shut(ctx context.Context, fault *Error) {
 	close(c.closed)
 }
 
-// sweep fails what is left of b, and of the parts that it may have been split into since it was listed.
+// sweep fails what is left of b.
 func (c *client) sweep(b *batch, reason *Error) (messages int) {
 	messages = c.finish(b, func() *Error { return b.fault(reason.Code, reason.Message, nil) })
 	if messages > 0 {
 		c.metrics.failed(reason.Code)
-	}
-	b.mu.Lock()
-	parts := b.parts
-	b.mu.Unlock()
-	for _, p := range parts {
-		messages += c.sweep(p.b, reason)
 	}
 	return messages
 }

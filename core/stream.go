@@ -33,7 +33,7 @@ type stream struct {
 	armed  bool
 
 	gone    bool         // swept out: senders look the key up again
-	busy    bool         // ordered: a batch is on its way
+	busy    *batch       // ordered: on its way
 	waiting fifo[*batch] // ordered: sealed behind it
 }
 
@@ -87,13 +87,13 @@ func (st *stream) append(ctx context.Context, msg *Message, attributes string, r
 	} else {
 		b.callers = true
 	}
-	at := place{st: st, b: b, seq: b.id.Seq, index: b.count() - 1} // read before b is sealed and may be gone
+	at := place{st: st, b: b, order: b.order, index: b.count() - 1} // read before b is sealed and may be gone
 	switch {
 	case b.count() >= st.c.opts.BatchingMaxMessages || len(b.body.b) >= st.c.opts.BatchingMaxSize || st.c.linger == 0:
 		at.behind = st.seal()
 	case kind == sendSync && !b.soon:
 		b.soon = true
-		if !st.busy && st.c.dispatcher.idleFor(st) {
+		if st.busy == nil && st.c.dispatcher.idleFor(st) {
 			st.seal()
 		}
 	}
@@ -110,7 +110,7 @@ func (st *stream) appendMore(ctx context.Context, at place, msg *Message, payloa
 	st.mu.Lock()
 	defer st.mu.Unlock()
 	b := at.b
-	if st.open != b || b.id.Seq != at.seq || st.c.closing.Load() {
+	if st.open != b || b.order != at.order || st.c.closing.Load() {
 		return 0
 	}
 	room := min(st.c.opts.BatchingMaxSize-1, st.longest(b.attributes)+itemHeader) - len(b.body.b)
@@ -195,7 +195,7 @@ func (st *stream) flush() {
 func (st *stream) getOn() {
 	st.mu.Lock()
 	defer st.mu.Unlock()
-	if st.open != nil && !st.busy {
+	if st.open != nil && st.busy == nil {
 		st.seal()
 	}
 }
@@ -204,13 +204,12 @@ func (st *stream) getOn() {
 func (st *stream) seal() (behind bool) {
 	b := st.takeOpen()
 	if st.c.opts.Ordered {
-		if st.busy {
+		if st.busy != nil {
 			st.waiting.push(b)
 			return false
 		}
-		st.busy = true
+		st.busy = b
 	}
-	b.onItsWay = true
 	return st.c.dispatcher.dispatch(b)
 }
 
@@ -223,29 +222,26 @@ func (st *stream) takeOpen() *batch {
 	return b
 }
 
-// settled tells an ordered stream that its batch has its result: the next one goes.
+// settled tells an ordered stream that its batch has its result, and is not in flight: the next one goes. That may be told twice.
 func (st *stream) settled(b *batch) {
 	if !st.c.opts.Ordered {
 		return
 	}
 	st.mu.Lock()
 	defer st.mu.Unlock()
-	if !b.onItsWay { // it died among the waiting
+	if st.busy != b { // it died among the waiting
 		return
 	}
-	for b = b.follower; ; b = b.follower {
-		if b == nil {
-			b, st.busy = st.waiting.pop()
-			if !st.busy {
-				if st.open != nil && st.open.soon {
-					st.seal()
-				}
-				return
+	for {
+		st.busy, _ = st.waiting.pop()
+		if st.busy == nil {
+			if st.open != nil && st.open.soon {
+				st.seal()
 			}
+			return
 		}
-		if !b.dead() && !st.c.swept.Load() { // a closed client writes nothing more
-			b.onItsWay = true
-			st.c.dispatcher.dispatch(b)
+		if !st.busy.dead() && !st.c.swept.Load() { // a closed client writes nothing more
+			st.c.dispatcher.dispatch(st.busy)
 			return
 		}
 	}

@@ -105,7 +105,7 @@ func (c *client) addStream(key streamKey) *stream {
 func (s *streams) sweep() {
 	for key, st := range s.all {
 		st.mu.Lock()
-		if m, n := st.held.load(); st.open == nil && !st.busy && m == 0 && n == 0 && st.waiters.Load() == 0 {
+		if m, n := st.held.load(); st.open == nil && st.busy == nil && m == 0 && n == 0 && st.waiters.Load() == 0 {
 			st.gone = true
 			if st.linger != nil {
 				st.linger.Stop()

@@ -1,6 +1,7 @@
 package dataproxy_test
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -69,7 +70,7 @@ func (l *ledger) count() int {
 	return len(l.results)
 }
 
-// balanced checks promises a and b: one result a message, and nothing called sent that no node has.
+// balanced checks promises a and b: one result a message, and nothing called sent that no node has; and that an id names one frame.
 func (l *ledger) balanced(t *testing.T, c *dataproxytest.Cluster) {
 	t.Helper()
 	l.mu.Lock()
@@ -83,6 +84,22 @@ func (l *ledger) balanced(t *testing.T, c *dataproxytest.Cluster) {
 	for _, payload := range l.acked() {
 		require.Positive(t, received[payload], "%q was reported as sent", payload)
 	}
+	ids := make(frameItems)
+	for _, r := range c.Received() {
+		ids.add(t, r)
+	}
+}
+
+// frameItems is what came under each batch id.
+type frameItems map[string][][]byte
+
+func (ids frameItems) add(t *testing.T, r dataproxytest.Record) {
+	t.Helper()
+	id := r.Attr["mid"]
+	if items, again := ids[id]; again && !slices.EqualFunc(items, r.Items, bytes.Equal) {
+		t.Errorf("%s came again with other messages: %.300q, then %.300q", id, items, r.Items)
+	}
+	ids[id] = r.Items
 }
 
 func receivedPayloads(c *dataproxytest.Cluster) map[string]int {

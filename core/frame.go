@@ -1,0 +1,96 @@
+package dataproxy
+
+import "github.com/inlong-dataproxy/inlong-dataproxy/core/internal/wire"
+
+// A batch's frame is chosen when it is written for the first time: its live messages. From then on it stays as it is under its id,
+// however often it is written: a consumer tells a double by the id. What is settled in it meanwhile has its result and stays in it.
+//
+// The longest frame may shrink while batches wait: the Manager's first list comes after them, or a later one has a smaller
+// maxPacketLength. A node closes the connection on a frame that is too long, so of a batch that does not fit any more the first
+// messages go in a frame of a new id, and when that one has its end the next ones in another: one at a time, so that the batch has
+// one owner as ever, and its order.
+
+// frame is what goes to the node in one piece.
+type frame struct {
+	items []int32 // the messages in it; nil means all
+	more  bool    // live messages that it had no room for wait behind it
+	fixed bool    // a node may know it under its id: it must not change
+}
+
+// frameSize is the length of the items of b's frame.
+func (b *batch) frameSize() int {
+	if b.frame.items == nil {
+		return len(b.body.b)
+	}
+	size := 0
+	for _, i := range b.frame.items {
+		size += itemHeader + len(b.payload(int(i)))
+	}
+	return size
+}
+
+// frameBody returns the items of b's frame and their number.
+func (b *batch) frameBody() ([]byte, int) {
+	if b.frame.items == nil {
+		return b.body.b, b.count()
+	}
+	body := make([]byte, 0, b.frameSize())
+	for _, i := range b.frame.items {
+		body = wire.AppendItem(body, b.payload(int(i)))
+	}
+	return body, len(b.frame.items)
+}
+
+// choose makes sure that b's frame can be written: it has live messages only, where it may still be chosen, and fits. A message that
+// fits into no frame is settled, and due to be completed. The caller holds b.mu.
+func (c *client) choose(b *batch, due []completion) []completion {
+	room := b.st.longest(b.attributes) + itemHeader
+	if b.frame.fixed {
+		if b.frameSize() <= room {
+			return due
+		}
+		c.log.Warnf("batch %s, which a node may have, is too long since the Manager lowered maxPacketLength: what is sent again has other ids", b.id)
+		b.id.Seq = c.batches.nextSeq()
+	}
+	b.frame = frame{}
+	if !b.expired && len(b.body.b) <= room {
+		return due
+	}
+	items, tooLong := make([]int32, 0, b.unsettled), []int32(nil)
+	size := 0
+	for i := range b.count() {
+		item := itemHeader + len(b.payload(i))
+		switch {
+		case b.settledAlone(i):
+		case item > room:
+			tooLong = append(tooLong, int32(i))
+		case b.frame.more, size+item > room: // no smaller one goes before it
+			b.frame.more = true
+		default:
+			size += item
+			items = append(items, int32(i))
+		}
+	}
+	if len(items) < b.count() {
+		b.frame.items = items
+	}
+	if len(tooLong) > 0 {
+		due = append(due, b.settle(tooLong, b.fault(CodeLogTooLong, "payload: does not fit into one frame since the Manager lowered maxPacketLength", nil)))
+	}
+	return due
+}
+
+// settleFrame settles what is live in b's frame and makes way for the messages behind it. The caller holds b.mu.
+func (c *client) settleFrame(b *batch, err *Error) completion {
+	last := &attempt{b.id, b.node, b.attempts}
+	var live []int32
+	for _, i := range b.frame.items {
+		if !b.settledAlone(int(i)) {
+			b.detail(int(i)).with = last
+			live = append(live, i)
+		}
+	}
+	b.startAnew()
+	b.id.Seq = c.batches.nextSeq()
+	return b.settle(live, err)
+}
