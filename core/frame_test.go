@@ -211,7 +211,7 @@ func TestResultsOfACutBatchNameTheFrameOfTheirMessages(t *testing.T) {
 			mu.Lock()
 			defer mu.Unlock()
 			for _, tag := range r.Tags {
-				frameOf[tag.A] = fmt.Sprint(string(r.AppendBatchID(nil)), " ", r.Node, " ", r.Attempts, " ", r.Err)
+				frameOf[tag.A] = fmt.Sprint(string(r.AppendBatchID(nil)), " ", r.Node, " ", r.Attempts, " ", r.Err == nil)
 			}
 		}))
 	c.Node(0).Kill()
@@ -236,7 +236,7 @@ func TestResultsOfACutBatchNameTheFrameOfTheirMessages(t *testing.T) {
 	frames := c.Received()
 	require.Len(t, frames, 3)
 	for i := range 6 {
-		require.Equal(t, fmt.Sprint(frames[i/2].Attr["mid"], " ", c.Node(0).Addr(), " 1 <nil>"), frameOf[uintptr(i)])
+		require.Equal(t, fmt.Sprint(frames[i/2].Attr["mid"], " ", c.Node(0).Addr(), " 1 true"), frameOf[uintptr(i)])
 	}
 	settled(t, client)
 }
