@@ -194,7 +194,7 @@ func TestH7_NoSecretInErrorsAndLogs(t *testing.T) {
 	var texts []string
 	start := func(opts ...dataproxy.Option) {
 		client, err := dataproxy.NewClient(append([]dataproxy.Option{dataproxy.WithLogger(log), dataproxy.WithGroupID("test_group"),
-			dataproxy.WithConnTimeout(100 * time.Millisecond), dataproxy.WithUpdateInterval(10 * time.Millisecond)}, opts...)...)
+			dataproxy.WithConnTimeout(100 * time.Millisecond), dataproxy.WithManagerTimeout(100 * time.Millisecond), dataproxy.WithUpdateInterval(10 * time.Millisecond)}, opts...)...)
 		if err != nil {
 			texts = append(texts, err.Error())
 			return

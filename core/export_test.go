@@ -121,6 +121,7 @@ func Parked(of FullClient) int {
 // What the page of guarantees tells in numbers.
 const (
 	MaxBackOff           = maxBackOff
+	RefreshPause         = refreshPause
 	MaxBackOffLost       = maxBackOffLost
 	UnknownStreamBackOff = unknownStreamBackOff
 	MaxBackOffNotNow     = maxBackOffNotNow

@@ -126,6 +126,9 @@ func TestNumbersOfTheGuarantees(t *testing.T) {
 	row("A node that failed is avoided, while there are others, for", text(dataproxy.Suspicion), "")
 	option("An idle connection sends a heartbeat every", "heartbeat_interval")
 	option("The Manager is asked for the nodes every", "update_interval")
+	option("A Manager that does not answer is given up after, asked again meanwhile", "manager_timeout")
+	row("While all nodes fail and the Manager lists the same ones, it is asked again after (each time less by up to a half, at random)",
+		text(2*dataproxy.RefreshPause)+", doubling to "+text(dataproxy.MaxBackOff), "")
 	row("A close returns after its deadline, at the latest after", text(dataproxy.CloseGrace), "")
 	row("Python's exit closes what is open within", numberIn(t, "bindings/python/inlong_dataproxy/client.py", `EXIT_SECONDS = (\d+)\.0\n`)+"s", "")
 	row("C's exit waits for callbacks that run, at most", numberIn(t, "capi/front/gate.c", `EXIT_WAIT_MS = (\d+)000 `)+"s", "")

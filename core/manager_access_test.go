@@ -58,7 +58,7 @@ func TestN8_ManagerOverHTTPS(t *testing.T) {
 	require.NoError(t, connect(t, c, dataproxy.WithCAFile(caFile(t))).Send(patient(t), message("x")))
 	require.NoError(t, connect(t, c, dataproxy.WithTLSConfig(&tls.Config{RootCAs: roots})).Send(patient(t), message("y")))
 	refused := func(opts ...dataproxy.Option) error { // a handshake takes its time on a busy machine
-		_, err := dataproxy.NewClient(append(append(basics(c), dataproxy.WithConnTimeout(patience)), opts...)...)
+		_, err := dataproxy.NewClient(append(append(basics(c), dataproxy.WithManagerTimeout(patience)), opts...)...)
 		require.Error(t, err)
 		return err
 	}
@@ -169,6 +169,7 @@ func TestAuthThatFailsPanicsOrHangsCostsOnlyTheRequest(t *testing.T) {
 	}{
 		"fails":  {func(context.Context, string) (string, string, error) { return "", "", cause }, "getting a token for the Manager: token server is down"},
 		"panics": {func(context.Context, string) (string, string, error) { panic("in user code") }, "Auth.GetToken panicked: in user code"},
+		"ends":   {func(context.Context, string) (string, string, error) { runtime.Goexit(); return "", "", nil }, "it ended its goroutine"},
 		"hangs":  {func(context.Context, string) (string, string, error) { <-release; return "", "", nil }, "Auth.GetToken did not return in time"},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -177,7 +178,7 @@ func TestAuthThatFailsPanicsOrHangsCostsOnlyTheRequest(t *testing.T) {
 			require.ErrorContains(t, err, get.part)
 
 			var bad atomic.Bool
-			client := connect(t, c, dataproxy.WithUpdateInterval(10*time.Millisecond), dataproxy.WithConnTimeout(300*time.Millisecond),
+			client := connect(t, c, dataproxy.WithUpdateInterval(10*time.Millisecond), dataproxy.WithManagerTimeout(300*time.Millisecond),
 				dataproxy.WithAuth(tokens{func(ctx context.Context, group string) (string, string, error) {
 					if bad.Load() {
 						return get.f(ctx, group)
@@ -203,7 +204,7 @@ func TestN2_StartsFromTheNodeCache(t *testing.T) {
 	log := newMemoLog()
 	client := connect(t, c, dataproxy.WithNodeCache(cache), dataproxy.WithLogger(log))
 	require.NoError(t, client.Send(patient(t), message("x")))
-	require.Equal(t, 1, log.count("starting with the nodes of the cache "+cache))
+	eventually(t, "it says so", func() bool { return log.count("starting with the nodes of the cache "+cache) == 1 })
 	require.Len(t, client.Stats().Nodes, 3)
 
 	err := startFails(t, c, dataproxy.WithNodeCache(cache), dataproxy.WithGroupID("other_group"))
@@ -221,8 +222,54 @@ func TestN2_StartsFromTheNodeCache(t *testing.T) {
 	c.Manager().ClearFaults()
 	client = connect(t, c, dataproxy.WithNodeCache(cache))
 	require.NoError(t, client.Send(patient(t), message("y")), "a corrupt cache does no harm while the Manager answers")
+}
+
+// With a cache on disk the start waited for a Manager that was silent until its time-out. The cache comes first; the Manager is asked
+// behind that, and nothing is said where it answers.
+func TestN2_CacheComesBeforeTheManager(t *testing.T) {
+	c := cluster(t)
+	cache := dataproxy.WithNodeCache(filepath.Join(t.TempDir(), "nodes.json"))
+	connect(t, c, cache).Close()
+	asked := c.Manager().Calls()
 	c.Manager().Standing(dataproxytest.Silence())
-	connect(t, c, dataproxy.WithNodeCache(cache), dataproxy.WithConnTimeout(100*time.Millisecond))
+	var client dataproxy.FullClient
+	log := newMemoLog()
+	inTime(t, time.Second, "NewClient", func() {
+		client = connect(t, c, cache, dataproxy.WithLogger(log), dataproxy.WithUpdateInterval(time.Hour))
+	})
+	require.NoError(t, client.Send(patient(t), message("x")))
+	eventually(t, "the Manager is asked", func() bool { return c.Manager().Calls() > asked })
+	fresh := c.AddNode()
+	c.Manager().ClearFaults()
+	eventually(t, "its list is in use", func() bool { return lanesPerNode(client)[fresh.Addr()] > 0 })
+	client.Close()
+	require.Empty(t, log.lines)
+}
+
+// The nodes of a cache may be gone: the start then waits for what the Manager says.
+func TestN2_NodesOfTheCacheThatAreGoneDoNotFailTheStart(t *testing.T) {
+	c := cluster(t)
+	cache := dataproxy.WithNodeCache(filepath.Join(t.TempDir(), "nodes.json"))
+	connect(t, c, cache).Close()
+	for _, n := range c.Nodes() {
+		n.Kill()
+		c.RemoveNode(n)
+	}
+	c.AddNode()
+	c.Manager().Fault(dataproxytest.Delay(400 * time.Millisecond))
+	client := connect(t, c, cache, dataproxy.WithConnTimeout(200*time.Millisecond))
+	require.NoError(t, client.Send(patient(t), message("x")))
+}
+
+// Of several addresses of the Manager any one is enough.
+func TestURLMayHoldSeveralAddresses(t *testing.T) {
+	c, away := cluster(t), cluster(t)
+	away.Manager().Standing(dataproxytest.RefuseConnect())
+	client := connect(t, c, dataproxy.WithURL(away.URL()+","+c.URL()))
+	require.NoError(t, client.Send(patient(t), message("x")))
+	err := startFails(t, away, dataproxy.WithURL(away.URL()+", http://127.0.0.1:1"))
+	require.ErrorContains(t, err, "connection refused; 127.0.0.1:1: ")
+	require.ErrorIs(t, startFails(t, away, dataproxy.WithURL(c.URL()+",ftp://h")), dataproxy.ErrInvalidURL)
 }
 
 // A cache that cannot be written must not keep a client from starting.

@@ -114,7 +114,7 @@ func TestN1_ManagersAnswersAndWhatTheUserReads(t *testing.T) {
 				manager = gateway(t, cluster, c.between)
 			}
 			client, err := dataproxy.NewClient(append(basics(cluster), c.auth, dataproxy.WithURL(manager+c.path),
-				dataproxy.WithGroupID(cmp.Or(c.group, "test_group")), dataproxy.WithConnTimeout(cmp.Or(c.timeout, patience)))...)
+				dataproxy.WithGroupID(cmp.Or(c.group, "test_group")), dataproxy.WithManagerTimeout(cmp.Or(c.timeout, patience)))...)
 			require.Nil(t, client)
 			require.ErrorIs(t, err, dataproxy.ErrNoEndpoint)
 			require.EqualError(t, err, "service has no endpoints: "+c.text)

@@ -11,14 +11,14 @@ import (
 	"github.com/inlong-dataproxy/inlong-dataproxy/core/dataproxytest"
 )
 
-// startFails makes a client that must not come to be, within twice its connect time-out.
+// startFails makes a client that must not come to be, within its two time-outs.
 func startFails(t *testing.T, c *dataproxytest.Cluster, opts ...dataproxy.Option) error {
 	t.Helper()
 	const connTimeout = 300 * time.Millisecond
 	var err error
 	inTime(t, 2*connTimeout, "NewClient", func() {
 		var client dataproxy.FullClient
-		client, err = dataproxy.NewClient(append(append(basics(c), dataproxy.WithConnTimeout(connTimeout)), opts...)...)
+		client, err = dataproxy.NewClient(append(append(basics(c), dataproxy.WithConnTimeout(connTimeout), dataproxy.WithManagerTimeout(connTimeout)), opts...)...)
 		if client != nil {
 			client.Close()
 		}

@@ -12,7 +12,7 @@ func WithGroupID(id string) Option {
 }
 
 // WithURL sets the Manager: its base url (http://host:port), or the full url that ends in
-// /openapi/dataproxy/getIpList. Required unless WithStaticNodes is given; otherwise NewClient fails with ErrURLNotGiven.
+// /openapi/dataproxy/getIpList. Several addresses of one Manager are separated by commas and tried in turn. Required unless WithStaticNodes is given; otherwise NewClient fails with ErrURLNotGiven.
 //
 // Requests to the Manager, and those alone, go through the proxy that HTTP_PROXY, HTTPS_PROXY and NO_PROXY name in the
 // environment, as it was when the process made its first client. With a url of http:// the proxy, like everybody on the way,
@@ -26,8 +26,7 @@ func WithUpdateInterval(d time.Duration) Option {
 	return func(o *Options) { o.UpdateInterval = d; o.mark("update_interval") }
 }
 
-// WithConnTimeout bounds one Manager request, and the opening and proof of one connection. Default 3 s; 10 ms to
-// 1 minute. NewClient takes at most twice this time.
+// WithConnTimeout bounds the opening and proof of one connection. Default 3 s; 10 ms to 1 minute.
 func WithConnTimeout(d time.Duration) Option {
 	return func(o *Options) { o.ConnTimeout = d; o.mark("conn_timeout") }
 }

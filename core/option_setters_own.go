@@ -33,9 +33,15 @@ func WithStaticNodes(nodes ...string) Option {
 	return func(o *Options) { o.StaticNodes = nodes; o.mark("static_nodes") }
 }
 
-// WithNodeCache names a file that keeps the last good node list, for a start while the Manager is down; a log line says so
-// then. It is replaced as a whole, holds no secret, and counts only for the same Manager and group. A file that cannot be
-// written or read costs a log line. Default none.
+// WithManagerTimeout bounds one question to the Manager, over all its addresses and all requests: one that is silent is asked again
+// within it, since a Manager that has just started takes seconds for its first answer. Default 10 s; 10 ms to 10 minutes.
+func WithManagerTimeout(d time.Duration) Option {
+	return func(o *Options) { o.ManagerTimeout = d; o.mark("manager_timeout") }
+}
+
+// WithNodeCache names a file that keeps the last good node list. A client that finds it starts with that list at once and asks the
+// Manager behind that; a log line says so when the Manager is down. It is replaced as a whole, holds no secret, and counts only for
+// the same Manager and group. A file that cannot be written costs a log line. Default none.
 func WithNodeCache(file string) Option {
 	return func(o *Options) { o.NodeCache = file; o.mark("node_cache") }
 }

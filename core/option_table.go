@@ -55,13 +55,14 @@ var optionTable = []option{
 	{key: "group_id", name: "WithGroupID", kind: kindString, field: func(o *Options) any { return &o.GroupID },
 		doc: "InLong group of messages that name none; required"},
 	{key: "url", name: "WithURL", kind: kindString, field: func(o *Options) any { return &o.URL },
-		doc: "Manager: its base url, or the full .../openapi/dataproxy/getIpList; required unless static_nodes is given. " +
+		doc: "Manager: its base url, or the full .../openapi/dataproxy/getIpList; several addresses of it, separated by commas, are tried in turn; " +
+			"required unless static_nodes is given. " +
 			"Requests to it, and those alone, use the proxy of HTTP_PROXY, HTTPS_PROXY and NO_PROXY in the environment, as it was when the " +
 			"process made its first client; redirects are not followed"},
 	duration("update_interval", "WithUpdateInterval", func(o *Options) *time.Duration { return &o.UpdateInterval }, 5*time.Minute,
 		10*time.Millisecond, 24*time.Hour, "time between two requests for the node list, with 10 % jitter"),
 	duration("conn_timeout", "WithConnTimeout", func(o *Options) *time.Duration { return &o.ConnTimeout }, 3*time.Second,
-		10*time.Millisecond, time.Minute, "bound of one Manager request, of one connection's opening and proof, and of each of these steps of NewClient"),
+		10*time.Millisecond, time.Minute, "bound of one connection's opening and proof, and of NewClient's wait for the first"),
 	size("write_buffer_size", "WithWriteBufferSize", func(o *Options) *int { return &o.WriteBufferSize }, 8*mib, 1*kib, 1*gib,
 		"upper bound of the frames that one write to a connection joins; at most 64 KiB are joined on purpose, and one longer frame is always whole"),
 	size("read_buffer_size", "WithReadBufferSize", func(o *Options) *int { return &o.ReadBufferSize }, 1*mib, 1*kib, 1*gib,
@@ -119,7 +120,9 @@ var optionTable = []option{
 	{key: "static_nodes", name: "WithStaticNodes", kind: kindList, field: func(o *Options) any { return &o.StaticNodes },
 		doc: "host:port of DataProxy nodes to use instead of asking a Manager; of a host name every address is tried, in random order"},
 	{key: "node_cache", name: "WithNodeCache", kind: kindString, field: func(o *Options) any { return &o.NodeCache },
-		doc: "file that keeps the last good node list, for a start while the Manager is down"},
+		doc: "file that keeps the last good node list: the client starts with it at once, and asks the Manager behind that"},
+	duration("manager_timeout", "WithManagerTimeout", func(o *Options) *time.Duration { return &o.ManagerTimeout }, 10*time.Second,
+		10*time.Millisecond, 10*time.Minute, "bound of one question to the Manager, over all its addresses: one that is silent is asked again within it"),
 	boolean("lazy_start", "WithLazyStart", func(o *Options) *bool { return &o.LazyStart },
 		"the client is there at once, before the Manager was asked; messages wait for the first usable lane until their deadline"),
 	{key: "basic_auth", name: "WithBasicAuth", kind: kindString, field: func(o *Options) any { return &o.BasicAuth },

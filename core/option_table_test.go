@@ -54,7 +54,7 @@ func TestSeedDefaultsAreKept(t *testing.T) {
 		SendTimeout: 30 * time.Second, MaxRetries: 2, BatchingMaxPublishDelay: 20 * time.Millisecond, BatchingMaxMessages: 50,
 		BatchingMaxSize: 40 << 10, MaxPendingMessages: 204800, RetryInitialInterval: 100 * time.Millisecond,
 		MaxPendingBytes: 256 << 20, AckTimeout: 10 * time.Second, Compression: dataproxy.Snappy, MessageFormat: dataproxy.Text,
-		MaxFrameSize: 512 << 10, HeartbeatInterval: 30 * time.Second,
+		MaxFrameSize: 512 << 10, HeartbeatInterval: 30 * time.Second, ManagerTimeout: 10 * time.Second,
 	}
 	require.Equal(t, prometheus.DefaultRegisterer, o.MetricsRegistry)
 	require.NotNil(t, o.Logger)
@@ -175,6 +175,7 @@ func TestKeysSetWhatTheFunctionsSet(t *testing.T) {
 		"url":                        {"http://x", dataproxy.WithURL("http://x")},
 		"update_interval":            {"1h30m", dataproxy.WithUpdateInterval(90 * time.Minute)},
 		"conn_timeout":               {"10ms", dataproxy.WithConnTimeout(10 * time.Millisecond)},
+		"manager_timeout":            {"20s", dataproxy.WithManagerTimeout(20 * time.Second)},
 		"write_buffer_size":          {"1G", dataproxy.WithWriteBufferSize(1 << 30)},
 		"read_buffer_size":           {"1025", dataproxy.WithReadBufferSize(1025)},
 		"socket_send_buffer_size":    {"2k", dataproxy.WithSocketSendBufferSize(2048)},

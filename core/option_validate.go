@@ -174,7 +174,7 @@ func (o *Options) validateSource() error {
 		}
 		return fmt.Errorf("option url: %w", ErrURLNotGiven)
 	}
-	if _, err := discovery.ListURL(o.URL); err != nil {
+	if _, err := discovery.ListURLs(o.URL); err != nil {
 		return fmt.Errorf("option url = %q: %w: %v", cut(discovery.RedactURL(o.URL)), ErrInvalidURL, err)
 	}
 	return nil

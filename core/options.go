@@ -53,6 +53,7 @@ type Options struct {
 	StaticNodes         []string
 	NodeCache           string
 	LazyStart           bool
+	ManagerTimeout      time.Duration
 	BasicAuth           string
 	TLSConfig           *tls.Config
 	CAFile              string

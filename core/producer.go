@@ -75,9 +75,9 @@ const (
 )
 
 // NewClient makes a client: it checks the options, asks the Manager for the nodes, opens the lanes and returns when the first
-// of them is proven. It takes at most twice the connect time-out. It fails with every fault of the options at once (see
-// multierr.Errors), with ErrNoEndpoint or with ErrNoAvailableWorker, and leaves nothing behind then. WithLazyStart makes it
-// return at once.
+// of them is proven. With WithNodeCache it starts with the nodes of last time and asks the Manager behind that. It takes at most the
+// Manager's time-out and the connect time-out together. It fails with every fault of the options at once (see multierr.Errors),
+// with ErrNoEndpoint or with ErrNoAvailableWorker, and leaves nothing behind then. WithLazyStart makes it return at once.
 func NewClient(opts ...Option) (FullClient, error) {
 	c := &client{
 		start: time.Now(), ready: make(chan struct{}), closed: make(chan struct{}),
@@ -98,6 +98,7 @@ func NewClient(opts ...Option) (FullClient, error) {
 		var err error
 		if fresh, err = c.firstList(); err != nil {
 			c.cancel()
+			c.log.close(callbackGrace)
 			return nil, fmt.Errorf("%w: %w", ErrNoEndpoint, err)
 		}
 	}
@@ -105,26 +106,39 @@ func NewClient(opts ...Option) (FullClient, error) {
 	for i := range c.dispatcher.lanes {
 		go c.keepLane(i, nil, nil)
 	}
-	go c.supervise(fresh)
-	if c.opts.LazyStart {
+	asked := make(chan struct{})
+	go c.supervise(fresh, asked)
+	if c.opts.LazyStart || c.proven(asked) {
 		return c, nil
-	}
-	timer := time.NewTimer(c.opts.ConnTimeout)
-	defer timer.Stop()
-	select {
-	case <-c.ready:
-		return c, nil
-	case <-timer.C:
 	}
 	causes := multierr.Combine(c.nodes.causes()...)
 	c.closing.Store(true)
 	c.cancel()
 	<-c.lanesDone.none()
+	c.log.close(callbackGrace)
 	close(c.closed)
 	if causes == nil {
 		causes = fmt.Errorf("no node answered within %v", c.opts.ConnTimeout)
 	}
 	return nil, fmt.Errorf("%w: %w", ErrNoAvailableWorker, causes)
+}
+
+// proven reports whether a connection proves itself within the connect time-out, which begins when the Manager has been asked: the
+// nodes of a cache may be gone.
+func (c *client) proven(asked <-chan struct{}) bool {
+	select {
+	case <-c.ready:
+		return true
+	case <-asked:
+	}
+	timer := time.NewTimer(c.opts.ConnTimeout)
+	defer timer.Stop()
+	select {
+	case <-c.ready:
+		return true
+	case <-timer.C:
+		return false
+	}
 }
 
 // leastAnswer is room for an answer that holds the longest attributes twice, whatever read_buffer_size says: else each answer

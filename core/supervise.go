@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"time"
@@ -23,9 +24,9 @@ const refreshPause = time.Second
 const mostProbes = 16
 
 // Auth signs the requests to the Manager. GetToken returns the name and value of a header, such as "Authorization" and
-// "Bearer ..."; a name that no header can have, as an empty one, fails the request. It is called for each request, and again
-// after a 401 or 403, so it may refresh a token. It runs on a goroutine of its own; the request, which WithConnTimeout bounds,
-// does not wait longer for it than ctx lasts.
+// "Bearer ..."; a name that no header can have, as an empty one, fails the request. It is called for each question to the Manager, and
+// again after a 401 or 403, so it may refresh a token. It runs on a goroutine of its own; the request, which WithManagerTimeout
+// bounds, does not wait longer for it than ctx lasts.
 type Auth interface {
 	GetToken(ctx context.Context, groupID string) (key, token string, err error)
 }
@@ -34,11 +35,11 @@ func (c *client) newManager() (*discovery.Manager, error) {
 	if len(c.opts.StaticNodes) > 0 {
 		return nil, nil
 	}
-	listURL, err := discovery.ListURL(c.opts.URL)
+	listURLs, err := discovery.ListURLs(c.opts.URL)
 	if err != nil {
 		return nil, err
 	}
-	m := &discovery.Manager{ListURL: listURL, Group: c.opts.GroupID, TLS: c.opts.TLSConfig}
+	m := &discovery.Manager{ListURLs: listURLs, Group: c.opts.GroupID, TLS: c.opts.TLSConfig}
 	if c.opts.CAFile != "" {
 		pem, err := os.ReadFile(c.opts.CAFile)
 		if err != nil {
@@ -73,7 +74,7 @@ func (s *tokenSource) token(ctx context.Context, group string) (string, string, 
 	}
 	done := make(chan answer, 1)
 	go func() {
-		var a answer
+		a := answer{err: errors.New("Auth.GetToken did not return: it ended its goroutine")}
 		defer func() {
 			if r := recover(); r != nil {
 				a.err = fmt.Errorf("Auth.GetToken panicked: %v", r)
@@ -108,29 +109,30 @@ func checkHeader(key, token string) error {
 	return nil
 }
 
-// firstList learns the nodes at the start: from the options, the Manager, or the file that keeps its last answer, which is
-// not fresh.
+// firstList learns the nodes at the start: from the options, the file that keeps the Manager's last answer, or the Manager. fresh says
+// that the Manager need not be asked soon.
 func (c *client) firstList() (fresh bool, err error) {
 	if c.manager == nil {
 		c.nodes.set(c.opts.StaticNodes)
 		return true, nil
 	}
-	err = c.refresh()
-	if err == nil || c.opts.NodeCache == "" {
-		return err == nil, err
+	var noCache error
+	if c.opts.NodeCache != "" {
+		var list discovery.List
+		if list, noCache = (discovery.Cache{Path: c.opts.NodeCache}).Load(c.manager); noCache == nil {
+			c.take(list)
+			return false, nil
+		}
 	}
-	list, cacheErr := discovery.Cache{Path: c.opts.NodeCache}.Load(c.manager)
-	if cacheErr != nil {
-		return false, fmt.Errorf("%w; option node_cache: %w", err, cacheErr)
+	if err = c.refresh(); err != nil && noCache != nil {
+		err = fmt.Errorf("%w; option node_cache: %w", err, noCache)
 	}
-	c.log.Warnf("starting with the nodes of the cache %s: %v", c.opts.NodeCache, err)
-	c.take(list)
-	return false, nil
+	return err == nil, err
 }
 
 // refresh asks the Manager. On any failure the last good list stays.
 func (c *client) refresh() error {
-	ctx, cancel := context.WithTimeout(c.ctx, c.opts.ConnTimeout)
+	ctx, cancel := context.WithTimeout(c.ctx, c.opts.ManagerTimeout)
 	defer cancel()
 	list, err := c.manager.Fetch(ctx)
 	if err != nil {
@@ -159,54 +161,41 @@ func (c *client) take(list discovery.List) {
 }
 
 // supervise refreshes the node list and gives suspects another chance, until the client is closed. Between two events it
-// sleeps. fresh tells of the list that the client started with.
-func (c *client) supervise(fresh bool) {
+// sleeps. fresh tells of the list that the client started with; asked is closed when the Manager was asked for a better one.
+func (c *client) supervise(fresh bool, asked chan<- struct{}) {
 	defer c.lanesDone.Done()
 	defer c.guard()
+	r := refresher{c: c}
 	if c.opts.LazyStart {
 		var err error
 		if fresh, err = c.firstList(); err != nil && c.ctx.Err() == nil {
 			c.log.Warnf("starting without nodes: %v", err)
+			r.failures, fresh = 1, true // that it was asked is what counts
 		}
 	}
-	failures := 0
-	if !fresh {
-		failures = 1
+	if fresh {
+		r.plan()
+	} else if err := r.ask(); err != nil && c.ctx.Err() == nil {
+		c.log.Warnf("starting with the nodes of the cache %s: %v", c.opts.NodeCache, err)
 	}
-	last, interval := time.Now(), c.untilRefresh(failures)
-	timer := time.NewTimer(interval)
+	close(asked)
+	timer := time.NewTimer(0)
 	defer timer.Stop()
 	for {
-		urgent := false
 		select {
 		case <-c.ctx.Done():
 			return
 		case <-timer.C:
 		case <-c.nodes.kick:
-			urgent = c.nodes.allFailed()
 		}
-		if wait := refreshPause - time.Since(last); urgent && wait > 0 {
-			if !sleep(c.ctx, wait) {
-				return
+		if r.due() <= 0 {
+			told := r.failures > 0
+			if err := r.ask(); err != nil && !told && c.ctx.Err() == nil {
+				c.log.Warnf("the last node list stays in use: %v", err)
 			}
-		}
-		if c.manager != nil && (urgent || time.Since(last) >= interval) {
-			last = time.Now()
-			if err := c.refresh(); err == nil {
-				failures = 0
-			} else if c.ctx.Err() == nil {
-				if failures == 0 {
-					c.log.Warnf("the last node list stays in use: %v", err)
-				}
-				failures++
-			}
-			interval = c.untilRefresh(failures)
 		}
 		c.reprieve()
-		next := interval - time.Since(last)
-		if c.manager == nil {
-			next = time.Hour
-		}
+		next := r.due()
 		if _, at := c.nodes.doubtful(time.Now()); !at.IsZero() {
 			next = min(next, time.Until(at))
 		}
@@ -214,17 +203,53 @@ func (c *client) supervise(fresh bool) {
 	}
 }
 
-// untilRefresh returns when the Manager is asked next, after so many failures in a row.
-func (c *client) untilRefresh(failures int) time.Duration {
-	interval := jitter(c.opts.UpdateInterval)
-	if failures == 0 {
-		return interval
+// refresher decides when the Manager is asked. It belongs to the supervisor.
+type refresher struct {
+	c        *client
+	last     time.Time
+	interval time.Duration // until it is asked in any case
+	pause    time.Duration // until it may be asked since all nodes have failed
+	failures int           // requests in a row that failed
+	vain     int           // requests in a row that told nothing new while all nodes had failed
+}
+
+// ask asks the Manager. Where it has nothing new while all nodes have failed, or fails itself, it is asked less and less often: a
+// cluster that is down must not take the Manager with it.
+func (r *refresher) ask() error {
+	before := r.c.nodes.addrs()
+	err := r.c.refresh()
+	if r.failures++; err == nil {
+		r.failures = 0
 	}
-	most := time.Minute
-	if c.nodes.allFailed() { // messages wait for their deadlines meanwhile
-		most = maxBackOff
+	if r.vain++; !r.c.nodes.allFailed() || !slices.Equal(before, r.c.nodes.addrs()) {
+		r.vain = 0
 	}
-	return min(interval, backOff(refreshPause, failures, most))
+	r.plan()
+	return err
+}
+
+// plan sets when it is asked next.
+func (r *refresher) plan() {
+	r.last = time.Now()
+	r.interval, r.pause = jitter(r.c.opts.UpdateInterval), refreshPause
+	if r.failures > 0 {
+		r.interval = min(r.interval, backOff(refreshPause, r.failures, time.Minute))
+	}
+	if r.vain > 0 {
+		r.pause = backOff(2*refreshPause, r.vain, maxBackOff)
+	}
+}
+
+// due returns how long it takes until the Manager is to be asked.
+func (r *refresher) due() time.Duration {
+	if r.c.manager == nil {
+		return time.Hour
+	}
+	wait := r.interval
+	if r.c.nodes.allFailed() { // messages wait for their deadlines meanwhile
+		wait = min(wait, r.pause)
+	}
+	return wait - time.Since(r.last)
 }
 
 // reprieve tries the nodes whose suspicion is over with connections of its own, so that no lane has to leave a good node for

@@ -400,7 +400,7 @@ INLONG_API int inlong_runtime_get(int setting, int64_t *value);
  *         a child, its parent had loaded the runtime, and it got none of its own (see the rules above); INLONG_ERR_NOMEM: no
  *         memory, or 4,096 clients are open, or the runtime would not get 2 GiB of address space, 8 threads and 8
  *         descriptors at its start; INLONG_ERR_ARG: NULL
- * @blocks twice the option conn_timeout at most */
+ * @blocks the options manager_timeout and conn_timeout together at most */
 INLONG_API int inlong_client_new(const inlong_options *options, inlong_client **client, char *err, size_t errlen);
 
 /** Sends one message and returns when it has its result. Does not wait for the linger. For throughput use the other send

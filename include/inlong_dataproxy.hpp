@@ -80,7 +80,7 @@ class Client
             note_close(inlong_client_close(handle_, INLONG_NO_TIMEOUT, nullptr));
     }
 
-    /** inlong_client_new: blocks at most twice the option conn_timeout. The options are copied. */
+    /** inlong_client_new: blocks at most the options manager_timeout and conn_timeout together. The options are copied. */
     static Expected<Client> try_open(const Options &options)
     {
         Client client;

@@ -21,9 +21,7 @@ class Options(TypedDict, total=False):
     """Time between two requests for the node list, with 10 % jitter. Default 5m; 10ms to 24h."""
 
     conn_timeout: Duration
-    """Bound of one Manager request, of one connection's opening and proof, and of each of these steps of NewClient. Default 3s;
-    10ms to 1m.
-    """
+    """Bound of one connection's opening and proof, and of NewClient's wait for the first. Default 3s; 10ms to 1m."""
 
     write_buffer_size: Size
     """Upper bound of the frames that one write to a connection joins; at most 64 KiB are joined on purpose, and one longer frame
@@ -127,7 +125,12 @@ class Options(TypedDict, total=False):
     """host:port of DataProxy nodes to use instead of asking a Manager; of a host name every address is tried, in random order."""
 
     node_cache: FilePath
-    """File that keeps the last good node list, for a start while the Manager is down."""
+    """File that keeps the last good node list: the client starts with it at once, and asks the Manager behind that."""
+
+    manager_timeout: Duration
+    """Bound of one question to the Manager, over all its addresses: one that is silent is asked again within it. Default 10s;
+    10ms to 10m.
+    """
 
     lazy_start: bool
     """The client is there at once, before the Manager was asked; messages wait for the first usable lane until their deadline.

@@ -54,7 +54,7 @@ class AsyncClient:
         self._closing: Optional[asyncio.Task[CloseReport]] = None
 
     async def open(self) -> Self:
-        """Ask the Manager for nodes and wait for one proven connection, at most twice conn_timeout (3 s). Return self.
+        """Ask the Manager for nodes and wait for one proven connection, at most manager_timeout and conn_timeout. Return self.
 
         Raises:
             ConfigError, SendError, LibraryError, ForkError: as making a Client.

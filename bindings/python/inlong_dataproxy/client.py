@@ -51,7 +51,7 @@ class Client:
         group_id: the InLong group of messages that name none; required.
         options: every other option by its key, see below and `options()`. Durations are seconds or a timedelta, sizes are bytes.
 
-    Making a client blocks at most twice conn_timeout (3 s): for the Manager, then for one proven connection.
+    Making a client blocks at most manager_timeout (10 s) and conn_timeout (3 s): for the Manager, then for one proven connection.
 
     Raises:
         ConfigError: an option is missing, unknown or out of range; all faults are named.

@@ -176,7 +176,7 @@ class _Config:
             ("batching_max_size", "pack_size", 1),
             ("batching_max_publish_delay", "pack_timeout", 0.001),
             ("update_interval", "manager_update_interval", 60),
-            ("conn_timeout", "manager_url_timeout", 1),
+            ("manager_timeout", "manager_url_timeout", 1),
             ("worker_num", "max_proxy_num", 1),
             ("max_retries", "retry_times", 1),
         ):

@@ -288,11 +288,11 @@ def test_closing_again_waits_no_longer_than_its_own_timeout(cluster: MockCluster
 
 
 def test_the_loop_goes_on_while_a_client_opens_and_closes(cluster: MockCluster) -> None:
-    # A Manager that does not answer must not stop the loop until conn_timeout.
+    # A Manager that does not answer must not stop the loop until manager_timeout.
     cluster.manager_fault("silence")
 
     async def main() -> None:
-        opening = asyncio.create_task(AsyncClient(cluster.url, group_id=GROUP, conn_timeout=1).open())
+        opening = asyncio.create_task(AsyncClient(cluster.url, group_id=GROUP, manager_timeout=1).open())
         ticks = 0
         while not opening.done():
             await asyncio.sleep(0.01)
@@ -300,7 +300,7 @@ def test_the_loop_goes_on_while_a_client_opens_and_closes(cluster: MockCluster) 
         with pytest.raises(SendError):
             opening.result()
         assert ticks > 5
-        cancelled = asyncio.create_task(AsyncClient(cluster.url, group_id=GROUP, conn_timeout=1).open())
+        cancelled = asyncio.create_task(AsyncClient(cluster.url, group_id=GROUP, manager_timeout=1).open())
         await asyncio.sleep(0)
         cancelled.cancel()
         with pytest.raises(asyncio.CancelledError):

@@ -144,7 +144,7 @@ def test_a_manager_that_is_of_no_use_is_a_clear_error(
 ) -> None:
     cluster.manager_fault(kind, **fields)
     with pytest.raises(SendError) as caught:
-        Client(cluster.url, group_id=GROUP, conn_timeout=0.3 if kind == "silence" else 3)
+        Client(cluster.url, group_id=GROUP, manager_timeout=0.3 if kind == "silence" else 10)
     assert caught.value.code == 10006
     assert re.search(message, str(caught.value), re.IGNORECASE)
 

@@ -155,7 +155,7 @@ def test_a_fault_of_the_manager_keeps_a_client_from_starting(cluster: MockCluste
     fields, text = MANAGER_FAULTS[kind]
     cluster.manager_fault(kind, **fields)
     with pytest.raises(SendError, match=text):
-        Client(cluster.url, group_id=GROUP, conn_timeout=0.3 if kind == "silence" else 3)
+        Client(cluster.url, group_id=GROUP, manager_timeout=0.3 if kind == "silence" else 10)
     cluster.manager_clear_faults()
     with Client(cluster.url, group_id=GROUP) as client:
         client.send(b"x", STREAM)

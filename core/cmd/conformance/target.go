@@ -95,11 +95,11 @@ func (t *target) ask(ctx context.Context) error {
 	if t.manager == "" {
 		return nil
 	}
-	listURL, err := discovery.ListURL(t.manager)
+	listURLs, err := discovery.ListURLs(t.manager)
 	if err != nil {
 		return fmt.Errorf("MANAGER %q: %w", discovery.RedactURL(t.manager), err)
 	}
-	m := discovery.Manager{ListURL: listURL, Group: t.group}
+	m := discovery.Manager{ListURLs: listURLs, Group: t.group}
 	if file := t.options["ca_file"]; file != "" {
 		pem, err := os.ReadFile(file)
 		if err != nil {

@@ -28,6 +28,32 @@ func RedactURL(raw string) string {
 	return raw
 }
 
+// ListURLs completes the addresses of a Manager, which are separated by commas. A comma before anything but an address belongs to the
+// one in front of it, say to its password.
+func ListURLs(raw string) ([]string, error) {
+	var list []string
+	begin := 0
+	for i := range raw {
+		if next := strings.TrimSpace(raw[i+1:]); raw[i] == ',' && (next == "" || hasScheme(next)) {
+			list, begin = append(list, raw[begin:i]), i+1
+		}
+	}
+	if rest := raw[begin:]; strings.TrimSpace(rest) != "" || list == nil {
+		list = append(list, rest)
+	}
+	for i := range list {
+		var err error
+		if list[i], err = ListURL(list[i]); err != nil {
+			return nil, err
+		}
+	}
+	return list, nil
+}
+
+func hasScheme(text string) bool {
+	return strings.HasPrefix(text, "http://") || strings.HasPrefix(text, "https://")
+}
+
 // ListURL completes a Manager's base url to the one that answers node lists; a full one is kept.
 func ListURL(raw string) (string, error) {
 	u, err := url.Parse(strings.TrimSpace(raw))

@@ -35,6 +35,25 @@ func TestListURLCompletesWhatIsGiven(t *testing.T) {
 	}
 }
 
+func TestListURLsSplitsAtAddresses(t *testing.T) {
+	const path = "/inlong/manager/openapi/dataproxy/getIpList"
+	for raw, want := range map[string][]string{
+		"http://a:1":                          {"http://a:1" + path},
+		"http://a:1,http://b:2":               {"http://a:1" + path, "http://b:2" + path},
+		" http://a:1 , https://b:2/x/ ,":      {"http://a:1" + path, "https://b:2/x" + path},
+		"http://a:1" + path + ",http://[::1]": {"http://a:1" + path, "http://[::1]" + path},
+		"http://u:p,w@a:1,http://b:2":         {"http://u:p,w@a:1" + path, "http://b:2" + path},
+	} {
+		got, err := ListURLs(raw)
+		require.NoError(t, err, raw)
+		require.Equal(t, want, got, raw)
+	}
+	for _, raw := range []string{"", ",", "http://a:1,b:2", "http://a:1,ftp://b:2", ",http://a:1"} {
+		_, err := ListURLs(raw)
+		require.Error(t, err, raw)
+	}
+}
+
 func TestListURLRefusesWhatCannotBeAsked(t *testing.T) {
 	for raw, part := range map[string]string{
 		"":                      `scheme ""`,

@@ -8,6 +8,8 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"slices"
+	"strings"
 	"syscall"
 )
 
@@ -21,7 +23,7 @@ type Cache struct{ Path string }
 
 type cacheFile struct {
 	Version         int      `json:"version"`
-	ListURL         string   `json:"list_url"`
+	ListURL         string   `json:"list_url"` // each address of the Manager, with blanks between
 	Group           string   `json:"group"`
 	Nodes           []string `json:"nodes"`
 	MaxPacketLength int      `json:"max_packet_length"`
@@ -35,7 +37,7 @@ func (c Cache) Store(m *Manager, list List) error {
 			return err
 		}
 	}
-	data, err := json.Marshal(cacheFile{cacheVersion, m.withoutUser(), m.Group, list.Nodes, list.MaxPacketLength})
+	data, err := json.Marshal(cacheFile{cacheVersion, strings.Join(m.withoutUser(), " "), m.Group, list.Nodes, list.MaxPacketLength})
 	if err != nil {
 		return err
 	}
@@ -100,7 +102,8 @@ func parseCache(data []byte, m *Manager) (List, error) {
 	if f.Version != cacheVersion {
 		return List{}, fmt.Errorf("the node cache has version %d: want %d", f.Version, cacheVersion)
 	}
-	if f.ListURL != m.withoutUser() || f.Group != m.Group {
+	ours := m.withoutUser() // one in common is enough: addresses come and go
+	if !slices.ContainsFunc(strings.Fields(f.ListURL), func(a string) bool { return slices.Contains(ours, a) }) || f.Group != m.Group {
 		return List{}, errors.New("the node cache belongs to another Manager or group")
 	}
 	for _, n := range f.Nodes {
@@ -114,12 +117,13 @@ func parseCache(data []byte, m *Manager) (List, error) {
 	return List{Nodes: f.Nodes, MaxPacketLength: max(f.MaxPacketLength, 0)}, nil
 }
 
-// withoutUser is the list's url without a name and password: no secret goes into the file.
-func (m *Manager) withoutUser() string {
-	u, err := url.Parse(m.ListURL)
-	if err != nil {
-		return ""
+// withoutUser returns the list's urls without name and password: no secret goes into the file.
+func (m *Manager) withoutUser() (urls []string) {
+	for _, listURL := range m.ListURLs {
+		if u, err := url.Parse(listURL); err == nil {
+			u.User = nil
+			urls = append(urls, u.String())
+		}
 	}
-	u.User = nil
-	return u.String()
+	return urls
 }

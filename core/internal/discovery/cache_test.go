@@ -31,6 +31,25 @@ func TestCacheGivesBackWhatWasStored(t *testing.T) {
 }
 
 // Nodes of another group's cluster would take the data and refuse or misroute it.
+// Adding an address of the Manager, or taking one away, must not make the cache useless.
+func TestCacheIsKeptWhileAnAddressIsTheSame(t *testing.T) {
+	c := Cache{Path: filepath.Join(t.TempDir(), "nodes.json")}
+	of := func(hosts ...string) *Manager {
+		m := &Manager{Group: "test_group"}
+		for _, h := range hosts {
+			m.ListURLs = append(m.ListURLs, "http://"+h)
+		}
+		return m
+	}
+	require.NoError(t, c.Store(of("a", "b"), List{Nodes: []string{"h:1"}}))
+	for _, m := range []*Manager{of("a"), of("b"), of("c", "b")} {
+		_, err := c.Load(m)
+		require.NoError(t, err)
+	}
+	_, err := c.Load(of("c", "d"))
+	require.ErrorContains(t, err, "belongs to another Manager")
+}
+
 func TestCacheOfAnotherManagerOrGroupIsNotUsed(t *testing.T) {
 	m := managerAt(t, "http://h:8083")
 	c := Cache{Path: filepath.Join(t.TempDir(), "nodes.json")}

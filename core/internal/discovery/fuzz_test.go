@@ -70,7 +70,7 @@ func FuzzCheckAddress(f *testing.F) {
 
 // A file that somebody else wrote gives usable addresses or an error; what was stored is read back.
 func FuzzParseCache(f *testing.F) {
-	m := &Manager{ListURL: "http://h/inlong/manager/openapi/dataproxy/getIpList", Group: "test_group"}
+	m := &Manager{ListURLs: []string{"http://h/inlong/manager/openapi/dataproxy/getIpList"}, Group: "test_group"}
 	const head = `{"version":1,"list_url":"http://h/inlong/manager/openapi/dataproxy/getIpList","group":"test_group",`
 	f.Add([]byte(head + `"nodes":["a:1","[::1]:2"],"max_packet_length":5}`))
 	f.Add([]byte(head + `"nodes":["a:0"]}`))

@@ -34,7 +34,7 @@ func managerAt(t *testing.T, raw string) *Manager {
 	t.Helper()
 	listURL, err := ListURL(raw)
 	require.NoError(t, err)
-	return &Manager{ListURL: listURL, Group: "test_group"}
+	return &Manager{ListURLs: []string{listURL}, Group: "test_group"}
 }
 
 // serving starts an HTTP server that answers with h.

@@ -56,6 +56,16 @@ func TestMaxPacketLengthCountsWhenItIsANumberAboveZero(t *testing.T) {
 }
 
 // A hostile or broken Manager must not fill the log through an error text.
+func TestManagersTextCannotDriveATerminal(t *testing.T) {
+	for sent, want := range map[string]string{
+		`group \u001b[2Jnot found`: `the Manager refused: "group \x1b[2Jnot found"`, `a\nb`: `the Manager refused: a b`, `组不存在`: `the Manager refused: 组不存在`,
+		`\u202egnp`: `the Manager refused: "\u202egnp"`,
+	} {
+		_, err := ParseList([]byte(`{"success":false,"errMsg":"` + sent + `"}`))
+		require.EqualError(t, err, want)
+	}
+}
+
 func TestListErrorsAreShort(t *testing.T) {
 	long := strings.Repeat("x", 1<<20)
 	for _, body := range []string{long, `{"success":false,"errMsg":"` + long + `"}`, `{"nothing":"` + long + `"}`} {

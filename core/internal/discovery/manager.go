@@ -11,10 +11,14 @@ import (
 	"net"
 	"net/http"
 	"net/url"
+	"runtime/debug"
 	"slices"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"time"
+
+	"go.uber.org/multierr"
 )
 
 const maxAnswer = 16 << 20 // of the Manager; a list of 100,000 nodes is shorter
@@ -33,15 +37,16 @@ type List struct {
 
 // Manager asks an InLong Manager. The zero value of an optional field turns it off.
 type Manager struct {
-	ListURL string // see ListURL
-	Group   string
-	TLS     *tls.Config // optional
-	// Authorize returns the header that signs a request; optional.
+	ListURLs []string // see ListURLs; each an address of the same Manager
+	Group    string
+	TLS      *tls.Config // optional
+	// Authorize returns the header that signs the requests; optional.
 	Authorize func(ctx context.Context, group string) (header, token string, err error)
+
+	answered atomic.Int32 // the address whose answer was the last good one: it is asked first
 }
 
-// Fetch asks for the node list, with a few retries, until ctx ends. After a 401 or 403 it asks Authorize once more, since a
-// token may have expired.
+// Fetch asks for the node list until ctx ends. After a 401 or 403 it asks Authorize once more, since a token may have expired.
 func (m *Manager) Fetch(ctx context.Context) (List, error) {
 	list, err := m.fetch(ctx)
 	var status *statusError
@@ -51,7 +56,115 @@ func (m *Manager) Fetch(ctx context.Context) (List, error) {
 	return list, err
 }
 
+// answer is what came of asking one address.
+type answer struct {
+	address, turn int
+	list          List
+	err           error
+}
+
+// fetch asks the addresses in turn, and takes the first good answer. An address that is silent for a while is not given up, since a
+// Manager that has just started takes seconds: the next one is asked beside it, or the same again, as a request may be lost. fetch
+// ends when ctx does, or when each address has failed.
 func (m *Manager) fetch(ctx context.Context) (List, error) {
+	header, token, err := m.sign(ctx)
+	if err != nil {
+		return List{}, err
+	}
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel() // whoever is asked beside the one that answered
+	answers, through := make(chan answer), make(chan struct{})
+	defer close(through)
+	first, asked, open := int(m.answered.Load()), 0, 0
+	next := func() {
+		turn := asked
+		address := (first + turn) % len(m.ListURLs)
+		asked, open = asked+1, open+1
+		go func() {
+			a := answer{address: address, turn: turn}
+			defer func() {
+				if r := recover(); r != nil { // a fault of this library must not end the process
+					a.err = fmt.Errorf("internal fault: %v\n%s", r, debug.Stack())
+				}
+				select {
+				case answers <- a:
+				case <-through:
+				}
+			}()
+			a.list, a.err = m.askOne(ctx, m.ListURLs[address], header, token)
+		}()
+	}
+	faults, told := make([]error, len(m.ListURLs)), make([]int, len(m.ListURLs))
+	patience := m.patience(ctx)
+	silence := time.NewTicker(patience)
+	defer silence.Stop()
+	for next(); ; {
+		select {
+		case a := <-answers:
+			open--
+			if a.err == nil {
+				m.answered.Store(int32(a.address))
+				return a.list, nil
+			}
+			inTime := !errors.Is(a.err, context.DeadlineExceeded)
+			switch {
+			case inTime:
+				faults[a.address], told[a.address] = a.err, 0
+			case faults[a.address] == nil || a.turn < told[a.address]: // no time was left: who was asked first knows most
+				faults[a.address], told[a.address] = a.err, a.turn
+			}
+			switch {
+			case asked < len(m.ListURLs) && ctx.Err() == nil:
+				next()
+				silence.Reset(patience)
+			case open == 0 || inTime && !slices.Contains(faults, nil):
+				return List{}, m.fault(faults)
+			}
+		case <-silence.C:
+			if ctx.Err() == nil {
+				next()
+			}
+		}
+	}
+}
+
+// patience is how long an address may be silent before another one is asked beside it: all of them are, and one again, before ctx ends.
+func (m *Manager) patience(ctx context.Context) time.Duration {
+	at, bounded := ctx.Deadline()
+	if !bounded {
+		return longestPatience
+	}
+	return min(longestPatience, max(time.Until(at)/time.Duration(len(m.ListURLs)+2), time.Millisecond))
+}
+
+const longestPatience = 5 * time.Second
+
+// fault joins what the addresses did.
+func (m *Manager) fault(faults []error) error {
+	if len(faults) == 1 {
+		return faults[0]
+	}
+	var all error
+	for i, err := range faults {
+		if u, e := url.Parse(m.ListURLs[i]); e == nil && err != nil {
+			all = multierr.Append(all, fmt.Errorf("%s: %w", u.Host, err))
+		}
+	}
+	return all
+}
+
+func (m *Manager) sign(ctx context.Context) (header, token string, err error) {
+	if m.Authorize == nil {
+		return "", "", nil
+	}
+	if header, token, err = m.Authorize(ctx, m.Group); err != nil {
+		return "", "", fmt.Errorf("getting a token for the Manager: %w", err)
+	}
+	return header, token, nil
+}
+
+// askOne asks one address, with a few retries.
+func (m *Manager) askOne(ctx context.Context, listURL, header, token string) (List, error) {
 	// One connection a request: between two requests lie minutes, and an idle socket would outlive a fork.
 	transport := &http.Transport{
 		// Where a company lets its programs out through a proxy only, they have these variables; nothing else leads to one.
@@ -60,17 +173,13 @@ func (m *Manager) fetch(ctx context.Context) (List, error) {
 		DisableKeepAlives: true,
 	}
 	defer transport.CloseIdleConnections()
-	target := m.ListURL + "/" + url.PathEscape(m.Group) + "?protocolType=TCP"
+	target := listURL + "/" + url.PathEscape(m.Group) + "?protocolType=TCP"
 	req, err := http.NewRequestWithContext(ctx, http.MethodPost, target, nil)
 	if err != nil {
 		return List{}, err
 	}
 	req.Header.Set("Accept", "application/json")
 	if m.Authorize != nil {
-		header, token, err := m.Authorize(ctx, m.Group)
-		if err != nil {
-			return List{}, fmt.Errorf("getting a token for the Manager: %w", err)
-		}
 		req.Header.Set(header, token)
 	}
 	resp, err := ask(ctx, &http.Client{Transport: transport, CheckRedirect: stay}, req)
@@ -97,6 +206,10 @@ func ask(ctx context.Context, client *http.Client, req *http.Request) (*http.Res
 	for attempt := 0; ; attempt++ {
 		resp, err := client.Do(req)
 		if ctx.Err() != nil && err != nil {
+			var ofURL *url.Error // the url is the user's own: what matters is that there was no answer
+			if errors.As(err, &ofURL) {
+				err = ofURL.Err
+			}
 			if before != nil {
 				err = fmt.Errorf("%w; the attempt before: %w", err, before)
 			}
@@ -166,6 +279,15 @@ func (e *statusError) Error() string {
 	return text
 }
 
+// printable shows what a terminal would obey, or nobody could see.
+func printable(text string) string {
+	text = strings.ToValidUTF8(text, "?")
+	if strings.ContainsFunc(text, func(r rune) bool { return !strconv.IsPrint(r) }) {
+		return strconv.Quote(text)
+	}
+	return text
+}
+
 // ParseList reads the Manager's answer.
 func ParseList(body []byte) (List, error) {
 	var answer struct {
@@ -193,7 +315,7 @@ func ParseList(body []byte) (List, error) {
 	if !*answer.Success {
 		text := "no reason given"
 		if answer.ErrMsg != nil {
-			text = strings.Join(strings.Fields((*answer.ErrMsg)[:min(len(*answer.ErrMsg), 300)]), " ") // in one line
+			text = printable(strings.Join(strings.Fields((*answer.ErrMsg)[:min(len(*answer.ErrMsg), 300)]), " ")) // in one line
 		}
 		return List{}, fmt.Errorf("the Manager refused: %s", text)
 	}

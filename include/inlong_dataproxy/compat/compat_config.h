@@ -235,7 +235,7 @@ class Config
         put("batching_max_size", "pack_size", "");
         put("batching_max_publish_delay", "pack_timeout", "ms");
         put("update_interval", "manager_update_interval", "m");
-        put("conn_timeout", "manager_url_timeout", "s");
+        put("manager_timeout", "manager_url_timeout", "s");
         put("worker_num", "max_proxy_num", "");
         put("max_retries", "retry_times", "");
         const int64_t room =

@@ -1,0 +1,77 @@
+package discovery
+
+import (
+	"context"
+	"net/http"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/inlong-dataproxy/inlong-dataproxy/core/dataproxytest"
+)
+
+// A Manager that has just started takes seconds for its first answer, and a request may be lost: neither is a Manager that is away.
+func TestSlowManagerIsNoManagerThatIsAway(t *testing.T) {
+	const allowed = 3 * time.Second
+	for name, slow := range map[string]func(call int64, r *http.Request){
+		"its first answer is lost": func(call int64, r *http.Request) {
+			if call == 1 {
+				<-r.Context().Done()
+			}
+		},
+		"each answer takes most of the time": func(_ int64, r *http.Request) {
+			select {
+			case <-time.After(allowed / 2):
+			case <-r.Context().Done():
+			}
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			var calls atomic.Int64
+			server := serving(t, func(w http.ResponseWriter, r *http.Request) {
+				slow(calls.Add(1), r)
+				_, _ = w.Write([]byte(`{"success":true,"data":{"nodeList":[{"ip":"h","port":1}]}}`))
+			})
+			ctx, cancel := context.WithTimeout(context.Background(), allowed)
+			defer cancel()
+			list, err := managerAt(t, server.URL).Fetch(ctx)
+			require.NoError(t, err)
+			require.Equal(t, []string{"h:1"}, list.Nodes)
+			require.Greater(t, calls.Load(), int64(1), "it was asked again")
+		})
+	}
+}
+
+// Of several addresses one that is dead, silent, refuses or answers nonsense costs a moment and not the start; the one that answered
+// is asked first from then on.
+func TestAddressesOfTheManagerAreTriedInTurn(t *testing.T) {
+	for name, bad := range map[string]dataproxytest.Fault{
+		"dead": dataproxytest.RefuseConnect(), "silent": dataproxytest.Silence(), "refuses": dataproxytest.HTTPStatus(403, ""),
+		"nonsense": dataproxytest.HTTPBody("<html>"),
+	} {
+		t.Run(name, func(t *testing.T) {
+			away, here := dataproxytest.Start(t, dataproxytest.WithNodes(1)), dataproxytest.Start(t, dataproxytest.WithNodes(2))
+			away.Manager().Standing(bad)
+			m := managerAt(t, away.URL())
+			m.ListURLs = append(m.ListURLs, managerAt(t, here.URL()).ListURLs...)
+			ctx, cancel := context.WithTimeout(context.Background(), 2*time.Second)
+			defer cancel()
+			list, err := m.Fetch(ctx)
+			require.NoError(t, err)
+			require.Len(t, list.Nodes, 2)
+			calls := away.Manager().Calls()
+			_, err = m.Fetch(ctx)
+			require.NoError(t, err)
+			require.Equal(t, calls, away.Manager().Calls())
+
+			here.Manager().Standing(dataproxytest.HTTPStatus(404, ""))
+			_, err = m.Fetch(ctx)
+			require.ErrorContains(t, err, strings.TrimPrefix(here.URL(), "http://")+": the Manager answered 404")
+			require.ErrorContains(t, err, strings.TrimPrefix(away.URL(), "http://")+": ")
+		})
+	}
+}
