@@ -10,11 +10,10 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import ctypes
-import os
 from array import array
 from typing import Any, Optional
 
-from . import _codes, _lowlevel as low, _offloop
+from . import _codes, _lowlevel as low, _offloop, _process
 from ._future import Result
 from ._interruptible import Call
 from ._message import SMALL, Model, checked_length, refusal
@@ -284,4 +283,4 @@ def _disown_all() -> None:
     alive.clear()
 
 
-os.register_at_fork(after_in_child=_disown_all)
+_process.after_fork(_disown_all)

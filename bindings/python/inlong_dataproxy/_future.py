@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from concurrent.futures import Future
 from typing import TYPE_CHECKING, Any, Callable, NamedTuple, Optional, Union
 
+from . import _process
 from ._interruptible import SLICE_SECONDS
 
 if TYPE_CHECKING:
@@ -132,6 +133,7 @@ class DeliveryFuture(Future[Result]):
 
     def wait(self, timeout: float | None) -> bool:
         """Wait until done, timeout seconds at most (None: without end). Return whether it is."""
+        _process.look()
         if self._outcome is not None:
             return True
         end = math.inf if timeout is None else time.monotonic() + timeout

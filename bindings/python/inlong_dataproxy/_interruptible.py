@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import _thread
-import os
 import threading
 from typing import Any, Callable, Generic, Optional, TypeVar
+
+from . import _process
 
 SLICE_SECONDS = 0.05
 """The longest time for which the main thread waits without looking for signals."""
@@ -24,6 +25,7 @@ class Call(Generic[T]):
     """
 
     def __init__(self, function: Callable[..., T], *arguments: Any) -> None:
+        _process.look()
         self._function = function
         self._arguments = arguments
         self._value: Optional[T] = None
@@ -86,7 +88,7 @@ class _Worker:
 
 
 _idle: list[_Worker] = []  # its methods are atomic: a worker is taken by one
-os.register_at_fork(after_in_child=_idle.clear)
+_process.after_fork(_idle.clear)
 
 
 def interruptible(function: Callable[..., T], *arguments: Any) -> T:

@@ -9,11 +9,10 @@ from __future__ import annotations
 import atexit
 import ctypes
 import logging
-import os
 import threading
 from typing import Optional
 
-from . import _lowlevel as low
+from . import _lowlevel as low, _process
 
 DEBUG = 4
 _LEVELS = {1: logging.ERROR, 2: logging.WARNING, 3: logging.INFO, DEBUG: logging.DEBUG}
@@ -71,4 +70,4 @@ def _forget() -> None:
 
 
 atexit.register(_pass_on_rest)
-os.register_at_fork(after_in_child=_forget)
+_process.after_fork(_forget)

@@ -9,7 +9,7 @@ from collections.abc import AsyncIterable, Iterable, Mapping
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Optional, Union
 
-from . import _codes
+from . import _codes, _process
 from ._async_bulk import AsyncBulk
 from ._async_delivery import AsyncDelivery, close_at_exit
 from ._bulk import ProgressCallback, SendReport
@@ -116,6 +116,7 @@ class AsyncClient:
         those of Client.send. What send raises about the message, the future has; wrong types, a closed client and another
         loop are raised here.
         """
+        _process.look()
         delivery = self._delivery
         if delivery is None or delivery.closing or delivery.forked or get_running_loop() is not delivery.loop:
             delivery = self._usable()
@@ -177,6 +178,7 @@ class AsyncClient:
         Raises:
             TimeoutError_: the timeout of a second call ended before the first one.
         """
+        _process.look()
         timeout_ms = timeout_milliseconds(timeout)
         delivery = self._delivery
         if delivery is None or delivery.forked:
@@ -214,6 +216,7 @@ class AsyncClient:
         return self._delivery is None or self._delivery.closing
 
     def _usable(self, *, any_loop: bool = False) -> AsyncDelivery:
+        _process.look()
         delivery = self._delivery
         if delivery is None:
             raise InlongError("the client is not open: use `async with`, or await its open method")
@@ -245,6 +248,7 @@ class AsyncClient:
         raise TypeError("an AsyncClient cannot be pickled: it owns connections; pickle its config, and make a client of that there")
 
     def __del__(self) -> None:
+        _process.look()
         delivery = self._delivery
         if delivery is not None and not delivery.closing and not delivery.forked:
             warnings.warn(f"unclosed {self!r}", ResourceWarning, source=self, stacklevel=2)

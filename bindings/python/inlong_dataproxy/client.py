@@ -5,7 +5,6 @@ from __future__ import annotations
 import ctypes
 import logging
 import math
-import os
 import warnings
 from collections.abc import Iterable, Mapping
 from concurrent.futures import Future
@@ -13,7 +12,7 @@ from datetime import timedelta
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Optional, Union, cast
 
-from . import _codes, _lowlevel as low
+from . import _codes, _lowlevel as low, _process
 from ._bulk import Bulk, ProgressCallback, SendReport
 from ._delivery import Delivery, alive
 from ._future import DeliveryFuture, Result, ResultCallback
@@ -109,6 +108,7 @@ class Client:
             TypeError: an argument has a type that is not listed here. ValueError: timeout is below 0.
             ForkError: the client belongs to the parent process.
         """
+        _process.look()
         model = self._outbox.model(stream_id, group_id, attributes, event_time)
         self._outbox.push(model)  # what send_async queued before stays before
         message = model.with_payload(to_sendable(payload))
@@ -150,6 +150,7 @@ class Client:
             InvalidMessageError, ClosedError: refused; nothing was sent. A future has it when that was found out in a chunk.
             TypeError, ForkError: as send.
         """
+        _process.look()  # before something waits for the parent's thread
         sendable = payload if type(payload) is bytes else to_sendable(payload)
         outbox = self._outbox
         if group_id == "" and attributes is None and event_time is None:
@@ -242,6 +243,7 @@ class Client:
         Raises:
             TimeoutError_: the timeout of a second call ended before the first one.
         """
+        _process.look()
         timeout_ms = timeout_milliseconds(timeout)
         return CloseReport() if self._delivery is None else self._delivery.close(timeout_ms)
 
@@ -269,11 +271,18 @@ class Client:
         return self._delivery is None or self._delivery.closing
 
     @property
+    def forked(self) -> bool:
+        """Whether this process was forked from the one that the client belongs to: it cannot be used here."""
+        _process.look()
+        return self._delivery is not None and self._delivery.forked
+
+    @property
     def waits_for_room(self) -> bool:
         """Whether send_async waits when the queue is full: the option block_if_queue_is_full."""
         return self._delivery is not None and self._delivery.outbox.block
 
     def _usable(self) -> Delivery:
+        _process.look()
         delivery = self._delivery
         if delivery is None or delivery.closing:
             raise _codes.closed_error()
@@ -295,6 +304,7 @@ class Client:
         raise TypeError("a Client cannot be pickled: it owns connections; pickle its config, and make a client of that there")
 
     def __del__(self) -> None:
+        _process.look()
         if not self.closed:
             delivery = cast("Delivery", self._delivery)
             if not delivery.forked:
@@ -330,4 +340,4 @@ def _disown_all() -> None:
 
 
 at_process_end(_close_all)
-os.register_at_fork(after_in_child=_disown_all)
+_process.after_fork(_disown_all)

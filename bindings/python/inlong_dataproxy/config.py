@@ -46,17 +46,20 @@ class Config:
         """All options that were given, as the library and the command line take them. Secrets are among them."""
         return MappingProxyType(self._texts)
 
-    def client(self) -> Client:
-        """Make a Client; blocks and raises as that does."""
+    def _with(self, changes: Options) -> dict[str, Any]:
+        return {**self._values, **cast("dict[str, Any]", changes)}
+
+    def client(self, **changes: Unpack[Options]) -> Client:
+        """Make a Client, with some options changed if any are given; blocks and raises as that does."""
         from .client import Client  # noqa: PLC0415 - it imports this module
 
-        return Client(self._url, group_id=self._group_id, **self._values)
+        return Client(self._url, group_id=self._group_id, **self._with(changes))
 
-    def async_client(self) -> AsyncClient:
-        """Make an AsyncClient, which is yet to be opened."""
+    def async_client(self, **changes: Unpack[Options]) -> AsyncClient:
+        """Make an AsyncClient, with some options changed if any are given; it is yet to be opened."""
         from .async_client import AsyncClient  # noqa: PLC0415 - it imports this module
 
-        return AsyncClient(self._url, group_id=self._group_id, **self._values)
+        return AsyncClient(self._url, group_id=self._group_id, **self._with(changes))
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Config) and other._texts == self._texts

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import contextlib
 import logging
-import os
 import threading
 import weakref
 from concurrent.futures import Future
 from typing import TYPE_CHECKING, Any, Optional, Union
 
+from . import _process
 from .client import Client, Timeout
-from .errors import InlongError, InvalidMessageError
+from .errors import ForkError, InlongError, InvalidMessageError
 
 if TYPE_CHECKING:
     from ._future import Result
@@ -34,7 +34,8 @@ class InlongHandler(logging.Handler):
     A record that finds no room, is empty, or comes after the client was closed is dropped and counted in `dropped`; one that was
     accepted and not acked is counted in `failed`. A formatter that raises or gives no payload, and an id that breaks its rule, are
     reported in the way of logging (Handler.handleError). Records of this package's own logger are not sent, which would feed on
-    itself.
+    itself. In a forked child the first record makes a client of the same options, which the handler owns: a server may set up
+    logging before it forks its workers.
 
     Raises:
         ValueError: the client waits when its queue is full.
@@ -58,6 +59,7 @@ class InlongHandler(logging.Handler):
         self._more: dict[str, Any] = {"group_id": group_id, "attributes": attributes} if group_id or attributes else {}
         self._own_client = own_client
         self._counting = threading.Lock()
+        self._renewing = threading.Lock()
         self._dropped = 0
         self._failed = 0
         _handlers.add(self)
@@ -89,13 +91,27 @@ class InlongHandler(logging.Handler):
             self.handleError(record)
             return
         try:
-            self._client.send_async(text, self._stream_id, **self._more).add_done_callback(self._count)
+            try:
+                self._send(text)
+            except ForkError:
+                self._renew()
+                self._send(text)
         except Exception as error:  # noqa: BLE001 - as above
             with self._counting:
                 self._dropped += 1
-            # A wrong stream_id, or a formatter that gives no text: nobody would notice.
-            if not isinstance(error, InlongError) or (text and isinstance(error, InvalidMessageError)):
+            # A wrong stream_id, a formatter that gives no text, a worker that gets no client: nobody would notice.
+            of_the_record = isinstance(error, InvalidMessageError) and text
+            if not isinstance(error, InlongError) or isinstance(error, ForkError) or of_the_record:
                 self.handleError(record)
+
+    def _send(self, text: str) -> None:
+        self._client.send_async(text, self._stream_id, **self._more).add_done_callback(self._count)
+
+    def _renew(self) -> None:
+        """In a forked child: have a client of the handler's own. It finds its nodes in the background: logging does not wait."""
+        with self._renewing:
+            if self._client.forked:
+                self._client, self._own_client = self._client.config.client(lazy_start=True), True
 
     def _count(self, future: Future[Result]) -> None:
         if future.exception() is not None:
@@ -130,6 +146,7 @@ def _free_locks() -> None:
     """In a forked child: a thread of the parent may have been counting."""
     for handler in _handlers:
         handler._counting = threading.Lock()  # pyright: ignore[reportPrivateUsage]
+        handler._renewing = threading.Lock()  # pyright: ignore[reportPrivateUsage]
 
 
-os.register_at_fork(after_in_child=_free_locks)
+_process.after_fork(_free_locks)

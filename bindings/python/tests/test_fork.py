@@ -235,3 +235,79 @@ if __name__ == "__main__":
     )
     assert done.returncode == 0, done.stderr
     assert sorted(cluster.payloads()) == sorted([b"parent", b"parent again", *(b"%d" % n for n in range(6))])
+
+
+RAW = """
+import ctypes, logging
+from inlong_dataproxy import InlongHandler
+libc = ctypes.PyDLL(None)   # keeps the GIL, as a server in C that embeds Python does; Python's own hooks do not run
+os.fork = lambda: libc.fork()
+client = Client(cluster.url, group_id="test_group")
+client.send(b"parent", "s")   # its worker threads wait for calls; a thread that waits for the GIL would be the death of any child
+for node in range(3):
+    cluster.fault(node, "silence", standing=True)
+pending = client.send_async(b"pending", "s")
+quiet = MockCluster()
+
+def check():
+    for call in (
+        lambda: client.send_async(b"x", "s").result(),
+        lambda: client.send(b"x", "s"),
+        lambda: client.send_many([b"x"], "s"),
+        lambda: client.flush(),
+        lambda: pending.result(),
+    ):
+        try:
+            call()
+        except ForkError as error:
+            assert "parent" in str(error), error
+        else:
+            raise AssertionError("no ForkError")
+    client.close()
+    with Client(quiet.url, group_id="test_group") as mine:
+        mine.send(b"child", "s")
+        assert mine.send_async(b"child", "s").result(20).node
+        mine.flush()
+
+for _ in range(3):
+    child(check)
+client.close(timeout=0)
+assert quiet.payloads() == [b"child"] * 6
+"""
+
+
+def test_h2_a_child_that_was_forked_without_pythons_hooks_does_not_hang() -> None:
+    # uWSGI forks so: a worker's client waited for ever, for threads that were its parent's.
+    run_python(QUIET + PRELUDE + RAW)
+
+
+LOGGING = """
+import logging
+from inlong_dataproxy import InlongHandler
+if sys.argv[1] == "raw":
+    import ctypes
+    libc = ctypes.PyDLL(None)
+    os.fork = lambda: libc.fork()
+client = Client(cluster.url, group_id="test_group")
+handler = InlongHandler(client, "s")
+log = logging.getLogger("app")
+log.addHandler(handler)
+log.warning("parent")
+
+def check():
+    for _ in range(3):
+        log.warning("child")
+    handler.close()
+    assert (handler.dropped, handler.failed) == (0, 0)
+
+for _ in range(2):
+    child(check)
+client.close()
+assert sorted(cluster.payloads()) == [b"child"] * 6 + [b"parent"], cluster.payloads()
+"""
+
+
+@pytest.mark.parametrize("fork", ["python", "raw"])
+def test_h2_logging_that_was_set_up_before_the_fork_reaches_the_cluster(fork: str) -> None:
+    # All that the workers of a pre-forking server logged was dropped in silence.
+    run_python(QUIET + PRELUDE + LOGGING, fork)
