@@ -17,8 +17,7 @@ type dispatcher struct {
 
 	mu     sync.Mutex
 	next   int // where the search for a lane starts, so that streams spread from the beginning
-	parked []*batch
-	limit  int // of parked, before the dead are swept out
+	parked batchQueue
 }
 
 // dispatch gives b to a lane. It never blocks: without a usable lane b waits until one comes or its deadline ends it. behind
@@ -35,7 +34,7 @@ func (d *dispatcher) dispatch(b *batch) (behind bool) {
 	for {
 		l := d.choose(avoid)
 		if l == nil {
-			d.park(b)
+			d.parked.push(b) // until a lane is usable
 			return false
 		}
 		if taken, behind := l.enqueue(b, math.MaxInt, false); taken {
@@ -84,28 +83,11 @@ func (d *dispatcher) usable() (lanes []*lane) {
 	return lanes
 }
 
-// park keeps b until a lane is usable. The caller holds mu. Batches that die meanwhile are swept out as the list grows.
-func (d *dispatcher) park(b *batch) {
-	if len(d.parked) >= d.limit {
-		live := d.parked[:0]
-		for _, p := range d.parked {
-			if !p.dead() {
-				live = append(live, p)
-			}
-		}
-		clear(d.parked[len(live):])
-		d.parked = live
-		d.limit = max(64, 2*len(live))
-	}
-	d.parked = append(d.parked, b)
-}
-
 // unpark dispatches what waited for a lane. The new lane is usable before the call, so that a batch is either parked before
 // it and found here, or sees the lane.
 func (d *dispatcher) unpark() {
 	d.mu.Lock()
-	parked := d.parked
-	d.parked = nil
+	parked := d.parked.takeAll()
 	d.mu.Unlock()
 	for _, b := range parked {
 		if !b.dead() {
@@ -120,17 +102,14 @@ func (d *dispatcher) scout(n *node) bool {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if l := d.laneOn(n); l != nil {
-		for len(d.parked) > 0 {
-			b := d.parked[0]
-			d.parked[0] = nil
-			d.parked = d.parked[1:]
+		for b, ok := d.parked.pop(); ok; b, ok = d.parked.pop() {
 			if b.dead() {
 				continue
 			}
 			if taken, _ := l.enqueue(b, math.MaxInt, true); taken {
 				return true
 			}
-			d.park(b)
+			d.parked.push(b)
 			break
 		}
 	}

@@ -115,7 +115,7 @@ func Parked(of FullClient) int {
 	d := &of.(*client).dispatcher
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	return len(d.parked)
+	return d.parked.len()
 }
 
 // What the page of guarantees tells in numbers.

@@ -47,3 +47,26 @@ func (q *fifo[T]) takeAll() []T {
 	*q = fifo[T]{}
 	return all
 }
+
+// batchQueue is a fifo of batches. Those that die in it are swept out as it grows: a lane that is stuck must not hold what nobody
+// waits for.
+type batchQueue struct {
+	fifo[*batch]
+	limit int // of its length, before the next sweep
+}
+
+// push returns how many dead ones it has swept out.
+func (q *batchQueue) push(b *batch) (swept int) {
+	if q.n >= max(q.limit, 64) {
+		for range q.n {
+			if old, _ := q.pop(); old.dead() {
+				swept++
+			} else {
+				q.fifo.push(old)
+			}
+		}
+		q.limit = 2 * q.n
+	}
+	q.fifo.push(b)
+	return swept
+}

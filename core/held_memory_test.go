@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"runtime"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -84,6 +85,54 @@ func TestHeapStaysWithinMaxPendingBytes(t *testing.T) {
 					beside = 1100
 				}
 				require.Less(t, pending.PendingBytes/pending.PendingMessages, int64(size)*5/4+beside)
+			})
+		}
+	}
+}
+
+// Messages whose deadline had passed on a lane that is stuck had their result and gave their room back, and yet all that they had brought
+// stayed in queues and tables until the ack time-out: half a gigabyte behind a bound of one megabyte.
+func TestExpiredMessagesAreNotHeld(t *testing.T) {
+	const bound = 1 << 20
+	for _, mode := range []struct {
+		name    string
+		options []dataproxy.Option
+	}{
+		{"batches", nil},
+		{"linger 0", []dataproxy.Option{dataproxy.WithBatchingMaxPublishDelay(0)}},
+		{"ordered", []dataproxy.Option{dataproxy.WithBatchingMaxPublishDelay(0), dataproxy.WithOrdered(true)}},
+	} {
+		for _, reads := range []bool{true, false} {
+			t.Run(fmt.Sprintf("%s, node reads %v", mode.name, reads), func(t *testing.T) {
+				c := cluster(t, dataproxytest.WithNodes(1), dataproxytest.WithoutRecorder())
+				client := connect(t, c, append([]dataproxy.Option{dataproxy.WithWorkerNum(1), dataproxy.WithMaxPendingBytes(bound), dataproxy.WithBlockIfQueueIsFull(true),
+					dataproxy.WithSendTimeout(time.Minute), dataproxy.WithAckTimeout(time.Minute)}, mode.options...)...)
+				hurry(t, client)
+				require.NoError(t, client.Send(patient(t), message("first")))
+				if reads {
+					c.Node(0).Standing(dataproxytest.Silence())
+				} else {
+					stuck := make(chan struct{})
+					t.Cleanup(func() { close(stuck) })
+					c.Node(0).Handle(func(dataproxytest.Record) dataproxytest.Fault { <-stuck; return dataproxytest.Fault{} })
+				}
+				before := heapNow()
+				var called sync.WaitGroup
+				done := func(dataproxy.Message, error) { called.Done() }
+				for range 40 {
+					ctx, cancel := context.WithTimeout(context.Background(), 25*time.Millisecond)
+					for range 500 {
+						msg := message("x")
+						msg.MetaData = make([]byte, 4096)
+						called.Add(1)
+						client.SendAsync(ctx, msg, done)
+					}
+					called.Wait()
+					cancel()
+				}
+				held := heapNow() - before
+				t.Logf("20,000 expired: %d KiB on the heap", held>>10)
+				require.Less(t, held, int64(bound*5/4))
 			})
 		}
 	}

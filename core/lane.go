@@ -32,7 +32,7 @@ type lane struct {
 	mu          sync.Mutex
 	usable      bool // takes batches: neither draining nor at its end
 	replaced    bool // another one takes its place
-	queue       fifo[*batch]
+	queue       batchQueue
 	writing     bool
 	writer      func()               // write: as a method it would cost each start an allocation
 	outstanding int                  // batches taken and neither answered nor handed back
@@ -55,7 +55,7 @@ func (l *lane) enqueue(b *batch, limit int, scout bool) (taken, behind bool) {
 		l.mu.Unlock()
 		return false, false
 	}
-	l.queue.push(b)
+	l.outstanding -= l.queue.push(b)
 	behind = l.queue.len() > yieldAfter
 	l.outstanding++
 	start := !l.writing
@@ -132,6 +132,7 @@ func (l *lane) write() {
 			return
 		}
 		most = max(most, len(buf.b))
+		l.conn.Forget((*batch).dead)
 		if left, err := l.conn.Write(buf.b, scratch.written); err != nil {
 			l.mu.Lock()
 			l.usable = false // before they are dispatched: they must not come back here
@@ -215,6 +216,9 @@ func (l *lane) leave() {
 // Answered is called by the connection for each answer, on the lane's goroutine.
 func (l *lane) Answered(w transport.Written[*batch], a *wire.Answer) {
 	l.leave()
+	if w.Item == nil { // forgotten: its messages have their results
+		return
+	}
 	if a.Code == 0 {
 		l.node.batches.Add(1)
 		l.node.roundTrips.add(time.Since(w.At))

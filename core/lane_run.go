@@ -139,7 +139,7 @@ func (l *lane) serve(old *lane) (replaced bool) {
 	l.mu.Lock()
 	l.usable, replaced = false, l.replaced
 	queue, soon := l.takeQueue(), l.soon
-	l.outstanding -= len(unanswered)
+	l.outstanding -= len(unanswered) + l.conn.Forgotten()
 	l.soon = nil
 	l.mu.Unlock()
 	if !replaced {

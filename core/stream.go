@@ -32,9 +32,9 @@ type stream struct {
 	linger *time.Timer // runs while armed; one for all batches, so that a full batch costs no timer
 	armed  bool
 
-	gone    bool         // swept out: senders look the key up again
-	busy    *batch       // ordered: on its way
-	waiting fifo[*batch] // ordered: sealed behind it
+	gone    bool       // swept out: senders look the key up again
+	busy    *batch     // ordered: on its way
+	waiting batchQueue // ordered: sealed behind it
 }
 
 // append puts msg into the open batch, for which it takes room unless some was taken before. It refuses when the client is closed,

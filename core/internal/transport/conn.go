@@ -169,6 +169,20 @@ func (c *Conn[T]) Write(frames []byte, written []Written[T]) (left []Written[T],
 	return left, err
 }
 
+// Forget lets go of items that are dead, now and then. Their answers come with an Item of the zero value.
+func (c *Conn[T]) Forget(dead func(T) bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.table.forget(dead)
+}
+
+// Forgotten returns the number of frames without an answer whose items were forgotten.
+func (c *Conn[T]) Forgotten() int {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.table.forgotten
+}
+
 // InFlight returns the number of frames without an answer.
 func (c *Conn[T]) InFlight() int {
 	c.mu.Lock()

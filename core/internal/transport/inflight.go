@@ -21,12 +21,21 @@ type inflight[T any] struct {
 	head    int
 	next    int // behind the last answered one: where the next answer's frame lies, also behind a hole
 	live    int
+
+	forgotten int // of those live
+	fresh     int // frames pushed since forget looked through all
 }
 
+// slot is a frame, or a run of frames whose items were forgotten.
 type slot[T any] struct {
 	Written[T]
-	answered bool
+	answered  bool
+	forgotten int    // frames of the run that have no answer
+	last      uint64 // Seq of the run's last one
 }
+
+// keptSlots is how many slots an empty table keeps, and how many frames come before it is worth looking for dead items.
+const keptSlots = 1024
 
 func (t *inflight[T]) push(w Written[T]) {
 	// Only when half of it is free: a table that is nearly full would move all its entries for each frame.
@@ -37,6 +46,36 @@ func (t *inflight[T]) push(w Written[T]) {
 	}
 	t.entries = append(t.entries, slot[T]{Written: w})
 	t.live++
+	t.fresh++
+}
+
+// forget lets go of the items that are dead, once as many frames as are kept have come since it did so last: a node that is silent
+// must not hold what nobody waits for. Their frames stay, since answers come in their order, in one slot for a run of them.
+func (t *inflight[T]) forget(dead func(T) bool) {
+	if t.fresh < max(keptSlots, t.live-t.forgotten-t.fresh) {
+		return
+	}
+	kept := t.entries[:0]
+	for _, e := range t.entries[t.head:] {
+		if e.answered {
+			continue
+		}
+		if e.forgotten == 0 && dead(e.Item) {
+			e = slot[T]{Written: Written[T]{Seq: e.Seq, At: e.At}, forgotten: 1, last: e.Seq}
+			t.forgotten++
+		}
+		if n := len(kept); e.forgotten > 0 && n > 0 && kept[n-1].forgotten > 0 && kept[n-1].last < e.Seq {
+			kept[n-1].forgotten += e.forgotten
+			kept[n-1].last = e.last
+			continue
+		}
+		kept = append(kept, e)
+	}
+	clear(t.entries[len(kept):])
+	if t.entries = kept; cap(kept) > keptSlots && cap(kept) > 4*len(kept) {
+		t.entries = append(make([]slot[T], 0, 2*len(kept)), kept...)
+	}
+	t.head, t.next, t.fresh = 0, 0, 0
 }
 
 // oldest returns the first unanswered frame.
@@ -72,11 +111,16 @@ func (t *inflight[T]) take(a *wire.Answer, kind byte, client uint64) (w Written[
 			return t.remove(i)
 		}
 	}
+	for i := t.head; i < len(t.entries); i++ { // behind all that are kept: a run may span the number of one that was written later
+		if e := &t.entries[i]; e.forgotten > 0 && (seq-e.Seq)&mask <= (e.last-e.Seq)&mask {
+			return t.remove(i)
+		}
+	}
 	return w, false
 }
 
 func (t *inflight[T]) is(i int, seq, mask uint64) bool {
-	return i < len(t.entries) && !t.entries[i].answered && t.entries[i].Seq&mask == seq
+	return i < len(t.entries) && !t.entries[i].answered && t.entries[i].forgotten == 0 && t.entries[i].Seq&mask == seq
 }
 
 func (t *inflight[T]) remove(i int) (w Written[T], ok bool) {
@@ -84,14 +128,24 @@ func (t *inflight[T]) remove(i int) (w Written[T], ok bool) {
 		return w, false
 	}
 	w = t.entries[i].Written
+	t.live--
+	if e := &t.entries[i]; e.forgotten > 0 {
+		t.forgotten--
+		if e.forgotten--; e.forgotten > 0 {
+			t.next = i
+			return w, true
+		}
+	}
 	t.entries[i] = slot[T]{answered: true}
 	t.next = i + 1
-	t.live--
 	for t.head < len(t.entries) && t.entries[t.head].answered {
 		t.head++
 	}
 	if t.head == len(t.entries) {
 		t.entries, t.head, t.next = t.entries[:0], 0, 0
+		if cap(t.entries) > keptSlots { // what a jam needed is not kept
+			t.entries = nil
+		}
 	}
 	return w, true
 }
@@ -107,14 +161,14 @@ func (t *inflight[T]) takeBack(n int) (left []Written[T]) {
 	return left
 }
 
-// drain empties the table and returns what was in it, oldest first.
+// drain empties the table and returns what was in it, oldest first, save the forgotten, which stay counted.
 func (t *inflight[T]) drain() []Written[T] {
 	var out []Written[T]
 	for _, e := range t.entries[t.head:] {
-		if !e.answered {
+		if !e.answered && e.forgotten == 0 {
 			out = append(out, e.Written)
 		}
 	}
-	*t = inflight[T]{}
+	*t = inflight[T]{forgotten: t.forgotten}
 	return out
 }

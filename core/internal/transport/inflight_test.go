@@ -159,3 +159,55 @@ func TestOneLostAnswerDoesNotSlowTheOthers(t *testing.T) {
 	require.Less(t, time.Since(start), 10*time.Second)
 	require.Equal(t, []uint64{0}, seqs(table.drain()))
 }
+
+// A frame whose item was forgotten still has its place in the order of answers: an error that names nothing would else fail the batch
+// behind it. It holds next to nothing, and no answer is taken for it that belongs to another frame.
+func TestForgottenFramesKeepTheirPlace(t *testing.T) {
+	const dead, live = "dead", "live"
+	fill := func(first uint64, count int, item string, t *inflight[string]) {
+		for i := range uint64(count) {
+			t.push(Written[string]{Item: item, Seq: first + i, At: time.Unix(1, 0)})
+		}
+	}
+	isDead := func(item string) bool { return item == dead }
+	for name, mode := range map[string]struct {
+		kind   byte
+		first  uint64
+		answer func(seq uint64) *wire.Answer
+	}{
+		"text": {wire.TypeText, 100, ackOf},
+		"binary, where the numbers begin anew": {wire.TypeBinary, 1<<32 - 700,
+			func(seq uint64) *wire.Answer { return &wire.Answer{Type: wire.TypeBinary, Uniq: uint32(seq)} }},
+	} {
+		t.Run(name, func(t *testing.T) {
+			table, first := new(inflight[string]), mode.first
+			fill(first, 2*keptSlots, dead, table)
+			fill(first+2*keptSlots, 2, live, table)
+			fill(first+3*keptSlots, 2*keptSlots, dead, table)
+			fill(first+50, 1, live, table) // tried again: its number is among those of the first run
+			table.forget(isDead)
+			require.Len(t, table.entries, 2+3, "two runs, three that are kept")
+			require.Equal(t, 4*keptSlots, table.forgotten)
+			take := func(a *wire.Answer) Written[string] {
+				w, ok := table.take(a, mode.kind, ourClient)
+				require.True(t, ok)
+				return w
+			}
+			require.Equal(t, live, take(mode.answer(first+50)).Item)
+			require.Empty(t, take(mode.answer(first+1)).Item)
+			for range 2*keptSlots - 1 {
+				if mode.kind == wire.TypeText {
+					require.Empty(t, take(&wire.Answer{Type: wire.TypeText, Code: 105}).Item)
+				} else {
+					require.Empty(t, take(mode.answer(first+7)).Item)
+				}
+			}
+			oldest, ok := table.oldest()
+			require.True(t, ok)
+			require.Equal(t, first+2*keptSlots, oldest.Seq)
+			require.Equal(t, live, take(mode.answer(first+2*keptSlots)).Item)
+			require.Equal(t, []uint64{first + 2*keptSlots + 1}, seqs(table.drain()))
+			require.Equal(t, 2*keptSlots, table.forgotten)
+		})
+	}
+}
