@@ -132,7 +132,9 @@ func (l *lane) write() {
 			return
 		}
 		most = max(most, len(buf.b))
-		l.conn.Forget((*batch).dead)
+		if !l.c.opts.Ordered { // a stream of which a dead batch is in flight waits for its answer
+			l.conn.Forget((*batch).dead)
+		}
 		if left, err := l.conn.Write(buf.b, scratch.written); err != nil {
 			l.mu.Lock()
 			l.usable = false // before they are dispatched: they must not come back here
