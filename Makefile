@@ -6,12 +6,14 @@ VENV        := $(BUILD)/venv
 GO          ?= go
 PYTHON      ?= python3
 STATICCHECK := $(BUILD)/tools/staticcheck
+GOTESTSUM   := $(BUILD)/tools/gotestsum
 CLANG_FORMAT := $(BUILD)/tools/venv/bin/clang-format
 
 CHAOS       ?= 10m
 FUZZ        ?= 10s
 
 STATICCHECK_VERSION := v0.8.2
+GOTESTSUM_VERSION   := v1.13.0
 
 # The commit is not stamped into binaries: a build must also work from a tarball and in another user's checkout.
 export GOFLAGS := $(filter-out -buildvcs=%,$(GOFLAGS)) -buildvcs=false
@@ -41,19 +43,39 @@ go-programs: ## build the Go programs into build/bin
 	$(GO) build -o $(BIN)/ ./core/cmd/...
 
 .PHONY: demo
-demo: build ## ship a real log from Go, C and Python, a node dies on the way (FILE=path DEMO_REPEAT=n)
+demo: ## ship a real log from Go, C and Python, a node dies on the way (FILE=path DEMO_REPEAT=n)
+	@.ci/tools needed
+	@echo "demo, 1 of 3: the programs. About a minute the first time, when Go downloads modules and compiles its own library"
+	@$(MAKE) --no-print-directory go-programs
+	@echo "demo, 2 of 3: the C library, which holds the Go core, and its examples. Half a minute the first time"
+	@$(MAKE) --no-print-directory build
+	@echo "demo, 3 of 3: a million lines from each language to a fake cluster, while a node dies. Some seconds each"
 	$(BIN)/demo $(if $(FILE),--file "$$FILE") $(if $(DEMO_REPEAT),--repeat $(DEMO_REPEAT))
 
+# One after the other, also behind one that fails. As root on Debian it installs first what the tests use.
+TEST_PARTS  := test-go test-c test-python test-pages
 .PHONY: test
-test: test-go test-c test-python test-pages ## run all tests: Go (race detector on), C, Python, documentation
+test: ## run all tests: Go (race detector on), C, Python, documentation; list what was not tested
+	@mkdir -p build/test && rm -f build/test/*.log
+	@.ci/tools install | tee build/test/tools.log
+	@failed=; for part in $(TEST_PARTS); do \
+		$(MAKE) --keep-going --no-print-directory $$part 2>&1 | tee build/test/$$part.log || failed+=" $$part"; done; \
+		.ci/left-out build/test/*.log; [ -z "$$failed" ] || { echo "failed:$$failed"; exit 1; }
+
+# It lists the tests that were skipped, with the reason, which go test does not.
+GO_TEST := $(GOTESTSUM) --format pkgname-and-test-fails --format-hide-empty-pkg --raw-command -- $(GO) test -json
 
 .PHONY: test-go
-test-go: capi build/conformance/send_plan ## run the Go tests with the race detector (TEST_FLAGS=...)
-	$(GO) test -race -timeout 15m $(TEST_FLAGS) ./...
+test-go: $(GOTESTSUM) capi build/conformance/send_plan ## run the Go tests with the race detector (TEST_FLAGS=...)
+	$(GO_TEST) -race -timeout 15m $(TEST_FLAGS) ./...
 
 .PHONY: test-pages
-test-pages: build venv ## run every code block of every page, follow every link
-	INLONG_TEST_PAGES=1 $(GO) test -count=1 $(TEST_FLAGS) ./core/internal/pages
+test-pages: $(GOTESTSUM) build venv ## run every code block of every page, follow every link
+	INLONG_TEST_PAGES=1 $(GO_TEST) -count=1 $(TEST_FLAGS) ./core/internal/pages
+
+.PHONY: test-fresh
+test-fresh: ## do the README's two commands in new roots of Debian 12 and 13 (needs root, an hour; FRESH=--short: some minutes)
+	.ci/fresh $(FRESH)
 
 .PHONY: newcomer
 newcomer: ## time the README's way from a clone to the first acked message, in each language (COLD=1: with empty caches)
@@ -108,6 +130,11 @@ C_FILES = $(shell find include capi bindings -name '*.[ch]' -o -name '*.hpp' -o 
 $(STATICCHECK): Makefile
 	@mkdir -p $(@D)
 	GOBIN=$(abspath $(@D)) $(GO) install honnef.co/go/tools/cmd/staticcheck@$(STATICCHECK_VERSION)
+	@touch $@
+
+$(GOTESTSUM): Makefile
+	@mkdir -p $(@D)
+	GOBIN=$(abspath $(@D)) $(GO) install gotest.tools/gotestsum@$(GOTESTSUM_VERSION)
 	@touch $@
 
 $(CLANG_FORMAT): .ci/requirements.txt

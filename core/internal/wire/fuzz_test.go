@@ -74,7 +74,7 @@ func FuzzFrameRoundTrip(f *testing.F) {
 	f.Add(noise(30), noise(300), uint8(2), "", "", uint64(0xffffffff), true)
 	f.Fuzz(func(t *testing.T, first, second []byte, repeat uint8, key, value string, seq uint64, compress bool) {
 		if len(first) == 0 || len(second) == 0 || len(first)+len(second)*int(repeat) > 1<<13 {
-			t.Skip("no message is empty")
+			return // no message is empty
 		}
 		id := BatchID{Client: ^seq, Seq: seq}
 		attr := []byte("groupId=g&streamId=s&mid=" + id.String())
