@@ -25,7 +25,7 @@ var languages = map[string]string{
 // try runs the program with these variables and arguments and returns what it printed.
 func try(t *testing.T, variables map[string]string, args ...string) (string, error) {
 	t.Helper()
-	s, err := parse(append([]string{"--root", root, "--option", "conn_timeout=30s"}, args...), func(name string) string { return variables[name] })
+	s, err := parse(append([]string{"--root", root, "--option", "conn_timeout=30s", "--option", "manager_timeout=30s"}, args...), func(name string) string { return variables[name] })
 	if err != nil {
 		return "", err
 	}

@@ -12,18 +12,32 @@ type attempt struct {
 	test     *testCase
 	language string
 	skipped  string // why it was not made
+	tries    int
 	plan     *plan
 	from, to time.Time
 	lines    []line
 	err      error // of the program
 	acked    []bool
 	maybe    []bool // may have arrived without an ack
+	unmade   string // why there was no client, in none of the tries: nothing was sent
 	faults   []string
 	notes    []string // what is no fault and yet to be known
 }
 
 func (a *attempt) fault(format string, args ...any) {
 	a.faults = append(a.faults, fmt.Sprintf(format, args...))
+}
+
+// reached reports whether the program's client reached what it was to reach; cause says why not.
+func (a *attempt) reached() (cause string, reached bool) {
+	if a.err != nil || len(a.lines) != 1 {
+		return "", true
+	}
+	l := a.lines[0]
+	if l.Step != "client" || l.Code != codeNewConnFailed || a.plan.noClient != nil && a.plan.noClient.wrong(l) == "" {
+		return "", true
+	}
+	return l.Text, false
 }
 
 // judgeLines compares what the program said with what the plan wants: one result a message, and the right one.
@@ -34,6 +48,10 @@ func (a *attempt) judgeLines() {
 	made, closed := false, false
 	if a.err != nil {
 		a.fault("the program failed: %v", a.err)
+		return
+	}
+	if cause, reached := a.reached(); !reached {
+		a.unmade = cause
 		return
 	}
 	for _, l := range a.lines {

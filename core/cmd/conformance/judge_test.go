@@ -150,7 +150,7 @@ func TestEachDifferenceIsNoticed(t *testing.T) {
 			"close: code 0 : it reports 5 acked and 1 unsent, want 5 and 0"},
 		"a close that miscounts": {saying(func(l []line) []line { l[len(l)-1].Acked = 4; return l }), "close: code 0 : it reports 4 acked"},
 		"no close":               {saying(func(l []line) []line { return l[:len(l)-1] }), "the program ended without a close"},
-		"no client":              {saying(func([]line) []line { return []line{{Step: "client", Code: 10006, Text: "403"}} }), "making the client: code 10006: 403"},
+		"no client":              {saying(func([]line) []line { return []line{{Step: "client", Code: -2, Text: "bad"}} }), "making the client: code -2: bad"},
 		"nothing at all":         {saying(func([]line) []line { return nil }), "the program said nothing of its client"},
 		"a crash": {func(a *attempt, f []frame) []frame {
 			a.err = errors.New("signal: segmentation fault")

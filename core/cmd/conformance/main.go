@@ -14,6 +14,8 @@
 // of an unknown stream, where the nodes know a topic for the whole group, and of a frame above the Manager's limit, where the
 // nodes take longer ones. The fake cluster must refuse both; inlong-dataproxy mock does with --topic my_group/my_stream, and
 // without it knows every group.
+// A client that reaches no Manager or no node is made again, three times in all; then its row says "no client", which is no
+// difference, and the exit status is 1 as nothing was shown.
 // The exit status is 1 when anything differs; CONFORMANCE_FLAGS=--help lists what else can be set.
 package main
 
@@ -62,12 +64,13 @@ type settings struct {
 	kafka     []string       // brokers to begin with
 	topic     string
 	wait      time.Duration
+	pause     time.Duration // before a client is made once more
 	target    *target
 }
 
 // parse also takes the variables that make passes on: a key in an argument would be seen by every user of the machine.
 func parse(args []string, getenv func(string) string) (*settings, error) {
-	s := &settings{target: &target{}}
+	s := &settings{target: &target{}, pause: 2 * time.Second}
 	t := s.target
 	flags := flag.NewFlagSet("conformance", flag.ContinueOnError)
 	flags.StringVar(&s.root, "root", ".", "the project's folder, where build/ is")

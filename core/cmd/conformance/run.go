@@ -114,11 +114,26 @@ func (s *settings) send(ctx context.Context, p program, test *testCase, tag stri
 	if s.inject != nil && s.inject.MatchString(test.name) {
 		a.plan.alter(payloads)
 	}
-	a.from = time.Now()
-	a.lines, a.err = p.run(ctx, a.plan, payloads)
-	a.to = time.Now()
-	return a
+	for {
+		a.from = time.Now()
+		a.lines, a.err = p.run(ctx, a.plan, payloads)
+		a.to = time.Now()
+		a.tries++
+		cause, reached := a.reached()
+		if reached || a.tries == mostTries {
+			return a
+		}
+		a.notes = append(a.notes, fmt.Sprintf("try %d: the client could not be made: %s", a.tries, cause))
+		select {
+		case <-time.After(s.pause):
+		case <-ctx.Done():
+			return a
+		}
+	}
 }
+
+// mostTries is how often a client is made that reaches no Manager or no node, which says nothing about the case.
+const mostTries = 3
 
 // compare reads back what arrived and judges it.
 func (t *target) compare(ctx context.Context, w io.Writer, attempts []*attempt) error {

@@ -19,7 +19,7 @@ func printTable(w io.Writer, attempts []*attempt, languages []string) error {
 			tests = append(tests, a.test)
 		}
 	}
-	failed, skipped, acked := 0, 0, 0
+	failed, skipped, unmade, acked := 0, 0, 0, 0
 	for _, test := range tests {
 		row := []string{test.name, "-"}
 		for _, language := range languages {
@@ -29,6 +29,9 @@ func printTable(w io.Writer, attempts []*attempt, languages []string) error {
 			case a.skipped != "":
 				skipped++
 				row = append(row, "skipped: "+a.skipped)
+			case a.unmade != "":
+				unmade++
+				row = append(row, "no client")
 			case len(a.faults) > 0:
 				failed++
 				row = append(row, "FAILED")
@@ -40,7 +43,7 @@ func printTable(w io.Writer, attempts []*attempt, languages []string) error {
 				row[1] = thousands(len(a.plan.messages))
 			}
 		}
-		if row[2] != "ok" && row[2] != "FAILED" { // for the same reason in all languages
+		if strings.HasPrefix(row[2], "skipped") { // for the same reason in all languages
 			row = row[:3]
 		}
 		fmt.Fprintln(table, strings.Join(row, "\t")+"\t")
@@ -49,19 +52,33 @@ func printTable(w io.Writer, attempts []*attempt, languages []string) error {
 		return err
 	}
 	for _, a := range attempts {
+		if a.unmade != "" {
+			fmt.Fprintf(w, "\n%s, %s: nothing was sent: the client could not be made, in %d tries: %s\n", a.test.name, a.language, a.tries, a.unmade)
+			continue
+		}
 		if len(a.faults) > 0 {
 			fmt.Fprintf(w, "\n%s, %s: %s\n", a.test.name, a.language, a.summary())
 		}
 	}
 	for _, a := range attempts {
+		if a.unmade != "" {
+			continue
+		}
 		for _, note := range a.notes {
 			fmt.Fprintf(w, "\n%s, %s: %s\n", a.test.name, a.language, note)
 		}
 	}
-	fmt.Fprintf(w, "\n%d cases in %d languages: %d ok, %d failed, %d skipped; %s messages acked.\n", len(tests), len(languages),
-		len(attempts)-failed-skipped, failed, skipped, thousands(acked))
-	if failed > 0 {
-		return fmt.Errorf("%d of %d runs differ from what must hold", failed, len(attempts)-skipped)
+	without := ""
+	if unmade > 0 {
+		without = fmt.Sprintf(", %d without a client", unmade)
+	}
+	fmt.Fprintf(w, "\n%d cases in %d languages: %d ok, %d failed, %d skipped%s; %s messages acked.\n", len(tests), len(languages),
+		len(attempts)-failed-skipped-unmade, failed, skipped, without, thousands(acked))
+	switch {
+	case failed > 0:
+		return fmt.Errorf("%d of %d runs differ from what must hold", failed, len(attempts)-skipped-unmade)
+	case unmade > 0:
+		return fmt.Errorf("%d of %d runs reached no Manager or no node, and say nothing: run them again", unmade, len(attempts)-skipped)
 	}
 	return nil
 }
