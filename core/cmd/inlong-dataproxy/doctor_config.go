@@ -84,14 +84,30 @@ func (d *doctor) checkEnvironment() {
 
 // adviceFor is what to do about an error.
 func adviceFor(e *dataproxy.Error) string {
+	if c, known := explain(e); known {
+		return c.Advice
+	}
+	return "The server's code is none that this program knows: see the node's log."
+}
+
+// meaningOf is the cause of an error, which its text does not tell.
+func meaningOf(e *dataproxy.Error) string {
+	if c, known := explain(e); known {
+		return c.Meaning
+	}
+	return "a code that this program does not know"
+}
+
+// explain finds what the program errors says of an error.
+func explain(e *dataproxy.Error) (info codeInfo, known bool) {
 	from, code := fromClient, int(e.Code)
 	if e.ServerCode != 0 {
 		from, code = fromServer, e.ServerCode
 	}
 	for _, c := range allCodes() {
 		if c.From == from && c.Code == code {
-			return c.Advice
+			return c, true
 		}
 	}
-	return "The server's code is none that this program knows: see the node's log."
+	return info, false
 }

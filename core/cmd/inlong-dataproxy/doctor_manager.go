@@ -23,14 +23,23 @@ import (
 const maxSkew = 30 * time.Second
 
 // checkManager asks for the node list, step by step, so that what is wrong can be told from what is not.
-func (d *doctor) checkManager(ctx context.Context) []string {
-	listURL, err := discovery.ListURL(d.options.URL)
+func (d *doctor) checkManager(ctx context.Context) (nodes []string) {
+	listURLs, err := discovery.ListURLs(d.options.URL)
 	if err != nil {
 		d.add(levelFail, "Manager", "Give --url as http://host:port.", "%v", err)
 		return nil
 	}
+	for _, listURL := range listURLs {
+		if found := d.checkManagerAt(ctx, listURL); nodes == nil {
+			nodes = found
+		}
+	}
+	return nodes
+}
+
+func (d *doctor) checkManagerAt(ctx context.Context, listURL string) []string {
 	d.tellProxy(listURL)
-	ctx, cancel := context.WithTimeout(ctx, 2*d.options.ConnTimeout)
+	ctx, cancel := context.WithTimeout(ctx, d.options.ManagerTimeout)
 	defer cancel()
 	start := time.Now()
 	response, body, err := d.askManager(ctx, listURL)
@@ -185,7 +194,7 @@ func adviceForDial(err error) string {
 	case strings.Contains(err.Error(), "HTTP response to HTTPS client"):
 		return "The server does not speak https: try http in --url."
 	case errors.Is(err, context.DeadlineExceeded), errors.As(err, &timeout) && timeout.Timeout():
-		return "No answer in time: a firewall may drop the packets, or the server hangs. Raise conn_timeout if it is only far."
+		return "No answer in time: a firewall may drop the packets, or the server hangs. If it is only far or slow, raise conn_timeout for a node, manager_timeout for the Manager."
 	}
 	return "Check host and port, the network in between, and the server's log."
 }

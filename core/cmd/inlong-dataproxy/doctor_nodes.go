@@ -47,7 +47,7 @@ func (d *doctor) checkNodes(ctx context.Context, nodes []string) (healthy []stri
 		case errors.Is(e.err, wire.ErrAnswer):
 			d.add(levelFail, "node "+node, "What listens there is no DataProxy: check the node's TCP port in the Manager.", "%v", e.err)
 		case errors.Is(e.err, os.ErrDeadlineExceeded):
-			d.add(levelFail, "node "+node, "A node that is being stopped does this: restart it, or take it off the list; clients avoid it. So does what is no "+
+			d.add(levelFail, "node "+node, "A node that is being stopped does this, or it hangs: restart it, or take it off the list; clients avoid it. So does what is no "+
 				"DataProxy: check the port, which is 46801 unless the node was configured otherwise.",
 				"accepts connections and does not answer a heartbeat within %v", d.options.ConnTimeout)
 		default:
@@ -99,13 +99,13 @@ func (d *doctor) checkSend(ctx context.Context, nodes []string) {
 		var e *dataproxy.Error
 		switch {
 		case err == nil:
-			d.ok(check, "acked in %v", since(start))
+			d.ok(check, "acked in %v: it is in the node's memory, not yet stored", since(start))
 		case errors.As(err, &e) && e.ServerCode != 0: // also behind a time-out: the node said "not now" until then
-			d.add(levelFail, check, adviceFor(e), "%v", err)
+			d.add(levelFail, check, adviceFor(e), "%v: %s", err, meaningOf(e))
 		case errors.Is(err, dataproxy.ErrSendTimeout):
 			d.add(levelFail, check, "The node answers heartbeats and no messages: see its log. Raise send_timeout and ack_timeout if it is only slow.", "%v", err)
 		case errors.As(err, &e):
-			d.add(levelFail, check, adviceFor(e), "%v", err)
+			d.add(levelFail, check, adviceFor(e), "%v: %s", err, meaningOf(e))
 		default:
 			d.add(levelFail, check, "Check the node's log.", "%v", err)
 		}

@@ -28,7 +28,8 @@ func TestDoctorIsContentWithAHealthyCluster(t *testing.T) {
 			t.Errorf("nothing of node %s: %s", node.Addr(), stdout)
 		}
 	}
-	for _, part := range []string{"configuration: group test_group", "Manager: ", "credentials: accepted", "group: test_group is ready, 3 nodes", "clock: agrees"} {
+	for _, part := range []string{"configuration: group test_group", "Manager: ", "credentials: accepted", "group: test_group is ready, 3 nodes", "clock: agrees",
+		"stream: not looked at: only a message shows", "see --send"} {
 		if !strings.Contains(stdout, part) {
 			t.Errorf("lacks %q: %s", part, stdout)
 		}
@@ -88,7 +89,7 @@ func TestDoctorNamesTheFault(t *testing.T) {
 			[]string{"FAILED   clock: this machine is 1h0", "NTP"}},
 		"silent Manager": {func(_ *testing.T, c *dataproxytest.Cluster) []string {
 			c.Manager().Standing(dataproxytest.Silence())
-			return []string{"--option", "conn_timeout=200ms"}
+			return []string{"--option", "manager_timeout=200ms"}
 		}, []string{"FAILED   Manager", "No answer in time"}},
 		"credentials": {func(_ *testing.T, c *dataproxytest.Cluster) []string {
 			c.Manager().Standing(dataproxytest.HTTPStatus(403, ""))
@@ -117,7 +118,7 @@ func TestDoctorNamesTheFault(t *testing.T) {
 		"stopped node": {func(_ *testing.T, c *dataproxytest.Cluster) []string {
 			c.Node(1).Stop()
 			return []string{"--option", "conn_timeout=300ms"}
-		}, []string{"does not answer a heartbeat within 300ms", "being stopped", "no DataProxy", "46801"}},
+		}, []string{"does not answer a heartbeat within 300ms", "being stopped", "or it hangs", "no DataProxy", "46801"}},
 		"no DataProxy": {func(t *testing.T, c *dataproxytest.Cluster) []string {
 			return []string{"--option", "static_nodes=" + echoes(t, "HTTP/1.1 400 Bad Request\r\n")}
 		}, []string{"What listens there is no DataProxy", "none of 1 answers"}},
@@ -128,6 +129,22 @@ func TestDoctorNamesTheFault(t *testing.T) {
 			c.Node(0).Standing(dataproxytest.ErrorCode(115))
 			return []string{"--send", "--stream", "s"}
 		}, []string{"FAILED   message through ", "server code 115", "spelling of group and stream"}},
+		"starting node": {func(_ *testing.T, c *dataproxytest.Cluster) []string {
+			c.Node(0).Standing(dataproxytest.ErrorCode(1))
+			return []string{"--send", "--stream", "s", "--option", "send_timeout=300ms"}
+		}, []string{"FAILED   message through ", "server code 1", "no message queue configured yet", "an MQ cluster of the same tag",
+			"it is in the node's memory, not yet stored"}},
+		"stopped service": {func(_ *testing.T, c *dataproxytest.Cluster) []string {
+			c.Node(0).Standing(dataproxytest.ErrorCode(2))
+			return []string{"--send", "--stream", "s", "--option", "send_timeout=300ms"}
+		}, []string{"server code 2", "an administrator stopped the node's service"}},
+		"unknown code": {func(_ *testing.T, c *dataproxytest.Cluster) []string {
+			c.Node(0).Standing(dataproxytest.ErrorCode(777))
+			return []string{"--send", "--stream", "s"}
+		}, []string{"server code 777", "a code that this program does not know", "see the node's log"}},
+		"one of two addresses": {func(_ *testing.T, c *dataproxytest.Cluster) []string {
+			return []string{"--url", "http://127.0.0.1:1," + c.URL()}
+		}, []string{"FAILED   Manager: no answer from 127.0.0.1:1", "group: test_group is ready, 3 nodes", "answers a heartbeat"}},
 		"no answer": {func(_ *testing.T, c *dataproxytest.Cluster) []string {
 			c.Node(0).Standing(dataproxytest.DropAnswer())
 			return []string{"--send", "--stream", "s", "--option", "send_timeout=300ms"}
