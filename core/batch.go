@@ -37,12 +37,14 @@ type batch struct {
 	unsettled int
 	expired   bool // some messages were settled one by one
 	frame     frame
-	attempts  int     // times that the frame was written
-	paid      int     // of those, the ones that max_retries counts
-	refusals  int     // and the ones that a node answered with "not now"
-	written   bool    // in flight: no word of the last attempt yet
-	lost      bool    // some attempt ended without an answer
-	avoid     []*node // of the failed attempts, the latest last
+	attempts  int       // times that the frame was written
+	paid      int       // of those, the ones that max_retries counts
+	refusals  int       // and the ones that a node answered with "not now"
+	written   bool      // in flight: no word of the last attempt yet
+	lost      bool      // some attempt ended without an answer
+	avoid     []*node   // of the failed attempts, the latest last
+	lostAt    time.Time // when the last attempt without an answer ended
+	room      int       // for the items of one frame, where nodes closed on a longer one; 0 means no bound
 	node      string
 	failure   attemptFailure // of the last attempt
 	due       time.Time      // earliest deadline of an unsettled message

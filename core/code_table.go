@@ -23,7 +23,7 @@ var (
 var codeTable = []CodeInfo{
 	{CodeOK, "ok", "success", false, []Persisted{Acked}, "a DataProxy acked the message", "Nothing: it is success."},
 	{CodeSendTimeout, "send_timeout", "message send timeout", true, either,
-		"the delivery deadline passed before an ack came, or the last attempt that max_retries allows was not answered within ack_timeout; "+
+		"the delivery deadline passed before an ack came, or the last attempt that max_retries allows was not answered within ack_timeout; " +
 			"where nodes answered \"not now\" until then, with the server's code",
 		"Look which nodes answer (inlong-dataproxy doctor). Raise send_timeout, ack_timeout or max_retries if the cluster is only slow."},
 	{CodeSendFailed, "send_failed", "message send failed", true, nil, "no message ends with it: the last attempt gives its own code; kept from the existing SDK",
@@ -42,7 +42,8 @@ var codeTable = []CodeInfo{
 		"The network or the node broke. Send again."},
 	{CodeConnReadFailed, "conn_read_failed", "conn read failed", true, maybe, "reading an answer failed, or an answer broke the protocol",
 		"The network or the node broke, or what listens there is no DataProxy. Send again; if it stays, check the port."},
-	{CodeLogTooLong, "log_too_long", "input log is too long", false, either, "the message does not fit into one frame, or not into what max_pending_bytes leaves to one lane",
+	{CodeLogTooLong, "log_too_long", "input log is too long", false, either, "the message does not fit into one frame, or not into what max_pending_bytes leaves to one lane; "+
+			"or nodes closed the connection on its frame twice, whose length the error names: they take shorter ones only",
 		"Split the message. max_frame_size helps up to what the nodes (max-msg-length) and the Manager (maxPacketLength) allow, max_pending_bytes where the error's text names it."},
 	{CodeLogInvalid, "log_invalid", "input log is invalid", false, notWritten, "the payload is empty, or an id or attribute breaks its rule",
 		"Mend what the error's text names: an empty payload, a group or stream id or an attribute that breaks its rule."},
@@ -57,7 +58,7 @@ var codeTable = []CodeInfo{
 	{CodeNoMatchRequest, "no_match_request", "no match unacknowledged request for response", false, nil,
 		"an answer belongs to no batch in flight; in metrics only", "Check for a proxy in between, if it happens often; a few come with slow answers."},
 	{CodeConnClosedByPeer, "conn_closed_by_peer", "conn closed by peer", true, maybe, "the node closed the connection before it answered",
-		"The node restarts, has too many connections, refuses this address (black or white list) or takes only shorter frames."},
+		"The node restarts, has too many connections, refuses this address (black or white list) or takes only shorter frames: then the second close gives 10009."},
 	{CodeUnknown, "unknown", "unknown", false, nil, "no message ends with it: what a number that is none of these is shown as",
 		"Read the error's text; report it if that does not help."},
 }

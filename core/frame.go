@@ -15,6 +15,8 @@ type frame struct {
 	items []int32 // the messages in it; nil means all
 	more  bool    // live messages that it had no room for wait behind it
 	fixed bool    // a node may know it under its id: it must not change
+	// closer is the node that closed the connection on it, which is longer than all that this node ever took.
+	closer *node
 }
 
 // frameSize is the length of the items of b's frame.
@@ -41,8 +43,8 @@ func (b *batch) frameBody() ([]byte, int) {
 	return body, len(b.frame.items)
 }
 
-// choose makes sure that b's frame can be written: it has live messages only, where it may still be chosen, and fits. A message that
-// fits into no frame is settled, and due to be completed. The caller holds b.mu.
+// choose makes sure that b's frame can be written: it has live messages only, where it may still be chosen, and fits; or has one message,
+// where nodes closed on longer ones. A message that fits into no frame is settled, and due to be completed. The caller holds b.mu.
 func (c *client) choose(b *batch, due []completion) []completion {
 	room := b.st.longest(b.attributes) + itemHeader
 	if b.frame.fixed {
@@ -53,6 +55,10 @@ func (c *client) choose(b *batch, due []completion) []completion {
 		b.id.Seq = c.batches.nextSeq()
 	}
 	b.frame = frame{}
+	most := room
+	if b.room > 0 {
+		room = min(room, b.room)
+	}
 	if !b.expired && len(b.body.b) <= room {
 		return due
 	}
@@ -62,9 +68,9 @@ func (c *client) choose(b *batch, due []completion) []completion {
 		item := itemHeader + len(b.payload(i))
 		switch {
 		case b.settledAlone(i):
-		case item > room:
+		case item > most:
 			tooLong = append(tooLong, int32(i))
-		case b.frame.more, size+item > room: // no smaller one goes before it
+		case b.frame.more, size > 0 && size+item > room: // no smaller one goes before it
 			b.frame.more = true
 		default:
 			size += item

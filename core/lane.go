@@ -24,10 +24,12 @@ var errDrained = errors.New("drained")
 // lane is one connection to a node and what is in flight on it. A goroutine reads from it (lane_run.go); writing is done by
 // another one that exists while there is something to write.
 type lane struct {
-	c     *client
-	index int
-	conn  *transport.Conn[*batch] // nil, like node, for what holds the place of a lane until the first connection
-	node  *node
+	c        *client
+	index    int
+	conn     *transport.Conn[*batch] // nil, like node, for what holds the place of a lane until the first connection
+	node     *node
+	opened   time.Time // when the connection was proven
+	answered bool      // data; of the lane's goroutine
 
 	mu          sync.Mutex
 	usable      bool // takes batches: neither draining nor at its end
@@ -123,7 +125,7 @@ func (l *lane) write() {
 			start := len(buf.b)
 			var ok bool
 			if buf.b, ok = l.frame(buf.b, scratch, b, now); ok {
-				scratch.written = append(scratch.written, transport.Written[*batch]{Item: b, Seq: b.id.Seq, Start: start})
+				scratch.written = append(scratch.written, transport.Written[*batch]{Item: b, Seq: b.id.Seq, Start: start, Size: len(buf.b) - start})
 			} else {
 				l.leave()
 			}
@@ -162,17 +164,19 @@ func (l *lane) dequeue(last bool) *batch {
 
 // frame appends b's frame unless b is dead: from here on b may have reached the node.
 func (l *lane) frame(dst []byte, scratch *scratch, b *batch, now time.Time) (frames []byte, ok bool) {
-	frames, due, again := l.frameLive(dst, scratch, b, l.node.addr, now)
+	frames, due, _ := l.frameLive(dst, scratch, b, l.node.addr, now)
 	l.c.completeAll(due)
-	if len(frames) == len(dst) {
+	size := len(frames) - len(dst)
+	switch {
+	case size == 0:
 		b.st.settled(b)
-		return dst, false
+	case l.node.closesOn(size, now):
+		b.unwritten()
+		l.c.tooLongFor(b, l, size)
+	default:
+		return frames, true
 	}
-	if again {
-		l.c.metrics.retry(l.index)
-		l.c.retries.Add(1)
-	}
-	return frames, true
+	return dst, false
 }
 
 func (l *lane) frameLive(dst []byte, scratch *scratch, b *batch, node string, now time.Time) (frames []byte, due []completion, again bool) {
@@ -218,20 +222,33 @@ func (l *lane) leave() {
 // Answered is called by the connection for each answer, on the lane's goroutine.
 func (l *lane) Answered(w transport.Written[*batch], a *wire.Answer) {
 	l.leave()
-	if w.Item == nil { // forgotten: its messages have their results
-		return
-	}
+	l.answered = true
 	if a.Code == 0 {
-		l.node.batches.Add(1)
-		l.node.roundTrips.add(time.Since(w.At))
+		l.node.took(w.Size)
 		if l.node.aside.Load() {
 			l.c.nodes.resume(l.node)
 		}
+	}
+	if w.Item == nil { // forgotten: its messages have their results
+		return
+	}
+	l.countRetry(w.Item)
+	if a.Code == 0 {
+		l.node.batches.Add(1)
+		l.node.roundTrips.add(time.Since(w.At))
 		l.c.acked(w.Item)
 		return
 	}
 	l.node.errors.Add(1)
 	l.c.refused(w.Item, l, w.At, a)
+}
+
+// countRetry is for each attempt that has an outcome: one that was not begun, since its connection was gone, is none.
+func (l *lane) countRetry(b *batch) {
+	if b.attempts > 1 {
+		l.c.metrics.retry(l.index)
+		l.c.retries.Add(1)
+	}
 }
 
 // Unmatched counts an answer that belongs to nothing in flight: it is not trusted to mean any batch.

@@ -12,6 +12,8 @@ import (
 const (
 	firstReconnect = 50 * time.Millisecond
 	maxReconnect   = 500 * time.Millisecond
+	// steady is how long a connection that brought no answer to data has to last, to be no part of a row of failures.
+	steady = 5 * time.Second
 	// headStart is how long a node has to prove itself before another one is tried beside it, while nothing else is usable.
 	headStart = 250 * time.Millisecond
 )
@@ -39,13 +41,21 @@ func (c *client) keepLane(index int, n *node, old *lane) {
 			pause = min(2*pause, maxReconnect)
 			continue
 		}
-		pause = firstReconnect
-		l := &lane{c: c, index: index, conn: conn, node: on, usable: true}
+		l := &lane{c: c, index: index, conn: conn, node: on, usable: true, opened: time.Now()}
 		l.writer = l.write
 		if replaced := l.serve(old); replaced {
 			return
 		}
 		old = nil
+		if l.answered || time.Since(l.opened) > steady {
+			pause = firstReconnect
+			continue
+		}
+		// It proved itself and ended, perhaps at once: so may the next one.
+		if !sleep(c.ctx, jitter(pause)) { // not nodes.pause: each such connection looks like the end of an outage
+			return
+		}
+		pause = min(2*pause, maxReconnect)
 	}
 }
 
@@ -65,6 +75,7 @@ func (c *client) connect(n *node) (*transport.Conn[*batch], *node) {
 		if err != nil {
 			c.nodes.release(n)
 			if c.ctx.Err() == nil {
+				n.forgetLengths()
 				c.metrics.connected(CodeNewConnFailed)
 				n.errors.Add(1)
 				c.nodes.suspect(n, err)
@@ -118,7 +129,7 @@ func (l *lane) serve(old *lane) (replaced bool) {
 	stop := context.AfterFunc(c.ctx, l.conn.Close)
 	defer stop()
 	if d := c.opts.MaxConnLifetime; d > 0 {
-		lifetime := time.AfterFunc(jitter(d), func() {
+		lifetime := time.AfterFunc(jitter(min(d, never)), func() {
 			defer c.guard()
 			l.replace()
 		})
@@ -145,20 +156,30 @@ func (l *lane) serve(old *lane) (replaced bool) {
 	if !replaced {
 		c.nodes.release(l.node)
 	}
+	culprit, tooLong := l.node.culprit(unanswered, reason)
 	if !errors.Is(reason, errDrained) && !errors.Is(reason, transport.ErrClosedByUs) {
 		l.node.errors.Add(1)
-		c.nodes.suspect(l.node, reason)
+		if !tooLong { // then nothing is wrong with the node
+			c.nodes.suspect(l.node, reason)
+		}
 		if errors.Is(reason, transport.ErrAckTimeout) {
 			c.metrics.timeouts(l.index, len(unanswered))
 			c.nodes.leave(l.node)
 		}
 	}
-	for _, w := range unanswered {
-		c.connectionLost(w.Item, l.node, reason)
+	for i, w := range unanswered {
+		size := 0
+		if tooLong && i == culprit {
+			size = w.Size
+		}
+		c.connectionLost(w.Item, l, reason, i == culprit, size)
 	}
 	l.handBack(queue, soon)
 	return replaced
 }
+
+// never is a lifetime that no process has; more of it would not be a duration any more once it is varied.
+const never = 365 * 24 * time.Hour
 
 // jitter varies d by 10 % to either side, so that many clients do not act in step.
 func jitter(d time.Duration) time.Duration {

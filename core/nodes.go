@@ -18,7 +18,8 @@ type node struct {
 	addr            string
 	batches, errors atomic.Int64
 	roundTrips      roundTrips
-	aside           atomic.Bool // its last answer was "not now": its lanes take a scout only (aside.go)
+	lengths
+	aside atomic.Bool // its last answer was "not now": its lanes take a scout only (aside.go)
 
 	// Guarded by nodes.mu.
 	lanes   int // assigned to it, connected or not, without those that drain

@@ -17,6 +17,8 @@ const (
 	maxBackOff = 10 * time.Second
 	// A batch whose connection was lost is on another one in under a second, whatever the back-off.
 	maxBackOffLost = 800 * time.Millisecond
+	// The connections of a node that ends are closed within this time.
+	nodeEnds = 250 * time.Millisecond
 	// A node learns a new stream with some delay; asking again sooner is of no use.
 	unknownStreamBackOff = 2 * time.Second
 	// A node that answered "not now" may take the batch at any moment: it is asked again at least so often.
@@ -71,17 +73,12 @@ func (c *client) refused(b *batch, l *lane, written time.Time, a *wire.Answer) {
 		}
 		c.nodes.putAside(l.node, written, failure)
 		elsewhere := c.dispatcher.untried(b.avoid, l.node)
-		c.failedAttempt(b, l.node, CodeServerError, failure, forFree, func(b *batch) time.Duration {
-			if b.refusals++; elsewhere {
-				return 0
-			}
-			return backOff(base, b.refusals, maxBackOffNotNow)
-		})
+		c.failedAttempt(b, l.node, CodeServerError, failure, forFree, c.elsewhereOrLater(elsewhere))
 		return
 	}
 	price := forOneAttempt
 	if !retryOtherNode(a.Code) && (!c.opts.RetryOnServerError || neverCured(a.Code)) {
-		price = never
+		price = noMore
 	}
 	if a.Code == serverTopicUnknown {
 		base = max(base, unknownStreamBackOff)
@@ -89,9 +86,21 @@ func (c *client) refused(b *batch, l *lane, written time.Time, a *wire.Answer) {
 	c.failedAttempt(b, l.node, CodeServerError, failure, price, func(b *batch) time.Duration { return backOff(base, b.paid, maxBackOff) })
 }
 
-// connectionLost decides what becomes of a batch that was written and has no answer: it may be stored or not. The first
-// time it goes to another lane at once.
-func (c *client) connectionLost(b *batch, n *node, reason error) {
+// elsewhereOrLater is the pause of a batch that a node did not take.
+func (c *client) elsewhereOrLater(elsewhere bool) func(*batch) time.Duration {
+	return func(b *batch) time.Duration {
+		if b.refusals++; elsewhere {
+			return 0
+		}
+		return backOff(c.opts.RetryInitialInterval, b.refusals, maxBackOffNotNow)
+	}
+}
+
+// connectionLost decides what becomes of a batch that was written to l and has no answer: it may be stored or not. The first
+// time it goes to another lane at once. Only the one that the connection ended on pays an attempt, and only once for the end of a
+// node, whose connections go one after the other; the others are bounded by their deadlines. Where max_retries is 0 nothing may be
+// written twice. tooLong is the length of its frame if its node may have closed because of that.
+func (c *client) connectionLost(b *batch, l *lane, reason error, culprit bool, tooLong int) {
 	code := CodeConnClosedByPeer
 	switch {
 	case errors.Is(reason, transport.ErrAckTimeout):
@@ -102,9 +111,23 @@ func (c *client) connectionLost(b *batch, n *node, reason error) {
 		code = CodeConnWriteFailed
 	}
 	c.metrics.failed(code)
+	l.countRetry(b)
 	b.answered(true)
-	c.failedAttempt(b, n, code, attemptFailure{cause: reason}, forOneAttempt, func(b *batch) time.Duration {
-		if b.attempts == 1 {
+	now := time.Now()
+	again := now.Sub(b.lostAt) < nodeEnds && l.opened.Before(b.lostAt) && len(b.avoid) > 0 && b.avoid[len(b.avoid)-1] == l.node
+	b.lostAt = now
+	price := forFree
+	if culprit && !again || c.opts.MaxRetries == 0 {
+		price = forOneAttempt
+	}
+	if price == forOneAttempt && tooLong > 0 && c.closedOn(b, l.node, tooLong, reason) {
+		return
+	}
+	c.failedAttempt(b, l.node, code, attemptFailure{cause: reason}, price, func(b *batch) time.Duration {
+		switch {
+		case tooLong > 0 && !c.dispatcher.untried(b.avoid, l.node):
+			return nodeEnds // else its next close, of a connection that is open already, would say nothing
+		case b.attempts == 1:
 			return 0
 		}
 		return backOff(c.opts.RetryInitialInterval, b.attempts-1, maxBackOffLost)
@@ -117,7 +140,7 @@ type price int
 const (
 	forFree price = iota
 	forOneAttempt
-	never
+	noMore
 )
 
 // failedAttempt sends b again after a pause, or fails it with code when it may not be tried any more.
@@ -132,7 +155,7 @@ func (c *client) failedAttempt(b *batch, n *node, code Code, failure attemptFail
 	if price == forOneAttempt {
 		b.paid++
 	}
-	if price == never || b.paid > c.opts.MaxRetries || c.swept.Load() {
+	if price == noMore || b.paid > c.opts.MaxRetries || c.swept.Load() {
 		b.mu.Unlock()
 		c.finish(b, func() *Error { return b.fault(code, "", nil) })
 		return

@@ -29,7 +29,7 @@ const inlong_error_info inlong_error_table[] = {
     CODE(10008, 1, "conn_read_failed", "conn read failed",
          "reading an answer failed, or an answer broke the protocol"),
     CODE(10009, 0, "log_too_long", "input log is too long",
-         "the message does not fit into one frame, or not into what max_pending_bytes leaves to one lane"),
+         "the message does not fit into one frame, or not into what max_pending_bytes leaves to one lane; or nodes closed the connection on its frame twice, whose length the error names: they take shorter ones only"),
     CODE(10010, 0, "log_invalid", "input log is invalid",
          "the payload is empty, or an id or attribute breaks its rule"),
     CODE(10011, 0, "server_error", "server error",

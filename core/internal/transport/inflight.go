@@ -11,6 +11,7 @@ type Written[T any] struct {
 	Item  T
 	Seq   uint64 // wire.BatchID.Seq; its low 32 bits are a binary frame's uniq
 	Start int    // where it begins in what is written at once
+	Size  int    // of the frame
 	At    time.Time
 }
 
