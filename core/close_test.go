@@ -387,3 +387,38 @@ func TestFlushesThatGaveUpAreForgotten(t *testing.T) {
 	require.NoError(t, <-waits)
 	require.Zero(t, dataproxy.Flushes(client))
 }
+
+// A close settled all that was pending before it looked at the time again: 800,000 batches took it seconds beyond its deadline.
+func TestCloseReturnsInTimeHoweverMuchIsPending(t *testing.T) {
+	const n = 100
+	c := cluster(t)
+	standing(c, dataproxytest.Silence())
+	client := connect(t, c, dataproxy.WithBatchingMaxPublishDelay(0))
+	var called atomic.Int64
+	for range n {
+		client.SendAsync(context.Background(), message("x"), func(dataproxy.Message, error) { called.Add(1) })
+	}
+	sent := make(chan error, 1)
+	go func() { sent <- client.Send(context.Background(), streamMessage("another", "waits")) }()
+	eventually(t, "all are accepted", func() bool { return client.Stats().Accepted == n+1 })
+	letGo := sync.OnceFunc(dataproxy.HoldSweep(client))
+	t.Cleanup(letGo)
+	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Millisecond)
+	defer cancel()
+	var report dataproxy.CloseReport
+	inTime(t, 110*time.Millisecond, "close", func() {
+		var err error
+		report, err = client.Shutdown(ctx)
+		fault(t, err, dataproxy.CodeContextExpired)
+	})
+	require.EqualValues(t, n+1, report.Unsent)
+	require.EqualValues(t, n+1, report.Failed)
+	require.EqualValues(t, n+1, report.ByCode[dataproxy.CodeClosed])
+	before := called.Load()
+	require.GreaterOrEqual(t, report.Uncalled, n-before, "callbacks that nobody calls")
+	letGo()
+	fault(t, <-sent, dataproxy.CodeClosed)
+	settled(t, client)
+	require.Equal(t, before, called.Load(), "callbacks behind the close")
+	require.EqualValues(t, n+1, client.Stats().Failed)
+}

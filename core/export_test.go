@@ -59,6 +59,13 @@ func ShareOf(of Client, name string) int {
 // Relieve has room made, as it is every 10 ms while somebody lacks some.
 func Relieve(of Client) { of.(*client).budget.relieve(of.(*client)) }
 
+// HoldSweep keeps a close from settling the oldest batch, and so all behind it, as one does that has very many to settle.
+func HoldSweep(of FullClient) (letGo func()) {
+	b := of.(*client).batches.all()[0]
+	b.mu.Lock()
+	return b.mu.Unlock
+}
+
 // Flushes counts the calls of Flush that the client remembers.
 func Flushes(of Client) int {
 	r := &of.(*client).batches

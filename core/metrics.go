@@ -126,8 +126,10 @@ func (m *metrics) batch(err *Error, b *batch) {
 	s.time.Observe(float64(time.Since(b.opened)) / float64(time.Millisecond))
 }
 
-func (m *metrics) failed(code Code) {
-	m.errorCount.WithLabelValues(m.name, strconv.Itoa(int(code))).Inc()
+func (m *metrics) failed(code Code) { m.failedTimes(code, 1) }
+
+func (m *metrics) failedTimes(code Code, n int) {
+	m.errorCount.WithLabelValues(m.name, strconv.Itoa(int(code))).Add(float64(n))
 }
 
 func (m *metrics) connected(code Code) {

@@ -54,6 +54,7 @@ type client struct {
 	completing running // completers
 
 	closing    atomic.Bool  // no message is accepted any more
+	reason     *Error       // of what has no result when the client ends; set before swept
 	swept      atomic.Bool  // nothing is retried any more
 	muted      atomic.Bool  // no callback is called any more
 	called     atomic.Int64 // callbacks since swept: shows a close that they go on

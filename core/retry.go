@@ -157,6 +157,10 @@ func (c *client) failedAttempt(b *batch, n *node, code Code, failure attemptFail
 	}
 	if price == noMore || b.paid > c.opts.MaxRetries || c.swept.Load() {
 		b.mu.Unlock()
+		if price != never && c.swept.Load() {
+			c.sweep(b)
+			return
+		}
 		c.finish(b, func() *Error { return b.fault(code, "", nil) })
 		return
 	}

@@ -9,7 +9,7 @@ import (
 const (
 	// callbackGrace is how long Shutdown waits beyond its context's end for callbacks to be called, lastGrace for one that was
 	// about to be called then, and for connections to end: less than 100 ms in all.
-	callbackGrace = 60 * time.Millisecond
+	callbackGrace = 50 * time.Millisecond
 	lastGrace     = 10 * time.Millisecond
 	// endGrace is how long it waits for each kind of goroutine to end when there was no hurry.
 	endGrace = time.Second
@@ -110,15 +110,83 @@ func (c *client) abort() {
 	}
 }
 
-// shut ends the client. closing is set before every stream's lock is taken once, and senders look at it under that lock: a
-// message is either in a batch that the sweep finds, or refused.
+// shut ends the client. What takes time with the number of messages is done by settleRest beside it, so that it returns in time: behind
+// that a sweep of very many goes on, whose callbacks are not called any more.
 func (c *client) shut(ctx context.Context, fault *Error) {
 	c.closing.Store(true)
-	refusal, reason := errClosed, &Error{Code: CodeClosed, Message: "the client was closed before an ack came"}
+	refusal := errClosed
+	c.reason = &Error{Code: CodeClosed, Message: "the client was closed before an ack came"}
 	if fault != nil {
-		refusal, reason = fault, fault
+		refusal, c.reason = fault, fault
 	}
 	c.budget.stop(refusal)
+	swept := make(chan struct{})
+	c.completing.Add(1)
+	go func() {
+		defer c.completing.Done()
+		defer close(swept)
+		defer c.guard()
+		c.settleRest(ctx)
+	}()
+	select {
+	case <-swept:
+	case <-ctx.Done():
+	}
+	grace := time.NewTimer(callbackGrace)
+	defer grace.Stop()
+	inTime := false
+	select {
+	case <-swept:
+		inTime = true
+	case <-grace.C:
+	}
+	// Not the completers: a timer that settled a message may be about to start one.
+	delivered, forget := c.batches.upToNow()
+	defer forget()
+	pending, _ := c.budget.pending()
+	called := c.called.Load()
+	if inTime {
+		select {
+		case <-delivered:
+		case <-grace.C:
+			inTime = false
+		}
+	}
+	uncalled, left := int64(0), endGrace
+	if inTime {
+		c.completing.wait(left)
+	} else {
+		// A callback does not return in time, or there are too many. No other may start once Shutdown has returned, and none runs
+		// beside it.
+		c.swept.Store(true)
+		c.muted.Store(true)
+		c.cancel()
+		left = lastGrace
+		c.completing.wait(left)
+		uncalled = max(0, pending-(c.called.Load()-called))
+	}
+	c.lanesDone.wait(left)
+	c.working.wait(left)
+	c.report = c.reportNow()
+	select {
+	case <-swept:
+	default: // what the sweep has not come to has no other end than this
+		if rest := c.budget.accepted() - c.report.Acked - c.report.Failed; rest > 0 {
+			c.report.Failed += rest
+			c.report.ByCode[c.reason.Code] += rest
+		}
+	}
+	c.report.Unsent, c.report.Uncalled = c.report.ByCode[c.reason.Code], uncalled
+	if ctx.Err() != nil {
+		left = lastGrace
+	}
+	c.log.close(left)
+	close(c.closed)
+}
+
+// settleRest waits for all results until ctx ends, and fails what has none then. closing was set before every stream's lock is taken
+// here once, and senders look at it under that lock: a message is either in a batch that the sweep finds, or refused.
+func (c *client) settleRest(ctx context.Context) {
 	c.flushStreams(nil)
 	all, forget := c.batches.upToNow()
 	defer forget()
@@ -127,47 +195,21 @@ func (c *client) shut(ctx context.Context, fault *Error) {
 	case <-ctx.Done():
 	}
 	c.swept.Store(true)
-	unsent := int64(0)
+	batches := 0
 	for _, b := range c.batches.all() {
-		unsent += int64(c.sweep(b, reason))
+		if c.sweep(b) > 0 {
+			batches++
+		}
+	}
+	if batches > 0 {
+		c.metrics.failedTimes(c.reason.Code, batches)
 	}
 	c.cancel()
-	// Not the completers: a timer that settled a message may be about to start one.
-	delivered, forgetToo := c.batches.upToNow()
-	defer forgetToo()
-	pending, _ := c.budget.pending()
-	called := c.called.Load()
-	uncalled, left := int64(0), endGrace
-	grace := time.NewTimer(callbackGrace)
-	defer grace.Stop()
-	select {
-	case <-delivered:
-		c.completing.wait(left)
-	case <-grace.C:
-		// A callback does not return in time. No other may start once Shutdown has returned, and none runs beside it.
-		c.muted.Store(true)
-		left = lastGrace
-		c.completing.wait(left)
-		uncalled = max(0, pending-(c.called.Load()-called))
-	}
-	c.lanesDone.wait(left)
-	c.working.wait(left)
-	c.report = c.reportNow()
-	c.report.Unsent, c.report.Uncalled = unsent, uncalled
-	if ctx.Err() != nil {
-		left = lastGrace
-	}
-	c.log.close(left)
-	close(c.closed)
 }
 
 // sweep fails what is left of b.
-func (c *client) sweep(b *batch, reason *Error) (messages int) {
-	messages = c.finish(b, func() *Error { return b.fault(reason.Code, reason.Message, nil) })
-	if messages > 0 {
-		c.metrics.failed(reason.Code)
-	}
-	return messages
+func (c *client) sweep(b *batch) (messages int) {
+	return c.finish(b, func() *Error { return b.fault(c.reason.Code, c.reason.Message, nil) })
 }
 
 func (c *client) reportNow() CloseReport {
