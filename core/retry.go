@@ -157,7 +157,7 @@ func (c *client) failedAttempt(b *batch, n *node, code Code, failure attemptFail
 	}
 	if price == noMore || b.paid > c.opts.MaxRetries || c.swept.Load() {
 		b.mu.Unlock()
-		if price != never && c.swept.Load() {
+		if price != noMore && c.swept.Load() {
 			c.sweep(b)
 			return
 		}
