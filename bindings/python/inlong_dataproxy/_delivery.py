@@ -41,6 +41,12 @@ class Delivery(ResultTaker[DeliveryFuture]):
             code = self._take_results()
             error = _codes.call_error(code, low.error_name(code), b"no results come any more")
         finally:
+            with self._lock:
+                first, self.closing = not self.closing, True
+            if first:  # a fault of this package: nothing may be accepted that nobody would have a result of
+                low.client_close(self.handle, 0, None)
+                alive.discard(self)
+                self._closed.set()
             self._abandon(error)
 
     def _take_results(self) -> int:

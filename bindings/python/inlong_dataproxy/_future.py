@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import concurrent.futures
+import contextlib
 import logging
 import math
+import sys
 import threading
 import time
 from collections.abc import Sequence
 from concurrent.futures import Future
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, Callable, NamedTuple, Optional, Union
 
 from . import _process
@@ -42,32 +45,41 @@ ResultCallback = Callable[[Optional[Result], Optional[Exception]], object]
 """What send_async calls with a message's one result: (Result, None) when it was acked, else (None, error)."""
 
 
+class Watched:
+    """The futures of one client that somebody watches: those with callbacks, and those that are waited for."""
+
+    __slots__ = ("futures", "lock")
+
+    def __init__(self) -> None:
+        # Guards `futures`, and of each future its outcome, its callbacks and its watch. A signal handler may come back to it.
+        self.lock = threading.RLock()
+        self.futures: set[DeliveryFuture] = set()
+
+    def disown(self) -> None:
+        """In a forked child: a thread of the parent may have held the lock."""
+        self.lock = threading.RLock()
+        self.futures = set()
+
+
 class _Watch:
     """What a Future of the standard library makes at birth for those who wait, and ours when the first one does."""
 
-    __slots__ = ("condition", "finished", "waiters")
+    __slots__ = ("condition", "waiters")
 
     def __init__(self) -> None:
         self.condition = threading.Condition()
-        # Guarded by the condition:
-        self.finished = False
-        self.waiters: list[Any] = []  # of concurrent.futures.wait and as_completed
-
-
-Watched = dict["DeliveryFuture", list[Callable[[Any], object]]]
-"""The futures of one client that somebody waits for, with their done-callbacks."""
+        self.waiters: list[Any] = []  # of concurrent.futures.wait and as_completed; guarded by the condition
 
 
 class DeliveryFuture(Future[Result]):
     """The concurrent.futures.Future of one message. It cannot be cancelled: an accepted message is not recalled.
 
     The standard constructor makes a condition and two lists, which is most of the cost of sending a small message: it is not
-    called, and whoever makes a future sets model. The rest is made on demand, in _watch.
+    called, and whoever makes a future sets model. The rest is made on demand.
 
-    The resolver first writes the outcome and then looks whether the future is among the client's watched ones; who watches enters
-    it there and then looks for an outcome. So one of them sees the other, if not both. Each done-callback is called by whoever
-    takes it out of its list; a watch is finished under its condition, once, since what waits for several futures counts them
-    under their conditions.
+    Outcome and callbacks change under one lock, the client's. Whoever finds the outcome there calls his callback himself; who does
+    not leaves it in the list, which the resolver takes as a whole in the step that sets the outcome. Where there is a watch, the
+    outcome changes under its condition too, taken before the lock: who waits for several futures counts them under their conditions.
     """
 
     model: Model
@@ -75,6 +87,7 @@ class DeliveryFuture(Future[Result]):
     _outcome: Union[Result, Exception, None] = None
     _watch: Optional[_Watch] = None
     _callback: Optional[ResultCallback] = None
+    _callbacks: Optional[list[Callable[[Any], object]]] = None
 
     if TYPE_CHECKING:
 
@@ -105,10 +118,10 @@ class DeliveryFuture(Future[Result]):
         outcome = self._outcome
         if outcome is None:
             outcome = self._wait_or_raise(timeout)
-        if type(outcome) is Result:
+        if not isinstance(outcome, Exception):
             return outcome
         try:
-            raise outcome  # type: ignore[misc]  # pyright: ignore[reportGeneralTypeIssues]
+            raise outcome
         finally:
             del self, outcome  # or the error's traceback would keep them, and they the error
 
@@ -117,19 +130,19 @@ class DeliveryFuture(Future[Result]):
         outcome = self._outcome
         if outcome is None:
             outcome = self._wait_or_raise(timeout)
-        return None if type(outcome) is Result else outcome  # type: ignore[return-value]  # pyright: ignore[reportReturnType]
+        return outcome if isinstance(outcome, Exception) else None
 
     def add_done_callback(self, fn: Callable[[Future[Result]], object]) -> None:
         """Call fn with this future when it is done: on the client's thread of results, or at once if it is done already."""
-        callbacks = self.model.watched.setdefault(self, [])
-        callbacks.append(fn)
-        if self._outcome is not None:
-            self._unwatch()
-            try:
-                callbacks.remove(fn)
-            except ValueError:  # the resolver took it
+        watched = self.model.watched
+        with watched.lock:
+            if self._outcome is None:
+                if self._callbacks is None:
+                    self._callbacks = []
+                    watched.futures.add(self)
+                self._callbacks.append(fn)
                 return
-            _call(fn, self)
+        _call(fn, self)
 
     def wait(self, timeout: float | None) -> bool:
         """Wait until done, timeout seconds at most (None: without end). Return whether it is."""
@@ -137,11 +150,11 @@ class DeliveryFuture(Future[Result]):
         if self._outcome is not None:
             return True
         end = math.inf if timeout is None else time.monotonic() + timeout
-        watch = self._watched()
-        with watch.condition:
+        condition = self._condition
+        with condition:
             # In slices, between which Python looks for signals: the kernel may have given Ctrl-C to another thread.
-            while not watch.finished and time.monotonic() < end:
-                watch.condition.wait(min(end - time.monotonic(), SLICE_SECONDS))
+            while self._outcome is None and time.monotonic() < end:
+                condition.wait(min(end - time.monotonic(), SLICE_SECONDS))
         return self._outcome is not None
 
     def _wait_or_raise(self, timeout: float | None) -> Union[Result, Exception]:
@@ -150,37 +163,28 @@ class DeliveryFuture(Future[Result]):
             raise concurrent.futures.TimeoutError
         return self._outcome
 
-    def _watched(self) -> _Watch:
-        watch = self._watch
-        if watch is None:
-            # Atomic: of two threads that come at once, both get the same watch.
-            watch = self.__dict__.setdefault("_watch", _Watch())
-            self.model.watched.setdefault(self, [])
-            if self._outcome is not None:
-                self._unwatch()
-                self._finish(watch)
-        return watch
-
-    def _unwatch(self) -> None:
-        # The resolver was here before, and does not come again. If there is a callback it has not been here yet.
-        if self._callback is None:
-            self.model.watched.pop(self, None)
-
     # ---- what concurrent.futures.wait, as_completed and repr look at ----
+
+    def _watch_it(self) -> _Watch:
+        watched = self.model.watched
+        with watched.lock:
+            if self._watch is None:
+                self._watch = _Watch()
+                if self._outcome is None:
+                    watched.futures.add(self)
+            return self._watch
 
     @property
     def _condition(self) -> threading.Condition:  # type: ignore[override]  # pyright: ignore[reportIncompatibleVariableOverride]
-        return self._watched().condition
+        return self._watch_it().condition
 
     @property
     def _waiters(self) -> list[Any]:  # type: ignore[override]  # pyright: ignore[reportIncompatibleVariableOverride]
-        return self._watched().waiters
+        return self._watch_it().waiters
 
     @property
     def _state(self) -> str:  # type: ignore[override]  # pyright: ignore[reportIncompatibleVariableOverride]
-        # Of a watched future it changes under the condition only.
-        finished = self._watch.finished if self._watch is not None else self._outcome is not None
-        return _FINISHED if finished else _RUNNING
+        return _RUNNING if self._outcome is None else _FINISHED
 
     @property
     def _exception(self) -> Optional[Exception]:  # type: ignore[override]  # pyright: ignore[reportIncompatibleVariableOverride]
@@ -188,7 +192,7 @@ class DeliveryFuture(Future[Result]):
 
     @property
     def _result(self) -> Optional[Result]:  # type: ignore[override]  # pyright: ignore[reportIncompatibleVariableOverride]
-        return self._outcome if isinstance(self._outcome, Result) else None
+        return None if isinstance(self._outcome, Exception) else self._outcome
 
     # ---- for whoever has the result ----
 
@@ -197,70 +201,92 @@ class DeliveryFuture(Future[Result]):
         if not callable(callback):
             raise TypeError(f"callback must be callable or None, not {type(callback).__name__}")
         self._callback = callback
-        self.model.watched[self] = []
+        watched = self.model.watched
+        with watched.lock:
+            watched.futures.add(self)
+
+    def unwatch(self) -> None:
+        """Forget it: the message was refused, and nobody but its sender has seen the future."""
+        watched = self.model.watched
+        with watched.lock:
+            watched.futures.discard(self)
 
     def resolve(self, outcome: Union[Result, Exception]) -> None:
         """Set the one result. Callbacks run on the calling thread."""
-        self._outcome = outcome
-        if self in self.model.watched:
-            self._tell()
+        while True:
+            watch = self._watch
+            if watch is None:
+                callbacks = self._settle(outcome, None)
+            else:
+                with watch.condition:
+                    callbacks = self._settle(outcome, watch)
+                    for waiter in watch.waiters:
+                        if isinstance(outcome, Exception):
+                            waiter.add_exception(self)
+                        else:
+                            waiter.add_result(self)
+                    watch.condition.notify_all()
+            if callbacks is not None:
+                break
+        callback, self._callback = self._callback, None
+        if callback is not None:
+            try:
+                if isinstance(outcome, Exception):
+                    callback(None, outcome)
+                else:
+                    callback(outcome, None)
+            except BaseException as error:  # noqa: BLE001 - even SystemExit must not end the thread of everyone's results
+                report(error, _RAISED, callback)
+        for done_callback in callbacks:
+            _call(done_callback, self)
+
+    def _settle(self, outcome: Union[Result, Exception], watch: Optional[_Watch]) -> Optional[list[Callable[[Any], object]]]:
+        """Set the outcome and return the callbacks; None: it has another watch by now, and nothing was done."""
+        watched = self.model.watched
+        with watched.lock:
+            if self._watch is not watch:
+                return None
+            self._outcome = outcome
+            callbacks, self._callbacks = self._callbacks, None
+            watched.futures.discard(self)
+            return callbacks or []
 
     @staticmethod
     def resolve_acked(futures: Sequence[DeliveryFuture], result: Result, watched: Watched) -> None:
         """Do what resolve does, for many of one client: this loop is most of what a result costs."""
-        for future in futures:
-            future._outcome = result
-        if watched:
+        told: list[DeliveryFuture] = []
+        with watched.lock:
+            if watched.futures:
+                told = [future for future in futures if future in watched.futures]
+                futures = [future for future in futures if future not in watched.futures] if len(told) < len(futures) else ()
             for future in futures:
-                if future in watched:
-                    future._tell()
-
-    def _tell(self) -> None:
-        # First that, then this: see _unwatch.
-        callback, self._callback = self._callback, None
-        callbacks = self.model.watched.pop(self, [])
-        if callback is not None:
-            outcome = self._outcome
-            try:
-                if type(outcome) is Result:
-                    callback(outcome, None)
-                else:
-                    callback(None, outcome)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
-            except BaseException:  # noqa: BLE001 - even SystemExit must not end the thread that everyone's results come from
-                _log.exception(_RAISED, callback)
-        if self._watch is not None:
-            self._finish(self._watch)
-        while callbacks:
-            try:
-                done_callback = callbacks.pop(0)
-            except IndexError:  # who added it took it
-                break
-            _call(done_callback, self)
-
-    def _finish(self, watch: _Watch) -> None:
-        with watch.condition:
-            if watch.finished:
-                return
-            watch.finished = True
-            for waiter in watch.waiters:
-                if self._exception is None:
-                    waiter.add_result(self)
-                else:
-                    waiter.add_exception(self)
-            watch.condition.notify_all()
+                future._outcome = result
+        for future in told:
+            future.resolve(result)
 
     def disown(self, error: Exception) -> None:
-        """Set an error in a forked child, without the condition, which a thread of the parent may have held."""
+        """Set an error in a forked child, without a lock, which a thread of the parent may have held."""
         self._outcome = error
-        self._watch = watch = _Watch()
-        watch.finished = True
+        self._watch = None
+
+
+def report(error: BaseException, text: str, *arguments: object) -> None:
+    """Log what user code raised. Logging runs user code, too: when that raises, the exception goes where unraisable ones go."""
+    try:
+        _log.error(text, *arguments, exc_info=error)
+    except BaseException as second:  # noqa: BLE001 - as for callbacks
+        told = SimpleNamespace(
+            exc_type=type(second), exc_value=second, exc_traceback=second.__traceback__, err_msg=None, object=None
+        )
+        with contextlib.suppress(BaseException):  # there is nobody left to tell
+            sys.unraisablehook(told)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
 
 
 def _call(callback: Callable[[Any], object], future: DeliveryFuture) -> None:
     try:
         callback(future)
-    except BaseException:  # noqa: BLE001 - as above
-        _log.exception(_RAISED, callback)
+    except BaseException as error:  # noqa: BLE001 - as above
+        report(error, _RAISED, callback)
 
 
 def _shape() -> None:
@@ -270,7 +296,7 @@ def _shape() -> None:
     the class had them; in a burst hundreds are made before the first one gets its outcome.
     """
     first: Any = DeliveryFuture()
-    for name in ("model", "payload", "_outcome", "_callback", "_watch"):
+    for name in ("model", "payload", "_outcome", "_callback", "_callbacks", "_watch"):
         setattr(first, name, None)
 
 

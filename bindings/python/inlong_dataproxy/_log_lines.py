@@ -13,6 +13,7 @@ import threading
 from typing import Optional
 
 from . import _lowlevel as low, _process
+from ._future import report
 
 DEBUG = 4
 _LEVELS = {1: logging.ERROR, 2: logging.WARNING, 3: logging.INFO, DEBUG: logging.DEBUG}
@@ -47,15 +48,22 @@ def _pass_on(timeout_ms: int) -> int:
     lines[0].struct_size = ctypes.sizeof(low.LogLine)
     count = int(low.log_poll(lines, _LINES, timeout_ms))
     for line in lines[: max(count, 0)]:
-        if line.lost:
-            _log.warning("%d log lines were lost here: they came faster than they were taken", line.lost)
-        level = _LEVELS.get(line.level, logging.WARNING)
-        if _log.isEnabledFor(level):
-            record = _log.makeRecord(_log.name, level, "", 0, "%s", (str(line.text, "utf-8", "replace"),), None)
-            record.created = line.time_ms / 1000
-            record.msecs = line.time_ms % 1000
-            _log.handle(record)
+        try:
+            _log_line(line)
+        except BaseException as error:  # noqa: BLE001 - a handler's or filter's: the lines behind it must come all the same
+            report(error, "a log line could not be logged")
     return count
+
+
+def _log_line(line: low.LogLine) -> None:
+    if line.lost:
+        _log.warning("%d log lines were lost here: they came faster than they were taken", line.lost)
+    level = _LEVELS.get(line.level, logging.WARNING)
+    if _log.isEnabledFor(level):
+        record = _log.makeRecord(_log.name, level, "", 0, "%s", (str(line.text, "utf-8", "replace"),), None)
+        record.created = line.time_ms / 1000
+        record.msecs = line.time_ms % 1000
+        _log.handle(record)
 
 
 def _pass_on_rest() -> None:

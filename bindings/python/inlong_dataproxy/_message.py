@@ -131,7 +131,7 @@ class Model:
         self.reference = ctypes.byref(message)
         self.queue: list[DeliveryFuture] = []  # they wait for their chunk, with their payloads
         self.marked = False  # the outbox's thread is going to push the queue
-        self.watched: Watched = {}  # one for all models of a client
+        self.watched: Watched  # one for all models of a client; whoever makes a model sets it
         self.tags = tags
 
     def with_payload(self, payload: Sendable) -> low.Message:

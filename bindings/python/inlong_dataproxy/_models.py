@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Optional
+from typing import Optional
 
+from ._future import Watched
 from ._message import EventTime, Model
 from ._pending import CHUNK_MESSAGES, CHUNK_TAG, NUMBERS, SEQUENCE_BITS, Tags
-
-if TYPE_CHECKING:
-    from ._future import Watched
 
 _MODELS = 4096
 
@@ -21,7 +19,7 @@ class Models:
     def __init__(self, group_id: str) -> None:
         self.plain: dict[str, Model] = {}  # by stream, of messages that have nothing but their stream
         self.proven: dict[str, Model] = {}  # those of plain of which the library has accepted a message: their ids are good
-        self.watched: Watched = {}
+        self.watched = Watched()
         self._group_id = group_id
         self._numbers = itertools.count()
         self._tags = self._new_tags()  # of messages that share nothing with others

@@ -80,7 +80,7 @@ class Outbox:
                     raise refusal(code, model)
             except BaseException:  # Ctrl-C, too: nothing of it was sent, and no result comes that a flush could wait for
                 delivery.pending.alone.pop(tag, None)
-                model.watched.pop(future, None)
+                future.unwatch()
                 raise
         if model.stream_id not in self.model.proven and self.models.get(model.stream_id) is model:
             self.model.proven[model.stream_id] = model
@@ -237,6 +237,7 @@ class Outbox:
     def disown(self, error: ForkError) -> None:
         """In a forked child: answer those who might wait. The lock may be held by a thread of the parent."""
         self.fast = _NONE
+        self.model.watched.disown()
         for model in [*self.models.values(), *self._waiting]:
             for future in model.queue:
                 future.disown(error)

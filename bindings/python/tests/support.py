@@ -38,12 +38,17 @@ def wait_until(condition: Callable[[], bool], what: str, seconds: float = 10) ->
 
 
 def run_python(
-    script: str, *arguments: str, seconds: float = 60, check: bool = True, variables: dict[str, str] | None = None
+    script: str,
+    *arguments: str,
+    seconds: float = 60,
+    check: bool = True,
+    variables: dict[str, str] | None = None,
+    python: str = sys.executable,
 ) -> subprocess.CompletedProcess[str]:
     """Run a script in a process of its own that finds this package; end it when it hangs."""
     environment = {**os.environ, "PYTHONPATH": str(PACKAGE), **(variables or {})}
     done = subprocess.run(
-        [sys.executable, "-X", "faulthandler", "-c", script, *arguments],
+        [python, "-X", "faulthandler", "-c", script, *arguments],
         cwd="/",  # the first place where a script looks for packages
         env=environment,
         capture_output=True,
