@@ -79,7 +79,7 @@ class DeliveryFuture(Future[Result]):
 
     Outcome and callbacks change under one lock, the client's. Whoever finds the outcome there calls his callback himself; who does
     not leaves it in the list, which the resolver takes as a whole in the step that sets the outcome. Where there is a watch, the
-    outcome changes under its condition too, taken before the lock: who waits for several futures counts them under their conditions.
+    outcome changes under its condition too, taken before the lock: who waits for several futures counts them under those.
     """
 
     model: Model
