@@ -73,12 +73,25 @@ PACKAGE_UP  = $(shell echo '$(LIBDIR)' | sed 's|//*|/|g; s|/$$||; s|[^/][^/]*|..
 FILL = sed -e 's|@VERSION@|$(VERSION)|g; s|@LIBDIR@|$(LIBDIR)|g; s|@UP@|$(PACKAGE_UP)|g; s|@LIBRARY@|$(notdir $(C_FRONT))|g' \
 	-e 's|@SONAME@|$(C_SONAME)|g; s|@CORE@|$(notdir $(C_CORE))|g; s|@POINTER_SIZE@|$(shell expr $$(getconf LONG_BIT) / 8)|g'
 
+# The program's own words, as the page of man. They are the same for every processor.
+MAN_PAGE := build/inlong-dataproxy.1
+ifeq ($(TARGET),)
+$(MAN_PAGE): $(TO)/bin/inlong-dataproxy bindings/c/package/man
+	bindings/c/package/man $< '$(VERSION)' >$@.$$PPID
+	mv $@.$$PPID $@
+else
+$(MAN_PAGE): $(TO)/bin/inlong-dataproxy
+	@$(MAKE) --no-print-directory TARGET= $@
+endif
+
 .PHONY: install uninstall dist
-install: capi ## install headers, libraries, pkg-config and CMake files (PREFIX=/usr/local DESTDIR= LIBDIR=lib)
+install: capi $(TO)/bin/inlong-dataproxy $(MAN_PAGE) ## install program, headers, libraries, pkg-config and CMake files (PREFIX=/usr/local DESTDIR= LIBDIR=lib)
 	@case '$(PREFIX)' in /*) ;; *) echo "PREFIX=$(PREFIX): must be an absolute path" >&2; exit 1 ;; esac
 	@case '$(LIBDIR)' in /* | *..*) echo "LIBDIR=$(LIBDIR): must be a folder below PREFIX, such as lib64" >&2; exit 1 ;; esac
 	install -d '$(INSTALL_TO)/include/inlong_dataproxy/compat' '$(INSTALL_LIB)/pkgconfig' '$(INSTALL_LIB)/cmake/InlongDataproxy' \
-		'$(INSTALL_DOC)/examples'
+		'$(INSTALL_DOC)/examples' '$(INSTALL_TO)/bin' '$(INSTALL_TO)/share/man/man1'
+	install -m 755 $(TO)/bin/inlong-dataproxy '$(INSTALL_TO)/bin'
+	install -m 644 $(MAN_PAGE) '$(INSTALL_TO)/share/man/man1'
 	install -m 644 include/inlong_dataproxy.h include/inlong_dataproxy.hpp '$(INSTALL_TO)/include'
 	install -m 644 include/inlong_dataproxy/*.hpp '$(INSTALL_TO)/include/inlong_dataproxy'
 	install -m 644 include/inlong_dataproxy/compat/*.h '$(INSTALL_TO)/include/inlong_dataproxy/compat'
@@ -90,13 +103,16 @@ install: capi ## install headers, libraries, pkg-config and CMake files (PREFIX=
 		$(FILL) bindings/c/package/$$file.cmake.in >'$(INSTALL_LIB)/cmake/InlongDataproxy/'$$file.cmake; done
 	chmod 644 '$(INSTALL_LIB)/pkgconfig/inlong_dataproxy.pc' '$(INSTALL_LIB)/cmake/InlongDataproxy'/*.cmake
 	install -m 644 LICENSE core/THIRD_PARTY_LICENSES.txt $(C_BILL) bindings/c/package/inlong_dataproxy.supp bindings/c/package/inlong_dataproxy.lsan '$(INSTALL_DOC)'
-	install -m 644 $(wildcard bindings/c/examples/*.c bindings/c/examples/*.cpp) bindings/c/examples/Makefile bindings/c/examples/README.md '$(INSTALL_DOC)/examples'
+	install -m 644 $(wildcard bindings/c/examples/*.c bindings/c/examples/*.cpp) bindings/c/examples/Makefile '$(INSTALL_DOC)/examples'
+	sed '/^## In a clone/,$$d' bindings/c/examples/README.md >'$(INSTALL_DOC)/examples/README.md'
+	chmod 644 '$(INSTALL_DOC)/examples/README.md'
 	@# Into a folder of the loader, by someone who may: new programs find the library at once.
 	@if [ -z '$(DESTDIR)' ] && [ "$$(id -u)" = 0 ]; then ldconfig || true; fi
 
 uninstall: ## remove what install put there (same PREFIX, DESTDIR, LIBDIR)
 	rm -f '$(INSTALL_TO)'/include/inlong_dataproxy.h* '$(INSTALL_LIB)/libinlong_dataproxy.so' \
-		$(foreach name,$(C_SONAME) $(notdir $(C_FRONT) $(C_CORE)),'$(INSTALL_LIB)/$(name)') '$(INSTALL_LIB)/pkgconfig/inlong_dataproxy.pc'
+		$(foreach name,$(C_SONAME) $(notdir $(C_FRONT) $(C_CORE)),'$(INSTALL_LIB)/$(name)') '$(INSTALL_LIB)/pkgconfig/inlong_dataproxy.pc' \
+		'$(INSTALL_TO)/bin/inlong-dataproxy' '$(INSTALL_TO)/share/man/man1/$(notdir $(MAN_PAGE))'
 	rm -rf '$(INSTALL_TO)/include/inlong_dataproxy' '$(INSTALL_LIB)/cmake/InlongDataproxy' '$(INSTALL_DOC)'
 
 # The same files give the same bytes, whoever packs them and when.
