@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log"
+	"os"
 	"sync/atomic"
 	"time"
 
@@ -64,6 +65,20 @@ func ExampleClient_sendAsync() {
 	client.Close()
 	fmt.Println(acked.Load(), "acked,", failed.Load(), "failed")
 	// Output: 10000 acked, 0 failed
+}
+
+// The Manager's credentials come from the environment: no other user of the machine sees them there. Empty ones are none.
+func ExampleWithBasicAuth() {
+	cluster := fake()
+	defer cluster.Close()
+	client, err := dataproxy.NewClient(dataproxy.WithURL(cluster.URL()), dataproxy.WithGroupID("my_group"),
+		dataproxy.WithOption("basic_auth", os.Getenv("INLONG_BASIC_AUTH"))) // "id:key", as WithBasicAuth(id, key)
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer client.Close()
+	fmt.Println(client.Send(context.Background(), dataproxy.Message{StreamID: "my_stream", Payload: []byte("hello")}))
+	// Output: <nil>
 }
 
 // One result a message, in the order of the messages.

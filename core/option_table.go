@@ -126,7 +126,7 @@ var optionTable = []option{
 	boolean("lazy_start", "WithLazyStart", func(o *Options) *bool { return &o.LazyStart },
 		"the client is there at once, before the Manager was asked; messages wait for the first usable lane until their deadline"),
 	{key: "basic_auth", name: "WithBasicAuth", kind: kindString, field: func(o *Options) any { return &o.BasicAuth },
-		doc: "secretId:secretKey for the Manager"},
+		doc: "secretId:secretKey for the Manager; empty: its requests are not signed"},
 	{key: "ca_file", name: "WithCAFile", kind: kindString, field: func(o *Options) any { return &o.CAFile },
 		doc: "PEM file of the authorities that may sign the Manager's certificate, instead of the system's"},
 	{key: "compression", name: "WithCompression", kind: kindEnum, field: func(o *Options) any { return (*string)(&o.Compression) },

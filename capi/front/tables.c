@@ -130,7 +130,7 @@ const inlong_option_info inlong_option_table[] = {
     OPTION("lazy_start", "bool", "false", "", "", "",
            "the client is there at once, before the Manager was asked; messages wait for the first usable lane until their deadline"),
     OPTION("basic_auth", "string", "", "", "", "",
-           "secretId:secretKey for the Manager"),
+           "secretId:secretKey for the Manager; empty: its requests are not signed"),
     OPTION("ca_file", "string", "", "", "", "",
            "PEM file of the authorities that may sign the Manager's certificate, instead of the system's"),
     OPTION("compression", "enum", "snappy", "", "", "none|snappy",

@@ -7,6 +7,7 @@
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 struct totals {
     atomic_long acked, failed;
@@ -25,6 +26,22 @@ static void on_result(const inlong_result *result, void *user)
         fprintf(stderr, "first failure: %s\n", result->text);
 }
 
+static const char *auth; /* "id:key", or NULL */
+
+/* The Manager's credentials, "id:key": those of --auth in front of the other arguments, or of the environment, which no
+ * other user of the machine sees. */
+static const char *credentials(int *argc, char ***argv)
+{
+    const char *given = getenv("INLONG_BASIC_AUTH");
+    if (*argc > 2 && strcmp((*argv)[1], "--auth") == 0) {
+        given = (*argv)[2];
+        (*argv)[2] = (*argv)[0];
+        *argc -= 2;
+        *argv += 2;
+    }
+    return given;
+}
+
 static inlong_client *open_client(const char *url, const char *group)
 {
     char err[512];
@@ -34,6 +51,7 @@ static inlong_client *open_client(const char *url, const char *group)
         inlong_options_set(options, "group_id", group, err, sizeof err) != INLONG_OK ||
         /* When too much is pending the next send waits, instead of failing with INLONG_ERR_QUEUE_FULL. */
         inlong_options_set(options, "block_if_queue_is_full", "true", err, sizeof err) != INLONG_OK ||
+        (auth && inlong_options_set(options, "basic_auth", auth, err, sizeof err) != INLONG_OK) ||
         inlong_client_new(options, &client, err, sizeof err) != INLONG_OK)
         fprintf(stderr, "no client: %s\n", err);
     inlong_options_free(options);
@@ -42,8 +60,9 @@ static inlong_client *open_client(const char *url, const char *group)
 
 int main(int argc, char **argv)
 {
+    auth = credentials(&argc, &argv);
     if (argc != 5) {
-        fprintf(stderr, "usage: %s URL GROUP STREAM COUNT\n", argv[0]);
+        fprintf(stderr, "usage: %s [--auth ID:KEY] URL GROUP STREAM COUNT\n", argv[0]);
         return 2;
     }
     inlong_client *client = open_client(argv[1], argv[2]);

@@ -91,13 +91,14 @@ static void show_progress(long lines, double seconds)
             (double)lines / (seconds > 0 ? seconds : 1));
 }
 
-static inlong_client *open_client(const char *url, const char *group)
+static inlong_client *open_client(const char *url, const char *group, const char *auth)
 {
     char err[512];
     inlong_client *client = NULL;
     inlong_options *options = inlong_options_new();
     if (inlong_options_set(options, "url", url, err, sizeof err) != INLONG_OK ||
         inlong_options_set(options, "group_id", group, err, sizeof err) != INLONG_OK ||
+        (auth && inlong_options_set(options, "basic_auth", auth, err, sizeof err) != INLONG_OK) ||
         inlong_client_new(options, &client, err, sizeof err) != INLONG_OK)
         fprintf(stderr, "no client: %s\n", err);
     inlong_options_free(options);
@@ -134,8 +135,10 @@ int main(int argc, char **argv)
     static const struct option names[] = {{"url", required_argument, NULL, 'u'},
                                           {"group", required_argument, NULL, 'g'},
                                           {"stream", required_argument, NULL, 's'},
+                                          {"auth", required_argument, NULL, 'a'},
                                           {NULL, 0, NULL, 0}};
     const char *url = NULL, *group = NULL, *stream = NULL;
+    const char *auth = getenv("INLONG_BASIC_AUTH"); /* "id:key"; no other user of the machine sees it there */
     for (int name; (name = getopt_long(argc, argv, "", names, NULL)) != -1;) {
         switch (name) {
         case 'u':
@@ -147,12 +150,15 @@ int main(int argc, char **argv)
         case 's':
             stream = optarg;
             break;
+        case 'a':
+            auth = optarg;
+            break;
         default:
             return 2;
         }
     }
     if (!url || !group || !stream || optind != argc - 1) {
-        fprintf(stderr, "usage: %s --url URL --group GROUP --stream STREAM FILE\n", argv[0]);
+        fprintf(stderr, "usage: %s --url URL --group GROUP --stream STREAM [--auth ID:KEY] FILE\n", argv[0]);
         return 2;
     }
     FILE *file = fopen(argv[optind], "r");
@@ -160,7 +166,7 @@ int main(int argc, char **argv)
         perror(argv[optind]);
         return 1;
     }
-    inlong_client *client = open_client(url, group);
+    inlong_client *client = open_client(url, group, auth);
     if (!client) {
         fclose(file);
         return 1;

@@ -13,6 +13,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/signalfd.h>
@@ -32,6 +33,22 @@ static struct {
     long line, pending, acked, failed;
 } loop;
 
+static const char *auth; /* "id:key", or NULL */
+
+/* The Manager's credentials, "id:key": those of --auth in front of the other arguments, or of the environment, which no
+ * other user of the machine sees. */
+static const char *credentials(int *argc, char ***argv)
+{
+    const char *given = getenv("INLONG_BASIC_AUTH");
+    if (*argc > 2 && strcmp((*argv)[1], "--auth") == 0) {
+        given = (*argv)[2];
+        (*argv)[2] = (*argv)[0];
+        *argc -= 2;
+        *argv += 2;
+    }
+    return given;
+}
+
 static int open_client(const char *url, const char *group)
 {
     char err[512];
@@ -39,6 +56,8 @@ static int open_client(const char *url, const char *group)
     int code = inlong_options_set(options, "url", url, err, sizeof err);
     if (code == INLONG_OK)
         code = inlong_options_set(options, "group_id", group, err, sizeof err);
+    if (code == INLONG_OK && auth)
+        code = inlong_options_set(options, "basic_auth", auth, err, sizeof err);
     if (code == INLONG_OK)
         code = inlong_client_new(options, &loop.client, err, sizeof err);
     if (code != INLONG_OK)
@@ -161,8 +180,9 @@ static int run(int signals)
 
 int main(int argc, char **argv)
 {
+    auth = credentials(&argc, &argv);
     if (argc != 4) {
-        fprintf(stderr, "usage: %s URL GROUP STREAM < LINES\n", argv[0]);
+        fprintf(stderr, "usage: %s [--auth ID:KEY] URL GROUP STREAM < LINES\n", argv[0]);
         return 2;
     }
     /* The library's threads take no signal of ours, whether it is blocked before the client is made or after. */

@@ -13,6 +13,7 @@
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <time.h>
 
 struct sensor {
@@ -33,6 +34,22 @@ static void on_result(const inlong_result *result, void *user)
         fprintf(stderr, "%s: %s\n", sensor->stream, result->text);
 }
 
+static const char *auth; /* "id:key", or NULL */
+
+/* The Manager's credentials, "id:key": those of --auth in front of the other arguments, or of the environment, which no
+ * other user of the machine sees. */
+static const char *credentials(int *argc, char ***argv)
+{
+    const char *given = getenv("INLONG_BASIC_AUTH");
+    if (*argc > 2 && strcmp((*argv)[1], "--auth") == 0) {
+        given = (*argv)[2];
+        (*argv)[2] = (*argv)[0];
+        *argc -= 2;
+        *argv += 2;
+    }
+    return given;
+}
+
 static inlong_client *open_client(const char *url, const char *group)
 {
     char err[512];
@@ -43,6 +60,7 @@ static inlong_client *open_client(const char *url, const char *group)
         inlong_options_set(options, "block_if_queue_is_full", "true", err, sizeof err) != INLONG_OK ||
         /* Added to every batch of this client; {{ip}} becomes the address of this machine. */
         inlong_options_set(options, "add_columns", "__addcol1__host={{ip}}", err, sizeof err) != INLONG_OK ||
+        (auth && inlong_options_set(options, "basic_auth", auth, err, sizeof err) != INLONG_OK) ||
         inlong_client_new(options, &client, err, sizeof err) != INLONG_OK)
         fprintf(stderr, "no client: %s\n", err);
     inlong_options_free(options);
@@ -106,9 +124,10 @@ static int report(const struct sensor *sensors, long count, long refused)
 
 int main(int argc, char **argv)
 {
+    auth = credentials(&argc, &argv);
     long count = argc == 5 ? atol(argv[3]) : 0, rounds = argc == 5 ? atol(argv[4]) : 0;
     if (count < 1 || rounds < 1) {
-        fprintf(stderr, "usage: %s URL GROUP SENSORS READINGS\n", argv[0]);
+        fprintf(stderr, "usage: %s [--auth ID:KEY] URL GROUP SENSORS READINGS\n", argv[0]);
         return 2;
     }
     struct sensor *sensors = calloc((size_t)count, sizeof *sensors);

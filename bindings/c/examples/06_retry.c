@@ -121,6 +121,22 @@ static long settle(FILE *file)
     }
 }
 
+static const char *auth; /* "id:key", or NULL */
+
+/* The Manager's credentials, "id:key": those of --auth in front of the other arguments, or of the environment, which no
+ * other user of the machine sees. */
+static const char *credentials(int *argc, char ***argv)
+{
+    const char *given = getenv("INLONG_BASIC_AUTH");
+    if (*argc > 2 && strcmp((*argv)[1], "--auth") == 0) {
+        given = (*argv)[2];
+        (*argv)[2] = (*argv)[0];
+        *argc -= 2;
+        *argv += 2;
+    }
+    return given;
+}
+
 static inlong_client *open_client(const char *url, const char *group)
 {
     char err[512];
@@ -130,6 +146,7 @@ static inlong_client *open_client(const char *url, const char *group)
         inlong_options_set(options, "group_id", group, err, sizeof err) != INLONG_OK ||
         inlong_options_set(options, "block_if_queue_is_full", "true", err, sizeof err) != INLONG_OK ||
         inlong_options_set(options, "send_timeout", "3s", err, sizeof err) != INLONG_OK ||
+        (auth && inlong_options_set(options, "basic_auth", auth, err, sizeof err) != INLONG_OK) ||
         inlong_client_new(options, &client, err, sizeof err) != INLONG_OK)
         fprintf(stderr, "no client: %s\n", err);
     inlong_options_free(options);
@@ -161,10 +178,11 @@ static bool send_input(void)
 
 int main(int argc, char **argv)
 {
+    auth = credentials(&argc, &argv);
     state.never_twice = argc > 1 && strcmp(argv[1], "--never-twice") == 0;
     char **args = argv + 1 + state.never_twice;
     if (argc - 1 - state.never_twice != 4) {
-        fprintf(stderr, "usage: %s [--never-twice] URL GROUP STREAM KEPT < LINES\n", argv[0]);
+        fprintf(stderr, "usage: %s [--auth ID:KEY] [--never-twice] URL GROUP STREAM KEPT < LINES\n", argv[0]);
         return 2;
     }
     FILE *file = fopen(args[3], "a");

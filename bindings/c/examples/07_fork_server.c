@@ -32,6 +32,22 @@ static void stop(int signal)
     stopped = 1;
 }
 
+static const char *auth; /* "id:key", or NULL */
+
+/* The Manager's credentials, "id:key": those of --auth in front of the other arguments, or of the environment, which no
+ * other user of the machine sees. */
+static const char *credentials(int *argc, char ***argv)
+{
+    const char *given = getenv("INLONG_BASIC_AUTH");
+    if (*argc > 2 && strcmp((*argv)[1], "--auth") == 0) {
+        given = (*argv)[2];
+        (*argv)[2] = (*argv)[0];
+        *argc -= 2;
+        *argv += 2;
+    }
+    return given;
+}
+
 static inlong_client *open_client(void)
 {
     char err[512];
@@ -39,6 +55,7 @@ static inlong_client *open_client(void)
     inlong_options *options = inlong_options_new();
     if (inlong_options_set(options, "url", url, err, sizeof err) != INLONG_OK ||
         inlong_options_set(options, "group_id", group, err, sizeof err) != INLONG_OK ||
+        (auth && inlong_options_set(options, "basic_auth", auth, err, sizeof err) != INLONG_OK) ||
         inlong_client_new(options, &client, err, sizeof err) != INLONG_OK)
         fprintf(stderr, "no client in process %ld: %s\n", (long)getpid(), err);
     inlong_options_free(options);
@@ -127,9 +144,10 @@ static int supervise(const pid_t *workers, long count, const sigset_t *signals)
 
 int main(int argc, char **argv)
 {
+    auth = credentials(&argc, &argv);
     long port = argc == 6 ? atol(argv[4]) : -1, count = argc == 6 ? atol(argv[5]) : 0;
     if (port < 0 || port > 65535 || count < 1 || count > MOST_WORKERS) {
-        fprintf(stderr, "usage: %s URL GROUP STREAM PORT WORKERS\n", argv[0]);
+        fprintf(stderr, "usage: %s [--auth ID:KEY] URL GROUP STREAM PORT WORKERS\n", argv[0]);
         return 2;
     }
     url = argv[1], group = argv[2], stream = argv[3];

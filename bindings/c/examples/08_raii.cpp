@@ -53,13 +53,23 @@ static int run(const inlong::Options &options, const std::string &stream, int co
 
 int main(int argc, char **argv)
 {
+    /* The Manager's credentials, "id:key"; no other user of the machine sees the environment. */
+    const char *auth = std::getenv("INLONG_BASIC_AUTH");
+    if (argc > 2 && argv[1] == std::string("--auth")) {
+        auth = argv[2];
+        argv[2] = argv[0];
+        argc -= 2;
+        argv += 2;
+    }
     if (argc != 5) {
-        std::fprintf(stderr, "usage: %s URL GROUP STREAM COUNT\n", argv[0]);
+        std::fprintf(stderr, "usage: %s [--auth ID:KEY] URL GROUP STREAM COUNT\n", argv[0]);
         return 2;
     }
     try {
         inlong::Options options;
         options.url(argv[1]).group_id(argv[2]);
+        if (auth)
+            options.set("basic_auth", auth);
         options.set("block_if_queue_is_full", true).set("send_timeout", 20s);
         return run(options, argv[3], std::atoi(argv[4]));
     } catch (const inlong::Error &error) {

@@ -113,6 +113,22 @@ static int listen_on(long port)
 
 /* ---- The program ---- */
 
+static const char *auth; /* "id:key", or NULL */
+
+/* The Manager's credentials, "id:key": those of --auth in front of the other arguments, or of the environment, which no
+ * other user of the machine sees. */
+static const char *credentials(int *argc, char ***argv)
+{
+    const char *given = getenv("INLONG_BASIC_AUTH");
+    if (*argc > 2 && strcmp((*argv)[1], "--auth") == 0) {
+        given = (*argv)[2];
+        (*argv)[2] = (*argv)[0];
+        *argc -= 2;
+        *argv += 2;
+    }
+    return given;
+}
+
 static inlong_client *open_client(const char *url, const char *group)
 {
     char err[512];
@@ -123,6 +139,7 @@ static inlong_client *open_client(const char *url, const char *group)
         inlong_options_set(options, "metrics_name", "observe", err, sizeof err) != INLONG_OK ||
         /* This client's lines only; inlong_log_set is for all clients of the process. */
         inlong_options_set_log(options, on_log, "inlong", INLONG_LOG_INFO) != INLONG_OK ||
+        (auth && inlong_options_set(options, "basic_auth", auth, err, sizeof err) != INLONG_OK) ||
         inlong_client_new(options, &client, err, sizeof err) != INLONG_OK)
         fprintf(stderr, "no client: %s\n", err);
     inlong_options_free(options);
@@ -154,10 +171,11 @@ static void send_heartbeats(inlong_client *client, const char *stream, const sig
 
 int main(int argc, char **argv)
 {
+    auth = credentials(&argc, &argv);
     char *end = "";
     long port = argc == 5 ? strtol(argv[4], &end, 10) : -1;
     if (port < 0 || port > 65535 || *end) {
-        fprintf(stderr, "usage: %s URL GROUP STREAM PORT\n", argv[0]);
+        fprintf(stderr, "usage: %s [--auth ID:KEY] URL GROUP STREAM PORT\n", argv[0]);
         return 2;
     }
     sigset_t stop;

@@ -1,10 +1,13 @@
 """Send many messages without waiting for each, and look at every result.
 
-Run: python 02_send_async.py http://manager:8083 my_group my_stream 1000
+Run: python 02_send_async.py [--auth ID:KEY] http://manager:8083 my_group my_stream 1000
+
+Since 2.4 a Manager wants credentials. In the environment, as INLONG_BASIC_AUTH, no other user of the machine sees them.
 """
 
 from __future__ import annotations
 
+import os
 import sys
 import time
 from concurrent.futures import Future, as_completed
@@ -22,9 +25,12 @@ def send_patiently(client: Client, payload: str, stream_id: str) -> Future[Resul
 
 
 def main() -> int:
-    url, group_id, stream_id, count = sys.argv[1:5]
+    arguments, auth = sys.argv[1:], os.environ.get("INLONG_BASIC_AUTH", "")
+    if arguments[:1] == ["--auth"]:
+        auth, arguments = arguments[1], arguments[2:]
+    url, group_id, stream_id, count = arguments
     acked = failed = 0
-    with Client(url, group_id=group_id) as client:
+    with Client(url, group_id=group_id, basic_auth=auth) as client:
         futures = [send_patiently(client, f"message {n}", stream_id) for n in range(int(count))]
         for future in as_completed(futures):
             try:

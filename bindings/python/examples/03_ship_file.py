@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import sys
 import time
 from collections.abc import Iterator
@@ -68,6 +69,7 @@ def main() -> int:
     parser.add_argument("--url", required=True, help="the Manager, http://host:port")
     parser.add_argument("--group", required=True, help="InLong group")
     parser.add_argument("--stream", required=True, help="InLong stream")
+    parser.add_argument("--auth", metavar="ID:KEY", default=os.environ.get("INLONG_BASIC_AUTH", ""), help="else INLONG_BASIC_AUTH")
     parser.add_argument("file", type=Path, metavar="FILE")
     arguments = parser.parse_args()
 
@@ -75,7 +77,7 @@ def main() -> int:
     began, cpu_began = time.monotonic(), time.process_time()
     try:
         update, end = show_progress(count_lines(arguments.file))
-        with Client(arguments.url, group_id=arguments.group) as client:
+        with Client(arguments.url, group_id=arguments.group, basic_auth=arguments.auth) as client:
             report = client.send_many(lines, stream_id=arguments.stream, progress=update)
         end()
     except (InlongError, OSError) as error:

@@ -138,7 +138,7 @@ class Options(TypedDict, total=False):
     """
 
     basic_auth: Union[str, tuple[str, str]]
-    """secretId:secretKey for the Manager."""
+    """secretId:secretKey for the Manager; empty: its requests are not signed."""
 
     ca_file: FilePath
     """PEM file of the authorities that may sign the Manager's certificate, instead of the system's."""
