@@ -248,6 +248,8 @@ class AsyncClient:
         raise TypeError("an AsyncClient cannot be pickled: it owns connections; pickle its config, and make a client of that there")
 
     def __del__(self) -> None:
+        if warnings is None:
+            return  # the interpreter has taken the modules apart, which it does before their last objects go; all is closed
         _process.look()
         delivery = self._delivery
         if delivery is not None and not delivery.closing and not delivery.forked:

@@ -304,6 +304,8 @@ class Client:
         raise TypeError("a Client cannot be pickled: it owns connections; pickle its config, and make a client of that there")
 
     def __del__(self) -> None:
+        if warnings is None:
+            return  # the interpreter has taken the modules apart, which it does before their last objects go; all is closed
         _process.look()
         if not self.closed:
             delivery = cast("Delivery", self._delivery)
