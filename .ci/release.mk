@@ -6,6 +6,8 @@ TOOLS   := build/tools
 ACTIONLINT_VERSION  := v1.7.12
 GOVULNCHECK_VERSION := v1.9.0
 NFPM_VERSION        := v2.43.0
+APIDIFF_VERSION     := v0.0.0-20261113113407-e3970619a1a4
+GRIFFE_VERSION      := 2.4.1
 
 # ---- What is linked, and whether it is known to be broken
 .PHONY: licences vulncheck
@@ -39,3 +41,41 @@ $(TOOLS)/actionlint: .ci/release.mk
 IMAGE_FILE := core/cmd/inlong-dataproxy/Dockerfile
 lint-image: $(CLANG_FORMAT) ## check the Dockerfile
 	$(TOOLS)/venv/bin/hadolint $(IMAGE_FILE)
+
+# ---- A release
+.PHONY: release print-version print-series check-tag changes image-context
+release: $(TOOLS)/nfpm ## build everything that a release has into build/release
+	.ci/release
+
+$(TOOLS)/nfpm: .ci/release.mk
+	GOBIN=$(abspath $(TOOLS)) $(GO) install github.com/goreleaser/nfpm/v2/cmd/nfpm@$(NFPM_VERSION)
+	@touch $@
+
+print-version:
+	@echo $(VERSION)
+print-series:
+	@echo $(SERIES)
+
+check-tag: ## compare a tag with the version of the source (TAG=v0.1.0)
+	@[ '$(TAG)' = 'v$(VERSION)' ] || { echo "tag $(TAG): the version of the source is $(VERSION) (core/producer.go)" >&2; exit 1; }
+	@grep -q '^## $(subst .,\.,$(VERSION)) ' core/CHANGELOG.md || { echo "core/CHANGELOG.md says nothing of $(VERSION)" >&2; exit 1; }
+
+changes: ## print what the changelog says of this version
+	@awk '/^## / { inside = index($$0, "## $(VERSION) ") == 1; next } inside' core/CHANGELOG.md
+
+# What the Dockerfile copies, of a release that is built: the program for both processors.
+image-context: ## lay out what the image is built from in build/image
+	rm -rf build/image && mkdir -p build/image/doc
+	for arch in amd64 arm64; do \
+		tar -C build/image -xzf build/release/inlong-dataproxy-$(VERSION)-linux-$$arch.tar.gz; \
+		mv build/image/inlong-dataproxy-$(VERSION)-linux-$$arch build/image/$$arch; done
+	mv build/image/amd64/[A-Z]* build/image/doc
+
+# ---- What changed since the last release, and whether its number allows that
+.PHONY: api-diff
+api-diff: $(TOOLS)/apidiff ## compare the interfaces of Go, C and Python with the last release
+	@TOOLS=$(abspath $(TOOLS)) PYTHON='$(PYTHON)' GRIFFE_VERSION=$(GRIFFE_VERSION) .ci/api-diff $(VERSION)
+
+$(TOOLS)/apidiff: .ci/release.mk
+	GOBIN=$(abspath $(TOOLS)) $(GO) install golang.org/x/exp/cmd/apidiff@$(APIDIFF_VERSION)
+	@touch $@
