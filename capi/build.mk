@@ -41,13 +41,20 @@ FRONT_HEADERS := $(wildcard capi/front/*.h) include/inlong_dataproxy.h
 
 capi: $(C_FRONT) $(C_CORE) $(C_BILL) ## build the C library and its Go core into build/lib
 
+# The Go that is used, and whether its runtime is patched. Looked at every time: both libraries are made anew when it is another.
+RUNTIME := $(TO)/runtime/kind
+.PHONY: always
+always:
+$(RUNTIME): capi/runtime_overlay always
+	@GO='$(GO)' capi/runtime_overlay $(@D)
+
 # Both libraries are made under a name of this make's own and then moved: others may build or use them at the same time.
 
 # Hidden first, opened by the map: only what the header marks INLONG_API is seen. nodelete: the runtime cannot be unloaded. no-plt: all
 # is bound at the start anyway, and a call on a closed handle is a sixth cheaper.
-$(C_FRONT): $(FRONT_SOURCES) $(FRONT_HEADERS) capi/front/front.map capi/build.mk $(ZIG)
+$(C_FRONT): $(FRONT_SOURCES) $(FRONT_HEADERS) capi/front/front.map capi/build.mk $(RUNTIME) $(ZIG)
 	@mkdir -p $(@D)
-	$(CC) $(C_FLAGS) -fPIC -fno-plt -fvisibility=hidden -shared -pthread -o $@.$$PPID $(FRONT_SOURCES) -Wl,-soname,$(C_SONAME) \
+	$(CC) $(C_FLAGS) $$(sed -n 's/^stock .*/-DINLONG_STOCK/p' $(RUNTIME)) -fPIC -fno-plt -fvisibility=hidden -shared -pthread -o $@.$$PPID $(FRONT_SOURCES) -Wl,-soname,$(C_SONAME) \
 		-Wl,--version-script=capi/front/front.map -Wl,-Bsymbolic -Wl,-z,defs,-z,nodelete,-z,relro,-z,now -ldl
 	mv $@.$$PPID $@
 	ln -sf $(@F) $(LIB)/$(C_SONAME)
@@ -58,13 +65,12 @@ CORE_SOURCES := $(shell find core capi -name '*.go' ! -name '*_test.go' ! -path 
 # Go's build cache looks only at headers in the package's own folder: without their sum it would link what was compiled with old ones.
 CORE_HEADERS := capi/front/core_abi.h include/inlong_dataproxy.h
 
-$(C_CORE): $(CORE_SOURCES) $(CORE_HEADERS) capi/runtime_overlay capi/build.mk $(ZIG)
+$(C_CORE): $(CORE_SOURCES) $(CORE_HEADERS) $(RUNTIME) capi/build.mk $(ZIG)
 	@mkdir -p $(@D)
-	GO='$(GO)' capi/runtime_overlay build/overlay.$$PPID
 	CGO_ENABLED=1 CC='$(CC)' CGO_CFLAGS="-O2 -g -DCORE_HEADERS_SUM=$$(cat $(CORE_HEADERS) | cksum | cut -d ' ' -f 1)" \
-		$(GO) build -overlay build/overlay.$$PPID/overlay.json -trimpath -buildvcs=false -buildmode=c-shared -o $@.$$PPID \
+		$(GO) build -overlay $(TO)/runtime/overlay.json -tags "inlong_runtime_$$(cut -d ' ' -f 1 $(RUNTIME))" -trimpath -buildvcs=false -buildmode=c-shared -o $@.$$PPID \
 		-ldflags '-buildid= -extldflags "-Wl,--version-script=$(abspath capi/core.map) -Wl,-soname,$(@F) -Wl,-z,nodelete"' ./capi
-	@rm -rf build/overlay.$$PPID $@.h # cgo's header; the front has core_abi.h
+	@rm -f $@.h # cgo's header; the front has core_abi.h
 	mv $@.$$PPID $@
 
 # What is linked into the core, for those who must know: CycloneDX.
@@ -137,6 +143,12 @@ test-valgrind:
 endif
 
 test-c: test-valgrind
+
+.PHONY: test-stock
+test-stock: capi
+	@cd bindings/c/tests && MAKE='$(MAKE)' CC='$(CC)' GO='$(GO)' ./run ./stock
+
+test-c: test-stock
 
 # The same tests, but each scenario of many rounds so often: exit, fork and close at any moment.
 HOST_TESTS := test_exit plain_dlopen test_cpp_exit test_fork_busy test_close

@@ -19,6 +19,7 @@ __attribute__((visibility("default"))) int inlong_core_entry(uint32_t version, i
         return INLONG_ERR_ABI;
     *api = (inlong_core_api){
         .version = INLONG_CORE_ABI_VERSION,
+        .runtime = coreRuntime(),
         .client_new = coreClientNew,
         .client_send = coreClientSend,
         .client_submit = coreClientSubmit,

@@ -11,7 +11,27 @@ import (
 	"runtime/debug"
 	"runtime/metrics"
 	"time"
+	_ "unsafe" // go:linkname
 )
+
+// patched is set by the runtime that capi/runtime_overlay makes. Another one does not know the name, and it is this package's own.
+//
+//go:linkname patched runtime.inlongMark
+var patched uint32
+
+// stock is what a build says that is to go without that runtime, see stock.go.
+var stock bool
+
+//export coreRuntime
+func coreRuntime() C.int {
+	switch {
+	case patched != 0:
+		return C.INLONG_CORE_PATCHED
+	case stock:
+		return C.INLONG_CORE_STOCK
+	}
+	return C.INLONG_CORE_UNMARKED
+}
 
 //export coreProcessors
 func coreProcessors() C.int { return C.int(runtime.GOMAXPROCS(0)) }

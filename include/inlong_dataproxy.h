@@ -63,6 +63,10 @@
  *   uses SIGURG among its own threads, never on one of the host's, whose system calls it does not interrupt; in a callback,
  *   which runs on a thread of the library, one may end with EINTR. A handler of SIGURG that was there before the runtime is
  *   called for all others, one set later stops that. The library cannot be unloaded: dlclose does nothing.
+ * - A stock runtime. A library whose inlong_version() ends in "+stock" was built with a Go that its build did not know how to
+ *   change, and INLONG_RUNTIME_STOCK is 1. It does not keep these promises: SIGCHLD, SIGPROF and signal 34, which it
+ *   unblocks in its threads and in those that call it, may be taken from sigwait and signalfd; system calls of a thread that has called the
+ *   library may end with EINTR; its threads may inherit processors, priority and traps of floats from any thread that calls it.
  * - What the host owes the library. Its descriptors are left alone: where all are closed (closefrom, a loop), the runtime ends the
  *   process by SIGABRT; in a forked child they may be, before it makes a client of its own. Descriptors 0 to 2 are open, on
  *   /dev/null if nothing else: what opens next gets a free number, and would get what the program prints there. Threads can be
@@ -191,7 +195,7 @@ typedef struct inlong_result {
 /* ---- Version and errors. Pure C: loads nothing, works in forked children. ---- */
 
 /** The library's version.
- * @return "0.1.0"; static
+ * @return "0.1.0", or "0.1.0+stock" where it has a stock runtime, see above; static
  * @blocks never */
 INLONG_API const char *inlong_version(void);
 
@@ -363,7 +367,9 @@ enum {
     INLONG_RUNTIME_MEMORY_LIMIT = 2,
     /** Whether a child that is forked once the runtime is loaded may load its own copy: 1, the default, or 0. This one may be
      * changed at any time, also in the child. */
-    INLONG_RUNTIME_FORK_RELOAD = 3
+    INLONG_RUNTIME_FORK_RELOAD = 3,
+    /** Told, and not to be set: 1 where the library has a stock runtime, see above, 0 where it keeps all its promises. */
+    INLONG_RUNTIME_STOCK = 4
 };
 
 /** Changes a setting of the runtime, before the first inlong_client_new or inlong_mock_new of this process. A forked child

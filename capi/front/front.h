@@ -33,6 +33,15 @@ inlong_core_text inlong_error_buffer(void);
 enum inlong_handle_kind { INLONG_CLIENT, INLONG_MOCK };
 int inlong_fail_handle(enum inlong_handle_kind kind, const void *handle);
 
+/* The core that this front is built for. */
+#ifdef INLONG_STOCK
+#define INLONG_RUNTIME_WANTED INLONG_CORE_STOCK
+#define INLONG_VERSION_SUFFIX "+stock"
+#else
+#define INLONG_RUNTIME_WANTED INLONG_CORE_PATCHED
+#define INLONG_VERSION_SUFFIX ""
+#endif
+
 /* tables.c, generated from the core. */
 extern const char inlong_core_version[];
 extern const char inlong_core_name[]; /* of its file */

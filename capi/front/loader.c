@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <unistd.h>
 #ifdef __SSE__
 #include <xmmintrin.h>
@@ -105,6 +106,11 @@ static int start(void *library, char *err, size_t errlen)
         return inlong_fail(INLONG_ERR_ABI, err, errlen,
                            "%.512s has interface version %u, this front needs %d: they are of two builds", file,
                            (unsigned)api.version, INLONG_CORE_ABI_VERSION);
+    if (api.runtime == INLONG_CORE_UNMARKED)
+        return inlong_fail(INLONG_ERR_ABI, err, errlen,
+                           "%.512s was not built by `make capi`: its runtime would not leave signals and threads of the host alone", file);
+    if (api.runtime != INLONG_RUNTIME_WANTED)
+        return inlong_fail(INLONG_ERR_ABI, err, errlen, "%.512s and this front are of two builds: only one has a stock runtime", file);
     inlong_runtime_apply(&api);
     inlong_turnstile_set(api.processors());
     return INLONG_OK;
@@ -166,14 +172,29 @@ static unsigned hold_floats(void) { return 0; }
 static void let_floats_go(unsigned hosts) { (void)hosts; }
 #endif
 
+/* The runtime raises the soft limit of open files to the hard one: a host that uses select would get descriptors that do not fit into an
+ * fd_set, and so would the programs that it starts. */
+static void put_files_back(rlim_t soft)
+{
+    struct rlimit now;
+    if (getrlimit(RLIMIT_NOFILE, &now) != 0 || now.rlim_cur == soft)
+        return;
+    now.rlim_cur = soft;
+    (void)setrlimit(RLIMIT_NOFILE, &now);
+}
+
 static int load_quietly(int (*load_one)(char *err, size_t errlen), char *err, size_t errlen)
 {
     sigset_t old;
     inlong_signals_hold(&old);
     unsigned floats = hold_floats();
+    struct rlimit files;
+    bool known = getrlimit(RLIMIT_NOFILE, &files) == 0;
     int code = inlong_room_check(err, errlen);
     if (code == INLONG_OK)
         code = load_one(err, errlen);
+    if (known)
+        put_files_back(files.rlim_cur);
     let_floats_go(floats);
     inlong_signals_let_go(&old);
     return code;

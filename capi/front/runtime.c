@@ -35,6 +35,8 @@ static int check(int setting, int64_t value)
             return inlong_fail(INLONG_ERR_ARG, NULL, 0, "INLONG_RUNTIME_FORK_RELOAD is %lld: want 0 or 1", (long long)value);
         return INLONG_OK;
     }
+    if (setting == INLONG_RUNTIME_STOCK)
+        return inlong_fail(INLONG_ERR_ARG, NULL, 0, "INLONG_RUNTIME_STOCK cannot be set: it tells how the library was built");
     return inlong_fail(INLONG_ERR_ARG, NULL, 0, "setting is %d: want one of INLONG_RUNTIME_...", setting);
 }
 
@@ -75,7 +77,9 @@ int inlong_runtime_get(int setting, int64_t *value)
     if (!value)
         return inlong_fail(INLONG_ERR_ARG, NULL, 0, "value is NULL");
     *value = setting == INLONG_RUNTIME_FORK_RELOAD && !atomic_load(&stays_forked);
-    if (setting == INLONG_RUNTIME_FORK_RELOAD)
+    if (setting == INLONG_RUNTIME_STOCK)
+        *value = INLONG_RUNTIME_WANTED == INLONG_CORE_STOCK;
+    if (setting == INLONG_RUNTIME_FORK_RELOAD || setting == INLONG_RUNTIME_STOCK)
         return INLONG_OK;
     if (setting != INLONG_RUNTIME_GC_PERCENT && setting != INLONG_RUNTIME_MEMORY_LIMIT)
         return inlong_fail(INLONG_ERR_ARG, NULL, 0, "setting is %d: want one of INLONG_RUNTIME_...", setting);

@@ -3,7 +3,7 @@
 /* clang-format off */
 #include "front.h"
 
-const char inlong_core_version[] = "0.1.0";
+const char inlong_core_version[] = "0.1.0" INLONG_VERSION_SUFFIX;
 const char inlong_core_name[] = "libinlong_dataproxy_core.so.0.1.0";
 
 #define CODE(code, retriable, name, text, meaning) \

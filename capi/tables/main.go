@@ -36,7 +36,7 @@ func write(w io.Writer) {
 #include "front.h"
 
 `)
-	fmt.Fprintf(w, "const char inlong_core_version[] = %s;\n", quote(dataproxy.Version))
+	fmt.Fprintf(w, "const char inlong_core_version[] = %s INLONG_VERSION_SUFFIX;\n", quote(dataproxy.Version))
 	fmt.Fprintf(w, "const char inlong_core_name[] = %s;\n\n", quote("libinlong_dataproxy_core.so."+dataproxy.Version))
 
 	fmt.Fprint(w, "#define CODE(code, retriable, name, text, meaning) \\\n    {sizeof(inlong_error_info), code, retriable, name, text, meaning}\n\n")

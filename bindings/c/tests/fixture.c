@@ -117,3 +117,12 @@ void poll_all(inlong_client *client, tally *t, uint64_t count)
     }
     CHECK_INT((long long)got, (long long)count);
 }
+
+bool without_a_promise(void)
+{
+    int64_t stock = 0;
+    CHECK_INT(inlong_runtime_get(INLONG_RUNTIME_STOCK, &stock), INLONG_OK);
+    if (stock)
+        fprintf(stderr, "    a stock runtime does not promise this: not tried\n");
+    return stock != 0;
+}

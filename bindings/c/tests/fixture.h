@@ -4,6 +4,7 @@
 
 #include <inlong_dataproxy.h>
 #include <pthread.h>
+#include <stdbool.h>
 #include <string.h>
 
 #include "check.h"
@@ -16,6 +17,9 @@ typedef struct fixture {
     inlong_client *client;
     char url[128];
 } fixture;
+
+/* Whether the library has a stock runtime; says then that the rest of this test is not promised. */
+bool without_a_promise(void);
 
 /* A mock of three nodes and, if options is not NULL, a client; options: key, value, ..., NULL, beside url and group. */
 fixture open_fixture(const char *const *options);

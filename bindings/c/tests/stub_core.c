@@ -1,6 +1,6 @@
 /* stub_core.c - a core without Go: acks everything from threads of its own. With it the sanitizers and valgrind see every thread and
  * every byte that the front has to do with; they cannot follow Go's stacks and locks. */
-#include "../../../capi/front/core_abi.h"
+#include "../../../capi/front/front.h"
 
 #include <errno.h>
 #include <pthread.h>
@@ -331,6 +331,7 @@ __attribute__((visibility("default"))) int inlong_core_entry(uint32_t version, i
 {
     *api = (inlong_core_api){
         .version = INLONG_CORE_ABI_VERSION,
+        .runtime = INLONG_RUNTIME_WANTED,
         .client_new = client_new,
         .client_send = client_send,
         .client_submit = client_submit,

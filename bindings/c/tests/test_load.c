@@ -184,16 +184,24 @@ static void library_that_is_no_core_is_told(void)
     CHECK_TEXT(err, copy.core); /* which of the places that were looked at has the wrong one */
 }
 
-static void core_of_another_build_is_told(void)
+static void refuses(const char *core, const char *part)
 {
     make_copy();
     char other[PATH_MAX];
-    snprintf(other, sizeof other, "%s", built("../c/other_core.so"));
+    snprintf(other, sizeof other, "%s", built(core));
     shell("cp '%s' '%s'", other, copy.core);
     CHECK_INT(load(), INLONG_ERR_ABI);
-    CHECK_TEXT(err, "interface version 99");
+    CHECK_TEXT(err, part);
     CHECK_TEXT(err, copy.core);
+    CHECK_INT(load(), INLONG_ERR_ABI); /* and does not get used to it */
 }
+
+static void core_of_another_build_is_told(void) { refuses("../c/other_core.so", "interface version 99"); }
+
+/* A core that `go build` made without the changes of the runtime was loaded without a word, and broke four promises of the header. */
+static void core_with_an_unmarked_runtime_is_refused(void) { refuses("../c/unmarked_core.so", "was not built by `make capi`"); }
+
+static void core_with_the_other_runtime_is_refused(void) { refuses("../c/mixed_core.so", "are of two builds"); }
 
 /* A daemon that found the front by a relative path and went to "/" looked for the core there. */
 static void front_of_a_relative_path_finds_its_core_from_another_folder(void)
@@ -273,6 +281,8 @@ static const check_test tests[] = {
     {"file_that_is_no_library_is_told", file_that_is_no_library_is_told},
     {"library_that_is_no_core_is_told", library_that_is_no_core_is_told},
     {"core_of_another_build_is_told", core_of_another_build_is_told},
+    {"core_with_an_unmarked_runtime_is_refused", core_with_an_unmarked_runtime_is_refused},
+    {"core_with_the_other_runtime_is_refused", core_with_the_other_runtime_is_refused},
     {"front_of_a_relative_path_finds_its_core_from_another_folder", front_of_a_relative_path_finds_its_core_from_another_folder},
     {"second_front_of_a_process_has_error_texts_of_its_own", second_front_of_a_process_has_error_texts_of_its_own},
     {"memory_limit_that_the_runtime_cannot_read_is_told", memory_limit_that_the_runtime_cannot_read_is_told},

@@ -42,6 +42,16 @@ static void setting_after_the_first_client_is_an_error(void)
     close_fixture(&f);
 }
 
+/* A library with a stock runtime was like any other from outside, and broke promises of the header. */
+static void version_and_setting_tell_a_stock_runtime(void)
+{
+    bool stock = setting(INLONG_RUNTIME_STOCK) != 0;
+    CHECK_INT(strstr(inlong_version(), "+stock") != NULL, stock);
+    fixture f = open_fixture(NULL);
+    CHECK_INT(setting(INLONG_RUNTIME_STOCK), stock);
+    close_fixture(&f);
+}
+
 static void settings_out_of_range(void)
 {
     int64_t value = 7;
@@ -51,7 +61,8 @@ static void settings_out_of_range(void)
         const char *part;
     } cases[] = {
         {0, 1, "setting is 0"},
-        {4, 1, "setting is 4"},
+        {5, 1, "setting is 5"},
+        {INLONG_RUNTIME_STOCK, 0, "cannot be set"},
         {INLONG_RUNTIME_FORK_RELOAD, 2, "want 0 or 1"},
         {INLONG_RUNTIME_GC_PERCENT, 0, "want 1 to 10000"},
         {INLONG_RUNTIME_GC_PERCENT, 10001, "want 1 to 10000"},
@@ -107,6 +118,7 @@ static void metrics_are_prometheus_text(void)
 }
 
 static const check_test tests[] = {
+    {"version_and_setting_tell_a_stock_runtime", version_and_setting_tell_a_stock_runtime},
     {"settings_reach_the_runtime", settings_reach_the_runtime},
     {"without_settings_the_runtime_is_as_it_is", without_settings_the_runtime_is_as_it_is},
     {"setting_after_the_first_client_is_an_error", setting_after_the_first_client_is_an_error},

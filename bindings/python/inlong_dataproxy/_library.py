@@ -98,7 +98,7 @@ def _check_version(library: ctypes.CDLL, name: str) -> None:
         version = str(library.inlong_version(), "utf-8")
     except AttributeError:
         raise LibraryError(f"{name} is not the inlong_dataproxy library: it has no version functions") from None
-    if abi != ABI_VERSION or version != __version__:
+    if abi != ABI_VERSION or version.partition("+")[0] != __version__:
         raise LibraryError(
             f"{name} is version {version} (ABI {abi}), but this package is {__version__} (ABI {ABI_VERSION}); this comes "
             f"from another installation's library: install the package again, or unset {ENVIRONMENT_VARIABLE}"

@@ -14,7 +14,7 @@ from typing import NamedTuple, Optional
 
 from . import _lowlevel as low
 
-_GC_PERCENT, _MEMORY_LIMIT, _FORK_RELOAD = 1, 2, 3
+_GC_PERCENT, _MEMORY_LIMIT, _FORK_RELOAD, _STOCK = 1, 2, 3, 4
 
 
 class Settings(NamedTuple):
@@ -24,11 +24,14 @@ class Settings(NamedTuple):
         gc_percent: how much memory may grow, in percent of what is in use, before it is collected; -1: only at memory_limit.
         memory_limit: bytes; -1: none.
         fork_reload: whether a forked child may make clients of its own.
+        stock: whether the library was built with a Go that its build did not know how to change: then it may take signals from a
+            program that waits for them by sigwait or signalfd, and interrupt system calls (see inlong_dataproxy.h). No wheel has that.
     """
 
     gc_percent: int
     memory_limit: int
     fork_reload: bool
+    stock: bool
 
 
 def configure(*, gc_percent: Optional[int] = None, memory_limit: Optional[int] = None, fork_reload: Optional[bool] = None) -> None:
@@ -55,7 +58,7 @@ def configure(*, gc_percent: Optional[int] = None, memory_limit: Optional[int] =
 
 def settings() -> Settings:
     """Return the settings. Does not block."""
-    return Settings(_get(_GC_PERCENT), _get(_MEMORY_LIMIT), bool(_get(_FORK_RELOAD)))
+    return Settings(_get(_GC_PERCENT), _get(_MEMORY_LIMIT), bool(_get(_FORK_RELOAD)), bool(_get(_STOCK)))
 
 
 def _get(setting: int) -> int:
