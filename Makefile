@@ -109,6 +109,7 @@ lint: lint-go lint-c lint-python ## check format, types and common mistakes in a
 lint-go: $(STATICCHECK) ## gofmt, go vet, staticcheck
 	@files=$$(gofmt -l $(GO_FOLDERS)); [ -z "$$files" ] || { echo "not gofmt'ed:"; echo "$$files"; exit 1; }
 	$(GO) vet ./...
+	@for system in windows darwin; do echo "go vet for $$system"; CGO_ENABLED=0 GOOS=$$system $(GO) vet ./core/... || exit 1; done
 	$(STATICCHECK) ./...
 
 .PHONY: lint-c

@@ -16,7 +16,6 @@ import (
 	"runtime"
 	"strings"
 	"sync/atomic"
-	"syscall"
 	"testing"
 	"time"
 
@@ -215,7 +214,7 @@ func TestN2_StartsFromTheNodeCache(t *testing.T) {
 	require.ErrorContains(t, err, "connection refused")
 	require.ErrorContains(t, err, "option node_cache: the node cache is corrupt")
 	pipe := filepath.Join(t.TempDir(), "pipe")
-	require.NoError(t, syscall.Mkfifo(pipe, 0o600))
+	require.NoError(t, makePipe(pipe))
 	err = startFails(t, c, dataproxy.WithNodeCache(pipe))
 	require.ErrorContains(t, err, "option node_cache: the node cache "+pipe+" is a pipe: want a regular file")
 

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"os"
 	"runtime"
-	"syscall"
 	"time"
 )
 
@@ -100,15 +99,6 @@ func (m *meter) stop(messages int64) sample {
 		CPUSeconds: (user + system - m.user - m.system).Seconds(),
 		Allocs:     float64(memory.Mallocs-m.memory.Mallocs) / float64(max(messages, 1)), Collected: memory.NumGC - m.memory.NumGC,
 	}
-}
-
-// cpuTime returns what the whole process has used.
-func cpuTime() (user, system time.Duration) {
-	var u syscall.Rusage
-	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &u); err != nil {
-		panic(err)
-	}
-	return time.Duration(u.Utime.Nano()), time.Duration(u.Stime.Nano())
 }
 
 // pace says how long a sender goes on: a number of messages, or until a time that is looked up once a step.

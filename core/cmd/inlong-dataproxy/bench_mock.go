@@ -6,7 +6,6 @@ import (
 	"os"
 	"os/exec"
 	"strings"
-	"syscall"
 )
 
 // startMock runs this program's mock as a process of its own, so that its CPU time is not the client's. It ends with this
@@ -19,7 +18,7 @@ func startMock() (url string, stop func(), err error) {
 	cmd := exec.Command(self, "mock", "--no-record", "--until-eof")
 	cmd.Stderr = os.Stderr
 	// A Ctrl-C goes to all processes of the terminal's group; the mock must answer what is on its way then.
-	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	cmd.SysProcAttr = ownGroup()
 	in, err := cmd.StdinPipe()
 	if err != nil {
 		return "", nil, err

@@ -3,7 +3,6 @@ package main
 import (
 	"fmt"
 	"io"
-	"syscall"
 	"time"
 )
 
@@ -49,11 +48,3 @@ type clock struct {
 func startClock() clock { return clock{time.Now(), cpuTime()} }
 
 func (c clock) passed() (wall, cpu time.Duration) { return time.Since(c.wall), cpuTime() - c.cpu }
-
-func cpuTime() time.Duration {
-	var usage syscall.Rusage
-	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &usage); err != nil {
-		return 0
-	}
-	return time.Duration(usage.Utime.Nano() + usage.Stime.Nano())
-}

@@ -9,7 +9,6 @@ import (
 	"regexp"
 	"slices"
 	"strings"
-	"syscall"
 	"time"
 )
 
@@ -68,11 +67,7 @@ func openSource(path string) (*source, error) {
 		file.Close()
 		return nil, err
 	}
-	s := &source{path: path, file: file, modified: info.ModTime()}
-	if own, ok := info.Sys().(*syscall.Stat_t); ok {
-		s.inode = own.Ino
-	}
-	return s, nil
+	return &source{path: path, file: file, modified: info.ModTime(), inode: inode(info)}, nil
 }
 
 // locate returns what is to be read to go on from at: the file in which that place is, which may have been put aside since,

@@ -94,6 +94,10 @@ func (f *sendFlags) check(files []string) error {
 		return errors.New("--follow: needs files; standard input cannot be followed")
 	case f.state != "" && stdin:
 		return errors.New("--state: needs files; standard input cannot be read again")
+	case f.follow:
+		return available("--follow")
+	case f.state != "":
+		return available("--state")
 	}
 	return nil
 }

@@ -8,10 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"sync"
-	"syscall"
 	"time"
-
-	"github.com/google/renameio/v2"
 )
 
 const (
@@ -40,7 +37,7 @@ func openState(path string) (*state, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := syscall.Flock(int(lock.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); err != nil {
+	if err := lockFile(lock); err != nil {
 		lock.Close()
 		return nil, fmt.Errorf("%s is in use by another run, whose lines would be sent twice", path)
 	}
@@ -93,7 +90,7 @@ func (s *state) write() error {
 	if err != nil {
 		return err
 	}
-	return renameio.WriteFile(s.path, append(data, '\n'), 0o600)
+	return replaceFile(s.path, append(data, '\n'), 0o600)
 }
 
 // save writes how far the inputs are, if that changed.
