@@ -240,7 +240,7 @@ func (l *lane) Answered(w transport.Written[*batch], a *wire.Answer) {
 		return
 	}
 	l.node.errors.Add(1)
-	l.c.refused(w.Item, l, w.At, a)
+	l.c.refused(w.Item, l, w.At, w.Guess, a)
 }
 
 // countRetry is for each attempt that has an outcome: one that was not begun, since its connection was gone, is none.

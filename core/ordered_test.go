@@ -3,6 +3,8 @@ package dataproxy_test
 import (
 	"context"
 	"fmt"
+	"slices"
+	"sync"
 	"testing"
 	"time"
 
@@ -219,4 +221,88 @@ func TestCallersOfAnOrderedStreamShareTheNextBatch(t *testing.T) {
 	})
 	require.EqualValues(t, 3, client.Stats().Batches)
 	settled(t, client)
+}
+
+// A message that was given up while it was written left its stream free: when the node went on, or its lane was replaced, it arrived behind
+// later ones.
+func TestOrderedStreamWaitsForAFrameThatWasGivenUp(t *testing.T) {
+	c := cluster(t)
+	client := connect(t, c, dataproxy.WithOrdered(true), dataproxy.WithWorkerNum(2), dataproxy.WithMaxConnLifetime(300*time.Millisecond))
+	read, goOn := make(chan struct{}), make(chan struct{})
+	release := sync.OnceFunc(func() { close(goOn) })
+	t.Cleanup(release)
+	for _, n := range c.Nodes() {
+		n.Handle(func(r dataproxytest.Record) dataproxytest.Fault {
+			if string(r.Items[0]) == "1" {
+				close(read)
+				<-goOn // read, and not stored yet
+			}
+			return dataproxytest.Fault{}
+		})
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	result := make(chan error, 1)
+	go func() { result <- client.Send(ctx, streamMessage("s", "1")) }()
+	<-read
+	cancel()
+	require.Equal(t, dataproxy.MaybeWritten, fault(t, <-result, dataproxy.CodeContextExpired).Persisted())
+	connections := func() (all int) {
+		for _, n := range c.Nodes() {
+			_, total := n.Connections()
+			all += total
+		}
+		return all
+	}
+	before := connections()
+	eventually(t, "its lane is replaced", func() bool { return connections() >= before+4 })
+	notes := newLedger()
+	for _, p := range []string{"2", "3"} {
+		notes.send(context.Background(), client, streamMessage("s", "%s", p))
+	}
+	eventually(t, "other streams go on", func() bool { return client.Send(patient(t), streamMessage("t", "other")) == nil && c.Count() > 10 })
+	require.Zero(t, notes.count(), "what is behind waits")
+	release()
+	require.NoError(t, client.Flush(patient(t)))
+	require.Equal(t, []string{"1", "2", "3"}, slices.DeleteFunc(texts(c), func(text string) bool { return text == "other" }))
+	require.Len(t, notes.acked(), 2)
+	settled(t, client)
+}
+
+// A stream whose frame was given up must go on when its connection is, and when the node refuses it.
+func TestOrderedStreamGoesOnBehindAFrameThatWasGivenUp(t *testing.T) {
+	for _, end := range []dataproxytest.Fault{dataproxytest.Silence(), dataproxytest.ResetAfterRead(), dataproxytest.CloseAfterRead(),
+		dataproxytest.ErrorCode(114), dataproxytest.ErrorCode(105)} {
+		t.Run(fmt.Sprint(end.Kind, end.Code), func(t *testing.T) {
+			t.Parallel()
+			c := cluster(t)
+			client := connect(t, c, dataproxy.WithOrdered(true), dataproxy.WithWorkerNum(2), dataproxy.WithAckTimeout(500*time.Millisecond))
+			read, goOn := make(chan struct{}), make(chan struct{})
+			for _, n := range c.Nodes() {
+				n.Handle(func(r dataproxytest.Record) dataproxytest.Fault {
+					if string(r.Items[0]) == "1" {
+						close(read)
+						<-goOn
+						return end
+					}
+					return dataproxytest.Fault{}
+				})
+			}
+			ctx, cancel := context.WithCancel(context.Background())
+			result := make(chan error, 1)
+			go func() { result <- client.Send(ctx, streamMessage("s", "1")) }()
+			<-read
+			cancel()
+			fault(t, <-result, dataproxy.CodeContextExpired)
+			close(goOn)
+			require.NoError(t, client.Send(patient(t), streamMessage("s", "2")))
+			settled(t, client)
+		})
+	}
+}
+
+func texts(c *dataproxytest.Cluster) (texts []string) {
+	for _, m := range c.Messages() {
+		texts = append(texts, string(m))
+	}
+	return texts
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -125,4 +126,32 @@ func TestInternalFaultTellsWhatMayBeWritten(t *testing.T) {
 	fault(t, client.Send(patient(t), message("x")), dataproxy.CodeClosed)
 	require.Equal(t, 1, log.count("internal fault, the client is closed: the test says so"))
 	settled(t, client)
+}
+
+// An answer is lost, and the next one is an error that names nothing. It was taken for sure to mean the batch of the lost one, which the
+// node has: "not written".
+func TestBareErrorBehindALostAnswerLeavesItOpenWhatIsWritten(t *testing.T) {
+	c := cluster(t, dataproxytest.WithNodes(1))
+	client := connect(t, c, dataproxy.WithWorkerNum(1), dataproxy.WithAckTimeout(time.Second), dataproxy.WithBatchingMaxMessages(1))
+	both := make(chan struct{})
+	var frames atomic.Int64
+	c.Node(0).Handle(func(dataproxytest.Record) dataproxytest.Fault {
+		switch frames.Add(1) {
+		case 1:
+			<-both // are in flight before the second is answered
+			return dataproxytest.DropAnswer()
+		case 2:
+			return dataproxytest.ErrorCode(105)
+		}
+		return dataproxytest.Fault{}
+	})
+	var stored, bad error
+	client.SendAsync(context.Background(), message("stored"), func(_ dataproxy.Message, err error) { stored = err })
+	eventually(t, "it is read", func() bool { return frames.Load() == 1 })
+	client.SendAsync(context.Background(), message("bad"), func(_ dataproxy.Message, err error) { bad = err })
+	eventually(t, "both are in flight", func() bool { return client.Stats().Lanes[0].InFlight == 2 })
+	close(both)
+	require.NoError(t, client.Flush(patient(t)))
+	require.Equal(t, dataproxy.MaybeWritten, fault(t, stored, dataproxy.CodeServerError).Persisted())
+	require.NoError(t, bad, "it is sent again when its own answer does not come")
 }

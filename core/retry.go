@@ -59,10 +59,11 @@ func neverCured(code int) bool {
 	return false
 }
 
-// refused decides what follows from an error answer to a batch that was written at that time.
-func (c *client) refused(b *batch, l *lane, written time.Time, a *wire.Answer) {
+// refused decides what follows from an error answer to a batch that was written at that time. A guess may be wrong about the batch,
+// which is then as one without an answer.
+func (c *client) refused(b *batch, l *lane, written time.Time, guess bool, a *wire.Answer) {
 	c.metrics.failed(CodeServerError)
-	b.answered(false)
+	b.answered(guess)
 	text := string(a.Text[:min(len(a.Text), 4*kib)])
 	failure := attemptFailure{serverCode: a.Code, serverMessage: text}
 	base := c.opts.RetryInitialInterval

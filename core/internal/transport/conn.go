@@ -9,6 +9,7 @@ import (
 	"io"
 	"math/rand/v2"
 	"net"
+	"os"
 	"sort"
 	"sync"
 	"time"
@@ -112,23 +113,49 @@ func dialOne(ctx context.Context, address string) (*net.TCPConn, error) {
 	return conn, nil
 }
 
+// lastWords is how long before the end of its time a connection without an answer is asked what it is.
+const lastWords = 100 * time.Millisecond
+
 func prove(ctx context.Context, conn *net.TCPConn) error {
+	end, bounded := ctx.Deadline()
+	if bounded {
+		_ = conn.SetDeadline(end.Add(-min(lastWords, time.Until(end)/10)))
+	}
 	stop := context.AfterFunc(ctx, func() { conn.SetDeadline(time.Unix(1, 0)) })
 	defer stop()
 	if _, err := conn.Write(wire.Heartbeat); err != nil {
 		return err
 	}
 	answer := make([]byte, len(wire.Heartbeat))
-	if _, err := io.ReadFull(conn, answer); err != nil {
+	n, err := io.ReadFull(conn, answer)
+	switch {
+	case n == 0 && errors.Is(err, os.ErrDeadlineExceeded) && ctx.Err() == nil:
+		return silence(ctx, conn, end)
+	case errors.Is(err, io.EOF):
+		return fmt.Errorf("it closed the connection instead, as a load balancer without a node does, or a server of another protocol: %w", err)
+	case err != nil:
 		return err
 	}
 	if string(answer) != string(wire.Heartbeat) {
-		return fmt.Errorf("%w to a heartbeat: % x", wire.ErrAnswer, answer)
+		return fmt.Errorf("%w to a heartbeat: % x%s", wire.ErrAnswer, answer, wire.Foreign(answer))
 	}
 	if !stop() {
 		return ctx.Err()
 	}
 	return conn.SetDeadline(time.Time{})
+}
+
+// silence tells why no answer came. A server of another protocol, such as HTTP, waits for more than a heartbeat; at the end of
+// what it gets it says what it is.
+func silence(ctx context.Context, conn *net.TCPConn, end time.Time) error {
+	_ = conn.CloseWrite()
+	_ = conn.SetReadDeadline(end)
+	words := make([]byte, 64)
+	if n, _ := conn.Read(words); n > 0 {
+		return fmt.Errorf("%w to a heartbeat: % x%s", wire.ErrAnswer, words[:min(n, len(wire.Heartbeat))], wire.Foreign(words[:n]))
+	}
+	<-ctx.Done()
+	return fmt.Errorf("not a byte came: %w", ctx.Err())
 }
 
 // Node returns the address that was dialled.
@@ -198,7 +225,7 @@ func (c *Conn[T]) Waits() time.Time {
 	return w.At
 }
 
-// Close ends the connection; Serve returns.
+// Close ends the connection; Serve returns. With frames in flight it is reset.
 func (c *Conn[T]) Close() { c.end(ErrClosedByUs) }
 
 // Fail ends the connection for the given reason.
@@ -212,6 +239,11 @@ func (c *Conn[T]) end(reason error) {
 	}
 	c.closed = reason
 	c.timer.Stop()
+	if c.table.live > 0 {
+		// Their batches go elsewhere, or are given up: what the kernel still holds of them must not reach the node behind that. Closed
+		// like this, the kernel drops it and resets the connection.
+		_ = c.conn.SetLinger(0)
+	}
 	hangUp(c.conn)
 }
 

@@ -4,7 +4,11 @@ package transport
 
 import (
 	"context"
+	"io"
+	"log"
 	"net"
+	"net/http"
+	"net/http/httptest"
 	"strings"
 	"syscall"
 	"testing"
@@ -31,7 +35,7 @@ func TestDialRefusesANodeThatDoesNotProveItself(t *testing.T) {
 		"speaks another protocol": {func(c net.Conn) {
 			_, _ = c.Write([]byte("HTTP/1.1 400 Bad Request\r\n\r\n"))
 			silent(c)
-		}, "malformed answer to a heartbeat: 48 54 54 50 2f"},
+		}, "malformed answer to a heartbeat: 48 54 54 50 2f: an HTTP server answers here: \"HTTP/\""},
 		"answers with data": {func(c net.Conn) {
 			_, _ = c.Write([]byte("\x00\x00\x00\x01\x05"))
 			silent(c)
@@ -40,6 +44,28 @@ func TestDialRefusesANodeThatDoesNotProveItself(t *testing.T) {
 		_, err := Dial[string](context.Background(), server(t, c.serve), config())
 		require.ErrorIs(t, err, ErrNotProven, name)
 		require.ErrorContains(t, err, c.part, name)
+	}
+}
+
+// A server that waits for more than a heartbeat was told of as one that is late, or as a silent one.
+func TestDialSaysWhatIsThereWhereItIsNoDataProxy(t *testing.T) {
+	plain, secured := httptest.NewServer(http.NotFoundHandler()), httptest.NewUnstartedServer(http.NotFoundHandler())
+	secured.Config.ErrorLog = log.New(io.Discard, "", 0)
+	secured.StartTLS()
+	t.Cleanup(plain.Close)
+	t.Cleanup(secured.Close)
+	for part, address := range map[string]string{
+		"an HTTP server answers here":            plain.Listener.Addr().String(),
+		"it closed the connection instead, as":   secured.Listener.Addr().String(),
+		"a TLS server answers here":              server(t, func(c net.Conn) { _, _ = c.Write([]byte("\x15\x03\x01\x00\x02\x02\x46")); silent(c) }),
+		"an SSH server answers here: \"SSH-2\"":  server(t, func(c net.Conn) { _, _ = c.Write([]byte("SSH-2.0-x\r\n")); silent(c) }),
+		"not a byte came: context deadline exce": server(t, silent),
+	} {
+		cfg := config()
+		cfg.ConnTimeout = time.Second
+		_, err := Dial[string](context.Background(), address, cfg)
+		require.ErrorIs(t, err, ErrNotProven, part)
+		require.ErrorContains(t, err, part)
 	}
 }
 

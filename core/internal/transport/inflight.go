@@ -13,6 +13,8 @@ type Written[T any] struct {
 	Start int    // where it begins in what is written at once
 	Size  int    // of the frame
 	At    time.Time
+	// Guess is set with an answer that names no frame, while there were others that it could mean.
+	Guess bool
 }
 
 // inflight is the table of frames without an answer, in the order of writing. A real node answers in that order, so the
@@ -88,7 +90,7 @@ func (t *inflight[T]) oldest() (w Written[T], ok bool) {
 }
 
 // take removes and returns the frame that the answer belongs to. An error answer without anything of its request belongs to
-// the oldest frame, since answers come in order; a success must name its frame. An answer to the other kind of frame belongs
+// the oldest frame, since answers come in order, but one of them may be lost; a success must name its frame. An answer to the other kind of frame belongs
 // to none: a uniq could pass for a batch that it does not mean.
 func (t *inflight[T]) take(a *wire.Answer, kind byte, client uint64) (w Written[T], ok bool) {
 	var mask, seq uint64
@@ -100,7 +102,10 @@ func (t *inflight[T]) take(a *wire.Answer, kind byte, client uint64) (w Written[
 	case a.HasID && a.ID.Client == client:
 		mask, seq = ^uint64(0), a.ID.Seq
 	case !a.HasMID && a.Code != 0:
-		return t.remove(t.head)
+		guess := t.live > 1
+		w, ok = t.remove(t.head)
+		w.Guess = guess
+		return w, ok
 	default:
 		return w, false
 	}

@@ -83,6 +83,7 @@ func TestErrorWithoutIDMeansTheOldest(t *testing.T) {
 		w, ok := table.take(bare, wire.TypeText, ourClient)
 		require.True(t, ok)
 		require.Equal(t, want, w.Seq)
+		require.Equal(t, want != 4, w.Guess, "the last one can be meant alone")
 	}
 	_, ok = table.oldest()
 	require.False(t, ok)

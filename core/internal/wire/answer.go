@@ -31,6 +31,9 @@ func malformed(format string, args ...any) error {
 	return fmt.Errorf("%w: "+format, append([]any{ErrAnswer}, args...)...)
 }
 
+// sentBack goes behind errors about what only a request is like.
+const sentBack = ": what is here sends back what it gets, and is no DataProxy"
+
 // ParseAnswer reads one answer, without its length word. An error means that the stream cannot be trusted any more.
 func ParseAnswer(frame []byte) (Answer, error) {
 	if len(frame) == 0 {
@@ -53,23 +56,23 @@ func ParseAnswer(frame []byte) (Answer, error) {
 		a.Uniq = binary.BigEndian.Uint32(frame[1:])
 		attrLen := int(binary.BigEndian.Uint16(frame[5:]))
 		if len(frame) != 9+attrLen {
-			return a, malformed("binary answer of %d bytes with %d bytes of attributes", len(frame), attrLen)
+			return a, malformed("binary answer of %d bytes with %d bytes of attributes%s", len(frame), attrLen, sentBack)
 		}
 		if magic := binary.BigEndian.Uint16(frame[7+attrLen:]); magic != BinaryMagic {
 			return a, malformed("binary answer ends in %#04x", magic)
 		}
 		return a, a.parseAttr(frame[7 : 7+attrLen])
 	}
-	return a, malformed("type %d", a.Type)
+	return a, malformed("type %d, with which no DataProxy answers", a.Type)
 }
 
 func textAttr(frame []byte) ([]byte, error) {
-	if len(frame) < 9 {
+	if len(frame) < 9+len(okBody) {
 		return nil, malformed("text answer of %d bytes", len(frame))
 	}
 	bodyLen := int64(int32(binary.BigEndian.Uint32(frame[1:])))
-	if bodyLen < 0 || bodyLen > int64(len(frame)-9) {
-		return nil, malformed("text answer of %d bytes with a body of %d", len(frame), bodyLen)
+	if bodyLen != int64(len(okBody)) {
+		return nil, malformed("text answer of %d bytes with a body of %d%s", len(frame), bodyLen, sentBack)
 	}
 	rest := frame[5+bodyLen:]
 	attrLen := int64(int32(binary.BigEndian.Uint32(rest)))
@@ -80,13 +83,19 @@ func textAttr(frame []byte) ([]byte, error) {
 }
 
 // parseAttr trusts errCode only in the first place or right behind dpIp: what a client sent comes back behind them. Ids are
-// taken from their last occurrence, since an errMsg may quote attributes.
+// taken from their last occurrence, since an errMsg may quote attributes. A success says which node it is of: without that, what a
+// client sent may have come back from something that is no DataProxy.
 func (a *Answer) parseAttr(attr []byte) error {
 	rest := attr
-	if bytes.HasPrefix(rest, []byte("dpIp=")) {
+	named := bytes.HasPrefix(rest, []byte("dpIp="))
+	if named {
 		_, rest, _ = bytes.Cut(rest, []byte("&"))
 	}
-	if value, ok := bytes.CutPrefix(rest, []byte("errCode=")); ok {
+	value, refused := bytes.CutPrefix(rest, []byte("errCode="))
+	if !named && !refused {
+		return malformed("neither dpIp nor errCode%s", sentBack)
+	}
+	if refused {
 		digits, tail, _ := bytes.Cut(value, []byte("&"))
 		code, err := strconv.Atoi(string(digits))
 		if err != nil || !isDigits(digits) { // "-0" and "+0" are no success

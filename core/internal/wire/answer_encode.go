@@ -6,7 +6,7 @@ import (
 )
 
 // okBody is the one byte that answers to text frames carry as their body.
-const okBody = '2'
+const okBody = "2"
 
 // AnswerAttr is what the attribute text of an answer is built from.
 type AnswerAttr struct {
@@ -51,7 +51,7 @@ func AppendAnswer(dst []byte, r *Request, a AnswerAttr) []byte {
 			dst = binary.BigEndian.AppendUint32(dst, uint32(len(r.WireBody)))
 			dst = append(dst, r.WireBody...)
 		} else {
-			dst = append(dst, 0, 0, 0, 1, okBody)
+			dst = append(append(dst, 0, 0, 0, 1), okBody...)
 		}
 		dst = append(dst, 0, 0, 0, 0)
 		attrAt := len(dst)

@@ -13,7 +13,7 @@ import (
 
 // textAnswer builds an answer of type 5 without its length word.
 func textAnswer(attr string) []byte {
-	answer := append([]byte{TypeText, 0, 0, 0, 1, okBody}, binary.BigEndian.AppendUint32(nil, uint32(len(attr)))...)
+	answer := append([]byte{TypeText, 0, 0, 0, 1, okBody[0]}, binary.BigEndian.AppendUint32(nil, uint32(len(attr)))...)
 	return append(answer, attr...)
 }
 
@@ -207,7 +207,6 @@ func TestLengthOfABinaryAnswersAttributesIsUnsigned(t *testing.T) {
 // server set it is a false success.
 func TestErrCodeCountsOnlyInItsPlace(t *testing.T) {
 	for attr, want := range map[string]int{
-		"":                                0,
 		"dpIp=":                           0,
 		"dpIp=1.2.3.4":                    0,
 		"errCode=114":                     114, // the sink's answers have no dpIp
@@ -215,9 +214,7 @@ func TestErrCodeCountsOnlyInItsPlace(t *testing.T) {
 		"dpIp=1.2.3.4&errCode=1":          1,
 		"dpIp=1.2.3.4&errCode=0&mid=1":    0,
 		"dpIp=1.2.3.4&mid=1&errCode=5":    0,
-		"mid=1&errCode=5":                 0,
 		"dpIp=1&dpIp=2&errCode=5":         0,
-		"rt=1&dpIp=1.2.3.4&errCode=5":     0,
 		"dpIp=1.2.3.4&errcode=5":          0,
 		"dpIp=1.2.3.4&errCode2=5":         0,
 		"dpIp=1.2.3.4&errCode=2147483647": 2147483647,
@@ -226,6 +223,49 @@ func TestErrCodeCountsOnlyInItsPlace(t *testing.T) {
 			if a, err := ParseAnswer(frame); err != nil || a.Code != want {
 				t.Errorf("%q: code %d, %v, want %d", attr, a.Code, err, want)
 			}
+		}
+	}
+}
+
+// What a client sent and got back, from an echo or in a body of its own length, passed for a success: the data was lost. A success is a
+// node's word: it says of which.
+func TestWhatANodeDoesNotSayIsNoSuccess(t *testing.T) {
+	for _, attr := range []string{"", "mid=1", "mid=1&errCode=5", "rt=1&dpIp=1.2.3.4&errCode=5", "groupId=g&streamId=s&mid=0123456789abcdef-1", "dpIP=1", "dpIp"} {
+		for _, frame := range [][]byte{textAnswer(attr), binaryAnswer(1, attr)} {
+			if a, err := ParseAnswer(frame); !errors.Is(err, ErrAnswer) {
+				t.Errorf("%q: %+v, %v", attr, a, err)
+			}
+		}
+	}
+	attr := []byte("dpIp=1&groupId=g&streamId=s&mid=0123456789abcdef-1")
+	for _, body := range []string{"", "\x00\x00\x00\x01x", "22"} {
+		if a, err := ParseAnswer(AppendText(nil, []byte(body), attr, false)[4:]); !errors.Is(err, ErrAnswer) {
+			t.Errorf("a body of %d bytes: %+v, %v", len(body), a, err)
+		}
+	}
+	for _, format := range [][]byte{AppendText(nil, AppendItem(nil, []byte("x")), attr, false), AppendBinary(nil, AppendItem(nil, []byte("x")), attr, 4, 1, 1, false)} {
+		if _, err := ParseAnswer(format[4:]); err == nil || !strings.Contains(err.Error(), "no DataProxy") {
+			t.Errorf("a frame of ours that comes back: %v", err)
+		}
+	}
+}
+
+// An error that shows "48 54 54 50" leaves its reader to find out what is at the address.
+func TestForeignProtocolsAreNamed(t *testing.T) {
+	for data, want := range map[string]string{
+		"HTTP/1.1 400 Bad Request\r\nServer: x\r\n": `: an HTTP server answers here: "HTTP/1.1 400 Bad Request"`,
+		"HTTP/":                        `: an HTTP server answers here: "HTTP/"`,
+		"SSH-2.0-OpenSSH_9.2\r\n":      `: an SSH server answers here: "SSH-2.0-OpenSSH_9.2"`,
+		"\x15\x03\x01\x00\x02\x02\x46": ": a TLS server answers here",
+		"-ERR unknown command\r\n":     `: no DataProxy answers here: "-ERR unknown command"`,
+		"\x7f\xff\xff\xff\x05":         "",
+		"\x00\x00\x00\x01\x05":         "",
+		"":                             "",
+		"\n":                           "",
+		strings.Repeat("x", 10000):     `: no DataProxy answers here: "` + strings.Repeat("x", 48) + `"`,
+	} {
+		if got := Foreign([]byte(data)); got != want {
+			t.Errorf("%q: %q, want %q", data, got, want)
 		}
 	}
 }

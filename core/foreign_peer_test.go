@@ -1,0 +1,106 @@
+package dataproxy_test
+
+import (
+	"fmt"
+	"io"
+	"log"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/stretchr/testify/require"
+
+	dataproxy "github.com/inlong-dataproxy/inlong-dataproxy/core"
+)
+
+// rawPeer listens and gives each connection to serve, on a goroutine of its own.
+func rawPeer(t *testing.T, serve func(net.Conn)) (address string) {
+	t.Helper()
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	var all sync.WaitGroup
+	var mu sync.Mutex
+	var live []net.Conn
+	all.Go(func() {
+		for {
+			conn, err := listener.Accept()
+			if err != nil {
+				return
+			}
+			mu.Lock()
+			live = append(live, conn)
+			mu.Unlock()
+			all.Go(func() {
+				defer conn.Close()
+				serve(conn)
+			})
+		}
+	})
+	t.Cleanup(func() {
+		listener.Close()
+		mu.Lock()
+		for _, conn := range live {
+			conn.Close()
+		}
+		mu.Unlock()
+		all.Wait()
+	})
+	return listener.Addr().String()
+}
+
+func staticClient(address string, opts ...dataproxy.Option) (dataproxy.FullClient, error) {
+	return dataproxy.NewClient(append([]dataproxy.Option{dataproxy.WithStaticNodes(address), dataproxy.WithGroupID("test_group"),
+		dataproxy.WithLogger(dataproxy.NopLogger()), dataproxy.WithMetricsRegistry(prometheus.NewRegistry())}, opts...)...)
+}
+
+// A port that sends back what it gets answers a heartbeat rightly, and a text frame that came back passed for an ack: all data was lost, and
+// each send returned nil.
+func TestD17_EchoIsNoAck(t *testing.T) {
+	for _, format := range []dataproxy.MessageFormat{dataproxy.Text, dataproxy.Binary} {
+		for _, size := range []int{1, 2, 300} {
+			t.Run(fmt.Sprint(format, " ", size), func(t *testing.T) {
+				t.Parallel()
+				client, err := staticClient(rawPeer(t, func(c net.Conn) { _, _ = io.Copy(c, c) }), dataproxy.WithMessageFormat(format),
+					dataproxy.WithSendTimeout(3*time.Second), dataproxy.WithAckTimeout(500*time.Millisecond))
+				require.NoError(t, err)
+				defer client.Close()
+				err = client.Send(patient(t), message(string(make([]byte, size))))
+				require.ErrorContains(t, err, "no DataProxy")
+				require.Zero(t, client.Stats().Acked)
+			})
+		}
+	}
+}
+
+// A wrong address in the configuration cost hours: the error said that something is late, or nothing at all.
+func TestD17_ErrorSaysWhatIsThereInsteadOfADataProxy(t *testing.T) {
+	plain, secured := httptest.NewServer(http.NotFoundHandler()), httptest.NewUnstartedServer(http.NotFoundHandler())
+	secured.Config.ErrorLog = log.New(io.Discard, "", 0)
+	secured.StartTLS()
+	t.Cleanup(plain.Close)
+	t.Cleanup(secured.Close)
+	for name, c := range map[string]struct{ address, part string }{
+		"HTTP":    {plain.Listener.Addr().String(), "an HTTP server answers here"},
+		"TLS":     {secured.Listener.Addr().String(), "or a server of another protocol"},
+		"silence": {rawPeer(t, func(c net.Conn) { _, _ = io.Copy(io.Discard, c) }), "no node answered within 1s"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			_, err := staticClient(c.address, dataproxy.WithConnTimeout(time.Second))
+			require.ErrorIs(t, err, dataproxy.ErrNoAvailableWorker)
+			require.ErrorContains(t, err, c.part)
+			lazy, err := staticClient(c.address, dataproxy.WithConnTimeout(time.Second), dataproxy.WithLazyStart(true), dataproxy.WithSendTimeout(4*time.Second))
+			require.NoError(t, err)
+			defer lazy.Close()
+			err = lazy.Send(patient(t), message("x"))
+			require.Equal(t, dataproxy.NotWritten, fault(t, err, dataproxy.CodeSendTimeout).Persisted())
+			if name == "silence" {
+				c.part = "not a byte came"
+			}
+			require.ErrorContains(t, err, c.part)
+		})
+	}
+}
