@@ -86,12 +86,12 @@ func TestD17_ErrorSaysWhatIsThereInsteadOfADataProxy(t *testing.T) {
 	for name, c := range map[string]struct{ address, part string }{
 		"HTTP":    {plain.Listener.Addr().String(), "an HTTP server answers here"},
 		"TLS":     {secured.Listener.Addr().String(), "or a server of another protocol"},
-		"silence": {rawPeer(t, func(c net.Conn) { _, _ = io.Copy(io.Discard, c) }), "no node answered within 1s"},
+		"silence": {rawPeer(t, func(c net.Conn) { _, _ = io.Copy(io.Discard, c) }), "(no node answered within 1s|not a byte came)"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			_, err := staticClient(c.address, dataproxy.WithConnTimeout(time.Second))
 			require.ErrorIs(t, err, dataproxy.ErrNoAvailableWorker)
-			require.ErrorContains(t, err, c.part)
+			require.Regexp(t, c.part, err.Error())
 			lazy, err := staticClient(c.address, dataproxy.WithConnTimeout(time.Second), dataproxy.WithLazyStart(true), dataproxy.WithSendTimeout(4*time.Second))
 			require.NoError(t, err)
 			defer lazy.Close()

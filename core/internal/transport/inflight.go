@@ -90,8 +90,8 @@ func (t *inflight[T]) oldest() (w Written[T], ok bool) {
 }
 
 // take removes and returns the frame that the answer belongs to. An error answer without anything of its request belongs to
-// the oldest frame, since answers come in order, but one of them may be lost; a success must name its frame. An answer to the other kind of frame belongs
-// to none: a uniq could pass for a batch that it does not mean.
+// the oldest frame, since answers come in order, but one of them may be lost; a success must name its frame. An answer to the other
+// kind of frame belongs to none: a uniq could pass for a batch that it does not mean.
 func (t *inflight[T]) take(a *wire.Answer, kind byte, client uint64) (w Written[T], ok bool) {
 	var mask, seq uint64
 	switch {
