@@ -1,7 +1,6 @@
 package dataproxy
 
 import (
-	"cmp"
 	"context"
 	"runtime"
 	"sync"
@@ -33,6 +32,14 @@ func given(ctx context.Context) context.Context {
 	return ctx
 }
 
+// orEmpty replaces a message that a caller left out: it is refused as an empty one is.
+func orEmpty(msg *Message) *Message {
+	if msg == nil {
+		return new(Message)
+	}
+	return msg
+}
+
 func (c *client) Send(ctx context.Context, msg Message) error {
 	_, err := c.sendSync(ctx, &msg, false)
 	return errorOrNil(err)
@@ -55,7 +62,7 @@ func errorOrNil(err *Error) error {
 const resultGrace = 20 * time.Millisecond
 
 func (c *client) sendSync(ctx context.Context, msg *Message, detail bool) (Result, *Error) {
-	ctx, msg = given(ctx), cmp.Or(msg, new(Message))
+	ctx, msg = given(ctx), orEmpty(msg)
 	w := waiters.Get().(*waiter)
 	w.detail = detail
 	at, err := c.accept(ctx, msg, w, Tag{}, sendSync, c.opts.SendTimeout)
@@ -114,14 +121,14 @@ func (c *client) refuse(msg Message, err *Error, cb Callback) {
 }
 
 func (c *client) Submit(ctx context.Context, msg *Message, tag Tag) error {
-	if _, err := c.accept(given(ctx), cmp.Or(msg, new(Message)), nil, tag, sendAsync, c.opts.SendTimeout); err != nil {
+	if _, err := c.accept(given(ctx), orEmpty(msg), nil, tag, sendAsync, c.opts.SendTimeout); err != nil {
 		return err
 	}
 	return nil
 }
 
 func (c *client) SubmitMany(ctx context.Context, msg *Message, payloads [][]byte, tags []Tag) (accepted int, err error) {
-	ctx, msg = given(ctx), cmp.Or(msg, new(Message))
+	ctx, msg = given(ctx), orEmpty(msg)
 	for accepted < len(payloads) {
 		msg.Payload = payloads[accepted]
 		at, err := c.accept(ctx, msg, nil, tags[accepted], sendAsync, c.opts.SendTimeout)
