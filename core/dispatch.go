@@ -18,6 +18,8 @@ type dispatcher struct {
 	mu     sync.Mutex
 	next   int // where the search for a lane starts, so that streams spread from the beginning
 	parked batchQueue
+
+	pace pace
 }
 
 // dispatch gives b to a lane. It never blocks: without a usable lane b waits until one comes or its deadline ends it. behind

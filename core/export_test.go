@@ -133,6 +133,8 @@ const (
 	UnknownStreamBackOff = unknownStreamBackOff
 	MaxBackOffNotNow     = maxBackOffNotNow
 	Suspicion            = suspicion
+	LongestSuspicion     = longestSuspicion
+	LateAfter            = lateAfter
 	HeadStart            = headStart
 	CloseGrace           = 100 * time.Millisecond
 	KeptStreams          = keptStreams

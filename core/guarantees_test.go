@@ -124,6 +124,8 @@ func TestNumbersOfTheGuarantees(t *testing.T) {
 		"retry_initial_interval")
 	option("Attempts after the first that may have been written, at most", "max_retries")
 	row("A node that failed is avoided, while there are others, for", text(dataproxy.Suspicion), "")
+	row("The same for one that proves itself each time and then answers no data, or late", text(dataproxy.Suspicion)+", doubling to "+text(dataproxy.LongestSuspicion), "")
+	row("A node that owes an answer, beside others that are much faster, is left after", text(dataproxy.LateAfter), "")
 	option("An idle connection sends a heartbeat every", "heartbeat_interval")
 	option("The Manager is asked for the nodes every", "update_interval")
 	option("A Manager that does not answer is given up after, asked again meanwhile", "manager_timeout")

@@ -3,6 +3,7 @@ package dataproxy
 import (
 	"errors"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/inlong-dataproxy/inlong-dataproxy/core/internal/transport"
@@ -28,8 +29,9 @@ type lane struct {
 	index    int
 	conn     *transport.Conn[*batch] // nil, like node, for what holds the place of a lane until the first connection
 	node     *node
-	opened   time.Time // when the connection was proven
-	answered bool      // data; of the lane's goroutine
+	opened   time.Time    // when the connection was proven
+	answered bool         // data; of the lane's goroutine
+	lastTrip atomic.Int64 // ns that the last answer took
 
 	mu          sync.Mutex
 	usable      bool // takes batches: neither draining nor at its end
@@ -67,6 +69,7 @@ func (l *lane) enqueue(b *batch, limit int, scout bool) (taken, behind bool) {
 		l.c.working.Add(1)
 		go l.writer()
 	}
+	l.c.dispatcher.watch(l.c)
 	return true, behind
 }
 
@@ -79,11 +82,14 @@ func (l *lane) load() (outstanding int, usable bool) {
 
 // late reports whether the node's answers take so long that its streams should go elsewhere. The caller holds mu.
 func (l *lane) late() bool {
+	if time.Duration(l.lastTrip.Load()) > lateAfter {
+		return true
+	}
 	if l.outstanding < lateFrom {
 		return false
 	}
 	since := l.conn.Waits()
-	return !since.IsZero() && time.Since(since) > l.c.opts.AckTimeout/4
+	return !since.IsZero() && time.Since(since) > min(l.c.opts.AckTimeout/4, lateAfter)
 }
 
 // idleOr reports whether the lane has nothing to do. Otherwise st is sealed when the next batch leaves it: not only when it is
@@ -235,7 +241,9 @@ func (l *lane) Answered(w transport.Written[*batch], a *wire.Answer) {
 	l.countRetry(w.Item)
 	if a.Code == 0 {
 		l.node.batches.Add(1)
-		l.node.roundTrips.add(time.Since(w.At))
+		trip := time.Since(w.At)
+		l.lastTrip.Store(int64(trip))
+		l.node.roundTrips.add(trip)
 		l.c.acked(w.Item)
 		return
 	}

@@ -159,7 +159,10 @@ func (l *lane) serve(old *lane) (replaced bool) {
 	culprit, tooLong := l.node.culprit(unanswered, reason)
 	if !errors.Is(reason, errDrained) && !errors.Is(reason, transport.ErrClosedByUs) {
 		l.node.errors.Add(1)
-		if !tooLong { // then nothing is wrong with the node
+		switch {
+		case errors.Is(reason, transport.ErrAckTimeout):
+			c.nodes.relapse(l.node, reason)
+		case !tooLong: // then nothing is wrong with the node
 			c.nodes.suspect(l.node, reason)
 		}
 		if errors.Is(reason, transport.ErrAckTimeout) {

@@ -7,11 +7,16 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"github.com/inlong-dataproxy/inlong-dataproxy/core/internal/transport"
 )
 
 // suspicion is how long a node that failed is avoided while others are there: one that was told to stop closes its
 // connections and then accepts new ones without ever answering, so its return has to be proven.
 const suspicion = 30 * time.Second
+
+// longestSuspicion is how long at most one is avoided that answers heartbeats, and then no data.
+const longestSuspicion = 8 * time.Minute
 
 // node is one DataProxy.
 type node struct {
@@ -19,11 +24,13 @@ type node struct {
 	batches, errors atomic.Int64
 	roundTrips      roundTrips
 	lengths
+	answers
 	aside atomic.Bool // its last answer was "not now": its lanes take a scout only (aside.go)
 
 	// Guarded by nodes.mu.
 	lanes   int // assigned to it, connected or not, without those that drain
 	suspect time.Time
+	spell   time.Duration // that it is avoided for after it failed with data
 	cause   error
 	gone    bool // not in the list any more
 	asideState
@@ -134,10 +141,25 @@ func (s *nodes) connected(n *node) {
 }
 
 // suspect avoids a node for a while. A list of one node, or of suspects only, is still tried.
-func (s *nodes) suspect(n *node, cause error) {
+func (s *nodes) suspect(n *node, cause error) { s.avoid(n, cause, suspicion) }
+
+// relapse avoids a node that proves itself and then fails with data. Its proof means less each time that it fails again soon.
+func (s *nodes) relapse(n *node, cause error) {
+	s.mu.Lock()
+	if n.spell > 0 && time.Since(n.suspect) < n.spell || n.suspect.After(time.Now()) {
+		n.spell = min(2*n.spell, longestSuspicion)
+	} else {
+		n.spell = suspicion
+	}
+	spell := n.spell
+	s.mu.Unlock()
+	s.avoid(n, cause, spell)
+}
+
+func (s *nodes) avoid(n *node, cause error, spell time.Duration) {
 	s.mu.Lock()
 	fresh := n.cause == nil
-	n.suspect, n.cause = time.Now().Add(suspicion), cause
+	n.suspect, n.cause = time.Now().Add(spell), cause
 	all := true
 	for _, other := range s.list {
 		all = all && other.cause != nil
@@ -149,7 +171,7 @@ func (s *nodes) suspect(n *node, cause error) {
 	case all:
 		s.c.log.Warnf("node %s failed and is tried again soon, since no other is better: %v", subject(n.addr), cause)
 	default:
-		s.c.log.Warnf("node %s is avoided for %v: %v", subject(n.addr), suspicion, cause)
+		s.c.log.Warnf("node %s is avoided for %v: %v", subject(n.addr), spell, cause)
 	}
 	if all || fresh {
 		s.wake()
@@ -163,8 +185,15 @@ func (s *nodes) wake() {
 	}
 }
 
-// leave drains all lanes on n, if there is a node beside it that is not suspect.
-func (s *nodes) leave(n *node) {
+// suspected reports whether n is avoided.
+func (s *nodes) suspected(n *node) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return n.suspect.After(time.Now())
+}
+
+// leave drains all lanes on n, if there is a node beside it that is not suspect. Connections of those are told of it.
+func (s *nodes) leave(n *node, tell ...func(*transport.Conn[*batch])) {
 	s.mu.Lock()
 	now := time.Now()
 	elsewhere := slices.ContainsFunc(s.list, func(other *node) bool { return other != n && !other.suspect.After(now) })
@@ -176,6 +205,9 @@ func (s *nodes) leave(n *node) {
 		if l.node == n {
 			l.replace()
 			l.retire()
+			for _, f := range tell {
+				f(l.conn)
+			}
 		}
 	}
 }

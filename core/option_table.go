@@ -113,7 +113,7 @@ var optionTable = []option{
 			"of that, whatever the others hold"),
 	duration("ack_timeout", "WithAckTimeout", func(o *Options) *time.Duration { return &o.AckTimeout }, 10*time.Second,
 		leastAckTimeout, time.Hour, "a connection from which no answer came in its turn for so long, while frames wait for one, is closed and its batches go "+
-			"elsewhere; while answers come, a frame behind them may wait longer, up to its message's deadline; "+
+			"elsewhere; while answers come, a frame behind them may wait longer, up to its message's deadline, but not on a node that is left because others are much faster; "+
 			"unless set, a third of send_timeout where that is less"),
 	boolean("ordered", "WithOrdered", func(o *Options) *bool { return &o.Ordered },
 		"messages of one group and stream arrive at the node in the order of sending, through retries; costs one batch in flight a stream, and a batch ends where the attributes change"),

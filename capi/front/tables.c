@@ -118,7 +118,7 @@ const inlong_option_info inlong_option_table[] = {
     OPTION("max_pending_bytes", "size", "256M", "1K", "512G", "",
            "bytes of messages without a result, for the whole client; a quarter of it is dealt out to the lanes, and each keeps its part of that, whatever the others hold"),
     OPTION("ack_timeout", "duration", "10s", "10ms", "1h", "",
-           "a connection from which no answer came in its turn for so long, while frames wait for one, is closed and its batches go elsewhere; while answers come, a frame behind them may wait longer, up to its message's deadline; unless set, a third of send_timeout where that is less"),
+           "a connection from which no answer came in its turn for so long, while frames wait for one, is closed and its batches go elsewhere; while answers come, a frame behind them may wait longer, up to its message's deadline, but not on a node that is left because others are much faster; unless set, a third of send_timeout where that is less"),
     OPTION("ordered", "bool", "false", "", "", "",
            "messages of one group and stream arrive at the node in the order of sending, through retries; costs one batch in flight a stream, and a batch ends where the attributes change"),
     OPTION("static_nodes", "list", "", "", "", "",

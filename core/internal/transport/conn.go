@@ -60,6 +60,7 @@ type Conn[T any] struct {
 	closed     error // why it ended; set once
 	lastWrite  time.Time
 	lastAnswer time.Time // that came in its turn
+	hurried    bool      // no frame waits longer because others were answered
 	beatSent   time.Time // of the heartbeat that has no answer yet
 	timer      *time.Timer
 }
@@ -225,6 +226,15 @@ func (c *Conn[T]) Waits() time.Time {
 	return w.At
 }
 
+// Hurry counts the ack time-out of each frame from its writing: the node is slow, and not the way to it.
+func (c *Conn[T]) Hurry() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.hurried = true; c.closed == nil {
+		c.timer.Reset(time.Millisecond)
+	}
+}
+
 // Close ends the connection; Serve returns. With frames in flight it is reset.
 func (c *Conn[T]) Close() { c.end(ErrClosedByUs) }
 
@@ -265,7 +275,7 @@ func (c *Conn[T]) check() {
 	}
 	if !waits.IsZero() {
 		// While answers come in their turn, what is behind them is on its way: over a slow link it only takes longer.
-		if c.lastAnswer.After(waits) {
+		if c.lastAnswer.After(waits) && !c.hurried {
 			waits = c.lastAnswer
 		}
 		if left -= now.Sub(waits); left <= 0 {
