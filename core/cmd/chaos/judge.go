@@ -89,6 +89,7 @@ type judge struct {
 	streams []*history
 	tally   Tally
 	lost    failover
+	frames  frames
 	scratch []byte
 }
 

@@ -40,6 +40,7 @@ type Tally struct {
 	FalseSuccesses int64 `json:"false_successes"` // acked though no node answered with success
 	OrderBreaks    int64 `json:"order_breaks"`
 	Altered        int64 `json:"altered"` // arrived in another form or stream than sent
+	Changed        int64 `json:"changed"` // frames that came under the id of another one
 
 	Failovers       int64         `json:"failovers"` // batches that were un-acked on a connection that died, and measured
 	WorstFailover   time.Duration `json:"worst_failover_ns"`
@@ -99,6 +100,7 @@ func (r *Report) judge() {
 		{r.FalseSuccesses, "messages were acked though no node answered with success"},
 		{r.OrderBreaks, "messages of ordered streams were overtaken"},
 		{r.Altered, "messages arrived in another form or stream than sent"},
+		{r.Changed, "frames came under the id of another one"},
 	} {
 		if zero.n != 0 {
 			r.breach("%d %s", zero.n, zero.what)
@@ -160,6 +162,7 @@ func (r *Report) print(out io.Writer) error {
 	line(r.FalseSuccesses, "acked though no node answered with success")
 	line(r.OrderBreaks, "overtaken in an ordered stream")
 	line(r.Altered, "altered or in a wrong stream")
+	line(r.Changed, "frames under the id of another one")
 	line(r.WorstFailover.Round(time.Millisecond), fmt.Sprintf("worst fail-over of %d batches: %s", r.Failovers, r.WorstFailoverOf))
 	line(r.WorstLate.Round(time.Millisecond), "worst result or return after a deadline: "+r.WorstLateOf)
 	line(r.WorstStall.Round(time.Millisecond), fmt.Sprintf("worst stall of this program; %d of them excuse a late result", maxStalls))

@@ -49,6 +49,7 @@ func (w *wrecker) frame(r dataproxytest.Record) dataproxytest.Fault {
 		}
 		w.mu.Unlock()
 	}
+	w.judge.frame(&r)
 	w.judge.arrived(&r, fateOf(f))
 	return f
 }
@@ -116,7 +117,7 @@ func (w *wrecker) storm(ctx context.Context, d time.Duration) {
 	for end := time.Now().Add(d); time.Now().Before(end) && pause(ctx, w.upTo(60)); {
 		nodes := w.cluster.Nodes()
 		n, other := nodes[w.random.IntN(len(nodes))], nodes[w.random.IntN(len(nodes))]
-		switch w.random.IntN(20) {
+		switch w.random.IntN(21) {
 		case 0:
 			n.Kill()
 		case 1:
@@ -141,6 +142,8 @@ func (w *wrecker) storm(ctx context.Context, d time.Duration) {
 			n.Fault(dataproxytest.DropHeartbeat())
 		case 17:
 			w.cluster.Manager().Standing(w.managerFault())
+		case 20:
+			w.cluster.Manager().Standing(w.shortFrames())
 		case 18, 19:
 			w.cluster.Manager().Standing(dataproxytest.Fault{})
 		}
