@@ -179,7 +179,7 @@ func frameOf(c *client, msg *Message, late time.Duration) ([]byte, error) {
 	due := opened.Add(c.opts.SendTimeout)
 	b := &batch{st: st, attributes: attributes, opened: opened, due: due, timer: time.NewTimer(time.Hour)}
 	b.add(msg, nobody{}, Tag{}, 0)
-	frame, settled, _ := (&lane{c: c}).frameLive(nil, new(scratch), b, "", due.Add(late))
+	frame, settled := (&lane{c: c}).frameLive(nil, new(scratch), b, "", due.Add(late))
 	if len(settled) > 0 {
 		return frame, settled[0].err
 	}

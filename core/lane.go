@@ -170,7 +170,7 @@ func (l *lane) dequeue(last bool) *batch {
 
 // frame appends b's frame unless b is dead: from here on b may have reached the node.
 func (l *lane) frame(dst []byte, scratch *scratch, b *batch, now time.Time) (frames []byte, ok bool) {
-	frames, due, _ := l.frameLive(dst, scratch, b, l.node.addr, now)
+	frames, due := l.frameLive(dst, scratch, b, l.node.addr, now)
 	l.c.completeAll(due)
 	size := len(frames) - len(dst)
 	switch {
@@ -185,7 +185,7 @@ func (l *lane) frame(dst []byte, scratch *scratch, b *batch, now time.Time) (fra
 	return dst, false
 }
 
-func (l *lane) frameLive(dst []byte, scratch *scratch, b *batch, node string, now time.Time) (frames []byte, due []completion, again bool) {
+func (l *lane) frameLive(dst []byte, scratch *scratch, b *batch, node string, now time.Time) (frames []byte, due []completion) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	due = b.settleDue(l.c, now)
@@ -193,7 +193,7 @@ func (l *lane) frameLive(dst []byte, scratch *scratch, b *batch, node string, no
 		due = l.c.choose(b, due)
 	}
 	if b.unsettled == 0 {
-		return dst, due, false
+		return dst, due
 	}
 	body, count := b.frameBody()
 	b.attempts++
@@ -206,7 +206,7 @@ func (l *lane) frameLive(dst []byte, scratch *scratch, b *batch, node string, no
 	} else {
 		dst = wire.AppendText(dst, body, attr, compress)
 	}
-	return dst, due, b.attempts > 1
+	return dst, due
 }
 
 // leave takes a batch off the lane's account.

@@ -249,25 +249,27 @@ func (c *client) accept(ctx context.Context, msg *Message, recv receiver, tag Ta
 		return at, &Error{Code: CodeLogTooLong, Message: "payload: is alone larger than what max_pending_bytes leaves to one lane"}
 	}
 	for paid := int64(0); ; {
-		at, refused = st.append(ctx, msg, attributes, recv, tag, kind, paid)
-		switch {
-		case refused == errNoRoom:
+		at, entry := st.append(ctx, msg, attributes, recv, tag, kind, paid)
+		switch entry {
+		case entered:
+			return at, nil
+		case noRoom:
 			paid = c.budget.needs(nil, msg, besideOf(recv, kind))
 			if refused = c.budget.wait(ctx, paid, st, patience); refused != nil {
 				return at, refused
 			}
-		case refused == errGone:
+		case swept:
 			old := st
 			c.streams.recent.CompareAndSwap(old, nil)
 			if st = c.addStream(old.key); paid > 0 {
 				old.held.add(-1, -paid) // the share is the same
 				st.held.add(1, paid)
 			}
-		case refused != nil && paid > 0:
-			c.budget.release(st, 1, paid)
-			return at, refused
-		default:
-			return at, refused
+		case atClosed:
+			if paid > 0 {
+				c.budget.release(st, 1, paid)
+			}
+			return at, errClosed
 		}
 	}
 }

@@ -37,9 +37,18 @@ type stream struct {
 	waiting batchQueue // ordered: sealed behind it
 }
 
-// append puts msg into the open batch, for which it takes room unless some was taken before. It refuses when the client is closed,
-// with errNoRoom, or with errGone when the stream was swept out.
-func (st *stream) append(ctx context.Context, msg *Message, attributes string, recv receiver, tag Tag, kind sendKind, paid int64) (place, *Error) {
+// entry says whether a message came into its stream.
+type entry int
+
+const (
+	entered  entry = iota
+	noRoom         // the sender asks the budget
+	swept          // the stream was swept out: the sender looks it up again
+	atClosed       // the client is closed
+)
+
+// append puts msg into the open batch, for which it takes room unless some was paid before.
+func (st *stream) append(ctx context.Context, msg *Message, attributes string, recv receiver, tag Tag, kind sendKind, paid int64) (place, entry) {
 	deadline := int64(0)
 	if at, ok := ctx.Deadline(); ok {
 		// What is left of it, not its difference to start: at may be of the wall clock alone, which steps and does not stand still
@@ -50,10 +59,10 @@ func (st *stream) append(ctx context.Context, msg *Message, attributes string, r
 	st.mu.Lock()
 	defer st.mu.Unlock()
 	if st.c.closing.Load() { // set before the sweep that takes mu: no batch is opened behind it
-		return place{}, errClosed
+		return place{}, atClosed
 	}
 	if st.gone {
-		return place{}, errGone
+		return place{}, swept
 	}
 	b := st.open
 	if b != nil && (len(b.body.b)+itemHeader+len(msg.Payload) > min(st.c.opts.BatchingMaxSize, st.longest(attributes)+itemHeader) ||
@@ -63,7 +72,7 @@ func (st *stream) append(ctx context.Context, msg *Message, attributes string, r
 	}
 	if paid == 0 {
 		if paid = st.c.budget.needs(b, msg, beside); st.c.budget.admit(st, 1, paid) != noShortage {
-			return place{}, errNoRoom
+			return place{}, noRoom
 		}
 	}
 	if b == nil {
@@ -97,7 +106,7 @@ func (st *stream) append(ctx context.Context, msg *Message, attributes string, r
 			st.seal()
 		}
 	}
-	return at, nil
+	return at, entered
 }
 
 // appendMore puts payloads behind the one that lies at `at`, as long as they need no other check than for room and do not seal

@@ -22,12 +22,6 @@ type streams struct {
 	recent atomic.Pointer[stream] // the last one asked for: most programs send long runs to one
 }
 
-// errGone never leaves the package: the sender looks its stream up again.
-var errGone = &Error{Code: CodeUnknown}
-
-// errNoRoom neither: the sender asks the budget.
-var errNoRoom = &Error{Code: CodeQueueFull}
-
 // stream returns the stream of a message, and the message's attributes where they are not the stream's own. Ids are checked
 // when a stream is built; attributes each time, since two sets of them, one of them faulty, may be written alike.
 func (c *client) stream(msg *Message) (*stream, string, *Error) {
