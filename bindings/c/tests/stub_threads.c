@@ -180,7 +180,7 @@ static void *poll_lines(void *unused)
     long n = 0;
     while (n < 20) {
         int got = inlong_log_poll(lines, 4, 5000);
-        CHECK(got > 0);
+        CHECK(got >= 0); /* on a busy machine valgrind takes longer to make the clients: the test's own time limit ends it */
         n += got;
     }
     return NULL;
