@@ -4,6 +4,7 @@ import (
 	"container/list"
 	"testing"
 	"time"
+	"unsafe"
 
 	"github.com/stretchr/testify/require"
 )
@@ -101,4 +102,9 @@ func TestStreamAtItsBoundHoldsUpNoOther(t *testing.T) {
 	require.Equal(t, []int{0, 1}, []int{len(w.ready), len(other.ready)}, "the share was full for both, the greedy one came behind")
 	c.release(modest, 1, 1)
 	require.Equal(t, 1, len(w.ready))
+}
+
+// A detail that grew would be counted for less than it is.
+func TestDetailIsCountedForWhatItIs(t *testing.T) {
+	require.EqualValues(t, unsafe.Sizeof(detail{}), detailSize)
 }

@@ -55,7 +55,7 @@ type batch struct {
 	userCode    bool         // some receiver runs user code
 	callers     bool         // some receiver is a caller that waits
 	beside      int64        // bytes that receivers hold elsewhere
-	charged     int64        // bytes, to the budget: guarded by stream.mu while the batch is open, then fixed
+	charged     int64        // bytes, to the budget
 
 	prev, next *batch // in registry
 	order      uint64 // of its opening, among the batches of a client
@@ -83,6 +83,7 @@ const itemHeader = 4 // the length word before each payload in the body
 
 // What things cost that the budget cannot look up, in bytes; a test holds the heap against the sum.
 const (
+	detailSize   = 80  // a detail
 	batchCost    = 850 // a batch without body and lists: its timer, its entries in queues and tables, the error that it may end with
 	callbackCost = 16  // a small closure
 	callerCost   = 900 // somebody who waits in Send: a goroutine that is blocked, without its stack, and what takes its result
@@ -105,7 +106,7 @@ func besideOf(recv receiver, kind sendKind) int64 {
 
 // footprint is the memory that b holds: what its lists and its body have room for, used or not.
 func (b *batch) footprint() int64 {
-	return batchCost + b.beside + int64(cap(b.body.b)+4*cap(b.ends)+16*(cap(b.receivers)+cap(b.tags))+80*cap(b.details)+len(b.attributes))
+	return batchCost + b.beside + int64(cap(b.body.b)+4*cap(b.ends)+16*(cap(b.receivers)+cap(b.tags))+detailSize*cap(b.details)+len(b.attributes))
 }
 
 // pay brings what is charged for b to what it holds. The caller holds the lock that guards b.
@@ -222,6 +223,7 @@ func (b *batch) settle(indexes []int32, err *Error) completion {
 	}
 	b.unsettled -= len(indexes)
 	b.expired = true
+	b.pay() // for details that there were none of
 	if b.frame.fixed && b.unsettled > 0 && err != nil {
 		err.persisted = MaybeWritten // in the frame's next attempt, for the sake of the others
 	}

@@ -62,9 +62,9 @@ type Stats struct {
 	Failed          int64       `json:"failed"`
 	Refused         int64       `json:"refused"`          // messages that a send call did not take: invalid, too long, queue full, closed
 	PendingMessages int64       `json:"pending_messages"` // until the callback has returned
-	PendingBytes    int64       `json:"pending_bytes"`
-	Batches         int64       `json:"batches"` // batches that have their result
-	Retries         int64       `json:"retries"` // batches written again
+	PendingBytes    int64       `json:"pending_bytes"`    // memory that counts against WithMaxPendingBytes
+	Batches         int64       `json:"batches"`          // batches that have their result
+	Retries         int64       `json:"retries"`          // batches written again
 	Streams         int         `json:"streams"`
 	Lanes           []LaneStats `json:"lanes"`
 	Nodes           []NodeStats `json:"nodes"`

@@ -145,8 +145,8 @@ func WithMaxPendingMessages(n int) Option {
 }
 
 // WithBlockIfQueueIsFull says what a send call does at the bound of pending messages or bytes: wait (true; the
-// context and the send timeout bound the wait) or fail with CodeQueueFull (false, the default). 10 ms later the open batches,
-// which hold room too, leave without regard to their linger.
+// context and the send timeout bound the wait) or fail with CodeQueueFull (false, the default). 10 ms later the open batches
+// that hold such room leave without regard to their linger.
 func WithBlockIfQueueIsFull(block bool) Option {
 	return func(o *Options) { o.BlockIfQueueIsFull = block; o.mark("block_if_queue_is_full") }
 }

@@ -98,7 +98,7 @@ var optionTable = []option{
 			"the client holds at most worker_num times as many. Where several streams share, one of them holds at most seven eighths"),
 	boolean("block_if_queue_is_full", "WithBlockIfQueueIsFull", func(o *Options) *bool { return &o.BlockIfQueueIsFull },
 		"when the bound of pending messages or bytes is reached: wait (true) or fail with \"queue full\" (false); 10 ms later open batches "+
-			"leave before their linger is over"),
+			"that hold such room leave before their linger is over"),
 	{key: "add_columns", name: "WithAddColumns", kind: kindMap, field: func(o *Options) any { return &o.AddColumns },
 		doc: "attributes added to every batch, such as __addcol1__worldid=7, 4 KiB together at most; the value {{ip}} becomes the local IP"},
 	duration("max_conn_lifetime", "WithMaxConnLifetime", func(o *Options) *time.Duration { return &o.MaxConnLifetime }, 0,
@@ -109,8 +109,8 @@ var optionTable = []option{
 		100*time.Millisecond, time.Millisecond, time.Minute, "back-off before the second attempt; doubles with jitter, capped at 10 s, and at 1 s while nodes answer \"not now\""),
 
 	size("max_pending_bytes", "WithMaxPendingBytes", func(o *Options) *int { return &o.MaxPendingBytes }, 256*mib, 1*kib, mostBudgetBytes,
-		"bytes of messages without a result, for the whole client; a quarter of it is dealt out to the lanes, and each keeps its part "+
-			"of that, whatever the others hold"),
+		"memory that messages without a result take, with all that the client keeps beside them, for the whole client; a quarter of it "+
+			"is dealt out to the lanes, and each keeps its part of that, whatever the others hold"),
 	duration("ack_timeout", "WithAckTimeout", func(o *Options) *time.Duration { return &o.AckTimeout }, 10*time.Second,
 		leastAckTimeout, time.Hour, "a connection from which no answer came in its turn for so long, while frames wait for one, is closed and its batches go "+
 			"elsewhere; while answers come, a frame behind them may wait longer, up to its message's deadline, but not on a node that is left because others are much faster; "+

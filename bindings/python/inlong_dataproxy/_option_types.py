@@ -82,7 +82,7 @@ class Options(TypedDict, total=False):
 
     block_if_queue_is_full: bool
     """When the bound of pending messages or bytes is reached: wait (true) or fail with "queue full" (false); 10 ms later open
-    batches leave before their linger is over. Default False.
+    batches that hold such room leave before their linger is over. Default False.
     """
 
     add_columns: Mapping[str, str]
@@ -106,8 +106,8 @@ class Options(TypedDict, total=False):
     """
 
     max_pending_bytes: Size
-    """Bytes of messages without a result, for the whole client; a quarter of it is dealt out to the lanes, and each keeps its
-    part of that, whatever the others hold. Default 256M; 1K to 512G.
+    """Memory that messages without a result take, with all that the client keeps beside them, for the whole client; a quarter of
+    it is dealt out to the lanes, and each keeps its part of that, whatever the others hold. Default 256M; 1K to 512G.
     """
 
     ack_timeout: Duration

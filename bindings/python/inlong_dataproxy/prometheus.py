@@ -17,7 +17,7 @@ Every metric has the label group_id, and comes from client.stats() when Promethe
     inlong_dataproxy_batches_total      batches made
     inlong_dataproxy_retries_total      attempts after the first
     inlong_dataproxy_pending_messages   messages without a result
-    inlong_dataproxy_pending_bytes      their bytes
+    inlong_dataproxy_pending_bytes      memory that they take
     inlong_dataproxy_streams            streams seen lately
     inlong_dataproxy_nodes              nodes in use
     inlong_dataproxy_lanes_usable       connections that take messages
@@ -49,7 +49,7 @@ _COUNTERS = {
 }
 _GAUGES = {
     "pending_messages": "messages without a result",
-    "pending_bytes": "bytes of messages without a result",
+    "pending_bytes": "memory that messages without a result take",
     "streams": "streams seen lately",
     "nodes": "nodes in use",
     "lanes_usable": "connections that take messages",

@@ -1,0 +1,70 @@
+package dataproxy_test
+
+import (
+	"context"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	dataproxy "github.com/inlong-dataproxy/inlong-dataproxy/core"
+	"github.com/inlong-dataproxy/inlong-dataproxy/core/dataproxytest"
+)
+
+// A call of Flush that gave up was remembered until the oldest batch had its result, behind a stuck callback for ever, and each batch
+// that ended walked through all of them: 200,000 made a Send fifty times slower.
+func TestFlushesThatGaveUpAreForgotten(t *testing.T) {
+	c := cluster(t)
+	client := connect(t, c)
+	stuck := make(chan struct{})
+	client.SendAsync(context.Background(), streamMessage("stuck", "x"), func(dataproxy.Message, error) { <-stuck })
+	waits := make(chan error)
+	go func() { waits <- client.Flush(patient(t)) }()
+	eventually(t, "it waits", func() bool { return dataproxy.Flushes(client) == 1 })
+	ended, cancel := context.WithCancel(context.Background())
+	cancel()
+	for range 1000 {
+		fault(t, client.Flush(ended), dataproxy.CodeContextExpired)
+	}
+	require.Equal(t, 1, dataproxy.Flushes(client), "the one that still waits")
+	close(stuck)
+	require.NoError(t, <-waits)
+	require.Zero(t, dataproxy.Flushes(client))
+}
+
+// A close settled all that was pending before it looked at the time again: 800,000 batches took it seconds beyond its deadline.
+func TestCloseReturnsInTimeHoweverMuchIsPending(t *testing.T) {
+	const n = 100
+	c := cluster(t)
+	standing(c, dataproxytest.Silence())
+	client := connect(t, c, dataproxy.WithBatchingMaxPublishDelay(0))
+	var called atomic.Int64
+	for range n {
+		client.SendAsync(context.Background(), message("x"), func(dataproxy.Message, error) { called.Add(1) })
+	}
+	sent := make(chan error, 1)
+	go func() { sent <- client.Send(context.Background(), streamMessage("another", "waits")) }()
+	eventually(t, "all are accepted", func() bool { return client.Stats().Accepted == n+1 })
+	letGo := sync.OnceFunc(dataproxy.HoldSweep(client))
+	t.Cleanup(letGo)
+	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Millisecond)
+	defer cancel()
+	var report dataproxy.CloseReport
+	inTime(t, 110*time.Millisecond, "close", func() {
+		var err error
+		report, err = client.Shutdown(ctx)
+		fault(t, err, dataproxy.CodeContextExpired)
+	})
+	require.EqualValues(t, n+1, report.Unsent)
+	require.EqualValues(t, n+1, report.Failed)
+	require.EqualValues(t, n+1, report.ByCode[dataproxy.CodeClosed])
+	before := called.Load()
+	require.GreaterOrEqual(t, report.Uncalled, n-before, "callbacks that nobody calls")
+	letGo()
+	fault(t, <-sent, dataproxy.CodeClosed)
+	settled(t, client)
+	require.Equal(t, before, called.Load(), "callbacks behind the close")
+	require.EqualValues(t, n+1, client.Stats().Failed)
+}
