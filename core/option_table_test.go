@@ -183,7 +183,7 @@ func TestKeysSetWhatTheFunctionsSet(t *testing.T) {
 		"buffer_pool_size":           {"1", dataproxy.WithBufferPoolSize(1)},
 		"byte_pool_size":             {"2", dataproxy.WithBytePoolSize(2)},
 		"byte_pool_width":            {"3", dataproxy.WithBytePoolWidth(3)},
-		"metrics_name":               {"", dataproxy.WithMetricsName("")},
+		"metrics_name":               {"n", dataproxy.WithMetricsName("n")},
 		"worker_num":                 {"1024", dataproxy.WithWorkerNum(1024)},
 		"send_timeout":               {"1ms", dataproxy.WithSendTimeout(time.Millisecond)},
 		"max_retries":                {"0", dataproxy.WithMaxRetries(0)},
