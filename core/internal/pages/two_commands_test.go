@@ -2,6 +2,7 @@ package pages
 
 import (
 	"os"
+	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -40,4 +41,77 @@ func TestPrerequisitesOfTheFirstPageAreThoseThatTheBuildAsksFor(t *testing.T) {
 	slices.Sort(named)
 	require.NotEmpty(t, named)
 	require.Equal(t, asked, named)
+}
+
+// script runs a script of .ci where these programs are, each of which does nothing, and no other but those that the script is made of.
+func script(t *testing.T, programs []string, args ...string) (string, error) {
+	t.Helper()
+	folder := t.TempDir()
+	for _, name := range []string{"bash", "id", "awk", "sort", "sed"} {
+		path, err := exec.LookPath(name)
+		require.NoError(t, err)
+		require.NoError(t, os.Symlink(path, filepath.Join(folder, name)))
+	}
+	for _, name := range programs {
+		require.NoError(t, os.WriteFile(filepath.Join(folder, name), []byte("#!/bin/sh\n"), 0o700))
+	}
+	args[0] = filepath.Join(top, ".ci", args[0])
+	cmd := exec.CommandContext(t.Context(), "bash", args...)
+	cmd.Env = []string{"PATH=" + folder}
+	out, err := cmd.CombinedOutput()
+	return string(out), err
+}
+
+// A test failed minutes later for a tool that was not there, or was left out without a word.
+func TestToolsThatAreAbsentAreNamedBeforeTheFirstTest(t *testing.T) {
+	said, err := script(t, nil, "tools", "install")
+	require.Error(t, err)
+	require.Regexp(t, `^Go is not installed: [^\n]*apt-get install git gcc g\+\+ make curl python3-venv\)\n$`, said)
+
+	said, err = script(t, []string{"go", "git", "gcc", "make", "curl", "python3"}, "tools", "needed")
+	require.Error(t, err)
+	require.Regexp(t, `^to be installed first: apt-get install g\+\+ [^\n]*\n$`, said)
+
+	needed := []string{"go", "git", "gcc", "g++", "make", "curl", "python3"}
+	said, err = script(t, needed, "tools", "needed")
+	require.NoError(t, err)
+	require.Empty(t, said)
+
+	said, err = script(t, append(needed, "clang"), "tools", "install")
+	require.NoError(t, err)
+	require.Contains(t, said, "skip valgrind (the C library under valgrind): not on this machine\n")
+	require.NotContains(t, said, "clang")
+}
+
+// go test says nothing of a test that was skipped: a machine without Kafka, promtool or IPv6 was as green as one with them.
+func TestWhatWasNotTestedIsListed(t *testing.T) {
+	log := filepath.Join(t.TempDir(), "log")
+	require.NoError(t, os.WriteFile(log, []byte(`skip valgrind (leaks): not on this machine
+ok   package/skip_of_something
+=== Skipped
+=== SKIP: core/x TestA (0.00s)
+    a_test.go:3: a word before
+    a_test.go:4: no IPv6: connect:
+        refused
+
+=== SKIP: core/internal/pages TestB (0.00s)
+    b_test.go:4: needs the libraries: make test-pages
+
+=== SKIP: core TestC/sub_one (0.00s)
+    c_test.go:4: no promtool
+SKIPPED [2] tests/test_async.py:35: uvloop is not installed
+`), 0o600))
+	said, err := script(t, nil, "left-out", log)
+	require.NoError(t, err)
+	require.Equal(t, `
+not tested here:
+  core TestC/sub_one: no promtool
+  core/x TestA: no IPv6: connect:
+  tests/test_async.py:35: uvloop is not installed
+  valgrind (leaks): not on this machine
+`, said)
+	require.NoError(t, os.WriteFile(log, []byte("ok all\n"), 0o600))
+	said, err = script(t, nil, "left-out", log)
+	require.NoError(t, err)
+	require.Equal(t, "\nnothing was left out\n", said)
 }
