@@ -71,6 +71,17 @@ image-context: ## lay out what the image is built from in build/image
 		mv build/image/inlong-dataproxy-$(VERSION)-linux-$$arch build/image/$$arch; done
 	mv build/image/amd64/[A-Z]* build/image/doc
 
+.PHONY: test-release test-wheel
+test-release: ## build the release of the last commit twice, compare, and try what came out (CACHE=shared: faster)
+	.ci/test-release
+
+# Of the tests those that start no process of their own: such a process looks for the package in the checkout.
+WHEEL_TESTS := $(addprefix tests/test_,$(addsuffix .py,send futures send_many options bad_input async_many life))
+test-wheel: ## run Python tests with the wheel in build/wheel, installed for PYTHON
+	rm -rf build/python/try && $(PYTHON) -m venv build/python/try
+	build/python/try/bin/python -m pip install --quiet --disable-pip-version-check pytest pytest-timeout build/wheel/*.whl
+	cd bindings/python && PYTHONDONTWRITEBYTECODE=1 $(abspath build/python/try)/bin/pytest -q -o pythonpath=tests $(WHEEL_TESTS) $(PYTEST_ARGS)
+
 # ---- What changed since the last release, and whether its number allows that
 .PHONY: api-diff
 api-diff: $(TOOLS)/apidiff ## compare the interfaces of Go, C and Python with the last release
