@@ -383,16 +383,6 @@ func (s *nodes) stats() []NodeStats {
 	return out
 }
 
-// addrs returns the list.
-func (s *nodes) addrs() (list []string) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	for _, n := range s.list {
-		list = append(list, n.addr)
-	}
-	return list
-}
-
 // allFailed reports whether no node is left that did not fail.
 func (s *nodes) allFailed() bool {
 	s.mu.Lock()

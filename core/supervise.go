@@ -228,6 +228,16 @@ func (r *refresher) ask() error {
 	return err
 }
 
+// addrs returns the list.
+func (s *nodes) addrs() (list []string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, n := range s.list {
+		list = append(list, n.addr)
+	}
+	return list
+}
+
 // plan sets when it is asked next.
 func (r *refresher) plan() {
 	r.last = time.Now()
