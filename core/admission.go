@@ -46,12 +46,11 @@ const mostWait = 10 * time.Millisecond
 
 // share is what the streams of one lane hold together.
 type share struct {
-	index    int // of its lane
-	used     charges
-	accepted atomic.Int64 // messages, ever
-	streams  atomic.Int32 // that have it
-	queued   atomic.Int32 // len(line), readable without the lock
-	short    atomic.Bool  // somebody found no room in it since the last relief
+	index   int // of its lane
+	used    charges
+	streams atomic.Int32 // that have it
+	queued  atomic.Int32 // len(line), readable without the lock
+	short   atomic.Bool  // somebody found no room in it since the last relief
 
 	line list.List     // of *stream with waiters, without those that are at their own bound; guarded by budget.mu
 	turn *list.Element // in budget.line; guarded by budget.mu
@@ -120,14 +119,6 @@ func (b *budget) pending() (messages, bytes int64) {
 		messages, bytes = messages+m, bytes+n
 	}
 	return messages, bytes
-}
-
-// accepted returns how many messages were ever taken.
-func (b *budget) accepted() (messages int64) {
-	for i := range b.shares {
-		messages += b.shares[i].accepted.Load()
-	}
-	return messages
 }
 
 // shortage says why there is no room.

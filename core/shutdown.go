@@ -171,7 +171,7 @@ func (c *client) shut(ctx context.Context, fault *Error) {
 	select {
 	case <-swept:
 	default: // what the sweep has not come to has no other end than this
-		if rest := c.budget.accepted() - c.report.Acked - c.report.Failed; rest > 0 {
+		if rest := c.streams.accepted() - c.report.Acked - c.report.Failed; rest > 0 {
 			c.report.Failed += rest
 			c.report.ByCode[c.reason.Code] += rest
 		}

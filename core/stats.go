@@ -34,7 +34,7 @@ func (c *client) Stats() Stats {
 		Batches: c.doneBatches.Load(), Nodes: c.nodes.stats(),
 	}
 	s.PendingMessages, s.PendingBytes = c.budget.pending()
-	s.Accepted = c.budget.accepted() // behind the results: never fewer
+	s.Accepted = c.streams.accepted() // behind the results: never fewer
 	c.streams.mu.RLock()
 	s.Streams = len(c.streams.all)
 	c.streams.mu.RUnlock()

@@ -32,6 +32,8 @@ type stream struct {
 	linger *time.Timer // runs while armed; one for all batches, so that a full batch costs no timer
 	armed  bool
 
+	accepted int64 // messages, ever
+
 	gone    bool       // swept out: senders look the key up again
 	busy    *batch     // ordered: on its way
 	waiting batchQueue // ordered: sealed behind it
@@ -82,7 +84,7 @@ func (st *stream) append(ctx context.Context, msg *Message, attributes string, r
 	b.beside += beside
 	b.charged += paid
 	b.pay()
-	st.share.accepted.Add(1)
+	st.accepted++
 	if deadline != 0 {
 		if due := st.c.start.Add(time.Duration(deadline)); due.Before(b.due) {
 			b.due = due
@@ -141,7 +143,7 @@ func (st *stream) appendMore(ctx context.Context, at place, msg *Message, payloa
 	}
 	b.charged += grown
 	b.pay()
-	st.share.accepted.Add(int64(count))
+	st.accepted += int64(count)
 	return count
 }
 

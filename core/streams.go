@@ -19,6 +19,7 @@ type streams struct {
 	mu     sync.RWMutex
 	all    map[streamKey]*stream
 	limit  int                    // of all, before the next sweep
+	gone   int64                  // messages that streams which were swept out had accepted
 	recent atomic.Pointer[stream] // the last one asked for: most programs send long runs to one
 }
 
@@ -94,6 +95,19 @@ func (c *client) addStream(key streamKey) *stream {
 	return st
 }
 
+// accepted returns how many messages were ever taken. No atomic counter: it would cost each of them.
+func (s *streams) accepted() (messages int64) {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	messages = s.gone
+	for _, st := range s.all {
+		st.mu.Lock()
+		messages += st.accepted
+		st.mu.Unlock()
+	}
+	return messages
+}
+
 // sweep removes the streams that hold nothing: one that has batches on their way would come back without its lane, and be overtaken
 // by itself. The caller holds mu.
 func (s *streams) sweep() {
@@ -101,6 +115,7 @@ func (s *streams) sweep() {
 		st.mu.Lock()
 		if m, n := st.held.load(); st.open == nil && st.busy == nil && m == 0 && n == 0 && st.waiters.Load() == 0 {
 			st.gone = true
+			s.gone += st.accepted
 			if st.linger != nil {
 				st.linger.Stop()
 			}
