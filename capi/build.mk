@@ -68,7 +68,7 @@ CORE_HEADERS := capi/front/core_abi.h include/inlong_dataproxy.h
 $(C_CORE): $(CORE_SOURCES) $(CORE_HEADERS) $(RUNTIME) capi/build.mk $(ZIG)
 	@mkdir -p $(@D)
 	CGO_ENABLED=1 CC='$(CC)' CGO_CFLAGS="-O2 -g -DCORE_HEADERS_SUM=$$(cat $(CORE_HEADERS) | cksum | cut -d ' ' -f 1)" \
-		$(GO) build -overlay $(TO)/runtime/overlay.json -tags "inlong_runtime_$$(cut -d ' ' -f 1 $(RUNTIME))" -trimpath -buildvcs=false -buildmode=c-shared -o $@.$$PPID \
+		$(TO)/runtime/go build -overlay $(TO)/runtime/overlay.json -tags "inlong_runtime_$$(cut -d ' ' -f 1 $(RUNTIME))" -trimpath -buildvcs=false -buildmode=c-shared -o $@.$$PPID \
 		-ldflags '-buildid= -extldflags "-Wl,--version-script=$(abspath capi/core.map) -Wl,-soname,$(@F) -Wl,-z,nodelete"' ./capi
 	@rm -f $@.h # cgo's header; the front has core_abi.h
 	mv $@.$$PPID $@
