@@ -277,3 +277,19 @@ func TestStoppedServiceIsLeft(t *testing.T) {
 	require.Equal(t, notes.sent, len(notes.acked()))
 	settled(t, client)
 }
+
+// A list of many nodes was compared with the one before it each with each, under the lock that every lane takes: 20,000 took seconds.
+func TestN4_LongListIsTakenFast(t *testing.T) {
+	c := cluster(t)
+	client := connect(t, c)
+	addrs := make([]string, 20000)
+	for i := range addrs {
+		addrs[i] = fmt.Sprintf("192.0.2.1:%d", 1+i)
+	}
+	start := time.Now()
+	dataproxy.SetNodes(client, append(addrs, c.Node(0).Addr())...)
+	dataproxy.SetNodes(client, append([]string{c.Node(0).Addr()}, addrs...)...)
+	took := time.Since(start)
+	dataproxy.SetNodes(client, c.Node(0).Addr())
+	require.Less(t, took, 500*time.Millisecond)
+}

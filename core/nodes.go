@@ -240,17 +240,19 @@ func (s *nodes) noList(fault error) {
 // set takes a new list. Lanes on nodes that are not in it any more drain.
 func (s *nodes) set(addrs []string) {
 	s.mu.Lock()
-	var list []*node
-	for _, addr := range addrs {
-		i := slices.IndexFunc(s.list, func(n *node) bool { return n.addr == addr })
-		if i >= 0 {
-			list = append(list, s.list[i])
-		} else {
-			list = append(list, &node{addr: addr})
-		}
-	}
+	known := make(map[string]*node, len(s.list))
 	for _, n := range s.list {
-		n.gone = !slices.Contains(list, n)
+		known[n.addr], n.gone = n, true
+	}
+	list := make([]*node, 0, len(addrs))
+	for _, addr := range addrs {
+		n := known[addr]
+		if n == nil {
+			n = &node{addr: addr}
+			known[addr] = n
+		}
+		n.gone = false
+		list = append(list, n)
 	}
 	s.list = list
 	s.tellChange()
