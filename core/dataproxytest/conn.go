@@ -93,6 +93,7 @@ func (c *conn) serve() {
 		if err != nil {
 			return
 		}
+		c.node.pass(c.gone)
 		c.stamp()
 		end += n
 		used, do := c.frames(buf[start:end])
@@ -229,6 +230,7 @@ func (c *conn) flush() bool {
 
 // write puts answers on the wire and marks what they ack.
 func (c *conn) write(answers []byte, acks []*Record) bool {
+	c.node.pass(c.gone)
 	_ = c.nc.SetWriteDeadline(time.Now().Add(writeLimit))
 	if _, err := c.nc.Write(answers); err != nil {
 		return false

@@ -87,6 +87,8 @@ var ops = map[string]op{
 	"kill":              {ofNode: true, do: func(_ *Cluster, n *Node, _ Command) (any, error) { n.Kill(); return nil, nil }},
 	"revive":            {ofNode: true, do: func(_ *Cluster, n *Node, _ Command) (any, error) { n.Revive(); return nil, nil }},
 	"stop":              {ofNode: true, do: func(_ *Cluster, n *Node, _ Command) (any, error) { n.Stop(); return nil, nil }},
+	"pause":             {ofNode: true, do: func(_ *Cluster, n *Node, _ Command) (any, error) { n.Pause(); return nil, nil }},
+	"resume":            {ofNode: true, do: func(_ *Cluster, n *Node, _ Command) (any, error) { n.Resume(); return nil, nil }},
 	"reset_connections": {ofNode: true, do: func(_ *Cluster, n *Node, _ Command) (any, error) { n.ResetConnections(); return nil, nil }},
 	"fault": {ofNode: true, do: func(_ *Cluster, n *Node, cmd Command) (any, error) {
 		return nil, cmd.apply(n, forNode)
@@ -106,7 +108,7 @@ var ops = map[string]op{
 }
 
 // Control carries out one Command, given as JSON, and returns its answer as JSON: {} for those without one. Ops:
-// stats, messages (offset, limit), reset, add_node; with node: remove_node, list_node, kill, revive, stop,
+// stats, messages (offset, limit), reset, add_node; with node: remove_node, list_node, kill, revive, stop, pause, resume,
 // reset_connections, fault (fault, standing, times), clear_faults; manager_fault (fault, standing, times), manager_clear_faults, group_status (group,
 // status). The error names the field, its value and the rule; nothing was done then.
 func (c *Cluster) Control(command []byte) ([]byte, error) {

@@ -20,7 +20,7 @@ const maxCommand = 4 << 20
 //	POST   /nodes                        add a node
 //	DELETE /nodes/{node}                 take it off the list
 //	POST   /nodes/{node}/list            put it back
-//	POST   /nodes/{node}/kill | revive | stop | reset_connections
+//	POST   /nodes/{node}/kill | revive | stop | pause | resume | reset_connections
 //	POST   /nodes/{node}/fault?standing=true&times=3   body: the fault
 //	DELETE /nodes/{node}/fault           end all of its faults
 //	POST   /manager/fault?standing=true&times=3        body: the fault
@@ -40,6 +40,8 @@ func (c *Cluster) ControlHandler() http.Handler {
 		"POST /nodes/{node}/kill":   "kill",
 		"POST /nodes/{node}/revive": "revive",
 		"POST /nodes/{node}/stop":   "stop",
+		"POST /nodes/{node}/pause":  "pause",
+		"POST /nodes/{node}/resume": "resume",
 		"POST /nodes/{node}/fault":  "fault",
 
 		"POST /nodes/{node}/reset_connections": "reset_connections",

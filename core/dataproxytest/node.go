@@ -22,6 +22,7 @@ type Node struct {
 	faults   faultQueue
 	handler  atomic.Pointer[Handler]
 	counts   nodeCounts
+	gate     atomic.Pointer[chan struct{}] // while the node is paused; closed when it goes on
 
 	mu       sync.Mutex
 	state    nodeState
@@ -79,6 +80,30 @@ func (n *Node) Stop() { n.enter(stopped) }
 
 // Revive makes a killed or stopped node serve again on its port. Connections from the time of Stop are reset.
 func (n *Node) Revive() { n.enter(running) }
+
+// Pause does what SIGSTOP does: connections stay and new ones are accepted, but nothing is read or answered until Resume, Kill, Stop or
+// Revive. Then the node goes on with all that came meanwhile.
+func (n *Node) Pause() {
+	gate := make(chan struct{})
+	n.gate.CompareAndSwap(nil, &gate)
+}
+
+// Resume ends a Pause.
+func (n *Node) Resume() {
+	if gate := n.gate.Swap(nil); gate != nil {
+		close(*gate)
+	}
+}
+
+// pass waits while the node is paused.
+func (n *Node) pass(gone <-chan struct{}) {
+	if gate := n.gate.Load(); gate != nil {
+		select {
+		case <-*gate:
+		case <-gone:
+		}
+	}
+}
 
 // Running reports whether the node is neither killed nor stopped.
 func (n *Node) Running() bool {
@@ -177,11 +202,13 @@ func (n *Node) enter(state nodeState) {
 	old := n.state
 	if old == gone || old == state {
 		n.mu.Unlock()
+		n.Resume()
 		return
 	}
 	n.state = state
 	err := n.settleListener()
 	n.mu.Unlock()
+	defer n.Resume()
 	// A connection accepted before the state changed is in the snapshot: join looks at the state under the same lock.
 	for _, c := range n.snapshot() {
 		if state == stopped {

@@ -295,3 +295,37 @@ func TestListenHosts(t *testing.T) {
 		})
 	}
 }
+
+// Pins: a paused node that answers, closes or refuses, as a stopped process never does; or one that loses what came meanwhile.
+func TestPausedNodeAnswersWhenItGoesOn(t *testing.T) {
+	c := Start(t, WithNodes(1))
+	n := c.Node(0)
+	client, err := net.Dial("tcp", n.Addr())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer client.Close()
+	beat := []byte{0, 0, 0, 1, 1}
+	answer := make([]byte, len(beat))
+	exchange := func(within time.Duration) error {
+		_ = client.SetDeadline(time.Now().Add(within))
+		_, err := io.ReadFull(client, answer)
+		return err
+	}
+	n.Pause()
+	if _, err := client.Write(beat); err != nil {
+		t.Fatal(err)
+	}
+	if err := exchange(100 * time.Millisecond); !errors.Is(err, os.ErrDeadlineExceeded) {
+		t.Fatalf("a paused node: %v", err)
+	}
+	n.Resume()
+	if err := exchange(10 * time.Second); err != nil || string(answer) != string(beat) {
+		t.Fatalf("behind the pause: %v, % x", err, answer)
+	}
+	n.Pause()
+	n.Kill()
+	if err := exchange(10 * time.Second); err == nil {
+		t.Fatal("killed while it was paused, and still there")
+	}
+}

@@ -30,14 +30,18 @@ const idBytes = 12
 func (m message) appendPayload(dst []byte) []byte {
 	dst = binary.BigEndian.AppendUint32(dst, uint32(m.stream))
 	dst = binary.BigEndian.AppendUint64(dst, m.number)
-	length := m.number * 37 % 300
-	if m.number%1000 == 999 {
-		length = 60000
-	}
-	for i := range length {
-		dst = append(dst, byte(i+m.number))
+	for i := range m.length() {
+		dst = append(dst, byte(uint64(i)+m.number))
 	}
 	return dst
+}
+
+// length is that of the payload behind the id.
+func (m message) length() int {
+	if m.number%1000 == 999 {
+		return 60000
+	}
+	return int(m.number * 37 % 300)
 }
 
 func parseMessage(payload []byte) (m message, ok bool) {
@@ -129,6 +133,10 @@ func (j *judge) result(m message, err error, now time.Time) {
 		e.state |= failed
 		j.tally.Failed++
 		j.tally.FailedByCode[codeName(err)]++
+		if now.Before(e.deadline.Add(-timeLeft)) && !mayFailEarly(m, err) {
+			j.tally.Early++
+			j.tally.EarlyOf = j.streams[m.stream].name + ": " + err.Error()
+		}
 		return
 	}
 	j.tally.Acked++
@@ -141,6 +149,31 @@ func (j *judge) result(m message, err error, now time.Time) {
 	if e.state&overtaken != 0 {
 		j.tally.OrderBreaks++
 	}
+}
+
+// timeLeft is what a message that fails early had left at least: those of a batch share the deadline of its first, and its linger is
+// no more than this.
+const timeLeft = time.Second
+
+// mayFailEarly reports whether a message may fail with this error before its time is over: not for the end of connections, nor for
+// nodes that did not take it at that moment.
+func mayFailEarly(m message, err error) bool {
+	var e *dataproxy.Error
+	if !errors.As(err, &e) {
+		return false
+	}
+	switch e.Code {
+	case dataproxy.CodeSendTimeout, dataproxy.CodeConnClosedByPeer, dataproxy.CodeConnReadFailed, dataproxy.CodeConnWriteFailed:
+		return false
+	case dataproxy.CodeLogTooLong:
+		return m.length() > longFrame
+	case dataproxy.CodeServerError:
+		switch e.ServerCode {
+		case 1, 2, 114, 116, 117, 118, 119:
+			return false
+		}
+	}
+	return true
 }
 
 func codeName(err error) string {

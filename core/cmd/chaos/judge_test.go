@@ -210,3 +210,22 @@ func TestJudgeMeasuresFailover(t *testing.T) {
 		})
 	}
 }
+
+// A message that fails for the end of its connections, though its time is not over, has been given up too soon. One that is itself at
+// fault, or whose time is nearly over, has not.
+func TestJudgeFindsMessagesThatFailEarly(t *testing.T) {
+	p := newPast()
+	late := p.now.Add(time.Hour)
+	for _, err := range []*dataproxy.Error{{Code: dataproxy.CodeServerError, ServerCode: 123}, {Code: dataproxy.CodeClosed}} {
+		p.report(p.sending(0, late), err)
+	}
+	p.report(p.send(), errFailed)
+	require.Zero(t, p.end().Early)
+	p = newPast()
+	for _, err := range []*dataproxy.Error{{Code: dataproxy.CodeServerError, ServerCode: 114}, {Code: dataproxy.CodeConnClosedByPeer}, {Code: dataproxy.CodeLogTooLong}} {
+		p.report(p.sending(0, late), err)
+	}
+	tally := p.end()
+	require.EqualValues(t, 3, tally.Early)
+	require.Contains(t, tally.EarlyOf, "too long")
+}

@@ -44,6 +44,7 @@ func TestReportNamesEveryBreach(t *testing.T) {
 		"no result":        func(r *Report) { r.Missing, r.Uncalled = 3, 2 },
 		"had theirs":       func(r *Report) { r.Doubled = 1 },
 		"no node answered": func(r *Report) { r.FalseSuccesses = 1 },
+		"time left":        func(r *Report) { r.Early = 1 },
 		"overtaken":        func(r *Report) { r.OrderBreaks = 1 },
 		"another form":     func(r *Report) { r.Altered = 1 },
 		"accepted":         func(r *Report) { r.Accepted++ },

@@ -34,13 +34,15 @@ type Tally struct {
 	Stragglers   int64            `json:"stragglers"` // received after they were reported as failed
 	Taken        int64            `json:"-"`          // arrivals in all
 
-	Lost           int64 `json:"lost"`            // acked and not received
-	Missing        int64 `json:"missing"`         // without a result
-	Doubled        int64 `json:"doubled"`         // results beyond the first
-	FalseSuccesses int64 `json:"false_successes"` // acked though no node answered with success
-	OrderBreaks    int64 `json:"order_breaks"`
-	Altered        int64 `json:"altered"` // arrived in another form or stream than sent
-	Changed        int64 `json:"changed"` // frames that came under the id of another one
+	Lost           int64  `json:"lost"`            // acked and not received
+	Missing        int64  `json:"missing"`         // without a result
+	Doubled        int64  `json:"doubled"`         // results beyond the first
+	FalseSuccesses int64  `json:"false_successes"` // acked though no node answered with success
+	OrderBreaks    int64  `json:"order_breaks"`
+	Early          int64  `json:"early"`    // failed with time left, though nothing was wrong with them
+	EarlyOf        string `json:"early_of"` // one of them: a stream and its error
+	Altered        int64  `json:"altered"`  // arrived in another form or stream than sent
+	Changed        int64  `json:"changed"`  // frames that came under the id of another one
 
 	Failovers       int64         `json:"failovers"` // batches that were un-acked on a connection that died, and measured
 	WorstFailover   time.Duration `json:"worst_failover_ns"`
@@ -99,6 +101,7 @@ func (r *Report) judge() {
 		{r.Doubled, "results came for messages that had theirs"},
 		{r.FalseSuccesses, "messages were acked though no node answered with success"},
 		{r.OrderBreaks, "messages of ordered streams were overtaken"},
+		{r.Early, "messages failed that had time left and nothing wrong with them, such as " + r.EarlyOf},
 		{r.Altered, "messages arrived in another form or stream than sent"},
 		{r.Changed, "frames came under the id of another one"},
 	} {
@@ -161,6 +164,7 @@ func (r *Report) print(out io.Writer) error {
 	line(r.Doubled, "results too many")
 	line(r.FalseSuccesses, "acked though no node answered with success")
 	line(r.OrderBreaks, "overtaken in an ordered stream")
+	line(r.Early, "failed with time left "+r.EarlyOf)
 	line(r.Altered, "altered or in a wrong stream")
 	line(r.Changed, "frames under the id of another one")
 	line(r.WorstFailover.Round(time.Millisecond), fmt.Sprintf("worst fail-over of %d batches: %s", r.Failovers, r.WorstFailoverOf))

@@ -24,13 +24,31 @@ type wrecker struct {
 	dice   *rand.Rand
 	odds   atomic.Int64 // of 1000 frames, how many meet a fault
 	silent atomic.Int64 // the node that answers nothing, or none
+	moods  []mood       // of the nodes, by their index
 }
 
 const none = -1
 
+// mood is how a node is for a while, beside its single faults.
+type mood struct {
+	unready atomic.Int64 // unix ms until which it answers code 1, as a node does behind its start
+	slow    atomic.Int64 // ms that each answer takes: it trickles
+	short   atomic.Bool  // it closes on long frames
+}
+
+// longFrame is the length of items that a node which takes short frames only closes on.
+const longFrame = 30000
+
+func (m *mood) lift() {
+	m.unready.Store(0)
+	m.slow.Store(0)
+	m.short.Store(false)
+}
+
 func newWrecker(cluster *dataproxytest.Cluster, j *judge, seed uint64) *wrecker {
 	w := &wrecker{cluster: cluster, judge: j, random: rand.New(rand.NewPCG(seed, 1)), dice: rand.New(rand.NewPCG(seed, 2))}
 	w.silent.Store(none)
+	w.moods = make([]mood, len(cluster.Nodes()))
 	for _, n := range cluster.Nodes() {
 		n.Handle(w.frame)
 	}
@@ -40,8 +58,16 @@ func newWrecker(cluster *dataproxytest.Cluster, j *judge, seed uint64) *wrecker 
 // frame decides the fate of a frame and tells the judge, before the node answers.
 func (w *wrecker) frame(r dataproxytest.Record) dataproxytest.Fault {
 	var f dataproxytest.Fault
+	m := &w.moods[r.Node]
+	if late := m.slow.Load(); late > 0 {
+		time.Sleep(time.Duration(late) * time.Millisecond)
+	}
 	if int64(r.Node) == w.silent.Load() {
 		f = dataproxytest.DropAnswer()
+	} else if time.Now().UnixMilli() < m.unready.Load() {
+		f = dataproxytest.Unready()
+	} else if m.short.Load() && length(&r) > longFrame {
+		f = dataproxytest.CloseAfterRead()
 	} else if odds := w.odds.Load(); odds > 0 {
 		w.mu.Lock()
 		if w.dice.Int64N(1000) < odds {
@@ -52,6 +78,13 @@ func (w *wrecker) frame(r dataproxytest.Record) dataproxytest.Fault {
 	w.judge.frame(&r)
 	w.judge.arrived(&r, fateOf(f))
 	return f
+}
+
+func length(r *dataproxytest.Record) (sum int) {
+	for _, item := range r.Items {
+		sum += len(item)
+	}
+	return sum
 }
 
 func fateOf(f dataproxytest.Fault) state {
@@ -117,13 +150,26 @@ func (w *wrecker) storm(ctx context.Context, d time.Duration) {
 	for end := time.Now().Add(d); time.Now().Before(end) && pause(ctx, w.upTo(60)); {
 		nodes := w.cluster.Nodes()
 		n, other := nodes[w.random.IntN(len(nodes))], nodes[w.random.IntN(len(nodes))]
-		switch w.random.IntN(21) {
+		switch m := &w.moods[n.Index()]; w.random.IntN(27) {
 		case 0:
 			n.Kill()
 		case 1:
 			n.Stop()
 		case 2, 3, 4, 5, 6, 7:
+			if !n.Running() && w.random.IntN(2) == 0 {
+				m.unready.Store(time.Now().Add(w.upTo(3000)).UnixMilli())
+			}
 			n.Revive()
+		case 21:
+			n.Pause()
+		case 22, 23:
+			n.Resume()
+		case 24:
+			m.slow.Store(100 + w.random.Int64N(1500))
+		case 25:
+			m.slow.Store(0)
+		case 26:
+			m.short.Store(!m.short.Load())
 		case 8:
 			w.cluster.RemoveNode(n)
 			w.cluster.ListNode(other)
@@ -169,6 +215,7 @@ func (w *wrecker) heal() {
 	w.odds.Store(0)
 	w.cluster.Manager().ClearFaults()
 	for _, n := range w.cluster.Nodes() {
+		w.moods[n.Index()].lift()
 		n.ClearFaults()
 		n.Revive()
 		w.cluster.ListNode(n)
