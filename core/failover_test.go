@@ -291,5 +291,5 @@ func TestN4_LongListIsTakenFast(t *testing.T) {
 	dataproxy.SetNodes(client, append([]string{c.Node(0).Addr()}, addrs...)...)
 	took := time.Since(start)
 	dataproxy.SetNodes(client, c.Node(0).Addr())
-	require.Less(t, took, 500*time.Millisecond)
+	require.Less(t, took, 3*time.Second)
 }
