@@ -23,7 +23,7 @@ static bool finish(inlong_slot *slot, int64_t wait_ms, int64_t *unpolled)
     int state = inlong_cancel_hold();
     bool quiet = mute(slot, wait_ms);
     pthread_mutex_lock(&slot->mutex);
-    *unpolled = (int64_t)inlong_queue_leave(slot, atomic_load(&slot->handle));
+    *unpolled = (int64_t)inlong_leftover_leave(slot, atomic_load(&slot->handle));
     inlong_slot_release(slot);
     pthread_mutex_unlock(&slot->mutex);
     inlong_cancel_let_go(state);
@@ -45,7 +45,7 @@ static int new_client(const inlong_core_api *core, const inlong_options *options
     if (!slot)
         return inlong_fail(INLONG_ERR_NOMEM, err, errlen, "no memory, or %d clients are open", 1 << INLONG_SLOT_BITS);
     int64_t unpolled;
-    if (!inlong_queue_prepare(slot)) {
+    if (!inlong_leftover_prepare(slot)) {
         (void)finish(slot, 0, &unpolled);
         return inlong_fail(INLONG_ERR_NOMEM, err, errlen, "no memory");
     }

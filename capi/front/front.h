@@ -159,7 +159,7 @@ typedef struct inlong_results {
     struct inlong_batch *head, *tail;
 } inlong_results;
 
-struct inlong_leftover; /* queue.c: those of a closed client */
+struct inlong_leftover; /* leftover.c: those of a closed client */
 
 /* A client. Slots are never freed, so that a stale handle finds memory that says so. */
 typedef struct inlong_slot {
@@ -224,14 +224,19 @@ static inline bool inlong_turnstile_try(inlong_slot *slot)
 static inline bool inlong_turnstile_enter(inlong_slot *slot) { return inlong_turnstile_try(slot) || inlong_turnstile_queue(slot); }
 static inline void inlong_turnstile_leave(inlong_slot *slot) { atomic_fetch_sub_explicit(&slot->inside, 1, memory_order_release); }
 
-/* queue.c; the slot's mutex is held in all but the first, which makes room for what the close finds in the queue, and the last */
-bool inlong_queue_prepare(inlong_slot *slot);
+/* queue.c; the slot's mutex is held in the first three */
 void inlong_queue_set_readable(inlong_slot *slot, bool readable);
 void inlong_queue_wake_all(inlong_slot *slot);
 bool inlong_queue_is_full(const inlong_slot *slot);
-/* Keeps what is in the queue for whoever polls the closed client. Returns the number of results. */
-size_t inlong_queue_leave(inlong_slot *slot, uintptr_t client);
-void inlong_queue_forget(void); /* in a forked child: what is left is the parent's */
+int inlong_results_take(inlong_results *queue, inlong_result *results, int max);
+void inlong_results_drop(inlong_results *queue);
+
+/* leftover.c */
+bool inlong_leftover_prepare(inlong_slot *slot); /* before the client is opened: the close must not need memory */
+/* Keeps what is in the queue of a client that closes, and returns the number of results. The slot's mutex is held. */
+size_t inlong_leftover_leave(inlong_slot *slot, uintptr_t client);
+int64_t inlong_leftover_take(uintptr_t client, inlong_result *results, int max);
+void inlong_leftover_forget(void); /* in a forked child: what is left is the parent's */
 
 /* deliver.c and queue.c: the way of results from the core */
 void inlong_deliver(uintptr_t client, const inlong_core_tag *tags, size_t count, inlong_result *result);

@@ -104,7 +104,7 @@ void inlong_slots_forget(void)
     atomic_store(&parents, atomic_load(&numbers));
     pthread_mutex_init(&mutex, NULL);
     free_slots = NULL;
-    inlong_queue_forget();
+    inlong_leftover_forget();
     for (uintptr_t i = 0; i < used; i++) {
         inlong_slot *slot = atomic_load(&inlong_slots[i]);
         struct inlong_leftover *leftover = slot->leftover;

@@ -108,9 +108,11 @@ static int start(void *library, char *err, size_t errlen)
                            (unsigned)api.version, INLONG_CORE_ABI_VERSION);
     if (api.runtime == INLONG_CORE_UNMARKED)
         return inlong_fail(INLONG_ERR_ABI, err, errlen,
-                           "%.512s was not built by `make capi`: its runtime would not leave signals and threads of the host alone", file);
+                           "%.512s was not built by `make capi`: its runtime would not leave signals and threads of the host alone",
+                           file);
     if (api.runtime != INLONG_RUNTIME_WANTED)
-        return inlong_fail(INLONG_ERR_ABI, err, errlen, "%.512s and this front are of two builds: only one has a stock runtime", file);
+        return inlong_fail(INLONG_ERR_ABI, err, errlen, "%.512s and this front are of two builds: only one has a stock runtime",
+                           file);
     inlong_runtime_apply(&api);
     inlong_turnstile_set(api.processors());
     return INLONG_OK;

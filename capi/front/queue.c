@@ -220,7 +220,7 @@ static void fill(inlong_result *r, const struct inlong_batch *b, const struct en
     get(r->server_message, &b->server_message);
 }
 
-static int take(inlong_results *queue, inlong_result *results, int max)
+int inlong_results_take(inlong_results *queue, inlong_result *results, int max)
 {
     int n = 0;
     struct inlong_batch *b;
@@ -238,7 +238,7 @@ static int take(inlong_results *queue, inlong_result *results, int max)
     return n;
 }
 
-static void drop(inlong_results *queue)
+void inlong_results_drop(inlong_results *queue)
 {
     for (struct inlong_batch *b; (b = queue->head); free(b))
         queue->head = b->next;
@@ -258,69 +258,13 @@ static void taken(inlong_slot *slot, bool was_full)
 static int take_from_slot(inlong_slot *slot, inlong_result *results, int max)
 {
     bool was_full = inlong_queue_is_full(slot);
-    int n = take(&slot->queue, results, max);
+    int n = inlong_results_take(&slot->queue, results, max);
     slot->busy = n >= BUSY;
     taken(slot, was_full);
     return n;
 }
 
-/* ---- what a closed client leaves ---- */
-
-struct inlong_leftover {
-    struct inlong_leftover *next;
-    uintptr_t client;
-    inlong_results queue;
-};
-
-static pthread_mutex_t leftover_mutex = PTHREAD_MUTEX_INITIALIZER; /* taken last */
-static struct inlong_leftover *leftovers;
-
-bool inlong_queue_prepare(inlong_slot *slot) { return slot->leftover || (slot->leftover = calloc(1, sizeof *slot->leftover)); }
-
-size_t inlong_queue_leave(inlong_slot *slot, uintptr_t client)
-{
-    struct inlong_leftover *left = slot->leftover;
-    size_t length = slot->queue.length;
-    if (length == 0)
-        return 0;
-    left->client = client;
-    left->queue = slot->queue;
-    slot->queue = (inlong_results){0};
-    slot->leftover = NULL;
-    pthread_mutex_lock(&leftover_mutex);
-    left->next = leftovers;
-    leftovers = left;
-    pthread_mutex_unlock(&leftover_mutex);
-    return length;
-}
-
-/* In a child the mutex may be one that a thread of the parent held. */
-void inlong_queue_forget(void)
-{
-    pthread_mutex_init(&leftover_mutex, NULL);
-    leftovers = NULL;
-}
-
-/* Takes what fits into results, or drops all for results NULL. The number; INLONG_ERR_HANDLE where nothing is left. */
-static int64_t take_leftover(uintptr_t client, inlong_result *results, int max)
-{
-    int64_t n = INLONG_ERR_HANDLE;
-    pthread_mutex_lock(&leftover_mutex);
-    for (struct inlong_leftover **at = &leftovers, *left; (left = *at); at = &left->next) {
-        if (left->client != client)
-            continue;
-        n = results ? take(&left->queue, results, max) : (int64_t)left->queue.length;
-        if (!results)
-            drop(&left->queue);
-        if (left->queue.length == 0) {
-            *at = left->next;
-            free(left);
-        }
-        break;
-    }
-    pthread_mutex_unlock(&leftover_mutex);
-    return n;
-}
+/* ---- polling ---- */
 
 /* While results come by the batch, a poller that waited for each would be woken every few microseconds: it sleeps for a moment
  * instead, and finds several batches. Not when they come one by one, where somebody may wait for each. */
@@ -384,7 +328,7 @@ int inlong_client_poll(inlong_client *client, inlong_result *results, int max, i
     inlong_slot *slot = inlong_client_slot(client);
     int n = slot ? poll_open(slot, (uintptr_t)client, results, max, timeout_ms) : INLONG_ERR_HANDLE;
     if (n == INLONG_ERR_HANDLE) /* closed, maybe while this call waited */
-        n = (int)take_leftover((uintptr_t)client, results, max);
+        n = (int)inlong_leftover_take((uintptr_t)client, results, max);
     return n == INLONG_ERR_HANDLE ? inlong_client_fault(client) : n;
 }
 
@@ -402,13 +346,13 @@ int64_t inlong_client_drop_results(inlong_client *client)
         if (atomic_load(&slot->handle) == (uintptr_t)client) {
             n = (int64_t)slot->queue.length;
             bool was_full = inlong_queue_is_full(slot);
-            drop(&slot->queue);
+            inlong_results_drop(&slot->queue);
             taken(slot, was_full);
         }
         pthread_mutex_unlock(&slot->mutex);
     }
     if (n == INLONG_ERR_HANDLE)
-        n = take_leftover((uintptr_t)client, NULL, 0);
+        n = inlong_leftover_take((uintptr_t)client, NULL, 0);
     return n == INLONG_ERR_HANDLE ? inlong_client_fault(client) : n;
 }
 

@@ -236,7 +236,7 @@ class DeliveryFuture(Future[Result]):
                 else:
                     callback(outcome, None)
             except BaseException as error:  # noqa: BLE001 - even SystemExit must not end the thread of everyone's results
-                report(error, _RAISED, callback)
+                report(error, callback)
         for done_callback in callbacks:
             _call(done_callback, self)
 
@@ -270,23 +270,26 @@ class DeliveryFuture(Future[Result]):
         self._watch = None
 
 
-def report(error: BaseException, text: str, *arguments: object) -> None:
+def report(error: BaseException, callback: object) -> None:
     """Log what user code raised. Logging runs user code, too: when that raises, the exception goes where unraisable ones go."""
     try:
-        _log.error(text, *arguments, exc_info=error)
+        _log.error(_RAISED, callback, exc_info=error)
     except BaseException as second:  # noqa: BLE001 - as for callbacks
-        told = SimpleNamespace(
-            exc_type=type(second), exc_value=second, exc_traceback=second.__traceback__, err_msg=None, object=None
-        )
-        with contextlib.suppress(BaseException):  # there is nobody left to tell
-            sys.unraisablehook(told)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+        report_unraisable(second)
+
+
+def report_unraisable(error: BaseException) -> None:
+    """Tell of what user code raised inside logging."""
+    told = SimpleNamespace(exc_type=type(error), exc_value=error, exc_traceback=error.__traceback__, err_msg=None, object=None)
+    with contextlib.suppress(BaseException):  # there is nobody left to tell
+        sys.unraisablehook(told)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
 
 
 def _call(callback: Callable[[Any], object], future: DeliveryFuture) -> None:
     try:
         callback(future)
     except BaseException as error:  # noqa: BLE001 - as above
-        report(error, _RAISED, callback)
+        report(error, callback)
 
 
 def _shape() -> None:

@@ -13,7 +13,7 @@ import threading
 from typing import Optional
 
 from . import _lowlevel as low, _process
-from ._future import report
+from ._future import report_unraisable
 
 DEBUG = 4
 _LEVELS = {1: logging.ERROR, 2: logging.WARNING, 3: logging.INFO, DEBUG: logging.DEBUG}
@@ -51,7 +51,7 @@ def _pass_on(timeout_ms: int) -> int:
         try:
             _log_line(line)
         except BaseException as error:  # noqa: BLE001 - a handler's or filter's: the lines behind it must come all the same
-            report(error, "a log line could not be logged")
+            report_unraisable(error)
     return count
 
 
