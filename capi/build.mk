@@ -89,7 +89,7 @@ $(ZIG): capi/build.mk
 	@touch -h $@
 
 # ---- What is shipped: for another processor or an older glibc than this machine's. Debug symbols go into files of their own, which a
-# debugger finds beside the libraries.
+# debugger is told of (add-symbol-file).
 .PHONY: dist-native
 ifeq ($(TARGET),)
 dist-native: ## build libraries and program to ship into build/dist/TARGET (TARGET=x86_64-linux-gnu.2.28 or aarch64-linux-gnu.2.28)
@@ -104,7 +104,8 @@ $(TO)/debug/%.debug: $(LIB)/%
 	@[ -n '$(OBJCOPY)' ] || { echo 'no objcopy: apt-get install binutils-$(subst _,-,$(MACHINE))-linux-gnu' >&2; exit 1; }
 	@mkdir -p $(@D)
 	$(OBJCOPY) --only-keep-debug $< $@
-	$(OBJCOPY) --strip-all --add-gnu-debuglink=$@ $< $<.$$PPID
+	@# No link to that file: it holds its sum, and zig's own objects write into it where they were compiled.
+	$(OBJCOPY) --strip-all $< $<.$$PPID
 	mv $<.$$PPID $<
 	@touch $@
 endif
