@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/binary"
 	"errors"
+	"strings"
 	"sync"
 	"time"
 
@@ -88,13 +89,15 @@ func (h *history) next() uint64 { return h.first + uint64(len(h.entries)) }
 
 // judge compares what was sent, what arrived and what was reported, and forgets what agrees. A message is noted as arrived
 // before it is answered, so an ack can be judged when it comes.
+//
+// Callbacks wait for mu, and the next result behind them: under it nothing is done but counting, or on a busy machine the judge is
+// what makes results late.
 type judge struct {
 	mu      sync.Mutex
-	streams []*history
+	streams []*history // all there before the first message
 	tally   Tally
 	lost    failover
 	frames  frames
-	scratch []byte
 }
 
 func newJudge() *judge { return &judge{tally: Tally{FailedByCode: make(map[string]int64)}} }
@@ -118,6 +121,7 @@ func (j *judge) sending(stream int, deadline time.Time) message {
 
 // result notes what the client reported.
 func (j *judge) result(m message, err error, now time.Time) {
+	code := codeName(err)
 	j.mu.Lock()
 	defer j.mu.Unlock()
 	e := j.streams[m.stream].at(m.number)
@@ -128,11 +132,11 @@ func (j *judge) result(m message, err error, now time.Time) {
 	e.state |= settled
 	e.settledAt = now
 	j.tally.Results++
-	j.lateness(now.Sub(e.deadline), j.streams[m.stream].name, err)
+	j.lateness(now.Sub(e.deadline), j.streams[m.stream].name, code)
 	if err != nil {
 		e.state |= failed
 		j.tally.Failed++
-		j.tally.FailedByCode[codeName(err)]++
+		j.tally.FailedByCode[code]++
 		if now.Before(e.deadline.Add(-timeLeft)) && !mayFailEarly(m, err) {
 			j.tally.Early++
 			j.tally.EarlyOf = j.streams[m.stream].name + ": " + err.Error()
@@ -176,34 +180,53 @@ func mayFailEarly(m message, err error) bool {
 	return true
 }
 
+var codeNames = func() map[dataproxy.Code]string {
+	names := make(map[dataproxy.Code]string)
+	for _, info := range dataproxy.Codes() {
+		names[info.Code] = info.Name
+	}
+	return names
+}()
+
+// codeName is empty for a message that was acked.
 func codeName(err error) string {
+	if err == nil {
+		return ""
+	}
 	var e *dataproxy.Error
-	if errors.As(err, &e) {
-		for _, info := range dataproxy.Codes() {
-			if info.Code == e.Code {
-				return info.Name
-			}
-		}
+	if errors.As(err, &e) && codeNames[e.Code] != "" {
+		return codeNames[e.Code]
 	}
 	return "no error of the client: " + err.Error()
 }
 
 // arrived notes a frame that a node read, and what became of it.
 func (j *judge) arrived(r *dataproxytest.Record, fate state) {
-	j.mu.Lock()
-	defer j.mu.Unlock()
+	var altered int64
 	if !r.Whole || len(r.Items) == 0 {
-		j.tally.Altered++
+		altered++
 	}
-	messages := make([]message, 0, len(r.Items))
+	known := make([]message, 0, len(r.Items))
+	var payload []byte
 	for _, item := range r.Items {
 		m, ok := parseMessage(item)
-		if !ok || m.stream >= len(j.streams) || m.number >= j.streams[m.stream].next() {
-			j.tally.Altered++
+		if !ok || m.stream >= len(j.streams) {
+			altered++
 			continue
 		}
-		if j.scratch = m.appendPayload(j.scratch[:0]); !bytes.Equal(item, j.scratch) || r.Stream != j.streams[m.stream].name {
+		if payload = m.appendPayload(payload[:0]); !bytes.Equal(item, payload) || r.Stream != j.streams[m.stream].name {
+			altered++
+		}
+		known = append(known, m)
+	}
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	j.tally.Altered += altered
+	messages := known[:0]
+	for _, m := range known {
+		if m.number >= j.streams[m.stream].next() { // nobody sent it
 			j.tally.Altered++
+			continue
 		}
 		messages = append(messages, m)
 		if fate&kept != 0 {
@@ -286,15 +309,12 @@ func (j *judge) snapshot() Tally {
 func (j *judge) late(by time.Duration, what string) {
 	j.mu.Lock()
 	defer j.mu.Unlock()
-	j.lateness(by, what, nil)
+	j.lateness(by, what, "")
 }
 
-func (j *judge) lateness(by time.Duration, what string, err error) {
+func (j *judge) lateness(by time.Duration, what, code string) {
 	if by <= j.tally.WorstLate {
 		return
 	}
-	j.tally.WorstLate, j.tally.WorstLateOf = by, what
-	if err != nil {
-		j.tally.WorstLateOf += " " + codeName(err)
-	}
+	j.tally.WorstLate, j.tally.WorstLateOf = by, strings.TrimSpace(what+" "+code)
 }
