@@ -90,9 +90,11 @@ func (h *history) next() uint64 { return h.first + uint64(len(h.entries)) }
 // judge compares what was sent, what arrived and what was reported, and forgets what agrees. A message is noted as arrived
 // before it is answered, so an ack can be judged when it comes.
 //
-// Callbacks wait for mu, and the next result behind them: under it nothing is done but counting, or on a busy machine the judge is
-// what makes results late.
+// A callback must not wait for mu: the next result stands behind it, and on a busy machine, where each wait costs a turn, the judge
+// would be what makes results late. It leaves its result in reported, which listen works off.
 type judge struct {
+	reported chan func()
+
 	mu      sync.Mutex
 	streams []*history // all there before the first message
 	tally   Tally
@@ -100,7 +102,28 @@ type judge struct {
 	frames  frames
 }
 
-func newJudge() *judge { return &judge{tally: Tally{FailedByCode: make(map[string]int64)}} }
+func newJudge() *judge {
+	return &judge{tally: Tally{FailedByCode: make(map[string]int64)}, reported: make(chan func(), 1<<16)}
+}
+
+// listen judges what callbacks reported until reported is closed.
+func (j *judge) listen() {
+	for judge := range j.reported {
+		judge()
+	}
+}
+
+// report notes a result that a callback got, without waiting.
+func (j *judge) report(m message, err error, now time.Time) {
+	j.reported <- func() { j.result(m, err, now) }
+}
+
+// catchUp waits until all that was reported is judged.
+func (j *judge) catchUp() {
+	done := make(chan struct{})
+	j.reported <- func() { close(done) }
+	<-done
+}
 
 // stream adds a stream and returns its number.
 func (j *judge) stream(name string, ordered bool) int {

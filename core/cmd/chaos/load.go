@@ -125,7 +125,7 @@ func (u *user) async(ctx context.Context, stream, n int) {
 	for range n {
 		m, msg := u.message(ctx, stream)
 		u.client.SendAsync(ctx, msg, func(_ dataproxy.Message, err error) {
-			u.judge.result(m, err, time.Now())
+			u.judge.report(m, err, time.Now())
 			switch {
 			case m.number%5003 == 0:
 				panic("a callback of the application")
@@ -141,7 +141,7 @@ func (u *user) sendAgain(stream int) {
 	ctx, cancel := context.WithTimeout(context.Background(), sendTimeout)
 	defer cancel()
 	m, msg := u.message(ctx, stream)
-	u.client.SendAsync(ctx, msg, func(_ dataproxy.Message, err error) { u.judge.result(m, err, time.Now()) })
+	u.client.SendAsync(ctx, msg, func(_ dataproxy.Message, err error) { u.judge.report(m, err, time.Now()) })
 	soon, cancel := context.WithTimeout(ctx, 5*time.Millisecond)
 	defer cancel()
 	_ = u.client.Flush(soon)

@@ -89,7 +89,8 @@ func run(ctx context.Context, seed uint64, progress io.Writer) (*Report, error) 
 	}
 	r.Start = footprint()
 
-	var running sync.WaitGroup
+	var running, judging sync.WaitGroup
+	judging.Go(j.listen)
 	running.Go(func() { w.run(ctx) })
 	for i, u := range w.users {
 		running.Go(func() { u.run(ctx, seed, uint64(i+1)) })
@@ -110,6 +111,7 @@ func run(ctx context.Context, seed uint64, progress io.Writer) (*Report, error) 
 	for _, u := range w.users {
 		u.flush()
 	}
+	j.catchUp()
 	j.forget(time.Now().Add(memory))
 	r.End = footprint()
 	for _, u := range w.users {
@@ -122,6 +124,8 @@ func run(ctx context.Context, seed uint64, progress io.Writer) (*Report, error) 
 	}
 	ended()
 	watching.Wait()
+	close(j.reported)
+	judging.Wait()
 	r.Tally = j.end()
 	// What the judge saw must be what the nodes took: else it judges something that did not happen.
 	if unseen := r.Taken - int64(cluster.Count()); unseen < 0 || unseen > w.cuts*maxBatch {
@@ -131,7 +135,9 @@ func run(ctx context.Context, seed uint64, progress io.Writer) (*Report, error) 
 	for end := time.Now().Add(5 * time.Second); runtime.NumGoroutine() > r.Before.Goroutines && time.Now().Before(end); {
 		time.Sleep(10 * time.Millisecond)
 	}
-	r.After = footprint()
+	if r.After = footprint(); r.After.Goroutines > r.Before.Goroutines {
+		_ = pprof.Lookup("goroutine").WriteTo(os.Stderr, 1)
+	}
 	r.Duration = time.Since(began)
 	r.judge()
 	return r, nil
