@@ -115,6 +115,14 @@ cross: ## build libraries and program for x86-64 and arm64 and glibc 2.28 into b
 	@for target in $(TARGETS); do $(MAKE) --no-print-directory dist-native TARGET=$$target; done
 TARGETS := x86_64-linux-gnu.2.28 aarch64-linux-gnu.2.28
 
+.PHONY: test-arm64 test-old-glibc
+test-arm64: ## C tests and a part of the Python ones on arm64, under qemu-user
+	@$(MAKE) --no-print-directory wheel TARGET=aarch64-linux-gnu.2.28
+	.ci/foreign aarch64-linux-gnu.2.28
+test-old-glibc: ## the same in a Debian 11 root, for the glibc that is older than this machine's
+	@$(MAKE) --no-print-directory wheel TARGET=x86_64-linux-gnu.2.28
+	.ci/foreign x86_64-linux-gnu.2.28
+
 .PHONY: c-tables
 c-tables: ## write capi/front/tables.c anew, after a change of options or codes in the core
 	$(GO) run ./capi/tables > capi/front/tables.c.new
