@@ -11,13 +11,19 @@ import (
 // the lane with the least to do.
 const spreadAfter = 64
 
-// dispatcher chooses the lane of each sealed batch, and keeps the batches for which no lane is usable.
+// parkedWindow is how much a lane may have to do that takes parked batches. The first lane behind an outage would be given all of
+// them, and the others, a moment later, none.
+const parkedWindow = 64
+
+// dispatcher chooses the lane of each sealed batch, and keeps the batches for which no lane is usable. What it keeps is taken by the
+// lanes as they have room; fresh batches stay behind it.
 type dispatcher struct {
 	lanes []atomic.Pointer[lane] // one a place; never nil
 
-	mu     sync.Mutex
-	next   int // where the search for a lane starts, so that streams spread from the beginning
-	parked batchQueue
+	mu      sync.Mutex
+	next    int // where the search for a lane starts, so that streams spread from the beginning
+	parked  batchQueue
+	waiting atomic.Bool // parked is not empty; set under mu, readable without
 
 	pace pace
 }
@@ -25,27 +31,74 @@ type dispatcher struct {
 // dispatch gives b to a lane. It never blocks: without a usable lane b waits until one comes or its deadline ends it. behind
 // asks the sender to let others run.
 func (d *dispatcher) dispatch(b *batch) (behind bool) {
-	st, avoid := b.st, b.avoid                            // a lane that took b may be done with it before enqueue returns
-	if l := st.lane.Load(); l != nil && len(avoid) == 0 { // it keeps its streams while it keeps up
+	st, avoid := b.st, b.avoid // a lane that took b may be done with it before enqueue returns
+	fresh := len(avoid) == 0
+	if l := st.lane.Load(); l != nil && fresh && !d.waiting.Load() { // it keeps its streams while it keeps up
 		if taken, behind := l.enqueue(b, spreadAfter, false); taken {
 			return behind
 		}
 	}
 	d.mu.Lock()
 	defer d.mu.Unlock()
+	if fresh && d.parked.len() > 0 {
+		d.park(b)
+		d.fill()
+		return false
+	}
 	for {
 		l := d.choose(avoid)
 		if l == nil {
-			d.parked.push(b) // until a lane is usable
+			d.park(b) // until a lane is usable
 			return false
 		}
 		if taken, behind := l.enqueue(b, math.MaxInt, false); taken {
-			if len(avoid) == 0 {
+			if fresh {
 				st.lane.Store(l)
 			}
 			return behind
 		}
 	}
+}
+
+func (d *dispatcher) park(b *batch) {
+	d.parked.push(b)
+	d.waiting.Store(true)
+}
+
+// unpark gives lanes what waited for one. A new lane is usable before the call, so that a batch is either parked before it and found
+// here, or sees the lane.
+func (d *dispatcher) unpark() {
+	if !d.waiting.Load() {
+		return
+	}
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.fill()
+}
+
+// fill gives parked batches to the lanes that have the least to do, as far as they have room. Each lane that has some comes back here
+// when it has room again; so where batches are parked, no usable lane is without work. The caller holds mu.
+func (d *dispatcher) fill() {
+	for {
+		l := d.choose(nil)
+		if l == nil || l.isBusy() {
+			break
+		}
+		b, ok := d.parked.pop()
+		for ok && b.dead() {
+			b, ok = d.parked.pop()
+		}
+		if !ok {
+			break
+		}
+		if other := d.choose(b.avoid); other != nil && len(b.avoid) > 0 {
+			l = other
+		}
+		if taken, _ := l.enqueue(b, math.MaxInt, false); !taken {
+			d.parked.push(b) // the lane has just ended, or was put aside: choose looks again
+		}
+	}
+	d.waiting.Store(d.parked.len() > 0)
 }
 
 // choose returns the usable lane with the least to do: on a node that is not to be avoided if there is one, else on the one
@@ -85,19 +138,6 @@ func (d *dispatcher) usable() (lanes []*lane) {
 	return lanes
 }
 
-// unpark dispatches what waited for a lane. The new lane is usable before the call, so that a batch is either parked before
-// it and found here, or sees the lane.
-func (d *dispatcher) unpark() {
-	d.mu.Lock()
-	parked := d.parked.takeAll()
-	d.mu.Unlock()
-	for _, b := range parked {
-		if !b.dead() {
-			d.dispatch(b)
-		}
-	}
-}
-
 // scout gives a parked batch to a node that is put aside, to see whether it takes one. It reports false when there is none, or no
 // lane for it: the node is not aside any more then, and the next batch is the one that tries.
 func (d *dispatcher) scout(n *node) bool {
@@ -115,6 +155,7 @@ func (d *dispatcher) scout(n *node) bool {
 			break
 		}
 	}
+	d.waiting.Store(d.parked.len() > 0)
 	n.aside.Store(false) // under mu: what is parked was parked before, or finds the node
 	return false
 }

@@ -80,6 +80,12 @@ func (l *lane) load() (outstanding int, usable bool) {
 	return l.outstanding, l.usable
 }
 
+// isBusy reports whether the lane has so much to do that parked batches had better wait for another one.
+func (l *lane) isBusy() bool {
+	outstanding, _ := l.load()
+	return outstanding >= parkedWindow
+}
+
 // late reports whether the node's answers take so long that its streams should go elsewhere. The caller holds mu.
 func (l *lane) late() bool {
 	if time.Duration(l.lastTrip.Load()) > lateAfter {
@@ -216,9 +222,13 @@ func (l *lane) leave() {
 	soon := l.soon
 	l.soon = nil
 	drained := l.outstanding == 0 && !l.usable
+	room := l.usable && l.outstanding < parkedWindow
 	l.mu.Unlock()
 	for st := range soon {
 		st.getOn()
+	}
+	if room {
+		l.c.dispatcher.unpark()
 	}
 	if drained {
 		l.conn.Fail(errDrained)

@@ -1,0 +1,97 @@
+package dataproxy_test
+
+import (
+	"context"
+	"fmt"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	dataproxy "github.com/inlong-dataproxy/inlong-dataproxy/core"
+	"github.com/inlong-dataproxy/inlong-dataproxy/core/dataproxytest"
+)
+
+// The first lane that came back behind an outage was given all that had been parked, and the others nothing: one of three nodes got
+// 3,000 of 3,000 batches.
+func TestParkedBatchesSpreadOverTheNodesThatComeBack(t *testing.T) {
+	t.Parallel()
+	c := cluster(t, dataproxytest.WithNodes(3))
+	client := connect(t, c, dataproxy.WithBatchingMaxMessages(1), dataproxy.WithUpdateInterval(time.Hour))
+	require.NoError(t, client.Send(patient(t), message("first")))
+	for _, n := range c.Nodes() {
+		n.Kill()
+	}
+	eventually(t, "no usable lane", func() bool {
+		for _, l := range client.Stats().Lanes {
+			if l.Usable {
+				return false
+			}
+		}
+		return true
+	})
+	c.Reset()
+	const messages = 3000
+	var acked atomic.Int64
+	for i := range messages {
+		client.SendAsync(context.Background(), streamMessage(fmt.Sprintf("stream%d", i%100), "%d", i), func(_ dataproxy.Message, err error) {
+			if err == nil {
+				acked.Add(1)
+			}
+		})
+	}
+	// A node that has its first frame keeps it until the others have theirs.
+	all := make(chan struct{})
+	var reached [3]atomic.Bool
+	for i, n := range c.Nodes() {
+		n.Handle(func(dataproxytest.Record) dataproxytest.Fault {
+			if !reached[i].Swap(true) && reached[0].Load() && reached[1].Load() && reached[2].Load() {
+				close(all)
+			}
+			<-all
+			return dataproxytest.Fault{}
+		})
+		n.Revive()
+	}
+	require.NoError(t, client.Flush(patient(t)))
+	require.EqualValues(t, messages, acked.Load())
+	for _, n := range c.Nodes() {
+		require.Less(t, n.Frames(), messages*2/3)
+	}
+}
+
+// New batches must neither overtake what is parked for good, nor keep it from its turn.
+func TestParkedBatchesGoBeforeFreshOnes(t *testing.T) {
+	t.Parallel()
+	c := cluster(t, dataproxytest.WithNodes(1))
+	client := connect(t, c, dataproxy.WithBatchingMaxMessages(1), dataproxy.WithWorkerNum(1))
+	require.NoError(t, client.Send(patient(t), message("first")))
+	c.Node(0).Kill()
+	eventually(t, "no usable lane", func() bool { return !client.Stats().Lanes[0].Usable })
+	c.Reset()
+	var sent atomic.Int64
+	send := func(stream string) {
+		client.SendAsync(context.Background(), streamMessage(stream, "%d", sent.Add(1)), nil)
+	}
+	for range 500 {
+		send("parked")
+	}
+	c.Node(0).Handle(func(dataproxytest.Record) dataproxytest.Fault {
+		if sent.Load() < 1500 {
+			send("fresh") // one for each that arrives: a flood that never lets the lane run dry
+		}
+		return dataproxytest.Fault{}
+	})
+	c.Node(0).Revive()
+	eventually(t, "all acked", func() bool { return client.Stats().Acked == 1501 })
+	fresh := 0
+	for _, r := range c.Received() {
+		if r.Stream == "fresh" {
+			fresh++
+		} else {
+			require.Zero(t, fresh, "a batch that was parked came behind a fresh one")
+		}
+	}
+	require.Equal(t, 1000, fresh)
+}
