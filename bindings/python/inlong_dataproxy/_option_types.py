@@ -112,8 +112,8 @@ class Options(TypedDict, total=False):
 
     ack_timeout: Duration
     """A connection from which no answer came in its turn for so long, while frames wait for one, is closed and its batches go
-    elsewhere; while answers come, a frame behind them may wait longer, up to its message's deadline; unless set, a third of
-    send_timeout where that is less. Default 10s; 10ms to 1h.
+    elsewhere; while answers come, a frame behind them may wait longer, up to its message's deadline, but not on a node that
+    is left because others are much faster; unless set, a third of send_timeout where that is less. Default 10s; 10ms to 1h.
     """
 
     ordered: bool

@@ -99,13 +99,13 @@ def test_send_nowait_keeps_the_order_of_a_stream(cluster: MockCluster) -> None:
 
 def test_a_failed_message_says_why(cluster: MockCluster) -> None:
     for node in range(3):
-        cluster.fault(node, "error_code", standing=True, code=114, text="no such group")
+        cluster.fault(node, "error_code", standing=True, code=109, text="no such group")
 
     async def main() -> None:
         async with AsyncClient(cluster.url, group_id=GROUP) as client:
             first, second = await asyncio.gather(client.send(b"x", STREAM), client.send(b"y", STREAM), return_exceptions=True)
             assert isinstance(first, ServerError)
-            assert (first.server_code, first.group_id, first.stream_id) == (114, GROUP, STREAM)
+            assert (first.server_code, first.group_id, first.stream_id) == (109, GROUP, STREAM)
             assert second is not first
 
     asyncio.run(main())
