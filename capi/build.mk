@@ -42,7 +42,7 @@ FRONT_HEADERS := $(wildcard capi/front/*.h) include/inlong_dataproxy.h
 capi: $(C_FRONT) $(C_CORE) $(C_BILL) ## build the C library and its Go core into build/lib
 
 # The Go that is used, and whether its runtime is patched. Looked at every time: both libraries are made anew when it is another.
-RUNTIME := $(TO)/runtime/kind
+RUNTIME := $(TO)/_runtime/kind
 .PHONY: always
 always:
 $(RUNTIME): capi/runtime_overlay always
@@ -68,7 +68,7 @@ CORE_HEADERS := capi/front/core_abi.h include/inlong_dataproxy.h
 $(C_CORE): $(CORE_SOURCES) $(CORE_HEADERS) $(RUNTIME) capi/build.mk $(ZIG)
 	@mkdir -p $(@D)
 	CGO_ENABLED=1 CC='$(CC)' CGO_CFLAGS="-O2 -g -DCORE_HEADERS_SUM=$$(cat $(CORE_HEADERS) | cksum | cut -d ' ' -f 1)" \
-		$(TO)/runtime/go build -overlay $(TO)/runtime/overlay.json -tags "inlong_runtime_$$(cut -d ' ' -f 1 $(RUNTIME))" -trimpath -buildvcs=false -buildmode=c-shared -o $@.$$PPID \
+		$(TO)/_runtime/go build -overlay $(TO)/_runtime/overlay.json -tags "inlong_runtime_$$(cut -d ' ' -f 1 $(RUNTIME))" -trimpath -buildvcs=false -buildmode=c-shared -o $@.$$PPID \
 		-ldflags '-buildid= -extldflags "-Wl,--version-script=$(abspath capi/core.map) -Wl,-soname,$(@F) -Wl,-z,nodelete"' ./capi
 	@rm -f $@.h # cgo's header; the front has core_abi.h
 	mv $@.$$PPID $@
