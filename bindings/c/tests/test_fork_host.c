@@ -242,8 +242,7 @@ static void copy_core(const char *to)
     CHECK(readlink("/proc/self/exe", self, sizeof self - 1) > 0);
     *strrchr(self, '/') = 0;
     const char *named = getenv("INLONG_DATAPROXY_CORE");
-    snprintf(command, sizeof command, "cp '%s%s' '%s'", named ? named : self, named ? "" : "/../lib/" CORE_NAME,
-             to);
+    snprintf(command, sizeof command, "cp '%s%s' '%s'", named ? named : self, named ? "" : "/../lib/" CORE_NAME, to);
     CHECK_INT(system(command), 0);
 }
 

@@ -126,7 +126,8 @@ static void without_room_for_the_runtime_it_is_not_loaded(void)
         small = (struct rlimit){3, 3};
         CHECK_INT(setrlimit(RLIMIT_NPROC, &small), 0);
         if (geteuid() == 0 && setuid(65534) != 0) { /* root has no such limit */
-            fprintf(stderr, "skip load/without_room_for_the_runtime_it_is_not_loaded: no other user here to try it without threads\n");
+            fprintf(stderr,
+                    "skip load/without_room_for_the_runtime_it_is_not_loaded: no other user here to try it without threads\n");
             _exit(0);
         }
         CHECK_INT(inlong_mock_new(1, &mock, err, sizeof err), INLONG_ERR_NOMEM);
