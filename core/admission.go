@@ -193,10 +193,15 @@ func (b *budget) release(st *stream, messages, bytes int64) {
 	}
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if st.turn == nil && st.line.Len() > 0 { // it was at its bound
+	b.queue(st) // it may have been at its bound
+	b.serve(st.share)
+}
+
+// queue puts st into its share's line, where it is not already, if somebody waits in it. The caller holds mu.
+func (b *budget) queue(st *stream) {
+	if st.turn == nil && st.line.Len() > 0 {
 		st.turn = st.share.line.PushBack(st)
 	}
-	b.serve(st.share)
 }
 
 // wait takes room for one message of st and n bytes when there is some: at once, or in block mode within patience.
@@ -219,9 +224,7 @@ func (b *budget) wait(ctx context.Context, n int64, st *stream, patience time.Du
 	e := st.line.PushBack(w)
 	b.waiting.Add(1)
 	st.waiters.Add(1)
-	if st.turn == nil {
-		st.turn = st.share.line.PushBack(st)
-	}
+	b.queue(st)
 	b.serve(st.share) // a release may have come between the failed try and the entry in the line
 	full := shareIsFull
 	switch {
@@ -261,9 +264,11 @@ func (b *budget) giveUp(st *stream, e *list.Element, reason *Error) *Error {
 		return nil
 	default:
 	}
+	first := st.line.Front() == e
 	b.leave(st, e)
-	if st.turn != nil {
-		b.serve(st.share) // a smaller one behind it may fit
+	if first { // a smaller one behind it may fit
+		b.queue(st)
+		b.serve(st.share)
 	}
 	return reason
 }

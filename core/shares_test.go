@@ -198,3 +198,47 @@ func TestF1_RoomIsTakenBesideThoseWhoWait(t *testing.T) {
 	require.Positive(t, client.Stats().Batches-before)
 	settled(t, client)
 }
+
+// A stream at its own bound waits in no line until something of it ends. When the large message at the front of its waiters gave up, the
+// small one behind it, which had room, waited on: for ever, beside a callback that was stuck.
+func TestF1_GivingUpLetsASmallerMessageOfTheStreamIn(t *testing.T) {
+	c := cluster(t)
+	client := connect(t, c, dataproxy.WithWorkerNum(1), dataproxy.WithMaxPendingBytes(1<<20), dataproxy.WithBlockIfQueueIsFull(true),
+		dataproxy.WithBatchingMaxMessages(1))
+	require.NoError(t, client.Send(patient(t), streamMessage("modest", "first")))
+	release := make(chan struct{})
+	t.Cleanup(sync.OnceFunc(func() { close(release) }))
+	var waits sync.WaitGroup
+	t.Cleanup(waits.Wait)
+	send := func(ctx context.Context, size int) (taken chan struct{}) {
+		taken = make(chan struct{})
+		waits.Go(func() {
+			client.SendAsync(ctx, streamMessage("greedy", "%*d", size, 1), func(_ dataproxy.Message, err error) {
+				if err == nil {
+					<-release
+				}
+			})
+			close(taken)
+		})
+		return taken
+	}
+	waiting := func(callers string) bool { return strings.Contains(dataproxy.Leftovers(client), callers+" callers wait") }
+	ctx, giveUp := context.WithCancel(context.Background())
+	defer giveUp()
+	for taken := 0; !waiting("1"); taken++ {
+		require.Less(t, taken, 100, "the stream is never at its bound")
+		large := send(ctx, 60_000)
+		eventually(t, "it is taken, or waits", func() bool {
+			select {
+			case <-large:
+				return true
+			default:
+				return waiting("1")
+			}
+		})
+	}
+	small := send(context.Background(), 100)
+	eventually(t, "it waits behind the large one", func() bool { return waiting("2") })
+	giveUp()
+	inTime(t, patience, "the small one", func() { <-small })
+}
