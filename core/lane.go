@@ -69,7 +69,7 @@ func (l *lane) enqueue(b *batch, limit int, scout bool) (taken, behind bool) {
 		l.c.working.Add(1)
 		go l.writer()
 	}
-	l.c.dispatcher.watch(l.c)
+	l.c.dispatcher.watch()
 	return true, behind
 }
 

@@ -36,16 +36,12 @@ type pace struct {
 type answers [2]int64
 
 // watch makes sure that somebody looks.
-func (d *dispatcher) watch(c *client) {
+func (d *dispatcher) watch() {
 	if d.pace.on.Load() || !d.pace.on.CompareAndSwap(false, true) {
 		return
 	}
 	d.pace.looks, d.pace.last = 0, time.Now()
-	if d.pace.timer == nil {
-		d.pace.timer = time.AfterFunc(lookEvery, c.look)
-	} else {
-		d.pace.timer.Reset(lookEvery)
-	}
+	d.pace.timer.Reset(lookEvery)
 }
 
 // speed is what a look finds of a node.

@@ -190,6 +190,8 @@ func (c *client) init() (err error) {
 	c.probes = make(chan struct{}, mostProbes)
 	c.completers = make([]completer, o.WorkerNum)
 	c.dispatcher.lanes = make([]atomic.Pointer[lane], o.WorkerNum)
+	c.dispatcher.pace.timer = time.AfterFunc(time.Hour, c.look)
+	c.dispatcher.pace.timer.Stop()
 	for i := range o.WorkerNum {
 		c.completers[i].init(c)
 		c.dispatcher.lanes[i].Store(&lane{c: c, index: i})
