@@ -165,7 +165,8 @@ func TestD16_BatchThatIsCutHasNewIDs(t *testing.T) {
 			c := cluster(t)
 			lines := newMemoLog()
 			client := connect(t, c, append(opts, dataproxy.WithUpdateInterval(10*time.Millisecond), dataproxy.WithMaxRetries(1000), dataproxy.WithLogger(lines),
-				dataproxy.WithRetryInitialInterval(time.Millisecond), dataproxy.WithBatchingMaxMessages(6), dataproxy.WithCompression(dataproxy.None))...)
+				dataproxy.WithRetryInitialInterval(time.Millisecond), dataproxy.WithBatchingMaxMessages(6), dataproxy.WithCompression(dataproxy.None),
+				dataproxy.WithBatchingMaxPublishDelay(time.Minute))...) // one batch, however slow the sender is
 			var shrunk atomic.Bool
 			losses := 0
 			w := watchFrames(t, c, func(n int, items []string) dataproxytest.Fault {

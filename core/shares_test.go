@@ -222,7 +222,9 @@ func TestF1_GivingUpLetsASmallerMessageOfTheStreamIn(t *testing.T) {
 		})
 		return taken
 	}
-	waiting := func(callers string) bool { return strings.Contains(dataproxy.Leftovers(client), callers+" callers wait") }
+	waiting := func(callers string) bool {
+		return strings.Contains(dataproxy.Leftovers(client), callers+" callers wait")
+	}
 	ctx, giveUp := context.WithCancel(context.Background())
 	defer giveUp()
 	for taken := 0; !waiting("1"); taken++ {

@@ -2,6 +2,7 @@
 #include "fixture.h"
 
 #include <stdatomic.h>
+#include <stdbool.h>
 #include <stdlib.h>
 #include <sys/wait.h>
 
@@ -254,6 +255,19 @@ static void cancelled_poll_leaves_the_lines_to_others(void)
 
 static _Atomic(inlong_client *) told;
 static atomic_int early_close;
+static inlong_mock *_Atomic held; /* its nodes prove themselves to nobody, until the client was told of */
+
+static void hold_nodes(inlong_mock *mock, bool hold)
+{
+    for (int i = 0; i < 3; i++) {
+        char request[128];
+        snprintf(request, sizeof request,
+                 hold ? "{\"op\":\"fault\",\"node\":%d,\"standing\":true,\"fault\":{\"kind\":\"drop_heartbeat\"}}"
+                      : "{\"op\":\"clear_faults\",\"node\":%d}",
+                 i);
+        control(mock, request);
+    }
+}
 
 static void *close_what_is_told(void *unused)
 {
@@ -261,6 +275,8 @@ static void *close_what_is_told(void *unused)
     while (!(client = atomic_load(&told)))
         usleep(100);
     atomic_store(&early_close, inlong_client_close(client, 100, NULL));
+    if (atomic_load(&held))
+        hold_nodes(atomic_load(&held), false);
     atomic_store(&told, NULL);
     return unused;
 }
@@ -283,7 +299,7 @@ static int new_and_close_early(const char *key, const char *value, const char *u
     atomic_store(&early_close, INLONG_OK);
     CHECK_INT(inlong_options_set(o, "url", url, NULL, 0), INLONG_OK);
     CHECK_INT(inlong_options_set(o, "group_id", GROUP, NULL, 0), INLONG_OK);
-    CHECK_INT(inlong_options_set(o, "conn_timeout", "2s", NULL, 0), INLONG_OK);
+    CHECK_INT(inlong_options_set(o, "conn_timeout", atomic_load(&held) ? "10s" : "2s", NULL, 0), INLONG_OK);
     CHECK_INT(inlong_options_set(o, key, value, NULL, 0), INLONG_OK);
     CHECK_INT(inlong_options_set_log(o, tell, NULL, INLONG_LOG_WARN), INLONG_OK);
     CHECK_INT(pthread_create(&closer, NULL, close_what_is_told, NULL), 0);
@@ -300,8 +316,11 @@ static void client_that_is_still_being_made_cannot_be_closed(void)
 {
     inlong_message m = message("x");
     fixture f = open_fixture(NULL);
+    atomic_store(&held, f.mock);
+    hold_nodes(f.mock, true);
     CHECK_INT(new_and_close_early("node_cache", "/no/such/folder/nodes", f.url, &f.client), INLONG_OK);
     CHECK_INT(inlong_client_send(f.client, &m, 5000, NULL), INLONG_OK);
+    atomic_store(&held, NULL);
     inlong_client *others[2];
     CHECK_INT(new_and_close_early("static_nodes", "127.0.0.1:1", f.url, &others[0]), INLONG_ERR_NEW_CONN_FAILED);
     for (int i = 0; i < 2; i++)

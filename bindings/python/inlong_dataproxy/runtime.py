@@ -25,7 +25,7 @@ class Settings(NamedTuple):
         memory_limit: bytes; -1: none.
         fork_reload: whether a forked child may make clients of its own.
         stock: whether the library was built with a Go that its build did not know how to change: then it may take signals from a
-            program that waits for them by sigwait or signalfd, and interrupt system calls (see inlong_dataproxy.h). Wheels have not.
+            program that waits for them by sigwait or signalfd, and interrupt system calls (see inlong_dataproxy.h). Not in a wheel.
     """
 
     gc_percent: int
