@@ -282,7 +282,7 @@ def report_unraisable(error: BaseException) -> None:
     """Tell of what user code raised inside logging."""
     told = SimpleNamespace(exc_type=type(error), exc_value=error, exc_traceback=error.__traceback__, err_msg=None, object=None)
     with contextlib.suppress(BaseException):  # there is nobody left to tell
-        sys.unraisablehook(told)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+        sys.unraisablehook(told)  # pyright: ignore[reportArgumentType]
 
 
 def _call(callback: Callable[[Any], object], future: DeliveryFuture) -> None:
