@@ -57,16 +57,26 @@ func (s *scratch) loadAttributes(m *C.inlong_message) error {
 		s.attributes = make(map[string]string)
 	}
 	clear(s.attributes)
+	total := uint64(0)
 	for i, a := range unsafe.Slice(m.attributes, int(m.attribute_count)) {
+		// Before a name is hashed, which reads all of it: a wrong length may lead out of the caller's memory.
+		total += uint64(a.key_len) + uint64(a.value_len) + 2
+		if fault := dataproxy.CheckAttributesTotal(total); fault != nil {
+			return s.invalid(fault.Error())
+		}
 		key := attributeText(a.key, a.key_len)
 		s.attributes[key] = attributeText(a.value, a.value_len)
 		if len(s.attributes) == i {
-			return &dataproxy.Error{Code: dataproxy.CodeLogInvalid, Message: fmt.Sprintf("attribute %.64q: is given twice", key),
-				GroupID: s.msg.GroupID, StreamID: s.msg.StreamID}
+			return s.invalid(fmt.Sprintf("attribute %.64q: is given twice", key))
 		}
 	}
 	s.msg.Attributes = s.attributes
 	return nil
+}
+
+func (s *scratch) invalid(text string) error {
+	group, stream := s.msg.GroupID, s.msg.StreamID // not checked yet
+	return &dataproxy.Error{Code: dataproxy.CodeLogInvalid, Message: text, GroupID: group[:min(len(group), 64)], StreamID: stream[:min(len(stream), 64)]}
 }
 
 // attributeText is text whose length 0 means NUL-terminated; the front resolves that for ids only.

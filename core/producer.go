@@ -234,9 +234,10 @@ func (c *client) accept(ctx context.Context, msg *Message, recv receiver, tag Ta
 	if refused != nil {
 		return at, refused
 	}
-	if c.opts.TrimTrailingNewline && len(msg.Payload) > 0 && msg.Payload[len(msg.Payload)-1] == '\n' {
+	// One that is longer than a frame is refused without a look at its end.
+	if n := len(msg.Payload); c.opts.TrimTrailingNewline && n > 0 && int64(n) <= c.frameLimit.Load() && msg.Payload[n-1] == '\n' {
 		trimmed := *msg
-		trimmed.Payload = msg.Payload[:len(msg.Payload)-1]
+		trimmed.Payload = msg.Payload[:n-1]
 		msg = &trimmed
 	}
 	if refused := st.checkPayload(msg.Payload, attributes); refused != nil {

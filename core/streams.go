@@ -41,9 +41,12 @@ func (c *client) stream(msg *Message) (*stream, string, *Error) {
 	if st := c.streams.recent.Load(); st != nil && st.key == key {
 		return st, attributes, nil
 	}
-	c.streams.mu.RLock()
-	st := c.streams.all[key]
-	c.streams.mu.RUnlock()
+	var st *stream
+	if len(key.group) <= maxID && len(key.stream) <= maxID { // a longer one is not hashed: all of it would be read
+		c.streams.mu.RLock()
+		st = c.streams.all[key]
+		c.streams.mu.RUnlock()
+	}
 	if st == nil {
 		if err := checkGroupID(key.group); err != nil {
 			return nil, "", invalid(key.group, key.stream, err)

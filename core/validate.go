@@ -44,19 +44,28 @@ func checkID(field, id string, shortest int) error {
 }
 
 func checkAttributes(attributes map[string]string) error {
+	if err := checkTotal(attributes); err != nil { // first: no more than that is read of them
+		return err
+	}
 	for k, v := range attributes {
 		if err := checkAttribute(k, v); err != nil {
 			return err
 		}
 	}
-	return checkTotal(attributes)
+	return nil
 }
 
 func checkTotal(attributes map[string]string) error {
-	total := 0
+	total := uint64(0)
 	for k, v := range attributes {
-		total += len(k) + len(v) + 2
+		total += uint64(len(k)) + uint64(len(v)) + 2
 	}
+	return CheckAttributesTotal(total)
+}
+
+// CheckAttributesTotal returns what is wrong with attributes of a message that have total bytes together, as "&key=value" each;
+// nil when nothing is. It is for an Embedder's caller, who may be given lengths beyond the memory that they are of.
+func CheckAttributesTotal(total uint64) error {
 	if total > maxAttribute {
 		return fmt.Errorf("attributes: %d bytes together: want %d or less", total, maxAttribute)
 	}
