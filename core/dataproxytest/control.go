@@ -13,7 +13,9 @@ type Command struct {
 	Fault    json.RawMessage `json:"fault"`    // fault ops: see ParseFault
 	Standing bool            `json:"standing"` // fault ops: till cleared, not one-shot
 	Times    int             `json:"times"`    // fault ops, one-shot: how many of it; 0 is 1
-	Group    string          `json:"group"`    // group_status
+	Group    string          `json:"group"`    // group_status, set_stream
+	Stream   string          `json:"stream"`   // set_stream
+	Data     map[string]any  `json:"data"`     // set_stream: see Manager.SetStream; null takes the changes back
 	Status   string          `json:"status"`   // group_status: empty makes the group ready
 	Offset   int             `json:"offset"`   // messages: index of the first message
 	Limit    int             `json:"limit"`    // messages: at most so many; 0 is 1000
@@ -105,12 +107,19 @@ var ops = map[string]op{
 		c.manager.SetGroupStatus(cmd.Group, cmd.Status)
 		return nil, nil
 	}},
+	"set_stream": {do: func(c *Cluster, _ *Node, cmd Command) (any, error) {
+		if cmd.Group == "" || cmd.Stream == "" {
+			return nil, errors.New("group or stream: empty; set_stream needs both")
+		}
+		c.manager.SetStream(cmd.Group, cmd.Stream, cmd.Data)
+		return nil, nil
+	}},
 }
 
 // Control carries out one Command, given as JSON, and returns its answer as JSON: {} for those without one. Ops:
 // stats, messages (offset, limit), reset, add_node; with node: remove_node, list_node, kill, revive, stop, pause, resume,
 // reset_connections, fault (fault, standing, times), clear_faults; manager_fault (fault, standing, times), manager_clear_faults, group_status (group,
-// status). The error names the field, its value and the rule; nothing was done then.
+// status), set_stream (group, stream, data). The error names the field, its value and the rule; nothing was done then.
 func (c *Cluster) Control(command []byte) ([]byte, error) {
 	var cmd Command
 	if err := decodeStrict(command, &cmd); err != nil {

@@ -27,7 +27,8 @@ type ManagerRequest struct {
 	At     time.Time
 }
 
-// Manager is the fake Manager: POST /inlong/manager/openapi/dataproxy/getIpList/{group} and getIpListByClusterName.
+// Manager is the fake Manager: POST /inlong/manager/openapi/dataproxy/getIpList/{group} and getIpListByClusterName,
+// and GET .../openapi/stream/get.
 type Manager struct {
 	cluster *Cluster
 	port    int
@@ -42,7 +43,8 @@ type Manager struct {
 	calls    int
 	requests []ManagerRequest
 	statuses map[string]string
-	freed    chan struct{} // closed when silent requests may end
+	streams  map[string]map[string]any // by group and stream: what SetStream has changed
+	freed    chan struct{}             // closed when silent requests may end
 }
 
 func startManager(c *Cluster) (*Manager, error) {
@@ -51,7 +53,7 @@ func startManager(c *Cluster) (*Manager, error) {
 		return nil, fmt.Errorf("manager: %w", err)
 	}
 	m := &Manager{cluster: c, port: port, hold: hold, gone: make(chan struct{}), freed: make(chan struct{}),
-		statuses: make(map[string]string)}
+		statuses: make(map[string]string), streams: make(map[string]map[string]any)}
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if err := m.settleListener(); err != nil {

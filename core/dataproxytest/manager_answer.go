@@ -14,6 +14,7 @@ const (
 	managerRoot   = "/inlong/manager"
 	byGroup       = managerRoot + "/openapi/dataproxy/getIpList"
 	byClusterName = managerRoot + "/openapi/dataproxy/getIpListByClusterName"
+	aboutStream   = managerRoot + "/openapi/stream/get"
 
 	serviceError = "There was an error in the service, please try again later or contact the administrator"
 )
@@ -127,6 +128,10 @@ func (m *Manager) answer(w http.ResponseWriter, r *http.Request, f Fault) {
 	}
 	if !m.authorised(r) {
 		writeStatus(w, r, http.StatusForbidden)
+		return
+	}
+	if path == aboutStream {
+		writeJSON(w, m.stream(r, f))
 		return
 	}
 	endpoint, name := path, ""

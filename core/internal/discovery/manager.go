@@ -163,8 +163,18 @@ func (m *Manager) sign(ctx context.Context) (header, token string, err error) {
 	return header, token, nil
 }
 
-// askOne asks one address, with a few retries.
+// askOne asks one address for the node list.
 func (m *Manager) askOne(ctx context.Context, listURL, header, token string) (List, error) {
+	target := listURL + "/" + url.PathEscape(m.Group) + "?protocolType=TCP"
+	body, err := m.exchange(ctx, http.MethodPost, target, header, token)
+	if err != nil {
+		return List{}, err
+	}
+	return ParseList(body)
+}
+
+// exchange sends one request, with a few retries, and returns the answer's body.
+func (m *Manager) exchange(ctx context.Context, method, target, header, token string) ([]byte, error) {
 	// One connection a request: between two requests lie minutes, and an idle socket would outlive a fork.
 	transport := &http.Transport{
 		// Where a company lets its programs out through a proxy only, they have these variables; nothing else leads to one.
@@ -173,10 +183,9 @@ func (m *Manager) askOne(ctx context.Context, listURL, header, token string) (Li
 		DisableKeepAlives: true,
 	}
 	defer transport.CloseIdleConnections()
-	target := listURL + "/" + url.PathEscape(m.Group) + "?protocolType=TCP"
-	req, err := http.NewRequestWithContext(ctx, http.MethodPost, target, nil)
+	req, err := http.NewRequestWithContext(ctx, method, target, nil)
 	if err != nil {
-		return List{}, err
+		return nil, err
 	}
 	req.Header.Set("Accept", "application/json")
 	if m.Authorize != nil {
@@ -184,17 +193,17 @@ func (m *Manager) askOne(ctx context.Context, listURL, header, token string) (Li
 	}
 	resp, err := ask(ctx, &http.Client{Transport: transport, CheckRedirect: stay}, req)
 	if err != nil {
-		return List{}, err
+		return nil, err
 	}
 	defer resp.Body.Close()
 	if resp.StatusCode != http.StatusOK {
-		return List{}, &statusError{resp.StatusCode, redirectHost(resp)}
+		return nil, &statusError{resp.StatusCode, redirectHost(resp)}
 	}
 	body, err := io.ReadAll(io.LimitReader(resp.Body, maxAnswer))
 	if err != nil {
-		return List{}, fmt.Errorf("reading the Manager's answer: %w", err)
+		return nil, fmt.Errorf("reading the Manager's answer: %w", err)
 	}
-	return ParseList(body)
+	return body, nil
 }
 
 // pauses are those before the second and the third attempt. A Retry-After is not obeyed: there are other occasions to ask again.
@@ -288,6 +297,15 @@ func printable(text string) string {
 	return text
 }
 
+// refused is what the Manager says when it answers without success.
+func refused(reason *string) error {
+	text := "no reason given"
+	if reason != nil {
+		text = printable(strings.Join(strings.Fields((*reason)[:min(len(*reason), 300)]), " ")) // in one line
+	}
+	return fmt.Errorf("the Manager refused: %s", text)
+}
+
 // ParseList reads the Manager's answer.
 func ParseList(body []byte) (List, error) {
 	var answer struct {
@@ -313,11 +331,7 @@ func ParseList(body []byte) (List, error) {
 		return List{}, fmt.Errorf("the Manager's answer has no field \"success\": %q", body[:min(len(body), 100)])
 	}
 	if !*answer.Success {
-		text := "no reason given"
-		if answer.ErrMsg != nil {
-			text = printable(strings.Join(strings.Fields((*answer.ErrMsg)[:min(len(*answer.ErrMsg), 300)]), " ")) // in one line
-		}
-		return List{}, fmt.Errorf("the Manager refused: %s", text)
+		return List{}, refused(answer.ErrMsg)
 	}
 	if answer.Data == nil {
 		return List{}, ErrNoNodes

@@ -1,0 +1,71 @@
+package discovery
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"net/http"
+	"net/url"
+	"strings"
+	"time"
+)
+
+const streamPath = "/openapi/stream/get"
+
+// Stream asks for what the Manager knows of a stream, the object "data" of its answer, until ctx ends. It may hold credentials of what
+// the stream is read from and written to: no error shows a part of it. The addresses are asked one after the other.
+func (m *Manager) Stream(ctx context.Context, stream string) (json.RawMessage, error) {
+	data, err := m.stream(ctx, stream)
+	var status *statusError
+	if m.Authorize != nil && errors.As(err, &status) && status.denied() { // a token may have expired
+		return m.stream(ctx, stream)
+	}
+	return data, err
+}
+
+func (m *Manager) stream(ctx context.Context, stream string) (json.RawMessage, error) {
+	header, token, err := m.sign(ctx)
+	if err != nil {
+		return nil, err
+	}
+	faults := make([]error, len(m.ListURLs))
+	for i, listURL := range m.ListURLs {
+		data, err := m.streamAt(ctx, i, streamURL(listURL, m.Group, stream), header, token)
+		if err == nil {
+			return data, nil
+		}
+		faults[i] = err
+	}
+	return nil, m.fault(faults)
+}
+
+// streamAt asks address i, for which it takes its share of the time that is left.
+func (m *Manager) streamAt(ctx context.Context, i int, target, header, token string) (json.RawMessage, error) {
+	if at, bounded := ctx.Deadline(); bounded {
+		share := time.Until(at) / time.Duration(len(m.ListURLs)-i)
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(ctx, share)
+		defer cancel()
+	}
+	body, err := m.exchange(ctx, http.MethodGet, target, header, token)
+	if err != nil {
+		return nil, err
+	}
+	var answer struct {
+		Success *bool           `json:"success"`
+		ErrMsg  *string         `json:"errMsg"`
+		Data    json.RawMessage `json:"data"`
+	}
+	if err := json.Unmarshal(body, &answer); err != nil || answer.Success == nil {
+		return nil, errors.New("what answers is no Manager: its answer is not the JSON of a stream")
+	}
+	if !*answer.Success {
+		return nil, refused(answer.ErrMsg)
+	}
+	return answer.Data, nil
+}
+
+// streamURL is beside the url of node lists, which ListURL has made.
+func streamURL(listURL, group, stream string) string {
+	return strings.TrimSuffix(listURL, listPath) + streamPath + "?" + url.Values{"groupId": {group}, "streamId": {stream}}.Encode()
+}
