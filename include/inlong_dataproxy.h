@@ -532,9 +532,17 @@ INLONG_API int inlong_options_set_results(inlong_options *options, inlong_batch_
  * @param results    not NULL; results[0].struct_size is to be set, the call sets that of the others
  * @param max        elements of results, 1 or more
  * @param timeout_ms how long to wait for the first; INLONG_NO_TIMEOUT: until one comes or the client is closed
- * @return how many, 0 when the time passed; INLONG_ERR_ARG, INLONG_ERR_ABI, INLONG_ERR_HANDLE, INLONG_ERR_FORKED
+ * @return how many, 0 when the time passed or somebody called inlong_client_wake; INLONG_ERR_ARG, INLONG_ERR_ABI,
+ *         INLONG_ERR_HANDLE, INLONG_ERR_FORKED
  * @blocks timeout_ms at most */
 INLONG_API int inlong_client_poll(inlong_client *client, inlong_result *results, int max, int64_t timeout_ms);
+
+/** Has one inlong_client_poll that waits return at once, with what there is, also with nothing; when none waits, the next one that
+ * would. For a thread that takes results and does other work, too. Several calls before that poll count as one.
+ * @param client an open client
+ * @return INLONG_OK; INLONG_ERR_HANDLE, INLONG_ERR_FORKED
+ * @blocks never */
+INLONG_API int inlong_client_wake(inlong_client *client);
 
 /** Drops the results that wait in the queue, of an open client or of a closed one. Their messages are not touched: what was
  * delivered stays delivered.

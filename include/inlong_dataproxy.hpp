@@ -183,6 +183,9 @@ class Client
         return fd < 0 ? Expected<int>(Error::last(fd)) : fd;
     }
 
+    /** Has one poll that waits, or the next one that would, return at once. */
+    Status try_wake() const { return detail::status(inlong_client_wake(handle_)); }
+
     /** Drops the results that wait in the queue, and returns how many. Their messages are not touched. */
     Expected<std::uint64_t> try_drop_results() const
     {
@@ -243,6 +246,7 @@ class Client
     {
         return try_poll(results, max, timeout).value();
     }
+    void wake() const { try_wake().value(); }
     std::uint64_t drop_results() const { return try_drop_results().value(); }
     int event_fd() const { return try_event_fd().value(); }
     void flush(Milliseconds timeout = no_timeout) const { try_flush(timeout).value(); }

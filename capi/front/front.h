@@ -183,6 +183,7 @@ typedef struct inlong_slot {
     enum inlong_slot_state state;
     int event_fd;
     bool busy;      /* the last poll took many */
+    bool woken;     /* one poll is to return without waiting */
     uint64_t polls; /* that took something */
     inlong_results queue;
     struct inlong_leftover *leftover; /* for what is in the queue at the close */

@@ -60,7 +60,7 @@ inlong_slot *inlong_slot_take(uintptr_t *handle)
         return NULL;
     pthread_mutex_lock(&slot->mutex);
     slot->state = INLONG_SLOT_OPENING;
-    slot->busy = false;
+    slot->busy = slot->woken = false;
     atomic_store(&slot->muted, false);
     *handle = inlong_handle_new(slot->index << 1 | 1);
     atomic_store_explicit(&slot->handle, *handle, memory_order_release);

@@ -50,6 +50,7 @@ void inlong_queue_set_readable(inlong_slot *slot, bool readable)
 void inlong_queue_wake_all(inlong_slot *slot)
 {
     int state = inlong_cancel_hold();
+    inlong_queue_set_readable(slot, true); /* for whoever waits on a copy of it, which a close does not wake */
     if (slot->event_fd >= 0)
         close(slot->event_fd);
     slot->event_fd = -1;
@@ -283,12 +284,12 @@ static int wait_ready(inlong_slot *slot, uintptr_t client, int64_t timeout_ms)
     if (timeout_ms > 0 && slot->queue.length == 0)
         until = inlong_deadline(timeout_ms);
     int late = timeout_ms == 0 ? ETIMEDOUT : 0;
-    if (slot->busy && slot->queue.length == 0 && timeout_ms != 0)
+    if (slot->busy && slot->queue.length == 0 && timeout_ms != 0 && !slot->woken)
         breathe(slot);
     for (;;) {
         if (atomic_load(&slot->handle) != client)
             return INLONG_ERR_HANDLE;
-        if (slot->queue.length > 0 || late == ETIMEDOUT)
+        if (slot->queue.length > 0 || slot->woken || late == ETIMEDOUT)
             return INLONG_OK;
         late = inlong_cond_wait(&slot->ready, &slot->mutex, timeout_ms < 0 ? NULL : &until);
     }
@@ -309,6 +310,8 @@ static int poll_open(inlong_slot *slot, uintptr_t client, inlong_result *results
         return code;
     pthread_mutex_lock(&slot->mutex);
     code = wait_ready(slot, client, timeout_ms);
+    if (code == INLONG_OK && timeout_ms != 0)
+        slot->woken = false;
     int n = code == INLONG_OK && slot->queue.length > 0 ? take_from_slot(slot, results, max) : 0;
     pthread_mutex_unlock(&slot->mutex);
     return code == INLONG_OK ? n : code;
@@ -330,6 +333,21 @@ int inlong_client_poll(inlong_client *client, inlong_result *results, int max, i
     if (n == INLONG_ERR_HANDLE) /* closed, maybe while this call waited */
         n = (int)inlong_leftover_take((uintptr_t)client, results, max);
     return n == INLONG_ERR_HANDLE ? inlong_client_fault(client) : n;
+}
+
+int inlong_client_wake(inlong_client *client)
+{
+    inlong_slot *slot = inlong_client_slot(client);
+    if (!slot)
+        return inlong_client_fault(client);
+    pthread_mutex_lock(&slot->mutex);
+    bool open = atomic_load(&slot->handle) == (uintptr_t)client;
+    if (open) {
+        slot->woken = true;
+        pthread_cond_broadcast(&slot->ready);
+    }
+    pthread_mutex_unlock(&slot->mutex);
+    return open ? INLONG_OK : inlong_client_fault(client);
 }
 
 int64_t inlong_client_drop_results(inlong_client *client)

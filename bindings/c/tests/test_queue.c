@@ -318,6 +318,39 @@ static void close_ends_every_waiting_poll(void)
     }
 }
 
+static void *poll_once(void *client)
+{
+    inlong_result r = {.struct_size = sizeof r};
+    return (void *)(intptr_t)inlong_client_poll(client, &r, 1, INLONG_NO_TIMEOUT);
+}
+
+/* A thread that takes results could be told of other work only by a result. One call lets one poll go, whichever came first. */
+static void wake_ends_one_poll(void)
+{
+    fixture f = open_fixture(no_options);
+    inlong_result r = {.struct_size = sizeof r};
+    for (int round = 0; round < 100; round++) {
+        pthread_t thread;
+        void *n;
+        if (round % 2)
+            CHECK_INT(inlong_client_wake(f.client), INLONG_OK);
+        CHECK_INT(pthread_create(&thread, NULL, poll_once, f.client), 0);
+        if (round % 2 == 0)
+            CHECK_INT(inlong_client_wake(f.client), INLONG_OK);
+        CHECK_INT(pthread_join(thread, &n), 0);
+        CHECK_INT((intptr_t)n, 0);
+    }
+    CHECK_INT(inlong_client_wake(f.client), INLONG_OK);
+    CHECK_INT(inlong_client_poll(f.client, &r, 1, 0), 0); /* it would not have waited: the wake stays for one that would */
+    CHECK(poll_once(f.client) == NULL);
+    send_to_the_queue(f.client, 1);
+    CHECK_INT(inlong_client_poll(f.client, &r, 1, INLONG_NO_TIMEOUT), 1); /* and each ended one poll only */
+    CHECK_INT(inlong_client_close(f.client, 1000, NULL), INLONG_OK);
+    CHECK_INT(inlong_client_wake(f.client), INLONG_ERR_HANDLE);
+    f.client = NULL;
+    close_fixture(&f);
+}
+
 static void *poll_for_ever(void *client)
 {
     inlong_result r = {.struct_size = sizeof r};
@@ -359,6 +392,7 @@ static const check_test tests[] = {
     {"closed_clients_with_results_left_take_no_place", closed_clients_with_results_left_take_no_place},
     {"results_left_at_close_can_be_polled", results_left_at_close_can_be_polled},
     {"close_ends_every_waiting_poll", close_ends_every_waiting_poll},
+    {"wake_ends_one_poll", wake_ends_one_poll},
     {"cancelled_poll_leaves_the_queue_to_others", cancelled_poll_leaves_the_queue_to_others},
 };
 
