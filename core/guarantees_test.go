@@ -132,7 +132,7 @@ func TestNumbersOfTheGuarantees(t *testing.T) {
 	row("While all nodes fail and the Manager lists the same ones, it is asked again after (each time less by up to a half, at random)",
 		text(2*dataproxy.RefreshPause)+", doubling to "+text(dataproxy.MaxBackOff), "")
 	row("A close returns after its deadline, at the latest after", text(dataproxy.CloseGrace), "")
-	row("Python's exit closes what is open within", numberIn(t, "bindings/python/inlong_dataproxy/client.py", `EXIT_SECONDS = (\d+)\.0\n`)+"s", "")
+	row("Python's exit closes what is open within", numberIn(t, "bindings/python/inlong_dataproxy/_host/end.py", `EXIT_SECONDS = (\d+)\.0\n`)+"s", "")
 	row("C's exit waits for callbacks that run, at most", numberIn(t, "capi/front/gate.c", `EXIT_WAIT_MS = (\d+)000 `)+"s", "")
 	option("Messages without a result, a lane", "max_pending_messages")
 	option("Lanes", "worker_num")

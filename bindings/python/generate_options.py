@@ -1,4 +1,4 @@
-"""Write inlong_dataproxy/_option_types.py, the options for type checkers and editors, from the library's table of options.
+"""Write inlong_dataproxy/_native/option_types.py, the options for type checkers and editors, from the library's table of options.
 
 Run: make python-options, after a change of an option in the core. A test fails as long as the file is another than this writes.
 """
@@ -10,9 +10,9 @@ import textwrap
 from pathlib import Path
 
 from inlong_dataproxy import OptionInfo, options
-from inlong_dataproxy._option_docs import OF_THE_SIGNATURE, describe
+from inlong_dataproxy._native.option_docs import OF_THE_SIGNATURE, describe
 
-FILE = Path(__file__).resolve().parent / "inlong_dataproxy" / "_option_types.py"
+FILE = Path(__file__).resolve().parent / "inlong_dataproxy" / "_native" / "option_types.py"
 HEAD = '''"""The keyword arguments of Client, for type checkers and editors. Made by generate_options.py: do not edit."""
 
 from __future__ import annotations

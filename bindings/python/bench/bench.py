@@ -109,7 +109,7 @@ class Meter:
 
 def measure(config: Config, mode: Callable[..., int], corpus: list[bytes], stream: str, count: int) -> tuple[int, float, float]:
     """Return how many were acked, and the seconds and CPU seconds that it took."""
-    with config.client() as client:
+    with Client.from_config(config) as client:
         mode(client, corpus, stream, min(count, WARM_UP))
         meter = Meter()
         return (mode(client, corpus, stream, count), *meter.read())
@@ -117,7 +117,7 @@ def measure(config: Config, mode: Callable[..., int], corpus: list[bytes], strea
 
 async def measure_async(config: Config, corpus: list[bytes], stream: str, count: int) -> tuple[int, float, float]:
     """Do the same on an event loop."""
-    async with config.async_client() as client:
+    async with AsyncClient.from_config(config) as client:
         await asyncio_send(client, corpus, stream, min(count, WARM_UP))
         meter = Meter()
         return (await asyncio_send(client, corpus, stream, count), *meter.read())

@@ -12,14 +12,14 @@ batches are sent again to another node, and every accepted message gets exactly 
 from __future__ import annotations
 
 # isort: off
-from . import _interpreter as _interpreter  # before all others
+from ._host import interpreter as interpreter  # before all others
 
 # isort: on
-from ._bulk import Failure, Progress, SendReport
-from ._future import Result, ResultCallback
-from ._handle import OptionInfo, option_table
-from ._message import EventTime, Payload
-from ._results import CloseReport
+from ._native.handle import OptionInfo, option_table
+from ._results.future import Result, ResultCallback
+from ._results.taker import CloseReport
+from ._sending.bulk import Failure, Progress, SendReport
+from ._sending.message import EventTime, Payload
 from ._version import __version__
 from .async_client import AsyncClient
 from .client import Client

@@ -3,31 +3,37 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import time
 import warnings
 from asyncio.events import _get_running_loop as get_running_loop  # pyright: ignore[reportPrivateUsage] - None where none runs
 from collections.abc import AsyncIterable, Iterable, Mapping
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Optional, Union
 
-from . import _codes, _process
-from ._async_bulk import AsyncBulk
-from ._async_delivery import AsyncDelivery, close_at_exit
-from ._bulk import ProgressCallback, SendReport
-from ._future import Result
-from ._handle import new_handle_async, send_timeout_seconds
-from ._message import EventTime, Payload, to_bytes
-from ._option_docs import with_options
-from ._pending import SEQUENCE_BITS
-from ._process_end import arm, at_process_end
-from ._results import CloseReport
-from .client import EXIT_SECONDS, Timeout, timeout_milliseconds
+from ._asyncio import offloop
+from ._asyncio.bulk import AsyncBulk
+from ._asyncio.delivery import AsyncDelivery
+from ._host import end as process_end, fork
+from ._host.end import EXIT_SECONDS
+from ._native import codes
+from ._native.handle import Bounds
+from ._native.option_docs import with_options
+from ._results.future import Result
+from ._results.taker import SEQUENCE_BITS, CloseReport
+from ._sending.bulk import ProgressCallback, SendReport
+from ._sending.message import EventTime, Model, Payload, to_bytes
+from .client import Timeout, timeout_milliseconds
 from .config import Config
 from .errors import ForkError, InlongError
 
 if TYPE_CHECKING:
     from typing_extensions import Self, Unpack
 
-    from ._option_types import Options
+    from ._native.option_types import Options
+
+
+_getpid = os.getpid
 
 
 @with_options
@@ -48,10 +54,14 @@ class AsyncClient:
 
     def __init__(self, url: str = "", *, group_id: str = "", **options: Unpack[Options]) -> None:
         self._config = Config(url, group_id=group_id, **options)
-        self._texts = self._config.texts
         self._group_id = group_id
         self._opening = False
         self._closing: Optional[asyncio.Task[CloseReport]] = None
+
+    @classmethod
+    def from_config(cls, config: Config, **changes: Unpack[Options]) -> Self:
+        """Make a client of a config, with some options changed if any are given; it is yet to be opened."""
+        return cls(**config.arguments(**changes))
 
     async def open(self) -> Self:
         """Ask the Manager for nodes and wait for one proven connection, at most manager_timeout and conn_timeout. Return self.
@@ -63,15 +73,14 @@ class AsyncClient:
         if self._opening:
             raise InlongError("the client was opened before: make a new one")
         self._opening = True
-        arm()
+        process_end.arm()
+        bounds = Bounds.of(self._config.texts, waiting=False)
         try:
-            handle = await new_handle_async(self._texts)
+            handle = await offloop.new_handle(bounds.texts)
         except BaseException:
             self._opening = False
             raise
-        block = self._texts.get("block_if_queue_is_full") == "true"
-        loop = asyncio.get_running_loop()
-        self._delivery = AsyncDelivery(loop, handle, self._group_id, block, send_timeout_seconds(self._texts))
+        self._delivery = AsyncDelivery(asyncio.get_running_loop(), handle, self._group_id, bounds)
         return self
 
     # ---- sending ----
@@ -116,21 +125,21 @@ class AsyncClient:
         those of Client.send. What send raises about the message, the future has; wrong types, a closed client and another
         loop are raised here.
         """
-        _process.look()
+        if _getpid() != fork.process:
+            fork.look()
         delivery = self._delivery
         if delivery is None or delivery.closing or delivery.forked or get_running_loop() is not delivery.loop:
             delivery = self._usable()
         if type(payload) is not bytes:
             payload = to_bytes(payload)
+        model: Optional[Model] = None
         if group_id == "" and attributes is None and event_time is None:
             try:
-                model = delivery.model.plain[stream_id]
-            except (KeyError, TypeError):
+                model = delivery.models.plain.get(stream_id)
+            except TypeError:  # told of below: an error here would have happened "during handling of" this one
                 model = None
-            if model is None:  # not above: an error would have happened "during handling of" a KeyError
-                model = delivery.model(stream_id)
-        else:
-            model = delivery.model(stream_id, group_id, attributes, event_time)
+        if model is None:
+            model = delivery.models(stream_id, group_id, attributes, event_time)
         return delivery.queue(model, payload)
 
     async def send_many(
@@ -150,13 +159,13 @@ class AsyncClient:
         the loop. Cancelling the await ends the taking; what was taken before and accepted goes on.
         """
         delivery = self._usable()
-        model = delivery.model(stream_id, group_id, attributes, event_time)
+        model = delivery.models(stream_id, group_id, attributes, event_time)
         base = delivery.bulk_tag()
-        trims = self._texts.get("trim_trailing_newline") == "true"
-        bulk = AsyncBulk(delivery, model, base, progress, trims)
+        empty = (b"", b"\n") if self._config.texts.get("trim_trailing_newline") == "true" else (b"",)
+        bulk = AsyncBulk(delivery, model, base, progress, empty)
         delivery.counters[base >> SEQUENCE_BITS] = bulk
         try:
-            return await bulk.run_async(messages)
+            return await bulk.run(messages)
         finally:
             delivery.counters.pop(base >> SEQUENCE_BITS, None)
 
@@ -178,7 +187,7 @@ class AsyncClient:
         Raises:
             TimeoutError_: the timeout of a second call ended before the first one.
         """
-        _process.look()
+        fork.look()
         timeout_ms = timeout_milliseconds(timeout)
         delivery = self._delivery
         if delivery is None or delivery.forked:
@@ -186,7 +195,7 @@ class AsyncClient:
         self._check_loop(delivery)
         if self._closing is None:
             delivery.closing = True
-            self._closing = delivery.loop.create_task(delivery.close(timeout_ms))
+            self._closing = delivery.loop.create_task(delivery.close(timeout_ms, repr(self)))
         else:
             done, _ = await asyncio.wait({self._closing}, timeout=delivery.seconds(timeout_ms))
             delivery.check_closed_in_time(bool(done))
@@ -216,14 +225,14 @@ class AsyncClient:
         return self._delivery is None or self._delivery.closing
 
     def _usable(self, *, any_loop: bool = False) -> AsyncDelivery:
-        _process.look()
+        fork.look()
         delivery = self._delivery
         if delivery is None:
             raise InlongError("the client is not open: use `async with`, or await its open method")
         if delivery.forked:
             raise ForkError("the client belongs to the parent process: make a new one after the fork")
         if delivery.closing:
-            raise _codes.closed_error()
+            raise codes.closed_error()
         if not any_loop:
             self._check_loop(delivery)
         return delivery
@@ -250,16 +259,8 @@ class AsyncClient:
     def __del__(self) -> None:
         if warnings is None:
             return  # the interpreter has taken the modules apart, which it does before their last objects go; all is closed
-        _process.look()
+        fork.look()
         delivery = self._delivery
         if delivery is not None and not delivery.closing and not delivery.forked:
             warnings.warn(f"unclosed {self!r}", ResourceWarning, source=self, stacklevel=2)
-            delivery.forget(round(EXIT_SECONDS * 1000))
-
-
-def _close_all() -> None:
-    for call in close_at_exit(round(EXIT_SECONDS * 1000)):
-        call.wait()
-
-
-at_process_end(_close_all)
+            delivery.begin_close(time.monotonic() + EXIT_SECONDS)

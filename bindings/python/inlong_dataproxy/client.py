@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import ctypes
-import logging
 import math
+import os
+import time
 import warnings
 from collections.abc import Iterable, Mapping
 from concurrent.futures import Future
@@ -12,33 +13,31 @@ from datetime import timedelta
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Optional, Union, cast
 
-from . import _codes, _lowlevel as low, _process
-from ._bulk import Bulk, ProgressCallback, SendReport
-from ._delivery import Delivery, alive
-from ._future import DeliveryFuture, Result, ResultCallback
-from ._handle import new_handle, send_timeout_seconds
-from ._interruptible import Call, interruptible
-from ._message import SMALL, EventTime, Model, Payload, refusal, to_sendable
-from ._option_docs import with_options
-from ._pending import CHUNK_MESSAGES, SEQUENCE_BITS
-from ._process_end import arm, at_process_end
-from ._results import CloseReport, Outcome
+from ._host import end as process_end, fork
+from ._host.calls import interruptible
+from ._host.end import EXIT_SECONDS
+from ._native import codes, lowlevel as low
+from ._native.handle import Bounds, new_handle
+from ._native.option_docs import with_options
+from ._results.future import DeliveryFuture, Result, ResultCallback
+from ._results.taker import SEQUENCE_BITS, CloseReport, Outcome
+from ._sending.bulk import ProgressCallback, SendReport
+from ._sending.message import EventTime, Model, Payload, checked_length, empty_error, refusal, to_bytes
+from ._threads.bulk import ThreadBulk
+from ._threads.delivery import Delivery
 from .config import Config
 from .errors import ForkError, InlongError
 
 if TYPE_CHECKING:
     from typing_extensions import Self, Unpack
 
-    from ._option_types import Options
+    from ._native.option_types import Options
 
 Timeout = Union[float, timedelta, None]
 """Seconds or a timedelta, 0 or more; None leaves the client's own bound."""
 
-EXIT_SECONDS = 5.0
-"""How long the interpreter's exit waits, in all, for messages of clients that were not closed."""
-
 _LONGEST_SECONDS = 1e9
-_log = logging.getLogger("inlong_dataproxy")
+_getpid = os.getpid
 
 
 @with_options
@@ -67,19 +66,21 @@ class Client:
     _delivery: Optional[Delivery] = None
 
     def __init__(self, url: str = "", *, group_id: str = "", **options: Unpack[Options]) -> None:
-        arm()
+        process_end.arm()
         self._config = Config(url, group_id=group_id, **options)
         texts = self._config.texts
         self._group_id = group_id
-        self._trims = texts.get("trim_trailing_newline") == "true"
-        self._delivery = delivery = Delivery(
-            new_handle(texts),
-            group_id,
-            texts.get("block_if_queue_is_full") == "true",
-            send_timeout_seconds(texts),
-        )
+        self._empty = (b"", b"\n") if texts.get("trim_trailing_newline") == "true" else (b"",)
+        bounds = Bounds.of(texts, waiting=True)
+        self._delivery = delivery = Delivery(new_handle(bounds.texts), group_id, bounds)
         self._handle = delivery.handle
-        self._outbox = delivery.outbox
+        self._line = delivery.line
+        self._plain = delivery.line.models.plain
+
+    @classmethod
+    def from_config(cls, config: Config, **changes: Unpack[Options]) -> Self:
+        """Make a client of a config, with some options changed if any are given; blocks and raises as Client does."""
+        return cls(**config.arguments(**changes))
 
     # ---- sending ----
 
@@ -108,16 +109,26 @@ class Client:
             TypeError: an argument has a type that is not listed here. ValueError: timeout is below 0.
             ForkError: the client belongs to the parent process.
         """
-        _process.look()
-        model = self._outbox.model(stream_id, group_id, attributes, event_time)
-        self._outbox.push(model)  # what send_async queued before stays before
-        message = model.with_payload(to_sendable(payload))
-        return interruptible(self._send, model, message, timeout_milliseconds(timeout))
+        fork.look()
+        line = self._line
+        model = line.models(stream_id, group_id, attributes, event_time)
+        data = to_bytes(payload)
+        timeout_ms = timeout_milliseconds(timeout)
+        end = time.monotonic() + self._usable().seconds(timeout_ms)
+        if not line.empty(end, patient=False):  # what send_async queued before stays before
+            raise (
+                codes.late_error("what was sent before waits for room")
+                if time.monotonic() >= end
+                else refusal(codes.QUEUE_FULL, model)
+            )
+        message = model.with_payload(data)
+        return interruptible(self._send, model, message, timeout_ms if timeout_ms < 0 else _milliseconds(end - time.monotonic()))
 
     def _send(self, model: Model, message: low.Message, timeout_ms: int) -> Result:
         record = low.ResultRecord(struct_size=ctypes.sizeof(low.ResultRecord))
         code = low.client_send(self._handle, ctypes.byref(message), timeout_ms, ctypes.byref(record))
-        if code == _codes.OK:
+        self._line.made_room()
+        if code == codes.OK:
             return Outcome(record).result()
         if record.code != code:  # the call itself failed, the record was not filled
             raise refusal(code, model)
@@ -136,44 +147,52 @@ class Client:
         """Accept one message and return its future, a concurrent.futures.Future that cannot be cancelled.
 
         The future has a Result when the message was acked, or a SendError. Its done-callbacks run on the client's thread of
-        results, one at a time: a slow one delays all others, and it must not wait for another message's result.
-        The other arguments are those of send. Does not block, save when the queue is full and the option block_if_queue_is_full is
-        true: then until there is room, the option send_timeout at most. While messages come fast, small ones are passed to
-        the library in chunks, after a millisecond at the latest; their deadline begins then.
+        results, one at a time: a slow one delays all others, and it must not wait for another message's result. The other arguments
+        are those of send. A thread of the client passes messages to the library, in order, some milliseconds later at most; their
+        deadline begins then. Does not block for longer than that thread takes, save when the queue is full and the option
+        block_if_queue_is_full is true: then until there is room, the option send_timeout at most. Inside a callback it never waits
+        for room, which it may hold itself. A signal handler and a finalizer may call it at any moment.
 
         Args:
             callback: called with the message's one result, (Result, None) or (None, SendError), where done-callbacks run and before
                 them. It costs less than a done-callback. Not called for a message that is refused here with an exception.
 
         Raises:
-            QueueFullError: max_pending_messages or max_pending_bytes is reached. Wait for results, then send again.
-            InvalidMessageError, ClosedError: refused; nothing was sent. A future has it when that was found out in a chunk.
+            QueueFullError: max_pending_messages or max_pending_bytes is reached. Wait for results, then send again. The future has
+                it when the library has had no room for as long as send_timeout.
+            InvalidMessageError, ClosedError: refused; nothing was sent. The future has it when only the library could tell, such as
+                that a payload is too long.
             TypeError, ForkError: as send.
         """
-        _process.look()  # before something waits for the parent's thread
-        sendable = payload if type(payload) is bytes else to_sendable(payload)
-        outbox = self._outbox
+        if _getpid() != fork.process:
+            fork.look()
+        data = payload if type(payload) is bytes else to_bytes(payload)
+        line = self._line
+        model: Optional[Model] = None
         if group_id == "" and attributes is None and event_time is None:
             try:
-                model = outbox.fast[stream_id]
-            except (KeyError, TypeError):
-                pass  # not here, or an error would have happened "during handling of" this one
-            else:
-                # The usual case while messages come fast, without a call of the library: see Outbox.
-                if type(sendable) is bytes and 0 < len(sendable) <= SMALL:
-                    queue = model.queue
-                    if len(queue) >= CHUNK_MESSAGES:
-                        outbox.make_room(model)
-                    future = DeliveryFuture()
-                    future.model = model
-                    future.payload = sendable
-                    if callback is not None:
-                        future.call_back(callback)
-                    queue.append(future)
-                    if not model.marked:
-                        outbox.mark(model)
-                    return future
-        return outbox.send(outbox.model(stream_id, group_id, attributes, event_time), sendable, callback)
+                model = self._plain.get(stream_id)
+            except TypeError:  # told of below: an error here would have happened "during handling of" this one
+                model = None
+        if model is None:
+            model = line.models(stream_id, group_id, attributes, event_time)
+        size = len(data)
+        if size > line.largest or line.size() >= line.limit:
+            line.make_room(model, checked_length(size), not cast("Delivery", self._delivery).is_own_thread())
+        if size < 2 and data in self._empty:
+            raise empty_error(model)
+        future = DeliveryFuture()
+        future.model = model
+        if callback is not None:
+            future.call_back(callback)
+        if model.proven:
+            line.put((model, data, future))
+            line.idle = False
+        else:
+            line.prove(model, data, future)
+        if line.ended:
+            line.check(future)
+        return future
 
     def send_many(
         self,
@@ -206,15 +225,16 @@ class Client:
         delivery = self._usable()
         if delivery.is_own_thread():
             raise InlongError("send_many waits for results: it cannot be called in a done-callback, where they come from")
-        model = self._outbox.model(stream_id, group_id, attributes, event_time)
-        self._outbox.push(model)  # what send_async queued before stays before
+        model = self._line.models(stream_id, group_id, attributes, event_time)
         base = delivery.bulk_tag()
-        bulk = Bulk(delivery.handle, model, base, progress, self._trims)
+        bulk = ThreadBulk(delivery.handle, model, base, progress, self._empty)
+        self._line.empty(math.inf)  # what send_async queued before stays before
         delivery.counters[base >> SEQUENCE_BITS] = bulk
         try:
             return bulk.run(messages)
         finally:
             delivery.counters.pop(base >> SEQUENCE_BITS, None)
+            self._line.made_room()
 
     # ---- life ----
 
@@ -243,7 +263,7 @@ class Client:
         Raises:
             TimeoutError_: the timeout of a second call ended before the first one.
         """
-        _process.look()
+        fork.look()
         timeout_ms = timeout_milliseconds(timeout)
         return CloseReport() if self._delivery is None else self._delivery.close(timeout_ms)
 
@@ -273,19 +293,19 @@ class Client:
     @property
     def forked(self) -> bool:
         """Whether this process was forked from the one that the client belongs to: it cannot be used here."""
-        _process.look()
+        fork.look()
         return self._delivery is not None and self._delivery.forked
 
     @property
     def waits_for_room(self) -> bool:
         """Whether send_async waits when the queue is full: the option block_if_queue_is_full."""
-        return self._delivery is not None and self._delivery.outbox.block
+        return self._delivery is not None and self._line.bounds.block
 
     def _usable(self) -> Delivery:
-        _process.look()
+        fork.look()
         delivery = self._delivery
         if delivery is None or delivery.closing:
-            raise _codes.closed_error()
+            raise codes.closed_error()
         if delivery.forked:
             raise ForkError("the client belongs to the parent process: make a new one after the fork")
         return delivery
@@ -306,12 +326,12 @@ class Client:
     def __del__(self) -> None:
         if warnings is None:
             return  # the interpreter has taken the modules apart, which it does before their last objects go; all is closed
-        _process.look()
+        fork.look()
         if not self.closed:
             delivery = cast("Delivery", self._delivery)
             if not delivery.forked:
                 warnings.warn(f"unclosed {self!r}", ResourceWarning, source=self, stacklevel=2)
-                Call(delivery.close, round(EXIT_SECONDS * 1000))
+                delivery.begin_close(time.monotonic() + EXIT_SECONDS)
 
 
 def timeout_milliseconds(timeout: Timeout) -> int:
@@ -323,23 +343,8 @@ def timeout_milliseconds(timeout: Timeout) -> int:
         raise TypeError(f"timeout must be seconds, a timedelta or None, not {type(timeout).__name__}")
     if not seconds >= 0:
         raise ValueError(f"timeout = {timeout}: want 0 or more")
-    return math.ceil(min(seconds, _LONGEST_SECONDS) * 1000)
+    return _milliseconds(seconds)
 
 
-def _close_all() -> None:
-    """At exit, close all clients at the same time. Threads that are not daemons have ended by now."""
-    for call in [Call(delivery.close, round(EXIT_SECONDS * 1000)) for delivery in list(alive)]:
-        try:
-            call.wait()
-        except InlongError:
-            _log.exception("a client could not be closed at exit")
-
-
-def _disown_all() -> None:
-    for delivery in list(alive):
-        delivery.disown()
-    alive.clear()
-
-
-at_process_end(_close_all)
-_process.after_fork(_disown_all)
+def _milliseconds(seconds: float) -> int:
+    return math.ceil(min(max(seconds, 0), _LONGEST_SECONDS) * 1000)

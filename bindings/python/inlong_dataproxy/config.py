@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, cast
 
-from ._handle import option_texts
+from ._native.handle import option_texts
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
 
-    from ._option_types import Options
-    from .async_client import AsyncClient
-    from .client import Client
+    from ._native.option_types import Options
 
 _SECRETS = ("basic_auth",)
 
@@ -21,10 +20,10 @@ _SECRETS = ("basic_auth",)
 class Config:
     """The options of a client. It cannot be changed; equal ones compare equal.
 
-        from inlong_dataproxy import Config
+        from inlong_dataproxy import Client, Config
 
         config = Config("http://manager:8083", group_id="my_group", send_timeout=10)
-        with config.client() as client:
+        with Client.from_config(config) as client:
             client.send(b"payload", stream_id="my_stream")
 
     Args:
@@ -46,20 +45,9 @@ class Config:
         """All options that were given, as the library and the command line take them. Secrets are among them."""
         return MappingProxyType(self._texts)
 
-    def _with(self, changes: Options) -> dict[str, Any]:
-        return {**self._values, **cast("dict[str, Any]", changes)}
-
-    def client(self, **changes: Unpack[Options]) -> Client:
-        """Make a Client, with some options changed if any are given; blocks and raises as that does."""
-        from .client import Client  # noqa: PLC0415 - it imports this module
-
-        return Client(self._url, group_id=self._group_id, **self._with(changes))
-
-    def async_client(self, **changes: Unpack[Options]) -> AsyncClient:
-        """Make an AsyncClient, with some options changed if any are given; it is yet to be opened."""
-        from .async_client import AsyncClient  # noqa: PLC0415 - it imports this module
-
-        return AsyncClient(self._url, group_id=self._group_id, **self._with(changes))
+    def arguments(self, **changes: Unpack[Options]) -> dict[str, Any]:
+        """Return the arguments that make a client of these options, with some changed if any are given."""
+        return {"url": self._url, "group_id": self._group_id, **self._values, **cast("dict[str, Any]", changes)}
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Config) and other._texts == self._texts
@@ -68,8 +56,13 @@ class Config:
         return hash(frozenset(self._texts.items()))
 
     def __repr__(self) -> str:
-        shown = (f"{key}={'***' if key in _SECRETS else text!r}" for key, text in self._texts.items())
+        shown = (f"{key}={'***' if key in _SECRETS else _masked(text)!r}" for key, text in self._texts.items())
         return f"Config({', '.join(shown)})"
+
+
+def _masked(text: str) -> str:
+    """Return text without the password of a url in it."""
+    return re.sub(r"(//[^/?#@:]*):[^/?#]*@", r"\1:***@", text)
 
 
 def _own(value: object) -> object:

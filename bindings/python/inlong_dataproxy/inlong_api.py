@@ -13,7 +13,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, Callable, Optional, Union, cast
 
-from ._future import Result
+from ._results.future import Result
 from .client import Client
 from .errors import ClosedError, ConfigError, InlongError, InvalidMessageError, QueueFullError
 

@@ -9,12 +9,12 @@ import weakref
 from concurrent.futures import Future
 from typing import TYPE_CHECKING, Any, Optional, Union
 
-from . import _process
+from ._host import fork
 from .client import Client, Timeout
 from .errors import ForkError, InlongError, InvalidMessageError
 
 if TYPE_CHECKING:
-    from ._future import Result
+    from ._results.future import Result
 
 _OWN = "inlong_dataproxy"
 
@@ -111,7 +111,7 @@ class InlongHandler(logging.Handler):
         """In a forked child: have a client of the handler's own. It finds its nodes in the background: logging does not wait."""
         with self._renewing:
             if self._client.forked:
-                self._client, self._own_client = self._client.config.client(lazy_start=True), True
+                self._client, self._own_client = Client.from_config(self._client.config, lazy_start=True), True
 
     def _count(self, future: Future[Result]) -> None:
         if future.exception() is not None:
@@ -149,4 +149,4 @@ def _free_locks() -> None:
         handler._renewing = threading.Lock()  # pyright: ignore[reportPrivateUsage]
 
 
-_process.after_fork(_free_locks)
+fork.after_fork(_free_locks)

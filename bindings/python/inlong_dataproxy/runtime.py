@@ -12,7 +12,7 @@ from __future__ import annotations
 import ctypes
 from typing import NamedTuple, Optional
 
-from . import _lowlevel as low
+from ._native import lowlevel as low
 
 _GC_PERCENT, _MEMORY_LIMIT, _FORK_RELOAD, _STOCK = 1, 2, 3, 4
 

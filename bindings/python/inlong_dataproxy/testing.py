@@ -41,7 +41,7 @@ from dataclasses import dataclass
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Literal, Optional, Union
 
-from . import _lowlevel as low
+from ._native import lowlevel as low
 from .errors import InlongError
 
 if TYPE_CHECKING:

@@ -185,7 +185,7 @@ def test_messages_with_attributes_that_wait_for_room_get_each_their_result(clust
             for _ in range(5):
                 await asyncio.sleep(0)
                 futures.append(client.send_nowait(b"x", STREAM, attributes={"k": "v"}))
-            await eventually(lambda: client.stats()["pending_messages"] == 10, "the queue is full")
+            await eventually(lambda: client.stats()["pending_messages"] == 16, "the queue is full")
             for node in range(3):
                 cluster.clear_faults(node)
                 cluster.reset_connections(node)
@@ -337,9 +337,9 @@ def test_a_forgotten_client_warns_and_is_closed(cluster: MockCluster) -> None:
         del client
         with pytest.warns(ResourceWarning, match="unclosed <AsyncClient"):
             holder.clear()
-        from inlong_dataproxy._async_delivery import alive
+        from inlong_dataproxy._host.end import still_open
 
-        await eventually(lambda: delivery not in alive, "it is closed")
+        await eventually(lambda: delivery not in still_open(), "it is closed")
         assert (await asyncio.wait_for(future, 10)).attempts == 1  # whoever kept it must not wait for ever
 
     asyncio.run(main())

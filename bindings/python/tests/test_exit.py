@@ -127,8 +127,9 @@ def test_h4_what_a_process_of_multiprocessing_left_pending_is_flushed(
 def test_h4_a_silent_server_holds_up_the_exit_no_longer_than_its_bound(cluster: MockCluster) -> None:
     script = """
 import sys
-import inlong_dataproxy.client
-inlong_dataproxy.client.EXIT_SECONDS = 0.5
+import inlong_dataproxy
+from inlong_dataproxy._host import end
+end.EXIT_SECONDS = 0.5
 clients = [inlong_dataproxy.Client(sys.argv[1], group_id="test_group") for _ in range(3)]
 print("open", flush=True)
 sys.stdin.read()
@@ -151,7 +152,8 @@ def test_h4_the_background_close_of_a_forgotten_async_client_is_waited_for(clust
 import asyncio
 import sys
 import time
-from inlong_dataproxy import AsyncClient, _codes, _lowlevel
+from inlong_dataproxy import AsyncClient
+from inlong_dataproxy._native import codes, lowlevel
 async def main():
     client = await AsyncClient(sys.argv[1], group_id="test_group").open()
     print("open", flush=True)
@@ -159,7 +161,7 @@ async def main():
     client.send_nowait(b"pending", "s")
     return client._delivery.handle
 handle = asyncio.run(main())
-while _lowlevel.client_seal(handle, 0) != _codes.ERR_HANDLE:  # until it is under way
+while lowlevel.client_seal(handle, 0) != codes.ERR_HANDLE:  # until it is under way
     time.sleep(0.001)
 """
     command = [sys.executable, "-c", script, cluster.url]

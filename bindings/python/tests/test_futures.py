@@ -12,27 +12,25 @@ from concurrent.futures import Future
 import pytest
 from support import LONG, STREAM, rounds, run_python, wait_until
 
-from inlong_dataproxy import Client, ClosedError, InlongError, LibraryError, Persisted, Result, ServerError, _models
-from inlong_dataproxy._future import DeliveryFuture, Watched
-from inlong_dataproxy._message import Model
-from inlong_dataproxy._pending import Tags
+from inlong_dataproxy import Client, ClosedError, InlongError, LibraryError, Persisted, Result, ServerError
+from inlong_dataproxy._results.future import DeliveryFuture, Guard
+from inlong_dataproxy._sending import models
+from inlong_dataproxy._sending.message import Model
 from inlong_dataproxy.testing import MockCluster
 
 
 def unresolved() -> DeliveryFuture:
     future = DeliveryFuture()
-    future.model = Model(Tags(lambda: 0, lambda: 0), "", "s")
-    future.model.watched = Watched()
+    future.model = Model(Guard(), "", "s")
     return future
 
 
 def test_a_message_keeps_its_tag_for_itself_while_streams_come_and_go(
     cluster: MockCluster, client: Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    # With more streams than are kept, their numbers wrap while a message is pending. One that gets its tag again takes its result,
-    # and with it the thread of results.
-    monkeypatch.setattr(_models, "_MODELS", 4)
-    monkeypatch.setattr(_models, "NUMBERS", 7)
+    # With more streams than are kept, their numbers wrapped while a message was pending. One that got its tag again took its
+    # result, and with it the thread of results.
+    monkeypatch.setattr(models, "_MODELS", 4)
     for node in range(3):
         cluster.fault(node, "silence", standing=True)
     futures = [client.send_async(b"x", f"stream{n}") for n in range(40)]
@@ -217,19 +215,16 @@ def test_callbacks_added_while_the_result_comes_are_called_once() -> None:
         future.resolve(Result("b", "n", 1))
         thread.join()
         assert len(seen) == 2
-        assert not future.model.watched.futures
 
 
 LOST = """
 import collections, concurrent.futures, sys, threading
-from inlong_dataproxy._future import DeliveryFuture, Result, Watched
-from inlong_dataproxy._message import Model
-from inlong_dataproxy._pending import Tags
+from inlong_dataproxy._results.future import DeliveryFuture, Guard, Result
+from inlong_dataproxy._sending.message import Model
 sys.setswitchinterval(1e-6)
 acked, called, rounds = Result("b", "n", 1), collections.Counter(), int(sys.argv[1])
 for _ in range(rounds):
-    model = Model(Tags(lambda: 0, lambda: 0), "", "s")
-    model.watched = Watched()
+    model = Model(Guard(), "", "s")
     futures = [DeliveryFuture() for _ in range(40)]
     for future in futures:
         future.model = model
@@ -248,11 +243,10 @@ for _ in range(rounds):
     threads = [threading.Thread(target=f) for f in (wait_for_each, wait_for_all, add, as_they_come)]
     for thread in threads:
         thread.start()
-    DeliveryFuture.resolve_acked(futures[:20], acked, model.watched)
-    DeliveryFuture.resolve_acked(futures[20:], acked, model.watched)
+    DeliveryFuture.resolve_acked(futures[:20], acked, model.guard)
+    DeliveryFuture.resolve_acked(futures[20:], acked, model.guard)
     for thread in threads:
         thread.join()
-    assert not model.watched.futures
 assert called == {"first": 40 * rounds, "second": 40 * rounds}, called
 """
 
@@ -278,7 +272,7 @@ def test_an_await_of_a_future_with_other_callbacks_ends(client: Client) -> None:
 def test_a_signal_handler_may_watch_a_future_that_is_being_watched() -> None:
     # A lock that the interrupted code holds would be waited for, for ever.
     future = unresolved()
-    with future.model.watched.lock:  # where the signal comes
+    with future.model.guard.lock:  # where the signal comes
         future.add_done_callback(id)
         assert not future.wait(0)
     future.resolve(Result("b", "n", 1))

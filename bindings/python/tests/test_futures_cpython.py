@@ -10,10 +10,8 @@ from support import run_python
 
 SCRIPT = """
 import sys, unittest
-from inlong_dataproxy import _future
-from inlong_dataproxy._future import DeliveryFuture, Watched
-from inlong_dataproxy._message import Model
-from inlong_dataproxy._pending import Tags
+from inlong_dataproxy._results.future import DeliveryFuture, Guard
+from inlong_dataproxy._sending.message import Model
 try:
     from test.test_concurrent_futures import test_future as module, util
 except ImportError:
@@ -22,8 +20,7 @@ except ImportError:
 
 class Future(DeliveryFuture):
     def __init__(self):
-        self.model = Model(Tags(lambda: 0, lambda: 0), "", "s")
-        self.model.watched = Watched()
+        self.model = Model(Guard(), "", "s")
 
     def set_result(self, result):
         self.resolve(result)

@@ -10,8 +10,8 @@ import pytest
 from support import CHECKOUT, PACKAGE, run_python
 
 import inlong_dataproxy
-from inlong_dataproxy import _lowlevel as low
-from inlong_dataproxy._library import ENVIRONMENT_VARIABLE
+from inlong_dataproxy._native import lowlevel as low
+from inlong_dataproxy._native.library import ENVIRONMENT_VARIABLE
 from inlong_dataproxy._version import CORE_FILE_NAME, FILE_NAME
 
 HEADER = CHECKOUT / "include" / "inlong_dataproxy.h"
@@ -48,7 +48,7 @@ def test_package_and_library_have_one_version() -> None:
 def test_every_function_of_the_header_is_bound_or_left_out_on_purpose() -> None:
     # A function added to the header and forgotten here, or bound under a wrong name.
     declared = set(re.findall(r"^INLONG_API .*?\b(inlong_\w+)\(", HEADER.read_text(), re.MULTILINE))
-    bound = set(re.findall(r'"(inlong_\w+)"', (PACKAGE / "inlong_dataproxy" / "_lowlevel.py").read_text()))
+    bound = set(re.findall(r'"(inlong_\w+)"', (PACKAGE / "inlong_dataproxy" / "_native" / "lowlevel.py").read_text()))
     bound.add("inlong_abi_version")  # the loader asks for it
     assert declared - bound == UNUSED
     assert bound <= declared

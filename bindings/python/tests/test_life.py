@@ -10,7 +10,7 @@ import pytest
 from support import GROUP, STREAM, wait_until
 
 from inlong_dataproxy import Client, ClosedError, CloseReport, QueueFullError, TimeoutError_
-from inlong_dataproxy._delivery import alive
+from inlong_dataproxy._host.end import still_open
 from inlong_dataproxy.testing import MockCluster
 
 
@@ -212,7 +212,7 @@ def test_a_closed_client_is_forgotten_in_silence(cluster: MockCluster) -> None:
         client.close()
         del client
         gc.collect()
-    assert alive == set()
+    assert still_open() == set()
 
 
 def test_many_streams_do_not_pile_up(cluster: MockCluster, client: Client) -> None:
@@ -220,5 +220,5 @@ def test_many_streams_do_not_pile_up(cluster: MockCluster, client: Client) -> No
     futures = [client.send_async(b"x", f"stream{n}") for n in range(10_000)]
     client.flush(timeout=30)
     assert all(future.result(timeout=0) for future in futures)
-    assert len(client._outbox.models) <= 4096
+    assert len(client._line.models._known) <= 4096
     assert cluster.stats()["messages"] == 10_000

@@ -12,8 +12,8 @@ from support import GROUP, STREAM
 
 import generate_options
 from inlong_dataproxy import AsyncClient, Client, Config, ConfigError, options
-from inlong_dataproxy._option_types import Options
-from inlong_dataproxy._options import duration_seconds, to_text
+from inlong_dataproxy._native.option_types import Options
+from inlong_dataproxy._native.options import duration_seconds, to_text
 from inlong_dataproxy.testing import MockCluster
 
 
@@ -52,18 +52,18 @@ def test_a_config_is_pickled_where_a_client_cannot_be(cluster: MockCluster) -> N
     assert hash(copy) == hash(config)
     assert copy != Config(cluster.url, group_id=GROUP)
     assert (copy.texts["send_timeout"], copy.texts["group_id"]) == ("5.0s", GROUP)
-    with copy.client() as client:
+    with Client.from_config(copy) as client:
         client.send(b"x", STREAM)
         assert client.config == config
         with pytest.raises(TypeError, match="a Client cannot be pickled: it owns connections; pickle its config"):
             pickle.dumps(client)
     with pytest.raises(TypeError, match="an AsyncClient cannot be pickled: it owns connections; pickle its config"):
-        pickle.dumps(copy.async_client())
+        pickle.dumps(AsyncClient.from_config(copy))
     assert "sesame" not in repr(config)
     nodes = ["127.0.0.1:1"]
     first = Config(static_nodes=nodes, group_id=GROUP)
     nodes.append("127.0.0.1:2")  # by whoever goes on with the list
-    assert first.async_client().config == first
+    assert AsyncClient.from_config(first).config == first
     with pytest.raises(ConfigError, match="worker_num"):
         Config(worker_nun=1)  # type: ignore[call-arg]
 

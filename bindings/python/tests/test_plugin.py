@@ -44,5 +44,5 @@ def test_every_test_gets_a_cluster_of_its_own(tmp_path: Path) -> None:
 
 def test_a_run_without_the_fixture_does_not_load_the_library(tmp_path: Path) -> None:
     # A broken library would break every run of pytest in the environment.
-    module = "import sys\ndef test_it():\n    assert 'inlong_dataproxy._lowlevel' not in sys.modules\n"
+    module = "import sys\ndef test_it():\n    assert 'inlong_dataproxy._native.lowlevel' not in sys.modules\n"
     assert "1 passed" in run_pytest(tmp_path, module)

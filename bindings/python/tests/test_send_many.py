@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 from support import STREAM, wait_until
 
-from inlong_dataproxy import Client, ClosedError, InvalidMessageError, Progress, SendError, ServerError, _results
+from inlong_dataproxy import Client, ClosedError, InvalidMessageError, Progress, SendError, ServerError
+from inlong_dataproxy._results import taker
 from inlong_dataproxy.testing import MockCluster
 
 
@@ -154,7 +155,7 @@ def test_an_error_of_the_source_comes_out(cluster: MockCluster, client: Client) 
 
 def test_one_that_lasts_keeps_its_results_while_many_others_come_and_go(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
     # Their numbers wrap: one that got its number again would take its results, and it would wait for them without end.
-    monkeypatch.setattr(_results, "NUMBERS", 1)
+    monkeypatch.setattr(taker, "_BULKS", 1)
 
     def follow() -> Iterator[bytes]:
         for n in range(5):

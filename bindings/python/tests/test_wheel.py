@@ -39,7 +39,7 @@ cluster = MockCluster()
 config = pickle.loads(pickle.dumps(Config(cluster.url, group_id="test_group", send_timeout=20)))
 sent = []
 
-with config.client() as client:
+with Client.from_config(config) as client:
     for payload in (b"bytes", bytearray(b"a" * 5000), memoryview(b"b" * 5000), "text"):
         client.send(payload, "s", attributes={"a": "b"}, event_time=1e9)
         sent.append(payload.encode() if isinstance(payload, str) else bytes(payload))
@@ -64,7 +64,7 @@ with config.client() as client:
     sent.append(b"logged")
 
 async def main():
-    async with config.async_client() as client:
+    async with AsyncClient.from_config(config) as client:
         await asyncio.gather(*(client.send(b"async %d" % n, "s") for n in range(500)))
         assert (await client.send_many([b"many"] * 500, "s")).acked == 500
 asyncio.run(main())

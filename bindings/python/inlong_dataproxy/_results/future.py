@@ -3,28 +3,19 @@
 from __future__ import annotations
 
 import concurrent.futures
-import contextlib
-import logging
 import math
-import sys
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable
 from concurrent.futures import Future
-from types import SimpleNamespace
-from typing import TYPE_CHECKING, Any, Callable, NamedTuple, Optional, Union
+from typing import TYPE_CHECKING, Any, Callable, NamedTuple, Optional, Protocol, Union
 
-from . import _process
-from ._interruptible import SLICE_SECONDS
-
-if TYPE_CHECKING:
-    from ._message import Model
+from inlong_dataproxy._host import fork
+from inlong_dataproxy._host.calls import SLICE_SECONDS
+from inlong_dataproxy._host.report import report
 
 _RUNNING = "RUNNING"  # the states of concurrent.futures
 _FINISHED = "FINISHED"
-
-_log = logging.getLogger("inlong_dataproxy")
-_RAISED = "a callback of a message's result raised: %r"
 
 
 class Result(NamedTuple):
@@ -45,20 +36,25 @@ ResultCallback = Callable[[Optional[Result], Optional[Exception]], object]
 """What send_async calls with a message's one result: (Result, None) when it was acked, else (None, error)."""
 
 
-class Watched:
-    """The futures of one client that somebody watches: those with callbacks, and those that are waited for."""
+class Guard:
+    """The lock of all futures of one client: of each it guards the outcome, the callbacks and the watch."""
 
-    __slots__ = ("futures", "lock")
+    __slots__ = ("lock",)
 
     def __init__(self) -> None:
-        # Guards `futures`, and of each future its outcome, its callbacks and its watch. A signal handler may come back to it.
-        self.lock = threading.RLock()
-        self.futures: set[DeliveryFuture] = set()
+        self.renew()
 
-    def disown(self) -> None:
-        """In a forked child: a thread of the parent may have held the lock."""
-        self.lock = threading.RLock()
-        self.futures = set()
+    def renew(self) -> None:
+        """Also in a forked child, where a thread of the parent may have held the lock."""
+        self.lock = threading.RLock()  # a signal handler or a finalizer may come back to it
+
+
+class Sent(Protocol):
+    """What a future knows of its message."""
+
+    group_id: str
+    stream_id: str
+    guard: Guard
 
 
 class _Watch:
@@ -82,12 +78,12 @@ class DeliveryFuture(Future[Result]):
     outcome changes under its condition too, taken before the lock: who waits for several futures counts them under those.
     """
 
-    model: Model
-    payload: bytes  # while the message waits in the outbox
+    model: Sent
     _outcome: Union[Result, Exception, None] = None
     _watch: Optional[_Watch] = None
     _callback: Optional[ResultCallback] = None
     _callbacks: Optional[list[Callable[[Any], object]]] = None
+    _attended: bool = False  # whether it has a watch or callbacks beside the one that it was born with
 
     if TYPE_CHECKING:
 
@@ -134,19 +130,18 @@ class DeliveryFuture(Future[Result]):
 
     def add_done_callback(self, fn: Callable[[Future[Result]], object]) -> None:
         """Call fn with this future when it is done: on the client's thread of results, or at once if it is done already."""
-        watched = self.model.watched
-        with watched.lock:
+        with self.model.guard.lock:
             if self._outcome is None:
                 if self._callbacks is None:
                     self._callbacks = []
-                    watched.futures.add(self)
                 self._callbacks.append(fn)
+                self._attended = True
                 return
         _call(fn, self)
 
     def wait(self, timeout: float | None) -> bool:
         """Wait until done, timeout seconds at most (None: without end). Return whether it is."""
-        _process.look()
+        fork.look()
         if self._outcome is not None:
             return True
         end = math.inf if timeout is None else time.monotonic() + timeout
@@ -166,12 +161,10 @@ class DeliveryFuture(Future[Result]):
     # ---- what concurrent.futures.wait, as_completed and repr look at ----
 
     def _watch_it(self) -> _Watch:
-        watched = self.model.watched
-        with watched.lock:
+        with self.model.guard.lock:
             if self._watch is None:
                 self._watch = _Watch()
-                if self._outcome is None:
-                    watched.futures.add(self)
+                self._attended = True
             return self._watch
 
     @property
@@ -197,19 +190,10 @@ class DeliveryFuture(Future[Result]):
     # ---- for whoever has the result ----
 
     def call_back(self, callback: ResultCallback) -> None:
-        """Have callback called with the result. Only before the message is given to the library."""
+        """Have callback called with the result. Only before anybody else has the future."""
         if not callable(callback):
             raise TypeError(f"callback must be callable or None, not {type(callback).__name__}")
         self._callback = callback
-        watched = self.model.watched
-        with watched.lock:
-            watched.futures.add(self)
-
-    def unwatch(self) -> None:
-        """Forget it: the message was refused, and nobody but its sender has seen the future."""
-        watched = self.model.watched
-        with watched.lock:
-            watched.futures.discard(self)
 
     def resolve(self, outcome: Union[Result, Exception]) -> None:
         """Set the one result. Callbacks run on the calling thread."""
@@ -230,38 +214,36 @@ class DeliveryFuture(Future[Result]):
                 break
         callback, self._callback = self._callback, None
         if callback is not None:
-            try:
-                if isinstance(outcome, Exception):
-                    callback(None, outcome)
-                else:
-                    callback(outcome, None)
-            except BaseException as error:  # noqa: BLE001 - even SystemExit must not end the thread of everyone's results
-                report(error, callback)
+            _call_back(callback, outcome)
         for done_callback in callbacks:
             _call(done_callback, self)
 
     def _settle(self, outcome: Union[Result, Exception], watch: Optional[_Watch]) -> Optional[list[Callable[[Any], object]]]:
         """Set the outcome and return the callbacks; None: it has another watch by now, and nothing was done."""
-        watched = self.model.watched
-        with watched.lock:
+        with self.model.guard.lock:
             if self._watch is not watch:
                 return None
             self._outcome = outcome
             callbacks, self._callbacks = self._callbacks, None
-            watched.futures.discard(self)
             return callbacks or []
 
     @staticmethod
-    def resolve_acked(futures: Sequence[DeliveryFuture], result: Result, watched: Watched) -> None:
+    def resolve_acked(futures: Iterable[DeliveryFuture], result: Result, guard: Guard) -> None:
         """Do what resolve does, for many of one client: this loop is most of what a result costs."""
-        told: list[DeliveryFuture] = []
-        with watched.lock:
-            if watched.futures:
-                told = [future for future in futures if future in watched.futures]
-                futures = [future for future in futures if future not in watched.futures] if len(told) < len(futures) else ()
+        attended: list[DeliveryFuture] = []
+        callbacks: list[ResultCallback] = []
+        with guard.lock:
             for future in futures:
-                future._outcome = result
-        for future in told:
+                if future._attended:
+                    attended.append(future)
+                else:
+                    future._outcome = result
+                    if future._callback is not None:
+                        callbacks.append(future._callback)
+                        future._callback = None
+        for callback in callbacks:
+            _call_back(callback, result)
+        for future in attended:
             future.resolve(result)
 
     def disown(self, error: Exception) -> None:
@@ -270,19 +252,14 @@ class DeliveryFuture(Future[Result]):
         self._watch = None
 
 
-def report(error: BaseException, callback: object) -> None:
-    """Log what user code raised. Logging runs user code, too: when that raises, the exception goes where unraisable ones go."""
+def _call_back(callback: ResultCallback, outcome: Union[Result, Exception]) -> None:
     try:
-        _log.error(_RAISED, callback, exc_info=error)
-    except BaseException as second:  # noqa: BLE001 - as for callbacks
-        report_unraisable(second)
-
-
-def report_unraisable(error: BaseException) -> None:
-    """Tell of what user code raised inside logging."""
-    told = SimpleNamespace(exc_type=type(error), exc_value=error, exc_traceback=error.__traceback__, err_msg=None, object=None)
-    with contextlib.suppress(BaseException):  # there is nobody left to tell
-        sys.unraisablehook(told)  # pyright: ignore[reportArgumentType]
+        if isinstance(outcome, Exception):
+            callback(None, outcome)
+        else:
+            callback(outcome, None)
+    except BaseException as error:  # noqa: BLE001 - even SystemExit must not end the thread of everyone's results
+        report(error, callback)
 
 
 def _call(callback: Callable[[Any], object], future: DeliveryFuture) -> None:
@@ -299,7 +276,7 @@ def _shape() -> None:
     the class had them; in a burst hundreds are made before the first one gets its outcome.
     """
     first: Any = DeliveryFuture()
-    for name in ("model", "payload", "_outcome", "_callback", "_callbacks", "_watch"):
+    for name in ("model", "_outcome", "_callback", "_callbacks", "_watch", "_attended"):
         setattr(first, name, None)
 
 

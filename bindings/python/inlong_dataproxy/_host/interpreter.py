@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import sys
 
-from .errors import LibraryError
+from inlong_dataproxy.errors import LibraryError
 
 
 def _is_main() -> bool:

@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+from collections.abc import Mapping
 from typing import Any, Callable, TypeVar
 
-from ._interruptible import Call
+from inlong_dataproxy._host import interpreter
+from inlong_dataproxy._host.calls import Call
+from inlong_dataproxy._native import lowlevel as low
+from inlong_dataproxy._native.handle import discard, make_handle
 
 T = TypeVar("T")
 
@@ -42,3 +46,14 @@ def _post(loop: asyncio.AbstractEventLoop, future: asyncio.Future[T], setter: Ca
 async def call(function: Callable[..., T], *arguments: Any) -> T:
     """Call function on another thread and return what it returns."""
     return await start(asyncio.get_running_loop(), function, *arguments)[1]
+
+
+async def new_handle(texts: Mapping[str, str]) -> low.ClientHandle:
+    """Make a client in the library. What a cancelled await leaves is closed at once."""
+    interpreter.check_threads()
+    call, future = start(asyncio.get_running_loop(), make_handle, texts)
+    try:
+        return await future
+    except asyncio.CancelledError:
+        Call(discard, call)
+        raise

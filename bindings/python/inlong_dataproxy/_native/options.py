@@ -10,7 +10,7 @@ from datetime import timedelta
 from decimal import Decimal
 from typing import Callable, cast
 
-from .errors import ConfigError
+from inlong_dataproxy.errors import ConfigError
 
 
 def duration_text(seconds: float) -> str:
@@ -24,6 +24,12 @@ _UNITS = {"ns": 1e-9, "us": 1e-6, "\u00b5s": 1e-6, "ms": 1e-3, "s": 1.0, "m": 60
 def duration_seconds(text: str) -> float:
     """Read a duration that the library has found to be right, such as "1m30s"."""
     return sum(float(number) * _UNITS[unit] for number, unit in re.findall(r"([\d.]+)([a-z\u00b5]+)", text))
+
+
+def size_bytes(text: str) -> int:
+    """Read a size such as "40K"; ValueError when it is none."""
+    unit = {"K": 1 << 10, "M": 1 << 20, "G": 1 << 30}.get(text[-1:], 1)
+    return int(text if unit == 1 else text[:-1]) * unit
 
 
 def _duration(value: object) -> str | None:

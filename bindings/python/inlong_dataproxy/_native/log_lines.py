@@ -6,14 +6,15 @@ few, and the logger decides: its level may change at any time.
 
 from __future__ import annotations
 
-import atexit
 import ctypes
 import logging
 import threading
 from typing import Optional
 
-from . import _lowlevel as low, _process
-from ._future import report_unraisable
+from inlong_dataproxy._host import end, fork
+from inlong_dataproxy._host.report import report_unraisable
+
+from . import lowlevel as low
 
 DEBUG = 4
 _LEVELS = {1: logging.ERROR, 2: logging.WARNING, 3: logging.INFO, DEBUG: logging.DEBUG}
@@ -77,5 +78,5 @@ def _forget() -> None:
     _starting, _thread = threading.Lock(), None
 
 
-atexit.register(_pass_on_rest)
-_process.after_fork(_forget)
+end.behind(_pass_on_rest)
+fork.after_fork(_forget)

@@ -6,26 +6,17 @@ import ctypes
 import math
 from collections.abc import Mapping
 from datetime import datetime
-from typing import TYPE_CHECKING, Union, cast
+from typing import Any, Union, cast
 
-from . import _codes, _lowlevel as low
-from ._borrowed import BorrowedBytes
-from .errors import InvalidMessageError
-
-if TYPE_CHECKING:
-    from ._future import DeliveryFuture, Watched
-    from ._pending import Tags
+from inlong_dataproxy._native import codes, lowlevel as low
+from inlong_dataproxy._results.future import Guard
+from inlong_dataproxy.errors import InvalidMessageError
 
 Payload = Union[bytes, bytearray, memoryview, str]
 """What can be sent. A str is sent as UTF-8."""
 
 EventTime = Union[datetime, float]
-"""A datetime (one without a zone is local time) or seconds since 1970."""
-
-Sendable = Union[bytes, BorrowedBytes]
-
-SMALL = 2048
-"""Bytes of a payload up to which copying costs less than what spares it: it is queued with others, and never borrowed."""
+"""A datetime (one without a zone is local time) or seconds since 1970: a float, an int, or a number of numpy's."""
 
 
 def to_bytes(payload: object) -> bytes:
@@ -45,14 +36,6 @@ def to_bytes(payload: object) -> bytes:
     if isinstance(payload, (bytearray, memoryview)):
         return bytes(cast("bytearray | memoryview[int]", payload))
     raise TypeError(f"payload must be bytes, bytearray, memoryview or str, not {type(payload).__name__}")
-
-
-def to_sendable(payload: object) -> Sendable:
-    """Return payload as the library can read it: in place, unless it is small or lies in pieces. Raises what to_bytes does."""
-    if isinstance(payload, (bytearray, memoryview)):
-        view = memoryview(cast("bytearray | memoryview[int]", payload))
-        return BorrowedBytes(view) if view.nbytes > SMALL and view.c_contiguous else bytes(view)
-    return to_bytes(payload)
 
 
 def checked_length(size: int) -> int:
@@ -83,9 +66,13 @@ def _milliseconds(event_time: object) -> int:
             seconds = event_time.timestamp()
         except (ValueError, OverflowError):  # a local time at the end of what a datetime can say
             seconds = math.nan
-    if isinstance(seconds, bool) or not isinstance(seconds, (int, float)):
+    number = not isinstance(seconds, bool) and (hasattr(type(seconds), "__float__") or hasattr(type(seconds), "__index__"))
+    if not number:
         raise TypeError(f"event_time must be a datetime or seconds since 1970, not {type(seconds).__name__}")
-    milliseconds = seconds * 1000
+    try:
+        milliseconds = float(cast("Any", seconds)) * 1000
+    except OverflowError:
+        milliseconds = math.inf
     if not 0 < milliseconds < 2**53:  # also refuses NaN
         rule = f"want seconds since 1970, more than 0 and less than {2**53 // 1000}"
         raise InvalidMessageError(f"event_time = {event_time}: {rule}", code=10010, name="log_invalid")
@@ -104,23 +91,33 @@ def _attribute_array(attributes: object) -> ctypes.Array[low.Attribute]:
 
 
 class Model:
-    """The ids, attributes and event time of messages that are alike, ready for the library, and the tags of their results.
+    """The ids, attributes and event time of messages that are alike, ready for the library.
 
-    Tags of one model follow each other, so that the library can report the messages of a batch as one range.
+    Attributes:
+        group_id, stream_id: its ids.
+        guard: the lock of its client's futures.
+        reference: its message without a payload, for the library.
+        proven: whether the library has accepted a message of such ids and attributes.
+        ids: what of it the library has to prove.
+        tag, tags_end, tags_size: the tags that its next messages get: see Models.tags.
     """
 
-    __slots__ = ("_message", "group_id", "marked", "queue", "reference", "stream_id", "tags", "watched")
+    __slots__ = ("_message", "group_id", "guard", "ids", "proven", "reference", "stream_id", "tag", "tags_end", "tags_size")
 
     def __init__(
         self,
-        tags: Tags,
+        guard: Guard,
         group_id: str,
         stream_id: str,
         attributes: Mapping[str, str] | None = None,
         event_time: EventTime | None = None,
     ) -> None:
+        self.guard = guard
         self.group_id = group_id
         self.stream_id = stream_id
+        self.ids: Any = None
+        self.proven = False
+        self.tag = self.tags_end = self.tags_size = 0
         self._message = message = low.Message(struct_size=ctypes.sizeof(low.Message), time_ms=_milliseconds(event_time))
         message.stream_id, message.stream_id_len = _identifier("stream_id", stream_id)
         message.group_id, message.group_id_len = _identifier("group_id", group_id)
@@ -129,25 +126,17 @@ class Model:
             message.attributes = array  # keeps it alive
             message.attribute_count = len(array)
         self.reference = ctypes.byref(message)
-        self.queue: list[DeliveryFuture] = []  # they wait for their chunk, with their payloads
-        self.marked = False  # the outbox's thread is going to push the queue
-        self.watched: Watched  # one for all models of a client; whoever makes a model sets it
-        self.tags = tags
 
-    def with_payload(self, payload: Sendable) -> low.Message:
+    def with_payload(self, payload: bytes) -> low.Message:
         """Return a message of this model's ids with payload. It keeps payload; the model must outlive it."""
         message = low.Message.from_buffer_copy(self._message)
-        message.keeps = payload
-        if isinstance(payload, bytes):
-            message.payload, message.payload_len = payload, len(payload)
-        else:
-            message.payload, message.payload_len = ctypes.c_char_p(payload.address), payload.size
+        message.payload, message.payload_len = payload, len(payload)
         return message
 
 
 def refusal(code: int, model: Model) -> Exception:
     """Return the exception of a call of this thread that did not accept a message of model."""
-    return _codes.call_error(
+    return codes.call_error(
         code,
         low.error_name(code),
         low.last_error(),
@@ -155,3 +144,10 @@ def refusal(code: int, model: Model) -> Exception:
         stream_id=model.stream_id,
         retriable=bool(low.error_is_retriable(code)),
     )
+
+
+def empty_error(model: Model) -> InvalidMessageError:
+    """Return the exception for a message that holds nothing."""
+    group, stream = model.group_id, model.stream_id
+    text = f"input log is invalid: payload: is empty: want at least one byte [group {group}, stream {stream}]"
+    return InvalidMessageError(text, code=codes.LOG_INVALID, name="log_invalid", group_id=group, stream_id=stream)

@@ -5,8 +5,8 @@ from __future__ import annotations
 from ctypes import POINTER, Structure, c_char, c_char_p, c_int, c_int32, c_int64, c_size_t, c_uint64, c_void_p
 from typing import Any, Callable, Optional
 
-from . import _codes
-from ._library import load
+from . import codes
+from .library import load
 
 _library, _library_with_gil = load()
 
@@ -156,7 +156,7 @@ def _func(
 def _check_code(result: int, _function: Any, _arguments: tuple[Any, ...]) -> int:
     """Raise the exception of a code that is not INLONG_OK."""
     if result != 0:
-        raise _codes.call_error(result, error_name(result), last_error(), retriable=bool(error_is_retriable(result)))
+        raise codes.call_error(result, error_name(result), last_error(), retriable=bool(error_is_retriable(result)))
     return result
 
 
@@ -213,6 +213,7 @@ client_send_packed_now = _func("inlong_client_send_packed", c_int, _PACKED, keep
 _POLL = (ClientHandle, POINTER(ResultRecord), c_int, c_int64)
 client_poll = _func("inlong_client_poll", c_int, _POLL)
 client_drop_results = _func("inlong_client_drop_results", c_int64, (ClientHandle,))
+client_wake = _func("inlong_client_wake", c_int, (ClientHandle,), keep_gil=True)
 client_poll_now = _func("inlong_client_poll", c_int, _POLL, keep_gil=True)
 
 # Mock.

@@ -7,8 +7,8 @@ import textwrap
 from collections.abc import Callable
 from typing import Any, TypeVar
 
-from . import _option_types
-from ._handle import OptionInfo, option_table
+from . import option_types
+from .handle import OptionInfo, option_table
 
 OF_THE_SIGNATURE = ("url", "group_id")
 """Options that are written into the signatures in the source."""
@@ -57,7 +57,7 @@ def with_options(client: type[T]) -> type[T]:
         if option.key in OF_THE_SIGNATURE:
             continue
         default = _convert(option) if option.default else _Unset()
-        annotation: Any = _option_types.Options.__annotations__.get(option.key, object)
+        annotation: Any = option_types.Options.__annotations__.get(option.key, object)
         kind = inspect.Parameter.KEYWORD_ONLY
         parameters.append(inspect.Parameter(option.key, kind, default=default, annotation=_named(annotation)))
         indent = " " * 8

@@ -6,7 +6,7 @@ import _thread
 import threading
 from typing import Any, Callable, Generic, Optional, TypeVar
 
-from . import _process
+from . import fork
 
 SLICE_SECONDS = 0.05
 """The longest time for which the main thread waits without looking for signals."""
@@ -25,7 +25,7 @@ class Call(Generic[T]):
     """
 
     def __init__(self, function: Callable[..., T], *arguments: Any) -> None:
-        _process.look()
+        fork.look()
         self._function = function
         self._arguments = arguments
         self._value: Optional[T] = None
@@ -88,7 +88,7 @@ class _Worker:
 
 
 _idle: list[_Worker] = []  # its methods are atomic: a worker is taken by one
-_process.after_fork(_idle.clear)
+fork.after_fork(_idle.clear)
 
 
 def interruptible(function: Callable[..., T], *arguments: Any) -> T:

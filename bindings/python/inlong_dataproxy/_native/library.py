@@ -9,12 +9,12 @@ import re
 import sys
 from pathlib import Path
 
-from ._version import ABI_VERSION, CORE_FILE_NAME, FILE_NAME, __version__
-from .errors import LibraryError
+from inlong_dataproxy._version import ABI_VERSION, CORE_FILE_NAME, FILE_NAME, __version__
+from inlong_dataproxy.errors import LibraryError
 
 ENVIRONMENT_VARIABLE = "INLONG_DATAPROXY_LIBRARY"
 _INSIDE = "inside the package"
-_PACKAGE = Path(__file__).resolve().parent
+_PACKAGE = Path(__file__).resolve().parent.parent
 
 
 def candidates() -> list[tuple[str, str]]:

@@ -9,12 +9,20 @@ import struct
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any, Generic, Protocol
+from typing import Any, Generic, Protocol, TypeVar
 
-from . import _codes, _lowlevel as low
-from ._future import Result
-from ._pending import BULK_TAG, NUMBERS, SEQUENCE_BITS, SEQUENCE_MASK, F, Pending
-from .errors import Persisted
+from inlong_dataproxy._native import codes, lowlevel as low
+from inlong_dataproxy.errors import Persisted
+
+from .future import Result
+
+F = TypeVar("F")
+
+BULK_TAG = 1 << 62
+"""Set in the tags of send_many, whose results are counted. Of such a tag the low SEQUENCE_BITS count messages, the others bulks."""
+SEQUENCE_BITS = 40
+_SEQUENCE_MASK = (1 << SEQUENCE_BITS) - 1
+_BULKS = (BULK_TAG >> SEQUENCE_BITS) - 1
 
 _RECORDS = 64  # results of one poll
 _HEAD = struct.Struct("=QiiiiiiQQ")
@@ -59,7 +67,7 @@ class Outcome:
 
     def error(self, group_id: str, stream_id: str) -> Exception:
         """Return a new exception each time: futures must not share one, for raising changes it."""
-        return _codes.call_error(
+        return codes.call_error(
             self.code,
             low.error_name(self.code),
             self._record.text,
@@ -113,7 +121,7 @@ class ResultTaker(ABC, Generic[F]):
         self.closing = False
         self.forked = False  # this is a child, and the client its parent's
         self._send_timeout = send_timeout
-        self.pending: Pending[F] = Pending()
+        self.pending: dict[int, F] = {}  # who waits for which tag: the number that the library gives back with a message's result
         self.counters: dict[int, Counter] = {}
         self._bulks = itertools.count()
         self._records = (low.ResultRecord * _RECORDS)()
@@ -123,21 +131,24 @@ class ResultTaker(ABC, Generic[F]):
     def bulk_tag(self) -> int:
         """Return the first tag of one more send_many."""
         while True:
-            tag = BULK_TAG | (next(self._bulks) & NUMBERS) << SEQUENCE_BITS
+            tag = BULK_TAG | (next(self._bulks) & _BULKS) << SEQUENCE_BITS
             # The numbers wrap; one that follows a log for ever still has its own.
             if tag >> SEQUENCE_BITS not in self.counters:
                 return tag
 
     @abstractmethod
-    def _acked(self, futures: list[F], result: Result) -> None:
-        """Tell futures of messages that were acked together."""
+    def _acked(self, waiting: list[F], result: Result) -> None:
+        """Tell those who wait for messages that were acked together."""
 
     @abstractmethod
-    def _failed(self, tag: int, count: int, outcome: Outcome) -> None:
-        """Take count futures from pending and tell them why they failed."""
+    def _failed(self, waiting: list[F], outcome: Outcome) -> None:
+        """Tell those who wait for messages that failed together why they did."""
+
+    def _take(self, tag: int, count: int) -> list[F]:
+        return list(map(self.pending.pop, range(tag, tag + count)))
 
     def poll(self) -> int:
-        """Wait for results. Return how many there are, below zero when none come any more."""
+        """Wait for results, or to be woken. Return how many there are, below zero when none come any more."""
         return int(low.client_poll(self.handle, self._records, _RECORDS, low.NO_TIMEOUT))
 
     def poll_now(self) -> int:
@@ -154,14 +165,18 @@ class ResultTaker(ABC, Generic[F]):
             if tag & BULK_TAG:
                 counter = self.counters.get(tag >> SEQUENCE_BITS)
                 if counter is not None:
-                    counter.count(tag & SEQUENCE_MASK, count, None if code == 0 else Outcome(self._records[index]))
+                    counter.count(tag & _SEQUENCE_MASK, count, None if code == 0 else Outcome(self._records[index]))
             elif code == 0:
                 # Cheaper than the fields of the record, each of which is an object of ctypes.
                 node, batch_id = _TEXTS.unpack_from(self._view, start + _HEAD.size)
-                self._acked(self.pending.take(tag, count), Result(_text(batch_id), _text(node), attempts))
+                self._acked(self._take(tag, count), Result(_text(batch_id), _text(node), attempts))
             else:
-                self._failed(tag, count, Outcome(self._records[index]))
+                self._failed(self._take(tag, count), Outcome(self._records[index]))
         return messages
+
+    def seal(self) -> None:
+        """Send open batches now. Does not block."""
+        low.client_seal(self.handle, 0)
 
     def seconds(self, timeout_ms: int) -> float:
         """Return what bounds a call with that timeout."""
@@ -170,7 +185,7 @@ class ResultTaker(ABC, Generic[F]):
     def check_closed_in_time(self, ended: bool) -> None:
         """Raise if the call of close that came first, for which another one waited, has not ended."""
         if not ended:
-            raise _codes.late_error("the first call of close has not returned")
+            raise codes.late_error("the first call of close has not returned")
 
     def stats(self) -> dict[str, Any]:
         """Return the library's counters. Does not block."""

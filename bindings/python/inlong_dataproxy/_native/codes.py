@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from .errors import (
+from inlong_dataproxy.errors import (
     ClosedError,
     ConfigError,
     ForkError,

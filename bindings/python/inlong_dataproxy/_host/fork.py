@@ -9,7 +9,8 @@ import os
 from typing import Callable
 
 _hooks: list[Callable[[], object]] = []
-_process = os.getpid()
+process = os.getpid()
+"""The one in which the hooks have been called."""
 
 
 def after_fork(hook: Callable[[], object]) -> None:
@@ -19,9 +20,9 @@ def after_fork(hook: Callable[[], object]) -> None:
 
 def look() -> None:
     """Have the hooks called if this process is a child in which they have not been."""
-    global _process  # noqa: PLW0603 - a process is one
-    if os.getpid() != _process:
-        _process = os.getpid()
+    global process  # noqa: PLW0603 - a process is one
+    if os.getpid() != process:
+        process = os.getpid()
         for hook in _hooks:
             hook()
 

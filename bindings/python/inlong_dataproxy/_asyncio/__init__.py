@@ -1,0 +1,1 @@
+"""What is behind AsyncClient: all on its loop."""

@@ -1,0 +1,382 @@
+"""Messages of one AsyncClient on their way into the library, and their results, all on the loop's own thread.
+
+Messages that are sent in one round of the loop are gathered and passed to the library at its end, in runs, in their order. Results
+come through the library's event descriptor. The thread that blocks instead of the loop exists only while a client is opened,
+flushed or closed.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import ctypes
+import os
+import time
+import warnings
+from collections import deque
+from typing import Any, Optional, Union
+
+from inlong_dataproxy._host import end as process_end
+from inlong_dataproxy._host.calls import Call
+from inlong_dataproxy._host.ticket import Ticket
+from inlong_dataproxy._native import codes, lowlevel as low
+from inlong_dataproxy._native.handle import Bounds
+from inlong_dataproxy._results.future import Result
+from inlong_dataproxy._results.taker import CloseReport, Outcome, ResultTaker, close_report
+from inlong_dataproxy._sending.bulk import Bulk
+from inlong_dataproxy._sending.message import Model, checked_length, refusal
+from inlong_dataproxy._sending.models import Models
+from inlong_dataproxy._sending.run import FULL, Packed, Run, split
+from inlong_dataproxy.errors import InlongError
+
+from . import offloop
+
+_SMALL = 2048  # bytes: what is larger does not wait for the end of the round
+_MESSAGES, _BYTES = 512, 1 << 20  # the most of one call of the library
+_LEAST = 16  # of one where the room is small
+_TURN_SECONDS = 0.002  # of one round that results may take: the loop has other work, too
+_PUSH_SECONDS = 1.0  # a loop that is asked to pass on what is in line, and does not, has ended
+_LOOK_SECONDS = 0.02  # results make room, and wake: this is for room that is given back a moment behind its result
+
+Future = asyncio.Future[Result]
+Waiting = tuple[Model, Future]
+Entry = tuple[Model, bytes, Future]
+
+
+class BulkRun:
+    """A chunk of a send_many in the line.
+
+    Attributes:
+        gone: has a result when all of it is in the library or refused, or the error that its bulk meets.
+    """
+
+    def __init__(self, bulk: Bulk, first: int, packed: Packed, gone: asyncio.Future[None]) -> None:
+        self._bulk, self._first, self._packed, self.gone = bulk, first, packed, gone
+
+    def enter(self) -> bool:
+        """Pass on what is left. Return whether nothing is."""
+        try:
+            self._first, room = self._bulk.push(self._first, self._packed, 0)
+        except Exception as error:  # noqa: BLE001 - whoever awaits it raises it
+            if not self.gone.done():
+                self.gone.set_exception(error)
+            return True
+        if room and not self.gone.done():
+            self.gone.set_result(None)
+        return room
+
+
+class AsyncDelivery(ResultTaker[Waiting]):
+    """Owns the client's handle. The loop holds this object and not the AsyncClient, so that a forgotten one can be collected."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, handle: low.ClientHandle, group_id: str, bounds: Bounds) -> None:
+        super().__init__(handle, bounds.send_timeout)
+        self.loop = loop
+        self.models = Models(group_id)
+        self.room = asyncio.Event()  # set when results came
+        self._bounds = bounds
+        # Whatever was sent and is not in the library, in its order.
+        self._line: deque[Union[Entry, BulkRun]] = deque()
+        self._fresh = 0  # messages since the last push
+        self._most = _MESSAGES  # of one call: fewer while there is little room
+        self._looking = False
+        self._scheduled = False
+        self._full = False  # the library has no room
+        self._give_up = 0.0  # when messages that find none are refused
+        self._unsealed = False
+        self._sealed = False  # sealed batches are on their way and no result came since
+        self._background: Optional[Call[None]] = None  # the close of a client that its loop does not close
+        self._fd = -1
+        try:
+            # Of our own: the library closes its descriptor with the client, and the number may then be another's.
+            self._fd = os.dup(low.client_event_fd(handle))
+            loop.add_reader(self._fd, self.take)
+        except BaseException:
+            self._leave_loop()
+            low.client_close(handle, 0, None)
+            raise
+        process_end.opened(self)
+
+    # ---- messages ----
+
+    def queue(self, model: Model, payload: bytes) -> Future:
+        """Accept one message and return its future."""
+        future = self.loop.create_future()
+        size = len(payload)
+        if size > _SMALL:
+            checked_length(size)
+        self._line.append((model, payload, future))
+        self._fresh += 1
+        if not self._scheduled:
+            self.schedule()
+        if (self._fresh >= _MESSAGES or size > _SMALL) and not self._full:
+            self.push()
+        return future
+
+    def queue_bulk(self, bulk: Bulk, first: int, packed: Packed) -> BulkRun:
+        """Put a chunk of a send_many in line."""
+        run = BulkRun(bulk, first, packed, self.loop.create_future())
+        self._line.append(run)
+        if not self._full:
+            self.push()
+        return run
+
+    def schedule(self) -> None:
+        """Have what is in line passed on at the end of this round of the loop."""
+        if not self._scheduled:
+            self._scheduled = True
+            self.loop.call_soon(self._end_of_round)
+
+    def _end_of_round(self) -> None:
+        self._scheduled = False
+        if self.forked:
+            return
+        self.push()
+        # One batch at a time need not wait for its linger; those that come meanwhile share the next one.
+        if self._unsealed and not self._sealed:
+            self._unsealed, self._sealed = False, True
+            self.seal()
+
+    def push(self) -> None:
+        """Pass on what is in line, as far as there is room."""
+        self._fresh = 0
+        while self._line:
+            head = self._line[0]
+            if isinstance(head, BulkRun):
+                self._line.popleft()
+                if not head.enter():
+                    self._line.appendleft(head)
+                    break
+                self._full = False
+            elif not self._enter_all(self._gather()):
+                break
+        else:
+            self._full = False
+            return
+        self._wait_for_room()
+
+    def _gather(self) -> list[Entry]:
+        """Take messages from the head of the line: as many as there was room for lately."""
+        entries: list[Entry] = []
+        size = 0
+        while self._line and len(entries) < self._most and size < _BYTES:
+            entry = self._line[0]
+            if isinstance(entry, BulkRun):
+                break
+            self._line.popleft()
+            if not (self._full and entry[2].cancelled()):  # nobody waits for it any more
+                entries.append(entry)
+                size += len(entry[1])
+        return entries
+
+    def _enter_all(self, entries: list[Entry]) -> bool:
+        """Pass on messages. Return whether there was room; those that found none are in line again."""
+        runs = deque(split(entries))
+        while runs:
+            model, payloads, futures = runs[0]
+            left = self._enter(model, payloads, futures)
+            if left:
+                self._most = max((len(futures) - left) // 2, _LEAST)
+                runs[0] = (model, payloads[-left:], futures[-left:])
+                self._line.extendleft(reversed([(model, *message) for model, *some in runs for message in zip(*some)]))
+                return False
+            runs.popleft()
+        self._most = min(2 * self._most, _MESSAGES)
+        return True
+
+    def _enter(self, model: Model, payloads: list[bytes], futures: list[Future]) -> int:
+        """Pass on messages of one model. Return how many found no room."""
+        run: Run[Waiting] = Run(model, payloads, [(model, future) for future in futures])
+        while run.waiting:
+            code, taken = run.enter(self.handle, self.models, self.pending)
+            if taken:
+                self._unsealed, self._full = True, False
+                if not model.proven:
+                    self.models.prove(model)
+            if run.waiting and code in FULL:
+                return len(run.waiting)
+            for (_, future), error in run.refused(code) if run.waiting else ():
+                _fail(future, error)
+        return 0
+
+    def _wait_for_room(self) -> None:
+        now = self.loop.time()
+        if not self._full:
+            self._full, self._give_up = True, now + self._bounds.send_timeout
+            self.seal()  # what waits for its linger holds room
+        if not self._bounds.block or now >= self._give_up:
+            bulks = [entry for entry in self._line if isinstance(entry, BulkRun)]
+            for entry in self._line:
+                if not isinstance(entry, BulkRun):
+                    _fail(entry[2], refusal(codes.QUEUE_FULL, entry[0]))
+            self._line = deque(bulks)
+        if not self._line:
+            self._full = False
+        elif not self._looking:
+            self._looking = True
+            self.loop.call_later(_LOOK_SECONDS, self._look)
+
+    def _look(self) -> None:
+        self._looking = False
+        self.schedule()
+
+    # ---- results ----
+
+    def take(self) -> bool:
+        """Hand out results that wait in the library, for a few milliseconds. Return whether there may be more."""
+        if self.forked:
+            return False
+        end = self.loop.time() + _TURN_SECONDS
+        while True:
+            count = self.poll_now()
+            if count <= 0:
+                if count < 0:
+                    self._abandon(codes.call_error(count, low.error_name(count), b"no results come any more"))
+                return False
+            self._sealed = False
+            self.hand_out(count)
+            self.room.set()
+            # Behind the tasks that go on with these results: what they send travels with it.
+            if self._unsealed or self._line:
+                self.schedule()
+            if self.loop.time() >= end:
+                return True
+
+    def _acked(self, waiting: list[Waiting], result: Result) -> None:
+        for _, future in waiting:
+            if not future.done():  # a cancelled await
+                future.set_result(result)
+
+    def _failed(self, waiting: list[Waiting], outcome: Outcome) -> None:
+        for model, future in waiting:
+            _fail(future, outcome.error(model.group_id, model.stream_id))
+
+    def _abandon(self, error: Exception) -> None:
+        """Answer whoever still waits, and leave the loop: nothing comes any more."""
+        self._leave_loop()
+        waiting = [future for _, future in self.pending.values()]
+        waiting += [entry.gone if isinstance(entry, BulkRun) else entry[2] for entry in self._line]  # type: ignore[misc]
+        self.pending.clear()
+        self._line.clear()
+        for future in waiting:
+            _fail(future, error)
+        for counter in list(self.counters.values()):
+            counter.abandon(error)
+
+    def stats(self) -> dict[str, Any]:
+        """Return the library's counters, and in them what waits for room in Python."""
+        counters = super().stats()
+        messages = [entry for entry in list(self._line) if not isinstance(entry, BulkRun)]
+        counters["accepted"] += len(messages)
+        counters["pending_messages"] += len(messages)
+        counters["pending_bytes"] += sum(len(payload) for _, payload, _ in messages)
+        return counters
+
+    # ---- life ----
+
+    async def flush(self, timeout_ms: int) -> None:
+        """Wait until what was accepted before has its result."""
+        end = self._end(timeout_ms)
+        self.push()
+        while self._line and time.monotonic() < end:
+            self.room.clear()
+            with contextlib.suppress(asyncio.TimeoutError):
+                await asyncio.wait_for(self.room.wait(), _LOOK_SECONDS)
+            self.push()
+        await offloop.call(low.client_flush, self.handle, timeout_ms if timeout_ms < 0 else _left_ms(end))
+        await self._take_all()
+        if self._line and not self.closing:
+            raise codes.late_error("messages wait for room")
+
+    async def _take_all(self) -> None:
+        while self.take():
+            await asyncio.sleep(0)
+
+    async def close(self, timeout_ms: int, name: str) -> CloseReport:
+        """Close; called once."""
+        end = self._end(timeout_ms)
+        record = low.CloseReportRecord(struct_size=ctypes.sizeof(low.CloseReportRecord))
+        try:
+            # While the loop still takes results. What is wrong, the close says too.
+            with contextlib.suppress(InlongError):
+                await self.flush(timeout_ms)
+            code = await offloop.call(self._close_handle, end, record)
+        except asyncio.CancelledError:  # by the end of the loop: whoever only waits is shielded
+            self.begin_close(end)
+            warnings.warn(f"the loop of {name} ended before its close did", ResourceWarning, stacklevel=2)
+            raise
+        await self._take_all()
+        if code not in (codes.OK, codes.CONTEXT_EXPIRED):
+            raise codes.call_error(code, low.error_name(code), b"")
+        return close_report(record)
+
+    def _close_handle(self, end: float, record: Optional[low.CloseReportRecord]) -> int:
+        try:
+            return int(low.client_close(self.handle, _left_ms(end), record and ctypes.byref(record)))
+        finally:
+            process_end.closed(self)
+
+    def begin_close(self, end: float) -> None:
+        """Close within end (of time.monotonic) from any thread, without waiting and without the loop, which may have ended.
+
+        Its futures may be awaited all the same: they get their results once it is closed.
+        """
+        self.closing = True
+        pushed = Ticket()
+
+        def push() -> None:
+            self.push()
+            pushed.answer()
+
+        if self.loop.is_running():
+            with contextlib.suppress(RuntimeError):  # it is closed
+                self.loop.call_soon_threadsafe(push)
+        else:
+            push()
+        if self._background is None:
+            self._background = Call(self._close_alone, end, pushed)
+
+    def _close_alone(self, end: float, pushed: Ticket) -> None:
+        pushed.wait(min(end, time.monotonic() + _PUSH_SECONDS))  # a loop that runs now may be in its last round
+        self._close_handle(end, None)
+        try:
+            self.loop.call_soon_threadsafe(self._take_rest)
+        except RuntimeError:  # it is closed: nobody waits any more
+            self._leave_loop()
+
+    def wait_closed(self, end: float) -> None:  # noqa: ARG002 - the call has it
+        """Wait for the end of a close that was begun."""
+        if self._background is not None:
+            self._background.wait()
+
+    def _take_rest(self) -> None:
+        if self.take():
+            self.loop.call_soon(self._take_rest)
+
+    def _leave_loop(self) -> None:
+        fd, self._fd = self._fd, -1
+        if fd >= 0:
+            self.loop.remove_reader(fd)
+            os.close(fd)
+
+    def __del__(self) -> None:
+        # Its loop was closed, or forgotten, before it could take the last results.
+        if self._fd >= 0 and not self.forked:
+            os.close(self._fd)
+            low.client_drop_results(self.handle)
+
+    def _end(self, timeout_ms: int) -> float:
+        return time.monotonic() + self.seconds(timeout_ms)
+
+    def disown(self) -> None:
+        """In a forked child: the loop's selector is the parent's too and stays as it is."""
+        self.forked = True
+
+
+def _fail(future: asyncio.Future[Any], error: Exception) -> None:
+    if not future.done():
+        future.set_exception(error)
+
+
+def _left_ms(end: float) -> int:
+    return max(round((end - time.monotonic()) * 1000), 0)

@@ -1,0 +1,1 @@
+"""The process around the package: forks, its end, Ctrl-C, the interpreter."""

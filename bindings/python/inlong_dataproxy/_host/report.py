@@ -1,0 +1,25 @@
+"""Tells of what user code raised on a thread of ours, which goes on."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import sys
+from types import SimpleNamespace
+
+_log = logging.getLogger("inlong_dataproxy")
+
+
+def report(error: BaseException, callback: object) -> None:
+    """Log what a callback raised. Logging runs user code, too: when that raises, the exception goes where unraisable ones go."""
+    try:
+        _log.error("a callback of a message's result raised: %r", callback, exc_info=error)
+    except BaseException as second:  # noqa: BLE001 - as for callbacks
+        report_unraisable(second)
+
+
+def report_unraisable(error: BaseException) -> None:
+    """Tell of what user code raised inside logging."""
+    told = SimpleNamespace(exc_type=type(error), exc_value=error, exc_traceback=error.__traceback__, err_msg=None, object=None)
+    with contextlib.suppress(BaseException):  # there is nobody left to tell
+        sys.unraisablehook(told)  # pyright: ignore[reportArgumentType]

@@ -1,0 +1,1 @@
+"""The native library: finding it, its functions, codes, options and log lines."""

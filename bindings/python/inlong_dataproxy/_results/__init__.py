@@ -1,0 +1,1 @@
+"""Results of the library on their way to whoever waits for them."""

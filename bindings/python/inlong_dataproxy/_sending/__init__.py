@@ -1,0 +1,1 @@
+"""Messages on their way into the library, for threads and asyncio alike."""

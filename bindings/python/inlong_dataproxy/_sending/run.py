@@ -1,0 +1,110 @@
+"""Messages that enter the library together."""
+
+from __future__ import annotations
+
+import ctypes
+from array import array
+from collections.abc import Iterable
+from typing import Generic, Optional
+
+from inlong_dataproxy._native import codes, lowlevel as low
+from inlong_dataproxy._results.taker import F
+
+from .message import Model, refusal
+from .models import Models
+
+FULL = (codes.QUEUE_FULL, codes.CONTEXT_EXPIRED)
+"""Codes by which the library says that it has no room."""
+
+
+def split(entries: Iterable[tuple[Model, bytes, F]]) -> list[tuple[Model, list[bytes], list[F]]]:
+    """Return messages as runs of one model each. The order within each stream stays, that of different streams does not."""
+    runs: list[tuple[Model, list[bytes], list[F]]] = []
+    last_of_stream: dict[tuple[str, str], tuple[Model, list[bytes], list[F]]] = {}
+    last: Optional[Model] = None
+    payloads: list[bytes] = []
+    waiting: list[F] = []
+    for model, payload, one in entries:
+        if model is not last:
+            last = model
+            stream = (model.group_id, model.stream_id)
+            run = last_of_stream.get(stream)
+            if run is None or run[0] is not model:
+                run = last_of_stream[stream] = (model, [], [])
+                runs.append(run)
+            _, payloads, waiting = run
+        payloads.append(payload)
+        waiting.append(one)
+    return runs
+
+
+class Packed:
+    """Payloads of one model, one behind the other, as far as they have not entered the library."""
+
+    __slots__ = ("_data", "lengths", "model")
+
+    def __init__(self, model: Model, payloads: list[bytes]) -> None:
+        self.model = model
+        self._data = payloads[0] if len(payloads) == 1 else b"".join(payloads)
+        self.lengths = array("I", map(len, payloads))
+
+    def push(self, handle: low.ClientHandle, tag: int, flags: int, wait_ms: int) -> tuple[int, int]:
+        """Pass on what is left. Return the library's code and how many messages it took.
+
+        Holds the GIL unless it may wait: for wait_ms where the queue is full, if the option block_if_queue_is_full is true.
+        """
+        accepted = ctypes.c_size_t()
+        send = low.client_send_packed if wait_ms else low.client_send_packed_now
+        lengths = self.lengths.tobytes()
+        model = self.model.reference
+        reference = ctypes.byref(accepted)
+        code = send(handle, model, self._data, len(self._data), lengths, len(self.lengths), tag, flags, wait_ms, reference)
+        self.drop(accepted.value)
+        return code, accepted.value
+
+    def left(self) -> tuple[int, int]:
+        """Return how many messages are left, and their bytes."""
+        return len(self.lengths), len(self._data)
+
+    def first(self) -> bytes:
+        """Return the first payload that is left."""
+        return self._data[: self.lengths[0]]
+
+    def drop(self, count: int) -> None:
+        """Take the first messages out."""
+        if count == len(self.lengths):
+            self._data = b""
+        elif count:
+            self._data = self._data[sum(self.lengths[:count]) :]
+        del self.lengths[:count]
+
+
+class Run(Packed, Generic[F]):
+    """Some of them with who waits for each."""
+
+    __slots__ = ("waiting",)
+
+    def __init__(self, model: Model, payloads: list[bytes], waiting: list[F]) -> None:
+        super().__init__(model, payloads)
+        self.waiting = waiting
+
+    def enter(self, handle: low.ClientHandle, models: Models, pending: dict[int, F]) -> tuple[int, list[F]]:
+        """Pass on what is left, without waiting. Return the library's code and who waits for what it took."""
+        count = len(self.waiting)
+        first = models.tags(self.model, count)
+        # Before the call: a result may be there before it returns.
+        pending.update(zip(range(first, first + count), self.waiting))
+        code, done = self.push(handle, first, 0, 0)
+        for tag in range(first + done, first + count):
+            del pending[tag]
+        self.model.tag = first + done
+        taken, self.waiting = self.waiting[:done], self.waiting[done:]
+        return code, taken
+
+    def refused(self, code: int) -> list[tuple[F, Exception]]:
+        """Take out those of whose refusal code tells, and return each with its error."""
+        # A message that is too long is alone with its fault; a closed client takes none of the others either.
+        count = 1 if code in (codes.LOG_TOO_LONG, codes.LOG_INVALID) else len(self.waiting)
+        bad, self.waiting = self.waiting[:count], self.waiting[count:]
+        self.drop(count)
+        return [(one, refusal(code, self.model)) for one in bad]

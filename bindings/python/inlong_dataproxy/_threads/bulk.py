@@ -1,0 +1,121 @@
+"""send_many of Client: an iterable in chunks, each in one call of the library, its results counted."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterable, Iterator
+from itertools import groupby, islice
+from typing import Optional
+
+from inlong_dataproxy._host.calls import SLICE_SECONDS, Call, interruptible
+from inlong_dataproxy._native import lowlevel as low
+from inlong_dataproxy._sending.bulk import CHUNK_BYTES, CHUNK_MESSAGES, Bulk, SendReport, iterator
+
+_FIRST_CHUNK = 64  # while nothing is known of the messages' size
+_LOOK_SECONDS = 0.01  # of the thread that stands in
+_WAIT_MS = 50  # of one wait for room
+
+
+class ThreadBulk(Bulk):
+    """One send_many.
+
+    While its caller waits for the source, nobody would pass on what that gave before: a thread looks into the box every 10 ms. Both
+    do it on a thread that Ctrl-C does not reach, so that what the source gave goes on whatever happens to the caller.
+    """
+
+    def run(self, messages: Iterable[object]) -> SendReport:
+        """Send all and return when each has its result."""
+        source = iterator(messages)
+        self._passing = threading.Lock()  # held by who passes on what is in the box; never by the main thread
+        self._size = _FIRST_CHUNK
+        self._broken: Optional[Exception] = None  # why the other thread could not go on
+        ended = threading.Event()
+        threading.Thread(target=self._stand_in, args=(ended,), name="inlong-send-many", daemon=True).start()
+        try:
+            # By type, as the source gives them: what may change is copied before the source is asked again.
+            for kind, group in groupby(source, type):
+                if kind is bytes:
+                    self._take_bytes(group)
+                else:
+                    self._take_each(group)
+        except Exception:
+            interruptible(self._pass_on)  # what the source gave before it broke
+            raise
+        finally:
+            ended.set()
+            Call(self._pass_on)  # behind Ctrl-C
+        interruptible(self._pass_on)
+        self._check()
+        low.client_seal(self._handle, 0)  # the last batches need not wait for their linger
+        self._wait(0)
+        return self._report()
+
+    def _take_bytes(self, group: Iterator[object]) -> None:
+        for first in group:
+            self._box.append(first)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+            self._box.extend(islice(group, self._size - 1))  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+            self._chunk_is_full()
+
+    def _take_each(self, group: Iterator[object]) -> None:
+        for payload in group:
+            error = self._take(payload)
+            if error is not None:
+                interruptible(self._pass_on, error)
+            elif len(self._box) >= self._size:
+                self._chunk_is_full()
+
+    def _chunk_is_full(self) -> None:
+        interruptible(self._pass_on)
+        self._check()
+        self._size = min(CHUNK_MESSAGES, self.fitting(CHUNK_BYTES))
+        window = self.window()
+        if self.outstanding() > window:
+            self._wait(window // 2)
+        self._maybe_progress()
+
+    def _stand_in(self, ended: threading.Event) -> None:
+        while not ended.wait(_LOOK_SECONDS):
+            if self._box:
+                try:
+                    self._pass_on()
+                except Exception as error:  # noqa: BLE001 - the caller raises it
+                    self._broken = error
+                    return
+
+    def _pass_on(self, error: Optional[Exception] = None) -> None:
+        """Pass on what is in the box. Behind it comes a payload that error says is none."""
+        with self._passing:
+            first, packed = self._pack()
+            while packed is not None:
+                first, room = self.push(first, packed, _WAIT_MS)
+                if room:
+                    break
+                self._wait_for_room()
+            if error is not None:
+                self._refuse(self._cut, error)
+                self._cut += 1
+
+    def _wait_for_room(self) -> None:
+        with self._changed:
+            if self._abandoned is not None:
+                raise self._abandoned
+            self._wanted = self.outstanding() // 2
+            self._changed.wait(_WAIT_MS / 1000)
+            self._wanted = -1
+
+    def _check(self) -> None:
+        if self._broken is not None:
+            raise self._broken
+
+    def _wait(self, wanted: int) -> None:
+        """Wait until no more than wanted messages are without a result."""
+        while True:
+            with self._changed:
+                if self._abandoned is not None:
+                    raise self._abandoned
+                if self.outstanding() <= wanted:
+                    self._wanted = -1
+                    return
+                self._wanted = wanted
+                self._changed.wait(SLICE_SECONDS)
+            self._maybe_progress()

@@ -1,0 +1,186 @@
+"""The results of one Client: its handle, the thread that takes results from the library, and who waits for them."""
+
+from __future__ import annotations
+
+import ctypes
+import threading
+import time
+from collections import deque
+from typing import Any
+
+from inlong_dataproxy._host import end as process_end
+from inlong_dataproxy._host.calls import SLICE_SECONDS
+from inlong_dataproxy._host.ticket import Ticket
+from inlong_dataproxy._native import codes, lowlevel as low
+from inlong_dataproxy._native.handle import Bounds
+from inlong_dataproxy._results.future import DeliveryFuture, Result
+from inlong_dataproxy._results.taker import CloseReport, Outcome, ResultTaker, close_report
+from inlong_dataproxy.errors import ForkError, LibraryError
+
+from .inbox import Inbox
+from .line import Line
+
+_PACE_MESSAGES = 512  # more results than this in one round: let some gather before the next one
+_PACE_SECONDS = 0.001
+_POLLS = 2048  # of one round: more results than the library's queue holds
+_GRACE_SECONDS = 0.1  # a blocking call may return this much after its timeout
+
+
+class Delivery(ResultTaker[DeliveryFuture]):
+    """Owns the client's handle. Its threads hold this object and not the Client, so that a forgotten Client can be collected."""
+
+    def __init__(self, handle: low.ClientHandle, group_id: str, bounds: Bounds) -> None:
+        super().__init__(handle, bounds.send_timeout)
+        self._inbox = Inbox(handle)
+        self.line = Line(handle, group_id, bounds, self.pending, self._inbox)
+        self._lock = threading.RLock()  # a signal handler may close, too
+        self._closers: deque[Ticket] = deque()  # of those who wait for the close
+        self._ended = False
+        self._reported = False
+        self._report = CloseReport()
+        self._thread = threading.Thread(target=self._drain, name="inlong-results", daemon=True)
+        try:
+            self.line.thread.start()
+            self._thread.start()
+        except RuntimeError:  # no threads any more
+            self.line.refuse_all(codes.closed_error)
+            self.line.close(0, lambda: None)
+            low.client_close(handle, 0, None)
+            raise
+        process_end.opened(self)
+
+    # ---- results ----
+
+    def _drain(self) -> None:
+        error: Exception = LibraryError("the thread of results ended")
+        try:
+            code = self._take_results()
+            error = codes.call_error(code, low.error_name(code), b"no results come any more")
+        finally:
+            self.begin_close(0)  # if nobody did: a fault of this package or of the library's
+            self.line.thread.join()
+            self._work(self._inbox.take())
+            for future in list(self.pending.values()):  # nobody, unless the library broke its promise of one result a message
+                future.resolve(error)
+            for counter in list(self.counters.values()):
+                counter.abandon(error)
+            self._ended = True
+            self._answer_closers()
+            self._work(self._inbox.take())
+
+    def _take_results(self) -> int:
+        """Hand out results until the library says that none come any more, and return the code by which it says so."""
+        while True:
+            count = self.poll()
+            work = self._inbox.take()
+            messages = polls = 0
+            while count > 0:
+                messages += self.hand_out(count)
+                if self.line.full:
+                    self.line.made_room()
+                polls += 1
+                count = self.poll_now() if polls < _POLLS else 0
+            self._work(work)
+            if count < 0:
+                return count
+            if messages > _PACE_MESSAGES:
+                time.sleep(_PACE_SECONDS)
+
+    @staticmethod
+    def _work(functions: list[Any]) -> None:
+        for function in functions:
+            function()
+
+    def _acked(self, waiting: list[DeliveryFuture], result: Result) -> None:
+        DeliveryFuture.resolve_acked(waiting, result, self.line.models.guard)
+
+    def _failed(self, waiting: list[DeliveryFuture], outcome: Outcome) -> None:
+        for future in waiting:
+            future.resolve(outcome.error(future.model.group_id, future.model.stream_id))
+
+    def is_own_thread(self) -> bool:
+        """Return whether this is the thread of results, which must not wait for itself."""
+        # By the object: once the thread has ended, another may have its ident.
+        return threading.current_thread() is self._thread
+
+    def stats(self) -> dict[str, Any]:
+        """Return the library's counters, and in them what waits for room in Python."""
+        self.line.empty(time.monotonic() + SLICE_SECONDS, patient=False)
+        counters = super().stats()
+        messages, size = self.line.waiting()
+        for key, more in (("accepted", messages), ("pending_messages", messages), ("pending_bytes", size)):
+            counters[key] += more
+        return counters
+
+    # ---- life ----
+
+    def flush(self, timeout_ms: int) -> None:
+        """Wait until what was accepted before has its result and its callbacks ran. Blocks without regard to signals."""
+        end = self._end(timeout_ms)
+        if not self.line.empty(end):
+            raise codes.late_error("messages wait for room")
+        low.client_flush(self.handle, timeout_ms if timeout_ms < 0 else _left_ms(end))
+        if self.is_own_thread() or self.line.is_own_thread():
+            return
+        # All results are in the library's queue or in the hands of the thread by now.
+        ticket = Ticket()
+        self._inbox.put(ticket.answer)
+        if not self._ended and not ticket.wait(end + _GRACE_SECONDS):
+            raise codes.late_error("a callback did not return in time")
+
+    def close(self, timeout_ms: int) -> CloseReport:
+        """Close once; every other caller waits for that and gets the same report. Ctrl-C ends the wait only."""
+        if self.forked:
+            return self._report
+        end = self._end(timeout_ms)
+        first = self.begin_close(end)
+        if not (self.is_own_thread() or self.line.is_own_thread()):
+            ended = self.wait_closed(end + _GRACE_SECONDS)
+            # A callback that does not return keeps the thread of results, and no close.
+            self.check_closed_in_time(ended or (first and (self._reported or self.wait_closed(end + 2 * _GRACE_SECONDS))))
+        return self._report
+
+    def begin_close(self, end: float) -> bool:
+        """Begin to close within end (of time.monotonic), without waiting. Return whether this was the first to do so."""
+        with self._lock:
+            first, self.closing = not self.closing, True
+        if first:
+            self.line.refuse_all(codes.closed_error)
+            self.line.close(end, lambda: self._close(end))
+        return first
+
+    def wait_closed(self, end: float) -> bool:
+        """Wait for the end of a close that was begun, until end at most. Return whether it came."""
+        ticket = Ticket()
+        self._closers.append(ticket)
+        return self._ended or ticket.wait(end)
+
+    def _close(self, end: float) -> None:
+        """On the line's thread, behind all that was sent."""
+        record = low.CloseReportRecord(struct_size=ctypes.sizeof(low.CloseReportRecord))
+        code = low.client_close(self.handle, _left_ms(end), ctypes.byref(record))
+        if code in (codes.OK, codes.CONTEXT_EXPIRED):
+            self._report = close_report(record)
+        self._reported = True
+        process_end.closed(self)
+
+    def _answer_closers(self) -> None:
+        for _ in range(len(self._closers)):
+            self._closers.popleft().answer()
+
+    def _end(self, timeout_ms: int) -> float:
+        return time.monotonic() + self.seconds(timeout_ms)
+
+    def disown(self) -> None:
+        """In a forked child: answer those who might wait, without a lock, for its owner may be a thread of the parent."""
+        self.forked = True
+        error = ForkError("the message's client belongs to the parent process")
+        self.line.disown(error)
+        for future in self.pending.values():
+            future.disown(error)
+        self.pending = {}
+        self.counters = {}
+
+
+def _left_ms(end: float) -> int:
+    return max(round((end - time.monotonic()) * 1000), 0)

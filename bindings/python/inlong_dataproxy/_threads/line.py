@@ -1,0 +1,338 @@
+"""The way in of one Client: a queue, and the one thread that owns what leaves it.
+
+Whoever sends puts a message into the queue and goes on: without a lock, so that a signal handler, a finalizer and what they log may
+do it at any moment. The thread takes runs of messages that are alike, and passes each to the library in one call, in the order of
+the queue. It runs no code of the user and waits for the library only, so everybody may wait for it.
+"""
+
+from __future__ import annotations
+
+import functools
+import math
+import threading
+import time
+from _queue import Empty, SimpleQueue  # not by way of queue, where gevent puts its own
+from collections import deque
+from typing import Any, Callable, Optional, cast
+
+from inlong_dataproxy._host.calls import SLICE_SECONDS
+from inlong_dataproxy._host.ticket import Ticket
+from inlong_dataproxy._native import codes, lowlevel as low
+from inlong_dataproxy._native.handle import Bounds
+from inlong_dataproxy._results.future import DeliveryFuture
+from inlong_dataproxy._sending.message import Model, refusal
+from inlong_dataproxy._sending.models import Models
+from inlong_dataproxy._sending.run import FULL, Run, split
+
+from .inbox import Inbox
+
+_LOOK_SECONDS = 0.02  # results make room, and wake: this is for room that is given back a moment behind its result
+
+Entry = tuple[Optional[Model], Any, Any]
+"""A message: model, payload, future. Or a command: None, a function, None."""
+
+
+class Line:
+    """See above.
+
+    Attributes:
+        models: of its messages.
+        put, size: queues an entry, without waiting; how many are in the queue.
+        limit: while fewer entries are in the queue a message goes in without a look at anything else. 0 when nothing may come.
+        largest: bytes of the largest message that limit is for.
+        idle: whether whatever the asking thread has put in is out of the line's hands. Whoever puts something in writes False.
+        full: whether the library has no room.
+        ended: whether nobody takes from the queue any more.
+    """
+
+    def __init__(
+        self, handle: low.ClientHandle, group_id: str, bounds: Bounds, pending: dict[int, DeliveryFuture], inbox: Inbox
+    ) -> None:
+        self.models = Models(group_id)
+        self._queue: SimpleQueue[Entry] = SimpleQueue()
+        self.put = self._queue.put
+        self.size = self._queue.qsize
+        self.limit = self._most = bounds.messages
+        self.largest = self._small = max(bounds.payload_bytes // bounds.messages, 1)
+        self.idle = True
+        self.full = False
+        self.ended = False
+        self.bounds = bounds
+        self._handle = handle
+        self._pending = pending
+        self._inbox = inbox
+        self._behind: deque[Entry] = deque()  # taken from the queue, not yet looked at
+        self._hand: deque[tuple[Model, list[bytes], list[DeliveryFuture]]] = deque()  # runs to be passed on, behind the one that is
+        self._run: Optional[Run[DeliveryFuture]] = None
+        self._room = Ticket()
+        self._give_up = math.inf  # when messages that find no room are refused
+        self._close_end = math.inf
+        self._stopped = False
+        self._shorter: deque[Ticket] = deque()  # of those who wait for a shorter queue
+        self._proofs: dict[DeliveryFuture, Ticket] = {}
+        self._refusal: Optional[Callable[[], Exception]] = None  # for whatever comes
+        self._sweeping = threading.RLock()
+        self._swept: set[DeliveryFuture] = set()
+        self.thread = threading.Thread(target=self._work, name="inlong-line", daemon=True)
+
+    # ---- for senders ----
+
+    def make_room(self, model: Model, size: int, patient: bool) -> None:
+        """Wait until one more message of size may be put in, as the client's options say.
+
+        Raises:
+            QueueFullError: the library has no room, and patient or the option block_if_queue_is_full says not to wait for it.
+        """
+        if size > self.largest:
+            self._allow(size)
+        end = 0.0
+        while self._queue.qsize() >= self.limit and not self.is_own_thread():
+            if self._refusal is not None:
+                raise self._refusal()
+            now = time.monotonic()
+            end = end or now + self.bounds.send_timeout
+            if now >= end or (self.full and not (patient and self.bounds.block)):
+                raise refusal(codes.QUEUE_FULL, model)
+            ticket = Ticket()
+            self._shorter.append(ticket)
+            # First this, then the look: the thread takes first and then answers.
+            if self._queue.qsize() >= self.limit:
+                ticket.wait(min(end, now + SLICE_SECONDS))
+
+    def prove(self, model: Model, payload: bytes, future: DeliveryFuture) -> None:
+        """Put in the first message of a model, and wait for the library's word on its ids and attributes.
+
+        A library without room does not say it; the future has it later.
+
+        Raises:
+            InvalidMessageError, ClosedError: it was refused.
+        """
+        ticket = self._proofs[future] = Ticket()
+        self.put((model, payload, future))
+        self.idle = False
+        while not (self.full or self.ended or self.is_own_thread()):
+            if ticket.wait(time.monotonic() + SLICE_SECONDS):
+                break
+        if self._proofs.pop(future, None) is None:  # the thread knows, or is about to
+            ticket.wait(math.inf)
+            if ticket.error is not None:
+                raise ticket.error
+
+    def check(self, future: DeliveryFuture) -> None:
+        """Raise when nobody is going to take the message of future. To be called behind a put that finds the line ended."""
+        self._sweep()
+        if future in self._swept and self._refusal is not None:
+            self._swept.discard(future)
+            raise self._refusal()
+
+    def empty(self, end: float, *, patient: bool = True) -> bool:
+        """Wait until what this thread has put in is in the library, until end at most. Return whether it is.
+
+        Not patient: as long as there is room only, unless the option block_if_queue_is_full says to wait.
+        """
+        if self.idle or self.is_own_thread():
+            return True
+        ticket = Ticket()
+        self.put((None, ticket.answer, None))
+        self.idle = False
+        if self.ended:
+            self._sweep()
+        while not ticket.wait(min(end, time.monotonic() + SLICE_SECONDS)):
+            if time.monotonic() >= end or (self.full and not patient and not self.bounds.block):
+                return False
+        return True
+
+    def is_own_thread(self) -> bool:
+        """Return whether this is the line's thread, on which a finalizer may run: it must not wait for itself."""
+        return threading.current_thread() is self.thread
+
+    # ---- for the client ----
+
+    def made_room(self) -> None:
+        """Have the thread try again at once if it waits for room."""
+        room, self._room = self._room, Ticket()
+        room.answer()
+
+    def refuse_all(self, refusal: Callable[[], Exception]) -> None:
+        """Let nothing in any more: senders get what refusal returns."""
+        self._refusal = refusal
+        self.limit = 0
+
+    def close(self, end: float, function: Callable[[], object]) -> None:
+        """Have the thread pass on what is there, until end at most, then call function, which closes the client, and end."""
+        self._close_end = end
+        self.put((None, functools.partial(self._close, function), None))
+        self.made_room()
+        if self.ended:
+            self._sweep()
+
+    def waiting(self) -> tuple[int, int]:
+        """Return how many messages wait for room in the library, and their bytes."""
+        payloads = [payload for model, payload, _ in list(self._behind) if model is not None]
+        payloads += [payload for _, some, _ in list(self._hand) for payload in some]
+        run = self._run
+        count, size = run.left() if run is not None else (0, 0)
+        return count + len(payloads), size + sum(map(len, payloads))
+
+    def _lost(self) -> list[DeliveryFuture]:
+        """Return whose messages the thread has in its hands."""
+        futures = [future for _, _, future in self._behind if future is not None]
+        futures += [future for _, _, some in self._hand for future in some]
+        return futures + (self._run.waiting if self._run is not None else [])
+
+    def disown(self, error: Exception) -> None:
+        """In a forked child: answer those who might wait. The thread is the parent's."""
+        self.models.guard.renew()
+        self.refuse_all(lambda: error)
+        self.ended = True
+        self._sweeping = threading.RLock()
+        for future in self._lost():
+            future.disown(error)
+        self._sweep()
+
+    # ---- the thread ----
+
+    def _work(self) -> None:
+        try:
+            while (entry := self._get()) is not None:
+                if entry[0] is None:
+                    entry[1]()
+                else:
+                    self._gather(entry)
+                    while self._hand:
+                        self._run = Run(*self._hand.popleft())
+                        self._pass_on(self._run)
+        finally:
+            if not self._stopped:  # a fault of this package: nothing may be accepted that nobody would have a result of
+                self.refuse_all(codes.closed_error)
+                low.client_close(self._handle, 0, None)
+                self._refuse([(future, codes.closed_error()) for future in self._lost()])
+            self.ended = True
+            self._sweep()
+
+    def _close(self, function: Callable[[], object]) -> None:
+        try:
+            function()
+        finally:
+            self._stopped = True
+
+    def _get(self) -> Optional[Entry]:
+        if self._behind:
+            return self._behind.popleft()
+        self.idle = True
+        # First this, then the look: a sender puts first and then writes.
+        if self._queue.qsize():
+            self.idle = False
+        elif self._stopped:
+            return None
+        if self.full:  # what was to be given up is: the next message may find room
+            self._set_full(False)
+        return self._queue.get()
+
+    def _gather(self, entry: Entry) -> None:
+        """Take entry and the messages behind it into the hand, as many as may be there."""
+        entries, size, most = [entry], len(entry[1]), self.bounds.payload_bytes
+        behind, get = self._behind, self._queue.get_nowait
+        try:
+            while len(entries) < self.bounds.messages and size < most:
+                entry = behind.popleft() if behind else get()
+                if entry[0] is None:
+                    behind.appendleft(entry)
+                    break
+                entries.append(entry)
+                size += len(entry[1])
+        except Empty:
+            pass
+        self._set_limit()
+        self._answer_shorter()
+        self._hand.extend(split(cast("list[tuple[Model, bytes, DeliveryFuture]]", entries)))
+        if self.largest > self._small:  # what comes next may be small again
+            self._allow(max(len(entry[1]) for entry in entries))
+
+    def _allow(self, largest: int) -> None:
+        """Have as many messages in the queue as may be there when they are so large."""
+        self.largest = max(largest, self._small)
+        self._most = max(min(self.bounds.messages, self.bounds.payload_bytes // self.largest), 1)
+        self._set_limit()
+
+    def _set_limit(self) -> None:
+        if self._refusal is not None:
+            self.limit = 0
+        elif self.full:  # as much as may be in the queue and in the hand, however it lies
+            self.limit = max(2 * self._most - self.waiting()[0], 0)
+        else:
+            self.limit = max(self._most - len(self._behind), 0)
+
+    def _answer_shorter(self) -> None:
+        for _ in range(len(self._shorter)):
+            self._shorter.popleft().answer()
+
+    def _pass_on(self, run: Run[DeliveryFuture]) -> None:
+        while run.waiting:
+            room = self._room  # before the try: what is released behind it counts
+            code, taken = run.enter(self._handle, self.models, self._pending)
+            if taken:
+                self._took(run.model, taken)
+            if run.waiting and code not in FULL:
+                self._refuse(run.refused(code))
+            elif run.waiting and not self._wait_for_room(room):
+                error = self._refusal
+                refused = run.refused(codes.QUEUE_FULL)
+                self._refuse(refused if error is None else [(future, error()) for future, _ in refused])
+        self._run = None
+
+    def _took(self, model: Model, futures: list[DeliveryFuture]) -> None:
+        if not model.proven:
+            self.models.prove(model)
+        if self.full:
+            self._set_full(False)
+        if self._proofs:
+            for future in futures:
+                ticket = self._proofs.pop(future, None)
+                if ticket is not None:
+                    ticket.answer()
+
+    def _refuse(self, refused: list[tuple[DeliveryFuture, Exception]]) -> None:
+        for future, error in refused:
+            ticket = self._proofs.pop(future, None)
+            if ticket is None:
+                self._inbox.put(functools.partial(future.resolve, error))
+            else:
+                ticket.error = error
+                ticket.answer()
+
+    def _wait_for_room(self, room: Ticket) -> bool:
+        """Wait a little. Return False when there is no waiting any more."""
+        now = time.monotonic()
+        if not self.full:
+            self._give_up = now + self.bounds.send_timeout
+            low.client_seal(self._handle, 0)  # what waits for its linger holds room
+        for _ in range(self._queue.qsize()):  # here it can be counted
+            self._behind.append(self._queue.get())
+        self._set_full(True)
+        end = min(self._give_up, self._close_end)
+        return now < end and (room.wait(min(end, now + _LOOK_SECONDS)) or True)
+
+    def _set_full(self, full: bool) -> None:
+        self.full = full
+        if full:
+            for future in list(self._proofs):  # whoever does not wait for room must hear of it
+                ticket = self._proofs.pop(future, None)
+                if ticket is not None:
+                    ticket.answer()
+        self._set_limit()
+        self._answer_shorter()
+
+    def _sweep(self) -> None:
+        """Behind the end: answer whatever is put in, on the thread of whoever finds it."""
+        with self._sweeping:
+            try:
+                while True:
+                    model, payload, future = self._queue.get_nowait()
+                    if model is None:
+                        payload()
+                    else:
+                        self._swept.add(future)
+                        future.disown(codes.closed_error() if self._refusal is None else self._refusal())
+            except Empty:
+                pass
