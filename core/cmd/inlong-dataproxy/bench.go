@@ -74,7 +74,7 @@ Exit status:
 	flags.Int64Var(&f.count, "count", 0, "send so many messages")
 	flags.BoolVar(&f.sync, "sync", false, "each caller waits for the ack of one message before it sends the next one")
 	flags.BoolVar(&f.mock, "mock", false, "start a fake cluster and send to it; addresses and credentials of the configuration are not used")
-	flags.StringVar(&f.plot, "plot", "", `plot throughput and latency over time: a file that ends in .png, or "terminal"`)
+	flags.StringVar(&f.plot, "plot", "", `plot throughput, latency, memory and usable connections over time: a file that ends in .png, or "terminal"`)
 	flags.BoolVar(&f.progress, "progress", false, "draw a progress bar also where standard error is no terminal (=false: never)")
 	flags.BoolVar(&f.json, "json", false, "print the result as JSON on standard output, each interval included")
 	return cmd

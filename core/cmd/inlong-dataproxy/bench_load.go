@@ -154,18 +154,23 @@ func (l *benchLoad) watch() (stop func() []point) {
 		interval = max(l.duration/points, 100*time.Millisecond)
 	}
 	var all []point
-	began, failedBefore := time.Duration(0), int64(0) // of the last point
+	var before, last point // what was sent and failed before the last point; the last one
 	look := func(apart bool) {
-		if n := len(all); n > 0 && apart {
-			began, failedBefore = time.Duration(all[n-1].At*float64(time.Second)), failedBefore+all[n-1].Failed
+		if apart {
+			before.At, before.Sent, before.Failed = last.At, before.Sent+last.Sent, before.Failed+last.Failed
+		} else {
+			all = all[:len(all)-1]
 		}
 		l.times.look(apart)
-		p := l.times.point(began, time.Since(l.started), l.failed.Load()-failedBefore)
-		if apart {
-			all = append(all, p)
-		} else {
-			all[len(all)-1] = p
+		stats := l.client.Stats()
+		last = l.times.point(before.At, time.Since(l.started).Seconds())
+		last.Sent, last.Failed = stats.Accepted-before.Sent, l.failed.Load()-before.Failed
+		last.PendingMessages, last.PendingBytes, last.HeapBytes = stats.PendingMessages, stats.PendingBytes, heapBytes()
+		for _, node := range stats.Nodes {
+			last.Connections += node.Lanes
+			last.Nodes += min(node.Lanes, 1)
 		}
+		all = append(all, last)
 	}
 	quit, over := make(chan struct{}), make(chan struct{})
 	go func() {

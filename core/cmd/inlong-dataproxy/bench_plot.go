@@ -14,11 +14,11 @@ import (
 )
 
 const (
-	plotWidth, plotHeight = 1000, 360 // pixels of each plot
-	textWidth, textHeight = 70, 10    // characters
+	plotWidth, plotHeight = 900, 250 // pixels of each plot
+	textWidth, textHeight = 70, 10   // characters
 )
 
-// plot is one of the two: throughput and latency over time.
+// plot is one quantity over time.
 type plot struct {
 	title  string
 	curves []curve
@@ -33,6 +33,7 @@ type curve struct {
 
 func (r *benchReport) plots() []plot {
 	throughput := plot{"messages/s", []curve{
+		{"sent", drawing.Color{R: 160, G: 160, B: 160, A: 255}, "-", func(p point) float64 { return float64(p.Sent) / p.Seconds }},
 		{"acked", chart.ColorBlue, "", func(p point) float64 { return float64(p.Acked) / p.Seconds }}}}
 	if r.Failed > 0 {
 		throughput.curves = append(throughput.curves,
@@ -42,6 +43,12 @@ func (r *benchReport) plots() []plot {
 		{"p50", chart.ColorGreen, "", func(p point) float64 { return p.P50 / 1000 }},
 		{"p99", chart.ColorOrange, "*", func(p point) float64 { return p.P99 / 1000 }},
 		{"max", chart.ColorRed, ".", func(p point) float64 { return p.Max / 1000 }},
+	}}, {"memory in MiB", []curve{
+		{"pending messages", chart.ColorBlue, "", func(p point) float64 { return float64(p.PendingBytes) / (1 << 20) }},
+		{"heap", chart.ColorOrange, "*", func(p point) float64 { return float64(p.HeapBytes) / (1 << 20) }},
+	}}, {"connected", []curve{
+		{"connections", chart.ColorGreen, "", func(p point) float64 { return float64(p.Connections) }},
+		{"nodes", chart.ColorBlue, "*", func(p point) float64 { return float64(p.Nodes) }},
 	}}}
 }
 
@@ -73,7 +80,7 @@ func (r *benchReport) plotPNG(w io.Writer) error {
 		}
 		draw.Draw(all, image.Rect(0, i*plotHeight, plotWidth, (i+1)*plotHeight), drawn, image.Point{}, draw.Src)
 	}
-	return png.Encode(w, all)
+	return (&png.Encoder{CompressionLevel: png.BestCompression}).Encode(w, all)
 }
 
 func (r *benchReport) chart(p plot) *chart.Chart {
@@ -83,7 +90,7 @@ func (r *benchReport) chart(p plot) *chart.Chart {
 	c := &chart.Chart{
 		Title: p.title, TitleStyle: chart.Style{FontStyle: chart.FontStyle{FontSize: 12}},
 		Width: plotWidth, Height: plotHeight,
-		Background:     chart.Style{Padding: chart.Box{Top: 80, Left: 20, Right: 20, Bottom: 10, IsSet: true}},
+		Background:     chart.Style{Padding: chart.Box{Top: 78, Left: 20, Right: 20, Bottom: 10, IsSet: true}},
 		XAxis:          chart.XAxis{Name: "seconds", Ticks: ticksWithin(end), GridMajorStyle: grid, GridMinorStyle: grid},
 		YAxis:          chart.YAxis{Name: p.title, Ticks: ticks(highest), GridMajorStyle: grid, GridMinorStyle: grid},
 		YAxisSecondary: chart.YAxis{Style: chart.Style{Hidden: true}},

@@ -56,9 +56,12 @@ func TestBenchCountsWhatArrives(t *testing.T) {
 	if !slices.IsSorted([]float64{1, l.Min, l.P50, l.P90, l.P99, l.P999, l.P9999, l.Max}) || l.Mean <= 0 {
 		t.Errorf("latencies %+v", l)
 	}
-	acked := int64(0)
+	acked, sent := int64(0), int64(0)
 	for _, p := range r.Intervals {
-		acked += p.Acked
+		acked, sent = acked+p.Acked, sent+p.Sent
+	}
+	if end := r.Intervals[len(r.Intervals)-1]; sent != 1001 || end.Connections != 8 || end.Nodes != 3 || end.HeapBytes == 0 || end.PendingBytes != 0 {
+		t.Errorf("the intervals have %d sent messages; the last one is %+v", sent, end)
 	}
 	if acked != r.Acked || r.Seconds <= 0 || r.PerSecond <= 0 || r.CPUPerMessage <= 0 {
 		t.Errorf("the intervals have %d acked messages; report %+v", acked, r)
@@ -99,6 +102,20 @@ func TestBenchLatencyBeginsWhenAMessageIsDue(t *testing.T) {
 	}
 }
 
+// A plot of an outage showed messages that came late, and neither what was held meanwhile nor that no node was connected.
+func TestBenchShowsAnOutage(t *testing.T) {
+	cluster := dataproxytest.Start(t, dataproxytest.WithNodes(1))
+	go func() {
+		_ = cluster.WaitCount(t.Context(), 100)
+		cluster.Node(0).Kill()
+	}()
+	r := benchmark(t, cluster, 1, "--rate", "1000", "--duration", "1s", "--option", "send_timeout=2s")
+	end := r.Intervals[slices.IndexFunc(r.Intervals, func(p point) bool { return p.At > 0.9 })]
+	if end.Acked != 0 || end.PendingMessages == 0 || end.PendingBytes < end.PendingMessages*1024 || end.Connections != 0 || end.Nodes != 0 {
+		t.Errorf("while its node is dead: %+v", end)
+	}
+}
+
 // Who asks for a rate wants to know what a cluster does at that rate.
 func TestBenchKeepsRateAndDuration(t *testing.T) {
 	cluster := dataproxytest.Start(t)
@@ -127,12 +144,12 @@ func TestBenchPlots(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if drawn, err := png.Decode(bytes.NewReader(data)); err != nil || drawn.Bounds().Dy() != 2*plotHeight {
+		if drawn, err := png.Decode(bytes.NewReader(data)); err != nil || drawn.Bounds().Dy() != 4*plotHeight {
 			t.Errorf("%s messages: %d bytes, error %v", count, len(data), err)
 		}
 	}
 	status, stdout, _ := program("", "bench", "--url", cluster.URL(), "--group", "test_group", "--stream", "s", "--count", "10", "--plot", "terminal")
-	if status != 0 || !strings.Contains(stdout, "messages/s: acked (line)") || !strings.Contains(stdout, "p99 (*)") {
+	if status != 0 || !strings.Contains(stdout, "messages/s: sent (-) acked (line)") || !strings.Contains(stdout, "p99 (*)") {
 		t.Errorf("status %d: %s", status, stdout)
 	}
 }

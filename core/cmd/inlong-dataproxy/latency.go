@@ -1,6 +1,7 @@
 package main
 
 import (
+	"runtime/metrics"
 	"sync"
 	"time"
 
@@ -50,11 +51,18 @@ func (s *shard) record(d time.Duration) {
 type point struct {
 	At      float64 `json:"at_seconds"` // its end, since the start
 	Seconds float64 `json:"seconds"`
+	Sent    int64   `json:"sent"` // taken by a send call
 	Acked   int64   `json:"acked"`
 	Failed  int64   `json:"failed"`
 	P50     float64 `json:"p50_us"`
 	P99     float64 `json:"p99_us"`
 	Max     float64 `json:"max_us"`
+	// These are of the interval's end.
+	PendingMessages int64 `json:"pending_messages"`
+	PendingBytes    int64 `json:"pending_bytes"`
+	HeapBytes       int64 `json:"heap_bytes"`  // of this whole process, with what the garbage collector has not freed yet
+	Connections     int   `json:"connections"` // that messages can go to
+	Nodes           int   `json:"nodes"`       // with such a connection
 }
 
 // look takes what was recorded since the last call, which is a point of its own, or goes to that of the last call.
@@ -74,10 +82,17 @@ func (l *latencies) look(apart bool) {
 	}
 }
 
-// point is the last look, which began and ended at these times since the start.
-func (l *latencies) point(began, ended time.Duration, failed int64) point {
-	return point{At: ended.Seconds(), Seconds: (ended - began).Seconds(), Acked: l.recent.TotalCount(), Failed: failed,
+// point is the last look, which began and ended at these seconds since the start.
+func (l *latencies) point(began, ended float64) point {
+	return point{At: ended, Seconds: ended - began, Acked: l.recent.TotalCount(),
 		P50: float64(l.recent.ValueAtPercentile(50)), P99: float64(l.recent.ValueAtPercentile(99)), Max: float64(l.recent.Max())}
+}
+
+// heapBytes is what the heap of this process holds, with what the garbage collector has not freed yet.
+func heapBytes() int64 {
+	sample := []metrics.Sample{{Name: "/memory/classes/heap/objects:bytes"}}
+	metrics.Read(sample)
+	return int64(sample[0].Value.Uint64())
 }
 
 // latency is the distribution of all, in microseconds.
