@@ -5,6 +5,7 @@ import (
 	"flag"
 	"fmt"
 	"os"
+	"slices"
 	"strings"
 	"testing"
 
@@ -59,31 +60,77 @@ func (p *page) header(cells ...string) {
 
 func quoted(name string) string { return "`" + name + "`" }
 
+// optionGroups is the order of the page of options.
+var optionGroups = []struct{ heading, keys string }{
+	{"The six that matter", "url group_id basic_auth send_timeout block_if_queue_is_full ordered"},
+	{"Manager and nodes", "static_nodes node_cache lazy_start update_interval manager_timeout ca_file"},
+	{"Time and retries", "ack_timeout max_retries retry_initial_interval retry_on_server_error"},
+	{"Batches", "batching_max_publish_delay batching_max_messages batching_max_size compression message_format max_frame_size add_columns " +
+		"trim_trailing_newline"},
+	{"Memory", "max_pending_messages max_pending_bytes buffer_pool_size byte_pool_size byte_pool_width"},
+	{"Connections", "worker_num conn_timeout max_conn_lifetime heartbeat_interval write_buffer_size read_buffer_size " +
+		"socket_send_buffer_size socket_recv_buffer_size"},
+	{"Metrics", "metrics_name"},
+}
+
 func writeOptions(p *page) {
 	p.text(`# Options
 
 ` + made + `
 
-The key is the option's name in C (` + "`inlong_options_set`" + `), in Python (keyword argument), and for ` + "`dataproxy.WithOption`" + `. As
-text, a duration carries its unit ("20ms", "30s", "5m"; Python takes seconds or a timedelta too), a size is a number of bytes or
-ends in K, M or G (KiB, MiB, GiB), a map is "name=value&name2=value2", a list is separated by commas.
-`)
-	p.header("Key", "Go", "Kind", "Default", "Range", "Meaning")
+Most programs set the first six and leave the rest. The key is the option's name in C (` + "`inlong_options_set`" + `), in Python
+(keyword argument), and for ` + "`dataproxy.WithOption`" + `. As text, a duration carries its unit ("20ms", "30s", "5m"; Python takes
+seconds or a timedelta too), a size is a number of bytes or ends in K, M or G (KiB, MiB, GiB), a map is "name=value&name2=value2",
+a list is separated by commas.`)
+	options := map[string]dataproxy.OptionInfo{}
 	for _, o := range dataproxy.OptionTable() {
-		span := ""
-		switch {
-		case o.Values != "":
-			span = strings.ReplaceAll(o.Values, "|", ", ")
-		case o.Max != "":
-			span = o.Min + " to " + o.Max
-		case o.Min != "":
-			span = o.Min + " or more"
+		options[o.Key] = o
+	}
+	for _, group := range optionGroups {
+		p.text("\n## " + group.heading + "\n")
+		p.header("Key", "Go", "Kind", "Default", "Range", "Meaning")
+		for _, key := range strings.Fields(group.keys) {
+			o := options[key]
+			delete(options, key)
+			span := ""
+			switch {
+			case o.Values != "":
+				span = strings.ReplaceAll(o.Values, "|", ", ")
+			case o.Max != "":
+				span = o.Min + " to " + o.Max
+			case o.Min != "":
+				span = o.Min + " or more"
+			}
+			p.row(quoted(o.Key), quoted(o.Name), o.Kind, o.Default, span, o.Doc)
 		}
-		p.row(quoted(o.Key), quoted(o.Name), o.Kind, o.Default, span, o.Doc)
+	}
+	for key := range options {
+		p.text("The option " + key + " is in none of the optionGroups of reference_pages_test.go: add it.") // and the next test fails
 	}
 	p.text(`
+## Of Go alone
+
 These take Go values and have no key: ` + "`WithBufferPool`, `WithBytePool`, `WithLogger`, `WithSlog`, `WithMetricsRegistry`, `WithAuth`,\n`WithTLSConfig`, `WithResultHandler`.")
 }
+
+// A new option was at the end of a long table, where nobody looks, or was left out.
+func TestEachOptionIsOnceInTheGroupsOfItsPage(t *testing.T) {
+	var grouped, all []string
+	for _, group := range optionGroups {
+		grouped = append(grouped, strings.Fields(group.keys)...)
+	}
+	for _, o := range dataproxy.OptionTable() {
+		all = append(all, o.Key)
+	}
+	slices.Sort(grouped)
+	slices.Sort(all)
+	if !slices.Equal(grouped, all) {
+		t.Errorf("optionGroups has %v, the options are %v", grouped, all)
+	}
+}
+
+// neverComes are codes of the existing SDK that neither a message nor a call of this client ends with.
+var neverComes = []dataproxy.Code{dataproxy.CodeSendFailed, dataproxy.CodeUnknown}
 
 func writeErrors(p *page) {
 	p.text(`# Error codes
@@ -95,27 +142,34 @@ func writeErrors(p *page) {
 ## Codes of the client
 
 The number in ` + "`Error.Code`" + ` (Go), of ` + "`inlong_result`" + ` (C) and ` + "`SendError.code`" + ` (Python); a text such as "message send timeout" is the
-existing SDK's. *Send again*: whether that may help. *Persisted* is what the error says of the message: after not_written, sending
-it again cannot double it; after maybe_written it can. With both, ask the error.
+existing SDK's. *Send again*: whether that can succeed. *Persisted* is what the error says of the message: after not_written, sending
+it again cannot double it; after maybe_written it can. Where the table has both, look into the error.
 `)
 	p.header("Code", "Name", "Text", "Send again", "Persisted", "When", "What to do")
+	var never []string
 	for _, c := range dataproxy.Codes() {
+		if slices.Contains(neverComes, c.Code) {
+			never = append(never, fmt.Sprintf("%d %s", c.Code, quoted(c.Name)))
+			continue
+		}
 		var persisted []string
 		for _, what := range c.Persisted {
 			persisted = append(persisted, what.String())
 		}
-		again := "useless"
+		again := "no"
 		switch {
 		case c.Code == dataproxy.CodeServerError:
 			again = "see the server's code"
 		case c.Code == dataproxy.CodeOK || len(c.Persisted) == 0:
 			again = "-"
 		case c.Retriable:
-			again = "helps"
+			again = "yes"
 		}
 		p.row(fmt.Sprint(int(c.Code)), quoted(c.Name), c.Text, again, cmp.Or(strings.Join(persisted, " or "), "-"), c.Meaning, c.Advice)
 	}
 	p.text(`
+The existing SDK has two more, which this client never reports: ` + strings.Join(never, " and ") + `.
+
 ## Codes of a DataProxy
 
 A message that a DataProxy refused has the client's code 10011 and, beside it, one of these: ` + "`Error.ServerCode`" + ` (Go), ` + "`server_code`" + `
@@ -124,15 +178,30 @@ retries*: by default, only with ` + "`retry_on_server_error`" + `, or never, bec
 not_written, unless an earlier attempt was lost without an answer.
 `)
 	p.header("Code", "Name", "The client retries", "Send again", "When", "What to do")
+	// Of these no user needs to know one from the other: they share a row.
+	type row struct{ advice, when, codes string }
+	shared := []row{
+		{advice: "No setting cures it", when: "the node found a fault in the frame"},
+		{advice: "It should not reach this client", when: "of the node's HTTP interface, or an answer to what this client never asks"},
+	}
 	for _, c := range dataproxy.ServerCodes() {
-		retries, again := "with retry_on_server_error", "useless"
+		retries, again := "with retry_on_server_error", "no"
 		switch {
 		case c.Retriable:
-			retries, again = "by default", "helps"
+			retries, again = "by default", "yes"
 		case c.Hopeless:
 			retries = "never"
 		}
-		p.row(fmt.Sprint(c.Code), quoted(c.Name), retries, again, c.Meaning, c.Advice)
+		i := slices.IndexFunc(shared, func(r row) bool { return strings.HasPrefix(c.Advice, r.advice) })
+		if i < 0 {
+			p.row(fmt.Sprint(c.Code), quoted(c.Name), retries, again, c.Meaning, c.Advice)
+			continue
+		}
+		shared[i].codes += fmt.Sprintf(", %d", c.Code)
+		shared[i].advice = c.Advice
+	}
+	for _, r := range shared {
+		p.row(strings.TrimPrefix(r.codes, ", "), "", "", "no", r.when, r.advice)
 	}
 }
 
