@@ -44,18 +44,21 @@ func TestEveryGuaranteeNamesTestsThatExist(t *testing.T) {
 	}
 }
 
-// The README's first page and the page of guarantees must not promise different things.
+// The first page has five of the promises in a line each: what it says must be how the page of guarantees begins.
 func TestReadmePromisesWhatIsGuaranteed(t *testing.T) {
 	readme, err := os.ReadFile("../README.md")
 	require.NoError(t, err)
 	row := regexp.MustCompile(`(?m)^\| ([a-l]\. [^|]+) \| ([^|]+) \|$`)
 	section := regexp.MustCompile(`(?m)^### ([a-l]\. .+)\n\n(.+)\n`)
 	promised := row.FindAllStringSubmatch(string(readme), -1)
-	guaranteed := section.FindAllStringSubmatch(guarantees(t), -1)
-	require.Len(t, promised, 12)
+	guaranteed := map[string]string{}
+	for _, m := range section.FindAllStringSubmatch(guarantees(t), -1) {
+		guaranteed[m[1]] = m[2]
+	}
+	require.Len(t, promised, 5)
 	require.Len(t, guaranteed, 12)
-	for i := range promised {
-		require.Equal(t, guaranteed[i][1:], promised[i][1:])
+	for _, m := range promised {
+		require.True(t, strings.HasPrefix(guaranteed[m[1]]+" ", m[2]+" "), "%s: the first page says %q, the page of guarantees %q", m[1], m[2], guaranteed[m[1]])
 	}
 }
 

@@ -6,10 +6,13 @@
 //	file=NAME   the block is that file, for the blocks behind it in its section
 //	background  a shell block that goes on running while the page is read: the fake cluster of the blocks behind it
 //	output      a text block that the block before it prints; "..." stands for anything
-//	compile     not run: it needs what no test has
+//	compile     not run: it needs what no test has, or a block behind it runs it
 //	pytest      run by pytest
 //	network     a shell block that downloads: left to `make newcomer`
 //
 // A section begins in a checkout of the repository. The address of a Manager in a block, http://manager:8083 or
-// http://127.0.0.1:8083, is replaced by that of a fake cluster, and those that a background block listens on by free ones.
+// http://127.0.0.1:8083, is replaced by that of a fake cluster, and those that a background block listens on by free ones; so
+// is localhost:PORT, on which a page has servers of its own.
+//
+// A Dockerfile, a unit of systemd, a crontab are not run: their syntax is checked, as far as this machine has what knows it.
 package pages

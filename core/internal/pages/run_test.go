@@ -32,6 +32,11 @@ var languages = map[string]struct {
 	"yaml":   {nil, (*session).checkYAML},
 	"json":   {nil, (*session).checkJSON},
 	"text":   {[]string{"output"}, (*session).checkOutput},
+
+	"cmake":      {nil, (*session).keep},
+	"dockerfile": {nil, (*session).checkDockerfile},
+	"ini":        {nil, (*session).checkUnit},
+	"crontab":    {nil, (*session).checkCrontab},
 }
 
 // put writes the block to a file in the session's folder when it has a name, else to one of its own.
@@ -49,6 +54,10 @@ func (s *session) runGo(b *block) {
 	require.NoError(s.t, err)
 	assert.Equal(s.t, string(tidy), b.text, "gofmt")
 	path, program := s.put(b, "main.go"), filepath.Join(s.t.TempDir(), "program")
+	if strings.HasSuffix(path, "_test.go") {
+		s.run("go", "test", "-C", s.checkout, path)
+		return
+	}
 	s.run("go", "build", "-C", s.checkout, "-o", program, path)
 	if !b.has("compile") {
 		s.run(program)
@@ -89,12 +98,12 @@ func (s *session) runPython(b *block) {
 }
 
 // optional are tools that not every machine has.
-var optional = []string{"pkg-config", "cmake", "promtool"}
+var optional = []string{"pkg-config", "cmake", "promtool", "flock", "gunicorn", "celery", "uvicorn", "django"}
 
 func (s *session) runShell(b *block) {
 	for _, tool := range optional {
-		if _, err := exec.LookPath(tool); err != nil && strings.Contains(b.text, tool) {
-			s.t.Skip(err)
+		if strings.Contains(b.text, tool) && !s.hasTool(tool) {
+			s.t.Skip(tool + " is not on this machine")
 		}
 	}
 	switch {
@@ -138,4 +147,61 @@ func (s *session) checkOutput(b *block) {
 	require.True(s.t, b.has("output"), "a text block is the output of the block before it: say so")
 	pattern := strings.ReplaceAll(regexp.QuoteMeta(strings.TrimSpace(b.text)), `\.\.\.`, `(?s:.*)`)
 	require.Regexp(s.t, "^"+pattern+"$", strings.TrimSpace(s.printed))
+}
+
+// hasTool looks for a program where the page's commands find it, or for Python's package of that name.
+func (s *session) hasTool(name string) bool {
+	for _, command := range [][]string{{"which", name}, {"python", "-c", "import " + name}} {
+		cmd := exec.CommandContext(s.t.Context(), "env", command...)
+		if cmd.Env = s.env; cmd.Run() == nil {
+			return true
+		}
+	}
+	return false
+}
+
+// keep writes a file that a block behind it uses.
+func (s *session) keep(b *block) {
+	require.NotEmpty(s.t, b.file(), "nothing reads this block: name its file")
+	s.put(b, "")
+}
+
+var dockerInstruction = regexp.MustCompile(`^(ARG|CMD|COPY|ENTRYPOINT|ENV|EXPOSE|FROM|LABEL|RUN|STOPSIGNAL|USER|VOLUME|WORKDIR) \S`)
+
+// checkDockerfile looks at the instructions: to build it takes a registry.
+func (s *session) checkDockerfile(b *block) {
+	lines := strings.Split(strings.TrimSpace(strings.ReplaceAll(b.text, "\\\n", "")), "\n")
+	for i, line := range lines {
+		if line != "" && !strings.HasPrefix(line, "#") {
+			require.Regexp(s.t, dockerInstruction, line, "line %d", i+1)
+		}
+	}
+}
+
+// checkUnit lets systemd say what it does not know. That the unit's program is not installed here is no fault of the page.
+func (s *session) checkUnit(b *block) {
+	path := s.put(b, "page.service")
+	if _, err := exec.LookPath("systemd-analyze"); err != nil {
+		s.t.Skip(err)
+	}
+	cmd := s.command(s.t.Context(), "systemd-analyze", "verify", "--man=no", "--recursive-errors=no", path)
+	said, _ := cmd.CombinedOutput()
+	for line := range strings.Lines(string(said)) {
+		require.Contains(s.t, line, "is not executable", "%s", said)
+	}
+}
+
+var cronTimes = regexp.MustCompile(`^([\d*/,-]+ +){5}`)
+
+// checkCrontab looks at the five times, and lets the shell read the commands.
+func (s *session) checkCrontab(b *block) {
+	for line := range strings.Lines(b.text) {
+		if strings.HasPrefix(line, "#") || regexp.MustCompile(`^[A-Z_]+=`).MatchString(line) {
+			continue
+		}
+		times := cronTimes.FindString(line)
+		require.NotEmpty(s.t, times, "%q: five times and a command", line)
+		require.NotContains(s.t, line, "%", "cron makes a new line of it")
+		s.run("sh", "-n", "-c", strings.TrimPrefix(line, times))
+	}
 }

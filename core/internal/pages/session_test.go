@@ -6,6 +6,7 @@ import (
 	"bufio"
 	"bytes"
 	"context"
+	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -31,9 +32,10 @@ type session struct {
 	checkout string
 	folder   string
 	env      []string
-	manager  string // host:port of a fake cluster of the test, "" before the first use
-	started  []pair // the addresses that a block's fake cluster listens on by the page, and really
-	printed  string // by the last block
+	manager  string            // host:port of a fake cluster of the test, "" before the first use
+	started  []pair            // the addresses that a block's fake cluster listens on by the page, and really
+	servers  map[string]string // the same of the page's own servers
+	printed  string            // by the last block
 }
 
 // pair is an address on a page and the one that takes its place.
@@ -61,13 +63,16 @@ func newSession(t *testing.T) *session {
 		}
 	}
 	s := startIn(t, checkout)
-	s.env = append(s.env, "GOFLAGS="+os.Getenv("GOFLAGS")+" -trimpath") // what was compiled in one checkout serves the next
+	s.env = append(s.env, "GOFLAGS="+os.Getenv("GOFLAGS")+" -trimpath", // what was compiled in one checkout serves the next
+		// What a page calls by its bare name is what its reader has installed: the servers, and the package.
+		"PATH="+filepath.Join(checkout, "build/venv/bin")+":"+os.Getenv("PATH"), "PYTHONPATH="+filepath.Join(checkout, "bindings/python"))
 	programs.Do(func() { s.shell("make go-programs") })
 	return s
 }
 
 func startIn(t *testing.T, checkout string) *session {
-	return &session{t: t, page: t, checkout: checkout, folder: checkout, env: append(os.Environ(), "PYTHONDONTWRITEBYTECODE=1")}
+	return &session{t: t, page: t, checkout: checkout, folder: checkout, servers: map[string]string{},
+		env: append(os.Environ(), "PYTHONDONTWRITEBYTECODE=1")}
 }
 
 // managerAddresses are what pages call a Manager that no block of theirs started.
@@ -75,6 +80,7 @@ var managerAddresses = []string{"manager:8083", "127.0.0.1:8083"}
 
 var (
 	localAddress = regexp.MustCompile(`127\.0\.0\.1:\d+`)
+	ownServer    = regexp.MustCompile(`localhost:\d+`)
 	listensOn    = regexp.MustCompile(`--(?:listen|control) (\S+)`)
 )
 
@@ -89,7 +95,18 @@ func (s *session) text(b *block) string {
 			text = strings.ReplaceAll(text, address, s.cluster())
 		}
 	}
-	return text
+	return ownServer.ReplaceAllStringFunc(text, s.freeAddress)
+}
+
+// freeAddress is what a server of the page listens on in place of the address that is written there.
+func (s *session) freeAddress(written string) string {
+	if s.servers[written] == "" {
+		listener, err := net.Listen("tcp", "127.0.0.1:0")
+		require.NoError(s.t, err)
+		s.servers[written] = listener.Addr().String()
+		require.NoError(s.t, listener.Close())
+	}
+	return s.servers[written]
 }
 
 // cluster is the address of a Manager of the test's own.
