@@ -1,0 +1,270 @@
+package spool
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"slices"
+	"time"
+)
+
+// Append writes records in one piece behind all others, all or none of them, and appends their names to refs. With hold they count as
+// being in memory: Next leaves them out until Release. After an error nothing of them is there, save after a crash some of the first.
+//
+// They outlive the end of the process then, and a power cut once Sync has returned nil.
+func (s *Spool) Append(refs []Ref, records []Record, hold bool) ([]Ref, error) {
+	s.writing.Lock()
+	defer s.writing.Unlock()
+	added := 0
+	for i := range records {
+		if !records[i].fits() {
+			return refs, ErrTooLong
+		}
+		added += records[i].size()
+	}
+	if len(records) == 0 {
+		return refs, nil
+	}
+	if err := s.room(int64(added)); err != nil {
+		return refs, err
+	}
+	if g := s.active; g != nil && g.records > 0 &&
+		(g.size+int64(added) > s.opts.SegmentBytes || int(g.records)+len(records) > mostRecords) {
+		if err := s.endSegment(); err != nil {
+			s.warn("spool %s: a segment was not ended in order: %v", s.dir, err)
+		}
+	}
+	if s.active == nil {
+		if err := s.begin(); err != nil {
+			return refs, s.failed(fmt.Errorf("spool %s: %w", s.dir, err))
+		}
+	}
+	g := s.active
+	s.scratch = s.scratch[:0]
+	for i := range records {
+		at := place{g.salt, g.size + int64(len(s.scratch)), g.records + uint32(i)}
+		s.scratch = records[i].append(s.scratch, at)
+	}
+	err := write(g.file, s.scratch)
+	if cap(s.scratch) > 4*window {
+		defer func() { s.scratch = nil }()
+	}
+	if err != nil {
+		s.abandon(g)
+		return refs, s.failed(fmt.Errorf("spool %s: %w", s.dir, err))
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if g.records == 0 {
+		g.oldest = records[0].Stored
+	}
+	for i := range records {
+		r := Ref{g.number, g.records, uint32(records[i].Messages)}
+		if hold {
+			g.hold(r.index)
+		}
+		g.records++
+		g.batches++
+		g.messages += int64(records[i].Messages)
+		g.total += int64(records[i].Messages)
+		refs = append(refs, r)
+	}
+	g.size += int64(len(s.scratch))
+	g.unsure = true
+	return refs, nil
+}
+
+// write is one that tells when it wrote less.
+func write(f File, b []byte) error {
+	n, err := f.Write(b)
+	if err == nil && n < len(b) {
+		err = io.ErrShortWrite
+	}
+	return err
+}
+
+// room looks whether n bytes more may be used.
+func (s *Spool) room(n int64) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.closed {
+		return ErrClosed
+	}
+	if s.active == nil {
+		n += headerSize
+	}
+	if s.opts.MaxBytes > 0 && s.bytes()+n+footerSize > s.opts.MaxBytes {
+		return ErrFull
+	}
+	return nil
+}
+
+// begin makes the next segment the active one.
+func (s *Spool) begin() error {
+	s.mu.Lock()
+	number := s.next
+	s.next++ // also where it fails: a file of that name may be left
+	s.mu.Unlock()
+	g := &segment{segmentHeader: segmentHeader{number, newSalt(), time.Now().UnixMilli()}, size: headerSize, own: true, known: true, unsure: true, entries: true}
+	path := s.path(number, segmentSuffix)
+	f, err := s.fs.Create(path)
+	if err != nil {
+		return err
+	}
+	if err := write(f, g.segmentHeader.append(nil)); err != nil {
+		_ = f.Close()
+		_ = s.fs.Remove(path) // there is nothing in it
+		return err
+	}
+	g.file = f
+	s.active = g
+	s.unsynced = append(s.unsynced, g)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.segments = append(s.segments, g)
+	return nil
+}
+
+// abandon takes a segment out of use whose write failed. What it took of that is cut off if it can be, and is no damage if not: the
+// file ends in it.
+func (s *Spool) abandon(g *segment) {
+	_ = g.file.Truncate(g.size)
+	s.retire(g)
+}
+
+// retire makes g a segment to which nothing more is written.
+func (s *Spool) retire(g *segment) {
+	if s.active == g {
+		s.active = nil
+	}
+	s.mu.Lock()
+	g.ended = true
+	s.mu.Unlock()
+	if s.opts.Sync == SyncOff {
+		s.leave(g)
+	}
+}
+
+// leave closes a segment that is not written any more.
+func (s *Spool) leave(g *segment) {
+	closeFile(g)
+	s.unsynced = slices.DeleteFunc(s.unsynced, func(other *segment) bool { return other == g })
+}
+
+func closeFile(g *segment) {
+	if g.file != nil {
+		_ = g.file.Close()
+		g.file = nil
+	}
+}
+
+// endSegment ends the active segment in order. The caller holds writing.
+func (s *Spool) endSegment() error {
+	g := s.active
+	if g == nil {
+		return nil
+	}
+	s.mu.Lock()
+	end := footer{records: g.records, batches: g.records, messages: g.total, oldest: g.oldest}
+	b := end.append(nil, g.salt, g.size)
+	s.mu.Unlock()
+	err := write(g.file, b)
+	if err != nil {
+		_ = g.file.Truncate(g.size)
+	} else {
+		s.mu.Lock()
+		g.size += int64(len(b))
+		s.mu.Unlock()
+		g.unsure = true
+	}
+	s.retire(g)
+	return s.failed(err)
+}
+
+// Sync makes durable what was appended before. After an error the next call tries again what this one could not do; batches that a
+// LostError tells of are no longer there. With SyncOff it does nothing.
+func (s *Spool) Sync() error {
+	if s.opts.Sync == SyncOff {
+		return nil
+	}
+	s.writing.Lock()
+	defer s.writing.Unlock()
+	return s.syncAll()
+}
+
+func (s *Spool) syncAll() error {
+	var errs []error
+	entries := false
+	for _, g := range s.unsynced {
+		if err := s.syncFile(g); err != nil {
+			errs = append(errs, s.failed(err))
+		}
+		entries = entries || g.entries
+	}
+	if entries {
+		err := s.fs.SyncDir(s.dir)
+		if err != nil {
+			errs = append(errs, s.failed(err))
+		}
+		for _, g := range s.unsynced {
+			switch {
+			case !g.entries:
+			case err == nil:
+				g.entries = false
+			default: // what the kernel could not write it may have forgotten: a name is made anew, too
+				s.distrust(g)
+			}
+		}
+	}
+	for _, g := range slices.Clone(s.unsynced) {
+		if g != s.active && !g.unsure && !g.entries {
+			s.leave(g)
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// distrust has a segment written anew, of which an fsync has failed: the next one would not tell what was lost.
+func (s *Spool) distrust(g *segment) {
+	if s.active == g {
+		s.retire(g)
+	}
+	g.distrusted, g.unsure = true, true
+}
+
+// syncFile makes the bytes of g durable. Those of an earlier owner, who may have had no time for that, are synced once.
+func (s *Spool) syncFile(g *segment) error {
+	if !g.unsure {
+		return nil
+	}
+	if g.file == nil {
+		f, err := s.fs.Append(s.path(g.number, segmentSuffix))
+		if errors.Is(err, fs.ErrNotExist) { // all of it was delivered meanwhile, or Next tells
+			g.unsure, g.entries = false, false
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		g.file = f
+	}
+	if !g.distrusted {
+		err := g.file.Sync()
+		if err == nil {
+			g.unsure = false
+			if g != s.active {
+				closeFile(g)
+			}
+			return nil
+		}
+		s.warn("spool %s: fsync failed, what is in the segment is written anew: %v", s.dir, s.failed(err))
+		s.distrust(g)
+	}
+	err := s.rewrite(g)
+	if lost := (*LostError)(nil); err == nil || errors.As(err, &lost) || errors.Is(err, errDamagedBefore) {
+		g.distrusted, g.unsure = false, false
+		closeFile(g)
+	}
+	return err
+}

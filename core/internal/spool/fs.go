@@ -1,0 +1,95 @@
+package spool
+
+import (
+	"errors"
+	"io"
+	"io/fs"
+	"os"
+)
+
+// FS is what the store needs of a file system. Tests put others in its place, which fail, or lose what was not synced.
+type FS interface {
+	// Create makes a file that must not be there, to be appended to and read.
+	Create(path string) (File, error)
+	// Append opens a file that is there to append to it.
+	Append(path string) (File, error)
+	// Open opens a file to read it.
+	Open(path string) (File, error)
+	// List returns the names of the files in a folder, folders left out, in order.
+	List(dir string) ([]string, error)
+	// Mkdir makes a folder where there is none.
+	Mkdir(path string) error
+	Rename(from, to string) error
+	Remove(path string) error
+	// SyncDir makes the names in a folder durable.
+	SyncDir(dir string) error
+}
+
+// File is an open file of an FS.
+type File interface {
+	io.ReaderAt
+	io.Closer
+	// Write appends.
+	Write(p []byte) (int, error)
+	Truncate(size int64) error
+	Sync() error
+	Size() (int64, error)
+}
+
+// osFS is the real one. Nothing is read or written through a memory map: a disk that is full or broken has to be an error, not a
+// signal that ends the process.
+type osFS struct{}
+
+type osFile struct{ *os.File }
+
+func (f osFile) Size() (int64, error) {
+	info, err := f.Stat()
+	if err != nil {
+		return 0, err
+	}
+	return info.Size(), nil
+}
+
+func (osFS) open(path string, flags int) (File, error) {
+	f, err := os.OpenFile(path, flags, 0o600)
+	if err != nil {
+		return nil, err
+	}
+	return osFile{f}, nil
+}
+
+func (o osFS) Create(path string) (File, error) {
+	return o.open(path, os.O_RDWR|os.O_APPEND|os.O_CREATE|os.O_EXCL)
+}
+func (o osFS) Append(path string) (File, error) {
+	return o.open(path, os.O_RDWR|os.O_APPEND)
+}
+func (o osFS) Open(path string) (File, error) { return o.open(path, os.O_RDONLY) }
+
+func (osFS) List(dir string) ([]string, error) {
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		return nil, err
+	}
+	var names []string
+	for _, e := range entries {
+		if !e.IsDir() {
+			names = append(names, e.Name())
+		}
+	}
+	return names, nil
+}
+
+func (osFS) Mkdir(path string) error {
+	if err := os.Mkdir(path, 0o700); !errors.Is(err, fs.ErrExist) {
+		return err
+	}
+	info, err := os.Stat(path)
+	if err == nil && !info.IsDir() {
+		err = &fs.PathError{Op: "mkdir", Path: path, Err: errors.New("a file of this name is in the way")}
+	}
+	return err
+}
+
+func (osFS) Rename(from, to string) error { return os.Rename(from, to) }
+func (osFS) Remove(path string) error     { return os.Remove(path) }

@@ -1,0 +1,230 @@
+package spool
+
+import (
+	"errors"
+	"io"
+	"io/fs"
+	"slices"
+)
+
+// reader is where Next goes on.
+type reader struct {
+	from    uint64   // the least number of a segment to look at
+	g       *segment // that is being read; nil: none
+	anew    int
+	file    File
+	scan    scanner
+	seen    bitmap // of this pass
+	trouble error
+}
+
+func (r *reader) close() {
+	if r.file != nil {
+		_ = r.file.Close()
+	}
+	r.file, r.g = nil, nil
+}
+
+// Next reads the oldest record that is neither acked nor in memory back, and counts it as being in memory. Body is valid until the
+// next call. ok is false where there is none that can be read. It is for one goroutine.
+func (s *Spool) Next() (ref Ref, rec Record, ok bool) {
+	s.reading.Lock()
+	defer s.reading.Unlock()
+	r := &s.reader
+	for {
+		g, limit := s.toRead(r)
+		if g == nil {
+			return ref, rec, false
+		}
+		if err := s.openFor(r, g); err != nil {
+			r.trouble = err
+			s.endPass(r, g)
+			continue
+		}
+		r.scan.size = limit
+		before := r.scan.off
+		found, err := r.scan.record(func(h recordHead) bool {
+			if !s.skips(g, h) {
+				return false
+			}
+			r.seen.set(h.at.index)
+			return true
+		})
+		switch {
+		case err == nil:
+			r.seen.set(found.head.at.index)
+			if s.take(r, g, found.head) {
+				return Ref{g.number, found.head.at.index, uint32(found.Messages)}, found.Record, true
+			}
+		case err != io.EOF:
+			if r.trouble = err; r.scan.off == before {
+				s.endPass(r, g)
+			}
+		case !s.endPass(r, g):
+			return ref, rec, false
+		}
+	}
+}
+
+// toRead returns the first segment in which there may be something, and how much of it is written. The pass through the one that was
+// read before goes on where it is the same.
+func (s *Spool) toRead(r *reader) (g *segment, limit int64) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.closed {
+		return nil, 0
+	}
+	if s.back > 0 {
+		r.from, s.back = min(r.from, s.back-1), 0
+		r.close()
+	}
+	for _, g := range s.segments {
+		if g.number < r.from || g.trouble != nil || g.known && g.batches <= g.inMemory {
+			continue
+		}
+		return g, g.size
+	}
+	return nil, 0
+}
+
+// openFor begins a pass through g, unless one is under way.
+func (s *Spool) openFor(r *reader, g *segment) error {
+	s.mu.Lock()
+	anew, salt := g.anew, g.salt
+	s.mu.Unlock()
+	if r.g == g && r.anew == anew {
+		return nil
+	}
+	r.close()
+	f, err := s.fs.Open(s.path(g.number, segmentSuffix))
+	if err != nil {
+		return err
+	}
+	r.g, r.anew, r.file, r.trouble = g, anew, f, nil
+	r.from, r.seen = g.number, nil
+	buf := r.scan.buf[:0]
+	if cap(buf) > 4*window {
+		buf = nil
+	}
+	r.scan = scanner{f: f, salt: salt, off: headerSize, buf: buf}
+	return nil
+}
+
+// skips is for readers: acked, or in memory.
+func (s *Spool) skips(g *segment, h recordHead) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return g.acked.has(h.at.index) || g.held.has(h.at.index)
+}
+
+// take counts a record as being in memory, unless it was acked while it was read.
+func (s *Spool) take(r *reader, g *segment, h recordHead) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if g.acked.has(h.at.index) || g.anew != r.anew {
+		return false
+	}
+	if h.at.index >= g.records { // the survey of an earlier owner's segment ended at damage
+		g.records = h.at.index + 1
+	}
+	g.hold(h.at.index)
+	return true
+}
+
+// endPass ends the way through g, and reports whether there may be something behind it.
+func (s *Spool) endPass(r *reader, g *segment) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	switch {
+	case errors.Is(r.trouble, fs.ErrNotExist):
+		if lost := g.batches - g.inMemory; lost > 0 { // else it was removed in order while it was looked at
+			s.stats.Lost += lost
+			s.warn("spool %s: %s is gone, and %d batches with it", s.dir, fileName(g.number, segmentSuffix), lost)
+		}
+		s.forget(g)
+	case r.trouble != nil:
+		g.trouble = r.trouble
+		s.stats.Errors++
+		s.warn("spool %s: %s cannot be read for now, and stays: %v", s.dir, fileName(g.number, segmentSuffix), r.trouble)
+	case g.anew != r.anew: // its records lie elsewhere now
+		r.close()
+		return true
+	case !g.ended, r.scan.off < g.size:
+		return r.scan.off < g.size
+	default:
+		s.learn(r, g)
+	}
+	r.close()
+	r.from = g.number + 1
+	return true
+}
+
+// learn is told what is in a segment when it was read to its end: what was not found is not there. The caller holds mu.
+func (s *Spool) learn(r *reader, g *segment) {
+	end := r.scan.closed
+	if end != nil {
+		g.records = max(g.records, end.records)
+	}
+	g.records = max(g.records, r.scan.next)
+	known := g.known
+	g.known = true
+	missing := g.misses(r.seen)
+	if known {
+		s.stats.Lost += missing
+	}
+	g.damaged = g.damaged || r.scan.damaged > 0 || known && missing > 0 || end != nil && r.seen.count() < int(end.batches)
+	if more := r.scan.damaged - g.damage; more > 0 || g.damaged && !known {
+		g.damage += more
+		s.stats.Damaged += more
+		s.warn("spool %s: %s is damaged: %d bytes are no record; the others are delivered", s.dir, fileName(g.number, segmentSuffix), g.damage)
+	}
+}
+
+// Release says that a record is no longer in memory: Next gives it back when its turn comes.
+func (s *Spool) Release(ref Ref) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	g := s.find(ref.segment)
+	if g == nil || !g.held.has(ref.index) {
+		return
+	}
+	g.release(ref.index)
+	s.goBack(ref.segment)
+}
+
+// Retry has segments tried again that could not be read.
+func (s *Spool) Retry() {
+	s.acking.Lock()
+	defer s.acking.Unlock()
+	s.mu.Lock()
+	var anew []uint64
+	for _, g := range slices.Clone(s.segments) {
+		if g.trouble == nil {
+			continue
+		}
+		g.trouble = nil
+		s.goBack(g.number)
+		if !g.surveyed { // not even its head was read: it may be anything
+			s.forget(g)
+			anew = append(anew, g.number)
+		}
+	}
+	s.mu.Unlock()
+	if len(anew) == 0 {
+		return
+	}
+	names, err := s.fs.List(s.dir)
+	for _, number := range anew {
+		if err == nil && !slices.Contains(names, fileName(number, segmentSuffix)) {
+			continue
+		}
+		s.addFound(number, names)
+	}
+}
+
+// goBack has Next look at that segment again. The caller holds mu.
+func (s *Spool) goBack(number uint64) {
+	if s.back == 0 || number+1 < s.back {
+		s.back = number + 1
+	}
+}

@@ -1,0 +1,157 @@
+package spool
+
+import (
+	"bytes"
+	"io"
+)
+
+// window is how much a scanner reads at a time, unless it is to look at heads only.
+const window = 128 << 10
+
+// scanner reads the records of one segment in order, and finds the next one behind damage.
+type scanner struct {
+	f     io.ReaderAt
+	size  int64  // of the file, or of what is to be read of it
+	salt  uint64 // 0: not known, the segment's header is damaged
+	off   int64
+	next  uint32 // the least index that may come
+	heads bool   // most records are skipped: no more is read than is looked at
+
+	buf   []byte // bytes of the file from bufAt on
+	bufAt int64
+
+	tried   int64   // bytes that were looked at for a record of unknown salt
+	damaged int64   // bytes that are neither record nor a record that was cut off at the end
+	closed  *footer // was found
+}
+
+// scanned is a record in its segment; its Body is valid until the scanner goes on.
+type scanned struct {
+	Record
+	head recordHead
+}
+
+// fetch returns n bytes at off, which are there by the size of the file.
+func (s *scanner) fetch(off int64, n int) ([]byte, error) {
+	if at := off - s.bufAt; at >= 0 && at+int64(n) <= int64(len(s.buf)) {
+		return s.buf[at:][:n], nil
+	}
+	want := int(min(max(int64(n), window), s.size-off))
+	if s.heads {
+		want = n
+	}
+	if cap(s.buf) < want {
+		s.buf = make([]byte, want)
+	}
+	s.buf, s.bufAt = s.buf[:want], off
+	got, err := s.f.ReadAt(s.buf, off)
+	if got < n && got < want && err != nil && err != io.EOF && want > n { // what lies behind may be what cannot be read
+		got, err = s.f.ReadAt(s.buf[:n], off)
+	}
+	s.buf = s.buf[:got]
+	if got >= n {
+		return s.buf[:n], nil
+	}
+	if err == io.EOF || err == nil { // it was cut off while it was read
+		err = io.ErrUnexpectedEOF
+	}
+	return nil, err
+}
+
+// record returns the next record for which skip is false, or io.EOF. Any other error is of the disk: the rest cannot be read.
+func (s *scanner) record(skip func(recordHead) bool) (scanned, error) {
+	for s.off < s.size {
+		left := s.size - s.off
+		b, err := s.fetch(s.off, int(min(left, recordHeader)))
+		if err != nil {
+			return scanned{}, err
+		}
+		if end, ok := parseFooter(b, s.salt, s.off); ok && left == footerSize {
+			s.closed = &end
+			s.off = s.size
+			break
+		}
+		h, ok := parseRecordHead(b, s.salt, s.off)
+		ok = ok && h.at.index >= s.next && s.tried <= 4*s.size // or heads in heads could keep it busy for ever
+		switch {
+		case ok && h.size > left: // cut off by the end of a process, or of the power
+			s.off = s.size
+			return scanned{}, io.EOF
+		case ok && s.salt != 0 && skip != nil && skip(h):
+			s.pass(h)
+			continue
+		case ok:
+			if b, err = s.fetch(s.off, int(h.size)); err != nil {
+				s.pass(h) // the next call goes on behind it
+				return scanned{}, err
+			}
+			r, valid := h.record(b)
+			if !valid && s.salt == 0 {
+				s.tried += h.size
+				break
+			}
+			s.salt = h.at.salt
+			s.pass(h)
+			if valid && (skip == nil || !skip(h)) {
+				return scanned{r, h}, nil
+			}
+			if !valid {
+				s.damaged += h.size
+			}
+			continue
+		}
+		if err := s.resync(left); err != nil {
+			return scanned{}, err
+		}
+	}
+	return scanned{}, io.EOF
+}
+
+func (s *scanner) pass(h recordHead) {
+	s.off += h.size
+	s.next = h.at.index + 1
+}
+
+// resync goes on to what may be the next record, or to the end. Zeros up to there are a length that was kept without its data.
+func (s *scanner) resync(left int64) error {
+	start, empty := s.off, true
+	for pos := s.off; pos < s.size; {
+		b, err := s.fetch(pos, int(min(s.size-pos, window)))
+		if err != nil {
+			return err
+		}
+		empty = empty && len(bytes.TrimLeft(b, "\x00")) == 0
+		i := bytes.IndexByte(b, recordMagic[0])
+		if i < 0 {
+			pos += int64(len(b))
+			continue
+		}
+		pos += int64(i)
+		if b, err = s.fetch(pos, int(min(s.size-pos, recordHeader))); err != nil {
+			return err
+		}
+		_, isRecord := parseRecordHead(b, s.salt, pos)
+		_, isFooter := parseFooter(b, s.salt, pos)
+		if pos > start && (isRecord || isFooter) {
+			s.damaged += pos - start
+			s.off = pos
+			return nil
+		}
+		pos++
+	}
+	s.off = s.size
+	b, err := s.fetch(start, int(min(left, recordHeader)))
+	if err != nil {
+		return err
+	}
+	if !cutOff(b) && !empty {
+		s.damaged += left
+	}
+	return nil
+}
+
+// cutOff reports whether these last bytes of a file are the beginning of something that was being written.
+func cutOff(b []byte) bool {
+	begins := func(magic []byte) bool { return bytes.HasPrefix(b, magic[:min(len(b), len(magic))]) }
+	return len(b) < recordHeader && begins(recordMagic) || len(b) < footerSize && begins(footerMagic)
+}

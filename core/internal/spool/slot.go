@@ -1,0 +1,174 @@
+package spool
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"time"
+)
+
+// A slot is a folder in the spool's folder that belongs to one client at a time, which holds a lock of the kernel on the file "lock"
+// in it. The lock goes with the process, however that ends, and a child that was forked has no part in it. Who holds it is also
+// written to the file "owner": the kernel does not keep two clients of one process from each other.
+//
+// Whoever takes, leaves or looks for slots holds the lock of the whole folder meanwhile.
+const (
+	slotsLock = "slots.lock"
+	slotLock  = "lock"
+	slotOwner = "owner"
+	mostSlots = 9999
+	// slotsWait is how long somebody waits for the lock of the folder, which is held for moments.
+	slotsWait = 2 * time.Second
+	slotsPoll = 5 * time.Millisecond
+)
+
+// errBusy: somebody holds the lock.
+var errBusy = errors.New("another client holds it")
+
+// Open takes the first free slot of a folder, or makes one; the folder is made too.
+func Open(dir string, opts Options) (s *Spool, err error) {
+	if dir, err = filepath.Abs(dir); err != nil {
+		return nil, err
+	}
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return nil, err
+	}
+	var slot string
+	var unlock func()
+	err = exclusive(dir, func() (err error) {
+		for n := 1; n <= mostSlots; n++ {
+			slot = slotPath(dir, n)
+			if err := os.Mkdir(slot, 0o700); err == nil && opts.Sync != SyncOff {
+				if err := (osFS{}).SyncDir(dir); err != nil {
+					return err
+				}
+			}
+			if unlock, err = takeSlot(slot); !errors.Is(err, errBusy) {
+				return err
+			}
+		}
+		return fmt.Errorf("all %d slots are in use", mostSlots)
+	})
+	if err == nil {
+		s, err = openTaken(dir, slot, opts, unlock)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("spool %s: %w", dir, err)
+	}
+	return s, nil
+}
+
+// openTaken opens a slot whose lock is held.
+func openTaken(dir, slot string, opts Options, unlock func()) (*Spool, error) {
+	unlock = unlockLater(dir, unlock)
+	s, err := openSlot(slot, opts, unlock)
+	if err != nil {
+		unlock()
+	}
+	return s, err
+}
+
+// Adopt takes a slot that has batches and whose owner is gone. It returns nil where there is none.
+func Adopt(dir string, opts Options) (s *Spool, err error) {
+	if dir, err = filepath.Abs(dir); err != nil {
+		return nil, err
+	}
+	for from := 1; ; {
+		var slot string
+		var unlock func()
+		err := exclusive(dir, func() (err error) {
+			slot, unlock, from, err = orphan(dir, from)
+			return err
+		})
+		if err == nil && unlock == nil {
+			return nil, nil
+		}
+		if err == nil {
+			s, err = openTaken(dir, slot, opts, unlock)
+		}
+		if err != nil {
+			return nil, fmt.Errorf("spool %s: %w", dir, err)
+		}
+		if st := s.Stats(); st.Batches > 0 || st.Unreadable > 0 {
+			return s, nil
+		}
+		if err := s.Close(); err != nil { // nothing was left in it
+			return nil, fmt.Errorf("spool %s: %w", slot, err)
+		}
+	}
+}
+
+// orphan takes the first slot from that number on that has files of records and no owner. unlock is nil where there is none.
+func orphan(dir string, from int) (slot string, unlock func(), next int, err error) {
+	for ; from <= mostSlots; from++ {
+		slot = slotPath(dir, from)
+		if _, err := os.Stat(slot); errors.Is(err, os.ErrNotExist) {
+			break
+		}
+		if found, err := hasSegments(slot); err != nil || !found {
+			continue
+		}
+		if unlock, err = takeSlot(slot); !errors.Is(err, errBusy) {
+			return slot, unlock, from + 1, err
+		}
+	}
+	return "", nil, from, nil
+}
+
+func slotPath(dir string, n int) string { return filepath.Join(dir, fmt.Sprintf("slot-%04d", n)) }
+
+// hasSegments reports whether a slot has any file of records.
+func hasSegments(slot string) (bool, error) {
+	names, err := osFS{}.List(slot)
+	for _, name := range names {
+		if _, ok := parseName(name, segmentSuffix); ok {
+			return true, nil
+		}
+	}
+	return false, err
+}
+
+// exclusive runs f while nobody else takes or leaves a slot of dir.
+func exclusive(dir string, f func() error) error {
+	path := filepath.Join(dir, slotsLock)
+	unlock, err := lockFolder(path)
+	for end := time.Now().Add(slotsWait); errors.Is(err, errBusy) && time.Now().Before(end); unlock, err = lockFolder(path) {
+		time.Sleep(slotsPoll)
+	}
+	if err != nil {
+		return fmt.Errorf("%s: %w", path, err)
+	}
+	defer unlock()
+	return f()
+}
+
+// takeSlot takes the lock of a slot, or returns errBusy. The caller holds that of the folder.
+func takeSlot(slot string) (unlock func(), err error) {
+	owner := filepath.Join(slot, slotOwner)
+	if text, err := os.ReadFile(owner); err == nil && string(text) == processName() {
+		return nil, errBusy // another client of this process: the lock's file must not be opened, since closing it gives the lock away
+	}
+	release, err := lockSlot(filepath.Join(slot, slotLock))
+	if err != nil {
+		return nil, err
+	}
+	if err := os.WriteFile(owner, []byte(processName()), 0o600); err != nil {
+		release()
+		return nil, err
+	}
+	return func() {
+		_ = os.Remove(owner)
+		release()
+	}, nil
+}
+
+// unlockLater is unlock for somebody who does not hold the lock of the folder. Where it cannot be had the slot stays this process's.
+func unlockLater(dir string, unlock func()) func() {
+	return func() {
+		_ = exclusive(dir, func() error {
+			unlock()
+			return nil
+		})
+	}
+}

@@ -1,0 +1,293 @@
+//go:build unix
+
+package spool
+
+import (
+	"bufio"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+)
+
+// helperKey makes this test's program one that uses a spool: its value is the folder.
+const helperKey = "INLONG_TEST_SPOOL_HELPER"
+
+func TestMain(m *testing.M) {
+	if dir := os.Getenv(helperKey); dir != "" {
+		helper(dir)
+		return
+	}
+	os.Exit(m.Run())
+}
+
+// helper takes a slot and stores batches as fast as it can, or as many as told; it says of each that it is stored, and then waits to be
+// killed. It acks every third one, and says so before.
+func helper(dir string) {
+	s, err := Open(dir, Options{SegmentBytes: 4000})
+	if err != nil {
+		fmt.Println(err)
+		os.Exit(1)
+	}
+	if os.Getenv("CHILD") != "" { // a child that outlives this process has all of its open files
+		leaveChild()
+	}
+	fmt.Println("slot", filepath.Base(s.dir))
+	from, count := 1, 0
+	_, _ = fmt.Sscan(os.Getenv("BATCHES"), &from, &count)
+	for n := from; n < from+count; n++ {
+		refs, err := s.Append(nil, []Record{batchOf(n)}, true)
+		if err != nil {
+			fmt.Println(err)
+			os.Exit(1)
+		}
+		fmt.Println("stored", n)
+		if n%3 == 0 {
+			fmt.Println("acked", n)
+			s.Ack(refs[0])
+		}
+		if n%5 == 0 {
+			if err := s.FlushAcks(false); err != nil {
+				fmt.Println(err)
+				os.Exit(1)
+			}
+		}
+	}
+	fmt.Println("waits")
+	_, _ = io.Copy(io.Discard, os.Stdin)
+}
+
+// leaveChild starts a process that has the open file of each lock, as a forked worker has.
+func leaveChild() {
+	child := exec.Command("sleep", "60")
+	entries, _ := os.ReadDir("/proc/self/fd")
+	for _, e := range entries {
+		var fd int
+		target, _ := os.Readlink("/proc/self/fd/" + e.Name())
+		if _, err := fmt.Sscan(e.Name(), &fd); err == nil && filepath.Base(target) == slotLock {
+			child.ExtraFiles = append(child.ExtraFiles, os.NewFile(uintptr(fd), target))
+		}
+	}
+	if len(child.ExtraFiles) != 1 {
+		fmt.Println("open locks:", len(child.ExtraFiles))
+		os.Exit(1)
+	}
+	if err := child.Start(); err != nil {
+		fmt.Println(err)
+		os.Exit(1)
+	}
+	fmt.Println("child", child.Process.Pid)
+}
+
+// process is a running helper.
+type process struct {
+	cmd   *exec.Cmd
+	lines *bufio.Scanner
+	stdin io.Closer
+}
+
+func start(t *testing.T, dir string, env ...string) *process {
+	t.Helper()
+	cmd := exec.Command(os.Args[0])
+	cmd.Env = append(append(os.Environ(), helperKey+"="+dir), env...)
+	cmd.Stderr = os.Stderr
+	stdin, err := cmd.StdinPipe()
+	require.NoError(t, err)
+	out, err := cmd.StdoutPipe()
+	require.NoError(t, err)
+	require.NoError(t, cmd.Start())
+	p := &process{cmd, bufio.NewScanner(out), stdin}
+	t.Cleanup(p.kill)
+	return p
+}
+
+// line waits for a line that begins so, and returns the rest of it.
+func (p *process) line(t *testing.T, begin string) string {
+	t.Helper()
+	for p.lines.Scan() {
+		if rest, ok := strings.CutPrefix(p.lines.Text(), begin+" "); ok || p.lines.Text() == begin {
+			return rest
+		}
+	}
+	t.Fatalf("the process ended before it said %q", begin)
+	return ""
+}
+
+func (p *process) kill() {
+	_ = p.cmd.Process.Kill()
+	_ = p.stdin.Close()
+	_ = p.cmd.Wait()
+}
+
+// Two clients write to one slot: they overwrite each other's batches, and both deliver all of them.
+func TestASlotHasOneClient(t *testing.T) {
+	dir := t.TempDir()
+	other := start(t, dir)
+	require.Equal(t, "slot-0001", other.line(t, "slot"))
+	var slots []string
+	for range 3 {
+		s, err := Open(dir, Options{})
+		require.NoError(t, err)
+		put(t, s, true, 1)
+		slots = append(slots, filepath.Base(s.dir))
+		defer s.Close()
+	}
+	require.Equal(t, []string{"slot-0002", "slot-0003", "slot-0004"}, slots)
+	orphan, err := Adopt(dir, Options{})
+	require.NoError(t, err)
+	require.Nil(t, orphan, "all have their owners")
+}
+
+// S6: the batches of an owner who was killed stay where they are, or those of one who is only stopped are delivered by two.
+func TestAnOrphanIsAdoptedAndAStoppedOwnerIsNone(t *testing.T) {
+	dir := t.TempDir()
+	owner := start(t, dir, "BATCHES=1 4")
+	owner.line(t, "waits")
+	require.NoError(t, owner.cmd.Process.Signal(syscall.SIGSTOP))
+	s, err := Adopt(dir, Options{})
+	require.NoError(t, err)
+	require.Nil(t, s)
+	owner.kill()
+	s, err = Adopt(dir, Options{})
+	require.NoError(t, err)
+	require.NotNil(t, s)
+	again, err := Adopt(dir, Options{})
+	require.NoError(t, err)
+	require.Nil(t, again, "it is adopted once")
+	refs, got := readAll(t, s)
+	require.Equal(t, seq(1, 4), got, "the ack of the third was not recorded")
+	for _, r := range refs {
+		s.Ack(r)
+	}
+	require.NoError(t, s.Close())
+	s, err = Adopt(dir, Options{})
+	require.NoError(t, err)
+	require.Nil(t, s, "nothing is left of it")
+}
+
+// S6: an owner is killed whose forked child lives on, and with the child its lock: nobody delivers its batches until the child ends.
+func TestAForkedChildKeepsNoSlot(t *testing.T) {
+	if runtime.GOOS != "linux" {
+		t.Skip("looks for open files in /proc")
+	}
+	dir := t.TempDir()
+	owner := start(t, dir, "BATCHES=1 2", "CHILD=1")
+	child := 0
+	_, err := fmt.Sscan(owner.line(t, "child"), &child)
+	require.NoError(t, err)
+	defer func() { _ = syscall.Kill(child, syscall.SIGKILL) }()
+	owner.line(t, "waits")
+	_ = owner.cmd.Process.Kill()
+	_, _ = owner.cmd.Process.Wait()
+	s, err := Adopt(dir, Options{})
+	require.NoError(t, err)
+	require.NotNil(t, s)
+	_, got := readAll(t, s)
+	require.Equal(t, seq(1, 2), got)
+	require.NoError(t, s.Close())
+}
+
+// A process number comes again, in a container each time: the new process takes the dead owner's slot for its own client's.
+func TestAnOwnerOfTheSameNumberIsAnother(t *testing.T) {
+	dir := t.TempDir()
+	slot := slotPath(dir, 1)
+	require.NoError(t, os.Mkdir(slot, 0o700))
+	require.NoError(t, os.WriteFile(filepath.Join(slot, slotOwner), fmt.Appendf(nil, "%d 1 2 3\n", os.Getpid()), 0o600))
+	s, err := Open(dir, Options{})
+	require.NoError(t, err)
+	require.Equal(t, slot, s.dir)
+	require.NoError(t, s.Close())
+}
+
+// Somebody who was stopped while he held the folder's lock keeps all others waiting for ever.
+func TestAFolderThatStaysLockedIsAnError(t *testing.T) {
+	dir := t.TempDir()
+	unlock, err := lockFolder(filepath.Join(dir, slotsLock))
+	require.NoError(t, err)
+	began := time.Now()
+	_, err = Open(dir, Options{})
+	require.ErrorIs(t, err, errBusy)
+	require.Less(t, time.Since(began), 10*time.Second)
+	unlock()
+	s, err := Open(dir, Options{})
+	require.NoError(t, err)
+	require.NoError(t, s.Close())
+}
+
+// Others can read what is kept, or a folder that cannot be one is found out when it is too late.
+func TestFoldersAndFilesAreTheirOwners(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "a", strings.Repeat("long", 40), "with blanks, größer")
+	s, err := Open(dir, Options{Sync: SyncBatch})
+	require.NoError(t, err)
+	refs := put(t, s, true, 1, 2)
+	s.Ack(refs[0])
+	require.NoError(t, s.FlushAcks(true))
+	err = filepath.WalkDir(dir, func(path string, e os.DirEntry, err error) error {
+		info, infoErr := os.Stat(path)
+		require.NoError(t, infoErr)
+		require.Zero(t, info.Mode().Perm()&0o077, path)
+		return err
+	})
+	require.NoError(t, err)
+	require.NoError(t, s.Close())
+
+	file := filepath.Join(t.TempDir(), "file")
+	require.NoError(t, os.WriteFile(file, nil, 0o600))
+	_, err = Open(file, Options{})
+	require.ErrorContains(t, err, file)
+	_, err = Open(filepath.Join(file, "below"), Options{})
+	require.ErrorContains(t, err, file)
+}
+
+// S2, of the store alone: the process is killed at any instant, and a batch that it called stored is gone, or comes altered or twice.
+func TestAProcessThatIsKilledLeavesAllItStored(t *testing.T) {
+	dir := t.TempDir()
+	stored, acked := map[int]bool{}, map[int]bool{}
+	for round := range 12 {
+		p := start(t, dir, fmt.Sprintf("BATCHES=%d 100000", 1+round*100000))
+		for stop := 1 + rand.IntN(2000); p.lines.Scan(); stop-- { // also what it said before its end
+			var n int
+			if _, err := fmt.Sscanf(p.lines.Text(), "stored %d", &n); err == nil {
+				stored[n] = true
+			}
+			if _, err := fmt.Sscanf(p.lines.Text(), "acked %d", &n); err == nil {
+				acked[n] = true
+			}
+			if stop == 0 {
+				require.NoError(t, p.cmd.Process.Kill())
+			}
+		}
+		p.kill()
+	}
+	s, err := Open(dir, Options{})
+	require.NoError(t, err)
+	require.Equal(t, slotPath(dir, 1), s.dir)
+	_, got := readAll(t, s)
+	found := map[int]bool{}
+	for i, n := range got {
+		require.False(t, found[n], "batch %d comes twice", n)
+		require.True(t, i == 0 || got[i-1] < n, "batch %d comes behind %d", n, got[max(0, i-1)])
+		found[n] = true
+	}
+	again := 0
+	for n := range stored {
+		if !found[n] {
+			require.True(t, acked[n], "batch %d is lost", n)
+		} else if acked[n] {
+			again++
+		}
+	}
+	t.Logf("%d stored, %d acked, %d of those come again", len(stored), len(acked), again)
+	require.LessOrEqual(t, again, 12*2, "acks are recorded every five batches")
+	require.Zero(t, s.Stats().Damaged)
+	require.NoError(t, s.Close())
+}
