@@ -36,6 +36,7 @@ type session struct {
 	started  []pair            // the addresses that a block's fake cluster listens on by the page, and really
 	servers  map[string]string // the same of the page's own servers
 	printed  string            // by the last block
+	skipped  bool              // the last block that is no output
 }
 
 // pair is an address on a page and the one that takes its place.
