@@ -46,10 +46,10 @@ var codeTable = []CodeInfo{
 		"or nodes closed the connection on its frame twice, whose length the error names: they take shorter ones only",
 		"Split the message. max_frame_size helps up to what the nodes (max-msg-length) and the Manager (maxPacketLength) allow, max_pending_bytes where the error's text names it."},
 	{CodeLogInvalid, "log_invalid", "input log is invalid", false, notWritten, "the payload is empty, or an id or attribute breaks its rule",
-		"Mend what the error's text names: an empty payload, a group or stream id or an attribute that breaks its rule."},
+		"Fix what the error's text names: an empty payload, a group or stream id or an attribute that breaks its rule."},
 	{CodeServerError, "server_error", "server error", false, either, "the DataProxy refused the batch; see the server's code",
 		"Look up the server's code, which the error carries: inlong-dataproxy errors SERVER_CODE."},
-	{CodeServerPanic, "server_panic", "server panic", false, either, "an internal fault of this client; it does not go on",
+	{CodeServerPanic, "server_panic", "server panic", false, either, "an internal fault of this client, which is closed",
 		"This is a fault of the client: report it with the log lines, and make a new client."},
 	{CodeWorkerBusy, "worker_busy", "worker is busy", true, nil,
 		"a call inside a callback would wait for itself: a flush or close is begun and not waited for, in C a send inside a log callback is refused; " +

@@ -112,15 +112,15 @@ var optionTable = []option{
 		"memory that messages without a result take, with all that the client keeps beside them, for the whole client; a quarter of it "+
 			"is dealt out to the lanes, and each keeps its part of that, whatever the others hold"),
 	duration("ack_timeout", "WithAckTimeout", func(o *Options) *time.Duration { return &o.AckTimeout }, 10*time.Second,
-		leastAckTimeout, time.Hour, "a connection from which no answer came in its turn for so long, while frames wait for one, is closed and its batches go "+
-			"elsewhere; while answers come, a frame behind them may wait longer, up to its message's deadline, but not on a node that is left because others are much faster; "+
+		leastAckTimeout, time.Hour, "a connection with frames in flight is closed, and its batches go elsewhere, when no answer in order came for this time; while answers "+
+			"come, a frame may wait longer, up to its message's deadline, but not on a node that is left because others are much faster; "+
 			"unless set, a third of send_timeout where that is less"),
 	boolean("ordered", "WithOrdered", func(o *Options) *bool { return &o.Ordered },
 		"messages of one group and stream arrive at the node in the order of sending, through retries; costs one batch in flight a stream, and a batch ends where the attributes change"),
 	{key: "static_nodes", name: "WithStaticNodes", kind: kindList, field: func(o *Options) any { return &o.StaticNodes },
 		doc: "host:port of DataProxy nodes to use instead of asking a Manager; of a host name every address is tried, in random order"},
 	{key: "node_cache", name: "WithNodeCache", kind: kindString, field: func(o *Options) any { return &o.NodeCache },
-		doc: "file that keeps the last good node list: the client starts with it at once, and asks the Manager behind that"},
+		doc: "file that keeps the last good node list: the client starts with it at once, and asks the Manager afterwards"},
 	duration("manager_timeout", "WithManagerTimeout", func(o *Options) *time.Duration { return &o.ManagerTimeout }, 10*time.Second,
 		10*time.Millisecond, 10*time.Minute, "bound of one question to the Manager, over all its addresses: one that is silent is asked again within it"),
 	boolean("lazy_start", "WithLazyStart", func(o *Options) *bool { return &o.LazyStart },
@@ -137,7 +137,7 @@ var optionTable = []option{
 	size("max_frame_size", "WithMaxFrameSize", func(o *Options) *int { return &o.MaxFrameSize }, 512*kib, 1*kib, 20*mib,
 		"longest frame; a Manager's maxPacketLength lowers it further; a message that does not fit is refused as too long"),
 	duration("heartbeat_interval", "WithHeartbeatInterval", func(o *Options) *time.Duration { return &o.HeartbeatInterval }, 30*time.Second,
-		10*time.Millisecond, 50*time.Second, "a connection that sent nothing for so long sends a heartbeat; a node closes after 60 s at the earliest"),
+		10*time.Millisecond, 50*time.Second, "a connection that sent nothing for this time sends a heartbeat; a node closes after 60 s at the earliest"),
 	boolean("trim_trailing_newline", "WithTrimTrailingNewline", func(o *Options) *bool { return &o.TrimTrailingNewline },
 		"cut one newline off the end of a payload, as the existing Go SDK does"),
 }

@@ -211,7 +211,7 @@ func writeMetrics(p *page) {
 ` + made + `
 
 A Go client registers these Prometheus metrics with its ` + "`WithMetricsRegistry`" + `, by default prometheus.DefaultRegisterer. Names, kinds,
-labels, buckets and help texts are those of the existing Go SDK, so dashboards and alerts go on working, and clients of both, or
+labels, buckets and help texts are those of the existing Go SDK, so dashboards and alerts keep working, and clients of both, or
 several of this one, share a registry. A metric of another kind under one of these names makes NewClient fail, with the name.
 
 Labels: ` + "`name`" + ` is the option metrics_name. ` + "`code`" + ` is the client's result code, 0 for success, see ERRORS.md; the server's own codes

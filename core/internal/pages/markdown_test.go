@@ -14,6 +14,7 @@ import (
 	"github.com/yuin/goldmark"
 	"github.com/yuin/goldmark/ast"
 	"github.com/yuin/goldmark/extension"
+	east "github.com/yuin/goldmark/extension/ast"
 	"github.com/yuin/goldmark/text"
 )
 
@@ -26,6 +27,7 @@ type page struct {
 	sections []section
 	links    []place
 	spans    []place         // code inside of sentences
+	prose    []place         // a paragraph, heading or cell each, without its code
 	anchors  map[string]bool // of its headings, as GitHub makes them
 }
 
@@ -97,6 +99,10 @@ func parse(path string, source []byte) page {
 		if node.Type() == ast.TypeBlock && node.Lines().Len() > 0 {
 			at = line(node.Lines().At(0).Start)
 		}
+		switch node.Kind() {
+		case ast.KindParagraph, ast.KindTextBlock, ast.KindHeading, east.KindTableCell:
+			p.prose = append(p.prose, place{prose(node, source), at})
+		}
 		switch n := node.(type) {
 		case *ast.Heading:
 			heading := plain(n, source)
@@ -128,9 +134,17 @@ func parse(path string, source []byte) page {
 }
 
 // plain is the text of a node without its marks.
-func plain(node ast.Node, source []byte) string {
+func plain(node ast.Node, source []byte) string { return textOf(node, source, true) }
+
+// prose is the same without code.
+func prose(node ast.Node, source []byte) string { return textOf(node, source, false) }
+
+func textOf(node ast.Node, source []byte, code bool) string {
 	var s strings.Builder
 	_ = ast.Walk(node, func(n ast.Node, entering bool) (ast.WalkStatus, error) {
+		if !code && n.Kind() == ast.KindCodeSpan {
+			return ast.WalkSkipChildren, nil
+		}
 		if t, ok := n.(*ast.Text); ok && entering {
 			s.Write(t.Value(source))
 			if t.SoftLineBreak() {

@@ -111,9 +111,9 @@ class Options(TypedDict, total=False):
     """
 
     ack_timeout: Duration
-    """A connection from which no answer came in its turn for so long, while frames wait for one, is closed and its batches go
-    elsewhere; while answers come, a frame behind them may wait longer, up to its message's deadline, but not on a node that
-    is left because others are much faster; unless set, a third of send_timeout where that is less. Default 10s; 10ms to 1h.
+    """A connection with frames in flight is closed, and its batches go elsewhere, when no answer in order came for this time;
+    while answers come, a frame may wait longer, up to its message's deadline, but not on a node that is left because others
+    are much faster; unless set, a third of send_timeout where that is less. Default 10s; 10ms to 1h.
     """
 
     ordered: bool
@@ -125,7 +125,7 @@ class Options(TypedDict, total=False):
     """host:port of DataProxy nodes to use instead of asking a Manager; of a host name every address is tried, in random order."""
 
     node_cache: FilePath
-    """File that keeps the last good node list: the client starts with it at once, and asks the Manager behind that."""
+    """File that keeps the last good node list: the client starts with it at once, and asks the Manager afterwards."""
 
     manager_timeout: Duration
     """Bound of one question to the Manager, over all its addresses: one that is silent is asked again within it. Default 10s;
@@ -155,8 +155,8 @@ class Options(TypedDict, total=False):
     """
 
     heartbeat_interval: Duration
-    """A connection that sent nothing for so long sends a heartbeat; a node closes after 60 s at the earliest. Default 30s; 10ms
-    to 50s.
+    """A connection that sent nothing for this time sends a heartbeat; a node closes after 60 s at the earliest. Default 30s;
+    10ms to 50s.
     """
 
     trim_trailing_newline: bool

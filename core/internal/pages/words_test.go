@@ -1,0 +1,41 @@
+package pages
+
+import (
+	"regexp"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+)
+
+// unclear are phrases that readers stumbled over, each with what to write in its place.
+var unclear = map[string]string{
+	`whoever`:                             "the caller, the program, anybody who",
+	`in its turn|in their turn`:           "in order",
+	`of that hour|of that day`:            "at the same time, on the same machine",
+	`(gets|get|got|goes|go|gone|went) on`: "continues, resumes",
+	`is through`:                          "has ended",
+	`behind the last`:                     "after, later than",
+	`mend(s|ed|ing)?`:                     "fix, repair",
+	`save (where|for|that|one|what|in|the|while|when|a|by)`: "except",
+	`none the less|all the same for`:                        "still",
+	`to be had|can be had`:                                  "available",
+	`for so long`:                                           "for this time",
+	`useless`:                                               "no",
+}
+
+// A dense English of its own kept readers of other languages out. The pages use the words of the field.
+func TestPagesUseThePlainWord(t *testing.T) {
+	words := 0
+	for phrase, instead := range unclear {
+		pattern := regexp.MustCompile(`(?i)\b(` + phrase + `)\b`)
+		for _, p := range readPages(t) {
+			for _, text := range p.prose {
+				words++
+				if found := pattern.FindString(text.text); found != "" {
+					t.Errorf("%s:%d: %q: write %s", p.path, text.line, found, instead)
+				}
+			}
+		}
+	}
+	require.Greater(t, words, 1000, "pieces of prose")
+}
