@@ -116,12 +116,22 @@ cross: ## build libraries and program for x86-64 and arm64 and glibc 2.28 into b
 TARGETS := x86_64-linux-gnu.2.28 aarch64-linux-gnu.2.28
 
 .PHONY: test-arm64 test-old-glibc
-test-arm64: ## C tests and a part of the Python ones on arm64, under qemu-user
-	@$(MAKE) --no-print-directory wheel TARGET=aarch64-linux-gnu.2.28
-	.ci/foreign aarch64-linux-gnu.2.28
-test-old-glibc: ## the same in a Debian 11 root, for the glibc that is older than this machine's
-	@$(MAKE) --no-print-directory wheel TARGET=x86_64-linux-gnu.2.28
-	.ci/foreign x86_64-linux-gnu.2.28
+test-arm64: ## C tests and a part of the Python ones on arm64, under qemu-user (SHORT=1: one C program)
+	@$(MAKE) --no-print-directory $(if $(SHORT),capi,wheel) TARGET=aarch64-linux-gnu.2.28
+	.ci/foreign $(if $(SHORT),--short) aarch64-linux-gnu.2.28
+test-old-glibc: ## the same in a Debian 11 root, for the glibc that is older than this machine's (SHORT=1)
+	@$(MAKE) --no-print-directory $(if $(SHORT),capi,wheel) TARGET=x86_64-linux-gnu.2.28
+	.ci/foreign $(if $(SHORT),--short) x86_64-linux-gnu.2.28
+
+# Everything else here is built by one Go, which is seldom the newest.
+NEWEST_GO := go1.27.4
+.PHONY: test-newest-go
+test-newest-go: ## build the C library by the newest Go, whose runtime must be known, and send by it (NEWEST_GO=go1.27.4)
+	@GOTOOLCHAIN=$(NEWEST_GO) $(MAKE) --no-print-directory capi TO=build/$(NEWEST_GO)
+	grep -x 'patched $(NEWEST_GO)' build/$(NEWEST_GO)/_runtime/kind
+	$(CC) $(C_FLAGS) bindings/c/tests/package_consumer.c -o build/$(NEWEST_GO)/consumer -Lbuild/$(NEWEST_GO)/lib '-Wl,-rpath,$$ORIGIN/lib' \
+		-linlong_dataproxy
+	build/$(NEWEST_GO)/consumer
 
 .PHONY: c-tables
 c-tables: ## write capi/front/tables.c anew, after a change of options or codes in the core

@@ -81,6 +81,12 @@ func TestToolsThatAreAbsentAreNamedBeforeTheFirstTest(t *testing.T) {
 	require.NoError(t, err)
 	require.Contains(t, said, "skip valgrind (the C library under valgrind): not on this machine\n")
 	require.NotContains(t, said, "clang")
+
+	said, err = script(t, []string{"qemu"}, "tools", "get", "qemu=qemu-user", "debootstrap=debootstrap")
+	require.Error(t, err, "it is neither there nor installed")
+	require.Empty(t, said)
+	_, err = script(t, []string{"qemu"}, "tools", "get", "qemu=qemu-user")
+	require.NoError(t, err)
 }
 
 // go test says nothing of a test that was skipped: a machine without Kafka, promtool or IPv6 was as green as one with them.
