@@ -4,6 +4,9 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
+	"strings"
 )
 
 // Command is one command of Control, as JSON. Fields that the op does not use are ignored.
@@ -70,12 +73,15 @@ const MaxPage = 10000
 // op carries out one command; node is nil for those that name none.
 type op struct {
 	ofNode bool
+	uses   []string // fields, besides node
 	do     func(c *Cluster, n *Node, cmd Command) (any, error)
 }
 
+var faultFields = []string{"fault", "standing", "times"}
+
 var ops = map[string]op{
 	"stats":    {do: func(c *Cluster, _ *Node, _ Command) (any, error) { return c.Stats(), nil }},
-	"messages": {do: func(c *Cluster, _ *Node, cmd Command) (any, error) { return c.messagePage(cmd) }},
+	"messages": {uses: []string{"offset", "limit"}, do: func(c *Cluster, _ *Node, cmd Command) (any, error) { return c.messagePage(cmd) }},
 	"reset":    {do: func(c *Cluster, _ *Node, _ Command) (any, error) { c.Reset(); return nil, nil }},
 	"add_node": {do: func(c *Cluster, _ *Node, _ Command) (any, error) {
 		n, err := c.addNode()
@@ -92,22 +98,22 @@ var ops = map[string]op{
 	"pause":             {ofNode: true, do: func(_ *Cluster, n *Node, _ Command) (any, error) { n.Pause(); return nil, nil }},
 	"resume":            {ofNode: true, do: func(_ *Cluster, n *Node, _ Command) (any, error) { n.Resume(); return nil, nil }},
 	"reset_connections": {ofNode: true, do: func(_ *Cluster, n *Node, _ Command) (any, error) { n.ResetConnections(); return nil, nil }},
-	"fault": {ofNode: true, do: func(_ *Cluster, n *Node, cmd Command) (any, error) {
+	"fault": {ofNode: true, uses: faultFields, do: func(_ *Cluster, n *Node, cmd Command) (any, error) {
 		return nil, cmd.apply(n, forNode)
 	}},
 	"clear_faults": {ofNode: true, do: func(_ *Cluster, n *Node, _ Command) (any, error) { n.ClearFaults(); return nil, nil }},
-	"manager_fault": {do: func(c *Cluster, _ *Node, cmd Command) (any, error) {
+	"manager_fault": {uses: faultFields, do: func(c *Cluster, _ *Node, cmd Command) (any, error) {
 		return nil, cmd.apply(c.manager, forManager)
 	}},
 	"manager_clear_faults": {do: func(c *Cluster, _ *Node, _ Command) (any, error) { c.manager.ClearFaults(); return nil, nil }},
-	"group_status": {do: func(c *Cluster, _ *Node, cmd Command) (any, error) {
+	"group_status": {uses: []string{"group", "status"}, do: func(c *Cluster, _ *Node, cmd Command) (any, error) {
 		if cmd.Group == "" {
 			return nil, errors.New("group: empty; group_status needs one")
 		}
 		c.manager.SetGroupStatus(cmd.Group, cmd.Status)
 		return nil, nil
 	}},
-	"set_stream": {do: func(c *Cluster, _ *Node, cmd Command) (any, error) {
+	"set_stream": {uses: []string{"group", "stream", "data"}, do: func(c *Cluster, _ *Node, cmd Command) (any, error) {
 		if cmd.Group == "" || cmd.Stream == "" {
 			return nil, errors.New("group or stream: empty; set_stream needs both")
 		}
@@ -116,10 +122,8 @@ var ops = map[string]op{
 	}},
 }
 
-// Control carries out one Command, given as JSON, and returns its answer as JSON: {} for those without one. Ops:
-// stats, messages (offset, limit), reset, add_node; with node: remove_node, list_node, kill, revive, stop, pause, resume,
-// reset_connections, fault (fault, standing, times), clear_faults; manager_fault (fault, standing, times), manager_clear_faults, group_status (group,
-// status), set_stream (group, stream, data). The error names the field, its value and the rule; nothing was done then.
+// Control carries out one Command, given as JSON, and returns its answer as JSON: {} for those without one. ControlHelp lists the
+// ops. The error names the field, its value and the rule; nothing was done then.
 func (c *Cluster) Control(command []byte) ([]byte, error) {
 	var cmd Command
 	if err := decodeStrict(command, &cmd); err != nil {
@@ -144,7 +148,7 @@ func (c *Cluster) run(cmd Command) (answer any, err error) {
 	}()
 	o, known := ops[cmd.Op]
 	if !known {
-		return nil, fmt.Errorf("op: %q is not known", cmd.Op)
+		return nil, fmt.Errorf("op: %q is not one of %s", cmd.Op, strings.Join(slices.Sorted(maps.Keys(ops)), ", "))
 	}
 	var n *Node
 	if o.ofNode {

@@ -128,7 +128,7 @@ func TestControlRefusesWrongCommands(t *testing.T) {
 	for command, want := range map[string]string{
 		``:                              "not the expected JSON",
 		`{"op":"stats"} {}`:             "more than one value",
-		`{"op":"fly"}`:                  `op: "fly" is not known`,
+		`{"op":"fly"}`:                  `op: "fly" is not one of add_node, clear_faults, fault, `,
 		`{"op":"kill"}`:                 `node: missing; op "kill" needs it`,
 		`{"op":"kill","node":1}`:        `node: 1 is outside 0..0`,
 		`{"op":"kill","node":-1}`:       `node: -1 is outside 0..0`,
@@ -223,7 +223,7 @@ func TestControlHandler(t *testing.T) {
 		{"POST", "/nodes/0/fault", `{`, 400, `is not JSON`, nil},
 		{"POST", "/nodes/0/fault", `{"kind":"null_list"}`, 400, `is not a fault of a node`, nil},
 		{"GET", "/messages?limit=0.5", "", 400, `limit: \"0.5\" is not a number`, nil},
-		{"POST", "/control", `{}`, 400, `op: \"\" is not known`, nil},
+		{"POST", "/control", `{}`, 400, `op: \"\" is not one of add_node`, nil},
 		{"GET", "/nodes", "", 405, "", nil},
 		{"GET", "/nothing", "", 404, "", nil},
 	} {

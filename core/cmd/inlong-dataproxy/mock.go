@@ -38,7 +38,10 @@ Manager's url; the next ones are the address that takes commands over HTTP, and 
   POST   /nodes/N/kill             or revive, or stop: accept connections and never answer
   POST   /nodes/N/fault            the body is a fault, such as {"kind":"error_code","code":114} or {"kind":"silence"};
                                    ?times=3 or ?standing=true; DELETE ends all
-  POST   /manager/fault            the same for the Manager`,
+  POST   /manager/fault            the same for the Manager
+  POST   /control                  the body is a command as JSON, such as {"op":"kill","node":0}; the libraries take the same
+
+` + dataproxytest.ControlHelp(),
 		Example: `  inlong-dataproxy mock --listen 127.0.0.1:8083 --control 127.0.0.1:8084
   curl -X POST http://127.0.0.1:8084/nodes/0/kill
   curl http://127.0.0.1:8084/stats`,
