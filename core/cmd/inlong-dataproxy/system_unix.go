@@ -4,6 +4,7 @@ package main
 
 import (
 	"os"
+	"path/filepath"
 	"syscall"
 	"time"
 
@@ -36,7 +37,7 @@ func inode(info os.FileInfo) uint64 {
 // lockFile fails where another process has locked it. The lock ends with this process, however that ends.
 func lockFile(f *os.File) error { return syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB) }
 
-// replaceFile replaces a file at once.
+// replaceFile replaces a file at once, by one that it writes beside it.
 func replaceFile(path string, data []byte, mode os.FileMode) error {
-	return renameio.WriteFile(path, data, mode)
+	return renameio.WriteFile(path, data, mode, renameio.WithTempDir(filepath.Dir(path)))
 }
