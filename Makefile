@@ -1,5 +1,9 @@
 # `make` prints the targets. Everything that is made goes to build/; nothing is installed into the system.
 
+ifneq ($(words $(CURDIR)),1)
+$(error make cannot build in a folder with a space in its name: move the clone, which is in '$(CURDIR)')
+endif
+
 BUILD       := build
 BIN         := $(BUILD)/bin
 VENV        := $(BUILD)/venv

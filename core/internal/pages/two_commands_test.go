@@ -89,6 +89,18 @@ func TestToolsThatAreAbsentAreNamedBeforeTheFirstTest(t *testing.T) {
 	require.NoError(t, err)
 }
 
+// The compiler was given half the folder's name, and said so seven times.
+func TestFolderWithASpaceIsRefusedInAWord(t *testing.T) {
+	folder := filepath.Join(t.TempDir(), "my projects")
+	require.NoError(t, os.Mkdir(folder, 0o700))
+	text, err := os.ReadFile(filepath.Join(top, "Makefile"))
+	require.NoError(t, err)
+	require.NoError(t, os.WriteFile(filepath.Join(folder, "Makefile"), text, 0o600))
+	said, err := exec.CommandContext(t.Context(), "make", "-C", folder, "--no-print-directory", "capi").CombinedOutput()
+	require.Error(t, err)
+	require.Regexp(t, `^Makefile:\d+: \*\*\* make cannot build in a folder with a space in its name: [^\n]*\n$`, string(said))
+}
+
 // go test says nothing of a test that was skipped: a machine without Kafka, promtool or IPv6 was as green as one with them.
 func TestWhatWasNotTestedIsListed(t *testing.T) {
 	log := filepath.Join(t.TempDir(), "log")
