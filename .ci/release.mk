@@ -79,7 +79,8 @@ test-release: ## build the release of the last commit twice, compare, and try wh
 WHEEL_TESTS := $(addprefix tests/test_,$(addsuffix .py,send futures send_many options bad_input async_many life))
 test-wheel: ## run Python tests with the wheel in build/wheel, installed for PYTHON
 	rm -rf build/python/try && $(PYTHON) -m venv build/python/try
-	build/python/try/bin/python -m pip install --quiet --disable-pip-version-check pytest pytest-timeout build/wheel/*.whl
+	build/python/try/bin/python -m pip install --quiet --disable-pip-version-check pytest pytest-timeout
+	build/python/try/bin/python -m pip install --quiet --disable-pip-version-check --no-index --find-links build/wheel inlong-dataproxy
 	cd bindings/python && PYTHONDONTWRITEBYTECODE=1 $(abspath build/python/try)/bin/pytest -q -o pythonpath=tests $(WHEEL_TESTS) $(PYTEST_ARGS)
 
 # ---- What changed since the last release, and whether its number allows that

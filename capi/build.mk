@@ -117,9 +117,11 @@ TARGETS := x86_64-linux-gnu.2.28 aarch64-linux-gnu.2.28
 
 .PHONY: test-arm64 test-old-glibc
 test-arm64: ## C tests and a part of the Python ones on arm64, under qemu-user (SHORT=1: one C program)
+	@$(if $(SHORT),,.ci/tools get aarch64-linux-gnu-objcopy=binutils-aarch64-linux-gnu || true)
 	@$(MAKE) --no-print-directory $(if $(SHORT),capi,wheel) TARGET=aarch64-linux-gnu.2.28
 	.ci/foreign $(if $(SHORT),--short) aarch64-linux-gnu.2.28
 test-old-glibc: ## the same in a Debian 11 root, for the glibc that is older than this machine's (SHORT=1)
+	@$(if $(SHORT),,.ci/tools get x86_64-linux-gnu-objcopy=binutils-x86-64-linux-gnu || true)
 	@$(MAKE) --no-print-directory $(if $(SHORT),capi,wheel) TARGET=x86_64-linux-gnu.2.28
 	.ci/foreign $(if $(SHORT),--short) x86_64-linux-gnu.2.28
 
