@@ -81,7 +81,7 @@ test-wheel: ## run Python tests with the wheel in build/wheel, installed for PYT
 	rm -rf build/python/try && $(PYTHON) -m venv build/python/try
 	build/python/try/bin/python -m pip install --quiet --disable-pip-version-check pytest pytest-timeout
 	build/python/try/bin/python -m pip install --quiet --disable-pip-version-check --no-index --find-links build/wheel inlong-dataproxy
-	cd bindings/python && PYTHONDONTWRITEBYTECODE=1 $(abspath build/python/try)/bin/pytest -q -o pythonpath=tests $(WHEEL_TESTS) $(PYTEST_ARGS)
+	cd bindings/python && PYTHONDONTWRITEBYTECODE=1 $(abspath build/python/try)/bin/pytest -q -rs -o pythonpath=tests $(WHEEL_TESTS) $(PYTEST_ARGS)
 
 # ---- What changed since the last release, and whether its number allows that
 .PHONY: api-diff
