@@ -175,7 +175,7 @@ func bench(cmd *cobra.Command, f *benchFlags) error {
 		defer stop()
 		f.settings["url"] = setting{"url", url, "--mock"}
 	}
-	stdout, screen := cmd.OutOrStdout(), openScreen(cmd, f.progress)
+	stdout, screen := cmd.OutOrStdout(), openScreen(cmd, f.progress, false)
 	client, err := dataproxy.NewClient(append([]dataproxy.Option{dataproxy.WithBlockIfQueueIsFull(true), dataproxy.WithSlog(screen.logger())},
 		f.clientOptions()...)...)
 	if err != nil {

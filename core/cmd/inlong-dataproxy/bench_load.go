@@ -60,7 +60,7 @@ func (l *benchLoad) done() (n, total int64) {
 func (l *benchLoad) run(ctx context.Context, screen *screen) *benchReport {
 	clock := startClock()
 	l.started = clock.wall
-	stopBar := screen.bar(l)
+	stopBar := screen.bar(l, nil)
 	watch := l.watch()
 	var callers sync.WaitGroup
 	for i := range l.callers {
@@ -71,7 +71,7 @@ func (l *benchLoad) run(ctx context.Context, screen *screen) *benchReport {
 	_ = l.client.Flush(context.WithoutCancel(ctx))
 	wall, cpu := clock.passed()
 	points := watch()
-	stopBar()
+	stopBar(ctx.Err() == nil)
 	return l.report(wall, cpu, points)
 }
 

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"regexp"
@@ -20,7 +21,8 @@ the flags of send. In a process list everyone can read flags: give basic_auth in
 
 // commandKeys are the flags of send that the environment and the file can set too; other commands take those that sharedKeys
 // names and ignore the rest, so that all commands can share one file.
-var commandKeys = []string{"stream", "format", "key_column", "no_header", "follow", "rate", "state", "progress", "json"}
+var commandKeys = []string{"stream", "format", "encoding", "key_column", "no_header", "follow", "rate", "state", "failed", "rotate_wait", "quiet",
+	"progress", "json"}
 
 var sharedKeys = []string{"stream", "json"}
 
@@ -33,11 +35,11 @@ type config struct {
 }
 
 func (c *config) addFlags(flags *pflag.FlagSet) {
-	flags.StringVar(&c.url, "url", "", "the Manager's address, for example http://127.0.0.1:8083")
-	flags.StringVar(&c.group, "group", "", "the InLong group (key group_id)")
-	flags.StringVar(&c.stream, "stream", "", "the InLong stream")
-	flags.StringVar(&c.file, "config", "", "YAML file with the keys that neither flags nor environment give")
-	flags.StringArrayVar(&c.options, "option", nil, `set an option of the client, as key=value; may be repeated; "inlong-dataproxy options" lists them`)
+	flags.StringVar(&c.url, "url", "", "the Manager's address, a `URL` such as http://127.0.0.1:8083")
+	flags.StringVar(&c.group, "group", "", "the InLong `GROUP` (key group_id)")
+	flags.StringVar(&c.stream, "stream", "", "the InLong `STREAM`")
+	flags.StringVar(&c.file, "config", "", "YAML `FILE` with the keys that neither flags nor environment give")
+	flags.StringArrayVar(&c.options, "option", nil, "set an option of the client, as `KEY=VALUE`; may be repeated; \"inlong-dataproxy options\" lists them")
 }
 
 // load reads file, environment and flags, in the order of their weight, and wants to know the server and the group.
@@ -149,13 +151,25 @@ func (c *config) readFlags(cmd *cobra.Command) error {
 }
 
 func (c *config) require(cmd *cobra.Command) error {
-	switch {
-	case c.value("url") == "" && c.value("static_nodes") == "":
-		return usagef(cmd, "the url is missing: give --url, the Manager's address, for example --url http://127.0.0.1:8083 (or INLONG_URL, or url in the file)")
-	case c.value("group_id") == "":
-		return usagef(cmd, "the group is missing: give --group (or INLONG_GROUP_ID, or group_id in the file)")
+	if err := c.missing(false); err != nil {
+		return usagef(cmd, "%v", err)
 	}
 	return nil
+}
+
+// missing names all that was not given.
+func (c *config) missing(stream bool) error {
+	var missing []error
+	if c.value("url") == "" && c.value("static_nodes") == "" {
+		missing = append(missing, errors.New("the url is missing: give --url, the Manager's address, for example --url http://127.0.0.1:8083 (or INLONG_URL, or url in the file)"))
+	}
+	if c.value("group_id") == "" {
+		missing = append(missing, errors.New("the group is missing: give --group (or INLONG_GROUP_ID, or group_id in the file)"))
+	}
+	if stream {
+		missing = append(missing, errors.New("the stream is missing: give --stream (or INLONG_STREAM, or stream in the file)"))
+	}
+	return errors.Join(missing...)
 }
 
 func (c *config) value(key string) string { return c.settings[key].value }

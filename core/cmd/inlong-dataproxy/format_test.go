@@ -1,12 +1,12 @@
 package main
 
 import (
+	"cmp"
 	"encoding/binary"
-	"errors"
-	"io"
 	"slices"
 	"strings"
 	"testing"
+	"unicode/utf16"
 
 	"github.com/inlong-dataproxy/inlong-dataproxy/core/dataproxytest"
 )
@@ -15,50 +15,90 @@ func lengthRecord(payload string) string {
 	return string(binary.BigEndian.AppendUint32(nil, uint32(len(payload)))) + payload
 }
 
-// A reader that resumes must stand exactly where the one before stopped: each place behind a record is tried, and what comes
-// from there must be the rest.
+// split reads all records of text, handed out in parts of that size.
+func split(f format, text string, offset, part int) (list []record, err error) {
+	f.longest, f.encoding = 1<<20, cmp.Or(f.encoding, "utf-8")
+	s, err := f.open(begin{offset: int64(offset), head: strings.NewReader(text)})
+	if err != nil {
+		return nil, err
+	}
+	for size := part; ; size += part {
+		end := min(offset+size, len(text))
+		s.of([]byte(text[offset:end]), end == len(text))
+		for {
+			r, found, err := s.next()
+			if err != nil {
+				return list, err
+			}
+			if !found {
+				break
+			}
+			size = 0
+			offset += r.used
+			r.payload = slices.Clone(r.payload)
+			list = append(list, r)
+		}
+		if end == len(text) {
+			return list, nil
+		}
+	}
+}
+
+// A reader that resumes must stand exactly where the one before stopped, and one that reads a file in parts must find the same
+// records: each place behind a record is tried, with parts of every size.
 func TestEveryFormatGoesOnFromEveryRecord(t *testing.T) {
+	utf16 := func(text string) string {
+		var b []byte
+		for _, u := range utf16.Encode([]rune(text)) {
+			b = binary.BigEndian.AppendUint16(b, u)
+		}
+		return string(b)
+	}
 	for name, c := range map[string]struct {
 		format format
 		input  string
 		want   []string // stream and payload
 	}{
-		"lines":      {format{name: "lines"}, "a\n\nb\r\nc", []string{" a", " ", " b\r", " c"}},
-		"json":       {format{name: "json-lines", keyColumn: "k"}, `{"k":"x"}` + "\n\r\n" + `{"k":7}` + "\r\n{}\n", []string{`x {"k":"x"}`, " ", `7 {"k":7}` + "\r", " {}"}},
+		"lines":      {format{name: "lines"}, "a\n\nb\r\nc", []string{" a", " b\r", " c"}},
+		"mark":       {format{name: "lines"}, "\ufeffa\nb\n", []string{" a", " b"}},
+		"json":       {format{name: "json-lines", keyColumn: "k"}, `{"k":"x"}` + "\n\r\n" + `{"k":7}` + "\r\n{}\n", []string{`x {"k":"x"}`, `7 {"k":7}` + "\r", " {}"}},
 		"csv":        {format{name: "csv", keyColumn: "k"}, "\ufeffk,v\nx,1\n\n\"y\",\"a\nb\"\r\nz,3", []string{"x x,1", "y \"y\",\"a\nb\"", "z z,3"}},
-		"csv second": {format{name: "csv", noHeader: true, keyColumn: "2"}, "1,x\n2,y\n", []string{"x 1,x", "y 2,y"}},
-		"length":     {format{name: "length"}, lengthRecord("a\n") + lengthRecord("") + lengthRecord("\x00b"), []string{" a\n", " ", " \x00b"}},
+		"csv second": {format{name: "csv", noHeader: true, keyColumn: "2"}, "1,x\n2,\"y\"\"\"\n\"3\",z", []string{"x 1,x", "y\" 2,\"y\"\"\"", "z \"3\",z"}},
+		"length":     {format{name: "length"}, lengthRecord("a\n") + lengthRecord("") + lengthRecord("\x00b"), []string{" a\n", " \x00b"}},
+		"utf-16":     {format{name: "lines", encoding: "utf-16"}, utf16("\ufeffä\n\n😀b\nc"), []string{" ä", " 😀b", " c"}},
+		"utf-16 csv": {format{name: "csv", encoding: "utf-16be", keyColumn: "é"}, utf16("é,v\nx,\"1\n\"\ny,2\n"), []string{"x x,\"1\n\"", "y y,2"}},
 	} {
 		t.Run(name, func(t *testing.T) {
-			starts := []position{{}}
-			for i := 0; i <= len(c.want); i++ {
-				reader, err := c.format.open(strings.NewReader(c.input[starts[i].Offset:]), starts[i], strings.NewReader(c.input))
+			for part := 1; part <= len(c.input); part++ {
+				whole, err := split(c.format, c.input, 0, part)
 				if err != nil {
 					t.Fatal(err)
 				}
-				var got []string
-				for {
-					r, err := reader.next()
-					if errors.Is(err, io.EOF) {
-						break
+				at, left := 0, c.want
+				for i := range len(whole) + 1 {
+					records, err := split(c.format, c.input, at, part)
+					if err != nil {
+						t.Fatal(err)
 					}
-					if err != nil || r.fault != nil {
-						t.Fatalf("after %q: %v, %v", got, err, r.fault)
+					var got []string
+					for _, r := range records {
+						if len(r.payload) > 0 || r.fault != nil {
+							got = append(got, r.stream+" "+string(r.payload))
+						}
 					}
-					got = append(got, r.stream+" "+string(r.payload))
-					if at := c.input[r.start : r.start+int64(len(r.payload))]; at != string(r.payload) {
-						t.Errorf("%q is said to stand where %q does", r.payload, at)
+					if !slices.Equal(got, left) {
+						t.Fatalf("in parts of %d from byte %d: %q, want %q", part, at, got, left)
 					}
-					if i == 0 {
-						starts = append(starts, behind(&r))
+					if i < len(whole) {
+						at += whole[i].used
+						if len(whole[i].payload) > 0 {
+							left = left[1:]
+						}
 					}
 				}
-				if !slices.Equal(got, c.want[i:]) {
-					t.Errorf("from record %d: %q, want %q", i, got, c.want[i:])
+				if at != len(c.input) {
+					t.Errorf("ended at byte %d of %d", at, len(c.input))
 				}
-			}
-			if last := starts[len(starts)-1].Offset; last != int64(len(c.input)) {
-				t.Errorf("ended at byte %d of %d", last, len(c.input))
 			}
 		})
 	}
@@ -72,31 +112,31 @@ func TestWrongRecordsAreNamed(t *testing.T) {
 		says   string
 		fatal  bool
 	}{
-		"json":      {format{name: "json-lines"}, "{oops\n{}\n", "not JSON", false},
-		"json key":  {format{name: "json-lines", keyColumn: "k"}, `{"k":{}}` + "\n{}\n", "must be a string or a number", false},
-		"csv short": {format{name: "csv", noHeader: true, keyColumn: "3"}, "a,b\na,b,c\n", "the row has 2 columns", false},
-		"csv quote": {format{name: "csv", noHeader: true}, "a\"b,c\na,b\n", "not CSV", false},
-		"huge":      {format{name: "length"}, "text\n", "is the file in the format length?", true},
-		"cut off":   {format{name: "length"}, lengthRecord("abc")[:6], "ends in the middle", true},
-		"cut head":  {format{name: "length"}, "\x00\x00", "ends in the middle", true},
+		"json":       {format{name: "json-lines"}, "{oops\n{}\n", "not JSON", false},
+		"json key":   {format{name: "json-lines", keyColumn: "k"}, `{"k":{}}` + "\n{}\n", "must be a string or a number", false},
+		"csv short":  {format{name: "csv", noHeader: true, keyColumn: "3"}, "a,b\na,b,c\n", "the row has 2 columns", false},
+		"csv quote":  {format{name: "csv", noHeader: true}, "a\"b,c\na,b\n", "not CSV", false},
+		"csv behind": {format{name: "csv", noHeader: true}, "\"a\"b,c\na,b\n", "not CSV", false},
+		"csv open":   {format{name: "csv", noHeader: true}, "\"a,c\na,b\n", "not CSV", false},
+		"huge":       {format{name: "length"}, "text\n", "is the file in the format length?", true},
+		"cut off":    {format{name: "length"}, lengthRecord("abc")[:6], "ends in the middle", true},
+		"cut head":   {format{name: "length"}, "\x00\x00", "ends in the middle", true},
+		"utf-16":     {format{name: "lines"}, "\xff\xfea\x00\n\x00", "--encoding utf-16", true},
+		"no mark":    {format{name: "lines"}, "a\x00b\x00c\x00d\x00e\x00f\x00g\x00h\x00\n\x00", "--encoding utf-16", true},
 	} {
 		t.Run(name, func(t *testing.T) {
-			reader, err := c.format.open(strings.NewReader(c.input), position{}, nil)
-			if err != nil {
-				t.Fatal(err)
-			}
-			r, err := reader.next()
+			records, err := split(c.format, c.input, 0, len(c.input))
 			if c.fatal {
 				if err == nil || !strings.Contains(err.Error(), c.says) {
 					t.Errorf("error %v should say %q", err, c.says)
 				}
 				return
 			}
-			if err != nil || r.fault == nil || !strings.Contains(r.fault.Error(), c.says) {
-				t.Fatalf("error %v, fault %v should say %q", err, r.fault, c.says)
+			if err != nil || len(records) != 2 || records[0].fault == nil || !strings.Contains(records[0].fault.Error(), c.says) {
+				t.Fatalf("error %v, records %+v; the fault should say %q", err, records, c.says)
 			}
-			if r, err = reader.next(); err != nil || r.fault != nil {
-				t.Errorf("the one behind it: %v, %v", err, r.fault)
+			if records[1].fault != nil {
+				t.Errorf("the one behind it: %v", records[1].fault)
 			}
 		})
 	}

@@ -6,12 +6,14 @@ import (
 	"strings"
 	"testing"
 	"testing/iotest"
+
+	"github.com/inlong-dataproxy/inlong-dataproxy/core/dataproxytest"
 )
 
-// A line that loses or gains a byte at its end, or at the edge of the read buffer, arrives changed and nobody notices.
+// A line that loses or gains a byte at its end, or at the edge of what is read at a time, arrives changed and nobody notices.
 func TestLinesComeWithoutTheirNewlineAndOtherwiseUntouched(t *testing.T) {
-	long := strings.Repeat("x", 1<<20+5) // longer than the read buffer
-	edge := strings.Repeat("y", 1<<20-1) // fills the read buffer together with its "\n"
+	long := strings.Repeat("x", readSize*5+5)
+	edge := strings.Repeat("y", readSize-1)
 	for name, c := range map[string]struct {
 		input string
 		lines []string
@@ -19,62 +21,92 @@ func TestLinesComeWithoutTheirNewlineAndOtherwiseUntouched(t *testing.T) {
 		"none":                   {"", nil},
 		"last without a newline": {"a\nb", []string{"a", "b"}},
 		"last with a newline":    {"a\nb\n", []string{"a", "b"}},
-		"empty lines":            {"\n\na\n\n", []string{"", "", "a", ""}},
+		"empty lines":            {"\n\na\n\n", []string{"a"}},
 		"carriage return stays":  {"a\r\n", []string{"a\r"}},
 		"NUL and high bytes":     {"\x00\xff\n\x00", []string{"\x00\xff", "\x00"}},
-		"longer than the buffer": {long + "\n" + long, []string{long, long}},
-		"as long as the buffer":  {edge + "\n" + "a", []string{edge, "a"}},
+		"longer than a read":     {long + "\n" + long, []string{long, long}},
+		"as long as a read":      {edge + "\n" + "a", []string{edge, "a"}},
 	} {
-		t.Run(name, func(t *testing.T) {
-			reader := newLineReader(strings.NewReader(c.input), 4<<20)
-			total := int64(0)
-			for i, want := range c.lines {
-				line, cut, err := reader.next()
-				if err != nil || cut || string(line) != want {
-					t.Fatalf("line %d: %d bytes, cut %v, error %v; want %d bytes", i+1, len(line), cut, err, len(want))
+		for _, way := range []string{"file", "stdin"} {
+			t.Run(name+" "+way, func(t *testing.T) {
+				cluster := dataproxytest.Start(t)
+				args := []string{"send", "--url", cluster.URL(), "--group", "test_group", "--stream", "s", "--option", "ordered=true"}
+				stdin := c.input
+				if way == "file" {
+					args, stdin = append(args, writeFile(t, "a.log", c.input)), ""
 				}
-				if reader.number != int64(i+1) {
-					t.Errorf("line %d has number %d", i+1, reader.number)
+				if status, _, stderr := program(stdin, args...); status != 0 {
+					t.Fatalf("status %d: %s", status, stderr)
 				}
-				total += reader.size
-			}
-			if _, _, err := reader.next(); !errors.Is(err, io.EOF) {
-				t.Errorf("after the last line: %v, want io.EOF", err)
-			}
-			if total != int64(len(c.input)) {
-				t.Errorf("the sizes add up to %d of %d bytes", total, len(c.input))
-			}
-		})
+				got := cluster.Messages()
+				if len(got) != len(c.lines) {
+					t.Fatalf("%d lines arrived, want %d", len(got), len(c.lines))
+				}
+				for i, want := range c.lines {
+					if string(got[i]) != want {
+						t.Errorf("line %d: %d bytes, want %d", i+1, len(got[i]), len(want))
+					}
+				}
+			})
+		}
 	}
 }
 
 // A file without newlines must not be read into memory whole, and its neighbours must not suffer.
-func TestLongLineIsCutAndTheNextOneIsWhole(t *testing.T) {
-	for _, length := range []int{11, 1 << 20, 3<<20 + 7} {
-		reader := newLineReader(strings.NewReader("before\n"+strings.Repeat("x", length)+"\nafter\n"), 10)
-		if line, cut, err := reader.next(); string(line) != "before" || cut || err != nil {
-			t.Fatalf("before: %q %v %v", line, cut, err)
-		}
-		if line, cut, err := reader.next(); len(line) != 10 || !cut || err != nil {
-			t.Fatalf("a line of %d bytes: got %d, cut %v, error %v", length, len(line), cut, err)
-		}
-		if cap(reader.long) > 1<<10 {
-			t.Errorf("%d bytes are kept of a line that is cut to 10", cap(reader.long))
-		}
-		if line, cut, err := reader.next(); string(line) != "after" || cut || err != nil {
-			t.Fatalf("after: %q %v %v", line, cut, err)
+func TestALineThatIsTooLongIsPassedAndTheNextOneIsWhole(t *testing.T) {
+	for _, length := range []int{11, readSize, 3*readSize + 7} {
+		for _, ending := range []string{"\nafter\n", ""} {
+			f := format{name: "lines", longest: 10, encoding: "utf-8"}
+			s, err := f.open(begin{})
+			if err != nil {
+				t.Fatal(err)
+			}
+			text := []byte("before\n" + strings.Repeat("x", length) + ending)
+			var got []string
+			passed := 0
+			for at := 0; at < len(text); {
+				end := min(at+64, len(text))
+				s.of(text[at:end], end == len(text))
+				for {
+					r, found, err := s.next()
+					if err != nil {
+						t.Fatal(err)
+					}
+					if !found {
+						break
+					}
+					at += r.used
+					switch {
+					case r.part:
+						passed += r.used
+					case r.tooLong:
+						got = append(got, "too long")
+					default:
+						got = append(got, string(r.payload))
+					}
+				}
+			}
+			want := "before,too long"
+			if ending != "" {
+				want += ",after"
+			}
+			if strings.Join(got, ",") != want {
+				t.Errorf("%d bytes: %q, want %q", length, got, want)
+			}
+			if length > 100 && passed < length-64 {
+				t.Errorf("only %d of %d bytes were passed without being held", passed, length)
+			}
 		}
 	}
 }
 
-// A disk error in the middle of a file must not look like its end.
+// A disk error in the middle of an input must not look like its end.
 func TestReadErrorIsReported(t *testing.T) {
-	broken := errors.New("broken disk")
-	reader := newLineReader(io.MultiReader(strings.NewReader("a\nb"), iotest.ErrReader(broken)), 10)
-	if line, _, err := reader.next(); string(line) != "a" || err != nil {
-		t.Fatalf("%q %v", line, err)
-	}
-	if _, _, err := reader.next(); !errors.Is(err, broken) {
-		t.Errorf("error %v, want %v", err, broken)
+	cluster := dataproxytest.Start(t)
+	var out, errs strings.Builder
+	input := io.MultiReader(strings.NewReader("a\nb"), iotest.ErrReader(errors.New("broken disk")))
+	status := run([]string{"send", "--url", cluster.URL(), "--group", "test_group", "--stream", "s"}, input, &out, &errs)
+	if status != exitInput || !strings.Contains(errs.String(), "broken disk") || !strings.Contains(errs.String(), "1 line: 1 acked") {
+		t.Errorf("status %d: %s", status, &errs)
 	}
 }

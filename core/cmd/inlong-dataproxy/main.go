@@ -8,12 +8,12 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"os/signal"
-	"syscall"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 
 	dataproxy "github.com/inlong-dataproxy/inlong-dataproxy/core"
+	"github.com/inlong-dataproxy/inlong-dataproxy/core/internal/nearest"
 )
 
 // The exit statuses besides 0.
@@ -28,11 +28,8 @@ const (
 func main() { os.Exit(run(os.Args[1:], os.Stdin, os.Stdout, os.Stderr)) }
 
 func run(args []string, stdin io.Reader, stdout, stderr io.Writer) int {
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	ctx, stop := withInterrupts(context.Background())
 	defer stop()
-	// The first signal ends a command in good order; from then on a second one kills the program, which may be waiting for
-	// a server that is silent.
-	context.AfterFunc(ctx, stop)
 
 	root := rootCommand()
 	root.SetArgs(args)
@@ -84,12 +81,12 @@ Exit status:
 		SilenceUsage:  true,
 		SilenceErrors: true,
 		Args:          cobra.NoArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error {
+		RunE: func(cmd *cobra.Command, args []string) error {
 			return cmd.Help()
 		},
 	}
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
-		return usagef(cmd, "%s", plainFault(err.Error()))
+		return usagef(cmd, "%s", plainFault(err.Error())+nearestFlag(cmd, err))
 	})
 	root.AddCommand(sendCommand(), benchCommand(), doctorCommand(), mockCommand(), optionsCommand(), errorsCommand(), versionCommand())
 	for _, cmd := range append(root.Commands(), root) {
@@ -114,8 +111,29 @@ func usageArgs(check cobra.PositionalArgs) cobra.PositionalArgs {
 			return nil
 		}
 		if err := check(cmd, args); err != nil {
+			if cmd.HasSubCommands() && len(args) > 0 {
+				var names []string
+				for _, sub := range cmd.Commands() {
+					names = append(names, sub.Name())
+				}
+				return usagef(cmd, "%s", nearest.Unknown("command", args[0], names))
+			}
 			return usagef(cmd, "%v", err)
 		}
 		return nil
 	}
+}
+
+// nearestFlag is a hint at the flag that an unknown one was meant to be.
+func nearestFlag(cmd *cobra.Command, err error) string {
+	var unknown *pflag.NotExistError
+	if !errors.As(err, &unknown) || unknown.GetSpecifiedShortnames() != "" {
+		return ""
+	}
+	var names []string
+	cmd.Flags().VisitAll(func(f *pflag.Flag) { names = append(names, f.Name) })
+	if name := nearest.Name(unknown.GetSpecifiedName(), names); name != "" {
+		return fmt.Sprintf("; did you mean --%s?", name)
+	}
+	return ""
 }

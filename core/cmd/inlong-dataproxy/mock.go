@@ -49,12 +49,12 @@ Manager's url; the next ones are the address that takes commands over HTTP, and 
 		RunE: func(cmd *cobra.Command, _ []string) error { return mock(cmd, &f) },
 	}
 	flags := cmd.Flags()
-	flags.StringVar(&f.listen, "listen", "127.0.0.1:0", "host:port of the Manager; port 0 takes a free one")
-	flags.StringVar(&f.control, "control", "127.0.0.1:0", "host:port that takes commands; port 0 takes a free one")
-	flags.IntVar(&f.nodes, "nodes", 3, "number of DataProxy nodes")
-	flags.StringVar(&f.auth, "auth", "", "id:key that the Manager demands, as the option basic_auth has it")
-	flags.StringArrayVar(&f.topics, "topic", nil, "group/stream, or group for all its streams: all others are unknown then (code 115); may be repeated")
-	flags.IntVar(&f.maxLength, "max-length", 512<<10, "bytes of the longest frame; the connection of a longer one is closed")
+	flags.StringVar(&f.listen, "listen", "127.0.0.1:0", "`HOST:PORT` of the Manager; port 0 takes a free one")
+	flags.StringVar(&f.control, "control", "127.0.0.1:0", "`HOST:PORT` that takes commands; port 0 takes a free one")
+	flags.IntVar(&f.nodes, "nodes", 3, "`NUMBER` of DataProxy nodes")
+	flags.StringVar(&f.auth, "auth", "", "`ID:KEY` that the Manager demands, as the option basic_auth has it")
+	flags.StringArrayVar(&f.topics, "topic", nil, "`GROUP/STREAM`, or group for all its streams: all others are unknown then (code 115); may be repeated")
+	flags.IntVar(&f.maxLength, "max-length", 512<<10, "`BYTES` of the longest frame; the connection of a longer one is closed")
 	flags.BoolVar(&f.noRecord, "no-record", false, "count what arrives and keep nothing of it, for load tests")
 	flags.BoolVar(&f.untilEOF, "until-eof", false, "end also when standard input ends, as with the program that started this one")
 	return cmd

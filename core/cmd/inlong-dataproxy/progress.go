@@ -5,6 +5,7 @@ import (
 	"io"
 	"log/slog"
 	"os"
+	"slices"
 	"sync"
 	"time"
 
@@ -33,10 +34,10 @@ type screen struct {
 }
 
 // openScreen draws bars on a terminal, unless the flag --progress says otherwise.
-func openScreen(cmd *cobra.Command, progress bool) *screen {
+func openScreen(cmd *cobra.Command, progress, quiet bool) *screen {
 	s := &screen{stderr: cmd.ErrOrStderr(), drawn: progress}
 	if file, ok := s.stderr.(*os.File); ok && !cmd.Flags().Changed("progress") {
-		s.drawn = term.IsTerminal(int(file.Fd()))
+		s.drawn = term.IsTerminal(int(file.Fd())) && !quiet
 	}
 	s.lines = s.stderr
 	return s
@@ -60,15 +61,35 @@ func (s *screen) logger() *slog.Logger {
 	return slog.New(slog.NewTextHandler(s, &slog.HandlerOptions{Level: slog.LevelWarn}))
 }
 
-// bar draws how far a command is, until the returned function is called.
-func (s *screen) bar(of advance) (stop func()) {
+// sayWhatIsRead tells who sits there that the program waits for what is typed.
+func (s *screen) sayWhatIsRead(streams []string, stdin io.Reader) {
+	if file, ok := stdin.(*os.File); ok && slices.Contains(streams, "-") && term.IsTerminal(int(file.Fd())) {
+		fmt.Fprintln(s, "reading lines from the terminal; end with Ctrl-D")
+	}
+}
+
+// pace tells how fast a command is, and whether it gets on at all.
+type pace interface {
+	rate() float64
+	stalled(now time.Time) (since time.Duration, why string)
+}
+
+// bar draws how far a command is, until the returned function is called; whole tells whether all was done. Without a pace the rate is
+// that since the beginning.
+func (s *screen) bar(of advance, pace pace) (stop func(whole bool)) {
 	if !s.drawn {
-		return func() {}
+		return func(bool) {}
 	}
 	started := time.Now()
 	counts := decor.Any(func(decor.Statistics) string {
 		acked, failed := of.counts()
-		return fmt.Sprintf(" %d acked, %d failed, %.0f %s/s ", acked, failed, float64(acked)/time.Since(started).Seconds(), of.unit())
+		if pace == nil {
+			return fmt.Sprintf(" %d acked, %d failed, %.0f %s/s ", acked, failed, float64(acked)/time.Since(started).Seconds(), of.unit())
+		}
+		if since, why := pace.stalled(time.Now()); since > 0 {
+			return fmt.Sprintf(" %d acked, %d failed, nothing acked for %.0f s: %s ", acked, failed, since.Seconds(), why)
+		}
+		return fmt.Sprintf(" %d acked, %d failed, %.0f %s/s ", acked, failed, pace.rate(), of.unit())
 	})
 	_, total := of.done()
 	style, after := mpb.BarFillerBuilder(mpb.BarStyle()), []decor.Decorator{counts, decor.Name("eta "), decor.AverageETA(decor.ET_STYLE_GO)}
@@ -97,11 +118,15 @@ func (s *screen) bar(of advance) (stop func()) {
 			}
 		}
 	}()
-	return func() {
+	return func(whole bool) {
 		close(quit)
 		<-over
 		s.writeTo(s.stderr)
-		bar.SetTotal(-1, true) // draws the last state and ends the line
+		if whole {
+			bar.SetTotal(-1, true) // draws the last state and ends the line
+		} else {
+			bar.Abort(false) // it stays where it is: not all was done
+		}
 		bars.Wait()
 	}
 }

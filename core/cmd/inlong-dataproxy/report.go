@@ -1,9 +1,13 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"io"
+	"strings"
 	"time"
+
+	"github.com/inlong-dataproxy/inlong-dataproxy/core/internal/tail"
 )
 
 // report is the outcome of a send; in this form --json prints it.
@@ -12,21 +16,55 @@ type report struct {
 	Lines      int64   `json:"lines"`
 	Acked      int64   `json:"acked"`
 	Failed     int64   `json:"failed"`
+	Waiting    int64   `json:"waiting"` // had no result at the end
 	Skipped    int64   `json:"skipped"`
+	Kept       int64   `json:"kept"` // of those that failed, in the file of --failed
 	Seconds    float64 `json:"seconds"`
 	CPUSeconds float64 `json:"cpu_seconds"`
 
-	Failures []failure `json:"failures"`
+	Failures  []failure   `json:"failures"`
+	LostBytes int64       `json:"lost_bytes"` // at least, of files that were truncated or deleted before they were read
+	Losses    []tail.Loss `json:"losses"`
+	Unread    []string    `json:"unread"` // files that could not be read, with the reason
+
+	saves bool
 }
 
 func (s *shipment) report(started clock) *report {
 	wall, cpu := started.passed()
 	r := &report{
 		Language: "go",
-		Lines:    s.lines.Load(), Acked: s.acked.Load(), Failed: s.failed.Load(), Skipped: s.skipped.Load(),
-		Seconds: wall.Seconds(), CPUSeconds: cpu.Seconds(), Failures: s.failures.all(),
+		Lines:    s.lines.Load(), Acked: s.acked.Load(), Failed: s.lost.Load(), Skipped: s.skipped.Load(), Kept: s.kept.Load(),
+		Seconds: wall.Seconds(), CPUSeconds: cpu.Seconds(), Failures: s.failures.all(), Losses: s.files.Losses(), Unread: s.files.Faults(),
+		saves: s.saves,
+	}
+	r.Waiting = max(r.Lines-r.Acked-r.Failed, 0)
+	for _, loss := range r.Losses {
+		r.LostBytes += loss.Bytes
 	}
 	return r
+}
+
+// verdict is what was not right, nil if all was.
+func (r *report) verdict() error {
+	switch {
+	case r.LostBytes > 0:
+		return &exitError{exitFailure, fmt.Errorf("at least %d bytes were lost: their files were truncated or deleted before they were read", r.LostBytes)}
+	case r.Waiting > 0 && r.saves && r.Failed == 0:
+		return &exitError{exitFailure, fmt.Errorf("%s not acked; the next run sends them", were(r.Waiting))}
+	case r.Acked < r.Lines:
+		return &exitError{exitFailure, fmt.Errorf("%d of %d lines were not sent", r.Lines-r.Acked, r.Lines)}
+	case len(r.Unread) > 0:
+		return &exitError{exitInput, errors.New(strings.Join(r.Unread, "; "))}
+	}
+	return nil
+}
+
+func were(lines int64) string {
+	if lines == 1 {
+		return "1 line was"
+	}
+	return fmt.Sprintf("%d lines were", lines)
 }
 
 func (r *report) print(w io.Writer) {
@@ -34,9 +72,19 @@ func (r *report) print(w io.Writer) {
 	if r.Seconds > 0 {
 		rate = float64(r.Lines) / r.Seconds
 	}
-	fmt.Fprintf(w, "%s: %d acked, %d failed; %s skipped; %.3f s, %.0f lines/s\n",
-		plural(r.Lines, "line"), r.Acked, r.Failed, plural(r.Skipped, "empty line"), r.Seconds, rate)
+	waiting := ""
+	if r.Waiting > 0 {
+		waiting = fmt.Sprintf(", %d without a result", r.Waiting)
+	}
+	fmt.Fprintf(w, "%s: %d acked, %d failed%s; %s skipped; %.3f s, %.0f lines/s\n",
+		plural(r.Lines, "line"), r.Acked, r.Failed, waiting, plural(r.Skipped, "empty line"), r.Seconds, rate)
 	printFailures(w, "line", r.Failures)
+	if r.Kept > 0 {
+		fmt.Fprintf(w, "  %s kept in the file of --failed; to send them again: inlong-dataproxy send --format failed FILE\n", were(r.Kept))
+	}
+	for _, loss := range r.Losses {
+		fmt.Fprintf(w, "  lost: at least %d bytes of %s, which were not read before %s\n", loss.Bytes, loss.File, loss.Why)
+	}
 }
 
 // clock measures the time that passes and the CPU that this process uses.

@@ -160,8 +160,18 @@ func TestAStateIsForOneRunAtATime(t *testing.T) {
 func TestADamagedStateIsRefused(t *testing.T) {
 	cluster := dataproxytest.Start(t)
 	file := writeFile(t, "a.log", "one\n")
-	for _, text := range []string{"", "oops", "{}", `{"version":2,"files":{}}`, `{"version":1,"files":{"/a":{"offset":-1}}}`,
-		`{"version":1,"files":{"/a":{"offset":9,"last_start":8,"last_length":5}}}`} {
+	good := filepath.Join(t.TempDir(), "good")
+	if status, _, stderr := program("", "send", "--url", cluster.URL(), "--group", "test_group", "--stream", "s", "--state", good, file); status != 0 {
+		t.Fatalf("status %d: %s", status, stderr)
+	}
+	data, err := os.ReadFile(good)
+	if err != nil {
+		t.Fatal(err)
+	}
+	whole := string(data)
+	cluster.Reset()
+	for _, text := range []string{"", "oops", "{}", `{"version":1,"files":{}}`, `{"version":2,"sum":"","files":[]}`, whole[:len(whole)-8],
+		strings.Replace(whole, `"line": 1`, `"line": 2`, 1)} {
 		state := writeFile(t, "state", text)
 		status, _, stderr := program("", "send", "--url", cluster.URL(), "--group", "test_group", "--stream", "s", "--state", state, file)
 		if status != exitInput || !strings.Contains(stderr, state) {
@@ -173,7 +183,7 @@ func TestADamagedStateIsRefused(t *testing.T) {
 	}
 }
 
-// A folder among the files is found before the first line is sent; a pipe cannot be read again, nor grow.
+// A pipe cannot be read again, nor grow: that is found before the first line is sent.
 func TestFilesAreLookedAtBeforeAnythingIsSent(t *testing.T) {
 	cluster := dataproxytest.Start(t)
 	file := writeFile(t, "a.log", "one\n")
@@ -182,7 +192,7 @@ func TestFilesAreLookedAtBeforeAnythingIsSent(t *testing.T) {
 		t.Fatal(err)
 	}
 	args := []string{"send", "--url", cluster.URL(), "--group", "test_group", "--stream", "s", file}
-	for _, c := range [][]string{{t.TempDir(), "is a folder"}, {"-F", pipe, "no regular file"}, {"--state", pipe + ".state", pipe, "no regular file"}} {
+	for _, c := range [][]string{{"-F", pipe, "no regular file"}, {"--state", pipe + ".state", pipe, "no regular file"}} {
 		more, says := c[:len(c)-1], c[len(c)-1]
 		status, _, stderr := program("", append(args, more...)...)
 		if status != exitInput || !strings.Contains(stderr, says) || strings.Contains(stderr, "lines:") {

@@ -5,31 +5,38 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
+	"log/slog"
 	"math"
 	"slices"
+	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 	"golang.org/x/time/rate"
 
 	dataproxy "github.com/inlong-dataproxy/inlong-dataproxy/core"
+	"github.com/inlong-dataproxy/inlong-dataproxy/core/internal/tail"
 )
 
 type sendFlags struct {
 	config
 	format
-	follow, progress, json bool
-	rate                   float64
-	state                  string
+	follow, progress, json, quiet bool
+	rate                          float64
+	state, failed                 string
+	rotateWait                    time.Duration
 }
 
 func sendCommand() *cobra.Command {
 	var f sendFlags
 	cmd := &cobra.Command{
-		Use:   "send [FILE...]",
+		Use:   "send [FILE|FOLDER|'PATTERN'...]",
 		Short: "Send the lines of files or of standard input",
-		Long: `Send each line of the files, or of standard input when no file or "-" is given, as one message. The "\n" at the end of a
-line is not part of the message, everything else is; empty lines are skipped and counted. What stands behind the last "\n" of
-a file is a line too, save with --follow, which waits for its end: use that for files that are being written to.
+		Long: `Send each line of the files, or of standard input when no file or "-" is given, as one message. A folder stands for the files
+in it, a quoted pattern such as '/var/log/*.log' for those that it matches now and later. The "\n" at the end of a line is not part
+of the message, everything else is, save a UTF-8 byte order mark at a file's beginning; empty lines are skipped and counted. What stands
+behind the last "\n" of a file is a line too; --follow waits for its end. Files packed by gzip or zstd are unpacked.
 
 Formats (--format):
   lines       each line is a message
@@ -38,41 +45,54 @@ Formats (--format):
   csv         each row is a message, as it stands in the file; the first row names the columns and is not sent;
               --key-column names the column that holds the stream
   length      a message is 4 bytes of length (big endian) and as many bytes
+  failed      what --failed wrote
 
 With --follow (-F) files are read from their beginning (or the state's place) and then as they grow, through truncation and
-rotation (app.log.1, app.log-20260131), until SIGINT or SIGTERM.
+rotation, until SIGINT or SIGTERM. What fails is sent again until it is acked, for ever, save what can never be sent; unless they are
+given, send_timeout is 24h, max_retries 1000 and lazy_start true. A file that cannot be read is tried again, and holds up no other.
 
 With --state FILE the program notes up to where everything is acked, and a later run goes on from there, also after a kill and
-when the file was rotated meanwhile. Lines can be sent twice then, but none is lost: at the first line that is not acked the
-program stops. Lines that can never be sent (not JSON, too long, no valid stream) are named on standard error and left out. One
-run at a time can have a state; FILE.lock, which stays, sees to that.
+when files were rotated meanwhile. A file is known by its number and by what is in it, whatever its name is then. After a kill lines can
+be sent twice, but none is lost: without -F the program stops at the first line that is not acked. Lines that can never be sent
+(not JSON, too long, no valid stream) are named on standard error and left out. One run at a time can have a state; FILE.lock, which
+stays, sees to that.
+
+With --failed FILE what can never be sent is added to that file, each with the reason, and the run goes on; "send --format failed FILE"
+sends it again. Without --state and -F every line that failed is.
+
+What was lost because a file was truncated before it was read is named with its number of bytes, and is a failure.
 
 Exit status:
   0    every line was acked
-  1    a line was not
+  1    a line was not, or was lost
   2    the command line or the configuration is wrong; nothing was sent
   3    the Manager or the nodes cannot be reached, or refuse; nothing was sent ("inlong-dataproxy doctor" says why)
-  4    a file could not be read, or the state not be written
+  4    a file could not be read, or the state or the file of --failed not be written
   130  interrupted before the end of the files; what was read until then was sent
 
 ` + configHelp,
 		Example: `  inlong-dataproxy send --url http://127.0.0.1:8083 --group my_group --stream my_stream app.log
   tail -n 100 app.log | inlong-dataproxy send --url http://127.0.0.1:8083 --group my_group --stream my_stream \
       --option send_timeout=10s --option compression=none
-  inlong-dataproxy send --config client.yaml -F --state app.state app.log
+  inlong-dataproxy send --config client.yaml -F --state app.state --failed app.failed '/var/log/app/*.log'
   inlong-dataproxy send --config client.yaml --format json-lines --key-column type --rate 1000 events.json`,
 		RunE: func(cmd *cobra.Command, files []string) error { return send(cmd, &f, files) },
 	}
 	flags := cmd.Flags()
 	f.addFlags(flags)
-	flags.StringVar(&f.format.name, "format", "lines", "lines, json-lines, csv or length")
-	flags.StringVar(&f.keyColumn, "key-column", "", "JSON field or CSV column that names the stream; --stream is for the lines without one")
+	flags.StringVar(&f.format.name, "format", "lines", "`FORMAT`: lines, json-lines, csv, length or failed")
+	flags.StringVar(&f.format.encoding, "encoding", "utf-8", "`ENCODING` of the files: utf-8 (which is any whose \"\\n\" is one byte), utf-16, utf-16le or utf-16be; messages are UTF-8")
+	flags.StringVar(&f.keyColumn, "key-column", "", "`COLUMN` of CSV or field of JSON that names the stream; --stream is for the lines without one")
 	flags.BoolVar(&f.noHeader, "no-header", false, "the CSV files have no header; --key-column is a number then, from 1")
 	flags.BoolVarP(&f.follow, "follow", "F", false, "go on as the files grow, are truncated or rotated")
-	flags.Float64Var(&f.rate, "rate", 0, "send at most so many lines a second; 0 for no limit")
-	flags.StringVar(&f.state, "state", "", "file that notes what is acked, to go on from there after a stop or kill")
+	flags.Float64Var(&f.rate, "rate", 0, "send at most `N` lines a second; 0 for no limit")
+	flags.StringVar(&f.state, "state", "", "`FILE` that notes what is acked, to go on from there after a stop or kill")
+	flags.StringVar(&f.failed, "failed", "", "`FILE` that takes what can never be sent, with the reason")
+	flags.DurationVar(&f.rotateWait, "rotate-wait", 5*time.Minute, "`TIME` for which -F looks at a file that was put aside, for lines that come late")
+	flags.BoolVarP(&f.quiet, "quiet", "q", false, "print nothing when all is well, for cron")
 	flags.BoolVar(&f.progress, "progress", false, "draw a progress bar also where standard error is no terminal (=false: never)")
 	flags.BoolVar(&f.json, "json", false, "print the result as one line of JSON on standard output")
+	_ = cmd.RegisterFlagCompletionFunc("encoding", cobra.FixedCompletions(encodingNames, cobra.ShellCompDirectiveNoFileComp))
 	_ = cmd.RegisterFlagCompletionFunc("format", cobra.FixedCompletions(formatNames, cobra.ShellCompDirectiveNoFileComp))
 	return cmd
 }
@@ -84,12 +104,12 @@ func (f *sendFlags) check(files []string) error {
 	}
 	stdin := len(files) == 0 || slices.Contains(files, "-")
 	switch {
-	case f.stream == "" && f.keyColumn == "":
-		return errors.New("the stream is missing: give --stream")
 	case f.stream != "" && dataproxy.CheckStreamID(f.stream) != nil:
 		return fmt.Errorf("--stream: %w", dataproxy.CheckStreamID(f.stream))
 	case !validRate(f.rate):
 		return fmt.Errorf("--rate %v: must be 0 or more", f.rate)
+	case f.rotateWait < 0:
+		return fmt.Errorf("--rotate-wait %v: must be 0 or more", f.rotateWait)
 	case f.follow && stdin:
 		return errors.New("--follow: needs files; standard input cannot be followed")
 	case f.state != "" && stdin:
@@ -106,84 +126,127 @@ func send(cmd *cobra.Command, f *sendFlags, files []string) error {
 	if err := f.read(cmd, commandKeys); err != nil {
 		return err
 	}
-	if err := f.require(cmd); err != nil {
-		return err
-	}
-	if err := f.check(files); err != nil {
+	if err := errors.Join(f.missing(f.stream == "" && f.keyColumn == "" && f.format.name != "failed"), f.check(files)); err != nil {
 		return usagef(cmd, "%v", err)
 	}
-	screen := openScreen(cmd, f.progress)
+	screen := openScreen(cmd, f.progress, f.quiet)
 	warnings := screen.logger()
-	// Reading a file is not something to fail for being faster than the network, so a full queue blocks.
-	options := append([]dataproxy.Option{dataproxy.WithBlockIfQueueIsFull(true), dataproxy.WithSlog(warnings)}, f.clientOptions()...)
-	if err := validate(options); err != nil {
+	options, effective, err := f.sendOptions(warnings)
+	if err != nil {
 		return usagef(cmd, "%v", err)
 	}
-	var saved *state
-	if f.state != "" {
-		var err error
-		if saved, err = openState(f.state); err != nil {
-			return &exitError{exitInput, fmt.Errorf("--state: %w", err)}
-		}
-		defer saved.close()
-	}
-	inputs, err := openInputs(files, cmd.InOrStdin(), f.follow, saved, warnings)
-	if err != nil {
-		return &exitError{exitInput, err}
-	}
-	defer closeInputs(inputs)
-	started := startClock()
-	client, err := dataproxy.NewClient(options...)
-	if err != nil {
-		return &exitError{exitUnreachable, fmt.Errorf("cannot start: %w\nto find out why: inlong-dataproxy doctor", err)}
-	}
+	f.format.longest = effective.MaxFrameSize
 
+	takeSecondSignal(cmd.Context())
 	ctx, halt := context.WithCancelCause(cmd.Context())
 	defer halt(nil)
-	s := &shipment{client: client, stream: f.stream, format: f.format, inputs: inputs, follow: f.follow, saves: saved != nil, log: warnings, halt: halt}
+	s := &shipment{stream: f.stream, format: f.format, stdin: cmd.InOrStdin(), follow: f.follow, saves: f.state != "", log: warnings, halt: halt}
 	if f.rate > 0 {
 		s.limit = rate.NewLimiter(rate.Limit(f.rate), max(1, int(f.rate/100)))
 	}
-	stopSaving := func() error { return nil }
-	if saved != nil {
-		stopSaving = saved.keep(inputs, func(err error) { halt(&exitError{exitInput, err}) })
+	closeInputs, err := s.openInputs(f, files)
+	defer closeInputs()
+	if err != nil {
+		return &exitError{exitInput, err}
 	}
-	stopBar := screen.bar(s)
+	screen.sayWhatIsRead(s.streams, s.stdin)
+	started := startClock()
+	if s.client, err = dataproxy.NewClient(options...); err != nil {
+		return &exitError{exitUnreachable, fmt.Errorf("cannot start: %w\nto find out why: inlong-dataproxy doctor", err)}
+	}
+	stopSaving := s.keepState()
+	watch := s.watch(ctx)
+	stopBar := screen.bar(s, watch)
+	stopResending := s.resend(ctx)
 	ended := s.run(ctx)
-	client.Close()
+	stopResending()
+	s.close(cmd.Context(), effective.SendTimeout, screen)
 	if err := stopSaving(); err != nil && ended == nil {
 		ended = &exitError{exitInput, fmt.Errorf("writing the state: %w", err)}
 	}
-	stopBar()
+	stopBar(ended == nil && !s.follow)
+	watch.stop()
 	report := s.report(started)
-
-	report.print(screen)
-	if f.json {
-		if err := json.NewEncoder(cmd.OutOrStdout()).Encode(report); err != nil {
-			return err
-		}
-	}
 	// With a state a line may also have failed after the last one was read.
 	if cause := context.Cause(ctx); ended == nil && !errors.Is(cause, context.Canceled) {
 		ended = cause
 	}
-	if ended != nil {
-		return ended
+	if ended == nil {
+		ended = report.verdict()
 	}
-	if report.Acked < report.Lines {
-		return fmt.Errorf("%d of %d lines were not sent", report.Lines-report.Acked, report.Lines)
+	if !f.quiet || ended != nil {
+		report.print(screen)
 	}
-	return nil
+	if f.json {
+		if err := json.NewEncoder(cmd.OutOrStdout()).Encode(report); err != nil && ended == nil {
+			return fmt.Errorf("printing the result: %w", err)
+		}
+	}
+	return ended
+}
+
+// sendOptions are the client's, and what they amount to.
+func (f *sendFlags) sendOptions(warnings *slog.Logger) (options []dataproxy.Option, effective dataproxy.Options, err error) {
+	// Reading a file is not something to fail for being faster than the network, so a full queue blocks.
+	options = []dataproxy.Option{dataproxy.WithBlockIfQueueIsFull(true), dataproxy.WithSlog(warnings)}
+	if f.follow { // for ever: these give way to what is set
+		options = append(options, dataproxy.WithSendTimeout(24*time.Hour), dataproxy.WithMaxRetries(1000), dataproxy.WithLazyStart(true))
+	}
+	options = append(options, f.clientOptions()...)
+	for _, option := range options {
+		option(&effective)
+	}
+	return options, effective, effective.ValidateAndSetDefault()
+}
+
+// openInputs opens what is to be read. The returned function closes it, and is never nil.
+func (s *shipment) openInputs(f *sendFlags, names []string) (closeAll func(), err error) {
+	var closers []io.Closer
+	closeAll = func() {
+		for _, c := range slices.Backward(closers) {
+			c.Close()
+		}
+	}
+	cfg := tail.Config{Follow: f.follow, Rotated: f.follow || f.state != "", Wait: f.rotateWait, Log: s.log}
+	if len(names) == 0 {
+		names = []string{"-"}
+	}
+	for _, name := range names {
+		switch {
+		case !isStream(name):
+			cfg.Paths = append(cfg.Paths, name)
+		case f.follow || f.state != "":
+			return closeAll, fmt.Errorf("%s is no regular file: --follow and --state need one", name)
+		default:
+			s.streams = append(s.streams, name)
+		}
+	}
+	if f.failed != "" {
+		if s.failed, err = openFailed(f.failed); err != nil {
+			return closeAll, fmt.Errorf("--failed: %w", err)
+		}
+		closers = append(closers, s.failed)
+		cfg.Own = append(cfg.Own, f.failed)
+	}
+	if f.state != "" {
+		if s.state, err = tail.OpenState(f.state); err != nil {
+			return closeAll, fmt.Errorf("--state: %w", err)
+		}
+		closers = append(closers, s.state)
+		cfg.State = s.state
+		cfg.Own = append(cfg.Own, s.state.Paths()...)
+	}
+	if f.follow {
+		cfg.MaxBehind = maxBehind
+	}
+	s.files = tail.Open(cfg)
+	closers = append(closers, s.files)
+	// Without a state nothing would tell the next run what this one has sent: a wrong name sends nothing.
+	if faults := s.files.Faults(); len(faults) > 0 && !f.follow && f.state == "" {
+		return closeAll, errors.New(strings.Join(faults, "; "))
+	}
+	return closeAll, nil
 }
 
 // validRate leaves out what is no number either: "NaN" and "Inf" are read as flags of that kind.
 func validRate(rate float64) bool { return rate >= 0 && !math.IsInf(rate, 1) }
-
-// validate checks the options together, before anything is opened.
-func validate(options []dataproxy.Option) error {
-	var o dataproxy.Options
-	for _, option := range options {
-		option(&o)
-	}
-	return o.ValidateAndSetDefault()
-}

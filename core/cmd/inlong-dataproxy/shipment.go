@@ -3,70 +3,99 @@ package main
 import (
 	"context"
 	"errors"
-	"fmt"
 	"io"
 	"log/slog"
+	"runtime"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"golang.org/x/time/rate"
 
 	dataproxy "github.com/inlong-dataproxy/inlong-dataproxy/core"
+	"github.com/inlong-dataproxy/inlong-dataproxy/core/internal/tail"
 )
 
-// maxLine bounds the memory that one record takes. No client can send more: it is the largest value of max_frame_size.
-const maxLine = 20 << 20
+// maxBehind is how many bytes of a file are read on behind a line that is not acked: after a kill they are sent again.
+const maxBehind = 64 << 20
 
-// namedFailures is how many lines that failed are named one by one.
-const namedFailures = 10
+// readSize is how much of a file is read at a time: files take turns.
+const readSize = 64 << 10
 
 var (
 	errInterrupted = errors.New("interrupted: what comes after the lines counted here was not sent")
 	errNotAcked    = errors.New("stopped at a line that was not acked; the same command goes on from there")
 )
 
+// origin is where a record comes from.
+type origin interface {
+	Name() string
+	Line() int64
+	Size() int64
+	// Done says that the record needs no more attention.
+	Done()
+}
+
 // shipment sends the records of its inputs through one client and counts what becomes of them.
 type shipment struct {
-	client dataproxy.FullClient
-	stream string
-	format format
-	inputs []*input
-	follow bool
-	saves  bool          // a state is kept: the order of acks matters, and a line that fails ends it
-	limit  *rate.Limiter // nil for none
-	log    *slog.Logger
-	halt   context.CancelCauseFunc
+	client  dataproxy.FullClient
+	stream  string
+	format  format
+	streams []string // inputs that are read once, before the files
+	stdin   io.Reader
+	files   *tail.Set
+	state   *tail.State
+	follow  bool
+	saves   bool          // a state is kept: a line that fails ends it
+	limit   *rate.Limiter // nil for none
+	log     *slog.Logger
+	halt    context.CancelCauseFunc
+	failed  *failedFile // nil for none
+	again   *resender   // nil when a line that failed is not sent again
 
-	lines, acked, failed, skipped atomic.Int64
-	doneBytes                     atomic.Int64 // of the inputs, belonging to records that have their result
+	lines, acked, lost, skipped, kept, namedOnes atomic.Int64
+	doneBytes                                    atomic.Int64 // of the inputs, belonging to records that have their result
+	lastAck                                      atomic.Int64 // ns since 1970
 
 	failures failures
 }
 
-func (s *shipment) counts() (acked, failed int64) { return s.acked.Load(), s.failed.Load() }
+func (s *shipment) counts() (acked, failed int64) { return s.acked.Load(), s.lost.Load() }
 
-func (s *shipment) done() (n, total int64) { return s.doneBytes.Load(), totalSize(s.inputs) }
+func (s *shipment) done() (n, total int64) {
+	if len(s.streams) > 0 || s.follow {
+		return s.doneBytes.Load(), -1
+	}
+	return s.doneBytes.Load(), s.files.Size()
+}
 
 func (s *shipment) unit() string { return "lines" }
 
-// run hands all records to the client and returns; the client's Close then waits for their results. It returns early when
-// ctx ends, also when a read of an input does not end then: a terminal or pipe may never give another line. Following, it
-// goes on until then.
+// run hands all records to the client and returns; closing the client then waits for their results. It returns early when ctx ends,
+// also when a read of an input does not end then: a terminal or pipe may never give another line. Following, it goes on until then.
 func (s *shipment) run(ctx context.Context) error {
 	finished := make(chan error, 1)
-	go func() { finished <- s.sendInputs(ctx) }()
+	go func() {
+		for _, path := range s.streams {
+			if err := s.sendStream(ctx, path, s.stdin); err != nil {
+				finished <- err
+				return
+			}
+		}
+		finished <- nil
+	}()
 	var err error
 	select {
 	case err = <-finished:
 	case <-ctx.Done():
-		if s.readsEnd() {
-			err = <-finished
-		}
+	}
+	if err == nil {
+		s.sendFiles(ctx)
 	}
 	switch cause := context.Cause(ctx); {
 	case cause != nil && !errors.Is(cause, context.Canceled):
 		return cause
-	case err != nil && !errors.Is(err, errStopped):
+	case err != nil:
 		return &exitError{exitInput, err}
 	case cause != nil && !s.follow:
 		return &exitError{exitInterrupted, errInterrupted}
@@ -74,119 +103,109 @@ func (s *shipment) run(ctx context.Context) error {
 	return nil
 }
 
-// readsEnd reports whether no read takes long once ctx has ended.
-func (s *shipment) readsEnd() bool { return s.follow || totalSize(s.inputs) >= 0 }
-
-// sendInputs sends one input after the other; those that are followed have no end, so they go side by side.
-func (s *shipment) sendInputs(ctx context.Context) error {
-	if !s.follow {
-		for _, in := range s.inputs {
-			if err := s.sendInput(ctx, in); err != nil {
-				return err
-			}
-		}
-		return nil
-	}
+// sendFiles reads the files, those that are followed side by side: one whose disk hangs does not hold up the others.
+func (s *shipment) sendFiles(ctx context.Context) {
+	readers := 1
 	var all sync.WaitGroup
-	for _, in := range s.inputs {
+	if s.follow {
+		readers = min(4, runtime.NumCPU()+1)
+		all.Go(func() { s.files.Watch(ctx) })
+	}
+	for range readers {
 		all.Go(func() {
-			if err := s.sendInput(ctx, in); err != nil && !errors.Is(err, errStopped) {
-				s.halt(&exitError{exitInput, err})
+			var chunk tail.Chunk
+			for f := s.files.Next(ctx); f != nil; f = s.files.Next(ctx) {
+				end, err := s.sendChunk(ctx, &chunk, f)
+				s.files.Release(f, end, err)
 			}
 		})
 	}
 	all.Wait()
-	return nil
 }
 
-func (s *shipment) sendInput(ctx context.Context, in *input) error {
-	if in.stdin != nil {
-		_, err := s.sendRecords(ctx, in, in.stdin, position{}, nil)
-		return named(in.name, err)
-	}
-	for src := in.nextSource(ctx, s.follow); src != nil; src = in.nextSource(ctx, s.follow) {
-		last, err := s.sendSource(ctx, in, src)
-		if (err == nil || errors.Is(err, errTruncated)) && (s.follow || s.saves) {
-			err = in.ended(src, last, err)
+// sendChunk sends the next part of a file. end: nothing is behind it for now.
+func (s *shipment) sendChunk(ctx context.Context, chunk *tail.Chunk, f *tail.File) (end bool, err error) {
+	split, _ := f.Reader.(splitter)
+	if split == nil {
+		if split, err = s.format.open(begin{offset: f.At().Offset, rewritten: f.Rewritten, head: f.Head(1 << 20)}); err != nil {
+			return false, err
 		}
-		src.file.Close()
-		if err != nil {
-			return named(src.path, err)
+		f.Reader = split
+	}
+	for size := readSize; ; size *= 4 {
+		if err := chunk.Read(f, size); err != nil {
+			return false, err
 		}
-	}
-	return ctx.Err()
-}
-
-func named(name string, err error) error {
-	if err == nil {
-		return nil
-	}
-	return fmt.Errorf("%s: %w", name, err)
-}
-
-func (s *shipment) sendSource(ctx context.Context, in *input, src *source) (last position, err error) {
-	// What cannot be sought, such as a named pipe, is read from where it stands.
-	if src.from.Offset > 0 {
-		if _, err := src.file.Seek(src.from.Offset, io.SeekStart); err != nil {
-			return src.from, err
+		split.of(chunk.Data, chunk.Last)
+		used, err := s.sendRecords(ctx, split, chunk, f)
+		if err != nil || used || chunk.End || ctx.Err() != nil {
+			return chunk.End, err
 		}
 	}
-	var r io.Reader = src.file
-	if s.follow && !src.final {
-		r = &follower{ctx: ctx, file: src.file, path: in.name, at: src.from.Offset}
-	}
-	src.from.Modified, src.from.Inode = src.modified.UnixNano(), src.inode
-	return s.sendRecords(ctx, in, r, src.from, src.head())
 }
 
-// sendRecords returns the position behind the last record that was sent, and nil at the end of the file.
-func (s *shipment) sendRecords(ctx context.Context, in *input, r io.Reader, at position, head io.Reader) (position, error) {
-	records, err := s.format.open(r, at, head)
-	if err != nil {
-		return at, err
-	}
-	result := s.result
+// sendRecords reports whether it took anything.
+func (s *shipment) sendRecords(ctx context.Context, split splitter, chunk *tail.Chunk, f *tail.File) (took bool, err error) {
+	at, lines := 0, int64(0)
+	defer func() { chunk.Pass(at, lines) }()
 	for ctx.Err() == nil {
-		rec, err := records.next()
-		switch {
-		case errors.Is(err, io.EOF):
-			return at, nil
-		case err != nil:
-			return at, err
-		case len(rec.payload) == 0:
-			s.skipped.Add(1)
-			s.doneBytes.Add(rec.end - at.Offset)
-			at.Offset = rec.end
-			continue
+		rec, found, err := split.next()
+		if err != nil || !found {
+			return took, err
 		}
-		s.skipped.Add(rec.skipped)
-		if s.limit != nil && s.limit.Wait(ctx) != nil {
-			return at, errStopped
+		took = true
+		at, lines = at+rec.used, lines+rec.lines
+		switch held, _ := f.Held.(*tail.Record); {
+		case rec.part:
+			// The state's place stays before it until its end was seen.
+			if held == nil {
+				f.Held = chunk.Add(at, lines+1)
+			}
+			f.Passing = true
+		case rec.tooLong && held != nil:
+			f.Held, f.Passing = nil, false
+			s.submit(ctx, &rec, held)
+		case s.passed(&rec, f.Name()):
+		case !s.submit(ctx, &rec, chunk.Add(at, lines)):
+			return true, nil
 		}
-		it := &item{in: in, start: at.Offset, at: position{Offset: rec.end, Line: rec.number}}
-		if s.saves || s.follow {
-			it.at = behind(&rec)
-			it.at.Modified, it.at.Inode = at.Modified, at.Inode
-		}
-		at = it.at
-		if s.saves {
-			in.window.add(it)
-		}
-		s.lines.Add(1)
-		if rec.stream == "" {
-			rec.stream = s.stream
-		}
-		if fault := rec.fault; fault != nil || rec.stream == "" {
-			s.refuse(it, fault, len(rec.payload) >= maxLine)
-			continue
-		}
-		s.client.SendAsync(ctx, dataproxy.Message{StreamID: rec.stream, Payload: rec.payload, MetaData: it}, result)
 	}
-	return at, errStopped
+	return took, nil
 }
 
-// refuse counts a record that no client can send.
-func (s *shipment) refuse(it *item, fault error, tooLong bool) {
+// passed counts what is no message.
+func (s *shipment) passed(rec *record, name string) bool {
+	if len(rec.payload) > 0 || rec.fault != nil {
+		return false
+	}
+	if rec.nuls > 0 {
+		s.log.Warn("NUL bytes at the beginning of a file are left out: its writer does not append, and the file was truncated", "file", name, "bytes", rec.nuls)
+	}
+	s.skipped.Add(rec.skipped)
+	s.doneBytes.Add(int64(rec.used))
+	return true
+}
+
+// submit hands a record to the client. It is false when ctx has ended before.
+func (s *shipment) submit(ctx context.Context, rec *record, from origin) bool {
+	if s.limit != nil && s.limit.Wait(ctx) != nil {
+		return false
+	}
+	s.lines.Add(1)
+	if rec.stream == "" {
+		rec.stream = s.stream
+	}
+	msg := dataproxy.Message{StreamID: rec.stream, Payload: rec.payload, MetaData: from}
+	if fault := rec.fault; fault != nil || rec.stream == "" {
+		s.refuse(msg, fault, rec.tooLong)
+		return true
+	}
+	s.client.SendAsync(ctx, msg, s.result)
+	return ctx.Err() == nil
+}
+
+// refuse is the result of a record that no client can send.
+func (s *shipment) refuse(msg dataproxy.Message, fault error, tooLong bool) {
 	if fault == nil {
 		fault = errors.New("it names no stream; --stream gives the one of such lines")
 	}
@@ -194,43 +213,27 @@ func (s *shipment) refuse(it *item, fault error, tooLong bool) {
 	if tooLong {
 		code = dataproxy.CodeLogTooLong
 	}
-	s.doneBytes.Add(it.at.Offset - it.start)
-	s.fail(it, &dataproxy.Error{Code: code, Message: fault.Error()})
+	s.result(msg, &dataproxy.Error{Code: code, Message: fault.Error()})
 }
 
 func (s *shipment) result(msg dataproxy.Message, err error) {
-	it := msg.MetaData.(*item)
+	from := msg.MetaData.(origin)
 	if errors.Is(err, dataproxy.ErrContextExpired) {
 		// Only an interruption refuses a line so, and the line counts as not read.
 		s.lines.Add(-1)
 		return
 	}
-	s.doneBytes.Add(it.at.Offset - it.start)
 	if err == nil {
 		s.acked.Add(1)
-		if s.saves {
-			it.in.window.ack(it)
-		}
+		s.lastAck.Store(time.Now().UnixNano())
+		s.finish(from)
 		return
 	}
-	s.fail(it, err)
+	s.notAcked(msg, from, err)
 }
 
-func (s *shipment) fail(it *item, err error) {
-	failed := s.failed.Add(1)
-	where := fmt.Sprintf("%s line %d: ", it.in.name, it.at.Line)
-	code := s.failures.add(err, where)
-	switch {
-	case !s.saves && failed < namedFailures:
-		s.log.Warn("not sent", "line", where+err.Error())
-	case !s.saves && failed == namedFailures:
-		s.log.Warn("not sent; lines that fail after this one are only counted", "line", where+err.Error())
-	case !s.saves:
-	case code == dataproxy.CodeLogInvalid || code == dataproxy.CodeLogTooLong:
-		// It would fail for ever, and hold up all that come after it.
-		s.log.Error("left out: cannot be sent", "line", where+err.Error())
-		it.in.window.ack(it)
-	default:
-		s.halt(&exitError{exitFailure, errNotAcked})
-	}
+// finish lets the state pass the record.
+func (s *shipment) finish(from origin) {
+	s.doneBytes.Add(from.Size())
+	from.Done()
 }

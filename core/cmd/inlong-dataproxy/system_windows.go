@@ -1,9 +1,7 @@
 package main
 
 import (
-	"errors"
 	"fmt"
-	"os"
 	"syscall"
 	"time"
 )
@@ -31,9 +29,3 @@ func spent(t syscall.Filetime) time.Duration {
 func ownGroup() *syscall.SysProcAttr {
 	return &syscall.SysProcAttr{CreationFlags: syscall.CREATE_NEW_PROCESS_GROUP}
 }
-
-func inode(os.FileInfo) uint64 { return 0 }
-
-func lockFile(*os.File) error { return errors.ErrUnsupported }
-
-func replaceFile(string, []byte, os.FileMode) error { return errors.ErrUnsupported }

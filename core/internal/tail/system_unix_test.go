@@ -1,6 +1,6 @@
 //go:build unix
 
-package main
+package tail
 
 import (
 	"os"
@@ -17,7 +17,7 @@ func TestFileIsReplacedByOneBesideIt(t *testing.T) {
 	t.Setenv("TMPDIR", elsewhere)
 	past := time.Unix(1e9, 0)
 	require.NoError(t, os.Chtimes(elsewhere, past, past))
-	require.NoError(t, replaceFile(path, []byte("x"), 0o600))
+	require.NoError(t, replaceFile(path, []byte("x")))
 	info, err := os.Stat(elsewhere)
 	require.NoError(t, err)
 	require.Equal(t, past, info.ModTime(), "a file was made in TMPDIR")

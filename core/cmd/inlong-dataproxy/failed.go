@@ -1,0 +1,102 @@
+package main
+
+import (
+	"encoding/json"
+	"errors"
+	"os"
+	"sync"
+	"unicode/utf8"
+
+	dataproxy "github.com/inlong-dataproxy/inlong-dataproxy/core"
+)
+
+// failedRecord is a line of the file of --failed, and of the format failed, which sends it again.
+type failedRecord struct {
+	Reason  string `json:"reason"`
+	Code    int    `json:"code"`
+	File    string `json:"file"`
+	Line    int64  `json:"line"`
+	Stream  string `json:"stream"`
+	Text    string `json:"text,omitempty"`
+	Base64  []byte `json:"base64,omitempty"`   // instead of a text that is not UTF-8
+	LeftOut int64  `json:"left_out,omitempty"` // bytes of a record that is too long to be held, which is where it was
+}
+
+// failedFile keeps what can never be sent.
+type failedFile struct {
+	mu   sync.Mutex
+	file *os.File
+}
+
+func openFailed(path string) (*failedFile, error) {
+	file, err := os.OpenFile(path, os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0o600)
+	if err != nil {
+		return nil, err
+	}
+	return &failedFile{file: file}, nil
+}
+
+// keep writes the record and does not return before it is on the disk: the state passes it then.
+func (f *failedFile) keep(r *failedRecord, payload []byte) error {
+	if utf8.Valid(payload) {
+		r.Text = string(payload)
+	} else {
+		r.Base64 = payload
+	}
+	line, err := json.Marshal(r)
+	if err != nil {
+		return err
+	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if _, err := f.file.Write(append(line, '\n')); err != nil {
+		return err
+	}
+	if err := f.file.Sync(); err != nil && !isNoFile(f.file) {
+		return err
+	}
+	return nil
+}
+
+// isNoFile: what cannot be synced, such as a pipe, need not be.
+func isNoFile(f *os.File) bool {
+	info, err := f.Stat()
+	return err == nil && !info.Mode().IsRegular()
+}
+
+func (f *failedFile) Close() error { return f.file.Close() }
+
+// failedSplitter reads such a file again.
+type failedSplitter struct{ lineSplitter }
+
+func (s *failedSplitter) next() (record, bool, error) {
+	r, found, err := s.lineSplitter.next()
+	if !found || err != nil || r.fault != nil || len(r.payload) == 0 {
+		return r, found, err
+	}
+	var kept failedRecord
+	err = json.Unmarshal(r.payload, &kept)
+	switch {
+	case err != nil || kept.Reason == "":
+		r.fault = errors.New("the line is none that --failed wrote")
+	case kept.LeftOut > 0:
+		r.fault = errors.New("the record was too long to be kept: " + kept.Reason)
+	default:
+		r.stream, r.payload = kept.Stream, []byte(kept.Text)
+		if kept.Base64 != nil {
+			r.payload = kept.Base64
+		}
+	}
+	return r, true, nil
+}
+
+// isHopeless reports whether a message fails with that error however often it is sent.
+func isHopeless(e *dataproxy.Error) bool {
+	switch e.Code {
+	case dataproxy.CodeLogInvalid, dataproxy.CodeLogTooLong:
+		return true
+	case dataproxy.CodeServerError:
+		return !e.Retriable()
+	}
+	return false
+}

@@ -1,0 +1,160 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"sync"
+	"time"
+
+	dataproxy "github.com/inlong-dataproxy/inlong-dataproxy/core"
+)
+
+// namedFailures is how many lines that failed are named one by one.
+const namedFailures = 10
+
+// notAcked decides what becomes of a record that failed.
+//
+//	                     hopeless                           may pass
+//	--failed             kept there, and passed             as without
+//	-F                   named, sent again now and then     sent again
+//	--state              ends the run; if only this client refuses it: named and passed
+//	                                                        ends the run
+//	otherwise            named, and kept with --failed      named, and kept with --failed
+func (s *shipment) notAcked(msg dataproxy.Message, from origin, err error) {
+	var e *dataproxy.Error
+	if !errors.As(err, &e) {
+		e = &dataproxy.Error{Code: dataproxy.CodeUnknown, Message: err.Error()}
+	}
+	where := fmt.Sprintf("%s line %d: ", from.Name(), from.Line())
+	hopeless, ownFault := isHopeless(e), e.Code == dataproxy.CodeLogInvalid || e.Code == dataproxy.CodeLogTooLong
+	kept := s.saves || s.follow // a line that may pass is sent again, now or by the next run
+	switch {
+	case s.failed != nil && (hopeless || !kept):
+		s.count(e, where)
+		if err := s.keep(msg, from, e); err != nil {
+			s.halt(&exitError{exitInput, fmt.Errorf("--failed: %w", err)})
+			return
+		}
+		s.finish(from)
+	case ownFault && kept:
+		// It would fail for ever, and hold up all that come after it.
+		s.count(e, where)
+		s.finish(from)
+	case s.again != nil && e.Code != dataproxy.CodeClosed:
+		s.again.later(msg, e, hopeless, where)
+	case kept && e.Code != dataproxy.CodeClosed && !s.follow:
+		s.count(e, where)
+		s.halt(&exitError{exitFailure, errNotAcked})
+	case kept: // the next run sends it
+		s.failures.add(e, where)
+	default:
+		s.count(e, where)
+		s.finish(from)
+	}
+}
+
+func (s *shipment) count(e *dataproxy.Error, where string) {
+	s.lost.Add(1)
+	s.failures.add(e, where)
+	switch n := s.namedOnes.Add(1); {
+	case n < namedFailures:
+		s.log.Warn("not sent", "line", where+e.Error())
+	case n == namedFailures:
+		s.log.Warn("not sent; lines that fail after this one are only counted", "line", where+e.Error())
+	}
+}
+
+func (s *shipment) keep(msg dataproxy.Message, from origin, e *dataproxy.Error) error {
+	r := &failedRecord{Reason: e.Error(), Code: int(e.Code), File: from.Name(), Line: from.Line(), Stream: msg.StreamID}
+	if msg.Payload == nil {
+		r.LeftOut = from.Size()
+	}
+	s.kept.Add(1)
+	return s.failed.keep(r, msg.Payload)
+}
+
+// resender sends lines again that failed while a file is followed: an outage passes, and a stream may come to be.
+type resender struct {
+	s *shipment
+
+	mu      sync.Mutex
+	waiting []waiting
+	told    time.Time
+}
+
+type waiting struct {
+	msg dataproxy.Message
+	due time.Time
+}
+
+const (
+	resendAfter   = time.Second
+	hopelessAfter = 30 * time.Second
+	tellEvery     = time.Minute
+)
+
+// later notes a message. It is called from the client, so that it does not wait.
+func (r *resender) later(msg dataproxy.Message, e *dataproxy.Error, hopeless bool, where string) {
+	after := resendAfter
+	if hopeless {
+		after = hopelessAfter
+	}
+	msg.Payload = slices.Clone(msg.Payload)
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.waiting = append(r.waiting, waiting{msg, time.Now().Add(after)})
+	if time.Since(r.told) >= tellEvery {
+		r.told = time.Now()
+		text := "not acked, and sent again until it is"
+		if hopeless {
+			text = "the server refuses a line; it is sent again now and then, and held up no other file (--failed FILE puts such lines aside)"
+		}
+		r.s.log.Warn(text, "line", where+e.Error(), "waiting", len(r.waiting))
+	}
+}
+
+// run sends what is due until ctx ends.
+func (r *resender) run(ctx context.Context) {
+	clock := time.NewTicker(resendAfter / 4)
+	defer clock.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-clock.C:
+		}
+		now := time.Now()
+		r.mu.Lock()
+		var due []waiting
+		r.waiting = slices.DeleteFunc(r.waiting, func(w waiting) bool {
+			if w.due.After(now) {
+				return false
+			}
+			due = append(due, w)
+			return true
+		})
+		r.mu.Unlock()
+		for i, w := range due {
+			if ctx.Err() != nil {
+				r.mu.Lock()
+				r.waiting = append(r.waiting, due[i:]...)
+				r.mu.Unlock()
+				return
+			}
+			r.s.client.SendAsync(ctx, w.msg, r.result)
+		}
+	}
+}
+
+// result is that of a line that was sent again: one that an interruption kept from being so waits on.
+func (r *resender) result(msg dataproxy.Message, err error) {
+	if errors.Is(err, dataproxy.ErrContextExpired) {
+		r.mu.Lock()
+		defer r.mu.Unlock()
+		r.waiting = append(r.waiting, waiting{msg, time.Time{}})
+		return
+	}
+	r.s.result(msg, err)
+}

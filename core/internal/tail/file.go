@@ -1,0 +1,250 @@
+package tail
+
+import (
+	"bytes"
+	"errors"
+	"io"
+	"sync/atomic"
+	"time"
+
+	"github.com/cespare/xxhash/v2"
+)
+
+// File is one file, whatever names it has in its life. Between Next and Release what it reads belongs to who got it; all else is
+// guarded by the set.
+type File struct {
+	// Reader is the caller's own, for as long as the file is read.
+	Reader any
+	// Held is the caller's own too.
+	Held any
+	// Passing is set while a record is passed over that is too long to be held: its bytes do not count as read ahead.
+	Passing bool
+	// Rewritten: the file had other content before.
+	Rewritten bool
+
+	live string // the path by which it was met
+	real string // where it is, without symbolic links, as far as known
+	id   ID
+	text text // nil while it is closed
+	head Head
+	at   Place // read up to here
+	size int64 // of its text, as seen last: what is behind at is lost with it
+
+	modified int64 // as seen last while it had its name
+	seen     meta  // when it was read to its end last
+
+	progress progress
+
+	older    *File     // is read to its end first
+	atEnd    bool      // nothing was behind at when it was read last
+	last     bool      // nothing will be: what is behind the last newline is a record
+	busy     bool      // handed out
+	queued   bool      //
+	aside    bool      // no path that is followed leads to it
+	fromPast bool      // known from the state, and not found yet
+	gone     time.Time // when it was given up, zero otherwise
+	sought   time.Time // since when, zero otherwise
+	changed  time.Time // when it grew last, or was put aside
+	why      string    // it is not found, in the words of a loss
+	fault    error     // why it cannot be read
+	retryAt  time.Time
+	dead     bool // its fault does not pass
+	latest   bool // of its path, as the state had it
+	start    int64
+	cutAt    int64 // where the unpacking met a fault
+	name     atomic.Pointer[string]
+}
+
+// learn changes what is known of the file's text. Only who has the file calls it, and reads it without the lock.
+func (f *File) learn(head Head, at Place, size int64) {
+	f.progress.mu.Lock()
+	defer f.progress.mu.Unlock()
+	f.head, f.at, f.size = head, at, size
+}
+
+// known is what others may read of it.
+func (f *File) known() (head Head, at Place, size int64) {
+	f.progress.mu.Lock()
+	defer f.progress.mu.Unlock()
+	return f.head, f.at, f.size
+}
+
+// Name is what messages call it.
+func (f *File) Name() string { return *f.name.Load() }
+
+func (f *File) rename() {
+	name := f.live
+	if f.aside && f.real != "" {
+		name = f.real
+	}
+	f.name.Store(&name)
+}
+
+// Packed reports whether it is unpacked on the way.
+func (f *File) Packed() bool { return f.text != nil && f.text.packed() }
+
+// At is the place up to which it was read.
+func (f *File) At() Place { return f.at }
+
+// Head gives its beginning again.
+func (f *File) Head(limit int64) io.Reader { return io.NewSectionReader(f.text, 0, limit) }
+
+// errTruncated: what is behind the place is not what was there.
+var errTruncated = errors.New("the file was truncated")
+
+// Chunk is a part of a file in memory: what stands behind its place.
+type Chunk struct {
+	// Data is valid until the next Read.
+	Data []byte
+	// End: nothing is behind Data, now. Last: and nothing will be.
+	End, Last bool
+
+	buf   []byte
+	front int // bytes of buf before Data
+	file  *File
+	block *block
+	used  int // bytes of Data that were passed
+	lines int64
+}
+
+// Read takes up to size bytes behind the place.
+func (c *Chunk) Read(f *File, size int) error {
+	w := window(f.at.Offset)
+	if need := int(w) + size; cap(c.buf) < need {
+		c.buf = make([]byte, need)
+	}
+	*c = Chunk{buf: c.buf[:int(w)+size], front: int(w), file: f}
+	seen, err := f.text.stat()
+	if err != nil {
+		return err
+	}
+	n, err := f.text.ReadAt(c.buf, f.at.Offset-w)
+	if err != nil && !errors.Is(err, io.EOF) {
+		// What was unpacked before a fault is sent; the next read meets the fault alone.
+		end := f.at.Offset - w + int64(n)
+		if !f.text.packed() || n <= int(w) || end == f.cutAt {
+			return err
+		}
+		f.cutAt = end
+	}
+	c.End = errors.Is(err, io.EOF)
+	if err := c.prove(n); err != nil {
+		return err
+	}
+	c.Data = c.buf[w:n]
+	head := f.head
+	if f.at.Offset < printLength { // buf has the file from its beginning
+		m := min(n, printLength)
+		head = Head{int64(m), xxhash.Sum64(c.buf[:m])}
+	}
+	f.learn(head, f.at, max(f.size, seen.size, f.at.Offset+int64(len(c.Data))))
+	if c.End {
+		f.seen, c.Last = seen, f.last
+	}
+	return nil
+}
+
+// prove makes sure that what was read stood behind the place: what is before the place is there, and was there still when the
+// read had ended. A truncation in between would have taken it away.
+func (c *Chunk) prove(n int) error {
+	f, w := c.file, c.front
+	switch {
+	case n < w || xxhash.Sum64(c.buf[:w]) != f.at.Tail && w > 0:
+		return errTruncated
+	case f.at.Offset < printLength && f.head.Length > 0 && (int64(n) < f.head.Length || xxhash.Sum64(c.buf[:f.head.Length]) != f.head.Sum):
+		return errTruncated
+	case f.text.packed() || n == w:
+		return nil
+	}
+	again := make([]byte, min(n, printLength))
+	m, err := f.text.ReadAt(again, f.at.Offset-int64(w))
+	if err != nil && !errors.Is(err, io.EOF) {
+		return err
+	}
+	if !bytes.Equal(again[:m], c.buf[:len(again)]) {
+		return errTruncated
+	}
+	return nil
+}
+
+// Add notes a record that ends after that many bytes of Data, and whose last line is that many lines behind the place. Its Done
+// is to be called once, from any goroutine.
+func (c *Chunk) Add(end int, lines int64) *Record {
+	if c.block != nil && len(c.block.records) == blockRecords {
+		c.seal(c.used, c.lines)
+	}
+	if c.block == nil {
+		c.begin()
+	}
+	b := c.block
+	b.open.Add(1)
+	from := b.start.Offset - c.file.at.Offset
+	b.records = append(b.records, Record{})
+	r := &b.records[len(b.records)-1]
+	r.block, r.end, r.line = b, uint32(int64(end)-from), uint32(c.file.at.Line+lines-b.start.Line)
+	c.used, c.lines = end, lines
+	return r
+}
+
+func (c *Chunk) begin() {
+	b := blocks.Get().(*block)
+	b.file, b.start, b.end = c.file, c.placeAt(c.used, c.lines), Place{}
+	b.open.Store(1)
+	c.block = b
+	c.file.progress.add(b)
+}
+
+func (c *Chunk) seal(used int, lines int64) {
+	c.used, c.lines = used, lines
+	c.block.end = c.placeAt(used, lines)
+	c.block.open.Add(-1)
+	c.block = nil
+}
+
+// Pass moves the file's place behind that many bytes and lines of Data: they are records, or nothing worth a message.
+func (c *Chunk) Pass(used int, lines int64) {
+	if used > 0 {
+		if c.block == nil {
+			c.begin()
+		}
+		c.seal(used, lines)
+	}
+	c.file.learn(c.file.head, c.placeAt(used, lines), c.file.size)
+	c.Data, c.front, c.used, c.lines = c.Data[used:], c.front+used, 0, 0
+}
+
+func (c *Chunk) placeAt(used int, lines int64) Place {
+	f := c.file
+	p := Place{Offset: f.at.Offset + int64(used), Line: f.at.Line + lines}
+	end := c.front + used
+	p.Tail = xxhash.Sum64(c.buf[end-int(window(p.Offset)) : end])
+	return p
+}
+
+// acked is the place up to which all has its result; also within a block, where the file still tells what is there.
+func (f *File) acked() Place {
+	done, next, ahead := f.progress.look()
+	if next == nil || ahead == 0 || f.text == nil || f.text.packed() {
+		return done
+	}
+	r := &next.records[ahead-1]
+	p := Place{Offset: next.start.Offset + int64(r.end), Line: r.Line()}
+	w := window(p.Offset)
+	_, sum, err := sumAt(f.text, p.Offset-w, w)
+	if err != nil {
+		return done
+	}
+	// What was read proves nothing if the file was truncated before: then the block's own beginning is gone too.
+	if ok, err := done.fits(f.text); !ok || err != nil {
+		return done
+	}
+	p.Tail = sum
+	return p
+}
+
+// behind is how many bytes are between the last place that is acked and the one that was read up to.
+func (f *File) behind() int64 {
+	done, _, _ := f.progress.look()
+	_, at, _ := f.known()
+	return at.Offset - done.Offset
+}

@@ -1,0 +1,27 @@
+package tail
+
+import (
+	"io/fs"
+	"os"
+	"syscall"
+)
+
+func metaOf(info fs.FileInfo) meta {
+	m := plainMeta(info)
+	if own, ok := info.Sys().(*syscall.Stat_t); ok {
+		m.Dev, m.Ino, m.links = uint64(own.Dev), own.Ino, uint64(own.Nlink)
+	}
+	return m
+}
+
+func born(path string) int64 {
+	info, err := os.Stat(path)
+	if err != nil {
+		return 0
+	}
+	own, ok := info.Sys().(*syscall.Stat_t)
+	if !ok {
+		return 0
+	}
+	return own.Birthtimespec.Nano()
+}

@@ -1,0 +1,41 @@
+package tail
+
+import (
+	"path/filepath"
+	"regexp"
+	"strings"
+)
+
+// Names never say what a file is. They say where to look first, and which files that nobody has met yet were once the one that
+// is followed.
+
+var (
+	packedEnding = regexp.MustCompile(`\.(gz|zst|bz2|xz|lz4|zip|Z)$`)
+	// asideMark is what rotation adds to a name: numbers and dates, behind a separator, and some words.
+	asideMark = regexp.MustCompile(`^([-._][0-9][0-9TZ:+._-]*|[-._](old|bak|prev|orig|save|backup|rotated|[0-9]+)|~)+$`)
+	digits    = regexp.MustCompile(`[0-9]+`)
+)
+
+// putAside reports whether a name is what rotation makes of base: app.log.1, app-2026-11-28T23-00-00.000.log, app.1.log.gz, app.log.old.
+func putAside(name, base string) bool {
+	plain := packedEnding.ReplaceAllString(name, "")
+	if plain == base {
+		return name != base
+	}
+	ending := filepath.Ext(base)
+	stem := strings.TrimSuffix(base, ending)
+	rest, found := strings.CutPrefix(plain, stem)
+	if !found || stem == "" {
+		return false
+	}
+	if ending != "" {
+		rest = strings.Replace(rest, ending, "", 1)
+	}
+	return asideMark.MatchString(rest)
+}
+
+// sameForm reports whether two names differ in their numbers only: app-20261127.log and app-20261128.log.
+func sameForm(a, b string) bool {
+	a, b = packedEnding.ReplaceAllString(a, ""), packedEnding.ReplaceAllString(b, "")
+	return a != b && digits.MatchString(a) && digits.ReplaceAllString(a, "#") == digits.ReplaceAllString(b, "#")
+}

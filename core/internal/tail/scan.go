@@ -1,0 +1,351 @@
+package tail
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+)
+
+func asFinal(err error, target *interface{ Final() bool }) bool {
+	return errors.As(err, target) && (*target).Final()
+}
+
+func absolute(paths []string) (all []string) {
+	for _, path := range paths {
+		if abs, err := filepath.Abs(path); err == nil {
+			path = abs
+		}
+		all = append(all, path)
+	}
+	return all
+}
+
+// sighting is a path under which a file was met that nobody knows.
+type sighting struct {
+	path string
+	meta
+}
+
+// scan compares what is there with what is known.
+func (s *Set) scan() {
+	first := !s.scanned
+	s.scanned = true
+	seen := map[*File]bool{}
+	there := map[string]bool{}
+	var fresh []sighting
+	for _, path := range s.expand() {
+		m, err := inspect(path)
+		if err != nil {
+			s.absent(path, err)
+			continue
+		}
+		if !m.regular {
+			s.tell(path, "is no regular file")
+			continue
+		}
+		there[path] = true
+		if f := s.byKey[m.key()]; f != nil && s.open(f, path, m) {
+			seen[f] = true
+			s.has(path, f)
+			continue
+		}
+		fresh = append(fresh, sighting{path, m})
+	}
+	now := time.Now()
+	for _, f := range s.files {
+		if !seen[f] && !f.aside && !f.fromPast {
+			f.aside, f.changed = true, now
+			s.changes++
+			s.whereabouts(f)
+			f.rename()
+		}
+	}
+	for _, f := range slices.Clone(s.files) {
+		switch {
+		case f.text != nil || f.busy:
+		case f.fromPast && s.relevant(f, there), !f.sought.IsZero():
+			s.seek(f)
+		case f.aside && f.gone.IsZero() && !f.fromPast:
+			s.again(f)
+		}
+	}
+	slices.SortStableFunc(fresh, func(a, b sighting) int { return cmp.Compare(len(a.path), len(b.path)) })
+	for _, sight := range fresh {
+		s.meet(sight, first)
+	}
+	s.forget(now)
+	s.lastScan = now
+}
+
+// expand lists the paths that are followed now.
+func (s *Set) expand() (paths []string) {
+	add := func(path string) {
+		if !slices.Contains(s.cfg.Own, path) {
+			paths = append(paths, path)
+		}
+	}
+	for _, path := range s.cfg.Paths {
+		info, err := os.Stat(path)
+		switch {
+		case err == nil && info.IsDir():
+			entries, err := os.ReadDir(path)
+			if err != nil {
+				s.absent(path, err)
+			}
+			for _, entry := range entries {
+				if !strings.HasPrefix(entry.Name(), ".") && !entry.IsDir() {
+					add(filepath.Join(path, entry.Name()))
+				}
+			}
+		case err != nil && isPattern(path):
+			matches, err := filepath.Glob(path)
+			if err != nil {
+				s.tell(path, err.Error())
+			}
+			if len(matches) == 0 {
+				s.absent(path, fs.ErrNotExist)
+			}
+			for _, match := range matches {
+				if info, err := os.Stat(match); err == nil && info.IsDir() {
+					continue
+				}
+				add(match)
+			}
+		default:
+			add(path)
+		}
+	}
+	return paths
+}
+
+func isPattern(path string) bool { return strings.ContainsAny(path, "*?[") }
+
+// asked reports whether a path is one of those that are followed, also when nothing is there.
+func (s *Set) asked(path string) bool {
+	return slices.ContainsFunc(s.cfg.Paths, func(p string) bool {
+		match, _ := filepath.Match(p, path)
+		return p == path || match || p == filepath.Dir(path)
+	})
+}
+
+// absent tells of a path once.
+func (s *Set) absent(path string, err error) {
+	if errors.Is(err, fs.ErrNotExist) {
+		if !s.cfg.Follow {
+			s.tell(path, "no such file")
+		} else if s.said[path] == "" && s.current[path] == nil {
+			s.cfg.Log.Warn("waiting for the file to appear", "file", path)
+			s.current[path] = nil
+		}
+		return
+	}
+	s.tell(path, cause(err))
+}
+
+// cause leaves out what the message has already.
+func cause(err error) string {
+	var path *fs.PathError
+	if errors.As(err, &path) {
+		return path.Err.Error()
+	}
+	return err.Error()
+}
+
+func (s *Set) tell(path, fault string) {
+	if s.said[path] == fault {
+		return
+	}
+	s.said[path] = fault
+	text := "a file cannot be read; the others go on"
+	if s.cfg.Follow {
+		text = "a file cannot be read; it is tried again, the others go on"
+	}
+	s.cfg.Log.Warn(text, "file", path, "error", fault)
+}
+
+// has notes that a path leads to the file.
+func (s *Set) has(path string, f *File) {
+	if fault := s.said[path]; fault != "" {
+		s.cfg.Log.Warn("a file can be read again", "file", path)
+		delete(s.said, path)
+	}
+	before := s.current[path]
+	if before == f {
+		if f.aside {
+			f.aside = false
+			f.rename()
+			s.changes++
+		}
+		return
+	}
+	s.current[path] = f
+	f.aside, f.gone, f.sought, f.fromPast = false, time.Time{}, time.Time{}, false
+	f.live, f.real = path, resolved(path)
+	f.rename()
+	s.changes++
+	if before != nil && s.cfg.Rotated {
+		s.between(path, before, f)
+	}
+}
+
+func resolved(path string) string {
+	if real, err := filepath.EvalSymlinks(path); err == nil {
+		return real
+	}
+	return path
+}
+
+// open makes sure that a known file is the one at that path. It is not when its number went to another one.
+func (s *Set) open(f *File, path string, m meta) bool {
+	if f.busy || f.text != nil {
+		return true
+	}
+	now := time.Now()
+	if !f.fromPast && f.fault == nil && f.sought.IsZero() && m.size == f.seen.size && m.modified == f.seen.modified {
+		return true // closed, and as it was
+	}
+	if f.dead || now.Before(f.retryAt) {
+		return true
+	}
+	t, err := openText(path)
+	if err != nil {
+		f.live = path
+		s.failed(f, err)
+		return true
+	}
+	if !s.attach(f, t, path) {
+		t.Close()
+		s.lostNumber(f, path)
+		return false
+	}
+	return true
+}
+
+// attach takes an open file for the known one, if it is that.
+func (s *Set) attach(f *File, t text, path string) bool {
+	m, err := t.stat()
+	if err != nil {
+		return false
+	}
+	id := m.ID
+	id.Born = born(path)
+	head, at, _ := f.known()
+	if f.id.known() && f.id.key() == id.key() && !f.id.is(id) {
+		return false
+	}
+	ok, err := holds(t, head, at)
+	if !ok && !(errors.Is(err, errUnfinished) && f.id.is(id)) {
+		return false
+	}
+	f.id, f.text, f.real = id, t, resolved(path)
+	f.atEnd, f.fromPast, f.sought, f.gone = false, false, time.Time{}, time.Time{}
+	f.changed = time.Now()
+	s.byKey[id.key()] = f
+	s.push(f)
+	return true
+}
+
+// lostNumber: the file at path has the number of f, and is another one or has other content.
+func (s *Set) lostNumber(f *File, path string) {
+	if f.why = wasTruncated; f.id.Born != 0 && f.id.Born != born(path) {
+		f.why = wasGone
+	}
+	delete(s.byKey, f.id.key())
+	f.id, f.sought, f.aside = ID{}, time.Now(), true
+	s.changes++
+}
+
+// again opens a file that was closed, if it grew.
+func (s *Set) again(f *File) {
+	m, err := inspect(f.real)
+	if err != nil || m.key() != f.id.key() {
+		if !s.whereabouts(f) {
+			if found, sure := s.find(f); found || !sure {
+				return
+			}
+			f.gone = time.Now()
+			s.changes++
+			return
+		}
+		if m, err = inspect(f.real); err != nil {
+			return
+		}
+	}
+	s.open(f, f.real, m)
+}
+
+// meet makes a file known.
+func (s *Set) meet(sight sighting, first bool) {
+	if f := s.byKey[sight.key()]; f != nil { // by another name, or a copy that was taken for the rest of another one
+		s.has(sight.path, f)
+		return
+	}
+	if s.cfg.Rotated && s.isCopy(sight) {
+		return
+	}
+	t, err := openText(sight.path)
+	if err != nil {
+		s.tell(sight.path, cause(err))
+		return
+	}
+	f, err := s.begin(t, sight.path)
+	if err != nil {
+		t.Close()
+		s.tell(sight.path, cause(err))
+		return
+	}
+	if f.Rewritten = s.current[sight.path] != nil; s.cfg.Rotated && !f.Rewritten {
+		s.ignoreOlder(f, sight.path, first)
+	}
+	s.has(sight.path, f)
+	s.push(f)
+}
+
+// begin is a file from its beginning.
+func (s *Set) begin(t text, path string) (*File, error) {
+	m, err := t.stat()
+	if err != nil {
+		return nil, err
+	}
+	size := max(m.size, 0)
+	if t.packed() {
+		size = printLength
+	}
+	head, err := headOf(t, size)
+	if err != nil {
+		return nil, err
+	}
+	if m.size < 0 {
+		m.size = head.Length
+	}
+	m.ID.Born = born(path)
+	f := &File{live: path, real: resolved(path), id: m.ID, text: t, head: head, size: m.size, modified: m.modified, changed: time.Now()}
+	f.rename()
+	s.files = append(s.files, f)
+	s.byKey[f.id.key()] = f
+	s.changes++
+	return f, nil
+}
+
+// lose gives up what could not be found again.
+func (s *Set) lose(f *File, why string) {
+	f.gone, f.sought, f.fromPast = time.Now(), time.Time{}, false
+	s.changes++
+	head, at, size := f.known()
+	switch bytes := size - at.Offset; {
+	case bytes > 0:
+		s.losses = append(s.losses, Loss{f.live, bytes, why})
+		s.cfg.Log.Error(fmt.Sprintf("lost: at least %d bytes that were not read before %s", bytes, why), "file", f.live, "place", at.Offset)
+		f.learn(head, at, at.Offset) // once
+	case why == wasTruncated:
+		s.cfg.Log.Warn("the file was truncated and is read from the beginning; all that was seen in it before had been read", "file", f.live)
+	case f.latest:
+		s.cfg.Log.Warn("the file that the state speaks of is gone; all that was seen in it had been read", "file", f.live)
+	}
+}

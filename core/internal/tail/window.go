@@ -1,0 +1,102 @@
+package tail
+
+import (
+	"sync"
+	"sync/atomic"
+)
+
+// blockRecords is how many records a block has at most. A state's place stops at the first one without a result, so that fewer
+// gain nothing; more would be held for one that waits.
+const blockRecords = 256
+
+// Record is one record on its way: it has its result when Done was called.
+type Record struct {
+	block *block
+	end   uint32 // in the file, from the block's start
+	line  uint32 // from the block's first
+	done  atomic.Bool
+}
+
+// block is a run of records of one file, in the order of reading.
+type block struct {
+	file       *File
+	start, end Place
+	records    []Record
+	open       atomic.Int32 // records without a result, and one while it is being filled
+}
+
+var blocks = sync.Pool{New: func() any { return &block{records: make([]Record, 0, blockRecords)} }}
+
+// Done says that the record needs no more attention: the next run begins behind it, once those before it are done too.
+func (r *Record) Done() {
+	if !r.done.Swap(true) {
+		r.block.open.Add(-1)
+	}
+}
+
+// Name is the file's, as messages give it.
+func (r *Record) Name() string { return r.block.file.Name() }
+
+// Line is the number of the record's last line in its file, from 1.
+func (r *Record) Line() int64 { return r.block.start.Line + int64(r.line) }
+
+// Start is where the record begins in its file, with the empty lines before it.
+func (r *Record) Start() int64 { return r.block.startOf(r) }
+
+// Size is how many bytes of the file it takes.
+func (r *Record) Size() int64 { return r.block.start.Offset + int64(r.end) - r.Start() }
+
+// startOf finds the record by its own end: the one before it ends where it starts.
+func (b *block) startOf(r *Record) int64 {
+	low, high := 0, len(b.records)
+	for low < high {
+		if mid := (low + high) / 2; b.records[mid].end < r.end {
+			low = mid + 1
+		} else {
+			high = mid
+		}
+	}
+	if low == 0 {
+		return b.start.Offset
+	}
+	return b.start.Offset + int64(b.records[low-1].end)
+}
+
+// progress is what of a file is on its way, and up to where all has its result.
+type progress struct {
+	mu     sync.Mutex
+	blocks []*block
+	done   Place
+}
+
+func (p *progress) add(b *block) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.blocks = append(p.blocks, b)
+}
+
+// look moves on over the blocks that are done. ahead is how many records of the next block are done from its beginning.
+func (p *progress) look() (done Place, next *block, ahead int) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	n := 0
+	for n < len(p.blocks) && p.blocks[n].open.Load() == 0 {
+		b := p.blocks[n]
+		p.done, p.blocks[n] = b.end, nil
+		n++
+		if b.records != nil {
+			clear(b.records)
+			b.file, b.records = nil, b.records[:0]
+			blocks.Put(b)
+		}
+	}
+	if p.blocks = p.blocks[n:]; len(p.blocks) == 0 {
+		p.blocks = nil
+		return p.done, nil, 0
+	}
+	next = p.blocks[0]
+	for ahead < len(next.records) && next.records[ahead].done.Load() {
+		ahead++
+	}
+	return p.done, next, ahead
+}
