@@ -250,6 +250,16 @@ class Client:
         """
         interruptible(self._usable().flush, timeout_milliseconds(timeout))
 
+    def _begin_close(self, end: float) -> None:
+        """Begin what close does, to end at end (of time.monotonic), without waiting."""
+        if self._delivery is not None and not self._delivery.forked:
+            self._delivery.begin_close(end)
+
+    def _deliver(self, timeout: Timeout) -> None:
+        """Do what flush does, without waiting for callbacks: for a caller who holds a lock that they may want."""
+        delivery = self._usable()
+        interruptible(lambda: delivery.flush(timeout_milliseconds(timeout), callbacks=False))
+
     def close(self, timeout: Timeout = None) -> CloseReport:
         """Deliver what was accepted, at most until timeout; then fail the rest with ClosedError and free everything.
 

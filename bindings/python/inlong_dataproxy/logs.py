@@ -14,22 +14,34 @@ from .client import Client, Timeout
 from .errors import ForkError, InlongError, InvalidMessageError
 
 if TYPE_CHECKING:
+    from typing_extensions import Unpack
+
+    from ._native.option_types import Options
     from ._results.future import Result
 
 _OWN = "inlong_dataproxy"
+
+FLUSH_SECONDS = 2.0
+"""How long a handler's flush and close wait, unless they are told otherwise."""
 
 
 class InlongHandler(logging.Handler):
     """Sends each log record as one message, and never makes the program that logs wait.
 
+        {"class": "inlong_dataproxy.InlongHandler", "url": "http://manager:8083", "group_id": "my_group", "stream_id": "logs"}
+
+    is one for logging.config.dictConfig, which makes a client of its own.
+
     Args:
         client: sends them; its option block_if_queue_is_full must be false, as it is by default. Share it with other senders
-            as you like.
-        stream_id: the stream of all records.
+            as you like. Without one the handler makes its own of url, group_id and options, which does not wait for its nodes.
+        stream_id: the stream of all records; required.
         level: as for every handler.
-        group_id: another group than the client's.
+        url: the Manager of the handler's own client.
+        group_id: another group than the client's; that of the handler's own client.
         attributes: sent with every record.
         own_client: close the client when the handler is closed, which logging.shutdown does at exit.
+        options: of the handler's own client, as for Client.
 
     A record that finds no room, is empty, or comes after the client was closed is dropped and counted in `dropped`; one that was
     accepted and not acked is counted in `failed`. A formatter that raises or gives no payload, and an id that breaks its rule, are
@@ -39,27 +51,38 @@ class InlongHandler(logging.Handler):
 
     Raises:
         ValueError: the client waits when its queue is full.
+        TypeError: stream_id is missing, or url or options are given beside a client.
+        ConfigError, LibraryError, ForkError: as Client, for the handler's own.
     """
 
     def __init__(
         self,
-        client: Client,
-        stream_id: str,
+        client: Optional[Client] = None,
+        stream_id: str = "",
         *,
         level: Union[int, str] = logging.NOTSET,
+        url: str = "",
         group_id: str = "",
         attributes: Optional[dict[str, str]] = None,
         own_client: bool = False,
+        **options: Unpack[Options],
     ) -> None:
-        super().__init__(level)
+        if stream_id == "":
+            raise TypeError("stream_id is missing: the stream of all records")
+        if client is None:
+            options.setdefault("lazy_start", True)
+            client, group_id, own_client = Client(url, group_id=group_id, **options), "", True
+        elif url or options:
+            raise TypeError("url and options are for a handler without a client: the one that was given has its own")
         if client.waits_for_room:
             raise ValueError("client: its option block_if_queue_is_full is true, so that logging would wait")
         self._client = client
+        super().__init__(level)  # not before: logging flushes also handlers that could not be made
         self._stream_id = stream_id
         self._more: dict[str, Any] = {"group_id": group_id, "attributes": attributes} if group_id or attributes else {}
         self._own_client = own_client
-        self._counting = threading.Lock()
-        self._renewing = threading.Lock()
+        self._counting = threading.RLock()  # a signal handler may log
+        self._renewing = threading.RLock()
         self._dropped = 0
         self._failed = 0
         _handlers.add(self)
@@ -119,18 +142,18 @@ class InlongHandler(logging.Handler):
                 self._failed += 1
 
     def flush(self, timeout: Timeout = None) -> None:
-        """Wait until every record so far has its result, timeout (default: the option send_timeout) at most.
+        """Wait until every record so far is delivered, timeout (default 2 s) at most; not for callbacks, which may log.
 
-        Does not raise: what did not arrive is counted.
+        Does not raise: what did not arrive is counted. logging calls it under its own lock, for which other threads wait.
         """
         with contextlib.suppress(InlongError):
-            self._client.flush(timeout)
+            self._client._deliver(FLUSH_SECONDS if timeout is None else timeout)  # pyright: ignore[reportPrivateUsage]
 
     def close(self, timeout: Timeout = None) -> None:
-        """Flush, and close the client if it is the handler's own, within timeout (default: the option send_timeout)."""
+        """Flush, and close the client if it is the handler's own, within timeout (default 2 s)."""
         try:
             if self._own_client:
-                self._client.close(timeout)
+                self._client.close(FLUSH_SECONDS if timeout is None else timeout)
             elif not self._client.closed:
                 self.flush(timeout)
         except InlongError:
@@ -145,8 +168,8 @@ _handlers: weakref.WeakSet[InlongHandler] = weakref.WeakSet()
 def _free_locks() -> None:
     """In a forked child: a thread of the parent may have been counting."""
     for handler in _handlers:
-        handler._counting = threading.Lock()  # pyright: ignore[reportPrivateUsage]
-        handler._renewing = threading.Lock()  # pyright: ignore[reportPrivateUsage]
+        handler._counting = threading.RLock()  # pyright: ignore[reportPrivateUsage]
+        handler._renewing = threading.RLock()  # pyright: ignore[reportPrivateUsage]
 
 
 fork.after_fork(_free_locks)

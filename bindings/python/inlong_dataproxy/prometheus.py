@@ -64,19 +64,30 @@ class InlongCollector(Collector):
     What a closed client had counted when Prometheus last asked stays in its group's sum. A counter that went down would look like
     one that began anew, and all that is left like what has just been added.
 
+    A registry takes one collector: another one's series would have the same names, and is refused with ValueError. Give that one
+    all clients, or add them.
+
     Args:
         clients: Client or AsyncClient objects, which the collector keeps alive.
     """
 
     def __init__(self, *clients: Union[Client, AsyncClient]) -> None:
-        self._clients = clients
+        self._clients = list(clients)
         self._counted: dict[int, dict[str, int]] = {}  # by the client's place: its counters when it was last asked
+
+    def add(self, *clients: Union[Client, AsyncClient]) -> None:
+        """Give the counters of these clients, too."""
+        self._clients += clients
+
+    def describe(self) -> Iterator[Family]:
+        """Give all metrics without their values: the registry looks for names that it has already."""
+        yield from _families({})
 
     def collect(self) -> Iterator[Family]:
         """Give all metrics. Does not block; any thread may call it."""
         groups: dict[str, Counter[str]] = {}
         closed: list[tuple[str, dict[str, int]]] = []
-        for place, client in enumerate(self._clients):
+        for place, client in enumerate(list(self._clients)):
             try:
                 values = _values(client.stats())
             except InlongError:
@@ -87,10 +98,14 @@ class InlongCollector(Collector):
         for group_id, counted in closed:
             if group_id in groups:
                 groups[group_id].update(counted)
-        for name, text in _COUNTERS.items():
-            yield _fill(CounterMetricFamily(_PREFIX + name, text, labels=["group_id"]), name, groups)
-        for name, text in _GAUGES.items():
-            yield _fill(GaugeMetricFamily(_PREFIX + name, text, labels=["group_id"]), name, groups)
+        yield from _families(groups)
+
+
+def _families(groups: dict[str, Counter[str]]) -> Iterator[Family]:
+    for name, text in _COUNTERS.items():
+        yield _fill(CounterMetricFamily(_PREFIX + name, text, labels=["group_id"]), name, groups)
+    for name, text in _GAUGES.items():
+        yield _fill(GaugeMetricFamily(_PREFIX + name, text, labels=["group_id"]), name, groups)
 
 
 def _values(stats: dict[str, Any]) -> dict[str, int]:

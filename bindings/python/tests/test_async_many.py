@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import AsyncIterator, Iterator
 from typing import Any
 
@@ -140,5 +141,58 @@ def test_what_the_source_raises_and_a_cancelled_await_end_it(cluster: MockCluste
             with pytest.raises(asyncio.CancelledError):
                 await task
             assert (await client.send(b"z", STREAM)).node
+
+    asyncio.run(main())
+
+
+def test_a_slow_plain_source_lets_the_loop_have_its_turns(cluster: MockCluster) -> None:
+    # Chunks grew whatever the source took: the loop stood still for 7.9 s.
+    taken, most = 0, 0
+
+    def source() -> Iterator[bytes]:
+        nonlocal taken
+        for _ in range(2000):
+            yield b"quick"
+        for _ in range(200):
+            time.sleep(0.001)
+            taken += 1
+            yield b"slow"
+
+    async def watch() -> None:
+        nonlocal most
+        before = 0
+        while True:
+            await asyncio.sleep(0)
+            most, before = max(most, taken - before), taken
+
+    async def main() -> None:
+        async with AsyncClient(cluster.url, group_id=GROUP) as client:
+            watching = asyncio.create_task(watch())
+            assert (await client.send_many(source(), STREAM)).acked == 2200
+            watching.cancel()
+
+    asyncio.run(main())
+    assert 0 < most < 10
+
+
+def test_a_buffer_that_is_filled_anew_arrives_as_it_was(cluster: MockCluster) -> None:
+    # Read later, 1,000 payloads were the last few ones again and again, all of them "acked".
+    buffer = bytearray(4)
+
+    def source() -> Iterator[object]:
+        for n in range(1000):
+            buffer[:] = b"%04d" % n
+            yield memoryview(buffer) if n % 3 else buffer
+
+    async def asynchronous() -> AsyncIterator[object]:
+        for payload in source():
+            yield payload
+
+    async def main() -> None:
+        async with AsyncClient(cluster.url, group_id=GROUP, ordered=True) as client:
+            for messages in (source(), asynchronous()):
+                assert (await client.send_many(messages, STREAM)).acked == 1000  # type: ignore[arg-type]
+                assert cluster.payloads() == [b"%04d" % n for n in range(1000)]
+                cluster.reset()
 
     asyncio.run(main())

@@ -1,13 +1,16 @@
 from __future__ import annotations
 
 import logging
+import logging.config
+import threading
+import time
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
 from support import GROUP, STREAM, run_python, wait_until
 
-from inlong_dataproxy import Client, InlongHandler
+from inlong_dataproxy import Client, InlongHandler, logs
 from inlong_dataproxy.testing import MockCluster
 
 FULL: dict[str, Any] = {"worker_num": 1, "max_pending_messages": 10}
@@ -155,6 +158,73 @@ def test_prometheus_sees_the_counters(cluster: MockCluster) -> None:
         assert registry.get_sample_value("inlong_dataproxy_acked_total", labels) == 11
         assert 0 < (registry.get_sample_value("inlong_dataproxy_lanes_usable", labels) or 0) < lanes
     assert registry.get_sample_value("inlong_dataproxy_acked_total", labels) is None
+
+
+def test_a_second_collector_is_refused_with_the_names(cluster: MockCluster) -> None:
+    # Its series had the names of the first one's, which breaks the page for Prometheus.
+    prometheus_client = pytest.importorskip("prometheus_client", reason="prometheus_client is not installed")
+    from inlong_dataproxy import prometheus
+
+    registry = prometheus_client.CollectorRegistry()
+    with Client(cluster.url, group_id=GROUP) as first, Client(cluster.url, group_id=GROUP) as second:
+        collector = prometheus.InlongCollector(first)
+        registry.register(collector)
+        with pytest.raises(ValueError, match="inlong_dataproxy_acked"):
+            registry.register(prometheus.InlongCollector(second))
+        collector.add(second)
+        first.send(b"x", STREAM)
+        second.send(b"x", STREAM)
+        assert registry.get_sample_value("inlong_dataproxy_acked_total", {"group_id": GROUP}) == 2
+
+
+def keywords(cluster: MockCluster, **more: Any) -> dict[str, Any]:
+    handler = {"class": "inlong_dataproxy.InlongHandler", "url": cluster.url, "group_id": GROUP, "stream_id": STREAM, **more}
+    logger = {"inlong": {"handlers": ["inlong"], "propagate": False, "level": "INFO"}}
+    return {"version": 1, "disable_existing_loggers": False, "handlers": {"inlong": handler}, "loggers": logger}
+
+
+def test_dictconfig_makes_a_handler_from_keywords_again_and_again(cluster: MockCluster) -> None:
+    # Handlers could be made by code only; and each call of dictConfig closes the handlers of the one before.
+    for n in range(3):
+        logging.config.dictConfig(keywords(cluster, send_timeout=5, attributes={"k": "v"}))
+        logging.getLogger("inlong.test").info("number %d", n)
+    logging.getLogger("inlong").handlers[0].close()
+    logging.getLogger("inlong").handlers.clear()
+    assert sorted(cluster.payloads()) == [b"number 0", b"number 1", b"number 2"]
+
+
+@pytest.mark.parametrize("more", [{"stream_id": ""}, {"client": 5}])
+def test_keywords_that_do_not_go_together_are_a_clear_error(cluster: MockCluster, more: dict[str, Any]) -> None:
+    with pytest.raises(ValueError, match="inlong") as caught:
+        logging.config.dictConfig(keywords(cluster, **more))
+    assert isinstance(caught.value.__cause__, TypeError)
+
+
+@pytest.mark.parametrize("what", ["nodes that are away", "a callback that logs"])
+def test_dictconfig_again_stalls_nobody(cluster: MockCluster, client: Client, what: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    # It flushes and closes the handlers before under logging's own lock: 30 and 60 s in which nobody could make a logger.
+    monkeypatch.setattr(logs, "FLUSH_SECONDS", 0.2)
+    handler = {"()": lambda: InlongHandler(client, STREAM)}
+    config = {"version": 1, "disable_existing_loggers": False, "handlers": {"inlong": handler}}
+    logging.config.dictConfig(config)
+    inside = threading.Event()
+    if what == "a callback that logs":
+
+        def log(_: object) -> None:
+            inside.set()
+            time.sleep(0.1)
+            logging.getLogger("new.one").info("acked")
+
+        client.send_async(b"x", STREAM).add_done_callback(log)
+        assert inside.wait(10)
+    else:
+        for node in range(3):
+            cluster.fault(node, "silence", standing=True)
+        client.send_async(b"x", STREAM)
+    began = time.monotonic()
+    logging.config.dictConfig(config)
+    assert time.monotonic() - began < 5
+    client.close(0)
 
 
 def test_the_librarys_lines_go_to_the_logger_whose_level_may_change(cluster: MockCluster, caplog: pytest.LogCaptureFixture) -> None:

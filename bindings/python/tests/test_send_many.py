@@ -1,12 +1,14 @@
 from __future__ import annotations
 
+import gc
 import threading
+import weakref
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-from support import STREAM, wait_until
+from support import GROUP, STREAM, wait_until
 
 from inlong_dataproxy import Client, ClosedError, InvalidMessageError, Progress, SendError, ServerError
 from inlong_dataproxy._results import taker
@@ -207,3 +209,66 @@ def test_no_node_at_all_fails_everything_in_time(cluster: MockCluster) -> None:
         report = client.send_many([b"x"] * 100, STREAM)
     assert (report.acked, report.failed) == (0, 100)
     assert all(isinstance(failure.error, SendError) for failure in report.failures)
+
+
+@pytest.mark.parametrize("view", [bytes, bytearray, memoryview])
+def test_a_buffer_that_is_filled_anew_arrives_as_it_was(cluster: MockCluster, view: Any) -> None:
+    # Read later, 1,000 payloads were the last few ones again and again, all of them "acked".
+    buffer = bytearray(4)
+
+    def source() -> Iterator[Any]:
+        for n in range(1000):
+            buffer[:] = b"%04d" % n
+            yield view(buffer) if view is not bytearray else buffer
+            if n % 10 == 9:
+                yield b"%04d." % n
+
+    with Client(cluster.url, group_id=GROUP, ordered=True) as client:
+        assert client.send_many(source(), STREAM).acked == 1100
+    assert [payload for payload in cluster.payloads() if len(payload) == 4] == [b"%04d" % n for n in range(1000)]
+
+
+def test_what_a_source_gave_before_it_became_slow_is_not_held_back(cluster: MockCluster, client: Client) -> None:
+    # A backlog, then `tail -f`: chunks had grown to 4,096 messages, and nobody passed on the open one.
+    arrived = 0
+
+    def source() -> Iterator[bytes]:
+        nonlocal arrived
+        yield from (b"backlog" for _ in range(20_000))
+        for n in range(3):
+            yield b"slow"
+            wait_until(lambda n=n: cluster.stats()["messages"] == 20_001 + n, "what was given has arrived")  # type: ignore[misc]
+            arrived += 1
+
+    assert client.send_many(source(), STREAM).acked == 20_003
+    assert arrived == 3
+
+
+def test_what_a_source_gave_before_ctrl_c_is_sent(cluster: MockCluster, client: Client) -> None:
+    # It was dropped: neither sent nor reported.
+    def source() -> Iterator[bytes]:
+        yield from (b"x" for _ in range(5000))
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        client.send_many(source(), STREAM)
+    wait_until(lambda: cluster.stats()["messages"] == 5000, "it arrived")
+
+
+def test_a_report_keeps_nothing_of_what_was_sent(client: Client) -> None:
+    # The traceback of a value that is no payload held the frame, and that its chunk: 442 MB instead of 49.
+    class Bad:
+        pass
+
+    bad, text = Bad(), "\udc80"
+    kept = weakref.ref(bad)
+    values: list[Any] = [b"x", bad, text, b"y"]
+    report = client.send_many(iter(values), STREAM)
+    values.clear()
+    del bad
+    gc.collect()
+    assert kept() is None
+    assert (report.acked, report.failed) == (2, 2)
+    for failure in report.failures:
+        assert failure.error.__traceback__ is None
+        assert failure.error.__context__ is None

@@ -120,7 +120,7 @@ def test_it_holds_libraries_program_types_licences_and_bill_and_nothing_else(whe
         assert f"inlong_dataproxy/{name}" in names
     tops = {name.split("/")[0] for name in names}
     info = next(top for top in tops if top.endswith(".dist-info"))
-    assert tops == {"inlong_dataproxy", "inlong_dataproxy_pytest.py", "inlong_dataproxy_cli.py", info}
+    assert tops == {"inlong_dataproxy", "inlong_dataproxy_pyinstaller", "inlong_dataproxy_pytest.py", "inlong_dataproxy_cli.py", info}
     for name in ("licenses/LICENSE", "licenses/THIRD_PARTY_LICENSES.txt", "sboms/inlong-dataproxy.cdx.json"):
         assert f"{info}/{name}" in names
     leftovers = [path.name for path in PACKAGE.iterdir() if path.name in ("build", "dist") or path.suffix == ".egg-info"]
@@ -132,6 +132,22 @@ def test_its_tag_is_the_one_that_the_libraries_need(wheel: Path) -> None:
     tag = wheel.stem.split("none-")[1]
     shown = subprocess.run([sys.executable, "-m", "auditwheel", "show", str(wheel)], check=True, capture_output=True, text=True)
     assert f'is consistent with the following platform tag: "{tag}"' in " ".join(shown.stdout.split())
+
+
+@pytest.mark.timeout(300)
+def test_a_program_frozen_by_pyinstaller_has_its_libraries(wheel: Path, tmp_path: Path) -> None:
+    # No import leads to them: the frozen program said that the package should be installed again.
+    pytest.importorskip("PyInstaller", reason="PyInstaller is not installed")
+    zipfile.ZipFile(wheel).extractall(tmp_path / "site")
+    program = tmp_path / "app.py"
+    program.write_text("from inlong_dataproxy.testing import MockCluster\nwith MockCluster(1) as cluster:\n    print(cluster.url)\n")
+    environment = {**os.environ, "PYTHONPATH": str(tmp_path / "site")}
+    command = [sys.executable, "-m", "PyInstaller", "--onedir", "--log-level", "ERROR", str(program)]
+    subprocess.run(command, check=True, cwd=tmp_path, env=environment, timeout=200)
+    environment = {"HOME": str(tmp_path), "PATH": os.environ["PATH"]}
+    frozen = [str(tmp_path / "dist" / "app" / "app")]
+    done = subprocess.run(frozen, check=True, cwd=tmp_path, env=environment, timeout=60, capture_output=True, text=True)
+    assert done.stdout.startswith("http://127.0.0.1:")
 
 
 def test_this_python_is_among_those_that_are_tried(summary: list[str]) -> None:

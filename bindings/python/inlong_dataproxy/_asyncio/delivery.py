@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import ctypes
+import math
 import os
 import time
 import warnings
@@ -18,6 +19,7 @@ from typing import Any, Optional, Union
 
 from inlong_dataproxy._host import end as process_end
 from inlong_dataproxy._host.calls import Call
+from inlong_dataproxy._host.end import EXIT_SECONDS
 from inlong_dataproxy._host.ticket import Ticket
 from inlong_dataproxy._native import codes, lowlevel as low
 from inlong_dataproxy._native.handle import Bounds
@@ -27,7 +29,7 @@ from inlong_dataproxy._sending.bulk import Bulk
 from inlong_dataproxy._sending.message import Model, checked_length, refusal
 from inlong_dataproxy._sending.models import Models
 from inlong_dataproxy._sending.run import FULL, Packed, Run, split
-from inlong_dataproxy.errors import InlongError
+from inlong_dataproxy.errors import InlongError, TimeoutError_
 
 from . import offloop
 
@@ -35,6 +37,7 @@ _SMALL = 2048  # bytes: what is larger does not wait for the end of the round
 _MESSAGES, _BYTES = 512, 1 << 20  # the most of one call of the library
 _LEAST = 16  # of one where the room is small
 _TURN_SECONDS = 0.002  # of one round that results may take: the loop has other work, too
+_NO_ACKS_MS = 500  # so long without one ends the close of a loop that has ended
 _PUSH_SECONDS = 1.0  # a loop that is asked to pass on what is in line, and does not, has ended
 _LOOK_SECONDS = 0.02  # results make room, and wake: this is for room that is given back a moment behind its result
 
@@ -302,7 +305,7 @@ class AsyncDelivery(ResultTaker[Waiting]):
                 await self.flush(timeout_ms)
             code = await offloop.call(self._close_handle, end, record)
         except asyncio.CancelledError:  # by the end of the loop: whoever only waits is shielded
-            self.begin_close(end)
+            self.begin_close(min(end, time.monotonic() + EXIT_SECONDS), patient=False)
             warnings.warn(f"the loop of {name} ended before its close did", ResourceWarning, stacklevel=2)
             raise
         await self._take_all()
@@ -316,10 +319,10 @@ class AsyncDelivery(ResultTaker[Waiting]):
         finally:
             process_end.closed(self)
 
-    def begin_close(self, end: float) -> None:
+    def begin_close(self, end: float, *, patient: bool = True) -> None:
         """Close within end (of time.monotonic) from any thread, without waiting and without the loop, which may have ended.
 
-        Its futures may be awaited all the same: they get their results once it is closed.
+        Its futures may be awaited all the same: they get their results once it is closed. Not patient: as long as acks come.
         """
         self.closing = True
         pushed = Ticket()
@@ -334,15 +337,26 @@ class AsyncDelivery(ResultTaker[Waiting]):
         else:
             push()
         if self._background is None:
-            self._background = Call(self._close_alone, end, pushed)
+            self._background = Call(self._close_alone, end, pushed, patient)
 
-    def _close_alone(self, end: float, pushed: Ticket) -> None:
+    def _close_alone(self, end: float, pushed: Ticket, patient: bool) -> None:
         pushed.wait(min(end, time.monotonic() + _PUSH_SECONDS))  # a loop that runs now may be in its last round
+        if not patient:
+            self._flush_while_acks_come(end)
+            end = 0
         self._close_handle(end, None)
         try:
             self.loop.call_soon_threadsafe(self._take_rest)
         except RuntimeError:  # it is closed: nobody waits any more
             self._leave_loop()
+
+    def _flush_while_acks_come(self, end: float) -> None:
+        with contextlib.suppress(InlongError):  # the close says it, too
+            before = math.inf
+            while (left := super().stats()["pending_messages"]) and left < before and time.monotonic() < end:
+                before = left
+                with contextlib.suppress(TimeoutError_):
+                    low.client_flush(self.handle, min(_left_ms(end), _NO_ACKS_MS))
 
     def wait_closed(self, end: float) -> None:  # noqa: ARG002 - the call has it
         """Wait for the end of a close that was begun."""

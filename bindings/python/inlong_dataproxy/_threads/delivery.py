@@ -114,13 +114,13 @@ class Delivery(ResultTaker[DeliveryFuture]):
 
     # ---- life ----
 
-    def flush(self, timeout_ms: int) -> None:
-        """Wait until what was accepted before has its result and its callbacks ran. Blocks without regard to signals."""
+    def flush(self, timeout_ms: int, *, callbacks: bool = True) -> None:
+        """Wait until what was accepted before has its result, and callbacks ran if wanted. Blocks without regard to signals."""
         end = self._end(timeout_ms)
         if not self.line.empty(end):
             raise codes.late_error("messages wait for room")
         low.client_flush(self.handle, timeout_ms if timeout_ms < 0 else _left_ms(end))
-        if self.is_own_thread() or self.line.is_own_thread():
+        if not callbacks or self.is_own_thread() or self.line.is_own_thread():
             return
         # All results are in the library's queue or in the hands of the thread by now.
         ticket = Ticket()

@@ -1,0 +1,10 @@
+"""Tells PyInstaller where the hook is. An entry point of the package leads here: whoever freezes a program need not know of it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+
+def hook_folders() -> list[str]:
+    """Return the folder of the hook."""
+    return [str(Path(__file__).resolve().parent)]
