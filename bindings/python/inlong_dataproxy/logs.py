@@ -83,6 +83,7 @@ class InlongHandler(logging.Handler):
         self._own_client = own_client
         self._counting = threading.RLock()  # a signal handler may log
         self._renewing = threading.RLock()
+        self._unflushed = False
         self._dropped = 0
         self._failed = 0
         _handlers.add(self)
@@ -128,6 +129,7 @@ class InlongHandler(logging.Handler):
                 self.handleError(record)
 
     def _send(self, text: str) -> None:
+        self._unflushed = True
         self._client.send_async(text, self._stream_id, **self._more).add_done_callback(self._count)
 
     def _renew(self) -> None:
@@ -146,6 +148,7 @@ class InlongHandler(logging.Handler):
 
         Does not raise: what did not arrive is counted. logging calls it under its own lock, for which other threads wait.
         """
+        self._unflushed = False
         with contextlib.suppress(InlongError):
             self._client._deliver(FLUSH_SECONDS if timeout is None else timeout)  # pyright: ignore[reportPrivateUsage]
 
@@ -154,7 +157,7 @@ class InlongHandler(logging.Handler):
         try:
             if self._own_client:
                 self._client.close(FLUSH_SECONDS if timeout is None else timeout)
-            elif not self._client.closed:
+            elif self._unflushed:
                 self.flush(timeout)
         except InlongError:
             return  # what did not arrive is counted

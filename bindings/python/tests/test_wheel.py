@@ -120,7 +120,13 @@ def test_it_holds_libraries_program_types_licences_and_bill_and_nothing_else(whe
         assert f"inlong_dataproxy/{name}" in names
     tops = {name.split("/")[0] for name in names}
     info = next(top for top in tops if top.endswith(".dist-info"))
-    assert tops == {"inlong_dataproxy", "inlong_dataproxy_pyinstaller", "inlong_dataproxy_pytest.py", "inlong_dataproxy_cli.py", info}
+    assert tops == {
+        "inlong_dataproxy",
+        "inlong_dataproxy_pyinstaller",
+        "inlong_dataproxy_pytest.py",
+        "inlong_dataproxy_cli.py",
+        info,
+    }
     for name in ("licenses/LICENSE", "licenses/THIRD_PARTY_LICENSES.txt", "sboms/inlong-dataproxy.cdx.json"):
         assert f"{info}/{name}" in names
     leftovers = [path.name for path in PACKAGE.iterdir() if path.name in ("build", "dist") or path.suffix == ".egg-info"]
@@ -140,7 +146,9 @@ def test_a_program_frozen_by_pyinstaller_has_its_libraries(wheel: Path, tmp_path
     pytest.importorskip("PyInstaller", reason="PyInstaller is not installed")
     zipfile.ZipFile(wheel).extractall(tmp_path / "site")
     program = tmp_path / "app.py"
-    program.write_text("from inlong_dataproxy.testing import MockCluster\nwith MockCluster(1) as cluster:\n    print(cluster.url)\n")
+    program.write_text(
+        "from inlong_dataproxy.testing import MockCluster\nwith MockCluster(1) as cluster:\n    print(cluster.url)\n"
+    )
     environment = {**os.environ, "PYTHONPATH": str(tmp_path / "site")}
     command = [sys.executable, "-m", "PyInstaller", "--onedir", "--log-level", "ERROR", str(program)]
     subprocess.run(command, check=True, cwd=tmp_path, env=environment, timeout=200)

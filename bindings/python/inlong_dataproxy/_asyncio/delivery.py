@@ -39,7 +39,7 @@ _LEAST = 16  # of one where the room is small
 _TURN_SECONDS = 0.002  # of one round that results may take: the loop has other work, too
 _NO_ACKS_MS = 500  # so long without one ends the close of a loop that has ended
 _PUSH_SECONDS = 1.0  # a loop that is asked to pass on what is in line, and does not, has ended
-_LOOK_SECONDS = 0.02  # results make room, and wake: this is for room that is given back a moment behind its result
+_LOOK_SECONDS = 0.05  # results make room, and wake: this is for room that is given back a moment behind its result
 
 Future = asyncio.Future[Result]
 Waiting = tuple[Model, Future]
@@ -191,14 +191,14 @@ class AsyncDelivery(ResultTaker[Waiting]):
         """Pass on messages of one model. Return how many found no room."""
         run: Run[Waiting] = Run(model, payloads, [(model, future) for future in futures])
         while run.waiting:
-            code, taken = run.enter(self.handle, self.models, self.pending)
+            code, taken = run.enter(self.handle, self.models, self.pending, self._full)
             if taken:
                 self._unsealed, self._full = True, False
                 if not model.proven:
                     self.models.prove(model)
-            if run.waiting and code in FULL:
+            if code in FULL:
                 return len(run.waiting)
-            for (_, future), error in run.refused(code) if run.waiting else ():
+            for (_, future), error in run.refused(code) if code != codes.OK else ():
                 _fail(future, error)
         return 0
 

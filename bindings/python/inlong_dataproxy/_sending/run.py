@@ -17,6 +17,9 @@ FULL = (codes.QUEUE_FULL, codes.CONTEXT_EXPIRED)
 """Codes by which the library says that it has no room."""
 
 
+_ALL = 1 << 32
+
+
 def split(entries: Iterable[tuple[Model, bytes, F]]) -> list[tuple[Model, list[bytes], list[F]]]:
     """Return messages as runs of one model each. The order within each stream stays, that of different streams does not."""
     runs: list[tuple[Model, list[bytes], list[F]]] = []
@@ -48,17 +51,20 @@ class Packed:
         self._data = payloads[0] if len(payloads) == 1 else b"".join(payloads)
         self.lengths = array("I", map(len, payloads))
 
-    def push(self, handle: low.ClientHandle, tag: int, flags: int, wait_ms: int) -> tuple[int, int]:
-        """Pass on what is left. Return the library's code and how many messages it took.
+    def push(self, handle: low.ClientHandle, tag: int, flags: int, wait_ms: int, most: int = _ALL) -> tuple[int, int]:
+        """Pass on what is left, or the first messages of it. Return the library's code and how many messages it took.
 
         Holds the GIL unless it may wait: for wait_ms where the queue is full, if the option block_if_queue_is_full is true.
         """
         accepted = ctypes.c_size_t()
         send = low.client_send_packed if wait_ms else low.client_send_packed_now
-        lengths = self.lengths.tobytes()
+        lengths, data = self.lengths, self._data
+        if most < len(lengths):
+            lengths = lengths[:most]
+            data = data[: sum(lengths)]
         model = self.model.reference
         reference = ctypes.byref(accepted)
-        code = send(handle, model, self._data, len(self._data), lengths, len(self.lengths), tag, flags, wait_ms, reference)
+        code = send(handle, model, data, len(data), lengths.tobytes(), len(lengths), tag, flags, wait_ms, reference)
         self.drop(accepted.value)
         return code, accepted.value
 
@@ -88,13 +94,16 @@ class Run(Packed, Generic[F]):
         super().__init__(model, payloads)
         self.waiting = waiting
 
-    def enter(self, handle: low.ClientHandle, models: Models, pending: dict[int, F]) -> tuple[int, list[F]]:
-        """Pass on what is left, without waiting. Return the library's code and who waits for what it took."""
-        count = len(self.waiting)
+    def enter(self, handle: low.ClientHandle, models: Models, pending: dict[int, F], full: bool) -> tuple[int, list[F]]:
+        """Pass on what is left, without waiting. Return the library's code and who waits for what it took.
+
+        Whether a full library has room again is asked with one message: that costs little, however often it has none.
+        """
+        count = 1 if full else len(self.waiting)
         first = models.tags(self.model, count)
         # Before the call: a result may be there before it returns.
         pending.update(zip(range(first, first + count), self.waiting))
-        code, done = self.push(handle, first, 0, 0)
+        code, done = self.push(handle, first, 0, 0, count)
         for tag in range(first + done, first + count):
             del pending[tag]
         self.model.tag = first + done

@@ -26,7 +26,7 @@ from inlong_dataproxy._sending.run import FULL, Run, split
 
 from .inbox import Inbox
 
-_LOOK_SECONDS = 0.02  # results make room, and wake: this is for room that is given back a moment behind its result
+_LOOK_SECONDS = 0.05  # results make room, and wake: this is for room that is given back a moment behind its result
 
 Entry = tuple[Optional[Model], Any, Any]
 """A message: model, payload, future. Or a command: None, a function, None."""
@@ -270,12 +270,14 @@ class Line:
     def _pass_on(self, run: Run[DeliveryFuture]) -> None:
         while run.waiting:
             room = self._room  # before the try: what is released behind it counts
-            code, taken = run.enter(self._handle, self.models, self._pending)
+            code, taken = run.enter(self._handle, self.models, self._pending, self.full)
             if taken:
                 self._took(run.model, taken)
-            if run.waiting and code not in FULL:
+            if code == codes.OK:
+                continue
+            if code not in FULL:
                 self._refuse(run.refused(code))
-            elif run.waiting and not self._wait_for_room(room):
+            elif not self._wait_for_room(room):
                 error = self._refusal
                 refused = run.refused(codes.QUEUE_FULL)
                 self._refuse(refused if error is None else [(future, error()) for future, _ in refused])
