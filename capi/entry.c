@@ -20,6 +20,7 @@ __attribute__((visibility("default"))) int inlong_core_entry(uint32_t version, i
     *api = (inlong_core_api){
         .version = INLONG_CORE_ABI_VERSION,
         .runtime = coreRuntime(),
+        .row_ask = coreRowAsk,
         .client_new = coreClientNew,
         .client_send = coreClientSend,
         .client_submit = coreClientSubmit,

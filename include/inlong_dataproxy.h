@@ -626,6 +626,129 @@ INLONG_API int inlong_client_stats(inlong_client *client, char *buf, size_t len)
  * @blocks never */
 INLONG_API int inlong_client_metrics(inlong_client *client, char *buf, size_t len);
 
+/* ---- Rows: payloads of CSV and KV streams. Pure C save inlong_row_format_ask: loads nothing, works in forked children. ---- */
+
+/** The kind of a stream's rows. */
+enum {
+    INLONG_ROW_CSV = 1, /**< values, with a separator between two */
+    INLONG_ROW_KV = 2   /**< key, kv separator and value of each field, with a separator between two fields */
+};
+
+/** How characters are written as bytes. */
+enum {
+    INLONG_ROW_UTF8 = 0, /**< UTF-8 */
+    INLONG_ROW_GBK = 1   /**< INLONG_FIELD_BYTES are in GBK, INLONG_FIELD_TEXT must be ASCII */
+};
+
+/** Flags of inlong_row_settings. */
+enum {
+    /** Refuse a row of CSV whose first field is empty or null: a reader with deleteHeadDelimiter would shift all columns. */
+    INLONG_ROW_REFUSE_EMPTY_FIRST = 1,
+    /** Write LF, CR and NUL in a value of CSV as the escape character with n, r and 0. No reader of InLong undoes that; for loaders
+     * behind InLong that do. */
+    INLONG_ROW_CONTROL_ESCAPES = 2
+};
+
+/** How a stream's rows are written: they must be the stream's own settings. Separators and the escape character are code points of the
+ * Unicode up to U+FFFF, differ from each other, and are neither LF nor, with GBK, beyond ASCII. */
+typedef struct inlong_row_settings {
+    size_t struct_size;         /**< sizeof(inlong_row_settings) */
+    int32_t type;               /**< INLONG_ROW_CSV or INLONG_ROW_KV */
+    int32_t encoding;           /**< INLONG_ROW_UTF8 or INLONG_ROW_GBK */
+    uint32_t separator;         /**< between two fields; 0 = '|' */
+    uint32_t kv_separator;      /**< between key and value, of KV only; 0 = '=' */
+    uint32_t line_separator;    /**< where readers split a message into rows; 0 = none. LF is treated like it in any case */
+    uint32_t escape;            /**< 0 = none: values with a character that has a meaning are refused */
+    uint32_t flags;             /**< 0, or INLONG_ROW_... together */
+    uint32_t reserved;          /**< 0 */
+    const char *const *columns; /**< NULL, or the names of the fields in their order, NUL-terminated */
+    size_t column_count; /**< elements of columns; with them the number of fields is checked and fields may be given by name */
+} inlong_row_settings;
+
+/** Checked settings. It does not change: any thread may use it, and a forked child too. */
+typedef struct inlong_row_format inlong_row_format;
+
+/** What a field holds. */
+enum {
+    INLONG_FIELD_NULL = 0,   /**< nothing: in CSV empty, at its end left out; in KV the pair is left out */
+    INLONG_FIELD_TEXT = 1,   /**< data: UTF-8; data_len 0 = strlen */
+    INLONG_FIELD_BYTES = 2,  /**< data: a text in the stream's encoding, with its real length; other bytes are refused */
+    INLONG_FIELD_INT = 3,    /**< value.i */
+    INLONG_FIELD_UINT = 4,   /**< value.u */
+    INLONG_FIELD_DOUBLE = 5, /**< value.d, in as few digits as tell it from others; "NaN", "Infinity" */
+    INLONG_FIELD_BOOL = 6,   /**< value.i: 0 = "false", else "true" */
+    INLONG_FIELD_TIME = 7    /**< value.i: milliseconds since 1970, as "2026-01-02 15:04:05" of UTC, without their rest */
+};
+
+/** One field of a row. */
+typedef struct inlong_field {
+    const char *name; /**< NULL = by its place; else the key, or the column. All fields of a row have one or none */
+    size_t name_len;  /**< 0 = strlen */
+    int32_t kind;     /**< INLONG_FIELD_... */
+    int32_t reserved; /**< 0 */
+    const void *data; /**< of TEXT and BYTES; NULL = "" */
+    size_t data_len;  /**< see there */
+    union {
+        int64_t i;
+        uint64_t u;
+        double d;
+    } value; /**< of the other kinds */
+} inlong_field;
+
+/** Checks settings.
+ * @param settings not NULL; copied
+ * @param format   not NULL; receives what inlong_row_write takes, to be freed by inlong_row_format_free; NULL on failure
+ * @param err      NULL, or where the text of a failure goes
+ * @param errlen   its length
+ * @return INLONG_OK; INLONG_ERR_OPTION: the settings, the text names the first fault; INLONG_ERR_ARG, INLONG_ERR_ABI, INLONG_ERR_NOMEM
+ * @blocks never */
+INLONG_API int inlong_row_format_new(const inlong_row_settings *settings, inlong_row_format **format, char *err, size_t errlen);
+
+/** Asks the Manager for a stream's settings. Loads the core, as inlong_client_new does.
+ * @param options   not NULL; those of a client: url, group_id, credentials and manager_timeout are used
+ * @param stream_id not NULL
+ * @param format    as for inlong_row_format_new
+ * @param err       NULL, or where the text of a failure goes
+ * @param errlen    its length
+ * @return INLONG_OK; INLONG_ERR_OPTION: the options, or the stream has no rows, or settings that readers take differently;
+ *         INLONG_ERR_NEW_CONN_FAILED: the Manager could not be asked, or knows no such stream; else as inlong_client_new
+ * @blocks the option manager_timeout at most */
+INLONG_API int inlong_row_format_ask(const inlong_options *options, const char *stream_id, inlong_row_format **format, char *err,
+                                     size_t errlen);
+
+/** Tells the settings of a format, with their defaults.
+ * @param format   not NULL
+ * @param settings not NULL, its struct_size set; its texts live as long as the format
+ * @return INLONG_OK, INLONG_ERR_ARG, INLONG_ERR_ABI
+ * @blocks never */
+INLONG_API int inlong_row_format_settings(const inlong_row_format *format, inlong_row_settings *settings);
+
+/** Writes the row of the fields, one message's payload: not NUL-terminated.
+ *
+ * @code
+ *     inlong_field fields[] = {{.kind = INLONG_FIELD_TEXT, .data = "a|b"}, {.kind = INLONG_FIELD_INT, .value.i = 7}};
+ *     int64_t length = inlong_row_write(format, fields, 2, row, sizeof row); // a\|b|7
+ *     if (length < 0 || (size_t)length > sizeof row)
+ *         return printf("%s\n", length < 0 ? inlong_last_error() : "the row is longer");
+ * @endcode
+ *
+ * What is written is read back as the same fields by every reader of InLong; what one of them would read differently is refused.
+ * core/ROWS.md has the rules.
+ * @param format not NULL
+ * @param fields not NULL unless count is 0
+ * @param count  elements of fields
+ * @param buf    NULL only with len 0; receives the row, or the part of it that fits
+ * @param len    its length
+ * @return the length of the whole row; INLONG_ERR_ARG: the fields, the text names the one and why it cannot be written
+ * @blocks never */
+INLONG_API int64_t inlong_row_write(const inlong_row_format *format, const inlong_field *fields, size_t count, void *buf,
+                                    size_t len);
+
+/** Frees a format.
+ * @param format NULL is ignored
+ * @blocks never */
+INLONG_API void inlong_row_format_free(inlong_row_format *format);
+
 /* ---- Mock: for tests of programs that use this library ---- */
 
 /** Starts a Manager and DataProxy nodes inside this process, on 127.0.0.1.

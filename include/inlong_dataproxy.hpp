@@ -37,6 +37,7 @@
 #include "inlong_dataproxy/mock.hpp"
 #include "inlong_dataproxy/options.hpp"
 #include "inlong_dataproxy/promise.hpp"
+#include "inlong_dataproxy/row.hpp"
 
 #include <functional>
 #include <future>

@@ -8,7 +8,7 @@ CPP_FLAGS    := -O1 -g -D_GNU_SOURCE -Wall -Wextra -Wpedantic -Wshadow -Werror -
 CPP_ASAN     := -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer
 CPP_LINK     := -L$(LIB) '-Wl,-rpath,$$ORIGIN/../lib' -linlong_dataproxy
 CPP_COMMON   := $(C_TEST_OUT)/check.o $(C_TEST_OUT)/fixture.o
-CPP_PROGRAMS := $(addprefix $(C_TEST_OUT)/,test_cpp test_cpp_example test_cpp_try test_cpp_try_no_exceptions test_cpp_exit asan_test_cpp asan_test_cpp_try asan_test_cpp_exit test_inlong_api)
+CPP_PROGRAMS := $(addprefix $(C_TEST_OUT)/,test_cpp test_cpp_example test_cpp_try test_cpp_try_no_exceptions test_cpp_exit asan_test_cpp asan_test_cpp_try asan_test_cpp_exit test_cpp_rows asan_test_cpp_rows test_inlong_api)
 CPP_NEEDED   := $(CPP_HEADERS) $(CPP_COMMON) $(C_TESTS)/check.hpp $(C_FRONT) bindings/c/package.mk
 
 $(CPP_COMMON): $(C_TEST_OUT)/%.o: $(C_TESTS)/%.c $(wildcard $(C_TESTS)/*.h) include/inlong_dataproxy.h

@@ -10,7 +10,7 @@
 
 #include "../../include/inlong_dataproxy.h"
 
-#define INLONG_CORE_ABI_VERSION 4
+#define INLONG_CORE_ABI_VERSION 5
 #define INLONG_CORE_ENTRY "inlong_core_entry"
 
 /* Clients open at the same time; the low bits of a handle are the slot, see handle.c. */
@@ -54,6 +54,8 @@ enum { INLONG_CORE_UNMARKED, INLONG_CORE_PATCHED, INLONG_CORE_STOCK };
 typedef struct inlong_core_api {
     uint32_t version;
     int runtime; /* INLONG_CORE_... */
+    /* Asks the Manager for the settings of a stream's rows. columns: one block of malloc. */
+    int (*row_ask)(inlong_core_option *options, size_t count, char *stream_id, inlong_row_settings *settings, inlong_core_text err);
     int (*client_new)(uintptr_t client, inlong_core_option *options, size_t count, inlong_core_host host, inlong_core_text err);
     int (*client_send)(uintptr_t client, inlong_message *message, int64_t timeout_ms, inlong_result *result, inlong_core_text err);
     /* wait: 0 = INLONG_ERR_CONTEXT_EXPIRED in place of a wait for room. */

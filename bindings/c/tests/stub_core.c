@@ -284,6 +284,13 @@ static int text_of_client(uintptr_t handle, char *buf, size_t len, inlong_core_t
     return n;
 }
 
+static int row_ask(inlong_core_option *options, size_t count, char *stream_id, inlong_row_settings *settings, inlong_core_text err)
+{
+    (void)options, (void)count, (void)stream_id, (void)err;
+    settings->type = INLONG_ROW_CSV;
+    return INLONG_OK;
+}
+
 static int processors(void) { return LANES; }
 
 static void nap(int64_t ns) { nanosleep(&(struct timespec){.tv_nsec = ns}, NULL); }
@@ -332,6 +339,7 @@ __attribute__((visibility("default"))) int inlong_core_entry(uint32_t version, i
     *api = (inlong_core_api){
         .version = INLONG_CORE_ABI_VERSION,
         .runtime = INLONG_RUNTIME_WANTED,
+        .row_ask = row_ask,
         .client_new = client_new,
         .client_send = client_send,
         .client_submit = client_submit,

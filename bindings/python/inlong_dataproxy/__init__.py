@@ -33,12 +33,14 @@ from .errors import (
     LibraryError,
     Persisted,
     QueueFullError,
+    RowError,
     SendError,
     ServerError,
     TimeoutError_,
 )
 from .inlong_api import InLongApi
 from .logs import InlongHandler
+from .rows import RowFormat
 
 
 def options() -> list[OptionInfo]:
@@ -68,6 +70,8 @@ __all__ = [
     "QueueFullError",
     "Result",
     "ResultCallback",
+    "RowError",
+    "RowFormat",
     "SendError",
     "SendReport",
     "ServerError",

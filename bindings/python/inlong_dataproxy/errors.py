@@ -2,6 +2,7 @@
 
     InlongError
       ConfigError            an option is missing, unknown or out of range (also a ValueError)
+      RowError               a row cannot be made of these fields (also a ValueError)
       LibraryError           the native library is missing, does not fit this package, or failed inside (also an ImportError)
       ForkError              a client of the parent process was used in a forked child
       SendError              a message, or a client's start, failed; says everything known about it
@@ -17,7 +18,7 @@ A value of a type that a call does not take is a TypeError, as everywhere in Pyt
 from __future__ import annotations
 
 import enum
-from typing import Any
+from typing import Any, Optional
 
 __all__ = [
     "ClosedError",
@@ -28,6 +29,7 @@ __all__ = [
     "LibraryError",
     "Persisted",
     "QueueFullError",
+    "RowError",
     "SendError",
     "ServerError",
     "TimeoutError_",
@@ -51,6 +53,31 @@ class InlongError(Exception):
 
 class ConfigError(InlongError, ValueError):
     """An option is missing, unknown, malformed or out of range; the text names the option and the rule."""
+
+
+class RowError(InlongError, ValueError):
+    """A row cannot be made of these fields: readers would read it differently, or it has no bytes.
+
+    Attributes:
+        index: which field, from 0; None where it is the row.
+        name: its name, None where it has none.
+        row: which row of a source, from 0; None where there was one alone.
+    """
+
+    def __init__(
+        self, message: str = "", index: Optional[int] = None, name: Optional[str] = None, row: Optional[int] = None
+    ) -> None:
+        super().__init__(message)
+        self.index = index
+        self.name = name
+        self.row = row
+
+    def __str__(self) -> str:
+        text = super().__str__()
+        return text if self.row is None else f"row {self.row + 1}: {text}"
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return type(self), (super().__str__(), self.index, self.name, self.row)
 
 
 class LibraryError(InlongError, ImportError):

@@ -52,6 +52,7 @@ def test_the_samples_are_found() -> None:
         "inlong_dataproxy",
         "inlong_dataproxy.config.Config",
         "inlong_dataproxy.prometheus",
+        "inlong_dataproxy.rows",
         "inlong_dataproxy.runtime",
         "inlong_dataproxy.testing",
         "inlong_dataproxy_pytest",

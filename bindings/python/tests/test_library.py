@@ -23,6 +23,7 @@ STRUCTS = {
     "inlong_option_info": low.OptionInfo,
     "inlong_close_report": low.CloseReportRecord,
     "inlong_log_line": low.LogLine,
+    "inlong_row_settings": low.RowSettings,
 }
 TELL = """
 try:
@@ -34,6 +35,8 @@ UNUSED = {
     "inlong_error_text",  # inlong_last_error says more
     "inlong_client_send_async",  # send_packed with one message, whose results come in ranges
     "inlong_client_send_many",  # send_packed
+    "inlong_row_format_new",  # rows are made in Python: a call for each would cost more
+    "inlong_row_write",
     "inlong_log_set",  # each client's options say it
     "inlong_options_set_results",  # results are polled: C does not call Python
 }

@@ -114,7 +114,7 @@ class Bounds:
 
 
 def _unknown(key: str) -> str:
-    _set_options({key: ""})  # the library's error names the nearest key
+    native_options({key: ""})  # the library's error names the nearest key
     raise ConfigError(f"option {key!r}: unknown")
 
 
@@ -136,7 +136,7 @@ def discard(call: Call[low.ClientHandle]) -> None:
 
 def make_handle(texts: Mapping[str, str]) -> low.ClientHandle:
     """Make a client in the library. Blocks without regard to signals."""
-    given = _set_options(texts)
+    given = native_options(texts)
     handle = low.ClientHandle()
     try:
         low.options_set_log(given, None, None, log_lines.DEBUG)
@@ -147,7 +147,8 @@ def make_handle(texts: Mapping[str, str]) -> low.ClientHandle:
     return handle
 
 
-def _set_options(texts: Mapping[str, str]) -> low.OptionsPointer:
+def native_options(texts: Mapping[str, str]) -> low.OptionsPointer:
+    """Return options of the library, to be freed by low.options_free."""
     made = low.options_new()
     if not made:
         raise codes.call_error(codes.ERR_NOMEM, b"no memory", b"")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ctypes import POINTER, Structure, c_char, c_char_p, c_int, c_int32, c_int64, c_size_t, c_uint64, c_void_p
+from ctypes import POINTER, Structure, c_char, c_char_p, c_int, c_int32, c_int64, c_size_t, c_uint32, c_uint64, c_void_p
 from typing import Any, Callable, Optional
 
 from . import codes
@@ -131,6 +131,33 @@ class LogLine(Structure):
     )
 
 
+class RowFormatHandle(Structure):
+    """inlong_row_format, opaque."""
+
+
+RowFormatPointer = POINTER(RowFormatHandle)
+ROW_CSV, ROW_KV = 1, 2
+ROW_UTF8, ROW_GBK = 0, 1
+
+
+class RowSettings(Structure):
+    """inlong_row_settings."""
+
+    _fields_ = (
+        ("struct_size", c_size_t),
+        ("type", c_int32),
+        ("encoding", c_int32),
+        ("separator", c_uint32),
+        ("kv_separator", c_uint32),
+        ("line_separator", c_uint32),
+        ("escape", c_uint32),
+        ("flags", c_uint32),
+        ("reserved", c_uint32),
+        ("columns", POINTER(c_char_p)),
+        ("column_count", c_size_t),
+    )
+
+
 OptionsPointer = Any  # what options_new returns
 
 _ErrCheck = Callable[[Any, Any, tuple[Any, ...]], Any]
@@ -215,6 +242,16 @@ client_poll = _func("inlong_client_poll", c_int, _POLL)
 client_drop_results = _func("inlong_client_drop_results", c_int64, (ClientHandle,))
 client_wake = _func("inlong_client_wake", c_int, (ClientHandle,), keep_gil=True)
 client_poll_now = _func("inlong_client_poll", c_int, _POLL, keep_gil=True)
+
+# Rows.
+row_format_ask = _func(
+    "inlong_row_format_ask",
+    c_int,
+    (POINTER(OptionsHandle), c_char_p, POINTER(RowFormatPointer), c_char_p, c_size_t),
+    _check_code,
+)
+row_format_settings = _func("inlong_row_format_settings", c_int, (RowFormatPointer, POINTER(RowSettings)), _check_code)
+row_format_free = _func("inlong_row_format_free", None, (RowFormatPointer,))
 
 # Mock.
 mock_new = _func("inlong_mock_new", c_int, (c_int, POINTER(MockHandle), c_char_p, c_size_t), _check_code)
