@@ -286,3 +286,17 @@ func TestACrashWithinARecoveryIsAsIfItHadNotBeen(t *testing.T) {
 		}
 	}
 }
+
+// A process is killed before it could sync, the next one cannot read its file at first, and a power cut takes what that one's Sync has
+// called durable.
+func TestWhatAnEarlierOwnerHasLeftIsSynced(t *testing.T) {
+	for _, unreadable := range []int{0, 1} {
+		disk := newMemFS(testDir)
+		put(t, openIn(t, disk, SyncInterval), false, 1, 2)
+		failing(disk, syscall.EIO, 0, unreadable, "read")
+		s := openIn(t, disk, SyncInterval)
+		require.NoError(t, s.Sync())
+		_, got := readAll(t, openIn(t, disk.cut(func(int) bool { return false }), SyncInterval))
+		require.Equal(t, []int{1, 2}, got)
+	}
+}

@@ -194,6 +194,8 @@ func (s *Spool) Release(ref Ref) {
 
 // Retry has segments tried again that could not be read.
 func (s *Spool) Retry() {
+	s.writing.Lock()
+	defer s.writing.Unlock()
 	s.acking.Lock()
 	defer s.acking.Unlock()
 	s.mu.Lock()

@@ -13,6 +13,9 @@ import (
 	"time"
 )
 
+// mostAcks is how many acks of one segment are looked at. Each record has one, and another one where an fsync has failed.
+const mostAcks = 16 * mostRecords
+
 // errForeign is told of a file that has the name of a segment and nothing of one in it.
 var errForeign = errors.New("there is no record in it")
 
@@ -46,7 +49,7 @@ func (s *Spool) recover() error {
 	return s.removeOrphans()
 }
 
-// addFound takes up the segment in a file of that number.
+// addFound takes up the segment in a file of that number. The caller holds writing, or opens the slot.
 func (s *Spool) addFound(number uint64, names []string) {
 	name := fileName(number, segmentSuffix)
 	h, size, version, err := s.head(number)
@@ -87,14 +90,15 @@ func (s *Spool) addFound(number uint64, names []string) {
 	g := &segment{segmentHeader: h, size: size, ended: true, damaged: version == 0}
 	s.survey(g)
 	s.insert(g)
+}
+
+// insert puts a segment that was found into the list, in the order of numbers. Its owner may have had no time to sync it. The caller holds
+// writing, or opens the slot.
+func (s *Spool) insert(g *segment) {
 	if s.opts.Sync != SyncOff {
 		g.unsure, g.entries = true, true
 		s.unsynced = append(s.unsynced, g)
 	}
-}
-
-// insert puts g into the list, in the order of numbers.
-func (s *Spool) insert(g *segment) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.segments = append(s.segments, g)
@@ -189,12 +193,16 @@ func (s *Spool) readAcks(g *segment) error {
 		return err
 	}
 	b := make([]byte, 64<<10)
+	work := 0 // or entries that are valid and name all records could keep it busy for ever
 	for at := int64(0); at < size; at += int64(len(b)) {
 		b = b[:min(int64(len(b)), size-at)]
 		if _, err := f.ReadAt(b, at); err != nil && err != io.EOF {
 			return err
 		}
 		damaged := parseAcks(b, g.segmentHeader, func(a ackRange) {
+			if work += int(a.count); work > mostAcks {
+				return
+			}
 			for i := a.first; i < a.first+a.count; i++ {
 				g.wasAcked(i)
 			}
