@@ -22,7 +22,8 @@ the flags of send. In a process list everyone can read flags: give basic_auth in
 // commandKeys are the flags of send that the environment and the file can set too; other commands take those that sharedKeys
 // names and ignore the rest, so that all commands can share one file.
 var commandKeys = []string{"stream", "format", "encoding", "key_column", "no_header", "follow", "rate", "state", "failed", "rotate_wait", "quiet",
-	"progress", "json"}
+	"progress", "json", "row", "row_separator", "row_kv_separator", "row_line_separator", "row_escape", "row_encoding", "row_columns",
+	"row_refuse_empty_first", "row_control_escapes"}
 
 var sharedKeys = []string{"stream", "json"}
 

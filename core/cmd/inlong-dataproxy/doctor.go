@@ -31,6 +31,7 @@ type doctor struct {
 	options dataproxy.Options // with their defaults
 	config  *config
 	send    bool
+	row     *string // to be compared with the stream's fields; nil for none
 	tell    func(finding)
 	failed  int
 }
@@ -47,12 +48,13 @@ func (d *doctor) ok(check, format string, args ...any) { d.add(levelOK, check, "
 func doctorCommand() *cobra.Command {
 	var c config
 	var send, asJSON bool
+	var rowText string
 	cmd := &cobra.Command{
 		Use:   "doctor",
 		Short: "Find out why sending does not work",
 		Long: `Check what a client needs, one after the other, and say in plain words what is wrong and what to do: the configuration, the
 Manager, the credentials, the group, the clock, each node's connection and heartbeat, and with --send a real message of one
-line through each node. Without --send nothing is sent.
+line through each node. Without --send nothing is sent. With --stream it tells how the stream's rows are written, and --row compares one with them.
 
 Exit status:
   0  all is well; there may be warnings
@@ -61,7 +63,8 @@ Exit status:
 
 ` + configHelp,
 		Example: `  inlong-dataproxy doctor --url http://127.0.0.1:8083 --group my_group
-  inlong-dataproxy doctor --config client.yaml --send --stream my_stream`,
+  inlong-dataproxy doctor --config client.yaml --send --stream my_stream
+  inlong-dataproxy doctor --config client.yaml --stream my_stream --row 'nuts|7|2.5'`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if err := c.load(cmd); err != nil {
@@ -72,12 +75,18 @@ Exit status:
 			}
 			out := cmd.OutOrStdout()
 			var findings []finding
+			if cmd.Flags().Changed("row") && c.stream == "" {
+				return usagef(cmd, "the stream is missing: --row needs --stream")
+			}
 			d := &doctor{config: &c, send: send, tell: func(f finding) {
 				findings = append(findings, f)
 				if !asJSON {
 					f.print(out)
 				}
 			}}
+			if cmd.Flags().Changed("row") {
+				d.row = &rowText
+			}
 			d.run(cmd.Context())
 			if asJSON {
 				if err := printJSON(out, findings); err != nil {
@@ -92,6 +101,7 @@ Exit status:
 	}
 	c.addFlags(cmd.Flags())
 	cmd.Flags().BoolVar(&send, "send", false, "send a message through each node; it arrives like any other")
+	cmd.Flags().StringVar(&rowText, "row", "", "compare this `ROW`, a message as it would be sent, with the fields of --stream")
 	cmd.Flags().BoolVar(&asJSON, "json", false, "print JSON")
 	return cmd
 }
@@ -112,6 +122,9 @@ func (d *doctor) run(ctx context.Context) {
 		d.ok("Manager", "not asked, and no clock compared: static_nodes names %s", plural(len(nodes), "node"))
 	} else {
 		nodes = d.checkManager(ctx)
+	}
+	if d.config.stream != "" && len(nodes) > 0 {
+		d.checkRows(ctx)
 	}
 	healthy := d.checkNodes(ctx, nodes)
 	if d.send {

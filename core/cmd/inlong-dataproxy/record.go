@@ -36,7 +36,8 @@ type format struct {
 	keyColumn string // the column or field that names the stream; "" for none
 	noHeader  bool   // of csv
 	encoding  string
-	longest   int // bytes of a record that a client can send
+	longest   int       // bytes of a record that a client can send
+	rows      *rowMaker // nil where records are sent as they are
 }
 
 var (
@@ -102,6 +103,9 @@ func (f *format) open(at begin) (splitter, error) {
 		inner = &failedSplitter{lines}
 	default:
 		inner = &lines
+	}
+	if f.rows != nil {
+		inner = f.rows.of(inner)
 	}
 	return f.decode(inner, at)
 }

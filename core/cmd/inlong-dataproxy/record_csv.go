@@ -17,7 +17,8 @@ type csvSplitter struct {
 	column int  // of the stream, -1 for none
 	header bool // the next row names the columns
 	key    string
-	held   []byte // of a quoted field with quotes in it
+	names  []string // of the header
+	held   []byte   // of a quoted field with quotes in it
 }
 
 // choose finds the column that names the stream.
@@ -43,10 +44,14 @@ func (c *csvSplitter) choose(f *format, at begin) error {
 }
 
 func (c *csvSplitter) named(names []string) error {
-	if c.key == "" || len(names) == 0 {
+	if len(names) == 0 {
 		return nil
 	}
 	names[0] = strings.TrimPrefix(names[0], "\ufeff")
+	c.names = names
+	if c.key == "" {
+		return nil
+	}
 	if c.column = slices.Index(names, c.key); c.column < 0 {
 		return final(fmt.Errorf("--key-column %q: the header has only %s", c.key, strings.Join(names, ", ")))
 	}

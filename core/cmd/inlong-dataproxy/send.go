@@ -22,6 +22,7 @@ import (
 type sendFlags struct {
 	config
 	format
+	row                           rowFlags
 	follow, progress, json, quiet bool
 	rate                          float64
 	state, failed                 string
@@ -46,6 +47,10 @@ Formats (--format):
               --key-column names the column that holds the stream
   length      a message is 4 bytes of length (big endian) and as many bytes
   failed      what --failed wrote
+
+With --row each record of csv and json-lines becomes a row of the stream, as every reader of InLong reads it back: CSV columns by their
+names in the header, JSON fields by their names or an array by place, null for what is missing. The settings are the stream's own, from
+the Manager, or by hand with --row=csv or --row=kv and --row-separator, --row-escape and so on.
 
 With --follow (-F) files are read from their beginning (or the state's place) and then as they grow, through truncation and
 rotation, until SIGINT or SIGTERM. What fails is sent again until it is acked, for ever, save what can never be sent; unless they are
@@ -75,7 +80,8 @@ Exit status:
   tail -n 100 app.log | inlong-dataproxy send --url http://127.0.0.1:8083 --group my_group --stream my_stream \
       --option send_timeout=10s --option compression=none
   inlong-dataproxy send --config client.yaml -F --state app.state --failed app.failed '/var/log/app/*.log'
-  inlong-dataproxy send --config client.yaml --format json-lines --key-column type --rate 1000 events.json`,
+  inlong-dataproxy send --config client.yaml --format json-lines --key-column type --rate 1000 events.json
+  inlong-dataproxy send --config client.yaml --stream my_stream --row --format csv orders.csv`,
 		RunE: func(cmd *cobra.Command, files []string) error { return send(cmd, &f, files) },
 	}
 	flags := cmd.Flags()
@@ -84,6 +90,7 @@ Exit status:
 	flags.StringVar(&f.format.encoding, "encoding", "utf-8", "`ENCODING` of the files: utf-8 (which is any whose \"\\n\" is one byte), utf-16, utf-16le or utf-16be; messages are UTF-8")
 	flags.StringVar(&f.keyColumn, "key-column", "", "`COLUMN` of CSV or field of JSON that names the stream; --stream is for the lines without one")
 	flags.BoolVar(&f.noHeader, "no-header", false, "the CSV files have no header; --key-column is a number then, from 1")
+	f.row.addFlags(flags)
 	flags.BoolVarP(&f.follow, "follow", "F", false, "go on as the files grow, are truncated or rotated")
 	flags.Float64Var(&f.rate, "rate", 0, "send at most `N` lines a second; 0 for no limit")
 	flags.StringVar(&f.state, "state", "", "`FILE` that notes what is acked, to go on from there after a stop or kill")
@@ -93,13 +100,14 @@ Exit status:
 	flags.BoolVar(&f.progress, "progress", false, "draw a progress bar also where standard error is no terminal (=false: never)")
 	flags.BoolVar(&f.json, "json", false, "print the result as one line of JSON on standard output")
 	_ = cmd.RegisterFlagCompletionFunc("encoding", cobra.FixedCompletions(encodingNames, cobra.ShellCompDirectiveNoFileComp))
+	_ = cmd.RegisterFlagCompletionFunc("row", cobra.FixedCompletions(rowKinds, cobra.ShellCompDirectiveNoFileComp))
 	_ = cmd.RegisterFlagCompletionFunc("format", cobra.FixedCompletions(formatNames, cobra.ShellCompDirectiveNoFileComp))
 	return cmd
 }
 
 // check finds what is wrong with the flags beside those of the configuration.
 func (f *sendFlags) check(files []string) error {
-	if err := f.format.check(); err != nil {
+	if err := errors.Join(f.format.check(), f.row.check(f)); err != nil {
 		return err
 	}
 	stdin := len(files) == 0 || slices.Contains(files, "-")
@@ -136,6 +144,9 @@ func send(cmd *cobra.Command, f *sendFlags, files []string) error {
 		return usagef(cmd, "%v", err)
 	}
 	f.format.longest = effective.MaxFrameSize
+	if f.format.rows, err = f.row.maker(cmd.Context(), f.stream, options, warnings); err != nil {
+		return &exitError{exitUnreachable, fmt.Errorf("--row: %w\nto find out why: inlong-dataproxy doctor --stream %s", err, f.stream)}
+	}
 
 	takeSecondSignal(cmd.Context())
 	ctx, halt := context.WithCancelCause(cmd.Context())
