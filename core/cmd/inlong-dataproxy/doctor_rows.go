@@ -38,10 +38,7 @@ func (d *doctor) checkRows(ctx context.Context) {
 		d.add(levelFail, rowsCheck, "Have it mended in the Manager; until then give the settings by hand, as your readers take them.", "%v", err)
 		return
 	}
-	d.ok(rowsCheck, "%s", describe(stream))
-	for _, note := range stream.Notes {
-		d.ok(rowsCheck, "%s", note)
-	}
+	d.ok(rowsCheck, "%s", strings.Join(append([]string{describe(stream)}, stream.Notes...), "; "))
 	if d.row != nil {
 		d.compareRow(stream, *d.row)
 	}
