@@ -9,7 +9,7 @@ PYTHON_DIR := bindings/python
 versions: c-tables ## write the version of core/producer.go into the C tables and the Python package
 	sed -i 's/^__version__ = .*/__version__ = "$(VERSION)"/' $(PYTHON_DIR)/inlong_dataproxy/_version.py
 
-.PHONY: test-python-rounds venv python-lib python-native python-options wheel sdist try-wheel test-python lint-python format-python
+.PHONY: stress-python test-python-rounds venv python-lib python-native python-options wheel sdist try-wheel test-python lint-python format-python
 
 venv: $(VENV)/.installed ## make build/venv with what the Python tests and linters need
 
@@ -66,6 +66,11 @@ test-python: venv python-native ## run the Python tests
 HOST_TESTS_PYTHON := tests/test_fork.py tests/test_servers.py tests/test_interrupt.py tests/test_exit.py
 test-python-rounds: venv python-native ## play fork, Ctrl-C and exit in Python again and again (ROUNDS=1000)
 	cd $(PYTHON_DIR) && ROUNDS=$(or $(ROUNDS),1000) $(VENV_PYTHON) -m pytest -v --durations=0 $(HOST_TESTS_PYTHON) $(PYTEST_ARGS)
+
+# Each Python of this machine that the package is made for, one after the other.
+stress-python: venv python-native ## what may be done to Python clients at a time, for long, with every Python (STRESS_FLAGS=...)
+	cd $(PYTHON_DIR)/stress && for python in $$(cd ../tests && $(VENV_PYTHON) -c 'import pythons; print(*(p.path for p in pythons.find()))'); do \
+		PYTHONPATH=.. $$python stress.py $(STRESS_FLAGS) || exit 1; done
 
 lint-python: venv ## check the Python code: ruff, mypy --strict, pyright's rules
 	cd $(PYTHON_DIR) && $(VENV_PYTHON) -m ruff check .

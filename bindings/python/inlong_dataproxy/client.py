@@ -167,8 +167,7 @@ class Client:
         if _getpid() != fork.process:
             fork.look()
         data = payload if type(payload) is bytes else to_bytes(payload)
-        line = self._line
-        model: Optional[Model] = None
+        line, model, size = self._line, None, len(data)
         if group_id == "" and attributes is None and event_time is None:
             try:
                 model = self._plain.get(stream_id)
@@ -176,7 +175,6 @@ class Client:
                 model = None
         if model is None:
             model = line.models(stream_id, group_id, attributes, event_time)
-        size = len(data)
         if size > line.largest or line.size() >= line.limit:
             line.make_room(model, checked_length(size), not cast("Delivery", self._delivery).is_own_thread())
         if size < 2 and data in self._empty:

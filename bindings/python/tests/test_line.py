@@ -15,6 +15,7 @@ from support import GROUP, LONG, STREAM, rounds, run_python, wait_until
 
 from inlong_dataproxy import Client, ClosedError, InvalidMessageError, QueueFullError, Result, TimeoutError_
 from inlong_dataproxy._native import lowlevel as low
+from inlong_dataproxy._results.future import DeliveryFuture
 from inlong_dataproxy.testing import MockCluster
 
 OTHERS: list[dict[str, Any]] = [{}, {"attributes": {"a": "b"}}, {"event_time": 1.7e9}, {"group_id": GROUP}]
@@ -85,13 +86,13 @@ def test_streams_that_alternate_share_calls_of_the_library(
     for stream in ("a", "b"):
         client.send_async(b"first", stream).result(timeout=10)
     calls: list[int] = []
-    push = low.client_send_packed_now
+    push = low.client_send_packed
 
     def count(*arguments: Any) -> int:
         calls.append(arguments[5])
         return int(push(*arguments))
 
-    monkeypatch.setattr(low, "client_send_packed_now", count)
+    monkeypatch.setattr(low, "client_send_packed", count)
     with held(client):
         for n in range(200):
             client.send_async(b"%d" % n, "ab"[n % 2])
@@ -352,6 +353,26 @@ assert stats["failed"] == 0 and stats["pending_messages"] == 0, stats
 assert client.close(10).unsent == 0
 print(n, *entered[:2], handler.dropped)
 """
+
+
+def test_a_message_that_slips_in_at_the_very_end_has_its_result(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    # Its sender has looked before the end, and the line's thread has looked into the queue: nobody would call its callback.
+    client.send_async(b"x", STREAM).result(timeout=10)
+    line, called = client._line, threading.Event()
+    future = DeliveryFuture()
+    future.model = line.models(STREAM)
+    future.call_back(lambda *_: called.set())
+    sweep = line._sweep
+
+    def slip_in() -> None:
+        monkeypatch.setattr(line, "_sweep", sweep)
+        line.put((line.models(STREAM), b"late", future))
+        sweep()
+
+    monkeypatch.setattr(line, "_sweep", slip_in)
+    client.close(timeout=5)
+    assert called.is_set()
+    assert isinstance(future.exception(timeout=0), ClosedError)
 
 
 def test_a_re_entered_send_never_waits_for_itself(cluster: MockCluster) -> None:

@@ -191,7 +191,7 @@ class AsyncDelivery(ResultTaker[Waiting]):
         """Pass on messages of one model. Return how many found no room."""
         run: Run[Waiting] = Run(model, payloads, [(model, future) for future in futures])
         while run.waiting:
-            code, taken = run.enter(self.handle, self.models, self.pending, self._full)
+            code, taken = run.enter(self.handle, self.models, self.pending, self._full, gil=True)
             if taken:
                 self._unsealed, self._full = True, False
                 if not model.proven:

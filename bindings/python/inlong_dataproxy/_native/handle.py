@@ -102,7 +102,7 @@ class Bounds:
 
         block, seconds = text("block_if_queue_is_full") == "true", options.duration_seconds(text("send_timeout"))
         left, parts = dict(texts), [1, 1]
-        for place, (key, enough) in enumerate((("max_pending_messages", 512), ("max_pending_bytes", 1 << 20))):
+        for place, (key, enough) in enumerate((("max_pending_messages", 1024), ("max_pending_bytes", 1 << 20))):
             try:
                 least, most, given = (options.size_bytes(t) for t in (option_table()[key].min, option_table()[key].max, text(key)))
             except ValueError:

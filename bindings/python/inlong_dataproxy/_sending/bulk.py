@@ -180,7 +180,7 @@ class Bulk:
     def push(self, first: int, packed: Packed, wait_ms: int) -> tuple[int, bool]:
         """Pass on what is left of packed. Return the index of what then is the first, and whether the library has room."""
         while packed.lengths:
-            code, done = packed.push(self._handle, self._base + first, low.PACKED_MERGE_ACKS, wait_ms)
+            code, done = packed.push(self._handle, self._base + first, low.PACKED_MERGE_ACKS, wait_ms, gil=not wait_ms)
             first += done
             with self._changed:
                 self._accepted += done

@@ -51,17 +51,19 @@ class Packed:
         self._data = payloads[0] if len(payloads) == 1 else b"".join(payloads)
         self.lengths = array("I", map(len, payloads))
 
-    def push(self, handle: low.ClientHandle, tag: int, flags: int, wait_ms: int, most: int = _ALL) -> tuple[int, int]:
+    def push(
+        self, handle: low.ClientHandle, tag: int, flags: int, wait_ms: int, most: int = _ALL, gil: bool = False
+    ) -> tuple[int, int]:
         """Pass on what is left, or the first messages of it. Return the library's code and how many messages it took.
 
-        Holds the GIL unless it may wait: for wait_ms where the queue is full, if the option block_if_queue_is_full is true.
+        It waits for wait_ms where the queue is full, if the option block_if_queue_is_full is true; not with the GIL.
         """
-        accepted = ctypes.c_size_t()
-        send = low.client_send_packed if wait_ms else low.client_send_packed_now
         lengths, data = self.lengths, self._data
         if most < len(lengths):
             lengths = lengths[:most]
             data = data[: sum(lengths)]
+        accepted = ctypes.c_size_t()
+        send = low.client_send_packed_now if gil else low.client_send_packed
         model = self.model.reference
         reference = ctypes.byref(accepted)
         code = send(handle, model, data, len(data), lengths.tobytes(), len(lengths), tag, flags, wait_ms, reference)
@@ -94,8 +96,8 @@ class Run(Packed, Generic[F]):
         super().__init__(model, payloads)
         self.waiting = waiting
 
-    def enter(self, handle: low.ClientHandle, models: Models, pending: dict[int, F], full: bool) -> tuple[int, list[F]]:
-        """Pass on what is left, without waiting. Return the library's code and who waits for what it took.
+    def enter(self, handle: low.ClientHandle, models: Models, pending: dict[int, F], full: bool, gil: bool) -> tuple[int, list[F]]:
+        """Pass on what is left, without waiting, with or without the GIL. Return the library's code and who waits for what it took.
 
         Whether a full library has room again is asked with one message: that costs little, however often it has none.
         """
@@ -103,7 +105,7 @@ class Run(Packed, Generic[F]):
         first = models.tags(self.model, count)
         # Before the call: a result may be there before it returns.
         pending.update(zip(range(first, first + count), self.waiting))
-        code, done = self.push(handle, first, 0, 0, count)
+        code, done = self.push(handle, first, 0, 0, count, gil)
         for tag in range(first + done, first + count):
             del pending[tag]
         self.model.tag = first + done

@@ -7,6 +7,7 @@ the queue. It runs no code of the user and waits for the library only, so everyb
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import math
 import threading
@@ -27,6 +28,8 @@ from inlong_dataproxy._sending.run import FULL, Run, split
 from .inbox import Inbox
 
 _LOOK_SECONDS = 0.05  # results make room, and wake: this is for room that is given back a moment behind its result
+
+_LONG = 64  # messages of a run that senders need not stand still for; after a shorter call the GIL may be 5 ms away
 
 Entry = tuple[Optional[Model], Any, Any]
 """A message: model, payload, future. Or a command: None, a function, None."""
@@ -72,7 +75,7 @@ class Line:
         self._proofs: dict[DeliveryFuture, Ticket] = {}
         self._refusal: Optional[Callable[[], Exception]] = None  # for whatever comes
         self._sweeping = threading.RLock()
-        self._swept: set[DeliveryFuture] = set()
+        self._swept: dict[DeliveryFuture, None] = {}  # whoever takes one out tells of it: its sender, or the thread of results
         self.thread = threading.Thread(target=self._work, name="inlong-line", daemon=True)
 
     # ---- for senders ----
@@ -121,9 +124,8 @@ class Line:
     def check(self, future: DeliveryFuture) -> None:
         """Raise when nobody is going to take the message of future. To be called behind a put that finds the line ended."""
         self._sweep()
-        if future in self._swept and self._refusal is not None:
-            self._swept.discard(future)
-            raise self._refusal()
+        if self._swept.pop(future, self) is None:
+            raise self._refused()
 
     def empty(self, end: float, *, patient: bool = True) -> bool:
         """Wait until what this thread has put in is in the library, until end at most. Return whether it is.
@@ -188,7 +190,10 @@ class Line:
         self._sweeping = threading.RLock()
         for future in self._lost():
             future.disown(error)
-        self._sweep()
+        for _ in range(self.size()):
+            future = self._queue.get()[2]
+            if future is not None:
+                future.disown(error)
 
     # ---- the thread ----
 
@@ -270,7 +275,7 @@ class Line:
     def _pass_on(self, run: Run[DeliveryFuture]) -> None:
         while run.waiting:
             room = self._room  # before the try: what is released behind it counts
-            code, taken = run.enter(self._handle, self.models, self._pending, self.full)
+            code, taken = run.enter(self._handle, self.models, self._pending, self.full, len(run.waiting) < _LONG)
             if taken:
                 self._took(run.model, taken)
             if code == codes.OK:
@@ -278,9 +283,8 @@ class Line:
             if code not in FULL:
                 self._refuse(run.refused(code))
             elif not self._wait_for_room(room):
-                error = self._refusal
                 refused = run.refused(codes.QUEUE_FULL)
-                self._refuse(refused if error is None else [(future, error()) for future, _ in refused])
+                self._refuse(refused if self._refusal is None else [(future, self._refused()) for future, _ in refused])
         self._run = None
 
     def _took(self, model: Model, futures: list[DeliveryFuture]) -> None:
@@ -326,15 +330,19 @@ class Line:
         self._answer_shorter()
 
     def _sweep(self) -> None:
-        """Behind the end: answer whatever is put in, on the thread of whoever finds it."""
-        with self._sweeping:
-            try:
-                while True:
-                    model, payload, future = self._queue.get_nowait()
-                    if model is None:
-                        payload()
-                    else:
-                        self._swept.add(future)
-                        future.disown(codes.closed_error() if self._refusal is None else self._refusal())
-            except Empty:
-                pass
+        """Behind the end: take out whatever is put in. The line's own last one is over before the thread of results ends."""
+        with self._sweeping, contextlib.suppress(Empty):
+            while True:
+                model, payload, future = self._queue.get_nowait()
+                if model is None:
+                    payload()
+                else:
+                    self._swept[future] = None
+                    self._inbox.put(functools.partial(self._answer_swept, future))
+
+    def _answer_swept(self, future: DeliveryFuture) -> None:
+        if self._swept.pop(future, self) is None:
+            future.resolve(self._refused())
+
+    def _refused(self) -> Exception:
+        return codes.closed_error() if self._refusal is None else self._refusal()
