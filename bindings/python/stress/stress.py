@@ -34,7 +34,7 @@ SURROUNDINGS: list[dict[str, Any]] = [
     {"attributes": {"c": "d"}},
 ]
 ROUND = 100_000  # messages that are compared at a time
-TIGHT: dict[str, Any] = {"ordered": True, "worker_num": 1, "max_pending_messages": 1500, "batching_max_messages": 200}
+TIGHT: dict[str, Any] = {"ordered": True, "worker_num": 1, "max_pending_messages": 4000, "batching_max_messages": 1000}
 
 
 def check(holds: bool, *what: object) -> None:
@@ -48,13 +48,20 @@ def compare(cluster: MockCluster, sent: list[bytes]) -> None:
     cluster.reset()
 
 
+def slow_at_times(cluster: MockCluster, number: int) -> None:
+    """Have the queue full in every fifth round."""
+    cluster.clear_faults(0)
+    if number % 5 == 1:
+        cluster.fault(0, "delay", delay_ms=2, standing=True)
+
+
 def order(options: argparse.Namespace) -> str:
     """All ways to send, attributes, times, groups, full queues, one thread."""
     numbers, dice = itertools.count(), random.Random(1)  # noqa: S311
     full = 0
     with MockCluster(1) as cluster, Client(cluster.url, group_id=GROUP, **TIGHT) as client:
-        cluster.fault(0, "delay", delay_ms=2, standing=True)
-        for _ in range(0, options.messages // 2, ROUND):
+        for number in range(options.messages // 2 // ROUND):
+            slow_at_times(cluster, number)
             sent: list[bytes] = []
             while len(sent) < ROUND:
                 around = SURROUNDINGS[dice.randrange(5)] if dice.random() < 0.1 else {}
@@ -85,9 +92,9 @@ def order_asyncio(options: argparse.Namespace) -> str:
 
     async def main() -> None:
         with MockCluster(1) as cluster:
-            cluster.fault(0, "delay", delay_ms=2, standing=True)
             async with AsyncClient(cluster.url, group_id=GROUP, block_if_queue_is_full=True, **TIGHT) as client:
-                for _ in range(0, options.messages // 2, ROUND):
+                for number in range(options.messages // 2 // ROUND):
+                    slow_at_times(cluster, number)
                     sent: list[bytes] = []
                     while len(sent) < ROUND:
                         around = SURROUNDINGS[dice.randrange(5)] if dice.random() < 0.1 else {}

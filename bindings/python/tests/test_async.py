@@ -3,6 +3,7 @@ from __future__ import annotations
 import asyncio
 import gc
 import threading
+import weakref
 from collections.abc import Awaitable, Coroutine
 from pathlib import Path
 from typing import Any, Callable, TypeVar
@@ -499,3 +500,22 @@ def test_results_are_handed_out_in_slices(cluster: MockCluster, monkeypatch: pyt
             assert turns > 5
 
     asyncio.run(main())
+
+
+def test_a_closed_client_goes_without_the_collector(cluster: MockCluster) -> None:
+    # With the collector off, as in many web workers, what a cycle keeps is kept for ever.
+    async def main() -> list[weakref.ref[Any]]:
+        client = await AsyncClient(cluster.url, group_id=GROUP).open()
+        await client.send(b"x", STREAM)
+        await client.send_many([b"x", b"y"], STREAM)
+        kept: list[weakref.ref[Any]] = [weakref.ref(client), weakref.ref(client._delivery)]
+        await client.close()
+        return kept
+
+    gc.collect()
+    gc.disable()
+    try:
+        kept = asyncio.run(main())
+        wait_until(lambda: all(part() is None for part in kept), "all of it is gone")
+    finally:
+        gc.enable()

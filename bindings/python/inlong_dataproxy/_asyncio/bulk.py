@@ -12,7 +12,7 @@ from inlong_dataproxy._native import lowlevel as low
 from inlong_dataproxy._sending.bulk import CHUNK_BYTES, CHUNK_MESSAGES, Bulk, ProgressCallback, SendReport, iterator
 from inlong_dataproxy._sending.message import Model
 
-from .delivery import AsyncDelivery, BulkRun
+from .delivery import AsyncDelivery
 
 _TURN_SECONDS = 0.005  # a plain source may keep the loop so long, and one message more
 _LOOK_SECONDS = 0.05  # for the callback of progress
@@ -28,7 +28,7 @@ class AsyncBulk(Bulk):
     ) -> None:
         super().__init__(delivery.handle, model, base, progress, empty)
         self._delivery = delivery
-        self._last: Optional[BulkRun] = None  # of what was put in line
+        self._gone: Optional[asyncio.Future[None]] = None  # of what was put in line last
         self._looking = False
         self._size = 64
 
@@ -71,19 +71,19 @@ class AsyncBulk(Bulk):
 
     def _look(self) -> None:
         self._looking = False
-        if self._last is None or self._last.gone.done():  # or all of it waits for room
+        if self._gone is None or self._gone.done():  # or all of it waits for room
             self._put_in_line()
 
     def _put_in_line(self) -> None:
         first, packed = self._pack()
         if packed is not None:
-            self._last = self._delivery.queue_bulk(self, first, packed)
+            self._gone = self._delivery.queue_bulk(self, first, packed)
 
     async def _send_chunk(self) -> None:
         """Pass on what is in the box, and wait until it is in the library and its window has room."""
         self._put_in_line()
-        if self._last is not None:
-            await self._wait_for(self._last.gone)
+        if self._gone is not None:
+            await self._wait_for(self._gone)
         self._size = min(CHUNK_MESSAGES, self.fitting(CHUNK_BYTES))
         window = self.window()
         if self.outstanding() > window:

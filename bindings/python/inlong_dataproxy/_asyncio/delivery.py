@@ -116,13 +116,13 @@ class AsyncDelivery(ResultTaker[Waiting]):
             self.push()
         return future
 
-    def queue_bulk(self, bulk: Bulk, first: int, packed: Packed) -> BulkRun:
-        """Put a chunk of a send_many in line."""
+    def queue_bulk(self, bulk: Bulk, first: int, packed: Packed) -> asyncio.Future[None]:
+        """Put a chunk of a send_many in line. The future has a result when all of it is in the library."""
         run = BulkRun(bulk, first, packed, self.loop.create_future())
         self._line.append(run)
         if not self._full:
             self.push()
-        return run
+        return run.gone
 
     def schedule(self) -> None:
         """Have what is in line passed on at the end of this round of the loop."""
