@@ -6,6 +6,8 @@ import (
 	"bufio"
 	"bytes"
 	"context"
+	"fmt"
+	"math/rand/v2"
 	"net"
 	"os"
 	"os/exec"
@@ -99,13 +101,15 @@ func (s *session) text(b *block) string {
 	return ownServer.ReplaceAllStringFunc(text, s.freeAddress)
 }
 
-// freeAddress is what a server of the page listens on in place of the address that is written there.
+// freeAddress is what a server of the page listens on in place of the address that is written there. It is below the ports that the
+// kernel gives to connections: one of those could take it before the server does.
 func (s *session) freeAddress(written string) string {
-	if s.servers[written] == "" {
-		listener, err := net.Listen("tcp", "127.0.0.1:0")
-		require.NoError(s.t, err)
-		s.servers[written] = listener.Addr().String()
-		require.NoError(s.t, listener.Close())
+	for s.servers[written] == "" {
+		address := fmt.Sprintf("127.0.0.1:%d", 20000+rand.IntN(10000))
+		if listener, err := net.Listen("tcp", address); err == nil {
+			s.servers[written] = address
+			require.NoError(s.t, listener.Close())
+		}
 	}
 	return s.servers[written]
 }
