@@ -144,7 +144,7 @@ func coreClientSubmitMany(handle C.uintptr_t, messages *C.inlong_message, count 
 			s.payloads[j] = unsafe.Slice((*byte)(next.payload), int(next.payload_len))
 			s.tags[j] = dataproxy.Tag{A: uintptr(a), B: user}
 		}
-		done, fault := c.core.SubmitMany(context.Background(), &s.msg, s.payloads[:n], s.tags[:n])
+		done, fault := c.core.SubmitMany(context.Background(), &s.msg, s.payloads[:n], s.tags[:n], true)
 		clear(s.payloads[:n]) // the caller's memory must not be looked at by a collection later
 		*accepted += C.size_t(done)
 		if fault != nil {
@@ -189,7 +189,7 @@ func (l *lastText) length(text *C.char, n C.size_t) C.size_t {
 }
 
 //export coreClientSubmitPacked
-func coreClientSubmitPacked(handle C.uintptr_t, model *C.inlong_message, data unsafe.Pointer, size C.size_t, lengths *C.uint32_t, count C.size_t, a, b C.uintptr_t, timeoutMS C.int64_t, accepted *C.size_t, err C.inlong_core_text) (code C.int) {
+func coreClientSubmitPacked(handle C.uintptr_t, model *C.inlong_message, data unsafe.Pointer, size C.size_t, lengths *C.uint32_t, count C.size_t, a, b C.uintptr_t, bulk C.int, timeoutMS C.int64_t, accepted *C.size_t, err C.inlong_core_text) (code C.int) {
 	c, code := open(handle, err)
 	if c == nil {
 		return code
@@ -208,7 +208,7 @@ func coreClientSubmitPacked(handle C.uintptr_t, model *C.inlong_message, data un
 		return failError(err, fault)
 	}
 	done, fault := c.core.SubmitPacked(ctx, &s.msg, unsafe.Slice((*byte)(data), int(size)),
-		unsafe.Slice((*uint32)(lengths), int(count)), dataproxy.Tag{A: uintptr(a), B: uintptr(b)})
+		unsafe.Slice((*uint32)(lengths), int(count)), dataproxy.Tag{A: uintptr(a), B: uintptr(b)}, bulk != 0)
 	*accepted = C.size_t(done)
 	if fault != nil {
 		return failError(err, fault)

@@ -204,10 +204,12 @@ func (b *budget) queue(st *stream) {
 	}
 }
 
-// wait takes room for one message of st and n bytes when there is some: at once, or in block mode within patience.
-func (b *budget) wait(ctx context.Context, n int64, st *stream, patience time.Duration) *Error {
-	inside := b.block && insideCallback()
-	if inside || !b.block {
+// wait takes room for one message of st and n bytes when there is some: at once, or, in block mode and for somebody who can wait,
+// within patience.
+func (b *budget) wait(ctx context.Context, n int64, st *stream, patience time.Duration, canWait bool) *Error {
+	block := b.block || canWait
+	inside := block && insideCallback()
+	if inside || !block {
 		full := b.admit(st, 1, n)
 		if full == noShortage {
 			return nil
@@ -337,9 +339,6 @@ func (b *budget) serveShare(s *share) {
 
 // ask has room made for somebody of st who finds none; full says where.
 func (b *budget) ask(full shortage, st *stream) {
-	if b.relief == nil {
-		return
-	}
 	short := &b.short
 	switch full {
 	case streamIsFull:
@@ -347,7 +346,12 @@ func (b *budget) ask(full shortage, st *stream) {
 	case shareIsFull:
 		short = &st.share.short
 	}
-	if short.Swap(true) { // asked already
+	b.askFor(short)
+}
+
+// askFor has the relief look at what is short.
+func (b *budget) askFor(short *atomic.Bool) {
+	if b.relief == nil || short.Swap(true) { // no linger is that long, or asked already
 		return
 	}
 	b.mu.Lock()
@@ -364,7 +368,8 @@ func (b *budget) ask(full shortage, st *stream) {
 func (b *budget) relieve(c *client) {
 	defer c.guard()
 	b.mu.Lock()
-	b.running = b.asked || b.waiting.Load() > 0
+	bulk := c.bulk.short.Swap(false) || c.bulk.waiting.Load() > 0
+	b.running = b.asked || b.waiting.Load() > 0 || bulk
 	b.asked = false
 	common := b.short.Swap(false) || b.line.Len() > 0
 	short := make([]bool, len(b.shares))
@@ -376,7 +381,9 @@ func (b *budget) relieve(c *client) {
 	again := b.running
 	b.mu.Unlock()
 	if again {
-		c.flushStreams(func(st *stream) bool { return st.short.Swap(false) || short[st.share.index] || st.waiters.Load() > 0 })
+		c.flushStreams(func(st *stream) bool {
+			return st.short.Swap(false) || short[st.share.index] || st.waiters.Load() > 0 || bulk && st.bulk.Load()
+		})
 		b.relief.Reset(mostWait)
 	}
 }

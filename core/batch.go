@@ -56,6 +56,7 @@ type batch struct {
 	callers     bool         // some receiver is a caller that waits
 	beside      int64        // bytes that receivers hold elsewhere
 	charged     int64        // bytes, to the budget
+	bulk        bulkBytes
 
 	prev, next *batch // in registry
 	order      uint64 // of its opening, among the batches of a client
@@ -229,6 +230,7 @@ func (b *batch) settle(indexes []int32, err *Error) completion {
 	}
 	if b.unsettled == 0 {
 		b.timer.Stop()
+		b.leaveBulk(err == nil)
 	}
 	return completion{b: b, err: err, indexes: indexes, last: b.unsettled == 0}
 }

@@ -24,9 +24,15 @@ type Client interface {
 // FullClient is a Client with all that this one can do. NewClient returns it.
 type FullClient interface {
 	Client
+	// SendBulk is SendAsync for a source that can wait, such as a file: it blocks while there is no room in the queue, whatever
+	// WithBlockIfQueueIsFull says, and while more of such messages are in flight than the nodes ack in a quarter of the send timeout,
+	// and in half of the ack time-out, at the rate of the last acks: a slow network slows the source down and fails nothing. It gives
+	// up when ctx ends, or when nothing was acked for the send timeout. Inside a callback of any client it does not wait: cb gets CodeQueueFull.
+	SendBulk(ctx context.Context, msg Message, cb Callback)
 	// SendBatch sends msgs and returns when each has its result: nil when all are acked, otherwise one entry a message, in
 	// the order of msgs, nil for those acked. With WithBlockIfQueueIsFull(true) each waits for room like SendAsync; once one has
-	// waited for the send timeout in vain, none behind it waits.
+	// waited for the send timeout in vain, none behind it waits. What is in flight is bounded as for SendBulk: more is put in as acks
+	// come, until ctx ends; when nothing was acked for the send timeout, the rest fails with CodeSendTimeout.
 	SendBatch(ctx context.Context, msgs []Message) []error
 	// Flush sends all open batches now and returns when every message accepted before the call has its result and its
 	// callback has returned; or with CodeContextExpired when ctx ends first. Inside a callback of any client it does not wait: it

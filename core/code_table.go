@@ -30,7 +30,7 @@ var codeTable = []CodeInfo{
 		"Look at the code of the last attempt."},
 	{CodeClosed, "closed", "producer already been closed", false, either, "the client was closed before the message had its result",
 		"Send before the client is closed; give the close more time if messages were still pending."},
-	{CodeQueueFull, "queue_full", "producer send queue is full", true, notWritten, "the bound of pending messages or bytes is reached",
+	{CodeQueueFull, "queue_full", "producer send queue is full", true, notWritten, "the bound of pending messages or bytes is reached; of a bulk send also: as much is in flight as is acked in a part of send_timeout",
 		"Messages come faster than they are acked. Set block_if_queue_is_full, or raise max_pending_messages and max_pending_bytes, or send less."},
 	{CodeContextExpired, "context_expired", "message context expired", true, either, "the caller's context or timeout ended first",
 		"Give the call more time, if it was not meant to be cancelled."},

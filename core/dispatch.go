@@ -45,17 +45,24 @@ func (d *dispatcher) dispatch(b *batch) (behind bool) {
 		d.fill()
 		return false
 	}
+	l, behind := d.place(b)
+	if l != nil && fresh {
+		st.lane.Store(l)
+	}
+	return behind
+}
+
+// place gives b to the lane with the least to do, and returns it, or parks b. The caller holds mu.
+func (d *dispatcher) place(b *batch) (l *lane, behind bool) {
+	avoid := b.avoid // not to be looked at behind enqueue
 	for {
 		l := d.choose(avoid)
 		if l == nil {
 			d.park(b) // until a lane is usable
-			return false
+			return nil, false
 		}
 		if taken, behind := l.enqueue(b, math.MaxInt, false); taken {
-			if fresh {
-				st.lane.Store(l)
-			}
-			return behind
+			return l, behind
 		}
 	}
 }

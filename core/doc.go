@@ -18,8 +18,10 @@
 //
 // [Client.SendAsync] returns at once and calls back: the way to send many. [Client.Send] returns with the result and does
 // not wait for the linger, for messages that somebody waits for; many goroutines may do so at a time, and share batches.
-// [FullClient.SendBatch] is Send for a slice. When too much is pending a message is refused with [ErrQueueFull], or waits for
-// room with [WithBlockIfQueueIsFull].
+// When too much is pending a message is refused with [ErrQueueFull], or waits for room with [WithBlockIfQueueIsFull].
+//
+// [FullClient.SendBulk] is SendAsync for a source that can wait, such as a file, and [FullClient.SendBatch] is Send for a slice: they are
+// held up by the network, so that a slow one makes them slow and fails nothing.
 //
 // # Results
 //

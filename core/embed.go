@@ -14,11 +14,13 @@ type Embedder interface {
 	// means that msg was refused and no result follows. msg is not kept: its strings and bytes may be reused at once.
 	Submit(ctx context.Context, msg *Message, tag Tag) error
 	// SubmitMany is Submit for messages that differ in payload and tag only; the rest of each is msg's, whose Payload is
-	// overwritten. It stops at the first message that is refused and returns how many it accepted before it.
-	SubmitMany(ctx context.Context, msg *Message, payloads [][]byte, tags []Tag) (accepted int, err error)
+	// overwritten. It stops at the first message that is refused and returns how many it accepted before it. bulk says that they
+	// come from a source that can wait, and not one by one: then what is in flight is bounded as for SendBulk, beyond which it waits
+	// with WithBlockIfQueueIsFull(true), until ctx ends or the send timeout has passed, and fails with CodeQueueFull without.
+	SubmitMany(ctx context.Context, msg *Message, payloads [][]byte, tags []Tag, bulk bool) (accepted int, err error)
 	// SubmitPacked is SubmitMany for payloads that lie one behind the other in data, with their lengths. Message i has the tag
 	// with i added to B.
-	SubmitPacked(ctx context.Context, msg *Message, data []byte, lengths []uint32, tag Tag) (accepted int, err error)
+	SubmitPacked(ctx context.Context, msg *Message, data []byte, lengths []uint32, tag Tag, bulk bool) (accepted int, err error)
 	// SendResult is Send that says more: the batch id, node and number of attempts also of a message that was acked.
 	SendResult(ctx context.Context, msg *Message) (Result, error)
 }

@@ -25,7 +25,7 @@ func pack(payloads []string) (data []byte, lengths []uint32) {
 
 func packed(client dataproxy.Embedder, msg dataproxy.Message, payloads []string, first uintptr) (int, error) {
 	data, lengths := pack(payloads)
-	return client.SubmitPacked(context.Background(), &msg, data, lengths, dataproxy.Tag{B: first})
+	return client.SubmitPacked(context.Background(), &msg, data, lengths, dataproxy.Tag{B: first}, true)
 }
 
 // The messages of a run are put into their batch together: they must arrive as those of Submit do, in batches of the same

@@ -19,6 +19,9 @@ func Leftovers(of FullClient) string {
 	if n := c.budget.waiting.Load(); n != 0 {
 		add("%d callers wait for room", n)
 	}
+	if n, m := c.bulk.inFlight.Load(), c.bulk.waiting.Load(); n != 0 || m != 0 {
+		add("the bulk window counts %d bytes, %d wait for it", n, m)
+	}
 	listed := len(c.batches.all())
 	c.batches.mu.Lock()
 	if listed != 0 || c.batches.count != 0 {
@@ -217,3 +220,9 @@ const MostProbes = mostProbes
 
 // LinesDropped is the format of the line that no limit keeps back.
 const LinesDropped = linesDropped
+
+// SetBulkWindow bounds what bulk ways have in flight, until something is acked.
+func SetBulkWindow(of Client, bytes int64) {
+	of.(*client).bulk.size.Store(bytes)
+	of.(*client).bulk.enough.Store(bytes)
+}

@@ -86,16 +86,21 @@ func (l *lane) isBusy() bool {
 	return outstanding >= parkedWindow
 }
 
-// late reports whether the node's answers take so long that its streams should go elsewhere. The caller holds mu.
+// late reports whether the node's answers take so long that its streams should go elsewhere: sooner where bulk senders wait for them.
+// The caller holds mu.
 func (l *lane) late() bool {
-	if time.Duration(l.lastTrip.Load()) > lateAfter {
+	after := lateAfter
+	if l.c.bulk.isTight() {
+		after = min(after, answersTake+2*l.node.roundTrips.shortest())
+	}
+	if time.Duration(l.lastTrip.Load()) > after {
 		return true
 	}
 	if l.outstanding < lateFrom {
 		return false
 	}
 	since := l.conn.Waits()
-	return !since.IsZero() && time.Since(since) > min(l.c.opts.AckTimeout/4, lateAfter)
+	return !since.IsZero() && time.Since(since) > min(l.c.opts.AckTimeout/4, after)
 }
 
 // idleOr reports whether the lane has nothing to do. Otherwise st is sealed when the next batch leaves it: not only when it is
@@ -202,6 +207,7 @@ func (l *lane) frameLive(dst []byte, scratch *scratch, b *batch, node string, no
 		return dst, due
 	}
 	body, count := b.frameBody()
+	start := len(dst)
 	b.attempts++
 	b.written, b.node = true, node
 	attr := b.st.appendAttr(scratch.attr[:0], b, l.index, count)
@@ -212,6 +218,7 @@ func (l *lane) frameLive(dst []byte, scratch *scratch, b *batch, node string, no
 	} else {
 		dst = wire.AppendText(dst, body, attr, compress)
 	}
+	b.framedBulk(len(dst) - start)
 	return dst, due
 }
 
@@ -316,6 +323,18 @@ func (l *lane) giveBack() {
 	l.soon = nil
 	l.mu.Unlock()
 	l.handBack(queue, soon)
+}
+
+// takeLate is giveBack for a lane that is late, where another one has no more than least to do.
+func (l *lane) takeLate(least int) (queue []*batch, soon map[*stream]struct{}) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if !l.usable || l.queue.len() < lateFrom || l.outstanding/2 <= least || !l.late() {
+		return nil, nil
+	}
+	queue, soon = l.takeQueue(), l.soon
+	l.soon = nil
+	return queue, soon
 }
 
 // takeQueue empties the queue. The caller holds mu.

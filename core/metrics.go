@@ -26,8 +26,9 @@ type metrics struct {
 	good    codeSeries // of code 0, looked up once: a success costs no label look-up
 	pending []prometheus.Gauge
 
-	mu  sync.Mutex
-	bad map[Code]codeSeries
+	mu     sync.Mutex
+	bad    map[Code]codeSeries
+	faults map[Code]prometheus.Counter // looked up once: thousands of callers may fail at the same moment
 }
 
 // codeSeries are the series of one result code.
@@ -37,7 +38,7 @@ type codeSeries struct {
 }
 
 func newMetrics(registry prometheus.Registerer, name string, workers int) (*metrics, error) {
-	m := &metrics{name: name, bad: make(map[Code]codeSeries)}
+	m := &metrics{name: name, bad: make(map[Code]codeSeries), faults: make(map[Code]prometheus.Counter)}
 	var fault error
 	failed := func(err error) { fault = multierr.Append(fault, err) }
 	counter := func(of int) *prometheus.CounterVec {
@@ -129,7 +130,14 @@ func (m *metrics) batch(err *Error, b *batch) {
 func (m *metrics) failed(code Code) { m.failedTimes(code, 1) }
 
 func (m *metrics) failedTimes(code Code, n int) {
-	m.errorCount.WithLabelValues(m.name, strconv.Itoa(int(code))).Add(float64(n))
+	m.mu.Lock()
+	fault := m.faults[code]
+	if fault == nil {
+		fault = m.errorCount.WithLabelValues(m.name, strconv.Itoa(int(code)))
+		m.faults[code] = fault
+	}
+	m.mu.Unlock()
+	fault.Add(float64(n))
 }
 
 func (m *metrics) connected(code Code) {

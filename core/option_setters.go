@@ -108,6 +108,7 @@ func WithWorkerNum(n int) Option {
 // WithSendTimeout sets the total delivery deadline of a message, from its acceptance to its result, over all attempts.
 // Default 30 s; 1 ms to 24 h. Messages of a batch share the deadline of its first, so that one may end earlier by as much as
 // WithBatchingMaxPublishDelay. A message that runs into it gets CodeSendTimeout, and is not written any more.
+// Bulk sends have no more in flight than is acked in a quarter of it, see SendBulk of FullClient.
 func WithSendTimeout(d time.Duration) Option {
 	return func(o *Options) { o.SendTimeout = d; o.mark("send_timeout") }
 }

@@ -83,7 +83,8 @@ var optionTable = []option{
 		"number of lanes: connections, spread evenly over the nodes"),
 	duration("send_timeout", "WithSendTimeout", func(o *Options) *time.Duration { return &o.SendTimeout }, 30*time.Second,
 		time.Millisecond, 24*time.Hour, "total delivery deadline of a message, from its acceptance to its result, over all attempts; messages of a batch share that "+
-			"of its first, so that one may end earlier by as much as BatchingMaxPublishDelay"),
+			"of its first, so that one may end earlier by as much as BatchingMaxPublishDelay. Bulk sends have no more in flight than is acked in a "+
+			"quarter of it, and in half of ack_timeout"),
 	count("max_retries", "WithMaxRetries", func(o *Options) *int { return &o.MaxRetries }, 2, 0, 1000,
 		"attempts after the first that may have been written and had no answer, or an error answer other than \"not now\" (1, 2, 114, 116 to 119); 0 means none; "+
 			"waiting for a node that will take the message is no attempt: the deadline alone bounds it"),
@@ -98,7 +99,7 @@ var optionTable = []option{
 			"the client holds at most worker_num times as many. Where several streams share, one of them holds at most seven eighths"),
 	boolean("block_if_queue_is_full", "WithBlockIfQueueIsFull", func(o *Options) *bool { return &o.BlockIfQueueIsFull },
 		"when the bound of pending messages or bytes is reached: wait (true) or fail with \"queue full\" (false); 10 ms later open batches "+
-			"that hold such room leave before their linger is over"),
+			"that hold such room leave before their linger is over. So it is where bulk sends have as much in flight as they may, see send_timeout"),
 	{key: "add_columns", name: "WithAddColumns", kind: kindMap, field: func(o *Options) any { return &o.AddColumns },
 		doc: "attributes added to every batch, such as __addcol1__worldid=7, 4 KiB together at most; the value {{ip}} becomes the local IP"},
 	duration("max_conn_lifetime", "WithMaxConnLifetime", func(o *Options) *time.Duration { return &o.MaxConnLifetime }, 0,

@@ -3,6 +3,8 @@ package dataproxy
 import (
 	"errors"
 	"fmt"
+	"maps"
+	"math"
 	"sync/atomic"
 	"time"
 
@@ -87,6 +89,7 @@ func (c *client) look() {
 	if p.looks >= 3 {
 		c.leaveSlow(found)
 	}
+	c.dispatcher.relieveLate()
 	if !busy {
 		p.on.Store(false)
 		if !c.dispatcher.busy() || !p.on.CompareAndSwap(false, true) {
@@ -94,6 +97,31 @@ func (c *client) look() {
 		}
 	}
 	p.timer.Reset(lookEvery)
+}
+
+// relieveLate gives what late lanes have not written to those that have much less to do: one connection may be slow, or be the one that
+// had all when the network became so, beside others that are idle.
+func (d *dispatcher) relieveLate() {
+	left := make(map[*stream]struct{})
+	d.mu.Lock()
+	least := math.MaxInt // a late one that has it itself has nothing to give
+	lanes := d.usable()
+	for _, l := range lanes {
+		if outstanding, _ := l.load(); !l.node.aside.Load() {
+			least = min(least, outstanding)
+		}
+	}
+	for _, l := range lanes {
+		queue, soon := l.takeLate(least)
+		maps.Copy(left, soon)
+		for _, b := range queue {
+			d.place(b)
+		}
+	}
+	d.mu.Unlock()
+	for st := range left {
+		st.getOn()
+	}
 }
 
 // busy reports whether a lane has something to do.

@@ -34,6 +34,7 @@ type client struct {
 	frameLimit atomic.Int64
 
 	budget     budget
+	bulk       bulkWindow
 	streams    streams
 	batches    registry
 	bodies     buffers // of batches
@@ -71,9 +72,14 @@ type sendKind int
 
 const (
 	sendAsync sendKind = iota // nobody; the receiver runs user code
-	sendGroup                 // a caller that seals the batch itself
+	sendMany                  // nobody, in bulk
+	sendBulk                  // nobody, in bulk; its source can wait, whatever block_if_queue_is_full says
+	sendGroup                 // a caller, in bulk, that seals the batch itself
 	sendSync                  // a caller; its batch leaves as soon as its lane is idle or gets on
 )
+
+// inBulk reports whether the message is bounded by the bulk window.
+func (k sendKind) inBulk() bool { return k == sendMany || k == sendBulk || k == sendGroup }
 
 // NewClient makes a client: it checks the options, asks the Manager for the nodes, opens the lanes and returns when the first
 // of them is proven. With WithNodeCache it starts with the nodes of last time and asks the Manager behind that. It takes at most the
@@ -182,6 +188,7 @@ func (c *client) init() (err error) {
 	}
 	c.frameLimit.Store(int64(o.MaxFrameSize))
 	c.budget.init(c)
+	c.bulk.init(o)
 	c.streams.all, c.streams.seed, c.streams.limit = make(map[streamKey]*stream), maphash.MakeSeed(), keptStreams
 	c.batches.c = c
 	c.bodies = buffers{user: o.BufferPool, max: int64(o.BufferPoolSize)}
@@ -212,6 +219,9 @@ type place struct {
 // accept is the one way in: check, charge, append. An error means that nothing was taken. patience bounds the wait for room.
 func (c *client) accept(ctx context.Context, msg *Message, recv receiver, tag Tag, kind sendKind, patience time.Duration) (at place, refused *Error) {
 	defer func() {
+		if kind.inBulk() {
+			c.bulk.next()
+		}
 		if refused == nil {
 			return
 		}
@@ -251,6 +261,11 @@ func (c *client) accept(ctx context.Context, msg *Message, recv receiver, tag Ta
 	if int64(len(msg.Payload)+itemHeader) > c.budget.most() {
 		return at, &Error{Code: CodeLogTooLong, Message: "payload: is alone larger than what max_pending_bytes leaves to one lane"}
 	}
+	if kind.inBulk() {
+		if refused = c.enterBulk(ctx, kind, patience); refused != nil {
+			return at, refused
+		}
+	}
 	for paid := int64(0); ; {
 		at, entry := st.append(ctx, msg, attributes, recv, tag, kind, paid)
 		switch entry {
@@ -258,7 +273,7 @@ func (c *client) accept(ctx context.Context, msg *Message, recv receiver, tag Ta
 			return at, nil
 		case noRoom:
 			paid = c.budget.needs(nil, msg, besideOf(recv, kind))
-			if refused = c.budget.wait(ctx, paid, st, patience); refused != nil {
+			if refused = c.budget.wait(ctx, paid, st, patience, kind == sendBulk); refused != nil {
 				return at, refused
 			}
 		case swept:

@@ -10,11 +10,21 @@ import (
 // percentile is at most an eighth off. Adding is one atomic add.
 type roundTrips struct {
 	buckets [160]atomic.Uint64 // 32 bits would wrap within days
+	least   atomic.Int64       // ns; 0 before the first
 }
 
 func (r *roundTrips) add(d time.Duration) {
 	r.buckets[min(bucketOf(uint64(max(d.Microseconds(), 0))), len(r.buckets)-1)].Add(1)
+	for {
+		least := r.least.Load()
+		if least > 0 && int64(d) >= least || r.least.CompareAndSwap(least, int64(max(d, 1))) {
+			return
+		}
+	}
 }
+
+// shortest returns the shortest time, 0 when there was none.
+func (r *roundTrips) shortest() time.Duration { return time.Duration(r.least.Load()) }
 
 // bucketOf is exact below 4; above, the two bits behind the highest one choose the bucket.
 func bucketOf(us uint64) int {
@@ -54,4 +64,16 @@ func (r *roundTrips) percentiles(shares ...float64) []time.Duration {
 		}
 	}
 	return out
+}
+
+// farthest returns how long an answer of the node in use that is farthest away takes at least.
+func (s *nodes) farthest() (trip time.Duration) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, n := range s.list {
+		if n.lanes > 0 {
+			trip = max(trip, n.roundTrips.shortest())
+		}
+	}
+	return trip
 }

@@ -2,6 +2,7 @@ package dataproxy
 
 import (
 	"context"
+	"errors"
 	"runtime"
 	"sync"
 	"time"
@@ -94,12 +95,19 @@ func (c *client) sendSync(ctx context.Context, msg *Message, detail bool) (Resul
 }
 
 func (c *client) SendAsync(ctx context.Context, msg Message, cb Callback) {
-	ctx = given(ctx)
+	c.sendAsync(ctx, msg, cb, sendAsync)
+}
+
+func (c *client) SendBulk(ctx context.Context, msg Message, cb Callback) {
+	c.sendAsync(ctx, msg, cb, sendBulk)
+}
+
+func (c *client) sendAsync(ctx context.Context, msg Message, cb Callback, kind sendKind) {
 	var recv receiver = nobody{}
 	if cb != nil {
 		recv = cb
 	}
-	at, err := c.accept(ctx, &msg, recv, Tag{}, sendAsync, c.opts.SendTimeout)
+	at, err := c.accept(given(ctx), &msg, recv, Tag{}, kind, c.opts.SendTimeout)
 	switch {
 	case err != nil && cb != nil:
 		c.refuse(msg, err, cb)
@@ -127,16 +135,20 @@ func (c *client) Submit(ctx context.Context, msg *Message, tag Tag) error {
 	return nil
 }
 
-func (c *client) SubmitMany(ctx context.Context, msg *Message, payloads [][]byte, tags []Tag) (accepted int, err error) {
+func (c *client) SubmitMany(ctx context.Context, msg *Message, payloads [][]byte, tags []Tag, bulk bool) (accepted int, err error) {
 	ctx, msg = given(ctx), orEmpty(msg)
+	kind := sendAsync
+	if bulk {
+		kind = sendMany
+	}
 	for accepted < len(payloads) {
 		msg.Payload = payloads[accepted]
-		at, err := c.accept(ctx, msg, nil, tags[accepted], sendAsync, c.opts.SendTimeout)
+		at, err := c.accept(ctx, msg, nil, tags[accepted], kind, c.opts.SendTimeout)
 		if err != nil {
 			return accepted, err
 		}
 		accepted++
-		accepted += at.st.appendMore(ctx, at, msg, payloads[accepted:], tags[accepted:])
+		accepted += at.st.appendMore(ctx, at, msg, payloads[accepted:], tags[accepted:], bulk)
 	}
 	return accepted, nil
 }
@@ -144,7 +156,7 @@ func (c *client) SubmitMany(ctx context.Context, msg *Message, payloads [][]byte
 // unpackedAtOnce is how many packed messages are listed at a time: some batches, few enough for the stack.
 const unpackedAtOnce = 128
 
-func (c *client) SubmitPacked(ctx context.Context, msg *Message, data []byte, lengths []uint32, tag Tag) (accepted int, err error) {
+func (c *client) SubmitPacked(ctx context.Context, msg *Message, data []byte, lengths []uint32, tag Tag, bulk bool) (accepted int, err error) {
 	var payloads [unpackedAtOnce][]byte
 	var tags [unpackedAtOnce]Tag
 	for accepted < len(lengths) {
@@ -153,7 +165,7 @@ func (c *client) SubmitPacked(ctx context.Context, msg *Message, data []byte, le
 			payloads[i], data = data[:n:n], data[n:]
 			tags[i] = Tag{tag.A, tag.B + uintptr(accepted+i)}
 		}
-		done, err := c.SubmitMany(ctx, msg, payloads[:count], tags[:count])
+		done, err := c.SubmitMany(ctx, msg, payloads[:count], tags[:count], bulk)
 		accepted += done
 		if err != nil {
 			return accepted, err
@@ -205,8 +217,11 @@ func (c *client) SendBatch(ctx context.Context, msgs []Message) []error {
 		members[i] = member{g, i}
 		at, err := c.accept(ctx, &msgs[i], &members[i], Tag{}, sendGroup, patience)
 		if err != nil {
-			if err.Code == CodeSendTimeout {
-				patience = 0 // or each of the others would wait as long in vain
+			switch { // or each of the others would wait as long in vain
+			case errors.Is(err, errNothingAcked):
+				patience = -1
+			case err.Code == CodeSendTimeout:
+				patience = 0
 			}
 			g.set(i, err)
 			continue

@@ -32,6 +32,7 @@ func (c *client) finish(b *batch, fault func() *Error) (messages int) {
 		return len(done.indexes)
 	}
 	b.unsettled, b.written = 0, false
+	b.leaveBulk(err == nil)
 	// A timer that cannot be stopped may be looking at b right now.
 	reuse := b.timer.Stop() && err == nil && !b.expired
 	c.metrics.batch(err, b)

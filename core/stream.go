@@ -26,6 +26,7 @@ type stream struct {
 	_         [64]byte             // what changes with each message apart from what lane and completer read
 	lane      atomic.Pointer[lane] // the one it sticks to; set by the dispatcher
 	streamLine
+	bulk atomic.Bool // its open batch has bytes of bulk ways
 
 	mu     sync.Mutex
 	open   *batch
@@ -93,10 +94,13 @@ func (st *stream) append(ctx context.Context, msg *Message, attributes string, r
 			st.hurry(now, due)
 		}
 	}
-	if kind == sendAsync {
-		b.userCode = true
-	} else {
+	if kind == sendSync || kind == sendGroup {
 		b.callers = true
+	} else {
+		b.userCode = true
+	}
+	if kind.inBulk() {
+		b.joinBulk(itemHeader + len(msg.Payload))
 	}
 	at := place{st: st, b: b, order: b.order, index: b.count() - 1} // read before b is sealed and may be gone
 	switch {
@@ -114,7 +118,7 @@ func (st *stream) append(ctx context.Context, msg *Message, attributes string, r
 // appendMore puts payloads behind the one that lies at `at`, as long as they need no other check than for room and do not seal
 // the batch, and returns their number. It spares what append does for each message: half of what a small one costs
 // its sender. None is taken when the batch is gone, or when append has more to do.
-func (st *stream) appendMore(ctx context.Context, at place, msg *Message, payloads [][]byte, tags []Tag) (count int) {
+func (st *stream) appendMore(ctx context.Context, at place, msg *Message, payloads [][]byte, tags []Tag, bulk bool) (count int) {
 	if _, bounded := ctx.Deadline(); bounded || st.c.opts.TrimTrailingNewline {
 		return 0
 	}
@@ -143,6 +147,9 @@ func (st *stream) appendMore(ctx context.Context, at place, msg *Message, payloa
 	}
 	b.charged += grown
 	b.pay()
+	if bulk {
+		b.joinBulk(bytes)
+	}
 	st.accepted += int64(count)
 	return count
 }
@@ -228,6 +235,7 @@ func (st *stream) seal() (behind bool) {
 func (st *stream) takeOpen() *batch {
 	b := st.open
 	st.open = nil
+	st.bulk.Store(false)
 	b.undelivered.Add(int32(b.count()) - 1)
 	st.c.metrics.pending[st.share.index].Add(float64(b.count()))
 	return b

@@ -463,14 +463,17 @@ INLONG_API int inlong_client_send_async(inlong_client *client, const inlong_mess
  * @param callback as for inlong_client_send_async
  * @param user     handed back with the results of messages whose own user is NULL
  * @param accepted NULL, or receives the number accepted: exactly those get a result each
- * @return INLONG_OK: all are accepted. Else the code of the first that is refused
- * @blocks as inlong_client_send_async */
+ * @return INLONG_OK: all are accepted. Else the code of the first that is refused. INLONG_ERR_QUEUE_FULL also: as much is in
+ *         flight as the nodes ack in a quarter of the option send_timeout; wait for results and send the rest
+ * @blocks as inlong_client_send_async; with block_if_queue_is_full also while so much is in flight, until nothing was acked for
+ *         send_timeout */
 INLONG_API int inlong_client_send_many(inlong_client *client, const inlong_message *messages, size_t count,
                                        inlong_callback callback, void *user, size_t *accepted);
 
 /** Flags of inlong_client_send_packed. */
 enum {
-    INLONG_PACKED_MERGE_ACKS = 1 /**< acks that follow each other are reported together across batches: node and batch_id "" */
+    INLONG_PACKED_MERGE_ACKS = 1, /**< acks that follow each other are reported together across batches: node and batch_id "" */
+    INLONG_PACKED_SINGLES = 2     /**< single messages that were only joined for speed: not bounded as bulk sends are */
 };
 
 /** The fastest way for many messages of one stream: payloads that lie one behind the other.
@@ -485,11 +488,11 @@ enum {
  * @param lengths    their lengths, which add up to data_len; 0 is refused as any empty payload
  * @param count      elements of lengths
  * @param user       see above
- * @param flags      0 or INLONG_PACKED_MERGE_ACKS
+ * @param flags      INLONG_PACKED_..., joined with |, or 0
  * @param timeout_ms bound of a wait for room (option block_if_queue_is_full)
  * @param accepted   NULL, or receives the number accepted: exactly those get a result each
  * @return as inlong_client_send_many; INLONG_ERR_CONTEXT_EXPIRED: timeout_ms ended before there was room
- * @blocks as inlong_client_send_async, timeout_ms at most */
+ * @blocks as inlong_client_send_many, timeout_ms at most */
 INLONG_API int inlong_client_send_packed(inlong_client *client, const inlong_message *model, const void *data, size_t data_len,
                                          const uint32_t *lengths, size_t count, void *user, int flags, int64_t timeout_ms,
                                          size_t *accepted);

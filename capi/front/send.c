@@ -91,8 +91,8 @@ static int check_packed(const inlong_message *model, const void *data, size_t da
         code = inlong_check_timeout(timeout_ms);
     if (code != INLONG_OK)
         return code;
-    if (flags & ~INLONG_PACKED_MERGE_ACKS)
-        return inlong_fail(INLONG_ERR_ARG, NULL, 0, "flags is %d: want 0 or INLONG_PACKED_MERGE_ACKS", flags);
+    if (flags & ~(INLONG_PACKED_MERGE_ACKS | INLONG_PACKED_SINGLES))
+        return inlong_fail(INLONG_ERR_ARG, NULL, 0, "flags is %d: want INLONG_PACKED_... or 0", flags);
     if (data_len > PTRDIFF_MAX || count > PTRDIFF_MAX / sizeof *lengths)
         return inlong_fail(INLONG_ERR_ARG, NULL, 0, "%s is negative", data_len > PTRDIFF_MAX ? "data_len" : "count");
     if ((!data && data_len > 0) || (!lengths && count > 0))
@@ -122,5 +122,6 @@ int inlong_client_send_packed(inlong_client *client, const inlong_message *model
         return code;
     uintptr_t tag = flags & INLONG_PACKED_MERGE_ACKS ? INLONG_TAG_MERGE : INLONG_TAG_RANGE;
     return inlong_core_for(slot)->client_submit_packed((uintptr_t)client, &m, (void *)data, data_len, (uint32_t *)lengths, count,
-                                                       tag, (uintptr_t)user, timeout_ms, accepted, inlong_error_buffer());
+                                                       tag, (uintptr_t)user, !(flags & INLONG_PACKED_SINGLES), timeout_ms, accepted,
+                                                       inlong_error_buffer());
 }

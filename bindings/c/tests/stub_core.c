@@ -183,9 +183,10 @@ static int client_submit_many(uintptr_t handle, inlong_message *m, size_t count,
 }
 
 static int client_submit_packed(uintptr_t handle, inlong_message *model, void *data, size_t data_len, uint32_t *lengths,
-                                size_t count, uintptr_t a, uintptr_t b, int64_t timeout_ms, size_t *accepted, inlong_core_text err)
+                                size_t count, uintptr_t a, uintptr_t b, int bulk, int64_t timeout_ms, size_t *accepted,
+                                inlong_core_text err)
 {
-    (void)model, (void)data, (void)data_len, (void)lengths, (void)timeout_ms, (void)err;
+    (void)model, (void)data, (void)data_len, (void)lengths, (void)bulk, (void)timeout_ms, (void)err;
     struct client *c = enter(handle);
     if (!c)
         return INLONG_ERR_HANDLE;

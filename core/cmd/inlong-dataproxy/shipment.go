@@ -200,7 +200,7 @@ func (s *shipment) submit(ctx context.Context, rec *record, from origin) bool {
 		s.refuse(msg, fault, rec.tooLong)
 		return true
 	}
-	s.client.SendAsync(ctx, msg, s.result)
+	s.client.SendBulk(ctx, msg, s.result)
 	return ctx.Err() == nil
 }
 

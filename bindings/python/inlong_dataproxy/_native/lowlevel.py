@@ -12,6 +12,7 @@ _library, _library_with_gil = load()
 
 NO_TIMEOUT = -1
 PACKED_MERGE_ACKS = 1
+PACKED_SINGLES = 2
 
 
 class OptionsHandle(Structure):

@@ -56,7 +56,8 @@ class Options(TypedDict, total=False):
 
     send_timeout: Duration
     """Total delivery deadline of a message, from its acceptance to its result, over all attempts; messages of a batch share that
-    of its first, so that one may end earlier by as much as BatchingMaxPublishDelay. Default 30s; 1ms to 24h.
+    of its first, so that one may end earlier by as much as BatchingMaxPublishDelay. Bulk sends have no more in flight than is
+    acked in a quarter of it, and in half of ack_timeout. Default 30s; 1ms to 24h.
     """
 
     max_retries: int
@@ -82,7 +83,8 @@ class Options(TypedDict, total=False):
 
     block_if_queue_is_full: bool
     """When the bound of pending messages or bytes is reached: wait (true) or fail with "queue full" (false); 10 ms later open
-    batches that hold such room leave before their linger is over. Default False.
+    batches that hold such room leave before their linger is over. So it is where bulk sends have as much in flight as they
+    may, see send_timeout. Default False.
     """
 
     add_columns: Mapping[str, str]

@@ -105,7 +105,7 @@ class Run(Packed, Generic[F]):
         first = models.tags(self.model, count)
         # Before the call: a result may be there before it returns.
         pending.update(zip(range(first, first + count), self.waiting))
-        code, done = self.push(handle, first, 0, 0, count, gil)
+        code, done = self.push(handle, first, low.PACKED_SINGLES, 0, count, gil)
         for tag in range(first + done, first + count):
             del pending[tag]
         self.model.tag = first + done

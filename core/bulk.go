@@ -1,0 +1,235 @@
+package dataproxy
+
+import (
+	"container/list"
+	"context"
+	"errors"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+// Bulk ways bring messages faster than a slow network moves them, and can wait. What they have in flight, from acceptance to the result,
+// is at most what can be acked in a part of its deadline, at the measured rate: else a healthy slow link fails what has waited for too
+// long behind the rest. Messages that are sent one by one are neither counted nor held up.
+//
+// The window grows by what is acked while it is what holds the senders up, and only until the nodes get all that they can answer:
+// what is beyond that would only stand in queues, and fail where a fast link becomes a slow one.
+type bulkWindow struct {
+	horizon     time.Duration // in which what is in flight has to be ackable
+	sendTimeout time.Duration
+
+	inFlight atomic.Int64 // bytes: as accepted, once framed as on the wire
+	size     atomic.Int64 // what inFlight may be
+	enough   atomic.Int64 // what size may grow to; and what inFlight may be with senders that cannot wait
+	acked    atomic.Int64 // bytes, ever
+	waiting  atomic.Int32 // len(line), readable without the lock
+	short    atomic.Bool  // somebody found no room since the budget's last relief
+
+	mu     sync.Mutex
+	line   list.List // of chan struct{}
+	rate   float64   // acked bytes a second; 0 while unknown
+	period bulkPeriod
+}
+
+// bulkPeriod is a time over which the rate is measured.
+type bulkPeriod struct {
+	began time.Time
+	acked int64
+	full  bool // the window, not the senders, was the bound
+}
+
+const (
+	guessedRate  = 256 * kib // bytes a second, before anything is known
+	plentyRate   = 512 * kib // and for senders that cannot wait; what this moves in time may be in flight, be it of use or not
+	leastWindow  = 160 * kib
+	measureEvery = 100 * time.Millisecond
+	// answersTake is how long a node may need for an answer beside the way there and back.
+	answersTake = 50 * time.Millisecond
+)
+
+func (w *bulkWindow) init(o *Options) {
+	w.sendTimeout = o.SendTimeout
+	w.horizon = min(o.SendTimeout/4, o.AckTimeout/2)
+	w.size.Store(max(leastWindow, int64(guessedRate*w.horizon.Seconds())))
+	w.enough.Store(max(leastWindow, int64(plentyRate*w.horizon.Seconds())))
+}
+
+func (w *bulkWindow) hasRoom() bool { return w.inFlight.Load() < w.size.Load() }
+
+// isTight reports whether the window, and not the senders, is about to be the bound.
+func (w *bulkWindow) isTight() bool { return w.inFlight.Load() >= w.size.Load()/2 }
+
+// charge counts bytes that were accepted.
+func (w *bulkWindow) charge(bytes int64) {
+	if w.inFlight.Add(bytes) == bytes { // nothing was in flight: what comes now says how fast it is acked
+		w.mu.Lock()
+		w.period = bulkPeriod{began: time.Now()}
+		w.mu.Unlock()
+	}
+}
+
+// giveBack is for bytes that turn out not to be on the wire, or have failed.
+func (w *bulkWindow) giveBack(bytes int64) {
+	w.inFlight.Add(-bytes)
+	w.next()
+}
+
+// ack is for bytes that a node acked. trip returns how long an answer of the farthest node takes at least.
+func (w *bulkWindow) ack(bytes int64, trip func() time.Duration) {
+	w.acked.Add(bytes)
+	w.mu.Lock()
+	size := w.size.Load()
+	p := &w.period
+	p.acked += bytes
+	if w.isTight() {
+		p.full = true
+		if enough := w.enough.Load(); w.rate == 0 || size < enough {
+			size += bytes
+			w.enough.Store(max(enough, size))
+		}
+	}
+	if now := time.Now(); now.Sub(p.began) >= measureEvery {
+		measured := float64(p.acked) / now.Sub(p.began).Seconds()
+		switch {
+		case w.rate == 0 && p.full:
+			w.rate = measured
+		case w.rate > 0 && (p.full || measured > w.rate):
+			w.rate = (w.rate + measured) / 2
+		}
+		*p = bulkPeriod{began: now}
+		if w.rate > 0 {
+			inTime := max(leastWindow, w.acksIn(w.horizon))
+			plenty := max(w.acksIn(answersTake+2*trip()), int64(plentyRate*w.horizon.Seconds()))
+			w.enough.Store(min(inTime, plenty))
+			size = min(size, inTime)
+		}
+	}
+	w.size.Store(size)
+	w.mu.Unlock()
+	w.giveBack(bytes)
+}
+
+// acksIn is what is acked in d at the measured rate. The caller holds mu.
+func (w *bulkWindow) acksIn(d time.Duration) int64 { return int64(w.rate * d.Seconds()) }
+
+// next wakes the waiter whose turn it is, if there is room. Who was woken calls it too, once it has taken its part or given up: so
+// nobody sleeps beside free room.
+func (w *bulkWindow) next() {
+	if w.waiting.Load() == 0 || !w.hasRoom() {
+		return
+	}
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if first := w.line.Front(); first != nil {
+		w.leave(first)
+		close(first.Value.(chan struct{}))
+	}
+}
+
+// leave takes a waiter out of the line. The caller holds mu.
+func (w *bulkWindow) leave(e *list.Element) {
+	w.line.Remove(e)
+	w.waiting.Add(-1)
+}
+
+// enterBulk waits until the window has room for somebody who may wait. A patience below 0 says that nothing was acked for too long.
+func (c *client) enterBulk(ctx context.Context, kind sendKind, patience time.Duration) *Error {
+	w := &c.bulk
+	if patience < 0 {
+		return errBulkStalls
+	}
+	if w.waiting.Load() == 0 && w.hasRoom() {
+		return nil
+	}
+	if kind != sendGroup && (kind == sendMany && !c.opts.BlockIfQueueIsFull || insideCallback()) {
+		if w.inFlight.Load() < w.enough.Load() {
+			return nil
+		}
+		c.budget.askFor(&w.short)
+		return &Error{Code: CodeQueueFull, Message: "as much is in flight as is acked in a part of send_timeout, at the rate of the last acks"}
+	}
+	ready := make(chan struct{})
+	began, acked := time.Now(), w.acked.Load()
+	w.mu.Lock()
+	e := w.line.PushBack(ready)
+	w.waiting.Add(1)
+	w.mu.Unlock()
+	w.next() // room may have come between the look and the entry in the line
+	c.budget.askFor(&w.short)
+
+	timer := time.NewTimer(patience)
+	defer timer.Stop()
+	var reason *Error
+	for reason == nil {
+		select {
+		case <-ready:
+			// Room that came since others ran out of their time is none: they would be followed by these.
+			if time.Since(began) < w.sendTimeout/2 || w.acked.Load() != acked {
+				return nil
+			}
+			return errBulkStalls
+		case <-ctx.Done():
+			reason = &Error{Code: CodeContextExpired, Message: "while waiting for what is in flight", cause: context.Cause(ctx)}
+		case <-timer.C:
+			if now := w.acked.Load(); now == acked {
+				reason = errBulkStalls
+			} else {
+				began, acked = time.Now(), now
+				timer.Reset(patience)
+			}
+		case <-c.budget.stopping:
+			reason = c.budget.stopped
+		}
+	}
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	select {
+	case <-ready: // accept hands it on
+	default:
+		w.leave(e)
+	}
+	return reason
+}
+
+var (
+	errNothingAcked = errors.New("no node acked anything for send_timeout")
+	errBulkStalls   = &Error{Code: CodeSendTimeout, Message: "while waiting for what is in flight", cause: errNothingAcked}
+)
+
+// bulkBytes is what a batch has of bulk ways: as accepted, and as counted in flight.
+type bulkBytes struct{ accepted, counted int64 }
+
+// joinBulk counts bytes of b as in flight by a bulk way. The caller holds the stream's lock, b is open.
+func (b *batch) joinBulk(bytes int) {
+	b.bulk.accepted += int64(bytes)
+	b.bulk.counted += int64(bytes)
+	b.st.c.bulk.charge(int64(bytes))
+	if !b.st.bulk.Load() {
+		b.st.bulk.Store(true)
+	}
+}
+
+// framedBulk counts what a frame has on the wire in place of what was accepted. The caller holds b.mu.
+func (b *batch) framedBulk(size int) {
+	if b.bulk.counted == 0 || b.frame.more {
+		return
+	}
+	if less := b.bulk.counted - b.bulk.accepted*int64(size)/int64(len(b.body.b)); less > 0 {
+		b.bulk.counted -= less
+		b.st.c.bulk.giveBack(less)
+	}
+}
+
+// leaveBulk is for a batch whose messages all have their results. The caller holds the lock that guards b.
+func (b *batch) leaveBulk(acked bool) {
+	bytes, c := b.bulk.counted, b.st.c
+	b.bulk = bulkBytes{}
+	switch {
+	case bytes == 0:
+	case acked:
+		c.bulk.ack(bytes, c.nodes.farthest)
+	default:
+		c.bulk.giveBack(bytes)
+	}
+}
