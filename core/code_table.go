@@ -35,7 +35,7 @@ var codeTable = []CodeInfo{
 	{CodeContextExpired, "context_expired", "message context expired", true, either, "the caller's context or timeout ended first",
 		"Give the call more time, if it was not meant to be cancelled."},
 	{CodeNewConnFailed, "new_conn_failed", "new conn failed", true, nil,
-		"a connection could not be opened or proven: in metrics, and in C and Python of a new client that reached no Manager or no node; " +
+		"a connection could not be opened, or did not answer its first heartbeat: in metrics, and in C and Python of a new client that reached no Manager or no node; " +
 			"no message ends with it, messages wait for another connection",
 		"Check firewall, port and the node itself (inlong-dataproxy doctor)."},
 	{CodeConnWriteFailed, "conn_write_failed", "conn write failed", true, maybe, "writing to the connection failed",

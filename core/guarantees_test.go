@@ -118,7 +118,7 @@ func TestNumbersOfTheGuarantees(t *testing.T) {
 	table.WriteString("| What | By default | Moved by |\n|---|---|---|\n")
 	option("A message has its result after its acceptance, within", "send_timeout")
 	option("A connection that owes answers and gives none is given up after", "ack_timeout")
-	option("A connection is opened and proves itself by an answer, within", "conn_timeout")
+	option("A connection is open and has answered its first heartbeat, within", "conn_timeout")
 	row("A batch whose connection was lost is written again: at once, later at the latest after", text(dataproxy.MaxBackOffLost), "")
 	row("A batch that was refused is written again after (each time less by up to a half, at random)", defaults["retry_initial_interval"]+", doubling to "+text(dataproxy.MaxBackOff),
 		"retry_initial_interval")
@@ -127,7 +127,7 @@ func TestNumbersOfTheGuarantees(t *testing.T) {
 		"retry_initial_interval")
 	option("Attempts after the first that may have been written, at most", "max_retries")
 	row("A node that failed is avoided, while there are others, for", text(dataproxy.Suspicion), "")
-	row("The same for one that proves itself each time and then answers no data, or late", text(dataproxy.Suspicion)+", doubling to "+text(dataproxy.LongestSuspicion), "")
+	row("The same for one that answers each heartbeat and then no data, or late", text(dataproxy.Suspicion)+", doubling to "+text(dataproxy.LongestSuspicion), "")
 	row("A node that owes an answer, beside others that are much faster, is left after", text(dataproxy.LateAfter), "")
 	option("An idle connection sends a heartbeat every", "heartbeat_interval")
 	option("The Manager is asked for the nodes every", "update_interval")

@@ -37,7 +37,7 @@ var metricTable = [...]metricInfo{
 		moves: "by one for each batch that was on a connection whose answers did not come within ack_timeout, and for each batch with messages " +
 			"that met their delivery deadline"},
 	metricConnections: {name: "data_proxy_update_conn_count", kind: "counter", label: "code", help: "Counter of update connection events",
-		moves: "by one when a lane has a new, proven connection (0), or failed to get one (10006)"},
+		moves: "by one when a lane has a new connection that answered its first heartbeat (0), or failed to get one (10006)"},
 	metricPending: {name: "data_proxy_pending_msg_gauge", kind: "gauge", label: "worker", help: "Gauge of pending message",
 		moves: "up by a batch's messages when the batch is complete, whether or not a node can be reached; down when their callbacks have " +
 			"returned; worker is the lane of the callbacks"},

@@ -62,7 +62,7 @@ var optionTable = []option{
 	duration("update_interval", "WithUpdateInterval", func(o *Options) *time.Duration { return &o.UpdateInterval }, 5*time.Minute,
 		10*time.Millisecond, 24*time.Hour, "time between two requests for the node list, with 10 % jitter"),
 	duration("conn_timeout", "WithConnTimeout", func(o *Options) *time.Duration { return &o.ConnTimeout }, 3*time.Second,
-		10*time.Millisecond, time.Minute, "bound of one connection's opening and proof, and of NewClient's wait for the first"),
+		10*time.Millisecond, time.Minute, "time in which a connection must open and answer its first heartbeat; also NewClient's wait for the first connection"),
 	size("write_buffer_size", "WithWriteBufferSize", func(o *Options) *int { return &o.WriteBufferSize }, 8*mib, 1*kib, 1*gib,
 		"upper bound of the frames that one write to a connection joins; at most 64 KiB are joined on purpose, and one longer frame is always whole"),
 	size("read_buffer_size", "WithReadBufferSize", func(o *Options) *int { return &o.ReadBufferSize }, 1*mib, 1*kib, 1*gib,

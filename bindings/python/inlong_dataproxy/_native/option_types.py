@@ -21,7 +21,9 @@ class Options(TypedDict, total=False):
     """Time between two requests for the node list, with 10 % jitter. Default 5m; 10ms to 24h."""
 
     conn_timeout: Duration
-    """Bound of one connection's opening and proof, and of NewClient's wait for the first. Default 3s; 10ms to 1m."""
+    """Time in which a connection must open and answer its first heartbeat; also NewClient's wait for the first connection.
+    Default 3s; 10ms to 1m.
+    """
 
     write_buffer_size: Size
     """Upper bound of the frames that one write to a connection joins; at most 64 KiB are joined on purpose, and one longer frame
