@@ -181,21 +181,27 @@ func (c *client) supervise(fresh bool, asked chan<- struct{}) {
 	close(asked)
 	timer := time.NewTimer(0)
 	defer timer.Stop()
+	var answer chan error // while the Manager is being asked: it may be silent for long, and suspects do not wait for that
 	for {
 		select {
 		case <-c.ctx.Done():
 			return
 		case <-timer.C:
 		case <-c.nodes.kick:
-		}
-		if r.due() <= 0 {
-			told := r.failures > 0
-			if err := r.ask(); err != nil && !told && c.ctx.Err() == nil {
+		case err := <-answer:
+			answer = nil
+			if r.answered(err); r.failures == 1 && c.ctx.Err() == nil {
 				c.log.Warnf("the last node list stays in use: %v", err)
 			}
 		}
+		next := time.Hour
+		if answer == nil && r.due() <= 0 {
+			answer = r.askBeside()
+		}
 		c.reprieve()
-		next := r.due()
+		if answer == nil {
+			next = r.due()
+		}
 		if _, at := c.nodes.doubtful(time.Now()); !at.IsZero() {
 			next = min(next, time.Until(at))
 		}
@@ -209,23 +215,42 @@ type refresher struct {
 	last     time.Time
 	interval time.Duration // until it is asked in any case
 	pause    time.Duration // until it may be asked since all nodes have failed
+	before   []string      // the list as it was when it was asked last
 	failures int           // requests in a row that failed
 	vain     int           // requests in a row that told nothing new while all nodes had failed
 }
 
-// ask asks the Manager. Where it has nothing new while all nodes have failed, or fails itself, it is asked less and less often: a
-// cluster that is down must not take the Manager with it.
+// ask asks the Manager and waits for its answer.
 func (r *refresher) ask() error {
-	before := r.c.nodes.addrs()
+	r.before = r.c.nodes.addrs()
 	err := r.c.refresh()
+	r.answered(err)
+	return err
+}
+
+// askBeside asks the Manager on a goroutine of its own. What comes of it is for answered.
+func (r *refresher) askBeside() chan error {
+	c, answer := r.c, make(chan error, 1)
+	r.before = c.nodes.addrs()
+	c.lanesDone.Add(1)
+	go func() {
+		defer c.lanesDone.Done()
+		defer c.guard()
+		answer <- c.refresh()
+	}()
+	return answer
+}
+
+// answered plans what follows. Where the Manager has nothing new while all nodes have failed, or fails itself, it is asked less and less
+// often: a cluster that is down must not take the Manager with it.
+func (r *refresher) answered(err error) {
 	if r.failures++; err == nil {
 		r.failures = 0
 	}
-	if r.vain++; !r.c.nodes.allFailed() || !slices.Equal(before, r.c.nodes.addrs()) {
+	if r.vain++; !r.c.nodes.allFailed() || !slices.Equal(r.before, r.c.nodes.addrs()) {
 		r.vain = 0
 	}
 	r.plan()
-	return err
 }
 
 // addrs returns the list.

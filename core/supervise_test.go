@@ -87,6 +87,28 @@ func TestSuspectsAreTriedAtOnceAndDoNotHoldUpTheRefresh(t *testing.T) {
 	inTime(t, 0, "close", client.Close)
 }
 
+// A suspect is tried again after 30 s. While a silent Manager was being asked it waited for that, ten seconds more, and lanes stayed away from
+// a node that was well.
+func TestSilentManagerDoesNotHoldUpSuspects(t *testing.T) {
+	c := cluster(t)
+	client := connect(t, c, dataproxy.WithManagerTimeout(time.Minute), dataproxy.WithUpdateInterval(10*time.Millisecond))
+	c.Manager().Standing(dataproxytest.Silence())
+	before := c.Manager().Calls()
+	eventually(t, "it is asked in vain", func() bool { return c.Manager().Calls() > before })
+	suspect := c.Node(0).Addr()
+	dataproxy.Suspect(client, suspect)
+	dataproxy.EndSuspicion(client)
+	eventually(t, "the suspect is tried", func() bool {
+		for _, n := range client.Stats().Nodes {
+			if n.Addr == suspect {
+				return !n.Suspect && n.Lanes > 0
+			}
+		}
+		return false
+	})
+	inTime(t, 0, "close", client.Close)
+}
+
 // Whoever looks for the node that causes trouble reads this number: connections that it refuses are what a dead one has.
 func TestRefusedConnectionsCountAsErrorsOfTheirNode(t *testing.T) {
 	c := cluster(t, dataproxytest.WithNodes(1))
