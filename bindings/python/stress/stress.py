@@ -52,7 +52,7 @@ def slow_at_times(cluster: MockCluster, number: int) -> None:
     """Have the queue full in every fifth round."""
     cluster.clear_faults(0)
     if number % 5 == 1:
-        cluster.fault(0, "delay", delay_ms=2, standing=True)
+        cluster.fault(0, "delay", delay_ms=15, standing=True)
 
 
 def order(options: argparse.Namespace) -> str:
