@@ -42,6 +42,7 @@ type nodes struct {
 
 	mu      sync.Mutex
 	list    []*node
+	sound   int           // of list, that have not failed
 	fault   error         // why the last request for the list failed
 	changed chan struct{} // closed and replaced when the list changes, or an outage ends
 
@@ -125,7 +126,10 @@ func (s *nodes) release(n *node) {
 // looked at again at once, and lanes that pause try again.
 func (s *nodes) connected(n *node) {
 	s.mu.Lock()
-	outage := !slices.ContainsFunc(s.list, func(n *node) bool { return n.cause == nil })
+	outage := s.sound == 0
+	if n.cause != nil && !n.gone {
+		s.sound++
+	}
 	n.suspect, n.cause = time.Time{}, nil
 	if outage {
 		for _, other := range s.list {
@@ -160,11 +164,11 @@ func (s *nodes) avoid(n *node, cause error, spell time.Duration) {
 	s.mu.Lock()
 	fresh := n.cause == nil
 	n.suspect, n.cause = time.Now().Add(spell), cause
-	all := true
-	for _, other := range s.list {
-		all = all && other.cause != nil
-	}
 	gone := n.gone
+	if fresh && !gone {
+		s.sound--
+	}
+	all := s.sound == 0
 	s.mu.Unlock()
 	switch {
 	case !fresh || gone:
@@ -255,6 +259,7 @@ func (s *nodes) set(addrs []string) {
 		list = append(list, n)
 	}
 	s.list = list
+	s.count()
 	s.tellChange()
 	s.mu.Unlock()
 	for _, l := range s.c.dispatcher.usable() {
@@ -352,21 +357,6 @@ func (s *nodes) doubtful(now time.Time) (due []*node, next time.Time) {
 	return due, next
 }
 
-// causes lists why nodes failed, or why none is known, for the errors of a start and of messages without any.
-func (s *nodes) causes() (errs []error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if len(s.list) == 0 && s.fault != nil {
-		errs = append(errs, s.fault)
-	}
-	for _, n := range s.list {
-		if n.cause != nil {
-			errs = append(errs, n.cause)
-		}
-	}
-	return errs
-}
-
 func (s *nodes) stats() []NodeStats {
 	usable := make(map[*node]int)
 	for _, l := range s.c.dispatcher.usable() {
@@ -383,11 +373,4 @@ func (s *nodes) stats() []NodeStats {
 		})
 	}
 	return out
-}
-
-// allFailed reports whether no node is left that did not fail.
-func (s *nodes) allFailed() bool {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return !slices.ContainsFunc(s.list, func(n *node) bool { return n.cause == nil })
 }

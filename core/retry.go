@@ -7,8 +7,6 @@ import (
 	"slices"
 	"time"
 
-	"go.uber.org/multierr"
-
 	"github.com/inlong-dataproxy/inlong-dataproxy/core/internal/transport"
 	"github.com/inlong-dataproxy/inlong-dataproxy/core/internal/wire"
 )
@@ -186,12 +184,4 @@ func backOff(base time.Duration, attempts int, most time.Duration) time.Duration
 	}
 	d = min(d, most)
 	return d/2 + rand.N(d/2+1)
-}
-
-// outage returns why the nodes cannot be used if that is why b was never written.
-func (c *client) outage(b *batch) error {
-	if b.attempts > 0 || !c.nodes.allFailed() {
-		return nil
-	}
-	return multierr.Combine(c.nodes.causes()...)
 }
