@@ -30,7 +30,8 @@ type File struct {
 	at   Place // read up to here
 	size int64 // of its text, as seen last: what is behind at is lost with it
 
-	modified int64 // as seen last while it had its name
+	proven   int64 // when it was written to last, of what was read
+	modified int64 // the same, when a path led to it last: what has the path later is written to later
 	seen     meta  // when it was read to its end last
 
 	progress progress
@@ -60,6 +61,19 @@ func (f *File) learn(head Head, at Place, size int64) {
 	f.progress.mu.Lock()
 	defer f.progress.mu.Unlock()
 	f.head, f.at, f.size = head, at, size
+}
+
+// prove notes when the file was written to last. Before what was read, so that a truncation since is not taken for it.
+func (f *File) prove(modified int64) {
+	f.progress.mu.Lock()
+	defer f.progress.mu.Unlock()
+	f.proven = modified
+}
+
+func (f *File) wasProven() int64 {
+	f.progress.mu.Lock()
+	defer f.progress.mu.Unlock()
+	return f.proven
 }
 
 // known is what others may read of it.
@@ -138,6 +152,7 @@ func (c *Chunk) Read(f *File, size int) error {
 		head = Head{int64(m), xxhash.Sum64(c.buf[:m])}
 	}
 	f.learn(head, f.at, max(f.size, seen.size, f.at.Offset+int64(len(c.Data))))
+	f.prove(seen.modified)
 	if c.End {
 		f.seen, c.Last = seen, f.last
 	}
@@ -170,7 +185,7 @@ func (c *Chunk) prove(n int) error {
 // Add notes a record that ends after that many bytes of Data, and whose last line is that many lines behind the place. Its Done
 // is to be called once, from any goroutine.
 func (c *Chunk) Add(end int, lines int64) *Record {
-	if c.block != nil && len(c.block.records) == blockRecords {
+	if c.block != nil && c.block.count.Load() == blockRecords {
 		c.seal(c.used, c.lines)
 	}
 	if c.block == nil {
@@ -179,9 +194,9 @@ func (c *Chunk) Add(end int, lines int64) *Record {
 	b := c.block
 	b.open.Add(1)
 	from := b.start.Offset - c.file.at.Offset
-	b.records = append(b.records, Record{})
-	r := &b.records[len(b.records)-1]
+	r := &b.records[b.count.Load()]
 	r.block, r.end, r.line = b, uint32(int64(end)-from), uint32(c.file.at.Line+lines-b.start.Line)
+	b.count.Add(1)
 	c.used, c.lines = end, lines
 	return r
 }
@@ -235,7 +250,8 @@ func (f *File) acked() Place {
 		return done
 	}
 	// What was read proves nothing if the file was truncated before: then the block's own beginning is gone too.
-	if ok, err := done.fits(f.text); !ok || err != nil {
+	head, _, _ := f.known()
+	if ok, err := holds(f.text, head, done); !ok || err != nil {
 		return done
 	}
 	p.Tail = sum

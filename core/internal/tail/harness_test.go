@@ -87,6 +87,7 @@ type outcome struct {
 	losses []Loss
 	faults []string
 	log    strings.Builder
+	save   func() error
 }
 
 func (o *outcome) Write(p []byte) (int, error) {
@@ -187,6 +188,7 @@ func (d *folder) follow(r run) (o *outcome, stop func() *outcome) {
 	r.follow = true
 	o = &outcome{}
 	set, state := d.open(r, o)
+	o.save = set.Save
 	ctx, cancel := context.WithCancel(d.Context())
 	var all sync.WaitGroup
 	all.Go(func() { set.Watch(ctx) })

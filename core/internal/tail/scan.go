@@ -36,6 +36,7 @@ type sighting struct {
 func (s *Set) scan() {
 	first := !s.scanned
 	s.scanned = true
+	s.fresh()
 	seen := map[*File]bool{}
 	there := map[string]bool{}
 	var fresh []sighting
@@ -50,10 +51,16 @@ func (s *Set) scan() {
 			continue
 		}
 		there[path] = true
-		if f := s.byKey[m.key()]; f != nil && s.open(f, path, m) {
-			seen[f] = true
-			s.has(path, f)
-			continue
+		if f := s.byKey[m.key()]; f != nil {
+			is := s.open(f, path, m)
+			seen[f] = seen[f] || is != isOther
+			if is == isSame {
+				s.has(path, f)
+				f.modified = f.wasProven()
+			}
+			if is != isOther {
+				continue
+			}
 		}
 		fresh = append(fresh, sighting{path, m})
 	}
@@ -78,6 +85,9 @@ func (s *Set) scan() {
 	slices.SortStableFunc(fresh, func(a, b sighting) int { return cmp.Compare(len(a.path), len(b.path)) })
 	for _, sight := range fresh {
 		s.meet(sight, first)
+	}
+	if s.cfg.Rotated {
+		s.newcomers(now)
 	}
 	s.forget(now)
 	s.lastScan = now
@@ -184,6 +194,9 @@ func (s *Set) has(path string, f *File) {
 		}
 		return
 	}
+	if before != nil && before.text != nil {
+		before.latest = false
+	}
 	s.current[path] = f
 	f.aside, f.gone, f.sought, f.fromPast = false, time.Time{}, time.Time{}, false
 	f.live, f.real = path, resolved(path)
@@ -202,53 +215,64 @@ func resolved(path string) string {
 }
 
 // open makes sure that a known file is the one at that path. It is not when its number went to another one.
-func (s *Set) open(f *File, path string, m meta) bool {
+func (s *Set) open(f *File, path string, m meta) likeness {
 	if f.busy || f.text != nil {
-		return true
+		return isSame
 	}
 	now := time.Now()
 	if !f.fromPast && f.fault == nil && f.sought.IsZero() && m.size == f.seen.size && m.modified == f.seen.modified {
-		return true // closed, and as it was
+		return isSame // closed, and as it was
 	}
 	if f.dead || now.Before(f.retryAt) {
-		return true
+		return isSame
 	}
 	t, err := openText(path)
 	if err != nil {
 		f.live = path
 		s.failed(f, err)
-		return true
+		return isSame
 	}
-	if !s.attach(f, t, path) {
+	is := s.attach(f, t, path, f.id.key())
+	if is != isSame {
 		t.Close()
-		s.lostNumber(f, path)
-		return false
 	}
-	return true
+	if is == isOther {
+		s.lostNumber(f, path)
+	}
+	return is
 }
 
-// attach takes an open file for the known one, if it is that.
-func (s *Set) attach(f *File, t text, path string) bool {
+// attach takes an open file for the known one, if it is that. It is unsure when the path has gone to another file since it was looked
+// at, when it had that key.
+func (s *Set) attach(f *File, t text, path string, looked key) likeness {
 	m, err := t.stat()
-	if err != nil {
-		return false
+	if err != nil || m.key() != looked {
+		return isUnsure
 	}
 	id := m.ID
 	id.Born = born(path)
 	head, at, _ := f.known()
 	if f.id.known() && f.id.key() == id.key() && !f.id.is(id) {
-		return false
+		return isOther
+	}
+	// A name may have gone to a file that is read already, since the folder was listed.
+	if other := s.byKey[id.key()]; other != nil && other != f && (other.text != nil || other.busy || other.id.is(id)) {
+		return isOther
 	}
 	ok, err := holds(t, head, at)
-	if !ok && !(errors.Is(err, errUnfinished) && f.id.is(id)) {
-		return false
+	switch {
+	case ok || errors.Is(err, errUnfinished) && f.id.is(id):
+	case err != nil:
+		return isUnsure
+	default:
+		return isOther
 	}
 	f.id, f.text, f.real = id, t, resolved(path)
 	f.atEnd, f.fromPast, f.sought, f.gone = false, false, time.Time{}, time.Time{}
 	f.changed = time.Now()
 	s.byKey[id.key()] = f
 	s.push(f)
-	return true
+	return isSame
 }
 
 // lostNumber: the file at path has the number of f, and is another one or has other content.
@@ -256,6 +280,7 @@ func (s *Set) lostNumber(f *File, path string) {
 	if f.why = wasTruncated; f.id.Born != 0 && f.id.Born != born(path) {
 		f.why = wasGone
 	}
+	f.latest = f.latest || s.current[f.live] == f
 	delete(s.byKey, f.id.key())
 	f.id, f.sought, f.aside = ID{}, time.Now(), true
 	s.changes++
@@ -295,6 +320,10 @@ func (s *Set) meet(sight sighting, first bool) {
 		return
 	}
 	f, err := s.begin(t, sight.path)
+	if errors.Is(err, errKnown) {
+		t.Close()
+		return // the path has changed hands since it was looked at
+	}
 	if err != nil {
 		t.Close()
 		s.tell(sight.path, cause(err))
@@ -303,15 +332,24 @@ func (s *Set) meet(sight sighting, first bool) {
 	if f.Rewritten = s.current[sight.path] != nil; s.cfg.Rotated && !f.Rewritten {
 		s.ignoreOlder(f, sight.path, first)
 	}
+	if _, known := s.looked[sight.path]; !known {
+		s.looked[sight.path] = look{since: f.modified, again: true}
+	}
 	s.has(sight.path, f)
 	s.push(f)
 }
+
+// errKnown: the name has gone to a file that is known, since it was looked at.
+var errKnown = errors.New("is a file that is read already")
 
 // begin is a file from its beginning.
 func (s *Set) begin(t text, path string) (*File, error) {
 	m, err := t.stat()
 	if err != nil {
 		return nil, err
+	}
+	if s.byKey[m.key()] != nil {
+		return nil, errKnown
 	}
 	size := max(m.size, 0)
 	if t.packed() {
@@ -325,7 +363,7 @@ func (s *Set) begin(t text, path string) (*File, error) {
 		m.size = head.Length
 	}
 	m.ID.Born = born(path)
-	f := &File{live: path, real: resolved(path), id: m.ID, text: t, head: head, size: m.size, modified: m.modified, changed: time.Now()}
+	f := &File{live: path, real: resolved(path), id: m.ID, text: t, head: head, size: m.size, modified: m.modified, proven: m.modified, changed: time.Now()}
 	f.rename()
 	s.files = append(s.files, f)
 	s.byKey[f.id.key()] = f
@@ -343,9 +381,10 @@ func (s *Set) lose(f *File, why string) {
 		s.losses = append(s.losses, Loss{f.live, bytes, why})
 		s.cfg.Log.Error(fmt.Sprintf("lost: at least %d bytes that were not read before %s", bytes, why), "file", f.live, "place", at.Offset)
 		f.learn(head, at, at.Offset) // once
+	case !f.latest: // one of many that were put aside
 	case why == wasTruncated:
 		s.cfg.Log.Warn("the file was truncated and is read from the beginning; all that was seen in it before had been read", "file", f.live)
-	case f.latest:
+	default:
 		s.cfg.Log.Warn("the file that the state speaks of is gone; all that was seen in it had been read", "file", f.live)
 	}
 }

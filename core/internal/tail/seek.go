@@ -3,8 +3,6 @@ package tail
 import (
 	"cmp"
 	"errors"
-	"io/fs"
-	"os"
 	"path/filepath"
 	"slices"
 	"time"
@@ -17,49 +15,6 @@ const (
 
 // proofLength is how long a beginning must be that proves a copy whose name has nothing to do with the file's.
 const proofLength = 32
-
-// entry is a file in a folder.
-type entry struct {
-	path, name string
-	meta
-}
-
-// around lists the files of the folders in which a file may be found again: its own, those of its links, and the ones in them,
-// where some put aside what is old. sure is false when a folder could not be read.
-func (s *Set) around(f *File) (all []entry, sure bool) {
-	sure = true
-	done := map[string]bool{}
-	list := func(dir string, deep bool) (below []string) {
-		if done[dir] {
-			return nil
-		}
-		done[dir] = true
-		entries, err := os.ReadDir(dir)
-		if err != nil {
-			sure = sure && errors.Is(err, fs.ErrNotExist)
-			return nil
-		}
-		for _, e := range entries {
-			path := filepath.Join(dir, e.Name())
-			if e.IsDir() && deep {
-				below = append(below, path)
-			}
-			if info, err := e.Info(); err == nil && e.Type().IsRegular() && !slices.Contains(s.cfg.Own, path) {
-				all = append(all, entry{path, e.Name(), metaOf(info)})
-			}
-		}
-		return below
-	}
-	for _, path := range []string{f.real, f.live, resolved(f.live)} {
-		if path == "" {
-			continue
-		}
-		for _, below := range list(filepath.Dir(path), true) {
-			list(below, false)
-		}
-	}
-	return all, sure
-}
 
 // seek looks for a file that is not where it was, and gives it up in the end.
 func (s *Set) seek(f *File) {
@@ -84,9 +39,8 @@ func (s *Set) find(f *File) (found, sure bool) {
 	if f.id.known() {
 		for _, e := range all {
 			if e.key() == f.id.key() {
-				found, opened := s.try(f, e.path)
-				if found || !opened {
-					return found, false
+				if is := s.try(f, e); is != isOther {
+					return is == isSame, false
 				}
 				s.lostNumber(f, e.path)
 				break
@@ -99,36 +53,39 @@ func (s *Set) find(f *File) (found, sure bool) {
 	}
 	slices.SortStableFunc(all, func(a, b entry) int { return cmp.Compare(b.modified, a.modified) })
 	for _, e := range all {
-		if s.byKey[e.key()] != nil || s.isIgnored(e) {
+		if s.isKnown(e) || s.isIgnored(e) {
 			continue
 		}
 		related := e.path == f.live || e.path == f.real || named(e.name, f)
 		if !related && (head.Length < proofLength || s.asked(e.path)) {
 			continue
 		}
-		if found, _ := s.try(f, e.path); found {
+		switch s.try(f, e) {
+		case isSame:
 			delete(s.held, e.path)
 			delete(s.copies, e.key())
 			return true, true
+		case isUnsure:
+			sure = false
 		}
 	}
 	return false, sure
 }
 
-// try opens a path as the file.
-func (s *Set) try(f *File, path string) (found, opened bool) {
-	t, err := openText(path)
+// try opens a file of a folder as the one that is sought.
+func (s *Set) try(f *File, e entry) likeness {
+	t, err := openText(e.path)
 	if err != nil {
-		return false, false
+		return isUnsure
 	}
-	if !s.attach(f, t, path) {
+	if is := s.attach(f, t, e.path, e.key()); is != isSame {
 		t.Close()
-		return false, true
+		return is
 	}
-	f.aside = path != f.live
+	f.aside = e.path != f.live
 	f.rename()
 	s.changes++
-	return true, true
+	return isSame
 }
 
 // named reports whether a name is one that rotation gives to the file.
@@ -143,81 +100,17 @@ func (s *Set) whereabouts(f *File) bool {
 	}
 	all, _ := s.around(f)
 	for _, e := range all {
-		if e.key() == f.id.key() {
+		if e.key() != f.id.key() || f.text == nil && f.id.Born != 0 && f.id.Born != born(e.path) {
+			continue
+		}
+		// The number may have been another file's when the folder was listed.
+		if m, err := inspect(e.path); err == nil && m.key() == f.id.key() {
 			f.real = e.path
 			f.rename()
 			return true
 		}
 	}
 	return false
-}
-
-// between makes the files known that had the path after one file and before another. Nobody has met them: they are told by their
-// names, and by having been written to since.
-func (s *Set) between(path string, before, after *File) {
-	if before.text != nil || before.busy {
-		s.whereabouts(before)
-	}
-	all, _ := s.around(before)
-	var found []*File
-	for _, e := range all {
-		base := filepath.Base(before.real)
-		related := named(e.name, before) || named(e.name, after) || putAside(e.name, filepath.Base(path)) ||
-			base != filepath.Base(path) && sameForm(e.name, base)
-		if !related || e.modified < before.modified || e.size == 0 || s.byKey[e.key()] != nil || s.isIgnored(e) || s.asked(e.path) {
-			continue
-		}
-		t, err := openText(e.path)
-		if err != nil {
-			continue
-		}
-		if s.copied(t, e, before) || s.copied(t, e, after) {
-			t.Close()
-			continue
-		}
-		f, err := s.begin(t, e.path)
-		if err != nil {
-			t.Close()
-			continue
-		}
-		f.live, f.aside = path, true
-		f.rename()
-		found = append(found, f)
-	}
-	slices.SortStableFunc(found, func(a, b *File) int {
-		// Files of one tick of the file system's clock: .2 is older than .1.
-		return cmp.Or(cmp.Compare(a.modified, b.modified), cmp.Compare(b.real, a.real))
-	})
-	last := before
-	for _, f := range found {
-		f.older = last
-		s.push(f)
-		last = f
-	}
-	if after != nil && after != last {
-		after.older = last
-	}
-}
-
-// copied reports whether an open text is a copy of a file, or of its beginning.
-func (s *Set) copied(t text, e entry, f *File) bool {
-	if f == nil || f.text == nil {
-		if f == nil || f.at.Offset == 0 {
-			return false
-		}
-		head, at, _ := f.known()
-		ok, _ := holds(t, head, at)
-		return ok
-	}
-	if f.text.packed() || f.id.Born > e.modified {
-		return false
-	}
-	size := e.size
-	if t.packed() {
-		head, _, _ := f.known()
-		size = head.Length
-	}
-	return size > 0 && sameBeginning(t, f.text, size)
 }
 
 // isCopy reports whether a path that nobody knows is the copy of a file that is read: copytruncate makes one, and a packer. As long as
@@ -248,7 +141,7 @@ func (s *Set) isCopy(sight sighting) bool {
 			continue
 		}
 		if f.text == nil && !f.busy {
-			if f.aside && f.at.Offset > 0 && !f.fromPast && s.attach(f, t, sight.path) {
+			if f.aside && f.at.Offset > 0 && !f.fromPast && s.attach(f, t, sight.path, sight.key()) == isSame {
 				t = nil
 				s.has(sight.path, f)
 				return true

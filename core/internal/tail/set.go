@@ -53,14 +53,20 @@ type Loss struct {
 type Set struct {
 	cfg Config
 
-	mu       sync.Mutex
-	ready    sync.Cond
-	files    []*File
-	byKey    map[key]*File
-	current  map[string]*File // by path: the file that has it
-	ignored  map[key]ignored  // what had been put aside before anything was read
-	copies   map[key]int64    // copies of files that are read, with the time of their last change
-	held     map[string]time.Time
+	mu      sync.Mutex
+	ready   sync.Cond
+	files   []*File
+	byKey   map[key]*File
+	current map[string]*File // by path: the file that has it
+	ignored map[key]ignored  // what had been put aside before anything was read
+	copies  map[key]int64    // copies of files that are read, with the time of their last change
+	held    map[string]time.Time
+	looked  map[string]look // by path
+
+	listings map[string]*listing // of this scan, as the two behind it
+	unknown  map[string][]entry
+	times    map[string]int64
+
 	said     map[string]string // by path: the fault that was told
 	queue    []*File
 	losses   []Loss
@@ -79,7 +85,7 @@ type ignored struct {
 // Open looks at all files. A fault of one is in Faults; it does not keep the others from being read.
 func Open(cfg Config) *Set {
 	s := &Set{cfg: cfg, byKey: map[key]*File{}, current: map[string]*File{}, ignored: map[key]ignored{}, copies: map[key]int64{},
-		held: map[string]time.Time{}, said: map[string]string{}}
+		held: map[string]time.Time{}, looked: map[string]look{}, said: map[string]string{}}
 	s.ready.L = &s.mu
 	s.cfg.Paths = absolute(cfg.Paths)
 	s.cfg.Own = absolute(cfg.Own)
@@ -240,12 +246,6 @@ func (s *Set) look(f *File, now time.Time) {
 		s.failed(f, err)
 		return
 	}
-	if m.size > f.size {
-		f.learn(f.head, f.at, m.size)
-	}
-	if !f.aside {
-		f.modified = m.modified
-	}
 	changed := !f.atEnd || m.size != f.seen.size || m.modified != f.seen.modified
 	if changed {
 		f.changed, f.last = now, false
@@ -270,15 +270,16 @@ func (s *Set) retire(f *File) {
 
 // truncated parts what a file was from what it is now. The old part may be in a copy.
 func (s *Set) truncated(f *File) {
-	next := &File{live: f.live, real: f.real, id: f.id, text: f.text, modified: f.modified, aside: f.aside, changed: time.Now(), Rewritten: true}
+	next := &File{live: f.live, real: f.real, id: f.id, text: f.text, modified: f.modified, proven: f.modified, aside: f.aside, changed: time.Now(), Rewritten: true}
 	f.text, f.id, f.why, f.aside, f.atEnd, f.Reader = nil, ID{}, wasTruncated, true, false, nil
 	f.Held, f.Passing = nil, false
 	f.sought, f.changed = time.Now(), time.Now()
 	next.rename()
+	s.fresh()
 	s.files = append(s.files, next)
 	s.byKey[next.id.key()] = next
 	s.changes++
-	if s.current[next.live] == f {
+	if f.latest = s.current[next.live] == f; f.latest {
 		s.current[next.live] = next
 	}
 	s.seek(f)

@@ -133,7 +133,7 @@ func (s *State) write() error {
 // load makes the state's files known.
 func (s *Set) load(state *State) {
 	for _, kept := range state.content.Files {
-		f := &File{live: kept.Path, real: kept.Real, id: kept.ID, head: kept.Head, at: kept.Place, size: kept.Size, modified: kept.Modified,
+		f := &File{live: kept.Path, real: kept.Real, id: kept.ID, head: kept.Head, at: kept.Place, size: kept.Size, modified: kept.Modified, proven: kept.Modified,
 			aside: kept.Aside, latest: !kept.Aside, fromPast: kept.Gone == 0, start: kept.Offset}
 		if kept.Gone != 0 {
 			f.gone = time.Unix(0, kept.Gone)
@@ -144,8 +144,10 @@ func (s *Set) load(state *State) {
 		if f.id.known() {
 			s.byKey[f.id.key()] = f
 		}
-		if !f.aside {
+		// In the middle of a rotation no file has the path: the latest one that had it stands for it.
+		if c := s.current[f.live]; c == nil || c.aside && (!f.aside || c.modified < f.modified) {
 			s.current[f.live] = f
+			s.looked[f.live] = look{since: f.modified, again: true}
 		}
 	}
 	for _, known := range state.content.Ignored {
@@ -172,6 +174,9 @@ func (s *Set) Save() error {
 			continue // the part before a truncation, and nothing of it is on its way
 		}
 		kept := stateFile{Path: f.live, Real: f.real, ID: f.id, Head: head, Place: done, Size: size, Modified: f.modified, Aside: f.aside}
+		if s.current[f.live] == f {
+			kept.Modified = s.since(f.live, f)
+		}
 		if !f.gone.IsZero() {
 			kept.Gone = f.gone.UnixNano()
 		}

@@ -21,11 +21,12 @@ type Record struct {
 type block struct {
 	file       *File
 	start, end Place
-	records    []Record
+	records    [blockRecords]Record
+	count      atomic.Int32 // of records; those may be looked at while others are added
 	open       atomic.Int32 // records without a result, and one while it is being filled
 }
 
-var blocks = sync.Pool{New: func() any { return &block{records: make([]Record, 0, blockRecords)} }}
+var blocks = sync.Pool{New: func() any { return new(block) }}
 
 // Done says that the record needs no more attention: the next run begins behind it, once those before it are done too.
 func (r *Record) Done() {
@@ -48,7 +49,7 @@ func (r *Record) Size() int64 { return r.block.start.Offset + int64(r.end) - r.S
 
 // startOf finds the record by its own end: the one before it ends where it starts.
 func (b *block) startOf(r *Record) int64 {
-	low, high := 0, len(b.records)
+	low, high := 0, int(b.count.Load())
 	for low < high {
 		if mid := (low + high) / 2; b.records[mid].end < r.end {
 			low = mid + 1
@@ -84,18 +85,17 @@ func (p *progress) look() (done Place, next *block, ahead int) {
 		b := p.blocks[n]
 		p.done, p.blocks[n] = b.end, nil
 		n++
-		if b.records != nil {
-			clear(b.records)
-			b.file, b.records = nil, b.records[:0]
-			blocks.Put(b)
-		}
+		clear(b.records[:b.count.Load()])
+		b.file = nil
+		b.count.Store(0)
+		blocks.Put(b)
 	}
 	if p.blocks = p.blocks[n:]; len(p.blocks) == 0 {
 		p.blocks = nil
 		return p.done, nil, 0
 	}
 	next = p.blocks[0]
-	for ahead < len(next.records) && next.records[ahead].done.Load() {
+	for n := int(next.count.Load()); ahead < n && next.records[ahead].done.Load(); {
 		ahead++
 	}
 	return p.done, next, ahead

@@ -1,0 +1,77 @@
+//go:build unix
+
+package tail
+
+import (
+	"errors"
+	"os"
+	"strings"
+	"testing"
+)
+
+// A file that cannot be read, and a passing fault, cost the others nothing; it is taken up when it can be read.
+func TestAFileThatCannotBeReadDoesNotStopTheOthers(t *testing.T) {
+	d := newFolder(t)
+	d.add("bad.log", "bad")
+	d.add("good.log", "a")
+	var refuse = map[string]bool{d.path("bad.log"): true}
+	old := openFile
+	t.Cleanup(func() { openFile = old })
+	openFile = func(path string) (*os.File, error) {
+		if refuse[path] {
+			return nil, &os.PathError{Op: "open", Path: path, Err: errors.New("stale file handle")}
+		}
+		return old(path)
+	}
+	o := d.once("bad.log", "good.log")
+	d.same(o, "a")
+	if len(o.faults) != 1 || !strings.Contains(o.faults[0], "stale") {
+		t.Errorf("faults %q", o.faults)
+	}
+	if n := strings.Count(o.log.String(), "cannot be read"); n != 1 {
+		t.Errorf("said %d times: %s", n, o.log.String())
+	}
+	refuse = nil
+	d.add("good.log", "b")
+	d.same(d.once("bad.log", "good.log"), "bad", "b")
+}
+
+// The state's place stops before the first record that has no result, whatever the order of the results.
+func TestThePlaceStopsBeforeTheFirstRecordWithoutAResult(t *testing.T) {
+	d := newFolder(t)
+	lines := many("a", 1000)
+	d.add("app.log", lines...)
+	o := &outcome{}
+	set, state := d.open(run{paths: []string{"app.log"}}, o)
+	f := set.Next(t.Context())
+	var c Chunk
+	d.must(c.Read(f, 1<<20))
+	var records []*Record
+	for i := range lines {
+		records = append(records, c.Add(7*(i+1), int64(i+1)))
+	}
+	c.Pass(7000, 1000)
+	set.Release(f, true, nil)
+	at := func() int64 {
+		d.must(set.Save())
+		places, err := Places(d.path("state"))
+		d.must(err)
+		return places[d.path("app.log")].Line
+	}
+	for i := len(records) - 1; i >= 500; i-- {
+		records[i].Done()
+	}
+	if got := at(); got != 0 {
+		t.Errorf("nothing is done from the beginning, and the place is line %d", got)
+	}
+	for i := range 499 {
+		records[i].Done()
+	}
+	if got := at(); got != 499 {
+		t.Errorf("the place is line %d, want 499", got)
+	}
+	set.Close()
+	state.Close() // a kill
+	d.same(d.once("app.log"), lines[499:]...)
+	records[499].Done()
+}
