@@ -112,11 +112,12 @@ func usageArgs(check cobra.PositionalArgs) cobra.PositionalArgs {
 		}
 		if err := check(cmd, args); err != nil {
 			if cmd.HasSubCommands() && len(args) > 0 {
-				var names []string
-				for _, sub := range cmd.Commands() {
-					names = append(names, sub.Name())
+				cmd.SuggestionsMinimumDistance = 2
+				text := fmt.Sprintf("command %q: unknown", args[0])
+				if near := cmd.SuggestionsFor(args[0]); len(near) > 0 {
+					text += fmt.Sprintf("; did you mean %q?", near[0])
 				}
-				return usagef(cmd, "%s", nearest.Unknown("command", args[0], names))
+				return usagef(cmd, "%s", text)
 			}
 			return usagef(cmd, "%v", err)
 		}
