@@ -135,8 +135,8 @@ const (
 // needs is for how many bytes there must be room before msg may join b, which may have to be opened; append pays for what it really
 // takes. beside is what the message's receiver holds. One that needs more than there can ever be is content with that: nothing else
 // is held then.
-func (b *budget) needs(open *batch, msg *Message, beside int64) int64 {
-	n := int64(len(msg.Payload) + itemHeader)
+func (b *budget) needs(open *batch, item int, beside int64) int64 {
+	n := int64(item)
 	if open == nil {
 		return min(batchCost+n+beside, b.most())
 	}

@@ -2,6 +2,7 @@ package dataproxy
 
 import (
 	"context"
+	"encoding/binary"
 	"math"
 	"sync"
 	"sync/atomic"
@@ -24,6 +25,7 @@ type batch struct {
 	timed     bool      // eventTime is the messages' own
 	// attributes of its messages as "&key=value", where they are not the stream's.
 	attributes string
+	itemized   bool // each message has attributes of its own behind its payload; else none has
 	body       buffer
 	// One entry a message: the end of its item in body, and who takes its result: either receivers or, in a batch of
 	// messages from Submit, tags. They are what the hot path touches for each message, so they are kept small.
@@ -77,6 +79,7 @@ type detail struct {
 	headers    map[string]string
 	metaData   any
 	attributes map[string]string
+	ofItem     map[string]string
 	time       time.Time
 }
 
@@ -84,7 +87,7 @@ const itemHeader = 4 // the length word before each payload in the body
 
 // What things cost that the budget cannot look up, in bytes; a test holds the heap against the sum.
 const (
-	detailSize   = 80  // a detail
+	detailSize   = 88  // a detail
 	batchCost    = 850 // a batch without body and lists: its timer, its entries in queues and tables, the error that it may end with
 	callbackCost = 16  // a small closure
 	callerCost   = 900 // somebody who waits in Send: a goroutine that is blocked, without its stack, and what takes its result
@@ -125,8 +128,8 @@ func (b *batch) pay() {
 // takes reports whether a message with this receiver may join b.
 func (b *batch) takes(recv receiver) bool { return (recv == nil) == (len(b.tags) > 0) }
 
-func (b *batch) add(msg *Message, recv receiver, tag Tag, deadline int64) {
-	b.body.b = wire.AppendItem(b.body.b, msg.Payload)
+func (b *batch) add(msg *Message, own []byte, recv receiver, tag Tag, deadline int64) {
+	b.body.b = appendItem(b.body.b, msg.Payload, own)
 	if b.ends == nil {
 		b.ends = make([]uint32, 0, 16)
 	}
@@ -137,9 +140,9 @@ func (b *batch) add(msg *Message, recv receiver, tag Tag, deadline int64) {
 		b.tags = append(b.tags, tag)
 	}
 	b.unsettled++
-	if deadline != 0 || msg.Headers != nil || msg.MetaData != nil || msg.Attributes != nil || !msg.Time.IsZero() {
+	if deadline != 0 || msg.Headers != nil || msg.MetaData != nil || msg.Attributes != nil || b.itemized || !msg.Time.IsZero() {
 		*b.detail(b.count() - 1) = detail{deadline: deadline, headers: msg.Headers, metaData: msg.MetaData,
-			attributes: msg.Attributes, time: msg.Time}
+			attributes: msg.Attributes, ofItem: msg.ItemAttributes, time: msg.Time}
 	} else if len(b.details) > 0 {
 		b.details = append(b.details, detail{})
 	}
@@ -159,13 +162,23 @@ func (b *batch) detail(i int) *detail {
 // settledAlone reports whether message i was settled before the batch.
 func (b *batch) settledAlone(i int) bool { return len(b.details) > 0 && b.details[i].settled }
 
+// item returns message i as it is in the body.
+func (b *batch) item(i int) []byte {
+	start := uint32(0)
+	if i > 0 {
+		start = b.ends[i-1]
+	}
+	return b.body.b[start:b.ends[i]]
+}
+
 // payload returns the bytes of message i.
 func (b *batch) payload(i int) []byte {
-	start := uint32(itemHeader)
-	if i > 0 {
-		start += b.ends[i-1]
+	item := b.item(i)
+	end := len(item)
+	if b.itemized {
+		end = itemHeader + int(binary.BigEndian.Uint32(item))
 	}
-	return b.body.b[start:b.ends[i]:b.ends[i]]
+	return item[itemHeader:end:end]
 }
 
 // message rebuilds message i for its callback.
@@ -173,7 +186,7 @@ func (b *batch) message(i int) Message {
 	m := Message{GroupID: b.st.key.group, StreamID: b.st.key.stream, Payload: b.payload(i)}
 	if len(b.details) > 0 {
 		d := &b.details[i]
-		m.Headers, m.MetaData, m.Attributes, m.Time = d.headers, d.metaData, d.attributes, d.time
+		m.Headers, m.MetaData, m.Attributes, m.ItemAttributes, m.Time = d.headers, d.metaData, d.attributes, d.ofItem, d.time
 	}
 	return m
 }

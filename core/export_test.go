@@ -173,7 +173,7 @@ func LateFrameOf(of FullClient, msg *Message) ([]byte, error) {
 func frameOf(c *client, msg *Message, late time.Duration) ([]byte, error) {
 	st, attributes, refused := c.stream(msg)
 	if refused == nil {
-		refused = st.checkPayload(msg.Payload, attributes)
+		refused = st.checkItem(msg, nil, attributes)
 	}
 	if refused != nil {
 		return nil, refused
@@ -181,7 +181,7 @@ func frameOf(c *client, msg *Message, late time.Duration) ([]byte, error) {
 	opened := time.Now()
 	due := opened.Add(c.opts.SendTimeout)
 	b := &batch{st: st, attributes: attributes, opened: opened, due: due, timer: time.NewTimer(time.Hour)}
-	b.add(msg, nobody{}, Tag{}, 0)
+	b.add(msg, nil, nobody{}, Tag{}, 0)
 	frame, settled := (&lane{c: c}).frameLive(nil, new(scratch), b, "", due.Add(late))
 	if len(settled) > 0 {
 		return frame, settled[0].err

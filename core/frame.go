@@ -1,7 +1,5 @@
 package dataproxy
 
-import "github.com/inlong-dataproxy/inlong-dataproxy/core/internal/wire"
-
 // A batch's frame is chosen when it is written for the first time: its live messages. From then on it stays as it is under its id,
 // however often it is written: a consumer tells a double by the id. What is settled in it meanwhile has its result and stays in it.
 //
@@ -26,7 +24,7 @@ func (b *batch) frameSize() int {
 	}
 	size := 0
 	for _, i := range b.frame.items {
-		size += itemHeader + len(b.payload(int(i)))
+		size += len(b.item(int(i)))
 	}
 	return size
 }
@@ -38,7 +36,7 @@ func (b *batch) frameBody() ([]byte, int) {
 	}
 	body := make([]byte, 0, b.frameSize())
 	for _, i := range b.frame.items {
-		body = wire.AppendItem(body, b.payload(int(i)))
+		body = append(body, b.item(int(i))...)
 	}
 	return body, len(b.frame.items)
 }
@@ -65,7 +63,7 @@ func (c *client) choose(b *batch, due []completion) []completion {
 	items, tooLong := make([]int32, 0, b.unsettled), []int32(nil)
 	size := 0
 	for i := range b.count() {
-		item := itemHeader + len(b.payload(i))
+		item := len(b.item(i))
 		switch {
 		case b.settledAlone(i):
 		case item > most:

@@ -214,7 +214,7 @@ func (l *lane) frameLive(dst []byte, scratch *scratch, b *batch, node string, no
 	scratch.attr = attr
 	compress := l.c.opts.Compression == Snappy
 	if l.c.opts.MessageFormat == Binary {
-		dst = wire.AppendBinary(dst, body, attr, uint32(b.id.Seq), uint32(b.eventTime/1000), uint16(count), compress)
+		dst = wire.AppendBinary(dst, body, attr, uint32(b.id.Seq), uint32(b.eventTime/1000), uint16(count), compress, b.itemized)
 	} else {
 		dst = wire.AppendText(dst, body, attr, compress)
 	}

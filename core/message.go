@@ -25,6 +25,11 @@ type Message struct {
 	// the time at which the message's batch was opened. Messages of another event time travel in another batch. From 1970 to
 	// the end of 9999 (text) or to 2038-01-19 (binary).
 	Time time.Time
+	// ItemAttributes go to the wire with this message alone, and do not divide batches as Attributes do: for what differs from message to
+	// message, such as a trace id. They take WithMessageFormat(Binary). The rules are those of Attributes; a name that is among the
+	// message's Attributes or WithAddColumns is refused, since the batch's would win. To a consumer the order between messages with other
+	// ones is lost: see ATTRIBUTES.md.
+	ItemAttributes map[string]string
 }
 
 // IsValid reports whether the message has a group, a stream and a payload that a client takes. A send call checks its message

@@ -250,7 +250,15 @@ func (c *client) accept(ctx context.Context, msg *Message, recv receiver, tag Ta
 		trimmed.Payload = msg.Payload[:n-1]
 		msg = &trimmed
 	}
-	if refused := st.checkPayload(msg.Payload, attributes); refused != nil {
+	var own []byte
+	if len(msg.ItemAttributes) > 0 {
+		var room [128]byte
+		var err error
+		if own, err = st.appendOwn(room[:0], msg); err != nil {
+			return at, invalid(st.key.group, st.key.stream, err)
+		}
+	}
+	if refused := st.checkItem(msg, own, attributes); refused != nil {
 		return at, refused
 	}
 	if !msg.Time.IsZero() {
@@ -258,7 +266,7 @@ func (c *client) accept(ctx context.Context, msg *Message, recv receiver, tag Ta
 			return at, invalid(st.key.group, st.key.stream, err)
 		}
 	}
-	if int64(len(msg.Payload)+itemHeader) > c.budget.most() {
+	if int64(itemSize(msg, own)) > c.budget.most() {
 		return at, &Error{Code: CodeLogTooLong, Message: "payload: is alone larger than what max_pending_bytes leaves to one lane"}
 	}
 	if kind.inBulk() {
@@ -267,12 +275,12 @@ func (c *client) accept(ctx context.Context, msg *Message, recv receiver, tag Ta
 		}
 	}
 	for paid := int64(0); ; {
-		at, entry := st.append(ctx, msg, attributes, recv, tag, kind, paid)
+		at, entry := st.append(ctx, msg, own, attributes, recv, tag, kind, paid)
 		switch entry {
 		case entered:
 			return at, nil
 		case noRoom:
-			paid = c.budget.needs(nil, msg, besideOf(recv, kind))
+			paid = c.budget.needs(nil, itemSize(msg, own), besideOf(recv, kind))
 			if refused = c.budget.wait(ctx, paid, st, patience, kind == sendBulk); refused != nil {
 				return at, refused
 			}
@@ -294,8 +302,9 @@ func (c *client) accept(ctx context.Context, msg *Message, recv receiver, tag Ta
 
 var errClosed = &Error{Code: CodeClosed}
 
-func (st *stream) checkPayload(payload []byte, attributes string) *Error {
-	if len(payload) == 0 {
+// checkItem looks at what is the message's own in its batch.
+func (st *stream) checkItem(msg *Message, own []byte, attributes string) *Error {
+	if len(msg.Payload) == 0 {
 		return &Error{Code: CodeLogInvalid, Message: "payload: is empty: want at least one byte",
 			GroupID: st.key.group, StreamID: st.key.stream}
 	}
@@ -304,9 +313,10 @@ func (st *stream) checkPayload(payload []byte, attributes string) *Error {
 		return &Error{Code: CodeLogTooLong, Message: "payload: none fits into a frame beside the attributes: max_frame_size, or the Manager's " +
 			"maxPacketLength, is too small", GroupID: st.key.group, StreamID: st.key.stream}
 	}
-	if len(payload) > most {
+	most -= itemSize(msg, own) - itemHeader - len(msg.Payload)
+	if len(msg.Payload) > most {
 		return &Error{Code: CodeLogTooLong, Message: fmt.Sprintf("payload: has %d bytes: want %d or less, so that it fits into one frame",
-			len(payload), most), GroupID: st.key.group, StreamID: st.key.stream}
+			len(msg.Payload), most), GroupID: st.key.group, StreamID: st.key.stream}
 	}
 	return nil
 }

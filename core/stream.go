@@ -51,7 +51,7 @@ const (
 )
 
 // append puts msg into the open batch, for which it takes room unless some was paid before.
-func (st *stream) append(ctx context.Context, msg *Message, attributes string, recv receiver, tag Tag, kind sendKind, paid int64) (place, entry) {
+func (st *stream) append(ctx context.Context, msg *Message, own []byte, attributes string, recv receiver, tag Tag, kind sendKind, paid int64) (place, entry) {
 	deadline := int64(0)
 	if at, ok := ctx.Deadline(); ok {
 		// What is left of it, not its difference to start: at may be of the wall clock alone, which steps and does not stand still
@@ -68,20 +68,20 @@ func (st *stream) append(ctx context.Context, msg *Message, attributes string, r
 		return place{}, swept
 	}
 	b := st.open
-	if b != nil && (len(b.body.b)+itemHeader+len(msg.Payload) > min(st.c.opts.BatchingMaxSize, st.longest(attributes)+itemHeader) ||
-		!b.takes(recv) || b.attributes != attributes || b.timed == msg.Time.IsZero() || b.timed && msg.Time.UnixMilli() != b.eventTime) {
+	if b != nil && (len(b.body.b)+itemSize(msg, own) > min(st.c.opts.BatchingMaxSize, st.longest(attributes)+itemHeader) ||
+		!b.takes(recv) || b.attributes != attributes || b.itemized != (own != nil) || b.timed == msg.Time.IsZero() || b.timed && msg.Time.UnixMilli() != b.eventTime) {
 		st.seal()
 		b = nil
 	}
 	if paid == 0 {
-		if paid = st.c.budget.needs(b, msg, beside); st.c.budget.admit(st, 1, paid) != noShortage {
+		if paid = st.c.budget.needs(b, itemSize(msg, own), beside); st.c.budget.admit(st, 1, paid) != noShortage {
 			return place{}, noRoom
 		}
 	}
 	if b == nil {
 		b = st.openBatch(msg, attributes)
 	}
-	b.add(msg, recv, tag, deadline)
+	b.add(msg, own, recv, tag, deadline)
 	b.beside += beside
 	b.charged += paid
 	b.pay()
@@ -100,7 +100,7 @@ func (st *stream) append(ctx context.Context, msg *Message, attributes string, r
 		b.userCode = true
 	}
 	if kind.inBulk() {
-		b.joinBulk(itemHeader + len(msg.Payload))
+		b.joinBulk(itemSize(msg, own))
 	}
 	at := place{st: st, b: b, order: b.order, index: b.count() - 1} // read before b is sealed and may be gone
 	switch {
@@ -119,7 +119,7 @@ func (st *stream) append(ctx context.Context, msg *Message, attributes string, r
 // the batch, and returns their number. It spares what append does for each message: half of what a small one costs
 // its sender. None is taken when the batch is gone, or when append has more to do.
 func (st *stream) appendMore(ctx context.Context, at place, msg *Message, payloads [][]byte, tags []Tag, bulk bool) (count int) {
-	if _, bounded := ctx.Deadline(); bounded || st.c.opts.TrimTrailingNewline {
+	if _, bounded := ctx.Deadline(); bounded || st.c.opts.TrimTrailingNewline || len(msg.ItemAttributes) > 0 {
 		return 0
 	}
 	st.mu.Lock()
@@ -143,7 +143,7 @@ func (st *stream) appendMore(ctx context.Context, at place, msg *Message, payloa
 	}
 	for i, payload := range payloads[:count] {
 		msg.Payload = payload
-		b.add(msg, nil, tags[i], 0)
+		b.add(msg, nil, nil, tags[i], 0)
 	}
 	b.charged += grown
 	b.pay()
@@ -165,7 +165,7 @@ func (st *stream) hurry(now, due time.Time) {
 
 func (st *stream) openBatch(msg *Message, attributes string) *batch {
 	b := st.c.batches.get(st)
-	b.attributes = attributes
+	b.attributes, b.itemized = attributes, len(msg.ItemAttributes) > 0
 	b.sealAt = b.opened.Add(st.c.linger)
 	b.eventTime = b.opened.UnixMilli()
 	if b.timed = !msg.Time.IsZero(); b.timed {

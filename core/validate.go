@@ -1,10 +1,12 @@
 package dataproxy
 
 import (
+	"errors"
 	"fmt"
 	"math"
 	"strings"
 	"time"
+	"unicode/utf8"
 )
 
 const (
@@ -89,13 +91,14 @@ func checkAttribute(key, value string) error {
 }
 
 func checkAttributeText(s string) error {
-	for _, c := range s {
-		if c < ' ' || c > '~' || c == '&' || c == '=' {
-			return fmt.Errorf("character %q: want printable ASCII without & and =", c)
+	for i := range len(s) {
+		if c := s[i]; c < ' ' || c > '~' || c == '&' || c == '=' {
+			r, _ := utf8.DecodeRuneInString(s[i:])
+			return fmt.Errorf("character %q: want printable ASCII without & and =", r)
 		}
 	}
-	if strings.TrimSpace(s) != s {
-		return fmt.Errorf("starts or ends with a blank")
+	if len(s) > 0 && (s[0] == ' ' || s[len(s)-1] == ' ') {
+		return errors.New("starts or ends with a blank")
 	}
 	return nil
 }

@@ -65,6 +65,8 @@ type MessagePayload struct {
 	Attr    map[string]string `json:"attr"`
 	Acked   bool              `json:"acked"`
 	Payload []byte            `json:"payload"` // base64
+	// ItemAttr is the text of the message's own attributes, where it has some.
+	ItemAttr string `json:"item_attr,omitempty"`
 }
 
 // MaxPage is the most messages that one "messages" command gives.
@@ -234,11 +236,13 @@ func (c *Cluster) messagePage(cmd Command) (any, error) {
 	page := MessagePage{Total: c.Count(), Offset: cmd.Offset, Messages: []MessagePayload{}}
 	records, at := c.rec.page(cmd.Offset, limit)
 	for _, rec := range records {
-		for _, payload := range rec.Items {
+		for i, payload := range rec.Items {
 			if at >= cmd.Offset && at < cmd.Offset+limit {
-				page.Messages = append(page.Messages, MessagePayload{
-					Node: rec.Node, Group: rec.Group, Stream: rec.Stream, Attr: rec.Attr, Acked: rec.Acked, Payload: payload,
-				})
+				m := MessagePayload{Node: rec.Node, Group: rec.Group, Stream: rec.Stream, Attr: rec.Attr, Acked: rec.Acked, Payload: payload}
+				if rec.ItemAttrs != nil {
+					m.ItemAttr = rec.ItemAttrs[i]
+				}
+				page.Messages = append(page.Messages, m)
 			}
 			at++
 		}

@@ -93,6 +93,12 @@ func (c *conn) fill(rec *Record, owned bool) {
 	if !owned {
 		return
 	}
+	if r.ItemAttrs() {
+		rec.ItemAttrs = make([]string, len(c.items))
+		for i, item := range c.items {
+			rec.ItemAttrs[i] = string(item.Attr)
+		}
+	}
 	rec.RawAttr = string(r.Attr)
 	if len(r.Attrs) > 0 {
 		rec.Attr = make(map[string]string, len(r.Attrs))

@@ -18,7 +18,7 @@ func TestRecordsHoldWhatWasSent(t *testing.T) {
 	p.send(textFrame("a", "one\n", long, "\x00"))
 	p.wantAck("a")
 	body := wire.AppendItem(wire.AppendItem(nil, []byte("x")), make([]byte, 500))
-	p.send(wire.AppendBinary(nil, body, []byte("groupId=g&streamId=t&mid=b&k="), 7, 9, 2, true))
+	p.send(wire.AppendBinary(nil, body, []byte("groupId=g&streamId=t&mid=b&k="), 7, 9, 2, true, false))
 	p.wantAnswer("dpIp=127.0.0.1&rtms=")
 	eventually(t, "both acked", func() bool {
 		list := c.Received()

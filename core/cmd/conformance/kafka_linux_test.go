@@ -153,7 +153,7 @@ func valueOf(r dataproxytest.Record, items [][]byte) []byte {
 	ms := r.At.UnixMilli()
 	if r.Type == wire.TypeBinary {
 		attr := fmt.Sprintf("rtms=%d&%s", ms, r.RawAttr)
-		value := wire.AppendBinary([]byte("\x0f\x04"), body, []byte(attr), r.Uniq, uint32(r.EventTime.Unix()), uint16(len(items)), true)
+		value := wire.AppendBinary([]byte("\x0f\x04"), body, []byte(attr), r.Uniq, uint32(r.EventTime.Unix()), uint16(len(items)), true, false)
 		return append(value, "\x0f\x04"...)
 	}
 	attr := fmt.Sprintf("%s&rt=%d&rtms=%d", r.RawAttr, ms, ms)

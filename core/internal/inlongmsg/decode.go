@@ -6,6 +6,8 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -24,7 +26,8 @@ const (
 // Message is one value of the queue, decoded.
 type Message struct {
 	Version int
-	// Blocks are what was sent with the same attributes. A DataProxy puts one frame into a value: one block.
+	// Blocks are what was sent with the same attributes. A DataProxy puts one frame into a value: one block, save where items have
+	// attributes of their own: one for each set of them then, in the order of their first items.
 	Blocks []Block
 }
 
@@ -34,6 +37,8 @@ type Block struct {
 	// Time is the event time: "dt" of a text frame in milliseconds, the header's seconds of a binary one. Zero: there is none.
 	Time  time.Time
 	Items [][]byte
+	// Places are those of the items in the frame, from 0. Items with attributes of their own are put together by them.
+	Places []int
 	// Count is the number of items by the header of a binary frame. A text frame says none that could be trusted.
 	Count int
 	// Compressed says that the value's body is a Snappy block.
@@ -64,7 +69,7 @@ func Decode(value []byte) (Message, error) {
 	case VersionText:
 		m.Blocks, err = textBlocks(body)
 	case VersionBinary:
-		m.Blocks, err = binaryBlock(body)
+		m.Blocks, err = binaryBlocks(body)
 	default:
 		err = malformed("version %d", m.Version)
 	}
@@ -100,6 +105,9 @@ func textBlocks(rest []byte) (blocks []Block, err error) {
 			return blocks, err
 		}
 		b.Compressed = packed[0] == 1
+		for i := range b.Items {
+			b.Places = append(b.Places, i)
+		}
 		if ms, err := strconv.ParseInt(Attributes(b.Attr)["dt"], 10, 64); err == nil {
 			b.Time = time.UnixMilli(ms)
 		}
@@ -131,8 +139,8 @@ func textItems(compressed byte, body []byte) (items [][]byte, err error) {
 	return items, nil
 }
 
-// binaryBlock reads a binary frame as it was sent, save that the node put attributes in front and compressed the body.
-func binaryBlock(frame []byte) ([]Block, error) {
+// binaryBlocks reads a binary frame as it was sent, save that the node put attributes in front and compressed the body.
+func binaryBlocks(frame []byte) ([]Block, error) {
 	var r wire.Request
 	if v := r.Parse(frame); !v.Ok() || !r.IsBinary() {
 		return nil, malformed("no binary frame: %d %s", v.Code, v.Text)
@@ -142,10 +150,65 @@ func binaryBlock(frame []byte) ([]Block, error) {
 		return nil, malformed("the body cannot be read to its end")
 	}
 	b := Block{Attr: string(r.Attr), Time: time.Unix(int64(r.Seconds), 0), Count: int(r.Count), Compressed: r.Compressed()}
-	for _, item := range items {
-		b.Items = append(b.Items, item.Data)
+	if r.ItemAttrs() {
+		return grouped(b, items)
+	}
+	for i, item := range items {
+		b.Items, b.Places = append(b.Items, item.Data), append(b.Places, i)
 	}
 	return []Block{b}, nil
+}
+
+// maxItemized is the largest count of a frame with attributes of items: a consumer takes a larger one for negative.
+const maxItemized = 1<<15 - 1
+
+// grouped makes a block of the items that have the same attributes together with the frame's, whose values win. One item that a
+// consumer cannot read makes it lose the whole value.
+func grouped(frame Block, items []wire.Item) (blocks []Block, err error) {
+	if frame.Count > maxItemized {
+		return nil, malformed("%d items with attributes: a consumer takes %d at most", frame.Count, maxItemized)
+	}
+	ofFrame := Attributes(frame.Attr)
+	found := map[string]int{} // attributes to the place of their block
+	for i, item := range items {
+		own, err := strictAttributes(string(item.Attr))
+		switch {
+		case err != nil:
+			return nil, malformed("item %d: %w", i, err)
+		case len(item.Data) == 0:
+			return nil, malformed("item %d is empty", i)
+		}
+		var text strings.Builder
+		text.WriteString(frame.Attr)
+		for _, key := range slices.Sorted(maps.Keys(own)) {
+			if _, wins := ofFrame[key]; !wins {
+				text.WriteString("&" + key + "=" + own[key])
+			}
+		}
+		at, known := found[text.String()]
+		if !known {
+			at = len(blocks)
+			found[text.String()] = at
+			b := frame
+			b.Attr = text.String()
+			blocks = append(blocks, b)
+		}
+		blocks[at].Items, blocks[at].Places = append(blocks[at].Items, item.Data), append(blocks[at].Places, i)
+	}
+	return blocks, nil
+}
+
+// strictAttributes splits as a consumer does with those of an item.
+func strictAttributes(text string) (map[string]string, error) {
+	attributes := make(map[string]string)
+	for entry := range strings.SplitSeq(text, "&") {
+		key, value, ok := strings.Cut(strings.TrimSpace(entry), "=")
+		if _, twice := attributes[key]; !ok || twice || strings.Contains(value, "=") {
+			return nil, fmt.Errorf("attributes %q: a consumer wants key=value&key=value, each key once", text)
+		}
+		attributes[key] = value
+	}
+	return attributes, nil
 }
 
 // Attributes splits attribute text. A consumer refuses a key that comes twice; here the last one counts.

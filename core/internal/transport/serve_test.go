@@ -193,7 +193,7 @@ func TestBinaryFramesAreMatchedByUniq(t *testing.T) {
 	s := connect(t, cluster.Node(0).Addr(), cfg)
 	for i, stream := range []string{"s", "unknown"} {
 		seq := uint64(1)<<40 | uint64(i)
-		frame := wire.AppendBinary(nil, wire.AppendItem(nil, []byte("x")), []byte("groupId=test_group&streamId="+stream), uint32(seq), 1, 1, false)
+		frame := wire.AppendBinary(nil, wire.AppendItem(nil, []byte("x")), []byte("groupId=test_group&streamId="+stream), uint32(seq), 1, 1, false, false)
 		_, err := s.Write(frame, []Written[string]{{Seq: seq}})
 		require.NoError(t, err)
 		e := s.next(t)

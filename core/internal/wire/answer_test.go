@@ -176,7 +176,7 @@ func TestAnswersToOurFramesNameTheirBatch(t *testing.T) {
 	} {
 		for kind, frame := range map[string][]byte{
 			"text":   AppendText(nil, body, attr, false),
-			"binary": AppendBinary(nil, body, attr, uint32(id.Seq), 1, 1, false),
+			"binary": AppendBinary(nil, body, attr, uint32(id.Seq), 1, 1, false, false),
 		} {
 			var r Request
 			if v := r.Parse(frame); !v.Ok() {
@@ -243,7 +243,7 @@ func TestWhatANodeDoesNotSayIsNoSuccess(t *testing.T) {
 			t.Errorf("a body of %d bytes: %+v, %v", len(body), a, err)
 		}
 	}
-	for _, format := range [][]byte{AppendText(nil, AppendItem(nil, []byte("x")), attr, false), AppendBinary(nil, AppendItem(nil, []byte("x")), attr, 4, 1, 1, false)} {
+	for _, format := range [][]byte{AppendText(nil, AppendItem(nil, []byte("x")), attr, false), AppendBinary(nil, AppendItem(nil, []byte("x")), attr, 4, 1, 1, false, false)} {
 		if _, err := ParseAnswer(format[4:]); err == nil || !strings.Contains(err.Error(), "no DataProxy") {
 			t.Errorf("a frame of ours that comes back: %v", err)
 		}

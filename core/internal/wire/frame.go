@@ -68,10 +68,14 @@ func AppendText(dst, body, attr []byte, compress bool) []byte {
 }
 
 // AppendBinary appends a frame of type 7 to dst. seconds is the event time, count the number of items in body, uniq comes
-// back in the answer.
-func AppendBinary(dst, body, attr []byte, uniq, seconds uint32, count uint16, compress bool) []byte {
+// back in the answer. itemized says that the attributes of each item follow it in body, as their length and "key=value&key=value".
+func AppendBinary(dst, body, attr []byte, uniq, seconds uint32, count uint16, compress, itemized bool) []byte {
 	start := len(dst)
-	dst = append(dst, 0, 0, 0, 0, TypeBinary, 0, 0, 0, 0, 0, extStringIDs)
+	ext := byte(extStringIDs)
+	if itemized {
+		ext |= extItemAttrs
+	}
+	dst = append(dst, 0, 0, 0, 0, TypeBinary, 0, 0, 0, 0, 0, ext)
 	dst = binary.BigEndian.AppendUint32(dst, seconds)
 	dst = binary.BigEndian.AppendUint16(dst, count)
 	dst = binary.BigEndian.AppendUint32(dst, uniq)

@@ -57,8 +57,10 @@ func TestFramesDecodeToWhatWasPutIn(t *testing.T) {
 		attr := []byte("groupId=test_group&streamId=s&dt=1700000000123&mid=m&cnt=1&k=v")
 		for _, compress := range []bool{false, true} {
 			for kind, appendTo := range map[string]func(dst []byte) []byte{
-				"text":   func(dst []byte) []byte { return AppendText(dst, body, attr, compress) },
-				"binary": func(dst []byte) []byte { return AppendBinary(dst, body, attr, 0xfffffffe, 1700000000, 50, compress) },
+				"text": func(dst []byte) []byte { return AppendText(dst, body, attr, compress) },
+				"binary": func(dst []byte) []byte {
+					return AppendBinary(dst, body, attr, 0xfffffffe, 1700000000, 50, compress, false)
+				},
 			} {
 				t.Run(fmt.Sprintf("%s, %s, compress %v", name, kind, compress), func(t *testing.T) {
 					frame := appendTo(nil)
@@ -121,7 +123,7 @@ func TestFramesDoNotAllocate(t *testing.T) {
 	dst := make([]byte, 0, 64<<10)
 	for name, frame := range map[string]func(){
 		"text":   func() { dst = AppendText(dst[:0], body, attr, true) },
-		"binary": func() { dst = AppendBinary(dst[:0], body, attr, 1, 1, 1, true) },
+		"binary": func() { dst = AppendBinary(dst[:0], body, attr, 1, 1, 1, true, false) },
 		"item":   func() { dst = AppendItem(dst[:0], body) },
 		"id":     func() { dst = BatchID{1, 2}.Append(dst[:0]) },
 	} {

@@ -88,7 +88,7 @@ func FuzzFrameRoundTrip(f *testing.F) {
 		}
 		for _, frame := range [][]byte{
 			AppendText(nil, body, attr, compress),
-			AppendBinary(nil, body, attr, uint32(seq), 1, uint16(len(payloads)), compress),
+			AppendBinary(nil, body, attr, uint32(seq), 1, uint16(len(payloads)), compress, false),
 		} {
 			var r Request
 			if !equalAll(decodedItems(t, &r, frame), payloads) || !bytes.HasPrefix(r.Attr, attr) {

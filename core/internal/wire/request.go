@@ -86,6 +86,9 @@ func (r *Request) IsHeartbeat() bool {
 // IsBinary reports whether the frame is a binary data frame.
 func (r *Request) IsBinary() bool { return r.Type == TypeBinary }
 
+// ItemAttrs reports whether the sender says that each item of a binary frame is followed by attributes of its own.
+func (r *Request) ItemAttrs() bool { return r.IsBinary() && r.Ext&extItemAttrs != 0 }
+
 // Compressed reports whether the sender says that the body is Snappy.
 func (r *Request) Compressed() bool {
 	if r.IsBinary() {
