@@ -87,8 +87,8 @@ func (d *dispatcher) unpark() {
 // when it has room again; so where batches are parked, no usable lane is without work. The caller holds mu.
 func (d *dispatcher) fill() {
 	for {
-		l := d.choose(nil)
-		if l == nil || l.isBusy() {
+		l := d.roomy()
+		if l == nil {
 			break
 		}
 		b, ok := d.parked.pop()
@@ -108,19 +108,42 @@ func (d *dispatcher) fill() {
 	d.waiting.Store(d.parked.len() > 0)
 }
 
+// roomy returns a lane with room for parked batches, or nil where there is none. The caller holds mu.
+func (d *dispatcher) roomy() *lane {
+	for range len(d.lanes)/enoughLanes + 1 {
+		l := d.choose(nil)
+		if l == nil || !l.isBusy() {
+			return l
+		}
+		d.next += enoughLanes
+	}
+	return nil
+}
+
+// enoughLanes is among how many one is chosen: among all of very many, each choice would take the locks of all.
+const enoughLanes = 64
+
 // choose returns the usable lane with the least to do: on a node that is not to be avoided if there is one, else on the one
 // whose failure is the longest ago. The caller holds mu.
 func (d *dispatcher) choose(avoid []*node) *lane {
 	var best *lane
-	bestLoad := int64(math.MaxInt64)
+	const avoided = int64(1) << 32
+	bestLoad, good := int64(math.MaxInt64), 0
 	for i := range d.lanes {
 		l := d.lanes[(d.next+i)%len(d.lanes)].Load()
 		outstanding, usable := l.load()
 		if !usable || l.node.aside.Load() {
 			continue
 		}
-		if load := int64(1+slices.Index(avoid, l.node))<<32 + int64(outstanding); load < bestLoad {
+		load := int64(1+slices.Index(avoid, l.node))*avoided + int64(outstanding)
+		if load < bestLoad {
 			best, bestLoad = l, load
+		}
+		if load < avoided {
+			good++
+		}
+		if bestLoad == 0 || good == enoughLanes {
+			break
 		}
 	}
 	d.next++

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"fmt"
+	"runtime"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -145,12 +146,15 @@ func TestBuffersOfFailedBatchesComeBackWithoutTheirBytes(t *testing.T) {
 	require.Positive(t, alive, "the pool keeps nothing any more")
 }
 
-// panickyPools panic while they are told to.
-type panickyPools struct{ getting, putting *atomic.Bool }
+// panickyPools do what must not happen in them while they are told to.
+type panickyPools struct {
+	getting, putting *atomic.Bool
+	fault            func()
+}
 
 func (p panickyPools) check(bad *atomic.Bool) {
 	if bad.Load() {
-		panic("a bug of the pool")
+		p.fault()
 	}
 }
 
@@ -164,10 +168,20 @@ type panickyBytes struct{ panickyPools }
 func (p panickyBytes) Get() []byte { p.check(p.getting); return make([]byte, 1024) }
 func (p panickyBytes) Put([]byte)  { p.check(p.putting) }
 
-// A panic in a user's pool used to come out of Send, which kept its room of the queue for ever, or to close the client.
+// A panic in a user's pool used to come out of Send, which kept its room of the queue for ever, or to close the client; runtime.Goexit
+// ended the writer of a lane, or what calls its callbacks, for good.
 func TestF5_PanicInAPoolHurtsNobody(t *testing.T) {
+	for line, fault := range map[string]func(){
+		"a pool of the user panicked: a bug of the pool": func() { panic("a bug of the pool") },
+		"a pool of the user called runtime.Goexit":       runtime.Goexit,
+	} {
+		t.Run(line, func(t *testing.T) { poolsThatFail(t, fault, line) })
+	}
+}
+
+func poolsThatFail(t *testing.T, fault func(), line string) {
 	c := cluster(t)
-	pools, log := panickyPools{new(atomic.Bool), new(atomic.Bool)}, newMemoLog()
+	pools, log := panickyPools{new(atomic.Bool), new(atomic.Bool), fault}, newMemoLog()
 	client := connect(t, c, dataproxy.WithBufferPool(panickyBuffers{pools}), dataproxy.WithBytePool(panickyBytes{pools}),
 		dataproxy.WithLogger(log), dataproxy.WithMaxRetries(100))
 	notes := newLedger()
@@ -185,7 +199,7 @@ func TestF5_PanicInAPoolHurtsNobody(t *testing.T) {
 	}
 	notes.balanced(t, c)
 	require.Len(t, notes.acked(), 600)
-	require.Equal(t, 1, log.count("a pool of the user panicked: a bug of the pool"), "log lines")
+	require.Equal(t, 1, log.count(line), "log lines")
 	settled(t, client)
 }
 

@@ -59,50 +59,52 @@ func (p *bytePool) Put(b []byte) {
 	}
 }
 
-// guardedBuffers and guardedBytes are a user's pools whose panics hurt neither the caller nor the client: what they should have
-// lent is made, what they should have taken is dropped.
+// guardedBuffers and guardedBytes are a user's pools that hurt neither the caller nor the client when they panic or end their goroutine:
+// what they should have lent is made, what they should have taken is dropped.
 type guardedBuffers struct {
 	pool BufferPool
 	c    *client
 }
 
-func (p guardedBuffers) Get() *bytes.Buffer {
-	defer p.c.poolPanic()
-	return p.pool.Get()
+func (p guardedBuffers) Get() (b *bytes.Buffer) {
+	p.c.apart(func() { b = p.pool.Get() })
+	return b
 }
 
-func (p guardedBuffers) Put(b *bytes.Buffer) {
-	defer p.c.poolPanic()
-	p.pool.Put(b)
-}
+func (p guardedBuffers) Put(b *bytes.Buffer) { p.c.apart(func() { p.pool.Put(b) }) }
 
 type guardedBytes struct {
 	pool BytePool
 	c    *client
 }
 
-func (p guardedBytes) Get() []byte {
-	defer p.c.poolPanic()
-	return p.pool.Get()
+func (p guardedBytes) Get() (b []byte) {
+	p.c.apart(func() { b = p.pool.Get() })
+	return b
 }
 
-func (p guardedBytes) Put(b []byte) {
-	defer p.c.poolPanic()
-	p.pool.Put(b)
-}
+func (p guardedBytes) Put(b []byte) { p.c.apart(func() { p.pool.Put(b) }) }
 
-// poolPanic recovers a panic of a user's pool. The logger is called on another goroutine: a stream may be locked here.
-func (c *client) poolPanic() {
-	r := recover()
-	if r == nil {
-		return
-	}
-	stack := debug.Stack()
+// apart calls a user's pool on a goroutine of its own and waits for it: runtime.Goexit there must not end one of ours, such as
+// the one that calls the callbacks of a lane.
+func (c *client) apart(call func()) {
+	done := make(chan struct{})
 	c.working.Add(1)
 	go func() {
+		returned := false
 		defer c.working.Done()
-		c.log.Errorf("a pool of the user panicked: %v\n%s", r, stack)
+		defer close(done)
+		defer func() {
+			if r := recover(); r != nil {
+				c.log.Errorf("a pool of the user panicked: %v\n%s", r, debug.Stack())
+			} else if !returned {
+				c.log.Errorf("a pool of the user called runtime.Goexit")
+			}
+		}()
+		call()
+		returned = true
 	}()
+	<-done
 }
 
 // buffer is a borrowed byte slice; b may be replaced by a grown one.

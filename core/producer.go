@@ -167,13 +167,13 @@ func (c *client) init() (err error) {
 	if c.manager, err = c.newManager(); err != nil {
 		return err
 	}
-	if o.BufferPool != nil {
+	if _, ours := o.BufferPool.(*bufferPool); o.BufferPool != nil && !ours {
 		o.BufferPool = guardedBuffers{o.BufferPool, c}
 	}
-	if o.BytePool != nil {
-		o.BytePool = guardedBytes{o.BytePool, c}
-	} else {
+	if o.BytePool == nil {
 		o.BytePool = NewBytePool(o.BytePoolSize, o.BytePoolWidth)
+	} else if _, ours := o.BytePool.(*bytePool); !ours {
+		o.BytePool = guardedBytes{o.BytePool, c}
 	}
 	var id [8]byte
 	_, _ = rand.Read(id[:]) // never fails
