@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from support import wait_until
+import pythons
+from support import run_python, wait_until
 
 import inlong_dataproxy
 from inlong_dataproxy import inlong_api as codes
@@ -123,3 +124,22 @@ def test_what_is_refused_has_its_code(cluster: MockCluster, tmp_path: Path) -> N
         cluster.fault(node, "silence", standing=True)
     assert codes.RECV_BUFFER_FULL in {api.send("test_group", "stream1", "x" * 100, 100) for _ in range(10000)}
     api.close_api(0)
+
+
+AT_EXIT = """
+import atexit, json, pathlib, sys, tempfile
+import inlong_dataproxy
+api = inlong_dataproxy.InLongApi()
+path = pathlib.Path(tempfile.mkdtemp()) / "config"
+path.write_text(json.dumps({"init-param": {"manager_url": sys.argv[1], "inlong_group_ids": "test_group"}}))
+atexit.register(lambda: print(api.close_api(5000), flush=True))
+assert api.init_api(str(path)) == 0
+assert api.send("test_group", "s", "\u00e4") == 0
+"""
+
+
+@pytest.mark.parametrize("python", pythons.find(), ids=lambda python: python.name)
+def test_close_api_in_an_exit_handler_returns_its_number(cluster: MockCluster, python: pythons.Python) -> None:
+    # It raised: no thread can be started any more by then.
+    assert run_python(AT_EXIT, cluster.url, python=python.path).stdout == "0\n"
+    assert cluster.payloads() == ["\u00e4".encode()]

@@ -203,3 +203,16 @@ def test_the_full_url_of_the_node_list_is_taken_too(cluster: MockCluster) -> Non
     with Client(cluster.url + "/inlong/manager/openapi/dataproxy/getIpList", group_id=GROUP) as client:
         client.send(b"x", STREAM)
     assert cluster.payloads() == [b"x"]
+
+
+@pytest.mark.parametrize(
+    ("url", "shown"),
+    [
+        ("http://user:pass@host:8083", "http://user:***@host:8083"),
+        ("http://user:p@ss@host:8083/x@y:z", "http://user:***@host:8083/x@y:z"),
+        ("http://host:8083", "http://host:8083"),
+    ],
+)
+def test_repr_shows_no_password_of_a_url(url: str, shown: str) -> None:
+    # It stands in logs and tracebacks; error texts of the library masked it.
+    assert f"url={shown!r}" in repr(Config(url, group_id=GROUP))

@@ -155,3 +155,32 @@ def test_nodes_that_cannot_be_reached_are_a_clear_error(cluster: MockCluster) ->
     with pytest.raises(SendError, match="no available worker") as caught:
         Client(cluster.url, group_id=GROUP, conn_timeout=0.3)
     assert caught.value.code == 10006
+
+
+class Number:
+    """As numpy's integers are: no int, but it has what one needs."""
+
+    def __init__(self, value: int) -> None:
+        self._value = value
+
+    def __index__(self) -> int:
+        return self._value
+
+
+class Real(Number):
+    def __float__(self) -> float:
+        return float(self._value)
+
+
+@pytest.mark.parametrize("number", [Number, Real])
+def test_an_event_time_may_be_a_number_of_another_library(cluster: MockCluster, client: Client, number: Any) -> None:
+    # np.int64 was a TypeError.
+    client.send(b"x", STREAM, event_time=number(1_700_000_000))
+    (message,) = cluster.messages()
+    assert message.attributes["dt"] == "1700000000000"
+
+
+@pytest.mark.parametrize("wrong", ["1700000000", b"1", True, [], object()])
+def test_an_event_time_that_is_no_number_is_refused(client: Client, wrong: Any) -> None:
+    with pytest.raises(TypeError, match="event_time"):
+        client.send(b"x", STREAM, event_time=wrong)
