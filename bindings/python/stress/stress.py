@@ -34,7 +34,7 @@ SURROUNDINGS: list[dict[str, Any]] = [
     {"attributes": {"c": "d"}},
 ]
 ROUND = 100_000  # messages that are compared at a time
-TIGHT: dict[str, Any] = {"ordered": True, "worker_num": 1, "max_pending_messages": 4000, "batching_max_messages": 1000}
+TIGHT: dict[str, Any] = {"ordered": True, "worker_num": 1, "max_pending_messages": 2000, "batching_max_messages": 300}
 
 
 def check(holds: bool, *what: object) -> None:

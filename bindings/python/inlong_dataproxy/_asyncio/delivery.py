@@ -15,7 +15,7 @@ import os
 import time
 import warnings
 from collections import deque
-from typing import Any, Optional, Union
+from typing import Any, Optional, Union, cast
 
 from inlong_dataproxy._host import end as process_end
 from inlong_dataproxy._host.calls import Call
@@ -32,6 +32,7 @@ from inlong_dataproxy._sending.run import FULL, Packed, Run, split
 from inlong_dataproxy.errors import InlongError, TimeoutError_
 
 from . import offloop
+from .bulk_run import BulkRun
 
 _SMALL = 2048  # bytes: what is larger does not wait for the end of the round
 _MESSAGES, _BYTES = 512, 1 << 20  # the most of one call of the library
@@ -46,35 +47,13 @@ Waiting = tuple[Model, Future]
 Entry = tuple[Model, bytes, Future]
 
 
-class BulkRun:
-    """A chunk of a send_many in the line.
-
-    Attributes:
-        gone: has a result when all of it is in the library or refused, or the error that its bulk meets.
-    """
-
-    def __init__(self, bulk: Bulk, first: int, packed: Packed, gone: asyncio.Future[None]) -> None:
-        self._bulk, self._first, self._packed, self.gone = bulk, first, packed, gone
-
-    def enter(self) -> bool:
-        """Pass on what is left. Return whether nothing is."""
-        try:
-            self._first, room = self._bulk.push(self._first, self._packed, 0)
-        except Exception as error:  # noqa: BLE001 - whoever awaits it raises it
-            if not self.gone.done():
-                self.gone.set_exception(error)
-            return True
-        if room and not self.gone.done():
-            self.gone.set_result(None)
-        return room
-
-
 class AsyncDelivery(ResultTaker[Waiting]):
     """Owns the client's handle. The loop holds this object and not the AsyncClient, so that a forgotten one can be collected."""
 
     def __init__(self, loop: asyncio.AbstractEventLoop, handle: low.ClientHandle, group_id: str, bounds: Bounds) -> None:
         super().__init__(handle, bounds.send_timeout)
         self.loop = loop
+        self._create_future = loop.create_future
         self.models = Models(group_id)
         self.room = asyncio.Event()  # set when results came
         self._bounds = bounds
@@ -82,6 +61,7 @@ class AsyncDelivery(ResultTaker[Waiting]):
         self._line: deque[Union[Entry, BulkRun]] = deque()
         self._fresh = 0  # messages since the last push
         self._most = _MESSAGES  # of one call: fewer while there is little room
+        self._fresh_only = True  # the line holds no chunk, and nothing that found no room: not much, and all of it messages
         self._looking = False
         self._scheduled = False
         self._full = False  # the library has no room
@@ -104,7 +84,7 @@ class AsyncDelivery(ResultTaker[Waiting]):
 
     def queue(self, model: Model, payload: bytes) -> Future:
         """Accept one message and return its future."""
-        future = self.loop.create_future()
+        future = self._create_future()
         size = len(payload)
         if size > _SMALL:
             checked_length(size)
@@ -120,6 +100,7 @@ class AsyncDelivery(ResultTaker[Waiting]):
         """Put a chunk of a send_many in line. The future has a result when all of it is in the library."""
         run = BulkRun(bulk, first, packed, self.loop.create_future())
         self._line.append(run)
+        self._fresh_only = False
         if not self._full:
             self.push()
         return run.gone
@@ -154,12 +135,15 @@ class AsyncDelivery(ResultTaker[Waiting]):
             elif not self._enter_all(self._gather()):
                 break
         else:
-            self._full = False
+            self._full, self._fresh_only = False, True
             return
+        self._fresh_only = False
         self._wait_for_room()
 
     def _gather(self) -> list[Entry]:
         """Take messages from the head of the line: as many as there was room for lately."""
+        if self._fresh_only:
+            return cast("list[Entry]", [self._line.popleft() for _ in range(min(len(self._line), self._most))])
         entries: list[Entry] = []
         size = 0
         while self._line and len(entries) < self._most and size < _BYTES:
