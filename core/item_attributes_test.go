@@ -12,7 +12,7 @@ import (
 
 	dataproxy "github.com/inlong-dataproxy/inlong-dataproxy/core"
 	"github.com/inlong-dataproxy/inlong-dataproxy/core/dataproxytest"
-	"github.com/inlong-dataproxy/inlong-dataproxy/core/internal/inlongmsg"
+	"github.com/inlong-dataproxy/inlong-dataproxy/core/inlongmsg"
 )
 
 func traced(payload string, attributes ...string) dataproxy.Message {

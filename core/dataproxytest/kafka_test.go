@@ -9,7 +9,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/inlong-dataproxy/inlong-dataproxy/core/internal/inlongmsg"
+	"github.com/inlong-dataproxy/inlong-dataproxy/core/inlongmsg"
 	"github.com/inlong-dataproxy/inlong-dataproxy/core/internal/wire"
 )
 

@@ -6,7 +6,7 @@ import (
 	"time"
 
 	"github.com/inlong-dataproxy/inlong-dataproxy/core/dataproxytest"
-	"github.com/inlong-dataproxy/inlong-dataproxy/core/internal/inlongmsg"
+	"github.com/inlong-dataproxy/inlong-dataproxy/core/inlongmsg"
 )
 
 // frame is what arrived of one frame, as a consumer sees it.

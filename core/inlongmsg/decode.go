@@ -1,5 +1,5 @@
-// Package inlongmsg reads InLongMsg, the form in which a DataProxy leaves frames in the message queue: version 1, made of
-// text frames, and version 4, made of binary ones. All numbers are big endian.
+// Package inlongmsg reads InLongMsg, the form in which a DataProxy leaves frames in the message queue (Kafka, Pulsar): version 1, made of
+// text frames, and version 4, made of binary ones. [Dedup] tells doubles among what was read. All numbers are big endian.
 package inlongmsg
 
 import (

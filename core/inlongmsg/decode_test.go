@@ -25,7 +25,7 @@ type record struct {
 
 func records(t testing.TB) (list []record) {
 	t.Helper()
-	raw, err := os.ReadFile("../wire/testdata/kafka.json")
+	raw, err := os.ReadFile("../internal/wire/testdata/kafka.json")
 	if err != nil {
 		t.Fatal(err)
 	}
