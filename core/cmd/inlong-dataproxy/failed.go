@@ -90,13 +90,16 @@ func (s *failedSplitter) next() (record, bool, error) {
 	return r, true, nil
 }
 
+// topicUnknown is the server's code for a group or stream that it does not know. Another node may know it, which the client has tried.
+const topicUnknown = 115
+
 // isHopeless reports whether a message fails with that error however often it is sent.
 func isHopeless(e *dataproxy.Error) bool {
 	switch e.Code {
 	case dataproxy.CodeLogInvalid, dataproxy.CodeLogTooLong:
 		return true
 	case dataproxy.CodeServerError:
-		return !e.Retriable()
+		return e.ServerCode == topicUnknown || !e.Retriable()
 	}
 	return false
 }

@@ -34,9 +34,13 @@ func run(args []string, stdin io.Reader, stdout, stderr io.Writer) int {
 	root := rootCommand()
 	root.SetArgs(args)
 	root.SetIn(stdin)
-	root.SetOut(stdout)
+	out := &output{Writer: stdout}
+	root.SetOut(out)
 	root.SetErr(stderr)
 	err := root.ExecuteContext(ctx)
+	if err == nil && out.err != nil {
+		err = &exitError{exitInput, fmt.Errorf("standard output: %w", out.err)}
+	}
 	if err == nil {
 		return 0
 	}
@@ -50,6 +54,20 @@ func run(args []string, stdin io.Reader, stdout, stderr io.Writer) int {
 		return coded.status
 	}
 	return exitFailure
+}
+
+// output remembers that it could not be written, which no command looks at line by line: a full disk must not look like success.
+type output struct {
+	io.Writer
+	err error
+}
+
+func (o *output) Write(p []byte) (int, error) {
+	n, err := o.Writer.Write(p)
+	if err != nil && o.err == nil {
+		o.err = err
+	}
+	return n, err
 }
 
 // exitError is an error with the exit status that tells it.

@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -21,11 +22,31 @@ import (
 // child is this program as a process of its own.
 type child struct {
 	*exec.Cmd
-	stderr *strings.Builder
+	stderr *said
 }
 
+// said is what a child has printed, also while it runs.
+type said struct {
+	mu   sync.Mutex
+	text strings.Builder
+}
+
+func (s *said) Write(p []byte) (int, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.text.Write(p)
+}
+
+func (s *said) String() string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.text.String()
+}
+
+func (c *child) said() string { return c.stderr.String() }
+
 func newChild(args ...string) *child {
-	c := &child{exec.Command(os.Args[0], args...), &strings.Builder{}}
+	c := &child{exec.Command(os.Args[0], args...), &said{}}
 	c.Env = append(os.Environ(), "INLONG_TEST_AS_PROGRAM=1")
 	c.Stderr = c.stderr
 	return c

@@ -109,8 +109,12 @@ func (s *storm) blow(last time.Duration) {
 		}
 	}
 	writers.Wait()
-	for wait := time.Now().Add(time.Minute); s.missing() != nil && !ended(fmt.Sprint(c.Process.Pid)); time.Sleep(50 * time.Millisecond) {
-		if time.Now().After(wait) {
+	// As long as lines come it is only slow.
+	for last, wait := 0, time.Now(); s.missing() != nil && !ended(fmt.Sprint(c.Process.Pid)); time.Sleep(100 * time.Millisecond) {
+		if n := s.cluster.Count(); n != last {
+			last, wait = n, time.Now()
+		}
+		if time.Since(wait) > 20*time.Second {
 			s.Errorf("the follower does not come to the end: %v of %d lines are missing", s.missing(), len(s.written))
 			break
 		}

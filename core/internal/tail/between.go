@@ -95,7 +95,10 @@ func (s *Set) isKnown(e entry) bool {
 	if f == nil {
 		return false
 	}
-	if f.text != nil || f.busy || e.path == f.real || f.id.Born == 0 || f.id.Born == born(e.path) {
+	if f.text != nil || f.busy || e.path == f.real || f.id.Born == 0 {
+		return true
+	}
+	if at := bornAt(e.path, e.key()); at == 0 || at == f.id.Born {
 		return true
 	}
 	if f.gone.IsZero() {

@@ -14,8 +14,8 @@ func metaOf(info fs.FileInfo) meta {
 	return m
 }
 
-func born(path string) int64 {
-	info, err := os.Stat(path)
+func born(f *os.File) int64 {
+	info, err := f.Stat()
 	if err != nil {
 		return 0
 	}

@@ -2,6 +2,7 @@ package tail
 
 import (
 	"io/fs"
+	"os"
 	"syscall"
 
 	"golang.org/x/sys/unix"
@@ -15,10 +16,10 @@ func metaOf(info fs.FileInfo) meta {
 	return m
 }
 
-// born returns when a file was made, 0 if that is not known. It costs a call of its own, so that only files that are met are asked.
-func born(path string) int64 {
+// born returns when an open file was made, 0 if that is not known. It costs a call of its own, so that only files that are met are asked.
+func born(f *os.File) int64 {
 	var s unix.Statx_t
-	if err := unix.Statx(unix.AT_FDCWD, path, 0, unix.STATX_BTIME, &s); err != nil || s.Mask&unix.STATX_BTIME == 0 {
+	if err := unix.Statx(int(f.Fd()), "", unix.AT_EMPTY_PATH, unix.STATX_BTIME, &s); err != nil || s.Mask&unix.STATX_BTIME == 0 {
 		return 0
 	}
 	return s.Btime.Sec*1e9 + int64(s.Btime.Nsec)

@@ -2,9 +2,12 @@
 
 package tail
 
-import "io/fs"
+import (
+	"io/fs"
+	"os"
+)
 
 // metaOf knows no number of a file here: following and states are refused on such systems before anything is looked at.
 func metaOf(info fs.FileInfo) meta { return plainMeta(info) }
 
-func born(string) int64 { return 0 }
+func born(*os.File) int64 { return 0 }

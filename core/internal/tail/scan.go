@@ -250,7 +250,7 @@ func (s *Set) attach(f *File, t text, path string, looked key) likeness {
 		return isUnsure
 	}
 	id := m.ID
-	id.Born = born(path)
+	id.Born = born(t.file())
 	head, at, _ := f.known()
 	if f.id.known() && f.id.key() == id.key() && !f.id.is(id) {
 		return isOther
@@ -277,7 +277,7 @@ func (s *Set) attach(f *File, t text, path string, looked key) likeness {
 
 // lostNumber: the file at path has the number of f, and is another one or has other content.
 func (s *Set) lostNumber(f *File, path string) {
-	if f.why = wasTruncated; f.id.Born != 0 && f.id.Born != born(path) {
+	if f.why = wasTruncated; f.id.Born != 0 && f.id.Born != bornAt(path, f.id.key()) {
 		f.why = wasGone
 	}
 	f.latest = f.latest || s.current[f.live] == f
@@ -362,7 +362,7 @@ func (s *Set) begin(t text, path string) (*File, error) {
 	if m.size < 0 {
 		m.size = head.Length
 	}
-	m.ID.Born = born(path)
+	m.ID.Born = born(t.file())
 	f := &File{live: path, real: resolved(path), id: m.ID, text: t, head: head, size: m.size, modified: m.modified, proven: m.modified, changed: time.Now()}
 	f.rename()
 	s.files = append(s.files, f)

@@ -100,7 +100,7 @@ func (s *Set) whereabouts(f *File) bool {
 	}
 	all, _ := s.around(f)
 	for _, e := range all {
-		if e.key() != f.id.key() || f.text == nil && f.id.Born != 0 && f.id.Born != born(e.path) {
+		if e.key() != f.id.key() || f.text == nil && f.id.Born != 0 && f.id.Born != bornAt(e.path, e.key()) {
 			continue
 		}
 		// The number may have been another file's when the folder was listed.
@@ -195,7 +195,7 @@ func (s *Set) compare(t text, sight sighting, f *File) likeness {
 	}
 	if t.packed() {
 		if m, err := f.text.stat(); err == nil && m.links == 0 { // the packer deleted the one that is read
-			f.id = ID{sight.Dev, sight.Ino, born(sight.path)}
+			f.id = ID{sight.Dev, sight.Ino, born(t.file())}
 			f.real = sight.path
 			s.byKey[sight.key()] = f
 			s.changes++
@@ -214,7 +214,7 @@ func (s *Set) compare(t text, sight sighting, f *File) likeness {
 
 func (s *Set) isIgnored(e entry) bool {
 	known, found := s.ignored[e.key()]
-	return found && (known.Modified == e.modified || known.Born != 0 && known.Born == born(e.path))
+	return found && (known.Modified == e.modified || known.Born != 0 && known.Born == bornAt(e.path, e.key()))
 }
 
 // ignoreOlder notes what had been put aside before a file was met first: nobody asked for it.
@@ -226,7 +226,7 @@ func (s *Set) ignoreOlder(f *File, path string, first bool) {
 			continue
 		}
 		if first || e.modified < since {
-			s.ignored[e.key()] = ignored{ID{e.Dev, e.Ino, born(e.path)}, e.modified}
+			s.ignored[e.key()] = ignored{ID{e.Dev, e.Ino, bornAt(e.path, e.key())}, e.modified}
 			s.changes++
 		}
 	}

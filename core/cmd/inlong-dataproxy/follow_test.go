@@ -1,0 +1,191 @@
+//go:build !windows
+
+package main
+
+import (
+	"fmt"
+	"net/url"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/inlong-dataproxy/inlong-dataproxy/core/dataproxytest"
+)
+
+func sendArgs(cluster *dataproxytest.Cluster, more ...string) []string {
+	return append([]string{"send", "--url", cluster.URL(), "--group", "test_group"}, more...)
+}
+
+// "To ship for ever" ended after send_timeout, and at once where it was started in an outage.
+func TestFollowOutlastsAnOutageAndAStartWithoutAManager(t *testing.T) {
+	away := dataproxytest.Start(t)
+	manager, err := url.Parse(away.URL())
+	require.NoError(t, err)
+	port, err := strconv.Atoi(manager.Port())
+	require.NoError(t, err)
+	file := writeFile(t, "a.log", "one\n")
+	cluster := away
+	cluster.Close()
+	c := startChild(t, sendArgs(cluster, "--stream", "s", "-F", "--option", "send_timeout=500ms", "--state", filepath.Join(t.TempDir(), "state"), file)...)
+	eventually(t, "a line was given up by the client, and waits", func() bool {
+		return strings.Contains(c.said(), "sent again until it is")
+	})
+	cluster = dataproxytest.Start(t, dataproxytest.WithNodes(1), dataproxytest.WithManagerPort(port))
+	eventually(t, "the line came", func() bool { return cluster.Count() >= 1 })
+	cluster.Node(0).Kill()
+	appendTo(t, file, "two\n")
+	cluster.Node(0).Revive()
+	eventually(t, "the second came", func() bool { return arrived(cluster)["two"] >= 1 })
+	c.Process.Signal(syscall.SIGTERM)
+	require.NoError(t, c.Wait(), "%s", c.stderr)
+}
+
+// One line for a stream that nobody knows ended the run at its place each time.
+func TestFailedLinesArePutAsideAndSentAgain(t *testing.T) {
+	cluster := dataproxytest.Start(t, dataproxytest.WithTopics("test_group/good"))
+	kept := filepath.Join(t.TempDir(), "failed")
+	file := writeFile(t, "a.json", `{"k":"good","n":1}`+"\n"+`{"k":"bad","n":2}`+"\noops\n{\"k\":\"good\",\"n\":\"\xff\"}\n"+`{"k":"good","n":3}`+"\n")
+	args := sendArgs(cluster, "--format", "json-lines", "--key-column", "k", "--state", filepath.Join(t.TempDir(), "state"), "--failed", kept,
+		"--option", "max_retries=0", "--option", "send_timeout=3s", file)
+	status, _, stderr := program("", args...)
+	require.Equal(t, exitFailure, status, "%s", stderr)
+	require.Contains(t, stderr, "5 lines: 3 acked, 2 failed")
+	require.Contains(t, stderr, "2 lines were kept in the file of --failed")
+	require.Equal(t, 3, cluster.Count())
+	status, _, stderr = program("", args...)
+	require.Zero(t, status, "the next run begins after them: %s", stderr)
+
+	second := dataproxytest.Start(t)
+	status, _, stderr = program("", sendArgs(second, "--stream", "good", "--format", "failed", kept)...)
+	require.Zero(t, status, "%s", stderr)
+	require.Equal(t, []string{"oops", `{"k":"bad","n":2}`}, received(second))
+	require.Equal(t, []string{"bad", "good"}, streamsOf(second))
+}
+
+func streamsOf(cluster *dataproxytest.Cluster) (streams []string) {
+	for _, r := range cluster.Received() {
+		streams = append(streams, r.Stream)
+	}
+	slices.Sort(streams)
+	return slices.Compact(streams)
+}
+
+// Any bytes must come back as they were.
+func TestAFailedLineOfAnyBytesComesBack(t *testing.T) {
+	cluster := dataproxytest.Start(t)
+	kept := filepath.Join(t.TempDir(), "failed")
+	for _, n := range cluster.Nodes() {
+		n.Standing(dataproxytest.ErrorCode(115))
+	}
+	lines := []string{"plain", "\xff\x00\xfe", `quo"te\`, "  ", "\u2028"}
+	status, _, _ := program(strings.Join(lines, "\n"), sendArgs(cluster, "--stream", "s", "--failed", kept, "--option", "max_retries=0", "--option", "send_timeout=3s")...)
+	require.Equal(t, exitFailure, status)
+	for _, n := range cluster.Nodes() {
+		n.ClearFaults()
+	}
+	cluster.Reset()
+	status, _, stderr := program("", sendArgs(cluster, "--format", "failed", kept)...)
+	require.Zero(t, status, "%s", stderr)
+	slices.Sort(lines)
+	require.Equal(t, lines, received(cluster))
+}
+
+// A line of 30 MB was held whole, and what came after it waited or was lost.
+func TestAHugeLineIsNamedAndPassedWithoutBeingHeld(t *testing.T) {
+	cluster := dataproxytest.Start(t)
+	path := writeFile(t, "a.log", "before\n")
+	f, err := os.OpenFile(path, os.O_APPEND|os.O_WRONLY, 0)
+	require.NoError(t, err)
+	chunk := []byte(strings.Repeat("x", 1<<20))
+	for range 30 {
+		_, err := f.Write(chunk)
+		require.NoError(t, err)
+	}
+	_, err = f.WriteString("\nafter\n")
+	require.NoError(t, err)
+	require.NoError(t, f.Close())
+	for _, follow := range []bool{false, true} {
+		cluster.Reset()
+		c := newChild(sendArgs(cluster, "--stream", "s", fmt.Sprintf("-F=%v", follow), "--state", filepath.Join(t.TempDir(), "state"), path)...)
+		c.start(t)
+		eventually(t, "the line after it came", func() bool { return arrived(cluster)["after"] == 1 })
+		if follow {
+			c.Process.Signal(syscall.SIGTERM)
+		}
+		c.Wait()
+		require.Equal(t, exitFailure, c.ProcessState.ExitCode(), "%s", c.stderr)
+		require.Contains(t, c.stderr.String(), "line 2: ")
+		require.Contains(t, c.stderr.String(), "max_frame_size")
+		most := c.ProcessState.SysUsage().(*syscall.Rusage).Maxrss // KB
+		require.Less(t, most, int64(45<<10), "the program held the line")
+		require.Equal(t, 2, cluster.Count())
+	}
+}
+
+// Whoever interrupts a second time wants an end, and still has to know what became of the lines.
+func TestTheSecondInterruptEndsWithTheSummary(t *testing.T) {
+	cluster := dataproxytest.Start(t, dataproxytest.WithNodes(1))
+	c := startChild(t, sendArgs(cluster, "--stream", "s", "--rate", "50", writeFile(t, "a.log", strings.Repeat("x\n", 1000)))...)
+	eventually(t, "it sends", func() bool { return cluster.Count() > 0 })
+	cluster.Node(0).Kill()
+	time.Sleep(200 * time.Millisecond) // some lines are sent into the void
+	c.Process.Signal(syscall.SIGINT)
+	eventually(t, "it says what it waits for", func() bool { return strings.Contains(c.said(), "to be acked, 30s at most") })
+	c.Process.Signal(syscall.SIGINT)
+	c.Wait()
+	require.Equal(t, exitInterrupted, c.ProcessState.ExitCode(), "%s", c.stderr)
+	require.Contains(t, c.stderr.String(), "lines/s")
+}
+
+// A full disk looked like success.
+func TestAFullDiskIsNoSuccess(t *testing.T) {
+	full, err := os.OpenFile("/dev/full", os.O_WRONLY, 0)
+	if err != nil {
+		t.Skip(err)
+	}
+	defer full.Close()
+	cluster := dataproxytest.Start(t)
+	for _, args := range [][]string{
+		{"doctor", "--url", cluster.URL(), "--group", "test_group", "--stream", "s"},
+		{"options"}, {"errors"}, {"version"}, {"--help"},
+		sendArgs(cluster, "--stream", "s", "--json", writeFile(t, "a.log", "x\n")),
+	} {
+		var stderr strings.Builder
+		status := run(args, strings.NewReader(""), full, &stderr)
+		require.NotZero(t, status, "%q", args)
+		require.Contains(t, stderr.String(), "no space left", "%q", args)
+	}
+	status, _, stderr := program("", sendArgs(cluster, "--stream", "s", "--failed", "/dev/full", "--format", "json-lines", writeFile(t, "b.log", "oops\n"))...)
+	require.Equal(t, exitInput, status, "%s", stderr)
+}
+
+// cron sends a mail for each line that is printed.
+func TestQuietPrintsOnlyWhatIsWrong(t *testing.T) {
+	cluster := dataproxytest.Start(t)
+	status, stdout, stderr := program("a\n", sendArgs(cluster, "--stream", "s", "--quiet")...)
+	require.Zero(t, status)
+	require.Empty(t, stdout+stderr)
+	status, _, stderr = program("oops\n", sendArgs(cluster, "--stream", "s", "--quiet", "--format", "json-lines")...)
+	require.Equal(t, exitFailure, status)
+	require.Contains(t, stderr, "1 line: 0 acked, 1 failed")
+}
+
+// Who forgets three things mends them in one go.
+func TestAllThatIsMissingIsToldAtOnce(t *testing.T) {
+	status, _, stderr := program("", "send")
+	require.Equal(t, exitUsage, status)
+	for _, part := range []string{"--url", "--group", "--stream"} {
+		require.Contains(t, stderr, part)
+	}
+	_, _, stderr = program("", "send", "--steam", "x")
+	require.Contains(t, stderr, "did you mean --stream?")
+	_, _, stderr = program("", "sned")
+	require.Contains(t, stderr, `did you mean "send"?`)
+}
