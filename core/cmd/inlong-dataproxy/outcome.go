@@ -143,7 +143,7 @@ func (r *resender) run(ctx context.Context) {
 				r.mu.Unlock()
 				return
 			}
-			r.s.client.SendAsync(ctx, w.msg, r.result)
+			r.s.client.SendBulk(ctx, w.msg, r.result)
 		}
 	}
 }

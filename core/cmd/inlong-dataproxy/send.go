@@ -252,6 +252,10 @@ func (s *shipment) openInputs(f *sendFlags, names []string) (closeAll func(), er
 	}
 	s.files = tail.Open(cfg)
 	closers = append(closers, s.files)
+	// Whom it met first must be known after a kill, too, before the first line was sent.
+	if err := s.files.Save(); err != nil {
+		return closeAll, fmt.Errorf("--state: %w", err)
+	}
 	// Without a state nothing would tell the next run what this one has sent: a wrong name sends nothing.
 	if faults := s.files.Faults(); len(faults) > 0 && !f.follow && f.state == "" {
 		return closeAll, errors.New(strings.Join(faults, "; "))

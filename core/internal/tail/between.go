@@ -231,6 +231,9 @@ func (s *Set) isPart(t text, e entry, path string, before *File) bool {
 			continue
 		}
 		head, at, _ := f.known()
+		if head.Length == 0 && f.busy {
+			return true // a read may be under way, of what is in the copy
+		}
 		if head.Length > 0 {
 			if ok, err := holds(t, head, at); ok || errors.Is(err, errUnfinished) {
 				return true
