@@ -11,7 +11,7 @@ import (
 // Each choice of a lane took the locks of all lanes, a thousand for each batch while they are behind. A few are enough; but one on a node
 // that has not failed the batch is found wherever it is, and each lane has its turn.
 func TestLaneIsChosenAmongAFewOfVeryMany(t *testing.T) {
-	const lanes, choices = 1024, 200_000
+	const lanes, choices = 1024, 20_480
 	d := &dispatcher{lanes: make([]atomic.Pointer[lane], lanes)}
 	bad, good := new(node), new(node)
 	for i := range d.lanes {
