@@ -55,6 +55,10 @@ func TestF5_StuckCallbackLeavesTheOthersTheirRoom(t *testing.T) {
 				}
 			}
 			send()
+			for i := range 200 { // whichever lane the stuck one gets: once in 3,000 runs it had none of 60 beside it
+				client.SendAsync(context.Background(), streamMessage(fmt.Sprint("seen", i), "x"), nil)
+			}
+			require.NoError(t, client.Flush(patient(t)))
 			release := make(chan struct{})
 			t.Cleanup(sync.OnceFunc(func() { close(release) }))
 			taken := fill(t, client, "stuck", 1000, func() { <-release })
