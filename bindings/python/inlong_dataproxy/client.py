@@ -276,7 +276,10 @@ class Client:
         return CloseReport() if self._delivery is None else self._delivery.close(timeout_ms)
 
     def stats(self) -> dict[str, Any]:
-        """Return a snapshot of the client's counters: accepted, acked, failed, pending_messages, lanes, nodes and more."""
+        """Return a snapshot of the client's counters: accepted, acked, failed, pending_messages, lanes, nodes and more.
+
+        Waits a moment, 50 ms at most, for what send_async has queued.
+        """
         return self._usable().stats()
 
     def metrics(self) -> str:

@@ -50,6 +50,8 @@ Entry = tuple[Model, bytes, Future]
 class AsyncDelivery(ResultTaker[Waiting]):
     """Owns the client's handle. The loop holds this object and not the AsyncClient, so that a forgotten one can be collected."""
 
+    _fd = -1
+
     def __init__(self, loop: asyncio.AbstractEventLoop, handle: low.ClientHandle, group_id: str, bounds: Bounds) -> None:
         super().__init__(handle, bounds.send_timeout)
         self.loop = loop
@@ -69,7 +71,6 @@ class AsyncDelivery(ResultTaker[Waiting]):
         self._unsealed = False
         self._sealed = False  # sealed batches are on their way and no result came since
         self._background: Optional[Call[None]] = None  # the close of a client that its loop does not close
-        self._fd = -1
         try:
             # Of our own: the library closes its descriptor with the client, and the number may then be another's.
             self._fd = os.dup(low.client_event_fd(handle))
@@ -359,7 +360,7 @@ class AsyncDelivery(ResultTaker[Waiting]):
 
     def __del__(self) -> None:
         # Its loop was closed, or forgotten, before it could take the last results.
-        if self._fd >= 0 and not self.forked:
+        if self._fd >= 0 and not self.forked and os is not None:  # as the interpreter ends, it may be
             os.close(self._fd)
             low.client_drop_results(self.handle)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import threading
 from collections.abc import Iterable, Iterator
 from itertools import groupby, islice
@@ -30,7 +31,8 @@ class ThreadBulk(Bulk):
         self._size = _FIRST_CHUNK
         self._broken: Optional[Exception] = None  # why the other thread could not go on
         ended = threading.Event()
-        threading.Thread(target=self._stand_in, args=(ended,), name="inlong-send-many", daemon=True).start()
+        with contextlib.suppress(RuntimeError):  # no threads any more: the interpreter is shutting down
+            threading.Thread(target=self._stand_in, args=(ended,), name="inlong-send-many", daemon=True).start()
         try:
             # By type, as the source gives them: what may change is copied before the source is asked again.
             for kind, group in groupby(source, type):
@@ -41,9 +43,11 @@ class ThreadBulk(Bulk):
         except Exception:
             interruptible(self._pass_on)  # what the source gave before it broke
             raise
+        except BaseException:  # Ctrl-C does not wait for that
+            Call(self._pass_on)
+            raise
         finally:
             ended.set()
-            Call(self._pass_on)  # behind Ctrl-C
         interruptible(self._pass_on)
         self._check()
         low.client_seal(self._handle, 0)  # the last batches need not wait for their linger
