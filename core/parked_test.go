@@ -3,6 +3,7 @@ package dataproxy_test
 import (
 	"context"
 	"fmt"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -41,19 +42,25 @@ func TestParkedBatchesSpreadOverTheNodesThatComeBack(t *testing.T) {
 			}
 		})
 	}
-	// A node that has its first frame keeps it until the others have theirs.
+	// A node that has its first frame keeps it until the others have theirs, and as many lanes: the one that was back first has had most.
 	all := make(chan struct{})
+	letGo := sync.OnceFunc(func() { close(all) })
+	t.Cleanup(letGo)
 	var reached [3]atomic.Bool
 	for i, n := range c.Nodes() {
 		n.Handle(func(dataproxytest.Record) dataproxytest.Fault {
-			if !reached[i].Swap(true) && reached[0].Load() && reached[1].Load() && reached[2].Load() {
-				close(all)
-			}
+			reached[i].Store(true)
 			<-all
 			return dataproxytest.Fault{}
 		})
 		n.Revive()
 	}
+	eventually(t, "all have a frame", func() bool { return reached[0].Load() && reached[1].Load() && reached[2].Load() })
+	eventually(t, "lanes are even", func() bool {
+		lanes := lanesPerNode(client)
+		return lanes[c.Node(0).Addr()] >= 2 && lanes[c.Node(1).Addr()] >= 2 && lanes[c.Node(2).Addr()] >= 2
+	})
+	letGo()
 	require.NoError(t, client.Flush(patient(t)))
 	require.EqualValues(t, messages, acked.Load())
 	for _, n := range c.Nodes() {
