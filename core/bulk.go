@@ -19,7 +19,8 @@ type bulkWindow struct {
 	horizon     time.Duration // in which what is in flight has to be ackable
 	sendTimeout time.Duration
 
-	inFlight atomic.Int64 // bytes: as accepted, once framed as on the wire
+	inFlight atomic.Int64 // bytes on the wire, as far as they are not framed by the share of the last frames
+	share    atomic.Int64 // of what is accepted that comes on the wire, in wholes
 	size     atomic.Int64 // what inFlight may be
 	enough   atomic.Int64 // what size may grow to; and what inFlight may be with senders that cannot wait
 	acked    atomic.Int64 // bytes, ever
@@ -41,6 +42,7 @@ type bulkPeriod struct {
 
 const (
 	guessedRate  = 256 * kib // bytes a second, before anything is known
+	whole        = 1 << 10   // of share
 	plentyRate   = 512 * kib // and for senders that cannot wait; what this moves in time may be in flight, be it of use or not
 	leastWindow  = 160 * kib
 	measureEvery = 100 * time.Millisecond
@@ -50,6 +52,7 @@ const (
 
 func (w *bulkWindow) init(o *Options) {
 	w.sendTimeout = o.SendTimeout
+	w.share.Store(whole)
 	w.horizon = min(o.SendTimeout/4, o.AckTimeout/2)
 	w.size.Store(max(leastWindow, int64(guessedRate*w.horizon.Seconds())))
 	w.enough.Store(max(leastWindow, int64(plentyRate*w.horizon.Seconds())))
@@ -202,9 +205,11 @@ type bulkBytes struct{ accepted, counted int64 }
 
 // joinBulk counts bytes of b as in flight by a bulk way. The caller holds the stream's lock, b is open.
 func (b *batch) joinBulk(bytes int) {
+	w := &b.st.c.bulk
+	counted := max(1, int64(bytes)*w.share.Load()/whole)
 	b.bulk.accepted += int64(bytes)
-	b.bulk.counted += int64(bytes)
-	b.st.c.bulk.charge(int64(bytes))
+	b.bulk.counted += counted
+	w.charge(counted)
 	if !b.st.bulk.Load() {
 		b.st.bulk.Store(true)
 	}
@@ -215,10 +220,12 @@ func (b *batch) framedBulk(size int) {
 	if b.bulk.counted == 0 || b.frame.more {
 		return
 	}
-	if less := b.bulk.counted - b.bulk.accepted*int64(size)/int64(len(b.body.b)); less > 0 {
-		b.bulk.counted -= less
-		b.st.c.bulk.giveBack(less)
-	}
+	w := &b.st.c.bulk
+	share := min(whole, int64(size)*whole/int64(len(b.body.b)))
+	w.share.Store((7*w.share.Load() + share + 7) / 8) // two lanes may miss each other's part
+	less := b.bulk.counted - max(1, b.bulk.accepted*share/whole)
+	b.bulk.counted -= less
+	w.giveBack(less)
 }
 
 // leaveBulk is for a batch whose messages all have their results. The caller holds the lock that guards b.
