@@ -40,6 +40,7 @@ type File struct {
 	atEnd    bool      // nothing was behind at when it was read last
 	last     bool      // nothing will be: what is behind the last newline is a record
 	busy     bool      // handed out
+	still    bool      // the last scan found it as it was read
 	queued   bool      //
 	aside    bool      // no path that is followed leads to it
 	fromPast bool      // known from the state, and not found yet

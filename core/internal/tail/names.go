@@ -18,14 +18,17 @@ var (
 
 // putAside reports whether a name is what rotation makes of base: app.log.1, app-2026-11-28T23-00-00.000.log, app.1.log.gz, app.log.old.
 func putAside(name, base string) bool {
-	plain := packedEnding.ReplaceAllString(name, "")
-	if plain == base {
-		return name != base
-	}
 	ending := filepath.Ext(base)
 	stem := strings.TrimSuffix(base, ending)
-	rest, found := strings.CutPrefix(plain, stem)
-	if !found || stem == "" {
+	if !strings.HasPrefix(name, stem) || name == base { // nearly always, in a folder of many
+		return false
+	}
+	plain := packedEnding.ReplaceAllString(name, "")
+	if plain == base {
+		return true
+	}
+	rest := plain[min(len(stem), len(plain)):]
+	if stem == "" {
 		return false
 	}
 	if ending != "" {

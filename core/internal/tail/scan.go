@@ -57,6 +57,7 @@ func (s *Set) scan() {
 			if is == isSame {
 				s.has(path, f)
 				f.modified = f.wasProven()
+				f.still = !f.busy && f.atEnd && m.size == f.seen.size && m.modified == f.seen.modified
 			}
 			if is != isOther {
 				continue
@@ -66,6 +67,7 @@ func (s *Set) scan() {
 	}
 	now := time.Now()
 	for _, f := range s.files {
+		f.still = f.still && seen[f]
 		if !seen[f] && !f.aside && !f.fromPast {
 			f.aside, f.changed = true, now
 			s.changes++
@@ -101,6 +103,10 @@ func (s *Set) expand() (paths []string) {
 		}
 	}
 	for _, path := range s.cfg.Paths {
+		if f := s.current[path]; f != nil && !f.aside {
+			add(path) // it is looked at in a moment
+			continue
+		}
 		info, err := os.Stat(path)
 		switch {
 		case err == nil && info.IsDir():
@@ -138,9 +144,9 @@ func isPattern(path string) bool { return strings.ContainsAny(path, "*?[") }
 
 // asked reports whether a path is one of those that are followed, also when nothing is there.
 func (s *Set) asked(path string) bool {
-	return slices.ContainsFunc(s.cfg.Paths, func(p string) bool {
+	return s.plain[path] || s.plain[filepath.Dir(path)] || slices.ContainsFunc(s.patterns, func(p string) bool {
 		match, _ := filepath.Match(p, path)
-		return p == path || match || p == filepath.Dir(path)
+		return match
 	})
 }
 

@@ -222,7 +222,7 @@ func (s *Set) ignoreOlder(f *File, path string, first bool) {
 	all, _ := s.around(f)
 	since := s.lastScan.UnixNano()
 	for _, e := range all {
-		if s.byKey[e.key()] != nil || s.asked(e.path) || !named(e.name, f) {
+		if !named(e.name, f) || s.byKey[e.key()] != nil || s.asked(e.path) {
 			continue
 		}
 		if first || e.modified < since {

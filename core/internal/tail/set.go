@@ -53,15 +53,17 @@ type Loss struct {
 type Set struct {
 	cfg Config
 
-	mu      sync.Mutex
-	ready   sync.Cond
-	files   []*File
-	byKey   map[key]*File
-	current map[string]*File // by path: the file that has it
-	ignored map[key]ignored  // what had been put aside before anything was read
-	copies  map[key]int64    // copies of files that are read, with the time of their last change
-	held    map[string]time.Time
-	looked  map[string]look // by path
+	mu       sync.Mutex
+	ready    sync.Cond
+	files    []*File
+	byKey    map[key]*File
+	current  map[string]*File // by path: the file that has it
+	ignored  map[key]ignored  // what had been put aside before anything was read
+	copies   map[key]int64    // copies of files that are read, with the time of their last change
+	held     map[string]time.Time
+	looked   map[string]look // by path
+	plain    map[string]bool // the paths of cfg
+	patterns []string        // those of them that are patterns
 
 	listings map[string]*listing // of this scan, as the two behind it
 	unknown  map[string][]entry
@@ -85,9 +87,15 @@ type ignored struct {
 // Open looks at all files. A fault of one is in Faults; it does not keep the others from being read.
 func Open(cfg Config) *Set {
 	s := &Set{cfg: cfg, byKey: map[key]*File{}, current: map[string]*File{}, ignored: map[key]ignored{}, copies: map[key]int64{},
-		held: map[string]time.Time{}, looked: map[string]look{}, said: map[string]string{}}
+		held: map[string]time.Time{}, looked: map[string]look{}, plain: map[string]bool{}, said: map[string]string{}}
 	s.ready.L = &s.mu
 	s.cfg.Paths = absolute(cfg.Paths)
+	for _, path := range s.cfg.Paths {
+		s.plain[path] = true
+		if isPattern(path) {
+			s.patterns = append(s.patterns, path)
+		}
+	}
 	s.cfg.Own = absolute(cfg.Own)
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -136,7 +144,7 @@ func (s *Set) Watch(ctx context.Context) {
 				last = time.Now()
 			}
 			for _, f := range s.files {
-				if all || now.Sub(f.changed) < lively {
+				if all && !f.still || now.Sub(f.changed) < lively {
 					s.look(f, now)
 				}
 			}
