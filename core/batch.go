@@ -53,6 +53,8 @@ type batch struct {
 	retryAt   time.Time      // end of the back-off; zero when not in one
 	timer     *time.Timer
 
+	kept *kept // nil: it is not stored
+
 	undelivered atomic.Int32 // messages whose receiver was not called yet, plus one while the batch is open
 	userCode    bool         // some receiver runs user code
 	callers     bool         // some receiver is a caller that waits
@@ -238,7 +240,7 @@ func (b *batch) settle(indexes []int32, err *Error) completion {
 	b.unsettled -= len(indexes)
 	b.expired = true
 	b.pay() // for details that there were none of
-	if b.frame.fixed && b.unsettled > 0 && err != nil {
+	if b.frame.fixed && b.unsettled > 0 && err != nil && err.Code != CodeStored {
 		err.persisted = MaybeWritten // in the frame's next attempt, for the sake of the others
 	}
 	if b.unsettled == 0 {
@@ -295,6 +297,15 @@ func (b *batch) unwritten() {
 	b.mu.Unlock()
 }
 
+// uniq is the number of b's binary frame, by which its answer is found. That of a batch which another client has stored is not of its id,
+// whose number may be in flight for another batch.
+func (b *batch) uniq() uint64 {
+	if b.replayed() {
+		return b.order
+	}
+	return b.id.Seq
+}
+
 // dead reports whether every message has its result.
 func (b *batch) dead() bool {
 	b.mu.Lock()
@@ -307,6 +318,13 @@ func (b *batch) fault(code Code, message string, cause error) *Error {
 	if cause == nil {
 		cause = b.failure.cause
 	}
+	persisted := b.persisted()
+	if b.kept != nil {
+		switch code { // it will be delivered all the same
+		case CodeSendTimeout, CodeContextExpired, CodeClosed, CodeServerPanic:
+			code, persisted = CodeStored, Stored
+		}
+	}
 	failure, node := b.failure, b.node
 	if b.attempts == 0 {
 		if n, answer := b.st.c.nodes.holdingUp(); n != nil {
@@ -315,6 +333,6 @@ func (b *batch) fault(code Code, message string, cause error) *Error {
 	}
 	return &Error{
 		Code: code, Message: message, cause: cause, ServerCode: failure.serverCode, ServerMessage: failure.serverMessage, Node: node,
-		GroupID: b.st.key.group, StreamID: b.st.key.stream, BatchID: b.id.String(), Attempts: b.attempts, persisted: b.persisted(),
+		GroupID: b.st.key.group, StreamID: b.st.key.stream, BatchID: b.id.String(), Attempts: b.attempts, persisted: persisted,
 	}
 }

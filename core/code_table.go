@@ -61,6 +61,9 @@ var codeTable = []CodeInfo{
 		"The node restarts, has too many connections, refuses this address (black or white list) or takes only shorter frames: then the second close gives 10009."},
 	{CodeUnknown, "unknown", "unknown", false, nil, "no message ends with it: what a number that is none of these is shown as",
 		"Read the error's text; report it if that does not help."},
+	{CodeStored, "stored", "message stored", false, []Persisted{Stored},
+		"with spool_dir: its time was over, or the client was closed, or memory was short, before an ack came; it is in the spool, and is delivered by this client or the next one",
+		"Nothing: it will be delivered. Do not send it again."},
 }
 
 // Codes returns every code with its name, text and meaning.
@@ -72,7 +75,7 @@ func (c Code) info() CodeInfo {
 			return e
 		}
 	}
-	return codeTable[len(codeTable)-1]
+	return CodeUnknown.info()
 }
 
 // String returns the code's text.

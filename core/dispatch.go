@@ -72,6 +72,14 @@ func (d *dispatcher) park(b *batch) {
 	d.waiting.Store(true)
 }
 
+// takeParked takes all batches that wait for a lane.
+func (d *dispatcher) takeParked() []*batch {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.waiting.Store(false)
+	return d.parked.takeAll()
+}
+
 // unpark gives lanes what waited for one. A new lane is usable before the call, so that a batch is either parked before it and found
 // here, or sees the lane.
 func (d *dispatcher) unpark() {

@@ -54,6 +54,7 @@ const (
 	CodeNoMatchRequest   Code = 10014
 	CodeConnClosedByPeer Code = 10015
 	CodeUnknown          Code = 20001
+	CodeStored           Code = 30001 // of this client alone
 )
 
 // One sentinel a code, for errors.Is: it matches every *Error of that code.
@@ -74,6 +75,7 @@ var (
 	ErrNoMatchRequest   = &Error{Code: CodeNoMatchRequest}
 	ErrConnClosedByPeer = &Error{Code: CodeConnClosedByPeer}
 	ErrUnknown          = &Error{Code: CodeUnknown}
+	ErrStored           = &Error{Code: CodeStored}
 )
 
 // ErrInvalidMessage is [ErrLogInvalid], under the name that programs of the existing SDK know.

@@ -23,13 +23,14 @@ func TestCodesAreThoseOfTheSeed(t *testing.T) {
 		10005: dataproxy.ErrContextExpired, 10006: dataproxy.ErrNewConnFailed, 10007: dataproxy.ErrConnWriteFailed,
 		10008: dataproxy.ErrConnReadFailed, 10009: dataproxy.ErrLogTooLong, 10010: dataproxy.ErrLogInvalid, 10011: dataproxy.ErrServerError,
 		10012: dataproxy.ErrServerPanic, 10013: dataproxy.ErrWorkerBusy, 10014: dataproxy.ErrNoMatchRequest,
-		10015: dataproxy.ErrConnClosedByPeer, 20001: dataproxy.ErrUnknown,
+		10015: dataproxy.ErrConnClosedByPeer, 20001: dataproxy.ErrUnknown, 30001: dataproxy.ErrStored,
 	}
 	texts := map[dataproxy.Code]string{
 		10001: "message send timeout", 10002: "message send failed", 10003: "producer already been closed", 10004: "producer send queue is full",
 		10005: "message context expired", 10006: "new conn failed", 10007: "conn write failed", 10008: "conn read failed",
 		10009: "input log is too long", 10010: "input log is invalid", 10011: "server error", 10012: "server panic", 10013: "worker is busy",
 		10014: "no match unacknowledged request for response", 10015: "conn closed by peer", 20001: "unknown",
+		30001: "message stored",
 	}
 	for err, text := range map[error]string{
 		dataproxy.ErrURLNotGiven: "URL is not given", dataproxy.ErrGroupIDNotGiven: "group ID is not given", dataproxy.ErrInvalidURL: "invalid URL",
@@ -120,7 +121,7 @@ func TestErrorsAreFoundThroughWrapping(t *testing.T) {
 	for code, retriable := range map[int]bool{1: true, 2: true, 114: true, 115: true, 116: true, 119: true, 3: false, 100: false, 109: false, 123: false, 150: false, 999: false} {
 		require.Equal(t, retriable, (&dataproxy.Error{Code: dataproxy.CodeServerError, ServerCode: code}).Retriable(), code)
 	}
-	for p, text := range map[dataproxy.Persisted]string{dataproxy.NotWritten: "not_written", dataproxy.MaybeWritten: "maybe_written", dataproxy.Acked: "acked", 7: "unknown"} {
+	for p, text := range map[dataproxy.Persisted]string{dataproxy.NotWritten: "not_written", dataproxy.MaybeWritten: "maybe_written", dataproxy.Acked: "acked", dataproxy.Stored: "stored", 7: "unknown"} {
 		require.Equal(t, text, p.String())
 	}
 }

@@ -50,14 +50,14 @@ func (c *client) choose(b *batch, due []completion) []completion {
 			return due
 		}
 		c.log.Warnf("batch %s, which a node may have, is too long since the Manager lowered maxPacketLength: what is sent again has other ids", b.id)
-		b.id.Seq = c.batches.nextSeq()
+		b.id = c.batches.nextID()
 	}
 	b.frame = frame{}
 	most := room
 	if b.room > 0 {
 		room = min(room, b.room)
 	}
-	if !b.expired && len(b.body.b) <= room {
+	if (!b.expired || b.whole()) && len(b.body.b) <= room {
 		return due
 	}
 	items, tooLong := make([]int32, 0, b.unsettled), []int32(nil)
@@ -65,7 +65,7 @@ func (c *client) choose(b *batch, due []completion) []completion {
 	for i := range b.count() {
 		item := len(b.item(i))
 		switch {
-		case b.settledAlone(i):
+		case b.settledAlone(i) && (!b.isLeft(i) || item > most):
 		case item > most:
 			tooLong = append(tooLong, int32(i))
 		case b.frame.more, size > 0 && size+item > room: // no smaller one goes before it
@@ -84,6 +84,20 @@ func (c *client) choose(b *batch, due []completion) []completion {
 	return due
 }
 
+// isLeft reports whether message i, which was settled by itself, is to be delivered all the same: it was stored, and was in no frame that
+// had its end.
+func (b *batch) isLeft(i int) bool { return b.kept != nil && b.details[i].with == nil }
+
+// whole reports whether all of b is to be delivered, whatever has its result.
+func (b *batch) whole() bool {
+	for i := range b.count() {
+		if b.settledAlone(i) && !b.isLeft(i) {
+			return false
+		}
+	}
+	return true
+}
+
 // settleFrame settles what is live in b's frame and makes way for the messages behind it. The caller holds b.mu.
 func (c *client) settleFrame(b *batch, err *Error) completion {
 	last := &attempt{b.id, b.node, b.attempts}
@@ -95,6 +109,6 @@ func (c *client) settleFrame(b *batch, err *Error) completion {
 		}
 	}
 	b.startAnew()
-	b.id.Seq = c.batches.nextSeq()
+	b.id = c.batches.nextID()
 	return b.settle(live, err)
 }

@@ -2,6 +2,7 @@ package dataproxy_test
 
 import (
 	"context"
+	"os"
 	"testing"
 	"time"
 
@@ -16,7 +17,13 @@ import (
 // patience bounds what a test waits for; a test that works never waits that long.
 const patience = 20 * time.Second
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) {
+	if dir := os.Getenv(spoolHelperKey); dir != "" {
+		spoolClient(dir)
+		return
+	}
+	goleak.VerifyTestMain(m)
+}
 
 // cluster starts a fake Manager and nodes for one test.
 func cluster(t *testing.T, opts ...dataproxytest.Option) *dataproxytest.Cluster {

@@ -142,7 +142,7 @@ func (l *lane) write() {
 			start := len(buf.b)
 			var ok bool
 			if buf.b, ok = l.frame(buf.b, scratch, b, now); ok {
-				scratch.written = append(scratch.written, transport.Written[*batch]{Item: b, Seq: b.id.Seq, Start: start, Size: len(buf.b) - start})
+				scratch.written = append(scratch.written, l.written(b, start, len(buf.b)-start))
 			} else {
 				l.leave()
 			}
@@ -151,7 +151,7 @@ func (l *lane) write() {
 			return
 		}
 		most = max(most, len(buf.b))
-		if !l.c.opts.Ordered { // a stream of which a dead batch is in flight waits for its answer
+		if !l.c.opts.Ordered && l.c.spooler == nil { // else a stream, or a store, waits for the answer of a dead batch that is in flight
 			l.conn.Forget((*batch).dead)
 		}
 		if left, err := l.conn.Write(buf.b, scratch.written); err != nil {
@@ -166,6 +166,19 @@ func (l *lane) write() {
 		}
 		clear(scratch.written)
 	}
+}
+
+// written is b's entry in the in-flight table.
+func (l *lane) written(b *batch, start, size int) transport.Written[*batch] {
+	w := transport.Written[*batch]{Item: b, Seq: b.id.Seq, Start: start, Size: size}
+	if b.replayed() {
+		if l.c.opts.MessageFormat == Binary {
+			w.Seq = b.uniq()
+		} else if b.id.Client != l.c.connConfig.Client {
+			w.Other = b.id.Client
+		}
+	}
+	return w
 }
 
 // dequeue returns the next batch. With last it ends the writer when there is none.
@@ -186,6 +199,7 @@ func (l *lane) frame(dst []byte, scratch *scratch, b *batch, now time.Time) (fra
 	size := len(frames) - len(dst)
 	switch {
 	case size == 0:
+		l.c.spooler.died(b)
 		b.st.settled(b)
 	case l.node.closesOn(size, now):
 		b.unwritten()
@@ -214,7 +228,7 @@ func (l *lane) frameLive(dst []byte, scratch *scratch, b *batch, node string, no
 	scratch.attr = attr
 	compress := l.c.opts.Compression == Snappy
 	if l.c.opts.MessageFormat == Binary {
-		dst = wire.AppendBinary(dst, body, attr, uint32(b.id.Seq), uint32(b.eventTime/1000), uint16(count), compress, b.itemized)
+		dst = wire.AppendBinary(dst, body, attr, uint32(b.uniq()), uint32(b.eventTime/1000), uint16(count), compress, b.itemized)
 	} else {
 		dst = wire.AppendText(dst, body, attr, compress)
 	}

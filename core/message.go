@@ -58,9 +58,11 @@ const (
 	MaybeWritten
 	// Acked: a DataProxy took it.
 	Acked
+	// Stored: it is in the spool, and will be delivered; sending it again doubles it.
+	Stored
 )
 
-// String returns "not_written", "maybe_written" or "acked".
+// String returns "not_written", "maybe_written", "acked" or "stored".
 func (p Persisted) String() string {
 	switch p {
 	case NotWritten:
@@ -69,6 +71,8 @@ func (p Persisted) String() string {
 		return "maybe_written"
 	case Acked:
 		return "acked"
+	case Stored:
+		return "stored"
 	}
 	return "unknown"
 }

@@ -110,3 +110,34 @@ func WithSlog(l *slog.Logger) Option {
 func WithBasicAuth(secretID, secretKey string) Option {
 	return func(o *Options) { o.BasicAuth = secretID + ":" + secretKey; o.mark("basic_auth") }
 }
+
+// WithSpoolDir has each batch stored in a folder before it is sent, and kept there until it is acked. What a client leaves there that is
+// closed, or whose process ends, is sent by the next one that opens the folder, or by another one that has it open within a minute.
+//
+// A message whose time is over while it is stored ends with CodeStored: it will be delivered, and must not be sent again. So do the
+// oldest messages where memory is short while no node takes any. Doubles are possible behind the end of a process: they have the ids of
+// their batches.
+//
+// The folder may be shared by clients and processes. It is made with mode 0700 where there is none; NewClient fails where it cannot be
+// used. A disk that fails later stops nothing: the client goes on as without it, says so in the log, and tries again. Not together
+// with WithOrdered. Default: nothing is stored.
+func WithSpoolDir(dir string) Option {
+	return func(o *Options) { o.SpoolDir = dir; o.mark("spool_dir") }
+}
+
+// WithSpoolMaxBytes bounds what the client stores. Default 1 GiB; 1 MiB to 1024 GiB. Beyond it batches are in memory alone, as without
+// WithSpoolDir, until acks have made room.
+func WithSpoolMaxBytes(n int) Option {
+	return func(o *Options) { o.SpoolMaxBytes = n; o.mark("spool_max_bytes") }
+}
+
+// WithSpoolSync sets when what is stored is safe from a power cut: SpoolSyncOff (default), SpoolSyncInterval or SpoolSyncBatch. It is safe
+// from the end of the process in any case.
+func WithSpoolSync(s SpoolSync) Option {
+	return func(o *Options) { o.SpoolSync = s; o.mark("spool_sync") }
+}
+
+// WithSpoolSyncInterval sets the time between two fsyncs with SpoolSyncInterval. Default 1 s; 10 ms to 1 h.
+func WithSpoolSyncInterval(d time.Duration) Option {
+	return func(o *Options) { o.SpoolSyncInterval = d; o.mark("spool_sync_interval") }
+}

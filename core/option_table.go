@@ -139,6 +139,17 @@ var optionTable = []option{
 		"longest frame; a Manager's maxPacketLength lowers it further; a message that does not fit is refused as too long"),
 	duration("heartbeat_interval", "WithHeartbeatInterval", func(o *Options) *time.Duration { return &o.HeartbeatInterval }, 30*time.Second,
 		10*time.Millisecond, 50*time.Second, "a connection that sent nothing for this time sends a heartbeat; a node closes after 60 s at the earliest"),
+	{key: "spool_dir", name: "WithSpoolDir", kind: kindString, field: func(o *Options) any { return &o.SpoolDir },
+		doc: "folder in which each batch is stored before it is sent, and kept until it is acked; what is left there by a client that is gone is sent by the next one. " +
+			"It may be shared by clients and processes of one machine; made, with mode 0700, where there is none; not together with ordered. Empty: nothing is stored"},
+	size("spool_max_bytes", "WithSpoolMaxBytes", func(o *Options) *int { return &o.SpoolMaxBytes }, 1*gib, 1*mib, 1024*gib,
+		"bound of what the client stores; beyond it batches are kept in memory alone, as without spool_dir"),
+	{key: "spool_sync", name: "WithSpoolSync", kind: kindEnum, field: func(o *Options) any { return (*string)(&o.SpoolSync) },
+		defText: string(SpoolSyncOff), values: []string{string(SpoolSyncOff), string(SpoolSyncInterval), string(SpoolSyncBatch)},
+		doc: "off: what is stored outlives the end of the process; interval: all but the last spool_sync_interval a power cut too; batch: all of it, each batch waits for an fsync, " +
+			"which many of them share"},
+	duration("spool_sync_interval", "WithSpoolSyncInterval", func(o *Options) *time.Duration { return &o.SpoolSyncInterval }, time.Second,
+		10*time.Millisecond, time.Hour, "time between two fsyncs with spool_sync=interval"),
 	boolean("trim_trailing_newline", "WithTrimTrailingNewline", func(o *Options) *bool { return &o.TrimTrailingNewline },
 		"cut one newline off the end of a payload, as the existing Go SDK does"),
 }

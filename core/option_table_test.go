@@ -55,6 +55,7 @@ func TestSeedDefaultsAreKept(t *testing.T) {
 		BatchingMaxSize: 40 << 10, MaxPendingMessages: 204800, RetryInitialInterval: 100 * time.Millisecond,
 		MaxPendingBytes: 256 << 20, AckTimeout: 10 * time.Second, Compression: dataproxy.Snappy, MessageFormat: dataproxy.Text,
 		MaxFrameSize: 512 << 10, HeartbeatInterval: 30 * time.Second, ManagerTimeout: 10 * time.Second,
+		SpoolMaxBytes: 1 << 30, SpoolSync: dataproxy.SpoolSyncOff, SpoolSyncInterval: time.Second,
 	}
 	require.Equal(t, prometheus.DefaultRegisterer, o.MetricsRegistry)
 	require.NotNil(t, o.Logger)
@@ -209,6 +210,10 @@ func TestKeysSetWhatTheFunctionsSet(t *testing.T) {
 		"max_frame_size":             {"20M", dataproxy.WithMaxFrameSize(20 << 20)},
 		"heartbeat_interval":         {"50s", dataproxy.WithHeartbeatInterval(50 * time.Second)},
 		"trim_trailing_newline":      {"true", dataproxy.WithTrimTrailingNewline(true)},
+		"spool_dir":                  {"/tmp/x", dataproxy.WithSpoolDir("/tmp/x")},
+		"spool_max_bytes":            {"1024G", dataproxy.WithSpoolMaxBytes(1 << 40)},
+		"spool_sync":                 {"batch", dataproxy.WithSpoolSync(dataproxy.SpoolSyncBatch)},
+		"spool_sync_interval":        {"1h", dataproxy.WithSpoolSyncInterval(time.Hour)},
 	} {
 		byText, byFunction := valid(), valid()
 		plain := valid()

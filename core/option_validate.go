@@ -47,6 +47,9 @@ func (o *Options) ValidateAndSetDefault() error {
 	if e := checkTotal(o.AddColumns); e != nil {
 		err = multierr.Append(err, fmt.Errorf("option add_columns: %w", e))
 	}
+	if o.SpoolDir != "" && o.Ordered {
+		err = multierr.Append(err, fmt.Errorf("option spool_dir = %q: cannot be given together with ordered", o.SpoolDir))
+	}
 	if o.CAFile != "" {
 		if o.TLSConfig != nil {
 			err = multierr.Append(err, errors.New("option ca_file: cannot be given together with WithTLSConfig"))

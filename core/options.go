@@ -63,6 +63,10 @@ type Options struct {
 	HeartbeatInterval   time.Duration
 	TrimTrailingNewline bool
 	ResultHandler       ResultHandler
+	SpoolDir            string
+	SpoolMaxBytes       int
+	SpoolSync           SpoolSync
+	SpoolSyncInterval   time.Duration
 
 	explicit map[string]bool // keys set through a With function: their zero is meant
 	faults   []error         // of WithOption: bad keys and texts
@@ -80,6 +84,16 @@ type BytePool interface {
 	Get() []byte
 	Put([]byte)
 }
+
+// SpoolSync says when what is stored is safe from a power cut.
+type SpoolSync string
+
+// When stored batches are synced to the disk.
+const (
+	SpoolSyncOff      SpoolSync = "off"
+	SpoolSyncInterval SpoolSync = "interval"
+	SpoolSyncBatch    SpoolSync = "batch"
+)
 
 // Compression says how batches are compressed on the wire.
 type Compression string

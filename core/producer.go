@@ -45,6 +45,7 @@ type client struct {
 	probes     chan struct{}      // one entry for each suspect that is being tried
 	manager    *discovery.Manager // nil with static nodes
 	metrics    *metrics
+	spooler    *spooler // nil without a spool
 
 	ctx        context.Context // ends when connections are to go
 	cancel     context.CancelFunc
@@ -100,11 +101,16 @@ func NewClient(opts ...Option) (FullClient, error) {
 	if err := c.init(); err != nil {
 		return nil, err
 	}
+	if c.spooler != nil {
+		c.working.Add(1)
+		go c.spooler.run()
+	}
 	fresh := false
 	if !c.opts.LazyStart { // otherwise the supervisor does it
 		var err error
 		if fresh, err = c.firstList(); err != nil {
 			c.cancel()
+			c.working.wait(endGrace)
 			c.log.close(callbackGrace)
 			return nil, fmt.Errorf("%w: %w", ErrNoEndpoint, err)
 		}
@@ -122,6 +128,7 @@ func NewClient(opts ...Option) (FullClient, error) {
 	c.closing.Store(true)
 	c.cancel()
 	<-c.lanesDone.none()
+	c.working.wait(endGrace)
 	c.log.close(callbackGrace)
 	close(c.closed)
 	if causes == nil {
@@ -204,7 +211,12 @@ func (c *client) init() (err error) {
 		c.dispatcher.lanes[i].Store(&lane{c: c, index: i})
 	}
 	c.ctx, c.cancel = context.WithCancel(context.Background())
-	return nil
+	if o.SpoolDir != "" {
+		if c.spooler, err = newSpooler(c); err != nil {
+			c.cancel()
+		}
+	}
+	return err
 }
 
 // place is where an accepted message lies.

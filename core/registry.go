@@ -59,12 +59,12 @@ func (r *registry) get(st *stream) *batch {
 	return b
 }
 
-// nextSeq returns the number of one more frame's id.
-func (r *registry) nextSeq() uint64 {
+// nextID returns the id of one more frame.
+func (r *registry) nextID() wire.BatchID {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.seq++
-	return r.seq
+	return wire.BatchID{Client: r.c.connConfig.Client, Seq: r.seq}
 }
 
 // remove takes out a batch whose last receiver was called, and re-uses it if nobody else can hold it any more.
@@ -109,6 +109,7 @@ func (r *registry) recycle(b *batch, reuse bool) {
 		b.ends, b.receivers, b.tags, b.details = b.ends[:0], b.receivers[:0], b.tags[:0], b.details[:0]
 		b.soon, b.userCode, b.callers, b.lost, b.beside = false, false, false, false, 0
 		b.lostAt, b.room = time.Time{}, 0
+		b.kept = nil
 		b.startAnew()
 	}
 	b.mu.Unlock()

@@ -116,7 +116,7 @@ func (c *client) connectionLost(b *batch, l *lane, reason error, culprit bool, t
 	again := now.Sub(b.lostAt) < nodeEnds && l.opened.Before(b.lostAt) && len(b.avoid) > 0 && b.avoid[len(b.avoid)-1] == l.node
 	b.lostAt = now
 	price := forFree
-	if culprit && !again || c.opts.MaxRetries == 0 {
+	if culprit && !again && !c.cannotTell(b) || c.opts.MaxRetries == 0 {
 		price = forOneAttempt
 	}
 	if price == forOneAttempt && tooLong > 0 && c.closedOn(b, l.node, tooLong, reason) {
@@ -133,6 +133,18 @@ func (c *client) connectionLost(b *batch, l *lane, reason error, culprit bool, t
 	})
 }
 
+// cannotTell reports whether a stored batch has lost a connection while nothing else was taken either: an outage, which it outlives.
+func (c *client) cannotTell(b *batch) bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.kept == nil {
+		return false
+	}
+	before := b.kept.ackedAtLoss
+	b.kept.ackedAtLoss = c.spooler.acked.Load()
+	return b.kept.ackedAtLoss == before
+}
+
 // price is what sending a batch again costs: max_retries counts what may have been written.
 type price int
 
@@ -147,6 +159,7 @@ func (c *client) failedAttempt(b *batch, n *node, code Code, failure attemptFail
 	b.mu.Lock()
 	if b.unsettled == 0 {
 		b.mu.Unlock()
+		c.spooler.ended(b, false, nil)
 		b.st.settled(b)
 		return
 	}

@@ -22,9 +22,10 @@ func (c *client) finish(b *batch, fault func() *Error) (messages int) {
 	case messages == 0: // its deadline was first
 		b.written = false
 		b.mu.Unlock()
+		c.spooler.ended(b, fault == nil, nil)
 		b.st.settled(b)
 		return 0
-	case b.frame.more && (fault == nil || !c.swept.Load()):
+	case b.frame.more && (fault == nil || !c.swept.Load() && err.Code != CodeStored):
 		done := c.settleFrame(b, err)
 		b.mu.Unlock()
 		c.completeAll([]completion{done})
@@ -35,10 +36,16 @@ func (c *client) finish(b *batch, fault func() *Error) (messages int) {
 	b.leaveBulk(err == nil)
 	// A timer that cannot be stopped may be looking at b right now.
 	reuse := b.timer.Stop() && err == nil && !b.expired
-	c.metrics.batch(err, b)
+	replayed := b.replayed() // counted when it was left to the store
+	if !replayed {
+		c.metrics.batch(err, b)
+	}
 	b.mu.Unlock()
-	c.count(err, messages)
-	c.metrics.messages(err, messages)
+	if !replayed {
+		c.count(err, messages)
+		c.metrics.messages(err, messages)
+	}
+	c.spooler.ended(b, err == nil, err)
 	b.st.settled(b)
 	c.complete(completion{b: b, err: err, reuse: reuse})
 	return messages
@@ -111,6 +118,7 @@ func (c *client) settleSome(st *stream, b *batch, pick func() []completion) {
 	dead := len(done) > 0 && b.unsettled == 0 && !b.written // a frame on its way holds up its ordered stream until its answer
 	b.mu.Unlock()
 	if dead {
+		c.spooler.ended(b, false, nil)
 		st.settled(b)
 	}
 	c.completeAll(done)

@@ -194,6 +194,9 @@ func (c *client) settleRest(ctx context.Context) {
 	case <-all:
 	case <-ctx.Done():
 	}
+	if c.spooler != nil {
+		c.spooler.storeRest()
+	}
 	c.swept.Store(true)
 	batches := 0
 	for _, b := range c.batches.all() {

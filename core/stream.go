@@ -221,6 +221,9 @@ func (st *stream) getOn() {
 // seal hands the open batch to the dispatcher. The caller holds mu, so that batches leave in the order of sealing.
 func (st *stream) seal() (behind bool) {
 	b := st.takeOpen()
+	if st.c.spooler != nil {
+		return st.c.spooler.take(b)
+	}
 	if st.c.opts.Ordered {
 		if st.busy != nil {
 			st.waiting.push(b)

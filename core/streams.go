@@ -93,6 +93,9 @@ func (c *client) addStream(key streamKey) *stream {
 		head: []byte("groupId=" + key.group + "&streamId=" + key.stream),
 		tail: []byte(c.columns + key.attributes),
 	}
+	if tail, ok := strings.CutPrefix(key.attributes, ownTail); ok {
+		st.tail = []byte(tail)
+	}
 	st.share.streams.Add(1)
 	s.all[key] = st
 	return st

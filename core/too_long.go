@@ -120,7 +120,7 @@ func (c *client) cutOrFail(b *batch, message string, cause error) {
 	if items > 1 && b.unsettled > 0 && !c.swept.Load() {
 		b.room = b.frameSize() / 2
 		b.startAnew()
-		b.id.Seq = c.batches.nextSeq()
+		b.id = c.batches.nextID()
 		b.mu.Unlock()
 		c.goOn(b)
 		return

@@ -123,6 +123,7 @@ enum {
     INLONG_ERR_NO_MATCH_REQUEST = 10014,  /**< in metrics: an answer belongs to no batch in flight */
     INLONG_ERR_CONN_CLOSED_BY_PEER = 10015, /**< the node closed the connection before it answered */
     INLONG_ERR_UNKNOWN = 20001,             /**< no result: what a number that is none of these is taken for */
+    INLONG_ERR_STORED = 30001, /**< with spool_dir: no ack yet, but it is stored and will be delivered: do not send it again */
 
     INLONG_ERR_ARG = -1,      /**< an argument is NULL, negative or out of range; the text names it */
     INLONG_ERR_OPTION = -2,   /**< the options cannot be used; the text names key and rule */
@@ -138,7 +139,8 @@ enum {
 enum {
     INLONG_NOT_WRITTEN = 0,   /**< no byte of it was written: sending again cannot double it */
     INLONG_MAYBE_WRITTEN = 1, /**< written, but no answer says what became of it: sending again may double it */
-    INLONG_ACKED = 2          /**< a DataProxy took it */
+    INLONG_ACKED = 2,         /**< a DataProxy took it */
+    INLONG_STORED = 3         /**< it is in the spool, and will be delivered: sending again doubles it */
 };
 
 /* ---- Handles and structs ---- */
@@ -180,7 +182,7 @@ typedef struct inlong_result {
     size_t struct_size;       /**< sizeof(inlong_result) */
     int32_t code;             /**< INLONG_OK = acked */
     int32_t server_code;      /**< the DataProxy's own error code, 0 = none */
-    int32_t persisted;        /**< INLONG_NOT_WRITTEN, INLONG_MAYBE_WRITTEN or INLONG_ACKED */
+    int32_t persisted;        /**< INLONG_NOT_WRITTEN, INLONG_MAYBE_WRITTEN, INLONG_ACKED or INLONG_STORED */
     int32_t retriable;        /**< 1 = sending it again may succeed; persisted says whether that may double it */
     int32_t attempts;         /**< how often it was written */
     int32_t reserved;         /**< 0 */

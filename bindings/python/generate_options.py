@@ -38,6 +38,7 @@ SPECIAL = {
     "basic_auth": "Union[str, tuple[str, str]]",
     "node_cache": "FilePath",
     "ca_file": "FilePath",
+    "spool_dir": "FilePath",
 }
 WIDTH = 132
 

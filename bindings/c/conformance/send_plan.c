@@ -49,7 +49,7 @@ static const char *quoted(const char *text, char *out, size_t size)
 /* One printf a line: callbacks of several threads say their lines at the same time. */
 static void say_message(size_t index, int code, int server_code, int persisted, int attempts, const char *text)
 {
-    static const char *names[] = {"not_written", "maybe_written", "acked"};
+    static const char *names[] = {"not_written", "maybe_written", "acked", "stored"};
     char escaped[2048];
     printf("{\"step\":\"message\",\"index\":%zu,\"code\":%d,\"server_code\":%d,\"persisted\":\"%s\",\"attempts\":%d,\"text\":\"%"
            "s\"}\n",

@@ -45,6 +45,8 @@ class Persisted(enum.IntEnum):
     """It was written but no answer says what became of it; sending it again may double it."""
     ACKED = 2
     """A DataProxy took it."""
+    STORED = 3
+    """It is in the spool, and will be delivered; sending it again doubles it."""
 
 
 class InlongError(Exception):

@@ -114,7 +114,8 @@ func (d *doctor) checkSend(ctx context.Context, nodes []string) {
 
 func (d *doctor) sendThrough(ctx context.Context, node string) error {
 	options := append(d.config.clientOptions(), dataproxy.WithOption("static_nodes", node), dataproxy.WithWorkerNum(1),
-		dataproxy.WithLazyStart(false), dataproxy.WithMaxRetries(0), dataproxy.WithLogger(dataproxy.NopLogger()))
+		dataproxy.WithLazyStart(false), dataproxy.WithMaxRetries(0), dataproxy.WithLogger(dataproxy.NopLogger()),
+		dataproxy.WithSpoolDir("")) // it would send what others have left there
 	client, err := dataproxy.NewClient(options...)
 	if err != nil {
 		return err

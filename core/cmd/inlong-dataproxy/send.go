@@ -207,7 +207,10 @@ func (f *sendFlags) sendOptions(warnings *slog.Logger) (options []dataproxy.Opti
 	for _, option := range options {
 		option(&effective)
 	}
-	return options, effective, effective.ValidateAndSetDefault()
+	if err = effective.ValidateAndSetDefault(); err == nil && effective.SpoolDir != "" {
+		err = errors.New("option spool_dir: send keeps no spool: with --state the next run sends what has no ack")
+	}
+	return options, effective, err
 }
 
 // openInputs opens what is to be read. The returned function closes it, and is never nil.

@@ -55,6 +55,14 @@ func TestSendShipsFilesAndStandardInput(t *testing.T) {
 	}
 }
 
+// A line that is stored and not acked would count as failed, and be sent again by the next run.
+func TestSendRefusesASpool(t *testing.T) {
+	status, _, stderr := program("a\n", "send", "--url", "http://127.0.0.1:1", "--group", "test_group", "--stream", "s", "--option", "spool_dir="+t.TempDir())
+	if status != exitUsage || !strings.Contains(stderr, "spool_dir") || !strings.Contains(stderr, "--state") {
+		t.Errorf("status %d: %s", status, stderr)
+	}
+}
+
 // A shell script goes on after status 0: a single line that was refused must show there.
 func TestSendEndsWithOneWhenALineFails(t *testing.T) {
 	cluster := dataproxytest.Start(t)

@@ -10,6 +10,7 @@ import (
 type Written[T any] struct {
 	Item  T
 	Seq   uint64 // wire.BatchID.Seq; its low 32 bits are a binary frame's uniq
+	Other uint64 // wire.BatchID.Client of a text frame that has another one than the connection's; else 0
 	Start int    // where it begins in what is written at once
 	Size  int    // of the frame
 	At    time.Time
@@ -93,14 +94,16 @@ func (t *inflight[T]) oldest() (w Written[T], ok bool) {
 // the oldest frame, since answers come in order, but one of them may be lost; a success must name its frame. An answer to the other
 // kind of frame belongs to none: a uniq could pass for a batch that it does not mean.
 func (t *inflight[T]) take(a *wire.Answer, kind byte, client uint64) (w Written[T], ok bool) {
-	var mask, seq uint64
+	var mask, seq, other uint64
 	switch {
 	case a.Type != kind:
 		return w, false
 	case kind == wire.TypeBinary:
 		mask, seq = 0xffffffff, uint64(a.Uniq)
-	case a.HasID && a.ID.Client == client:
-		mask, seq = ^uint64(0), a.ID.Seq
+	case a.HasID:
+		if mask, seq = ^uint64(0), a.ID.Seq; a.ID.Client != client {
+			other = a.ID.Client
+		}
 	case !a.HasMID && a.Code != 0:
 		guess := t.live > 1
 		w, ok = t.remove(t.head)
@@ -109,24 +112,28 @@ func (t *inflight[T]) take(a *wire.Answer, kind byte, client uint64) (w Written[
 	default:
 		return w, false
 	}
-	if t.is(t.next, seq, mask) {
+	if t.is(t.next, seq, mask, other) {
 		return t.remove(t.next)
 	}
 	for i := t.head; i < len(t.entries); i++ {
-		if t.is(i, seq, mask) {
+		if t.is(i, seq, mask, other) {
 			return t.remove(i)
 		}
 	}
 	for i := t.head; i < len(t.entries); i++ { // behind all that are kept: a run may span the number of one that was written later
-		if e := &t.entries[i]; e.forgotten > 0 && (seq-e.Seq)&mask <= (e.last-e.Seq)&mask {
+		if e := &t.entries[i]; e.forgotten > 0 && other == 0 && (seq-e.Seq)&mask <= (e.last-e.Seq)&mask {
 			return t.remove(i)
 		}
 	}
 	return w, false
 }
 
-func (t *inflight[T]) is(i int, seq, mask uint64) bool {
-	return i < len(t.entries) && !t.entries[i].answered && t.entries[i].forgotten == 0 && t.entries[i].Seq&mask == seq
+func (t *inflight[T]) is(i int, seq, mask, other uint64) bool {
+	if i >= len(t.entries) {
+		return false
+	}
+	e := &t.entries[i]
+	return !e.answered && e.forgotten == 0 && e.Seq&mask == seq && e.Other == other
 }
 
 func (t *inflight[T]) remove(i int) (w Written[T], ok bool) {

@@ -163,5 +163,24 @@ class Options(TypedDict, total=False):
     10ms to 50s.
     """
 
+    spool_dir: FilePath
+    """Folder in which each batch is stored before it is sent, and kept until it is acked; what is left there by a client that is
+    gone is sent by the next one. It may be shared by clients and processes of one machine; made, with mode 0700, where there
+    is none; not together with ordered. Empty: nothing is stored.
+    """
+
+    spool_max_bytes: Size
+    """Bound of what the client stores; beyond it batches are kept in memory alone, as without spool_dir. Default 1G; 1M to
+    1024G.
+    """
+
+    spool_sync: Literal["off", "interval", "batch"]
+    """Off: what is stored outlives the end of the process; interval: all but the last spool_sync_interval a power cut too;
+    batch: all of it, each batch waits for an fsync, which many of them share. Default off; off or interval or batch.
+    """
+
+    spool_sync_interval: Duration
+    """Time between two fsyncs with spool_sync=interval. Default 1s; 10ms to 1h."""
+
     trim_trailing_newline: bool
     """Cut one newline off the end of a payload, as the existing Go SDK does. Default False."""

@@ -1,0 +1,81 @@
+package dataproxy
+
+import (
+	"sync/atomic"
+
+	"github.com/inlong-dataproxy/inlong-dataproxy/core/internal/spool"
+)
+
+// kept is what a stored batch has of the store.
+type kept struct {
+	store    *spool.Spool
+	ref      spool.Ref // its name there
+	replayed bool      // it was read back: nobody waits for its messages
+	ended    bool      // acked, given up, or left to the store
+	// ackedAtLoss is how many batches had been acked when this one last lost its connection.
+	ackedAtLoss int64
+}
+
+// replayed reports whether b was read back.
+func (b *batch) replayed() bool { return b.kept != nil && b.kept.replayed }
+
+// ended is told of each batch that is done with: acked, failed, or left to the disk. It is called before b's memory is used again.
+func (s *spooler) ended(b *batch, acked bool, err *Error) {
+	if s == nil {
+		return
+	}
+	b.mu.Lock()
+	k := b.kept
+	if k == nil {
+		b.mu.Unlock()
+		return
+	}
+	again := k.ended
+	k.ended = true
+	if k.replayed && !again {
+		s.reading.Add(-int64(len(b.body.b)))
+	}
+	b.mu.Unlock()
+	switch {
+	case acked:
+		k.store.Ack(k.ref)
+		s.acked.Add(1)
+	case again:
+		return
+	case err == nil || err.Code == CodeStored:
+		k.store.Release(k.ref)
+		s.wakeFor(&s.backlog)
+		return
+	default:
+		k.store.Ack(k.ref)
+		if k.replayed {
+			s.c.log.Countf(b.count(), "%d messages of the spool are given up with code %s, the last one: %v", err.Code, err)
+		}
+	}
+	s.wakeFor(&s.acks)
+	if k.replayed { // there is room for the next one
+		s.wake()
+	}
+}
+
+// died is told of a batch that was found without unsettled messages when it was to be written. One of which nothing can be sent any more
+// is given up.
+func (s *spooler) died(b *batch) {
+	if s == nil {
+		return
+	}
+	b.mu.Lock()
+	var err *Error
+	if b.frame.items != nil && len(b.frame.items) == 0 {
+		err = b.fault(CodeLogTooLong, "no message of it fits into a frame", nil)
+	}
+	b.mu.Unlock()
+	s.ended(b, false, err)
+}
+
+// wakeFor has the goroutine see a flag, unless it was set before.
+func (s *spooler) wakeFor(flag *atomic.Bool) {
+	if !flag.Load() && !flag.Swap(true) {
+		s.wake()
+	}
+}
