@@ -2,6 +2,7 @@ package dataproxy
 
 import (
 	"context"
+	"time"
 
 	"github.com/inlong-dataproxy/inlong-dataproxy/core/internal/wire"
 )
@@ -21,8 +22,22 @@ type Embedder interface {
 	// SubmitPacked is SubmitMany for payloads that lie one behind the other in data, with their lengths. Message i has the tag
 	// with i added to B.
 	SubmitPacked(ctx context.Context, msg *Message, data []byte, lengths []uint32, tag Tag, bulk bool) (accepted int, err error)
+	// SubmitTaken is SubmitMany for messages that the embedder has accepted itself, at the given time: it refuses none for want of room,
+	// and the result of one that the client cannot take is that fault. It never waits.
+	SubmitTaken(msg *Message, payloads [][]byte, tags []Tag, at time.Time)
+	// Intake says what the client holds, and may hold: for an embedder that accepts messages itself.
+	Intake() Intake
 	// SendResult is Send that says more: the batch id, node and number of attempts also of a message that was acked.
 	SendResult(ctx context.Context, msg *Message) (Result, error)
+}
+
+// Intake is the client's load and its bounds.
+type Intake struct {
+	Messages, Bytes         int64 // without a result, and the memory that they take
+	MostMessages, MostBytes int64 // that one stream beside others can hold
+	LongestPayload          int   // that fits into a frame, whatever ids the message has; it may shrink
+	Linger                  time.Duration
+	Ordered                 bool
 }
 
 // Tag is what an embedder wants to see again with a message's result, say a function and its user data.

@@ -75,6 +75,7 @@ const (
 	sendAsync sendKind = iota // nobody; the receiver runs user code
 	sendMany                  // nobody, in bulk
 	sendBulk                  // nobody, in bulk; its source can wait, whatever block_if_queue_is_full says
+	sendTaken                 // nobody; an embedder has accepted it, and must not be refused for want of room
 	sendGroup                 // a caller, in bulk, that seals the batch itself
 	sendSync                  // a caller; its batch leaves as soon as its lane is idle or gets on
 )
@@ -228,7 +229,8 @@ type place struct {
 	behind bool // the batch was sealed for a lane that has much to do
 }
 
-// accept is the one way in: check, charge, append. An error means that nothing was taken. patience bounds the wait for room.
+// accept is the one way in: check, charge, append. An error means that nothing was taken. patience bounds the wait for room; of a message
+// that an embedder has taken it is what is left of its time.
 func (c *client) accept(ctx context.Context, msg *Message, recv receiver, tag Tag, kind sendKind, patience time.Duration) (at place, refused *Error) {
 	defer func() {
 		if kind.inBulk() {
@@ -241,6 +243,9 @@ func (c *client) accept(ctx context.Context, msg *Message, recv receiver, tag Ta
 			named := *refused
 			named.GroupID, named.StreamID = cut(cmp.Or(msg.GroupID, c.opts.GroupID)), cut(msg.StreamID)
 			refused = &named
+		}
+		if kind == sendTaken { // it is a result
+			return
 		}
 		c.refusedCount.Add(1)
 		c.metrics.messages(refused, 1)
@@ -286,13 +291,21 @@ func (c *client) accept(ctx context.Context, msg *Message, recv receiver, tag Ta
 			return at, refused
 		}
 	}
+	ago := time.Duration(0)
+	if kind == sendTaken {
+		ago = c.opts.SendTimeout - patience
+	}
 	for paid := int64(0); ; {
-		at, entry := st.append(ctx, msg, own, attributes, recv, tag, kind, paid)
+		at, entry := st.append(ctx, msg, own, attributes, recv, tag, kind, ago, paid)
 		switch entry {
 		case entered:
 			return at, nil
 		case noRoom:
 			paid = c.budget.needs(nil, itemSize(msg, own), besideOf(recv, kind))
+			if kind == sendTaken {
+				c.budget.add(st, 1, paid)
+				continue
+			}
 			if refused = c.budget.wait(ctx, paid, st, patience, kind == sendBulk); refused != nil {
 				return at, refused
 			}

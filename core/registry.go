@@ -26,9 +26,9 @@ type flush struct {
 	done chan struct{}
 }
 
-// get opens a batch for st. The caller holds st.mu.
-func (r *registry) get(st *stream) *batch {
-	now := time.Now()
+// get opens a batch for st, whose first message was taken some time ago. The caller holds st.mu.
+func (r *registry) get(st *stream, ago time.Duration) *batch {
+	now := time.Now().Add(-ago)
 	due := now.Add(r.c.opts.SendTimeout)
 	b, _ := r.pool.Get().(*batch)
 	if b == nil {
@@ -54,7 +54,7 @@ func (r *registry) get(st *stream) *batch {
 		b.timer = time.AfterFunc(time.Hour, func() { r.c.woken(b) })
 		b.timer.Stop()
 	}
-	b.timer.Reset(r.c.opts.SendTimeout)
+	b.timer.Reset(r.c.opts.SendTimeout - ago)
 	b.mu.Unlock()
 	return b
 }

@@ -51,7 +51,7 @@ const (
 )
 
 // append puts msg into the open batch, for which it takes room unless some was paid before.
-func (st *stream) append(ctx context.Context, msg *Message, own []byte, attributes string, recv receiver, tag Tag, kind sendKind, paid int64) (place, entry) {
+func (st *stream) append(ctx context.Context, msg *Message, own []byte, attributes string, recv receiver, tag Tag, kind sendKind, ago time.Duration, paid int64) (place, entry) {
 	deadline := int64(0)
 	if at, ok := ctx.Deadline(); ok {
 		// What is left of it, not its difference to start: at may be of the wall clock alone, which steps and does not stand still
@@ -79,7 +79,7 @@ func (st *stream) append(ctx context.Context, msg *Message, own []byte, attribut
 		}
 	}
 	if b == nil {
-		b = st.openBatch(msg, attributes)
+		b = st.openBatch(msg, attributes, ago)
 	}
 	b.add(msg, own, recv, tag, deadline)
 	b.beside += beside
@@ -163,8 +163,8 @@ func (st *stream) hurry(now, due time.Time) {
 	}
 }
 
-func (st *stream) openBatch(msg *Message, attributes string) *batch {
-	b := st.c.batches.get(st)
+func (st *stream) openBatch(msg *Message, attributes string, ago time.Duration) *batch {
+	b := st.c.batches.get(st, ago)
 	b.attributes, b.itemized = attributes, len(msg.ItemAttributes) > 0
 	b.sealAt = b.opened.Add(st.c.linger)
 	b.eventTime = b.opened.UnixMilli()

@@ -1,0 +1,57 @@
+package dataproxy
+
+import (
+	"cmp"
+	"context"
+	"time"
+
+	"github.com/inlong-dataproxy/inlong-dataproxy/core/internal/wire"
+)
+
+func (c *client) Intake() Intake {
+	messages, bytes := c.budget.pending()
+	most := c.budget.maxMessages
+	// No id is longer than maxID; what is added to all messages lies in the tail of each stream.
+	head := len("groupId=&streamId=") + 2*maxID + len(c.columns)
+	longest := int(c.frameLimit.Load()) - max(wire.TextOverhead, wire.BinaryOverhead) - head - attrRoom - itemHeader
+	return Intake{Messages: messages, Bytes: bytes, MostMessages: most - most/8, MostBytes: c.budget.most() * 7 / 8,
+		LongestPayload: longest, Linger: c.linger, Ordered: c.opts.Ordered}
+}
+
+func (c *client) SubmitTaken(msg *Message, payloads [][]byte, tags []Tag, at time.Time) {
+	for n := 0; n < len(payloads); {
+		msg.Payload = payloads[n]
+		// What had no time left is accepted all the same: its batch's timer gives it its result.
+		left := c.opts.SendTimeout - max(0, time.Since(at))
+		at, err := c.accept(context.Background(), msg, nil, tags[n], sendTaken, left)
+		if err != nil {
+			c.failTaken(msg, tags[n], err)
+		}
+		n++
+		if err == nil {
+			n += at.st.appendMore(context.Background(), at, msg, payloads[n:], tags[n:], false)
+		}
+	}
+}
+
+// failTaken gives a message its result that the client cannot take, as one that was accepted and failed: in a batch of its own, that
+// goes nowhere.
+func (c *client) failTaken(msg *Message, tag Tag, err *Error) {
+	var st *stream
+	for {
+		st = c.addStream(streamKey{group: cmp.Or(msg.GroupID, c.opts.GroupID), stream: msg.StreamID})
+		if st.mu.Lock(); !st.gone {
+			break
+		}
+		st.mu.Unlock()
+	}
+	b := c.batches.get(st, 0)
+	b.userCode = true
+	b.add(&Message{}, nil, nil, tag, 0)
+	c.budget.add(st, 1, 0)
+	b.pay()
+	c.metrics.pending[st.share.index].Add(1)
+	st.accepted++
+	st.mu.Unlock()
+	c.finish(b, func() *Error { return err })
+}
