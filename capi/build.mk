@@ -178,5 +178,10 @@ test-c-rounds: capi ## run exit, fork and close in C again and again (ROUNDS=100
 	@$(MAKE) --no-print-directory build/c/test_cpp_exit
 	@cd bindings/c/tests && ROUNDS=$(or $(ROUNDS),1000) ./run $(addprefix $(abspath build/c)/,$(HOST_TESTS))
 
+STRESS ?= 300
+.PHONY: stress
+stress: capi ## send, poll, cancel, open, close and fork at random, also under the sanitizers (STRESS=300 seconds)
+	@$(MAKE) --no-print-directory -C bindings/c/tests stress SECONDS_EACH=$$(($(STRESS) / 3))
+
 clean-c: ## remove what the C side built
 	rm -rf $(LIB) build/examples build/bench/bench_async build/conformance build/c

@@ -38,6 +38,7 @@ func coreClientNew(handle C.uintptr_t, options *C.inlong_core_option, count C.si
 	}
 	c.core = made.(dataproxy.Embedder)
 	slotOf(handle).Store(c)
+	go c.takeAll()
 	return C.INLONG_OK
 }
 

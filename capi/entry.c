@@ -30,8 +30,6 @@ __attribute__((visibility("default"))) int inlong_core_entry(uint32_t version, i
         .client_close = coreClientClose,
         .client_stats = coreClientStats,
         .client_metrics = coreClientMetrics,
-        .processors = coreProcessors,
-        .nap = coreNap,
         .runtime_set = coreRuntimeSet,
         .runtime_get = coreRuntimeGet,
         .mock_new = coreMockNew,

@@ -7,10 +7,8 @@ import "C"
 
 import (
 	"math"
-	"runtime"
 	"runtime/debug"
 	"runtime/metrics"
-	"time"
 	_ "unsafe" // go:linkname
 )
 
@@ -32,12 +30,6 @@ func coreRuntime() C.int {
 	}
 	return C.INLONG_CORE_UNMARKED
 }
-
-//export coreProcessors
-func coreProcessors() C.int { return C.int(runtime.GOMAXPROCS(0)) }
-
-//export coreNap
-func coreNap(ns C.int64_t) { time.Sleep(time.Duration(ns)) }
 
 //export coreRuntimeSet
 func coreRuntimeSet(gcPercent, memoryLimit C.int64_t) {

@@ -87,26 +87,18 @@ func attributeText(p *C.char, n C.size_t) string {
 	return text(p, n)
 }
 
-func (c *client) submit(ctx context.Context, s *scratch, a, b C.uintptr_t) error {
-	return c.core.Submit(ctx, &s.msg, dataproxy.Tag{A: uintptr(a), B: uintptr(b)})
-}
-
 //export coreClientSubmit
-func coreClientSubmit(handle C.uintptr_t, m *C.inlong_message, a, b C.uintptr_t, wait C.int, err C.inlong_core_text) (code C.int) {
+func coreClientSubmit(handle C.uintptr_t, m *C.inlong_message, a, b C.uintptr_t, err C.inlong_core_text) (code C.int) {
 	c, code := open(handle, err)
 	if c == nil {
 		return code
 	}
 	defer guard(c, &code, err)
 	c.testHook()
-	ctx := context.Background()
-	if wait == 0 {
-		ctx = impatient
-	}
 	s := scratches.Get().(*scratch)
 	fault := s.load(m)
 	if fault == nil {
-		fault = c.submit(ctx, s, a, b)
+		fault = c.core.Submit(context.Background(), &s.msg, dataproxy.Tag{A: uintptr(a), B: uintptr(b)})
 	}
 	s.free()
 	if fault != nil {
@@ -215,17 +207,6 @@ func coreClientSubmitPacked(handle C.uintptr_t, model *C.inlong_message, data un
 	}
 	return C.INLONG_OK
 }
-
-// impatient is a context that ends as soon as somebody waits on it.
-var impatient context.Context = ended{context.Background()}
-
-type ended struct{ context.Context }
-
-var always = make(chan struct{})
-
-func init() { close(always) }
-
-func (ended) Done() <-chan struct{} { return always }
 
 // wait is a context that ends some time after somebody first waits on it: it bounds the wait for room, costs nothing while
 // there is room, and has no deadline, which would bound the delivery too.

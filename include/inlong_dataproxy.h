@@ -435,6 +435,9 @@ typedef void (*inlong_callback)(const inlong_result *result, void *user);
 
 /** Accepts one message and returns; exactly one result follows.
  *
+ * The call copies the message into memory of the client, from where the library takes it: at once where others wait, after a tenth
+ * of the linger and 1 ms at most where none do.
+ *
  * @code
  *     while ((code = inlong_client_send_async(client, &message, on_result, user)) == INLONG_ERR_QUEUE_FULL)
  *         usleep(1000); // results make room; with the option block_if_queue_is_full the call waits by itself
@@ -619,7 +622,7 @@ INLONG_API int inlong_client_close(inlong_client *client, int64_t timeout_ms, in
  * @param buf    NULL only with len 0; receives the text, cut to len - 1 bytes and NUL-terminated
  * @param len    its length
  * @return the length of the whole text without NUL, as snprintf does; INLONG_ERR_ARG, INLONG_ERR_HANDLE, INLONG_ERR_FORKED
- * @blocks never */
+ * @blocks until messages that were accepted before are counted: microseconds, 100 ms at most */
 INLONG_API int inlong_client_stats(inlong_client *client, char *buf, size_t len);
 
 /** Writes the client's metrics in Prometheus' text format (text/plain; version=0.0.4), for a metrics endpoint. Their label
@@ -628,7 +631,7 @@ INLONG_API int inlong_client_stats(inlong_client *client, char *buf, size_t len)
  * @param buf    as for inlong_client_stats
  * @param len    its length; 64 KiB are enough for worker_num up to 100
  * @return as inlong_client_stats
- * @blocks never */
+ * @blocks as inlong_client_stats */
 INLONG_API int inlong_client_metrics(inlong_client *client, char *buf, size_t len);
 
 /* ---- Rows: payloads of CSV and KV streams. Pure C save inlong_row_format_ask: loads nothing, works in forked children. ---- */

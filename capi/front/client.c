@@ -54,7 +54,8 @@ static int new_client(const inlong_core_api *core, const inlong_options *options
     atomic_store(&slot->log_user, log.user);
     atomic_store(&slot->results, options->results);
     atomic_store(&slot->results_user, options->results_user);
-    inlong_core_host host = {inlong_deliver, closed, inlong_log_deliver, log.level};
+    inlong_core_host host = {inlong_ring_take, inlong_deliver, closed, inlong_log_deliver, log.level};
+    inlong_ring_open(slot);
     int code = core->client_new(handle, options->items, options->count, host, inlong_error_buffer());
     if (code == INLONG_OK) {
         pthread_mutex_lock(&slot->mutex);
@@ -64,6 +65,7 @@ static int new_client(const inlong_core_api *core, const inlong_options *options
         return INLONG_OK;
     }
     inlong_copy_text(err, errlen, inlong_last_error());
+    inlong_ring_end(slot);
     (void)finish(slot, LOG_WAIT_MS, &unpolled);
     return code;
 }
@@ -137,6 +139,8 @@ int inlong_client_flush(inlong_client *client, int64_t timeout_ms)
     if (!(slot = lock_open(client)))
         return INLONG_ERR_HANDLE;
     pthread_mutex_unlock(&slot->mutex);
+    if (!inlong_ring_settle(slot, true, timeout_ms))
+        return inlong_fail(INLONG_ERR_CONTEXT_EXPIRED, NULL, 0, "message context expired: before the core had taken all messages");
     return flush(slot, (uintptr_t)client, timeout_ms);
 }
 
@@ -176,9 +180,13 @@ int inlong_client_close(inlong_client *client, int64_t timeout_ms, inlong_close_
     pthread_mutex_unlock(&slot->mutex);
 
     int64_t began = inlong_now_ms();
+    int64_t lost = (int64_t)inlong_ring_close(slot, timeout_ms);
     inlong_close_report full = {0};
     code = inlong_core_for(slot)->client_close((uintptr_t)client, timeout_ms, &full, inlong_error_buffer());
     INLONG_TAKES_OVER(slot);
+    full.failed += lost;
+    full.unsent += lost;
+    full.uncalled += lost;
     if (code == INLONG_ERR_WORKER_BUSY) {
         give_report(report, &full);
         return code;
@@ -196,18 +204,28 @@ int inlong_client_close(inlong_client *client, int64_t timeout_ms, inlong_close_
     return code;
 }
 
-int inlong_client_stats(inlong_client *client, char *buf, size_t len)
+enum { STATS_WAIT_MS = 100 };
+
+/* What was accepted before the call is in the numbers. */
+static int check_numbers(inlong_client *client, const char *buf, size_t len)
 {
-    if (!inlong_client_slot(client))
+    inlong_slot *slot = inlong_client_slot(client);
+    if (!slot)
         return inlong_client_fault(client);
     int code = inlong_check_buffer(buf, len);
+    if (code == INLONG_OK)
+        (void)inlong_ring_settle(slot, true, STATS_WAIT_MS);
+    return code;
+}
+
+int inlong_client_stats(inlong_client *client, char *buf, size_t len)
+{
+    int code = check_numbers(client, buf, len);
     return code == INLONG_OK ? inlong_core()->client_stats((uintptr_t)client, buf, len, inlong_error_buffer()) : code;
 }
 
 int inlong_client_metrics(inlong_client *client, char *buf, size_t len)
 {
-    if (!inlong_client_slot(client))
-        return inlong_client_fault(client);
-    int code = inlong_check_buffer(buf, len);
+    int code = check_numbers(client, buf, len);
     return code == INLONG_OK ? inlong_core()->client_metrics((uintptr_t)client, buf, len, inlong_error_buffer()) : code;
 }

@@ -37,10 +37,38 @@ typedef struct inlong_core_text {
     size_t len;
 } inlong_core_text;
 
-/* What the core calls. deliver: here is the one result of `count` messages; may block, and may call back into the core.
+enum { INLONG_LONGEST_ID = 200, INLONG_RUNS = 32, INLONG_CHUNK_MESSAGES = 1024, INLONG_CHUNK_BYTES = 128 << 10 };
+
+/* Messages in the order of their sender, see ring.c: runs of those that differ in payload and tag only. */
+typedef struct inlong_core_run {
+    size_t count, group_len, stream_len;
+    int64_t time_ms;
+    char group[INLONG_LONGEST_ID], stream[INLONG_LONGEST_ID];
+} inlong_core_run;
+
+typedef struct inlong_core_chunk {
+    size_t runs, count, used;
+    int64_t began_ms, ago_ms; /* when the first came; how long ago that was when it was taken */
+    inlong_core_run run[INLONG_RUNS];
+    uint32_t lengths[INLONG_CHUNK_MESSAGES];
+    inlong_core_tag tags[INLONG_CHUNK_MESSAGES];
+    char data[INLONG_CHUNK_BYTES];
+} inlong_core_chunk;
+
+/* What the core holds and may hold. */
+typedef struct inlong_core_intake {
+    int64_t messages, bytes; /* that one more stream may have */
+    int64_t nap_ns;          /* that a message may wait to be taken */
+    size_t longest;          /* payload */
+    int ordered, broken;     /* broken: it takes nothing more */
+} inlong_core_intake;
+
+/* What the core calls. take: the core has done with a chunk, or NULL, and wants the next; waits for it; NULL: the client is closed, and
+ * there is none any more. A chunk without runs: the core is to tell what it holds. deliver: here is the one result of `count` messages; may block, and may call back into the core.
  * closed: a close that was begun inside a callback, and so answered INLONG_ERR_WORKER_BUSY, is through. log: a line of
  * log_level or more important; called with no lock held, from any of the core's threads and the callers'. */
 typedef struct inlong_core_host {
+    inlong_core_chunk *(*take)(uintptr_t client, inlong_core_chunk *done, inlong_core_intake intake);
     void (*deliver)(uintptr_t client, const inlong_core_tag *tags, size_t count, inlong_result *result);
     void (*closed)(uintptr_t client);
     void (*log)(uintptr_t client, int level, const char *text);
@@ -58,8 +86,7 @@ typedef struct inlong_core_api {
     int (*row_ask)(inlong_core_option *options, size_t count, char *stream_id, inlong_row_settings *settings, inlong_core_text err);
     int (*client_new)(uintptr_t client, inlong_core_option *options, size_t count, inlong_core_host host, inlong_core_text err);
     int (*client_send)(uintptr_t client, inlong_message *message, int64_t timeout_ms, inlong_result *result, inlong_core_text err);
-    /* wait: 0 = INLONG_ERR_CONTEXT_EXPIRED in place of a wait for room. */
-    int (*client_submit)(uintptr_t client, inlong_message *message, uintptr_t a, uintptr_t b, int wait, inlong_core_text err);
+    int (*client_submit)(uintptr_t client, inlong_message *message, uintptr_t a, uintptr_t b, inlong_core_text err);
     /* The caller's own array, not to be written: ids of length 0 are NUL-terminated, `b` stands for a message's user NULL. */
     int (*client_submit_many)(uintptr_t client, inlong_message *messages, size_t count, uintptr_t a, uintptr_t b, size_t *accepted,
                               inlong_core_text err);
@@ -72,8 +99,6 @@ typedef struct inlong_core_api {
     int (*client_stats)(uintptr_t client, char *buf, size_t len, inlong_core_text err);
     int (*client_metrics)(uintptr_t client, char *buf, size_t len, inlong_core_text err);
     /* Settings of the whole runtime, see INLONG_RUNTIME_...; 0 leaves one as it is. */
-    int (*processors)(void); /* threads of the runtime that run at the same time */
-    void (*nap)(int64_t ns); /* gives the caller's processor back to the runtime */
     void (*runtime_set)(int64_t gc_percent, int64_t memory_limit);
     int64_t (*runtime_get)(int setting);
     int (*mock_new)(uintptr_t mock, int nodes, inlong_core_text err);

@@ -11,6 +11,7 @@
 #include <time.h>
 
 #include "core_abi.h"
+#include "ring.h"
 
 #define INLONG_ERROR_TEXT 1024
 
@@ -167,9 +168,7 @@ typedef struct inlong_slot {
     atomic_bool muted;        /* its close is over its time: no callback is called any more */
     struct inlong_slot *next_free;
     uintptr_t index;
-    atomic_int inside;    /* the turnstile */
-    pthread_mutex_t line; /* before it; its holder is the first */
-    atomic_int calling;   /* threads that call callbacks */
+    atomic_int calling; /* threads that call callbacks */
     /* Set before the core knows the handle. Whoever calls one reads it first and looks at the handle behind that. */
     _Atomic(inlong_log_callback) log;
     void *_Atomic log_user;
@@ -187,6 +186,7 @@ typedef struct inlong_slot {
     uint64_t polls; /* that took something */
     inlong_results queue;
     struct inlong_leftover *leftover; /* for what is in the queue at the close */
+    inlong_ring ring;
 } inlong_slot;
 
 /* Handles are never used twice, in a process and its children together. */
@@ -210,20 +210,6 @@ void inlong_slot_leave(inlong_slot *slot);
 void inlong_slot_release(inlong_slot *slot);
 /* In a forked child: all handles up to now are the parent's. */
 void inlong_slots_forget(void);
-
-/* turnstile.c: how many threads send on one client at the same time. */
-extern atomic_int inlong_turnstile_width;
-void inlong_turnstile_set(int processors);
-bool inlong_turnstile_queue(inlong_slot *slot);
-static inline bool inlong_turnstile_try(inlong_slot *slot)
-{
-    int n = atomic_load_explicit(&slot->inside, memory_order_relaxed);
-    return n < atomic_load_explicit(&inlong_turnstile_width, memory_order_relaxed) &&
-           atomic_compare_exchange_weak_explicit(&slot->inside, &n, n + 1, memory_order_acquire, memory_order_relaxed);
-}
-/* False: not entered, and to go on all the same. */
-static inline bool inlong_turnstile_enter(inlong_slot *slot) { return inlong_turnstile_try(slot) || inlong_turnstile_queue(slot); }
-static inline void inlong_turnstile_leave(inlong_slot *slot) { atomic_fetch_sub_explicit(&slot->inside, 1, memory_order_release); }
 
 /* queue.c; the slot's mutex is held in the first three */
 void inlong_queue_set_readable(inlong_slot *slot, bool readable);

@@ -29,10 +29,10 @@ bool inlong_handle_is_parents(uintptr_t handle)
 
 static void init(inlong_slot *slot)
 {
-    pthread_mutex_init(&slot->line, NULL);
     pthread_mutex_init(&slot->mutex, NULL);
     inlong_cond_init(&slot->ready);
     inlong_cond_init(&slot->room);
+    inlong_ring_init(&slot->ring);
     slot->event_fd = -1;
 }
 

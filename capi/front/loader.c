@@ -114,7 +114,6 @@ static int start(void *library, char *err, size_t errlen)
         return inlong_fail(INLONG_ERR_ABI, err, errlen, "%.512s and this front are of two builds: only one has a stock runtime",
                            file);
     inlong_runtime_apply(&api);
-    inlong_turnstile_set(api.processors());
     return INLONG_OK;
 }
 

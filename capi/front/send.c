@@ -26,7 +26,10 @@ int inlong_client_send(inlong_client *client, const inlong_message *message, int
     memset(result, 0, sizeof *result);
     result->struct_size = sizeof *result;
     result->count = 1;
-    code = inlong_core_for(slot)->client_send((uintptr_t)client, &m, timeout_ms, result, inlong_error_buffer());
+    if (inlong_ring_settle(slot, false, timeout_ms))
+        code = inlong_core_for(slot)->client_send((uintptr_t)client, &m, timeout_ms, result, inlong_error_buffer());
+    else
+        code = inlong_fail(INLONG_ERR_CONTEXT_EXPIRED, NULL, 0, "message context expired: before those in front of it were taken");
     if (code != INLONG_OK && result->code == INLONG_OK) { /* a fault behind which no result came: it must not look like an ack */
         result->code = code;
         result->persisted = code == INLONG_ERR_INTERNAL ? INLONG_MAYBE_WRITTEN : INLONG_NOT_WRITTEN;
@@ -44,16 +47,11 @@ int inlong_client_send_async(inlong_client *client, const inlong_message *messag
     int code = inlong_check_message(message, &m);
     if (code != INLONG_OK)
         return code;
-    bool entered = inlong_turnstile_enter(slot);
-    code = inlong_core_for(slot)->client_submit((uintptr_t)client, &m, (uintptr_t)callback, (uintptr_t)user, !entered,
-                                                inlong_error_buffer());
-    if (!entered)
-        return code;
-    inlong_turnstile_leave(slot);
-    if (code == INLONG_ERR_CONTEXT_EXPIRED) /* it would wait for room, and others must not wait behind it */
-        code = inlong_core_for(slot)->client_submit((uintptr_t)client, &m, (uintptr_t)callback, (uintptr_t)user, 1,
-                                                    inlong_error_buffer());
-    return code;
+    inlong_feed feed = {.messages = &m, .count = 1, .a = (uintptr_t)callback, .b = (uintptr_t)user};
+    if (inlong_ring_feed(slot, (uintptr_t)client, &feed) == 1)
+        return INLONG_OK;
+    inlong_ring_settle(slot, false, INLONG_NO_TIMEOUT);
+    return inlong_core_for(slot)->client_submit((uintptr_t)client, &m, feed.a, feed.b, inlong_error_buffer());
 }
 
 int inlong_client_send_many(inlong_client *client, const inlong_message *messages, size_t count, inlong_callback callback,
@@ -75,9 +73,11 @@ int inlong_client_send_many(inlong_client *client, const inlong_message *message
     while (good < count && (fault = inlong_check_shape(&messages[good])) == INLONG_OK)
         good++;
     int code = INLONG_OK;
-    if (good > 0) /* one crossing, without a copy: the core resolves what has no length */
+    if (good > 0) { /* one crossing, without a copy: the core resolves what has no length, and waits for its window */
+        inlong_ring_settle(slot, false, INLONG_NO_TIMEOUT);
         code = inlong_core_for(slot)->client_submit_many((uintptr_t)client, (inlong_message *)messages, good, (uintptr_t)callback,
                                                          (uintptr_t)user, accepted, inlong_error_buffer());
+    }
     if (code == INLONG_OK && good > 0 && fault != INLONG_OK)
         return inlong_check_shape(&messages[good]); /* its text must be the last written */
     return code == INLONG_OK ? fault : code;
@@ -120,8 +120,24 @@ int inlong_client_send_packed(inlong_client *client, const inlong_message *model
     int code = check_packed(model, data, data_len, lengths, count, flags, timeout_ms, &m);
     if (code != INLONG_OK || count == 0)
         return code;
-    uintptr_t tag = flags & INLONG_PACKED_MERGE_ACKS ? INLONG_TAG_MERGE : INLONG_TAG_RANGE;
-    return inlong_core_for(slot)->client_submit_packed((uintptr_t)client, &m, (void *)data, data_len, (uint32_t *)lengths, count,
-                                                       tag, (uintptr_t)user, !(flags & INLONG_PACKED_SINGLES), timeout_ms, accepted,
-                                                       inlong_error_buffer());
+    inlong_feed feed = {.messages = &m,
+                        .data = data,
+                        .lengths = lengths,
+                        .count = count,
+                        .a = flags & INLONG_PACKED_MERGE_ACKS ? INLONG_TAG_MERGE : INLONG_TAG_RANGE,
+                        .b = (uintptr_t)user,
+                        .packed = true};
+    size_t done = 0, more = 0, used = 0;
+    if (flags & INLONG_PACKED_SINGLES) /* what is in flight of others may have to be waited for */
+        done = inlong_ring_feed(slot, (uintptr_t)client, &feed);
+    if (done < count) {
+        for (size_t i = 0; i < done; i++)
+            used += lengths[i];
+        inlong_ring_settle(slot, false, INLONG_NO_TIMEOUT);
+        code = inlong_core_for(slot)->client_submit_packed(
+            (uintptr_t)client, &m, (char *)data + used, data_len - used, (uint32_t *)lengths + done, count - done, feed.a,
+            feed.b + done, !(flags & INLONG_PACKED_SINGLES), timeout_ms, &more, inlong_error_buffer());
+    }
+    *accepted = done + more;
+    return code;
 }

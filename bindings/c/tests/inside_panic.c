@@ -3,6 +3,8 @@
 #include "../../../capi/front/client.h"
 #include "fixture.h"
 
+#include <sched.h>
+
 static const char *const no_options[] = {NULL};
 
 static void panic_in_the_next_call(inlong_client *client)
@@ -10,11 +12,21 @@ static void panic_in_the_next_call(inlong_client *client)
     CHECK_INT(inlong_core()->test_panic((uintptr_t)client, inlong_error_buffer()), INLONG_OK);
 }
 
+/* One that the front does not accept by itself. */
+static inlong_message for_the_core(void)
+{
+    static const inlong_attribute attribute = {"k", 0, "v", 0};
+    inlong_message m = message("x");
+    m.attributes = &attribute;
+    m.attribute_count = 1;
+    return m;
+}
+
 static void panic_stops_only_its_client(void)
 {
     fixture f = open_fixture(no_options);
     inlong_client *other = open_client(f.url, no_options);
-    inlong_message m = message("x");
+    inlong_message m = for_the_core();
     tally t = TALLY;
     char buf[16];
     CHECK_INT(inlong_client_send_async(f.client, &m, tally_result, &t), INLONG_OK);
@@ -39,7 +51,7 @@ static void panic_stops_only_its_client(void)
 static void every_call_is_guarded(void)
 {
     fixture f = open_fixture(NULL);
-    inlong_message m = message("x");
+    inlong_message m = for_the_core();
     uint32_t length = 1;
     char buf[16];
     for (int call = 0; call < 7; call++) {
@@ -75,7 +87,30 @@ static void every_call_is_guarded(void)
     close_fixture(&f);
 }
 
+/* What was accepted is behind the caller by then: its result tells it, and it is the only one. */
+static void panic_on_the_way_in_is_a_result(void)
+{
+    fixture f = open_fixture(no_options);
+    inlong_message m = message("x");
+    tally t = TALLY;
+    while (atomic_load(&inlong_client_slot(f.client)->ring.most) == 0)
+        sched_yield();
+    panic_in_the_next_call(f.client);
+    CHECK_INT(inlong_client_send_async(f.client, &m, tally_result, &t), INLONG_OK);
+    tally_wait(&t, 1);
+    CHECK_INT(t.last.code, INLONG_ERR_INTERNAL);
+    CHECK_TEXT(t.last.text, "a fault inside the library was caught: test");
+    while (inlong_client_send_async(f.client, &m, tally_result, &t) == INLONG_OK) /* until the front knows it */
+        sched_yield();
+    CHECK_TEXT(inlong_last_error(), "does not go on");
+    CHECK_INT(inlong_client_close(f.client, 1000, NULL), INLONG_OK);
+    CHECK_INT(t.acked, 0);
+    f.client = NULL;
+    close_fixture(&f);
+}
+
 static const check_test tests[] = {
+    {"panic_on_the_way_in_is_a_result", panic_on_the_way_in_is_a_result},
     {"panic_stops_only_its_client", panic_stops_only_its_client},
     {"every_call_is_guarded", every_call_is_guarded},
 };

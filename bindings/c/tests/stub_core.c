@@ -117,6 +117,36 @@ static pthread_t start(void *(*run)(void *), struct client *c)
     return thread;
 }
 
+static void put(struct client *c, uintptr_t a, uintptr_t b)
+{
+    if (c->count == c->room) {
+        c->room = c->room ? 2 * c->room : 64;
+        c->tags = realloc(c->tags, c->room * sizeof *c->tags);
+    }
+    c->tags[c->count++] = (inlong_core_tag){a, b};
+    pthread_cond_signal(&c->work);
+}
+
+/* Takes what the front has accepted. */
+static void *take_all(void *argument)
+{
+    struct client *c = argument;
+    for (inlong_core_chunk *chunk = NULL;;) {
+        pthread_mutex_lock(&mutex);
+        inlong_core_intake intake = {.messages = BOUND - (int64_t)c->count, .bytes = 1 << 30, .nap_ns = 1000, .longest = 1 << 20};
+        pthread_mutex_unlock(&mutex);
+        if (!(chunk = c->host.take(c->handle, chunk, intake)))
+            break;
+        pthread_mutex_lock(&mutex);
+        for (size_t i = 0; i < chunk->count; i++)
+            put(c, chunk->tags[i].a, chunk->tags[i].b);
+        pthread_mutex_unlock(&mutex);
+    }
+    pthread_mutex_lock(&mutex);
+    leave(c);
+    return NULL;
+}
+
 static int client_new(uintptr_t handle, inlong_core_option *options, size_t count, inlong_core_host host, inlong_core_text err)
 {
     for (size_t i = 0; i < count; i++)
@@ -138,6 +168,7 @@ static int client_new(uintptr_t handle, inlong_core_option *options, size_t coun
     while (c->up < LANES) /* at a fork no thread may be in a sanitizer's allocator, as one that starts is */
         pthread_cond_wait(&c->idle, &mutex);
     *slot_of(handle) = c;
+    (void)start(take_all, c);
     pthread_mutex_unlock(&mutex);
     return INLONG_OK;
 }
@@ -146,20 +177,15 @@ static int submit(struct client *c, uintptr_t a, uintptr_t b)
 {
     if (c->closing)
         return INLONG_ERR_CLOSED;
-    if (c->count == BOUND)
+    if (c->count >= BOUND)
         return INLONG_ERR_QUEUE_FULL;
-    if (c->count == c->room) {
-        c->room = c->room ? 2 * c->room : 64;
-        c->tags = realloc(c->tags, c->room * sizeof *c->tags);
-    }
-    c->tags[c->count++] = (inlong_core_tag){a, b};
-    pthread_cond_signal(&c->work);
+    put(c, a, b);
     return INLONG_OK;
 }
 
-static int client_submit(uintptr_t handle, inlong_message *m, uintptr_t a, uintptr_t b, int wait, inlong_core_text err)
+static int client_submit(uintptr_t handle, inlong_message *m, uintptr_t a, uintptr_t b, inlong_core_text err)
 {
-    (void)m, (void)wait, (void)err;
+    (void)m, (void)err;
     struct client *c = enter(handle);
     if (!c)
         return INLONG_ERR_HANDLE;
@@ -292,9 +318,6 @@ static int row_ask(inlong_core_option *options, size_t count, char *stream_id, i
     return INLONG_OK;
 }
 
-static int processors(void) { return LANES; }
-
-static void nap(int64_t ns) { nanosleep(&(struct timespec){.tv_nsec = ns}, NULL); }
 static void runtime_set(int64_t gc_percent, int64_t memory_limit) { (void)gc_percent, (void)memory_limit; }
 static int64_t runtime_get(int setting) { return setting == INLONG_RUNTIME_GC_PERCENT ? 100 : -1; }
 
@@ -350,8 +373,6 @@ __attribute__((visibility("default"))) int inlong_core_entry(uint32_t version, i
         .client_close = client_close,
         .client_stats = text_of_client,
         .client_metrics = text_of_client,
-        .processors = processors,
-        .nap = nap,
         .runtime_set = runtime_set,
         .runtime_get = runtime_get,
         .mock_new = mock_new,

@@ -1,0 +1,314 @@
+/* inside_ring.c - the way in through the front's own memory: what is accepted there arrives as given, in order, once. Built with the
+ * front's own sources, to know that messages go that way. */
+#include "../../../capi/front/client.h"
+#include "fixture.h"
+
+#include <sched.h>
+
+static const char *const no_options[] = {NULL};
+
+static inlong_ring *ring_of(inlong_client *client) { return &inlong_client_slot(client)->ring; }
+
+/* A client that accepts messages by itself: the core has told it that there is room. */
+static fixture open_ring(const char *const *options)
+{
+    fixture f = open_fixture(options);
+    while (atomic_load(&ring_of(f.client)->most) == 0)
+        sched_yield();
+    return f;
+}
+
+static unsigned chunks(inlong_client *client)
+{
+    unsigned n = 0;
+    for (int i = 0; i < INLONG_STRIPES; i++)
+        n += ring_of(client)->stripes[i].begun;
+    return n;
+}
+
+/* Ids, times and payloads of neighbours must not be mixed up, also where a chunk has no room for more of them. */
+static void messages_arrive_as_given(void)
+{
+    enum { STREAMS = 100 };
+    fixture f = open_ring(no_options);
+    char stream[32], text[32], want[64];
+    tally t = TALLY;
+    for (int i = 0; i < STREAMS; i++) {
+        inlong_message m = message("");
+        snprintf(stream, sizeof stream, "stream_%d", i);
+        snprintf(text, sizeof text, "message %03d", i);
+        m.stream_id = stream;
+        m.payload = text;
+        m.payload_len = strlen(text);
+        m.group_id = i % 2 ? "other_group and more" : NULL;
+        m.group_id_len = i % 2 ? 11 : 0;
+        m.time_ms = i % 3 ? INT64_C(1700000000000) + i : 0;
+        CHECK_INT(inlong_client_send_async(f.client, &m, tally_result, &t), INLONG_OK);
+        memset(stream, '#', sizeof stream);
+        memset(text, '#', sizeof text);
+    }
+    CHECK(chunks(f.client) > STREAMS / INLONG_RUNS);
+    CHECK_INT(inlong_client_flush(f.client, 20000), INLONG_OK);
+    CHECK_INT(t.acked, STREAMS);
+    const char *answer = control(f.mock, "{\"op\":\"messages\",\"limit\":1000}");
+    CHECK(strstr(answer, "IyMj") == NULL); /* "###" */
+    for (int i = 0; i < STREAMS; i++) {
+        snprintf(want, sizeof want, "\"stream\":\"stream_%d\"", i);
+        CHECK_TEXT(answer, want);
+        if (i % 3) {
+            snprintf(want, sizeof want, "\"dt\":\"%lld\"", (long long)INT64_C(1700000000000) + i);
+            CHECK_TEXT(answer, want);
+        }
+    }
+    close_fixture(&f);
+}
+
+/* ---- order ---- */
+
+typedef struct sender {
+    inlong_client *client;
+    const char *stream;
+    long count, sent, full;
+    atomic_long next; /* that is to have its result */
+} sender;
+
+/* User data are a sender's own numbers: the callback of each must be the next. */
+typedef struct mark {
+    sender *by;
+    long number;
+} mark;
+
+static void next_in_order(const inlong_result *result, void *user)
+{
+    mark *m = user;
+    CHECK_INT(result->code, INLONG_OK);
+    CHECK_INT(m->number, m->by->next);
+    m->by->next++;
+    free(m);
+}
+
+static mark *new_mark(sender *s)
+{
+    mark *m = malloc(sizeof *m);
+    CHECK(m != NULL);
+    *m = (mark){s, s->sent};
+    return m;
+}
+
+/* By all ways, those that the front accepts and those that it leaves to the core. */
+static int send_one(sender *s)
+{
+    static const inlong_attribute attribute = {"k", 0, "v", 0};
+    inlong_message m = message("x");
+    mark *k = new_mark(s);
+    int code;
+    m.stream_id = s->stream;
+    if (s->sent % 97 == 0) {
+        m.attributes = &attribute;
+        m.attribute_count = 1;
+    }
+    if (s->sent % 89 == 0)
+        m.time_ms = 1700000000000;
+    if (s->sent % 3 == 0) {
+        m.user = k;
+        code = inlong_client_send_many(s->client, &m, 1, next_in_order, NULL, NULL);
+    } else {
+        code = inlong_client_send_async(s->client, &m, next_in_order, k);
+    }
+    if (code == INLONG_OK)
+        s->sent++;
+    else
+        free(k);
+    return code;
+}
+
+static void *send_all(void *argument)
+{
+    sender *s = argument;
+    while (s->sent < s->count) {
+        int code = send_one(s);
+        CHECK(code == INLONG_OK || code == INLONG_ERR_QUEUE_FULL);
+        if (code != INLONG_OK) {
+            s->full++;
+            sched_yield();
+        }
+    }
+    return NULL;
+}
+
+/* The queue is full every now and then: what is refused is sent again, and nothing behind it may have overtaken it. */
+static void order_of_a_thread_is_kept_beside_a_full_queue(void)
+{
+    enum { SENDERS = 4 };
+    static const char *const streams[SENDERS] = {"a", "b", "c", "d"};
+    static sender senders[SENDERS];
+    pthread_t threads[SENDERS];
+    fixture f = open_ring((const char *const[]){"ordered", "true", "max_pending_messages", "20000", NULL});
+    long full = 0, count = 20000L * check_rounds(5);
+    for (int i = 0; i < SENDERS; i++) {
+        senders[i] = (sender){.client = f.client, .stream = streams[i], .count = count};
+        CHECK_INT(pthread_create(&threads[i], NULL, send_all, &senders[i]), 0);
+    }
+    for (int i = 0; i < SENDERS; i++)
+        CHECK_INT(pthread_join(threads[i], NULL), 0);
+    CHECK_INT(inlong_client_flush(f.client, 30000), INLONG_OK);
+    for (int i = 0; i < SENDERS; i++) {
+        CHECK_INT(senders[i].next, count);
+        full += senders[i].full;
+    }
+    printf("    %ld messages in order, %ld times the queue was full\n", SENDERS * count, full);
+    CHECK(chunks(f.client) > 0);
+    close_fixture(&f);
+}
+
+static pthread_mutex_t turn = PTHREAD_MUTEX_INITIALIZER;
+
+static void *send_in_turn(void *argument)
+{
+    sender *s = argument;
+    for (bool more = true; more;) {
+        pthread_mutex_lock(&turn);
+        more = s->sent < s->count;
+        if (more)
+            CHECK_INT(send_one(s), INLONG_OK);
+        pthread_mutex_unlock(&turn);
+        sched_yield();
+    }
+    return NULL;
+}
+
+/* Threads that wait for each other are one sender to an ordered client, whatever each has put in before. */
+static void order_of_threads_that_take_turns_is_kept(void)
+{
+    enum { THREADS = 4 };
+    pthread_t threads[THREADS];
+    fixture f = open_ring((const char *const[]){"ordered", "true", NULL});
+    static sender s;
+    s = (sender){.client = f.client, .stream = "one", .count = 20000};
+    for (int i = 0; i < THREADS; i++)
+        CHECK_INT(pthread_create(&threads[i], NULL, send_in_turn, &s), 0);
+    for (int i = 0; i < THREADS; i++)
+        CHECK_INT(pthread_join(threads[i], NULL), 0);
+    CHECK_INT(inlong_client_flush(f.client, 30000), INLONG_OK);
+    CHECK_INT(s.next, s.count);
+    close_fixture(&f);
+}
+
+/* ---- beside the core's own answer ---- */
+
+/* What is wrong with a message is told at once, also where those in front of it are not with the core yet; and those have their results. */
+static void faults_are_told_at_once(void)
+{
+    fixture f = open_ring(no_options);
+    tally t = TALLY;
+    inlong_message m = message("x"), bad = message("x"), many[3] = {m, m, m};
+    uint32_t lengths[3] = {1, 1, 0};
+    size_t accepted;
+    bad.stream_id = "not a stream";
+    many[2] = bad;
+    for (int i = 0; i < 100; i++) {
+        CHECK_INT(inlong_client_send_async(f.client, &m, tally_result, &t), INLONG_OK);
+        CHECK_INT(inlong_client_send_async(f.client, &bad, tally_result, &t), INLONG_ERR_LOG_INVALID);
+        CHECK_TEXT(inlong_last_error(), "stream id \"not a stream\"");
+        CHECK_INT(inlong_client_send_many(f.client, many, 3, tally_result, &t, &accepted), INLONG_ERR_LOG_INVALID);
+        CHECK_INT(accepted, 2);
+        CHECK_INT(inlong_client_send_packed(f.client, &m, "xx", 2, lengths, 3, NULL, INLONG_PACKED_SINGLES, 0, &accepted),
+                  INLONG_ERR_LOG_INVALID);
+        CHECK_INT(accepted, 2);
+    }
+    tally polled = TALLY;
+    poll_all(f.client, &polled, 200);
+    CHECK_INT(inlong_client_flush(f.client, 20000), INLONG_OK);
+    CHECK_INT(t.acked, 300);
+    CHECK_INT(polled.acked, 200);
+    CHECK_INT(received(f.mock), 500);
+    close_fixture(&f);
+}
+
+/* A chunk that was begun for a message that was refused then was waited for by all flushes of the slot's next client. */
+static void refused_message_is_nothing_to_the_next_client(void)
+{
+    fixture f = open_ring(no_options);
+    inlong_message bad = message("x");
+    bad.stream_id = "not a stream";
+    CHECK_INT(inlong_client_send_async(f.client, &bad, NULL, NULL), INLONG_ERR_LOG_INVALID);
+    CHECK_INT(chunks(f.client), 1);
+    CHECK_INT(inlong_client_flush(f.client, INLONG_NO_TIMEOUT), INLONG_OK);
+    inlong_slot *slot = inlong_client_slot(f.client);
+    CHECK_INT(inlong_client_close(f.client, 5000, NULL), INLONG_OK);
+    f.client = open_client(f.url, no_options);
+    CHECK(inlong_client_slot(f.client) == slot);
+    CHECK_INT(inlong_client_flush(f.client, INLONG_NO_TIMEOUT), INLONG_OK);
+    close_fixture(&f);
+}
+
+/* Who has sent finds it in the numbers, and in those of the close. */
+static void accepted_messages_are_counted(void)
+{
+    char stats[1 << 14];
+    fixture f = open_ring(no_options);
+    inlong_message m = message("x");
+    inlong_close_report report = {.struct_size = sizeof report};
+    for (int i = 1; i <= 100; i++) {
+        CHECK_INT(inlong_client_send_async(f.client, &m, NULL, NULL), INLONG_OK);
+        CHECK(inlong_client_stats(f.client, stats, sizeof stats) > 0);
+        CHECK_INT(json_number(stats, "accepted"), i);
+    }
+    for (int i = 0; i < 5000; i++)
+        CHECK_INT(inlong_client_send_async(f.client, &m, NULL, NULL), INLONG_OK);
+    CHECK_INT(inlong_client_close(f.client, 20000, &report), INLONG_OK);
+    CHECK_INT(report.acked, 5100);
+    CHECK_INT(report.unpolled, 5100);
+    CHECK_INT(inlong_client_drop_results(f.client), 5100);
+    f.client = NULL;
+    close_fixture(&f);
+}
+
+static atomic_long calls;
+
+/* Ended in the moment of a wait a thread would take a lock with it. */
+static void *send_until_cancelled(void *client)
+{
+    static inlong_message many[256];
+    for (int i = 0; i < 256; i++)
+        many[i] = message("x");
+    for (;;) {
+        (void)inlong_client_send_many(client, many, 256, NULL, NULL, NULL);
+        calls++;
+        pthread_testcancel();
+    }
+    return NULL;
+}
+
+static void cancelled_threads_leave_no_lock(void)
+{
+    fixture f = open_ring((const char *const[]){"max_pending_messages", "50000", NULL});
+    for (int i = 0; i < 20; i++) {
+        pthread_t threads[INLONG_STRIPES + 1];
+        for (int j = 0; j <= INLONG_STRIPES; j++)
+            CHECK_INT(pthread_create(&threads[j], NULL, send_until_cancelled, f.client), 0);
+        for (long before = calls; calls < before + 100;)
+            sched_yield();
+        for (int j = 0; j <= INLONG_STRIPES; j++)
+            pthread_cancel(threads[j]);
+        for (int j = 0; j <= INLONG_STRIPES; j++)
+            CHECK_INT(pthread_join(threads[j], NULL), 0);
+        CHECK(inlong_client_drop_results(f.client) >= 0);
+    }
+    CHECK_INT(inlong_client_close(f.client, 20000, NULL), INLONG_OK);
+    CHECK(inlong_client_drop_results(f.client) != INLONG_ERR_ARG);
+    f.client = NULL;
+    close_fixture(&f);
+}
+
+static const check_test tests[] = {
+    {"messages_arrive_as_given", messages_arrive_as_given},
+    {"order_of_a_thread_is_kept_beside_a_full_queue", order_of_a_thread_is_kept_beside_a_full_queue},
+    {"order_of_threads_that_take_turns_is_kept", order_of_threads_that_take_turns_is_kept},
+    {"faults_are_told_at_once", faults_are_told_at_once},
+    {"refused_message_is_nothing_to_the_next_client", refused_message_is_nothing_to_the_next_client},
+    {"accepted_messages_are_counted", accepted_messages_are_counted},
+    {"cancelled_threads_leave_no_lock", cancelled_threads_leave_no_lock},
+};
+
+CHECK_MAIN("ring", tests)

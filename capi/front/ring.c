@@ -1,0 +1,387 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * ring.c - the way in: threads of the host copy messages into chunks of plain memory, one goroutine of the core takes these in bulk. No
+ * thread of the host runs inside the runtime for that, and none waits for another but for the moment of a copy.
+ *
+ * A message is put in only where nothing can be said against it: ids, length and time are surely good, and the core surely has room for
+ * all chunks that are on their way. Any other goes to the core directly, behind what its thread has put in, and has the core's own
+ * answer: a fault, no room, or a wait for room. */
+#include <limits.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "front.h"
+#include "ring.h"
+
+/* The goroutine sleeps until a message comes. Then it looks now and then for as long as it finds some: to be woken for each would cost many
+ * times what a message does. While the core has no room it looks for that, less and less often. */
+enum { LONGEST_NAP_NS = 20000000, LONGEST_PAYLOAD = 16 << 10, CLOSE_WAIT_MS = 1000, LONGEST_CLOSE_MS = 30000 };
+/* Memory of the core for a chunk, at most: a batch a run, a body that doubles as it grows. */
+enum { CHUNK_COST = 2 * INLONG_CHUNK_BYTES + INLONG_RUNS * 4096 };
+
+void inlong_ring_init(inlong_ring *r)
+{
+    for (int i = 0; i < INLONG_STRIPES; i++) {
+        pthread_mutex_init(&r->stripes[i].mutex, NULL);
+        inlong_cond_init(&r->stripes[i].handed);
+    }
+    pthread_mutex_init(&r->mutex, NULL);
+    inlong_cond_init(&r->bell);
+}
+
+void inlong_ring_open(inlong_slot *slot)
+{
+    inlong_ring *r = &slot->ring;
+    atomic_store(&r->most, 0);
+    atomic_store(&r->chunks, 0);
+    atomic_store(&r->width, 1);
+    atomic_store(&r->running, true);
+    r->called = false;
+    atomic_store(&r->open, true);
+    inlong_slot_enter(slot);
+}
+
+void inlong_ring_end(inlong_slot *slot)
+{
+    inlong_ring *r = &slot->ring;
+    atomic_store(&r->open, false);
+    for (int i = 0; i < INLONG_STRIPES; i++) {
+        inlong_stripe *s = &r->stripes[i];
+        pthread_mutex_lock(&s->mutex);
+        free(s->filling);
+        free(s->spare);
+        s->filling = s->spare = NULL;
+        s->done = s->begun;
+        pthread_cond_broadcast(&s->handed);
+        pthread_mutex_unlock(&s->mutex);
+    }
+    pthread_mutex_lock(&r->mutex);
+    atomic_store(&r->running, false);
+    pthread_cond_broadcast(&r->bell);
+    pthread_mutex_unlock(&r->mutex);
+    inlong_slot_leave(slot);
+}
+
+/* ---- the goroutine's sleep ---- */
+
+static void ring_bell(inlong_ring *r)
+{
+    pthread_mutex_lock(&r->mutex);
+    r->called = true;
+    atomic_store_explicit(&r->asleep, false, memory_order_relaxed);
+    pthread_cond_broadcast(&r->bell); /* a close waits here, too */
+    pthread_mutex_unlock(&r->mutex);
+}
+
+/* Until it is called, for so long at most; 0: without end. */
+static void sleep_here(inlong_ring *r, long ns)
+{
+    struct timespec until = inlong_deadline(0);
+    until.tv_nsec += ns;
+    until.tv_sec += until.tv_nsec / 1000000000;
+    until.tv_nsec %= 1000000000;
+    pthread_mutex_lock(&r->mutex);
+    while (!r->called &&
+           (ns > 0 ? pthread_cond_timedwait(&r->bell, &r->mutex, &until) : pthread_cond_wait(&r->bell, &r->mutex)) == 0)
+        ;
+    r->called = false;
+    pthread_mutex_unlock(&r->mutex);
+}
+
+/* ---- putting in ---- */
+
+static bool good_id(const char *id, size_t n, size_t least)
+{
+    if (n < least || n > INLONG_LONGEST_ID)
+        return false;
+    for (size_t i = 0; i < n; i++) {
+        char c = id[i];
+        if (!((c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_' || c == '.' || c == '-'))
+            return false;
+    }
+    return true;
+}
+
+static bool same(const char *a, size_t n, const char *b, size_t m) { return n == m && (n == 0 || memcmp(a, b, n) == 0); }
+
+/* The run that a message of these ids and this time belongs to; NULL where they may be bad. */
+static inlong_core_run *run_of(inlong_core_chunk *c, const inlong_message *m, size_t group_len, size_t stream_len)
+{
+    enum { LEAST_GROUP = 4 };
+    inlong_core_run *run = c->runs ? &c->run[c->runs - 1] : NULL;
+    if (run && run->time_ms == m->time_ms && same(run->stream, run->stream_len, m->stream_id, stream_len) &&
+        same(run->group, run->group_len, m->group_id, group_len))
+        return run;
+    if (m->time_ms / 1000 > INT32_MAX || !good_id(m->stream_id, stream_len, 1) ||
+        !(group_len == 0 || good_id(m->group_id, group_len, LEAST_GROUP)))
+        return NULL;
+    run = &c->run[c->runs++];
+    run->count = 0;
+    run->time_ms = m->time_ms;
+    run->group_len = group_len;
+    run->stream_len = stream_len;
+    memcpy(run->stream, m->stream_id, stream_len);
+    if (group_len > 0)
+        memcpy(run->group, m->group_id, group_len);
+    return run;
+}
+
+/* A chunk for more messages, if the core has room for what is on its way and for that. */
+static inlong_core_chunk *new_chunk(inlong_ring *r, inlong_stripe *s)
+{
+    if (atomic_fetch_add(&r->chunks, 1) >= atomic_load(&r->most)) {
+        atomic_fetch_sub(&r->chunks, 1);
+        return NULL;
+    }
+    inlong_core_chunk *c = s->spare ? s->spare : malloc(sizeof *c);
+    s->spare = NULL;
+    if (!c) {
+        atomic_fetch_sub(&r->chunks, 1);
+        return NULL;
+    }
+    c->runs = c->count = c->used = 0;
+    c->began_ms = inlong_now_ms();
+    s->begun++;
+    return s->filling = c;
+}
+
+static bool is_full(const inlong_core_chunk *c, size_t length)
+{
+    return c->count == INLONG_CHUNK_MESSAGES || c->used + length > INLONG_CHUNK_BYTES || c->runs == INLONG_RUNS;
+}
+
+/* Until the goroutine has taken a chunk of s, or has done with it. */
+static int wait_handed(inlong_stripe *s, const struct timespec *until)
+{
+    int state = inlong_cancel_hold();
+    s->waiting++;
+    int late = until ? pthread_cond_timedwait(&s->handed, &s->mutex, until) : pthread_cond_wait(&s->handed, &s->mutex);
+    s->waiting--;
+    inlong_cancel_let_go(state);
+    return late;
+}
+
+/* The stripe's chunk with room for so much. Waits while the one that is full has not been taken: but for a scheduler that does not let it,
+ * the goroutine does nothing else. */
+static inlong_core_chunk *chunk_for(inlong_ring *r, inlong_stripe *s, size_t length)
+{
+    while (atomic_load(&r->open)) {
+        inlong_core_chunk *c = s->filling ? s->filling : new_chunk(r, s);
+        if (!c || !is_full(c, length))
+            return c;
+        ring_bell(r);
+        (void)wait_handed(s, NULL);
+    }
+    return NULL;
+}
+
+static _Thread_local unsigned own_stripe; /* and one */
+
+static inlong_stripe *stripe_of(inlong_ring *r)
+{
+    static atomic_uint threads;
+    if (own_stripe == 0)
+        own_stripe = atomic_fetch_add(&threads, 1) % INLONG_STRIPES + 1;
+    return &r->stripes[(own_stripe - 1) % atomic_load_explicit(&r->width, memory_order_relaxed)];
+}
+
+static bool put(inlong_ring *r, inlong_stripe *s, const inlong_message *m, const void *payload, size_t length, inlong_core_tag tag)
+{
+    if (length == 0 || length > atomic_load_explicit(&r->longest, memory_order_relaxed) || m->attribute_count > 0 ||
+        !m->stream_id || (length == 1 && *(const char *)payload == '\n')) /* the core may trim that */
+        return false;
+    size_t group_len = m->group_id_len == 0 && m->group_id ? strlen(m->group_id) : m->group_id_len;
+    size_t stream_len = m->stream_id_len == 0 ? strlen(m->stream_id) : m->stream_id_len;
+    inlong_core_chunk *c = chunk_for(r, s, length);
+    inlong_core_run *run = c ? run_of(c, m, group_len, stream_len) : NULL;
+    if (!run)
+        return false;
+    run->count++;
+    memcpy(c->data + c->used, payload, length);
+    c->used += length;
+    c->lengths[c->count] = (uint32_t)length;
+    c->tags[c->count++] = tag;
+    if (c->count == INLONG_CHUNK_MESSAGES / 2) /* while there is room for more */
+        ring_bell(r);
+    return true;
+}
+
+size_t inlong_ring_feed(inlong_slot *slot, uintptr_t client, const inlong_feed *feed)
+{
+    inlong_ring *r = &slot->ring;
+    inlong_stripe *s = stripe_of(r);
+    size_t i = 0, at = 0;
+    pthread_mutex_lock(&s->mutex);
+    /* The handle again: a close takes this mutex behind its end, and the slot may be another client's. */
+    while (i < feed->count && atomic_load_explicit(&slot->handle, memory_order_relaxed) == client) {
+        const inlong_message *m = feed->packed ? feed->messages : &feed->messages[i];
+        inlong_core_tag tag = {feed->a, feed->packed ? feed->b + i : feed->b};
+        size_t length = feed->packed ? feed->lengths[i] : m->payload_len;
+        if (!put(r, s, m, feed->packed ? feed->data + at : m->payload, length, tag))
+            break;
+        at += length;
+        i++;
+    }
+    pthread_mutex_unlock(&s->mutex);
+    if (atomic_load_explicit(&r->asleep,
+                             memory_order_relaxed)) /* set before the goroutine looked under the mutex for the last time */
+        ring_bell(r);
+    return i;
+}
+
+/* ---- taking ---- */
+
+static void done_with(inlong_ring *r, inlong_core_chunk *c)
+{
+    inlong_stripe *s = r->from;
+    pthread_mutex_lock(&s->mutex);
+    free(s->spare);
+    s->spare = c;
+    s->out = NULL;
+    s->done++;
+    if (s->waiting > 0)
+        pthread_cond_broadcast(&s->handed);
+    pthread_mutex_unlock(&s->mutex);
+    atomic_fetch_sub(&r->chunks, 1);
+}
+
+static inlong_core_chunk *take(inlong_ring *r)
+{
+    for (int i = 0; i < INLONG_STRIPES; i++) {
+        inlong_stripe *s = &r->stripes[r->next++ % INLONG_STRIPES];
+        pthread_mutex_lock(&s->mutex);
+        inlong_core_chunk *c = s->filling && s->filling->count > 0 ? s->filling : NULL;
+        if (c) {
+            c->ago_ms = inlong_now_ms() - c->began_ms;
+            s->out = c;
+            s->filling = NULL;
+            r->from = s;
+            if (s->waiting > 0)
+                pthread_cond_broadcast(&s->handed);
+        }
+        pthread_mutex_unlock(&s->mutex);
+        if (c)
+            return c;
+    }
+    return NULL;
+}
+
+/* Tells what may be put in. */
+static void publish(inlong_ring *r, const inlong_core_intake *in)
+{
+    atomic_store(&r->width, in->ordered ? 1 : INLONG_STRIPES); /* first: no thread may change its stripe */
+    int64_t by_messages = in->messages / INLONG_CHUNK_MESSAGES, by_bytes = in->bytes / CHUNK_COST;
+    int64_t most = by_messages < by_bytes ? by_messages : by_bytes;
+    atomic_store(&r->most, most < 0 ? 0 : most > INT_MAX ? INT_MAX : (int)most);
+    atomic_store(&r->longest, in->longest < LONGEST_PAYLOAD ? in->longest : LONGEST_PAYLOAD);
+    if (in->broken)
+        atomic_store(&r->open, false);
+}
+
+/* An idle client keeps none. */
+static void free_spares(inlong_ring *r)
+{
+    for (int i = 0; i < INLONG_STRIPES; i++) {
+        pthread_mutex_lock(&r->stripes[i].mutex);
+        free(r->stripes[i].spare);
+        r->stripes[i].spare = NULL;
+        pthread_mutex_unlock(&r->stripes[i].mutex);
+    }
+}
+
+/* The next chunk behind a sleep; NULL: there is none. */
+static inlong_core_chunk *wait_and_take(inlong_ring *r, bool worked, int64_t nap_ns)
+{
+    inlong_core_chunk *c = NULL;
+    if (worked || atomic_load(&r->most) == 0) {
+        r->nap = worked ? nap_ns : r->nap < LONGEST_NAP_NS / 2 ? 2 * r->nap : LONGEST_NAP_NS;
+        sleep_here(r, (long)r->nap);
+    } else {
+        free_spares(r);
+        atomic_store(&r->asleep, true);
+        if ((c = take(r)) == NULL) /* one that was put in before is found; who puts one in behind it finds `asleep` */
+            sleep_here(r, 0);
+        atomic_store(&r->asleep, false);
+    }
+    return c ? c : take(r);
+}
+
+inlong_core_chunk *inlong_ring_take(uintptr_t client, inlong_core_chunk *done, inlong_core_intake intake)
+{
+    static inlong_core_chunk nothing;
+    /* Not by the handle, which may have ended: the slot is no other client's before this goroutine has left. */
+    inlong_slot *slot = atomic_load(&inlong_slots[(client >> 1) & (INLONG_SLOTS - 1)]);
+    inlong_ring *r = &slot->ring;
+    INLONG_TAKES_OVER(&r->nap); /* a goroutine comes on another thread each time */
+    bool worked = done && done != &nothing;
+    if (worked)
+        done_with(r, done);
+    publish(r, &intake);
+    bool open = atomic_load(&r->open); /* before the look: behind the end nothing is put in */
+    inlong_core_chunk *c = take(r);
+    if (!c && open)
+        c = wait_and_take(r, worked, intake.nap_ns);
+    if (!c && open)
+        c = &nothing;
+    if (!c)
+        inlong_ring_end(slot);
+    INLONG_HANDS_OVER(slot);
+    INLONG_HANDS_OVER(&r->nap);
+    return c;
+}
+
+/* ---- waiting for it ---- */
+
+/* Until the core has done with what is in the stripe now, or takes nothing more. */
+static bool settle(inlong_ring *r, inlong_stripe *s, const struct timespec *until)
+{
+    pthread_mutex_lock(&s->mutex);
+    unsigned target = s->begun - (s->filling && s->filling->count == 0);
+    int late = 0;
+    while ((int)(target - s->done) > 0 && atomic_load(&r->running) && late == 0) {
+        ring_bell(r);
+        late = wait_handed(s, until);
+    }
+    bool settled = late == 0;
+    pthread_mutex_unlock(&s->mutex);
+    return settled;
+}
+
+bool inlong_ring_settle(inlong_slot *slot, bool all, int64_t timeout_ms)
+{
+    inlong_ring *r = &slot->ring;
+    struct timespec until = inlong_deadline(timeout_ms < 0 ? 0 : timeout_ms), *bound = timeout_ms < 0 ? NULL : &until;
+    if (!all)
+        return settle(r, stripe_of(r), bound);
+    bool settled = true;
+    for (int i = 0; i < INLONG_STRIPES; i++)
+        settled &= settle(r, &r->stripes[i], bound);
+    return settled;
+}
+
+size_t inlong_ring_close(inlong_slot *slot, int64_t timeout_ms)
+{
+    inlong_ring *r = &slot->ring;
+    size_t left = 0;
+    atomic_store(&r->open, false);
+    for (int i = 0; i < INLONG_STRIPES; i++) { /* whoever was about to put one in has done it, whoever waits gives up */
+        pthread_mutex_lock(&r->stripes[i].mutex);
+        pthread_cond_broadcast(&r->stripes[i].handed);
+        pthread_mutex_unlock(&r->stripes[i].mutex);
+    }
+    ring_bell(r);
+    struct timespec until = inlong_deadline(timeout_ms < 0 ? LONGEST_CLOSE_MS : timeout_ms + CLOSE_WAIT_MS);
+    int state = inlong_cancel_hold();
+    pthread_mutex_lock(&r->mutex);
+    while (atomic_load(&r->running) && pthread_cond_timedwait(&r->bell, &r->mutex, &until) == 0)
+        ;
+    bool ended = !atomic_load(&r->running);
+    pthread_mutex_unlock(&r->mutex);
+    inlong_cancel_let_go(state);
+    for (int i = 0; !ended && i < INLONG_STRIPES; i++) {
+        inlong_stripe *s = &r->stripes[i];
+        pthread_mutex_lock(&s->mutex);
+        left += (s->filling ? s->filling->count : 0) + (s->out ? s->out->count : 0);
+        pthread_mutex_unlock(&s->mutex);
+    }
+    return left;
+}

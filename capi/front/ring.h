@@ -1,0 +1,65 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * ring.h - where a client's messages wait for the core: threads of the host put them in, a goroutine takes them out in bulk. */
+#ifndef INLONG_RING_H
+#define INLONG_RING_H
+
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+
+#include "core_abi.h"
+
+struct inlong_slot;
+
+enum { INLONG_STRIPES = 16 };
+
+/* Messages of some threads, in their order: a thread keeps to one stripe. */
+typedef struct inlong_stripe {
+    pthread_mutex_t mutex;                    /* guards all below */
+    pthread_cond_t handed;                    /* the core has taken or has done with a chunk */
+    inlong_core_chunk *filling, *out, *spare; /* out: with the core */
+    unsigned begun, done;                     /* chunks, ever */
+    int waiting;
+    char apart[64];
+} inlong_stripe;
+
+typedef struct inlong_ring {
+    inlong_stripe stripes[INLONG_STRIPES];
+    atomic_bool open;      /* looked at under a stripe's mutex */
+    atomic_uint width;     /* stripes that are used: all threads of an ordered client share one */
+    atomic_int chunks;     /* that hold messages which are not charged to the core's budget */
+    atomic_int most;       /* of them: behind that the core itself has to say whether there is room */
+    atomic_size_t longest; /* payload that is copied */
+    unsigned next;         /* stripe to look at; this, `from` and `nap` are the goroutine's */
+    inlong_stripe *from;   /* has the chunk that is with the core */
+    int64_t nap;           /* ns */
+    atomic_bool running;   /* the goroutine; written under the mutex */
+    pthread_mutex_t mutex; /* guards all below */
+    pthread_cond_t bell;
+    atomic_bool asleep; /* the goroutine waits for the first message */
+    bool called;        /* it is to look at once */
+} inlong_ring;
+
+void inlong_ring_init(inlong_ring *r);
+/* For a new client; where there is no goroutine, and at its end; and when the client is closed: nothing is put in any more, and what was is
+ * with the core. Returns the number of messages of which that is not sure, since the core does not get on. */
+void inlong_ring_open(struct inlong_slot *slot);
+void inlong_ring_end(struct inlong_slot *slot);
+size_t inlong_ring_close(struct inlong_slot *slot, int64_t timeout_ms);
+
+/* Messages to put in: an array, or a model with payloads one behind the other. */
+typedef struct inlong_feed {
+    const inlong_message *messages; /* or the model */
+    const char *data;
+    const uint32_t *lengths;
+    size_t count;
+    uintptr_t a, b; /* their tag; packed: b of the first */
+    bool packed;
+} inlong_feed;
+/* Copies what the core is sure to take, and returns its number. The rest needs the core's own answer, behind inlong_ring_settle. */
+size_t inlong_ring_feed(struct inlong_slot *slot, uintptr_t client, const inlong_feed *feed);
+/* Waits until the core has what is in this thread's stripe, or in all: it has to come before what goes to the core directly. */
+bool inlong_ring_settle(struct inlong_slot *slot, bool all, int64_t timeout_ms);
+inlong_core_chunk *inlong_ring_take(uintptr_t client, inlong_core_chunk *done, inlong_core_intake intake);
+
+#endif
