@@ -1,10 +1,9 @@
 /* The host's process stays the host's: standard output, standard error, descriptors, limits, floats. Its signals: test_signals.c,
  * test_faults.c. */
 #include "fixture.h"
+#include "left.h"
 
-#include <dirent.h>
 #include <fcntl.h>
-#include <malloc.h>
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <sys/resource.h>
@@ -46,19 +45,6 @@ static void nothing_is_printed(void)
 }
 
 /* A program that the host starts must not inherit sockets. */
-static int open_descriptors(bool inherited_only)
-{
-    int count = 0;
-    DIR *folder = opendir("/proc/self/fd");
-    CHECK(folder != NULL);
-    for (struct dirent *entry; (entry = readdir(folder));) {
-        int flags = fcntl(atoi(entry->d_name), F_GETFD);
-        count += flags >= 0 && !(inherited_only && (flags & FD_CLOEXEC));
-    }
-    closedir(folder);
-    return count;
-}
-
 static void descriptors_are_not_inherited(void)
 {
     int all = open_descriptors(false), inherited = open_descriptors(true);
@@ -136,37 +122,6 @@ static void floats_trap_on_no_thread_of_the_library(void)
 
 /* ---- what is left ---- */
 
-static long number_in(const char *file, const char *name)
-{
-    char line[256];
-    long number = -1;
-    FILE *f = fopen(file, "r");
-    CHECK(f != NULL);
-    while (number < 0 && fgets(line, sizeof line, f))
-        if (strncmp(line, name, strlen(name)) == 0)
-            number = atol(line + strlen(name));
-    fclose(f);
-    CHECK(number >= 0);
-    return number;
-}
-
-typedef struct left {
-    long descriptors, threads, resident_kib, allocated;
-} left;
-
-static left look(void)
-{
-    malloc_trim(0);
-    return (left){open_descriptors(false), number_in("/proc/self/status", "Threads:"), number_in("/proc/self/status", "VmRSS:"),
-                  (long)mallinfo2().uordblks};
-}
-
-static void print(const char *when, left l)
-{
-    printf("    %s: %ld descriptors, %ld threads, %ld KiB resident, %ld bytes of malloc\n", when, l.descriptors, l.threads,
-           l.resident_kib, l.allocated);
-}
-
 static void open_use_close(const char *url)
 {
     inlong_client *client = open_client(url, no_options);
@@ -221,14 +176,14 @@ static void clients_200_leave_nothing(void)
     left before, after;
     int nothing = 0;
     open_use_close_clients(f.url, 50); /* caches are filled, the runtime has the threads that it wants */
-    print("after 50 clients", after = look());
+    left_print("after 50 clients", after = left_now());
     for (int tries = 0; !nothing && tries < 5; tries++) {
         before = after;
         open_use_close_clients(f.url, 200);
         /* The mock notices a close a moment later: both ends are in this process. */
-        for (int wait = 0; (after = look()).descriptors > before.descriptors && wait < 250; wait++)
+        for (int wait = 0; (after = left_now()).descriptors > before.descriptors && wait < 250; wait++)
             usleep(20000);
-        print("after 200 more", after);
+        left_print("after 200 more", after);
         nothing = left_nothing(before, after);
     }
     CHECK(nothing);
