@@ -181,8 +181,10 @@ int inlong_client_close(inlong_client *client, int64_t timeout_ms, inlong_close_
 
     int64_t began = inlong_now_ms();
     int64_t lost = (int64_t)inlong_ring_close(slot, timeout_ms);
+    int64_t rest = timeout_ms < 0 ? timeout_ms : timeout_ms - (inlong_now_ms() - began);
     inlong_close_report full = {0};
-    code = inlong_core_for(slot)->client_close((uintptr_t)client, timeout_ms, &full, inlong_error_buffer());
+    code = inlong_core_for(slot)->client_close((uintptr_t)client, timeout_ms >= 0 && rest < 0 ? 0 : rest, &full,
+                                               inlong_error_buffer());
     INLONG_TAKES_OVER(slot);
     full.failed += lost;
     full.unsent += lost;
