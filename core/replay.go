@@ -96,7 +96,7 @@ func (s *spooler) rebuild(store *spool.Spool, ref spool.Ref, r *spool.Record) *b
 	if key.attributes, ours = strings.CutPrefix(r.Attributes, s.c.columns); !ours {
 		key.attributes = ownTail + r.Attributes
 	}
-	b := s.c.batches.get(s.c.addStream(key))
+	b := s.c.batches.get(s.c.addStream(key), 0)
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.opened = time.Now().Add(forever)
