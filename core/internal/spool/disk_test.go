@@ -300,3 +300,17 @@ func TestWhatAnEarlierOwnerHasLeftIsSynced(t *testing.T) {
 		require.Equal(t, []int{1, 2}, got)
 	}
 }
+
+// A segment that could not be read at the start, of which nothing is known, is written anew with nothing in it when the folder's fsync fails.
+func TestASegmentThatWasNeverReadIsNotWrittenAnew(t *testing.T) {
+	disk := newMemFS(testDir)
+	put(t, openIn(t, disk, SyncBatch), false, 1, 2)
+	failing(disk, syscall.EIO, 0, 1, "open")
+	s := openIn(t, disk, SyncBatch)
+	failing(disk, syscall.EIO, 0, 1, "syncdir")
+	require.Error(t, s.Sync())
+	_ = s.Sync()
+	require.NoError(t, s.Close())
+	got, _ := deliver(t, disk)
+	require.Equal(t, []int{1, 2}, got)
+}

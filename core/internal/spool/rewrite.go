@@ -6,7 +6,7 @@ import (
 )
 
 // errDamagedBefore: the file goes to the quarantine as it is, once it was read.
-var errDamagedBefore = errors.New("what is not durable in it stays so, since it is damaged")
+var errDamagedBefore = errors.New("what is not durable in it stays so, since it is damaged or cannot be read")
 
 // rewrite writes what is left of a segment to a new file in its place, after an fsync of it has failed: what it still gives back, with
 // its checksums right, may be nowhere but in the kernel's memory. Indexes stay as they are. The caller holds writing.
@@ -14,12 +14,16 @@ func (s *Spool) rewrite(g *segment) (err error) {
 	s.acking.Lock() // the segment is not removed meanwhile
 	defer s.acking.Unlock()
 	s.mu.Lock()
-	gone := s.find(g.number) != g
+	gone, surveyed := s.find(g.number) != g, g.surveyed
 	acked, records, size := append(bitmap(nil), g.acked...), g.records, g.size
 	s.mu.Unlock()
 	if gone {
 		g.entries = false
 		return nil
+	}
+	if !g.own && !surveyed { // its length is not known, nor what is in it
+		g.entries = false
+		return errDamagedBefore
 	}
 	name := s.path(g.number, segmentSuffix) + newSuffix
 	_ = s.fs.Remove(name) // of an earlier try
