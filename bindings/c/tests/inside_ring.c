@@ -264,6 +264,7 @@ static void accepted_messages_are_counted(void)
     close_fixture(&f);
 }
 
+#ifndef CHECK_ASAN /* which does not know the end of a stack that is cancelled */
 static atomic_long calls;
 
 /* Ended in the moment of a wait a thread would take a lock with it. */
@@ -300,6 +301,7 @@ static void cancelled_threads_leave_no_lock(void)
     f.client = NULL;
     close_fixture(&f);
 }
+#endif
 
 static const check_test tests[] = {
     {"messages_arrive_as_given", messages_arrive_as_given},
@@ -308,7 +310,9 @@ static const check_test tests[] = {
     {"faults_are_told_at_once", faults_are_told_at_once},
     {"refused_message_is_nothing_to_the_next_client", refused_message_is_nothing_to_the_next_client},
     {"accepted_messages_are_counted", accepted_messages_are_counted},
+#ifndef CHECK_ASAN
     {"cancelled_threads_leave_no_lock", cancelled_threads_leave_no_lock},
+#endif
 };
 
 CHECK_MAIN("ring", tests)
