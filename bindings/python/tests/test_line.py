@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from typing import Any
 
 import pytest
-from support import GROUP, LONG, STREAM, rounds, run_python, wait_until
+from support import GROUP, STREAM, wait_until
 
 from inlong_dataproxy import Client, ClosedError, InvalidMessageError, QueueFullError, Result, TimeoutError_
 from inlong_dataproxy._native import lowlevel as low
@@ -298,63 +298,6 @@ def test_what_is_put_in_behind_the_end_is_refused(client: Client) -> None:
     assert line.size() == 0
 
 
-REENTRY = """
-import faulthandler, gc, logging, signal, sys, threading, time
-from inlong_dataproxy import Client, InlongError, InlongHandler
-faulthandler.dump_traceback_later(50, exit=True)
-url, seconds = sys.argv[1], float(sys.argv[2])
-client = Client(url, group_id="test_group", ordered=True, block_if_queue_is_full=False)
-log = logging.getLogger("mine")
-log.propagate = False
-handler = InlongHandler(client, "log")
-log.addHandler(handler)
-entered = [0, 0, 0]
-
-def on_signal(*_):
-    entered[0] += 1
-    log.warning("a signal came")
-    client.send_async(b"signal %d" % entered[0], "signals")
-    if entered[0] % 50 == 0:
-        client.flush(10)
-        client.send(b"sync", "sync")
-
-class Finalized:
-    def __init__(self):
-        self.me = self
-    def __del__(self):
-        entered[1] += 1
-        log.warning("finalized")
-        client.send_async(b"finalized %d" % entered[1], "finalized")
-
-signal.signal(signal.SIGALRM, on_signal)
-signal.setitimer(signal.ITIMER_REAL, 0.003, 0.003)
-gc.set_threshold(50, 2, 2)
-sys.setswitchinterval(1e-6)
-end, n = time.time() + seconds, 0
-refused = 0
-while time.time() < end:
-    Finalized()
-    try:
-        client.send_async(b"%d" % n, "main")
-        n += 1
-        if n % 500 == 0:
-            client.send_async(b"%d" % n, "main", attributes={"a": "b"})
-            n += 1
-            client.send_many([b"%d" % n, b"%d" % (n + 1)], "main")
-            n += 2
-    except InlongError:
-        refused += 1
-        time.sleep(0.001)
-signal.setitimer(signal.ITIMER_REAL, 0)
-gc.disable()
-client.flush(30)
-stats = client.stats()
-assert stats["failed"] == 0 and stats["pending_messages"] == 0, stats
-assert client.close(10).unsent == 0
-print(n, *entered[:2], handler.dropped)
-"""
-
-
 def test_a_message_that_slips_in_at_the_very_end_has_its_result(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
     # Its sender has looked before the end, and the line's thread has looked into the queue: nobody would call its callback.
     client.send_async(b"x", STREAM).result(timeout=10)
@@ -373,53 +316,6 @@ def test_a_message_that_slips_in_at_the_very_end_has_its_result(client: Client, 
     client.close(timeout=5)
     assert called.is_set()
     assert isinstance(future.exception(timeout=0), ClosedError)
-
-
-def test_a_re_entered_send_never_waits_for_itself(cluster: MockCluster) -> None:
-    # A signal handler, a finalizer, or a log record of either, that came while the thread was inside send_async waited for its
-    # lock for ever: after some 10,000 messages.
-    done = run_python(REENTRY, cluster.url, str(rounds(4)), seconds=LONG)
-    sent, signals, finalized, dropped = map(int, done.stdout.split())
-    assert min(signals, finalized) > 10
-    assert cluster.payloads(stream_id="main") == [b"%d" % n for n in range(sent)]
-    assert cluster.payloads(stream_id="finalized") == [b"finalized %d" % n for n in range(1, finalized + 1)] or dropped
-
-
-CTRL_C = """
-import os, signal, sys, threading, time
-from inlong_dataproxy import Client
-
-def press(futures, caught):
-    while len(futures) < 3000:
-        time.sleep(0.0001)
-    # Again when it hit a finaliser, where Python drops exceptions.
-    while not caught.is_set():
-        os.kill(os.getpid(), signal.SIGINT)
-        caught.wait(2)
-
-for _ in range(30):
-    client, futures, caught = Client(sys.argv[1], group_id="test_group"), [], threading.Event()
-    thread = threading.Thread(target=press, args=(futures, caught))
-    thread.start()
-    try:
-        while True:
-            futures.append(client.send_async(b"x", "s"))
-    except KeyboardInterrupt:
-        caught.set()
-    thread.join()
-    began = time.time()
-    client.flush(timeout=20)
-    assert time.time() - began < 10
-    client.close(timeout=20)
-    assert all(future.done() for future in futures)
-    assert all(future.exception() is None for future in futures)
-"""
-
-
-def test_ctrl_c_in_the_middle_of_sending_loses_nothing(cluster: MockCluster) -> None:
-    # KeyboardInterrupt is raised between any two steps of the sender: every future that was given out gets its result, and no flush
-    # waits for one that is in nobody's hands.
-    run_python(CTRL_C, cluster.url)
 
 
 def test_a_line_that_ends_by_a_fault_closes_its_client(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
