@@ -186,6 +186,7 @@ func (s *Set) between(path string, before, after *File) (unsure bool) {
 		}
 		t, err := openText(e.path)
 		if err != nil {
+			unsure = unsure || errors.Is(err, errUnfinished)
 			continue
 		}
 		if s.isPart(t, e, path, before) {

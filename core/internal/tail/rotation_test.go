@@ -6,6 +6,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -165,6 +166,32 @@ func TestAPackedFileThatIsCutIsAFault(t *testing.T) {
 	o := d.once("a.log.gz")
 	if len(o.faults) != 1 || !strings.Contains(o.faults[0], "in the middle") || len(o.lines) < 1000 {
 		t.Errorf("%d lines, faults %q", len(o.lines), o.faults)
+	}
+}
+
+// A packed file that was met in the moment between its making and its first byte was read as plain text: what the packer wrote came as
+// lines that nobody had logged.
+func TestAPackedFileThatIsEmptyYetIsNotReadAsPlain(t *testing.T) {
+	d := newFolder(t)
+	d.add("app.log", "a")
+	d.pack("app.log")
+	packed, err := os.ReadFile(d.path("app.log.gz"))
+	d.must(err)
+	for _, name := range []string{"app.log.gz", "other.log.2.gz"} {
+		for _, begun := range []int{0, 3} {
+			d.must(os.WriteFile(d.path(name), packed[:begun], 0o600))
+			o, stop := d.follow(run{paths: []string{name}, state: d.path(name + ".state" + strconv.Itoa(begun))})
+			d.must(os.WriteFile(d.path(name), packed, 0o600))
+			d.arrives(o, "a")
+			d.same(stop(), "a")
+			if len(o.faults) > 0 {
+				t.Error(o.faults)
+			}
+		}
+	}
+	d.must(os.WriteFile(d.path("app.log.gz"), nil, 0o600))
+	if o := d.once("app.log.gz"); len(o.faults) != 1 {
+		t.Errorf("faults %q, want one: it is no packed file", o.faults)
 	}
 }
 

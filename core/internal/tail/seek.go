@@ -128,7 +128,7 @@ func (s *Set) isCopy(sight sighting) bool {
 		if t == nil {
 			var err error
 			if t, err = openText(sight.path); err != nil {
-				return false // told by meet
+				return s.cfg.Follow && errors.Is(err, errUnfinished) // it is looked at again; others are told by meet
 			}
 			defer func() {
 				if t != nil {

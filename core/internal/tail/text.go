@@ -48,8 +48,14 @@ func openText(path string) (text, error) {
 		return nil, err
 	}
 	var magic [4]byte
-	if n, err := f.ReadAt(magic[:], 0); err != nil && !errors.Is(err, io.EOF) || n < len(magic) {
-		return plainText{f}, nil // a fault of reading shows again where it is read
+	switch n, err := f.ReadAt(magic[:], 0); {
+	case err != nil && !errors.Is(err, io.EOF):
+		return plainText{f}, nil // the fault shows again where it is read
+	case n < len(magic) && packedEnding.MatchString(path):
+		f.Close()
+		return nil, errUnfinished // the packer has just made it: taken for plain, what it writes would be sent as lines
+	case n < len(magic):
+		return plainText{f}, nil
 	}
 	if unpack := unpackers[magic]; unpack != nil {
 		return &packedText{f: f, unpack: unpack}, nil
