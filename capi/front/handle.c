@@ -108,6 +108,7 @@ void inlong_slots_forget(void)
     for (uintptr_t i = 0; i < used; i++) {
         inlong_slot *slot = atomic_load(&inlong_slots[i]);
         struct inlong_leftover *leftover = slot->leftover;
+        inlong_ring_forget(&slot->ring);
         memset(slot, 0, sizeof *slot);
         init(slot);
         slot->leftover = leftover;

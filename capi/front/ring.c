@@ -28,6 +28,18 @@ void inlong_ring_init(inlong_ring *r)
     inlong_cond_init(&r->bell);
 }
 
+void inlong_ring_forget(inlong_ring *r)
+{
+    for (int i = 0; i < INLONG_STRIPES; i++) {
+        inlong_stripe *s = &r->stripes[i];
+        if (pthread_mutex_trylock(&s->mutex) != 0) /* a thread of the parent was in the middle of a step */
+            continue;
+        free(s->filling);
+        free(s->out);
+        free(s->spare);
+    }
+}
+
 void inlong_ring_open(inlong_slot *slot)
 {
     inlong_ring *r = &slot->ring;
