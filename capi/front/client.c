@@ -139,9 +139,11 @@ int inlong_client_flush(inlong_client *client, int64_t timeout_ms)
     if (!(slot = lock_open(client)))
         return INLONG_ERR_HANDLE;
     pthread_mutex_unlock(&slot->mutex);
-    if (!inlong_ring_settle(slot, true, timeout_ms))
-        return inlong_fail(INLONG_ERR_CONTEXT_EXPIRED, NULL, 0, "message context expired: before the core had taken all messages");
-    return flush(slot, (uintptr_t)client, timeout_ms);
+    bool settled = inlong_ring_settle(slot, true, timeout_ms);
+    code = flush(slot, (uintptr_t)client, settled ? timeout_ms : 0); /* the core knows a callback, which has its own answer */
+    if (code == INLONG_OK && !settled)
+        code = inlong_fail(INLONG_ERR_CONTEXT_EXPIRED, NULL, 0, "message context expired: before the core had taken all messages");
+    return code;
 }
 
 /* A program built before a field was added has a shorter struct, and gets no more than that. */

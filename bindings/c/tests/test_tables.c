@@ -50,7 +50,7 @@ static void error_list_ends_and_is_complete(void)
         CHECK(strcmp(e->text, inlong_error_text(e->code)) == 0);
         CHECK_INT(inlong_error_is_retriable(e->code), e->retriable);
     }
-    CHECK_INT(n, 25);
+    CHECK_INT(n, 26);
     CHECK(inlong_error_list(n + 1) == NULL && inlong_error_list((size_t)-1) == NULL);
     for (size_t i = 0; i < sizeof codes / sizeof *codes; i++)
         CHECK(codes[i] == INLONG_ERR_UNKNOWN || strcmp(inlong_error_name(codes[i]), "unknown") != 0);
