@@ -140,16 +140,13 @@ static inlong_core_run *run_of(inlong_core_chunk *c, const inlong_message *m, si
 /* A chunk for more messages, if the core has room for what is on its way and for that. */
 static inlong_core_chunk *new_chunk(inlong_ring *r, inlong_stripe *s)
 {
-    if (atomic_fetch_add(&r->chunks, 1) >= atomic_load(&r->most)) {
-        atomic_fetch_sub(&r->chunks, 1);
-        return NULL;
-    }
-    inlong_core_chunk *c = s->spare ? s->spare : malloc(sizeof *c);
-    s->spare = NULL;
+    bool room = atomic_fetch_add(&r->chunks, 1) < atomic_load(&r->most);
+    inlong_core_chunk *c = !room ? NULL : s->spare ? s->spare : malloc(sizeof *c);
     if (!c) {
         atomic_fetch_sub(&r->chunks, 1);
         return NULL;
     }
+    s->spare = NULL;
     c->runs = c->count = c->used = 0;
     c->began_ms = inlong_now_ms();
     s->begun++;
@@ -172,15 +169,21 @@ static int wait_handed(inlong_stripe *s, const struct timespec *until)
     return late;
 }
 
+/* Whether messages of the client may be put in. Its close takes each stripe's mutex; behind that the slot may be another client's. */
+static bool is_open(inlong_slot *slot, uintptr_t client)
+{
+    return atomic_load(&slot->ring.open) && atomic_load_explicit(&slot->handle, memory_order_relaxed) == client;
+}
+
 /* The stripe's chunk with room for so much. Waits while the one that is full has not been taken: but for a scheduler that does not let it,
  * the goroutine does nothing else. */
-static inlong_core_chunk *chunk_for(inlong_ring *r, inlong_stripe *s, size_t length)
+static inlong_core_chunk *chunk_for(inlong_slot *slot, uintptr_t client, inlong_stripe *s, size_t length)
 {
-    while (atomic_load(&r->open)) {
-        inlong_core_chunk *c = s->filling ? s->filling : new_chunk(r, s);
+    while (is_open(slot, client)) {
+        inlong_core_chunk *c = s->filling ? s->filling : new_chunk(&slot->ring, s);
         if (!c || !is_full(c, length))
             return c;
-        ring_bell(r);
+        ring_bell(&slot->ring);
         (void)wait_handed(s, NULL);
     }
     return NULL;
@@ -196,14 +199,15 @@ static inlong_stripe *stripe_of(inlong_ring *r)
     return &r->stripes[(own_stripe - 1) % atomic_load_explicit(&r->width, memory_order_relaxed)];
 }
 
-static bool put(inlong_ring *r, inlong_stripe *s, const inlong_message *m, const void *payload, size_t length, inlong_core_tag tag)
+static bool put(inlong_slot *slot, uintptr_t client, inlong_stripe *s, const inlong_message *m, const void *payload, size_t length,
+                inlong_core_tag tag)
 {
-    if (length == 0 || length > atomic_load_explicit(&r->longest, memory_order_relaxed) || m->attribute_count > 0 ||
+    if (length == 0 || length > atomic_load_explicit(&slot->ring.longest, memory_order_relaxed) || m->attribute_count > 0 ||
         !m->stream_id || (length == 1 && *(const char *)payload == '\n')) /* the core may trim that */
         return false;
     size_t group_len = m->group_id_len == 0 && m->group_id ? strlen(m->group_id) : m->group_id_len;
     size_t stream_len = m->stream_id_len == 0 ? strlen(m->stream_id) : m->stream_id_len;
-    inlong_core_chunk *c = chunk_for(r, s, length);
+    inlong_core_chunk *c = chunk_for(slot, client, s, length);
     inlong_core_run *run = c ? run_of(c, m, group_len, stream_len) : NULL;
     if (!run)
         return false;
@@ -213,7 +217,7 @@ static bool put(inlong_ring *r, inlong_stripe *s, const inlong_message *m, const
     c->lengths[c->count] = (uint32_t)length;
     c->tags[c->count++] = tag;
     if (c->count == INLONG_CHUNK_MESSAGES / 2) /* while there is room for more */
-        ring_bell(r);
+        ring_bell(&slot->ring);
     return true;
 }
 
@@ -223,19 +227,16 @@ size_t inlong_ring_feed(inlong_slot *slot, uintptr_t client, const inlong_feed *
     inlong_stripe *s = stripe_of(r);
     size_t i = 0, at = 0;
     pthread_mutex_lock(&s->mutex);
-    /* The handle again: a close takes this mutex behind its end, and the slot may be another client's. */
-    while (i < feed->count && atomic_load_explicit(&slot->handle, memory_order_relaxed) == client) {
+    for (; i < feed->count; i++) {
         const inlong_message *m = feed->packed ? feed->messages : &feed->messages[i];
         inlong_core_tag tag = {feed->a, feed->packed ? feed->b + i : feed->b};
         size_t length = feed->packed ? feed->lengths[i] : m->payload_len;
-        if (!put(r, s, m, feed->packed ? feed->data + at : m->payload, length, tag))
+        if (!put(slot, client, s, m, feed->packed ? feed->data + at : m->payload, length, tag))
             break;
         at += length;
-        i++;
     }
     pthread_mutex_unlock(&s->mutex);
-    if (atomic_load_explicit(&r->asleep,
-                             memory_order_relaxed)) /* set before the goroutine looked under the mutex for the last time */
+    if (atomic_load_explicit(&r->asleep, memory_order_relaxed)) /* it was set before the last look under the mutex */
         ring_bell(r);
     return i;
 }

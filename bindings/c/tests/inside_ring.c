@@ -242,6 +242,58 @@ static void refused_message_is_nothing_to_the_next_client(void)
     close_fixture(&f);
 }
 
+struct late_sender {
+    inlong_slot *slot;
+    uintptr_t client;
+    size_t put;
+};
+
+static void *put_one_too_many(void *argument)
+{
+    enum { COUNT = INLONG_CHUNK_MESSAGES + 1 };
+    static char data[COUNT];
+    static uint32_t lengths[COUNT];
+    struct late_sender *late = argument;
+    for (int i = 0; i < COUNT; i++)
+        lengths[i] = 1;
+    inlong_message m = message("x");
+    inlong_feed feed = {.messages = &m, .data = data, .lengths = lengths, .count = COUNT, .packed = true};
+    late->put = inlong_ring_feed(late->slot, late->client, &feed);
+    return NULL;
+}
+
+/* A thread that waits for a chunk may sleep through the end of its client and the making of the slot's next one: its message went to that
+ * one. */
+static void waiting_sender_puts_nothing_into_the_next_client(void)
+{
+    pthread_t thread;
+    inlong_slot *slot = calloc(1, sizeof *slot);
+    inlong_stripe *s = slot->ring.stripes;
+    struct late_sender late = {slot, 3, 0};
+    inlong_ring_init(&slot->ring);
+    atomic_store(&slot->handle, late.client);
+    inlong_ring_open(slot);
+    atomic_store(&slot->ring.most, 2);
+    atomic_store(&slot->ring.longest, 1);
+    CHECK_INT(pthread_create(&thread, NULL, put_one_too_many, &late), 0);
+    pthread_mutex_lock(&s->mutex);
+    while (s->waiting == 0) {
+        pthread_mutex_unlock(&s->mutex);
+        sched_yield();
+        pthread_mutex_lock(&s->mutex);
+    }
+    free(s->filling);
+    s->filling = NULL;
+    atomic_store(&slot->handle, late.client + 2);
+    pthread_cond_broadcast(&s->handed);
+    pthread_mutex_unlock(&s->mutex);
+    CHECK_INT(pthread_join(thread, NULL), 0);
+    CHECK_INT(late.put, INLONG_CHUNK_MESSAGES);
+    CHECK(s->filling == NULL);
+    inlong_ring_end(slot);
+    free(slot);
+}
+
 /* Who has sent finds it in the numbers, and in those of the close. */
 static void accepted_messages_are_counted(void)
 {
@@ -309,6 +361,7 @@ static const check_test tests[] = {
     {"order_of_threads_that_take_turns_is_kept", order_of_threads_that_take_turns_is_kept},
     {"faults_are_told_at_once", faults_are_told_at_once},
     {"refused_message_is_nothing_to_the_next_client", refused_message_is_nothing_to_the_next_client},
+    {"waiting_sender_puts_nothing_into_the_next_client", waiting_sender_puts_nothing_into_the_next_client},
     {"accepted_messages_are_counted", accepted_messages_are_counted},
 #ifndef CHECK_ASAN
     {"cancelled_threads_leave_no_lock", cancelled_threads_leave_no_lock},

@@ -12,7 +12,7 @@ static const char *const no_options[] = {NULL};
 
 static struct {
     inlong_client *client;
-    atomic_long called, polled, grouped;
+    atomic_long called, polled, grouped, pollers;
 } all;
 
 static void called(const inlong_result *result, void *user)
@@ -58,6 +58,7 @@ static void *keep_polling(void *client)
     int n;
     results[0].struct_size = sizeof results[0];
     CHECK(event.fd >= 0);
+    all.pollers++;
     while ((n = inlong_client_poll(client, results, 16, 100)) >= 0)
         for (int i = 0; i < n; i++)
             all.polled += (long)results[i].count;
@@ -77,6 +78,8 @@ static void results_of_every_way_arrive(void)
     for (int i = 0; i < THREADS; i++)
         CHECK_INT(pthread_join(senders[i], NULL), 0);
     inlong_close_report report = {.struct_size = sizeof report};
+    while (all.pollers < 2) /* one that has not begun has no client to begin with */
+        sched_yield();
     CHECK_INT(inlong_client_close(f.client, 5000, &report), INLONG_OK);
     for (int i = 0; i < 2; i++)
         CHECK_INT(pthread_join(pollers[i], NULL), 0);
