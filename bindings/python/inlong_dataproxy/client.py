@@ -114,7 +114,7 @@ class Client:
         model = line.models(stream_id, group_id, attributes, event_time)
         data = to_bytes(payload)
         timeout_ms = timeout_milliseconds(timeout)
-        end = time.monotonic() + self._usable().seconds(timeout_ms)
+        end = self._usable().end(timeout_ms)
         if not line.empty(end, patient=False):  # what send_async queued before stays before
             raise (
                 codes.late_error("what was sent before waits for room")

@@ -11,7 +11,10 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Callable
+from typing import TYPE_CHECKING, Callable
+
+if TYPE_CHECKING:
+    from inlong_dataproxy.testing import MockCluster
 
 PACKAGE = Path(__file__).resolve().parent.parent
 CHECKOUT = PACKAGE.parent.parent
@@ -35,6 +38,12 @@ def wait_until(condition: Callable[[], bool], what: str, seconds: float = 10) ->
         if time.monotonic() > end:
             raise AssertionError(f"not within {seconds} s: {what}")
         time.sleep(0.002)
+
+
+def silence(cluster: MockCluster, nodes: int = 3) -> None:
+    """Have the nodes take messages and answer nothing more."""
+    for node in range(nodes):
+        cluster.fault(node, "silence", standing=True)
 
 
 def run_python(

@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Coroutine
 from typing import Any, Callable, TypeVar
 
 import pytest
-from support import GROUP, STREAM, wait_until
+from support import GROUP, STREAM, silence, wait_until
 
 from inlong_dataproxy import (
     AsyncClient,
@@ -42,11 +42,6 @@ async def eventually(condition: Callable[[], bool], what: str, seconds: float = 
     while not condition():
         assert loop.time() < end, f"not within {seconds} s: {what}"
         await asyncio.sleep(0.002)
-
-
-def silence(cluster: MockCluster) -> None:
-    for node in range(3):
-        cluster.fault(node, "silence", standing=True)
 
 
 def test_one_await_means_delivered(cluster: MockCluster, run: Run[None]) -> None:

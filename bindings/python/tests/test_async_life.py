@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from support import GROUP, STREAM, run_python, wait_until
-from test_async import eventually, silence
+from support import GROUP, STREAM, run_python, silence, wait_until
+from test_async import eventually
 
 from inlong_dataproxy import (
     AsyncClient,
@@ -167,7 +167,7 @@ def test_a_close_that_the_end_of_the_loop_cancels_goes_on_without_it(cluster: Mo
         client = await AsyncClient(cluster.url, group_id=GROUP, send_timeout=20).open()
         client.send_nowait(b"x", STREAM)
         asyncio.create_task(client.close())  # noqa: RUF006 - its end is what is tried
-        await asyncio.sleep(0.05)
+        await eventually(lambda: client.closed, "its close has begun")
 
     silence(cluster)
     asyncio.run(asyncio.sleep(0))

@@ -6,8 +6,8 @@ from collections.abc import AsyncIterator, Iterator
 from typing import Any
 
 import pytest
-from support import GROUP, STREAM
-from test_async import TIGHT, Run, eventually, run, silence  # noqa: F401 - run is a fixture
+from support import GROUP, STREAM, silence
+from test_async import TIGHT, Run, eventually, run  # noqa: F401 - run is a fixture
 
 from inlong_dataproxy import AsyncClient, ClosedError, InvalidMessageError, Progress
 from inlong_dataproxy.testing import MockCluster

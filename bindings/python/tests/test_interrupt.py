@@ -6,7 +6,7 @@ import itertools
 from typing import Callable
 
 import pytest
-from support import GROUP, LONG, STREAM, interrupt, rounds
+from support import GROUP, LONG, STREAM, interrupt, rounds, silence
 
 from inlong_dataproxy import Client
 from inlong_dataproxy.testing import MockCluster
@@ -14,11 +14,6 @@ from inlong_dataproxy.testing import MockCluster
 LIMIT = 0.25
 
 pytestmark = pytest.mark.timeout(LONG)
-
-
-def silence(cluster: MockCluster) -> None:
-    for node in range(3):
-        cluster.fault(node, "silence", standing=True)
 
 
 def waits_in_send(client: Client) -> None:

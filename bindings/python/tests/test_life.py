@@ -8,18 +8,13 @@ from contextlib import suppress
 from typing import Any
 
 import pytest
-from support import GROUP, STREAM, wait_until
+from support import GROUP, STREAM, silence, wait_until
 
 from inlong_dataproxy import Client, ClosedError, CloseReport, QueueFullError, TimeoutError_
 from inlong_dataproxy._host.end import still_open
 from inlong_dataproxy.testing import MockCluster
 
 SLACK = 0.5  # for a machine whose processors others keep busy; the promise is 0.1 s
-
-
-def silence(cluster: MockCluster) -> None:
-    for node in range(3):
-        cluster.fault(node, "silence", standing=True)
 
 
 def heal(cluster: MockCluster) -> None:

@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from typing import Any
 
 import pytest
-from support import GROUP, STREAM, wait_until
+from support import GROUP, STREAM, silence, wait_until
 
 from inlong_dataproxy import Client, ClosedError, InvalidMessageError, QueueFullError, Result, TimeoutError_
 from inlong_dataproxy._native import lowlevel as low
@@ -37,11 +37,6 @@ def held(client: Client) -> Iterator[None]:
         yield
     finally:
         go_on.set()
-
-
-def silence(cluster: MockCluster, nodes: int = 3) -> None:
-    for node in range(nodes):
-        cluster.fault(node, "silence", standing=True)
 
 
 def test_order_is_kept_between_the_ways_to_send_and_whatever_surrounds_a_message(cluster: MockCluster) -> None:

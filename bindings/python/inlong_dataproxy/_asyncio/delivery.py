@@ -24,7 +24,7 @@ from inlong_dataproxy._host.ticket import Ticket
 from inlong_dataproxy._native import codes, lowlevel as low
 from inlong_dataproxy._native.handle import Bounds
 from inlong_dataproxy._results.future import Result
-from inlong_dataproxy._results.taker import CloseReport, Outcome, ResultTaker, close_report
+from inlong_dataproxy._results.taker import CloseReport, Outcome, ResultTaker, close_report, left_ms
 from inlong_dataproxy._sending.bulk import Bulk
 from inlong_dataproxy._sending.message import Model, checked_length, refusal
 from inlong_dataproxy._sending.models import Models
@@ -264,14 +264,14 @@ class AsyncDelivery(ResultTaker[Waiting]):
 
     async def flush(self, timeout_ms: int) -> None:
         """Wait until what was accepted before has its result."""
-        end = self._end(timeout_ms)
+        end = self.end(timeout_ms)
         self.push()
         while self._line and time.monotonic() < end:
             self.room.clear()
             with contextlib.suppress(asyncio.TimeoutError):
                 await asyncio.wait_for(self.room.wait(), _LOOK_SECONDS)
             self.push()
-        await offloop.call(low.client_flush, self.handle, timeout_ms if timeout_ms < 0 else _left_ms(end))
+        await offloop.call(low.client_flush, self.handle, timeout_ms if timeout_ms < 0 else left_ms(end))
         await self._take_all()
         if self._line and not self.closing:
             raise codes.late_error("messages wait for room")
@@ -282,7 +282,7 @@ class AsyncDelivery(ResultTaker[Waiting]):
 
     async def close(self, timeout_ms: int, name: str) -> CloseReport:
         """Close; called once."""
-        end = self._end(timeout_ms)
+        end = self.end(timeout_ms)
         record = low.CloseReportRecord(struct_size=ctypes.sizeof(low.CloseReportRecord))
         try:
             # While the loop still takes results. What is wrong, the close says too.
@@ -300,7 +300,7 @@ class AsyncDelivery(ResultTaker[Waiting]):
 
     def _close_handle(self, end: float, record: Optional[low.CloseReportRecord]) -> int:
         try:
-            return int(low.client_close(self.handle, _left_ms(end), record and ctypes.byref(record)))
+            return int(low.client_close(self.handle, left_ms(end), record and ctypes.byref(record)))
         finally:
             process_end.closed(self)
 
@@ -341,7 +341,7 @@ class AsyncDelivery(ResultTaker[Waiting]):
             while (left := super().stats()["pending_messages"]) and left < before and time.monotonic() < end:
                 before = left
                 with contextlib.suppress(TimeoutError_):
-                    low.client_flush(self.handle, min(_left_ms(end), _NO_ACKS_MS))
+                    low.client_flush(self.handle, min(left_ms(end), _NO_ACKS_MS))
 
     def wait_closed(self, end: float) -> None:  # noqa: ARG002 - the call has it
         """Wait for the end of a close that was begun."""
@@ -364,9 +364,6 @@ class AsyncDelivery(ResultTaker[Waiting]):
             os.close(self._fd)
             low.client_drop_results(self.handle)
 
-    def _end(self, timeout_ms: int) -> float:
-        return time.monotonic() + self.seconds(timeout_ms)
-
     def disown(self) -> None:
         """In a forked child: the loop's selector is the parent's too and stays as it is."""
         self.forked = True
@@ -375,7 +372,3 @@ class AsyncDelivery(ResultTaker[Waiting]):
 def _fail(future: asyncio.Future[Any], error: Exception) -> None:
     if not future.done():
         future.set_exception(error)
-
-
-def _left_ms(end: float) -> int:
-    return max(round((end - time.monotonic()) * 1000), 0)

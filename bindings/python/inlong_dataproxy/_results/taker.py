@@ -6,6 +6,7 @@ import ctypes
 import itertools
 import json
 import struct
+import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -103,6 +104,11 @@ def close_report(record: low.CloseReportRecord) -> CloseReport:
     return CloseReport(record.acked, record.failed, record.unsent, by_code, record.uncalled)
 
 
+def left_ms(end: float) -> int:
+    """Return what is left until end (of time.monotonic), as the library takes it."""
+    return max(round((end - time.monotonic()) * 1000), 0)
+
+
 def _read(write: Callable[..., int], handle: low.ClientHandle) -> str:
     size = 4096
     while True:
@@ -181,6 +187,10 @@ class ResultTaker(ABC, Generic[F]):
     def seconds(self, timeout_ms: int) -> float:
         """Return what bounds a call with that timeout."""
         return self._send_timeout if timeout_ms < 0 else timeout_ms / 1000
+
+    def end(self, timeout_ms: int) -> float:
+        """Return when it ends, as time.monotonic tells."""
+        return time.monotonic() + self.seconds(timeout_ms)
 
     def check_closed_in_time(self, ended: bool) -> None:
         """Raise if the call of close that came first, for which another one waited, has not ended."""

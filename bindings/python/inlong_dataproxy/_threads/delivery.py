@@ -14,7 +14,7 @@ from inlong_dataproxy._host.ticket import Ticket
 from inlong_dataproxy._native import codes, lowlevel as low
 from inlong_dataproxy._native.handle import Bounds
 from inlong_dataproxy._results.future import DeliveryFuture, Result
-from inlong_dataproxy._results.taker import CloseReport, Outcome, ResultTaker, close_report
+from inlong_dataproxy._results.taker import CloseReport, Outcome, ResultTaker, close_report, left_ms
 from inlong_dataproxy.errors import ForkError, LibraryError
 
 from .inbox import Inbox
@@ -116,10 +116,10 @@ class Delivery(ResultTaker[DeliveryFuture]):
 
     def flush(self, timeout_ms: int, *, callbacks: bool = True) -> None:
         """Wait until what was accepted before has its result, and callbacks ran if wanted. Blocks without regard to signals."""
-        end = self._end(timeout_ms)
+        end = self.end(timeout_ms)
         if not self.line.empty(end):
             raise codes.late_error("messages wait for room")
-        low.client_flush(self.handle, timeout_ms if timeout_ms < 0 else _left_ms(end))
+        low.client_flush(self.handle, timeout_ms if timeout_ms < 0 else left_ms(end))
         if not callbacks or self.is_own_thread() or self.line.is_own_thread():
             return
         # All results are in the library's queue or in the hands of the thread by now.
@@ -132,7 +132,7 @@ class Delivery(ResultTaker[DeliveryFuture]):
         """Close once; every other caller waits for that and gets the same report. Ctrl-C ends the wait only."""
         if self.forked:
             return self._report
-        end = self._end(timeout_ms)
+        end = self.end(timeout_ms)
         first = self.begin_close(end)
         if not (self.is_own_thread() or self.line.is_own_thread()):
             ended = self.wait_closed(end + _GRACE_SECONDS)
@@ -158,7 +158,7 @@ class Delivery(ResultTaker[DeliveryFuture]):
     def _close(self, end: float) -> None:
         """On the line's thread, behind all that was sent."""
         record = low.CloseReportRecord(struct_size=ctypes.sizeof(low.CloseReportRecord))
-        code = low.client_close(self.handle, _left_ms(end), ctypes.byref(record))
+        code = low.client_close(self.handle, left_ms(end), ctypes.byref(record))
         if code in (codes.OK, codes.CONTEXT_EXPIRED):
             self._report = close_report(record)
         self._reported = True
@@ -167,9 +167,6 @@ class Delivery(ResultTaker[DeliveryFuture]):
     def _answer_closers(self) -> None:
         for _ in range(len(self._closers)):
             self._closers.popleft().answer()
-
-    def _end(self, timeout_ms: int) -> float:
-        return time.monotonic() + self.seconds(timeout_ms)
 
     def disown(self) -> None:
         """In a forked child: answer those who might wait, without a lock, for its owner may be a thread of the parent."""
@@ -180,7 +177,3 @@ class Delivery(ResultTaker[DeliveryFuture]):
             future.disown(error)
         self.pending = {}
         self.counters = {}
-
-
-def _left_ms(end: float) -> int:
-    return max(round((end - time.monotonic()) * 1000), 0)
