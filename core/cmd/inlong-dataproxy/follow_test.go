@@ -12,7 +12,6 @@ import (
 	"strings"
 	"syscall"
 	"testing"
-	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -137,8 +136,9 @@ func TestTheSecondInterruptEndsWithTheSummary(t *testing.T) {
 	cluster := dataproxytest.Start(t, dataproxytest.WithNodes(1))
 	c := startChild(t, sendArgs(cluster, "--stream", "s", "--rate", "50", writeFile(t, "a.log", strings.Repeat("x\n", 1000)))...)
 	eventually(t, "it sends", func() bool { return cluster.Count() > 0 })
-	cluster.Node(0).Kill()
-	time.Sleep(200 * time.Millisecond) // some lines are sent into the void
+	cluster.Node(0).Standing(dataproxytest.Silence())
+	answered := cluster.Count()
+	eventually(t, "lines wait for their acks", func() bool { return cluster.Count() > answered+10 })
 	c.Process.Signal(syscall.SIGINT)
 	eventually(t, "it says what it waits for", func() bool { return strings.Contains(c.said(), "to be acked, 30s at most") })
 	c.Process.Signal(syscall.SIGINT)

@@ -109,7 +109,7 @@ func (r *resender) later(msg dataproxy.Message, e *dataproxy.Error, hopeless boo
 		r.told = time.Now()
 		text := "not acked, and sent again until it is"
 		if hopeless {
-			text = "the server refuses a line; it is sent again now and then, and held up no other file (--failed FILE puts such lines aside)"
+			text = "the server refuses a line; it is sent again every 30 s and holds up no other file (--failed FILE puts such lines aside)"
 		}
 		r.s.log.Warn(text, "line", where+e.Error(), "waiting", len(r.waiting))
 	}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"strconv"
 	"strings"
 )
@@ -47,9 +48,9 @@ var (
 
 func (f *format) check() error {
 	switch {
-	case !contains(formatNames, f.name):
+	case !slices.Contains(formatNames, f.name):
 		return fmt.Errorf("--format %q: must be one of %s", f.name, strings.Join(formatNames, ", "))
-	case !contains(encodingNames, f.encoding):
+	case !slices.Contains(encodingNames, f.encoding):
 		return fmt.Errorf("--encoding %q: must be one of %s", f.encoding, strings.Join(encodingNames, ", "))
 	case f.encoding != "utf-8" && (f.name == "length" || f.name == "failed"):
 		return fmt.Errorf("--encoding: the format %s is not text of another encoding", f.name)
@@ -61,15 +62,6 @@ func (f *format) check() error {
 		return fmt.Errorf("--key-column %q: with --no-header it must be the column's number, from 1", f.keyColumn)
 	}
 	return nil
-}
-
-func contains(names []string, name string) bool {
-	for _, known := range names {
-		if known == name {
-			return true
-		}
-	}
-	return false
 }
 
 func isColumn(text string) bool {

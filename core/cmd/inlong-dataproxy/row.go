@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"slices"
 	"strings"
 	"sync/atomic"
 
@@ -55,7 +56,7 @@ func (f *rowFlags) check(s *sendFlags) error {
 		return errors.New("--row-...: want --row=csv or --row=kv")
 	case f.kind == "":
 		return nil
-	case !contains(rowKinds, f.kind):
+	case !slices.Contains(rowKinds, f.kind):
 		return fmt.Errorf("--row %q: must be one of %s", f.kind, strings.Join(rowKinds, ", "))
 	case s.format.name != "csv" && s.format.name != "json-lines":
 		return fmt.Errorf("--row: rows are made of --format csv or json-lines, not of %s", s.format.name)
