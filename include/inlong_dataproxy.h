@@ -3,76 +3,15 @@
  * @file inlong_dataproxy.h
  * @brief Send data into Apache InLong DataProxy from C and every language that can call C.
  *
- * @code
- *     inlong_options *options = inlong_options_new();
- *     inlong_options_set(options, "url", "http://manager:8083", err, sizeof err);
- *     inlong_options_set(options, "group_id", "my_group", err, sizeof err);
- *     if (inlong_client_new(options, &client, err, sizeof err) != INLONG_OK)
- *         return printf("%s\n", err);
- *     inlong_options_free(options);
- *     message.struct_size = sizeof message;
- *     message.stream_id = "my_stream";
- *     message.payload = "hello";
- *     message.payload_len = 5;
- *     code = inlong_client_send(client, &message, INLONG_NO_TIMEOUT, NULL); // INLONG_OK: a DataProxy acked it
- *     inlong_client_close(client, 5000, NULL);
- * @endcode
+ * Set inlong_options, make a client with inlong_client_new, send with inlong_client_send or one of its siblings, end with
+ * inlong_client_close. Every accepted message gets exactly one result.
+ * - A function that fails returns a code, and inlong_last_error() its text. Bad input sends nothing and changes nothing.
+ * - Any thread may call any function, but no signal handler may. Callbacks run on threads of the library.
+ * - Set struct_size of a struct to its sizeof, and zero what you do not set. What a call is given may be reused behind it.
+ * - Strings are UTF-8; a length of 0 beside one means NUL-terminated. Time-outs are milliseconds, INLONG_NO_TIMEOUT for none.
  *
- * Words. A *message* is one payload with its group and stream. Messages of one stream travel together as a *batch*. A
- * *node* is one DataProxy, a *lane* one connection to a node. Each try to deliver a batch is an *attempt*; the node
- * answers with an *ack* or an error. Every accepted message gets exactly one *result*.
- *
- * Rules that hold for every function
- * - Errors. A function that can fail returns int: INLONG_OK or one of the codes below; those that return a count or a
- *   length return it as zero or more, and a code below zero on failure. inlong_last_error() has the text of a failure.
- *   Where a function takes `err, errlen` the same text is also written there, cut to fit and always NUL-terminated; err
- *   may be NULL. Bad input is refused with INLONG_ERR_ARG or INLONG_ERR_ABI, and then nothing was sent
- *   and nothing changed.
- * - Threads. Every function may be called from any thread at any time, save where it says otherwise, but not from a signal
- *   handler: set a flag there, or write to a pipe. Callbacks run on
- *   threads of the library. The library starts its threads at the first inlong_client_new or inlong_mock_new, with all
- *   asynchronous signals blocked. A thread may be cancelled by pthread_cancel while it waits in inlong_client_poll or
- *   inlong_log_poll, and takes nothing with it; no other call ends by that.
- * - Handles. inlong_client and inlong_mock are numbers in disguise: never read through them. NULL, a closed handle and
- *   one that never was answer INLONG_ERR_HANDLE at once; that is safe at any time, also from other threads.
- * - Fork. A child made by fork() cannot use what its parent opened: every call on it answers INLONG_ERR_FORKED at once,
- *   and closing or freeing it does nothing. The child can make clients and mocks of its own, also as the child of a child:
- *   the first one loads a private copy of the file that the parent has loaded (some 12 ms and 20 MB), also where an upgrade has
- *   replaced it since. INLONG_FORK=error in the environment or INLONG_RUNTIME_FORK_RELOAD turn that off: then it answers
- *   INLONG_ERR_FORKED, as it does when no copy can be made, or not in 5 s because another thread of the parent was inside
- *   libc's loader (dlopen, dlclose). Limits: about 200 forks deep, each with a client of its own. A child made past libc's
- *   fork (a raw clone, _Fork) gets no client. One that was forked inside a callback must end there, by exit, _exit or exec: returning from
- *   the callback aborts it. A child forked before the first inlong_client_new is like a fresh process; vfork,
- *   posix_spawn and system are not affected. The parent's sockets and event descriptors stay open in a child until it ends
- *   or execs; the library never uses them there. When the parent closes a client its nodes see that all the same; when the
- *   parent dies without closing, they see it once its children have ended too, or by their own time-out.
- * - Structs that start with struct_size must have it set to their sizeof, and be zeroed beyond what is set. A size that
- *   this library does not know is refused with INLONG_ERR_ABI.
- * - Strings are UTF-8. Where a length stands beside a string, 0 means "NUL-terminated, use strlen". NULL is the empty
- *   string. A length above PTRDIFF_MAX (a negative number, converted) is refused.
- * - Time-outs are milliseconds. INLONG_NO_TIMEOUT (-1) leaves only the client's own bound; 0 does not wait; below -1 is
- *   refused.
- * - Ownership. What a call is given stays the caller's and may be reused or freed when it returns; what it keeps, it
- *   copies. User data is handed back and never looked at. Handles and options belong to whoever made them, until
- *   closed or freed. Texts that a function returns are static, save that of inlong_last_error.
- * - The host is left alone: its signal handlers stay, a signal that it waits for with sigwait or signalfd is never taken
- *   from it, a fault in its code, also in a callback, ends it by SIGSEGV, SIGBUS or SIGFPE where it has no handler for that,
- *   nothing is written to stdout or stderr, sockets are not inherited by exec, its limits stay. The runtime adds SA_ONSTACK to the
- *   handlers that are there when it is loaded; those that a program installs later for signals that its sending threads
- *   may get need it too; an alternate stack (sigaltstack) of a thread that calls the library has 8 KiB or more. The runtime
- *   uses SIGURG among its own threads, never on one of the host's, whose system calls it does not interrupt; in a callback,
- *   which runs on a thread of the library, one may end with EINTR. A handler of SIGURG that was there before the runtime is
- *   called for all others, one set later stops that. The library cannot be unloaded: dlclose does nothing.
- * - A stock runtime. A library whose inlong_version() ends in "+stock" was built with a Go that its build did not know how to
- *   change, and INLONG_RUNTIME_STOCK is 1. It does not keep these promises: SIGCHLD, SIGPROF and signal 34, which it
- *   unblocks in its threads and in those that call it, may be taken from sigwait and signalfd; system calls of a thread that has called the
- *   library may end with EINTR; its threads may inherit processors, priority and traps of floats from any thread that calls it.
- * - What the host owes the library. Its descriptors are left alone: where all are closed (closefrom, a loop), the runtime ends the
- *   process by SIGABRT; in a forked child they may be, before it makes a client of its own. Descriptors 0 to 2 are open, on
- *   /dev/null if nothing else: what opens next gets a free number, and would get what the program prints there. Threads can be
- *   had at any time, one for each processor and one for each callback that blocks, and some: where a limit (ulimit -u, pids of
- *   the container) refuses one, SIGABRT. They inherit processors (affinity), scheduling policy and priority from the thread that
- *   makes the first client or mock. That call takes a stack of 32 KiB, any other 16 KiB.
+ * The rules in full, and what fork, signals, descriptors and stacks ask of a program: bindings/c/README.md of the source,
+ * share/doc/inlong_dataproxy/README.md where it is installed.
  */
 #ifndef INLONG_DATAPROXY_H
 #define INLONG_DATAPROXY_H

@@ -104,8 +104,9 @@ install: capi $(TO)/bin/inlong-dataproxy $(MAN_PAGE) ## install program, headers
 	chmod 644 '$(INSTALL_LIB)/pkgconfig/inlong_dataproxy.pc' '$(INSTALL_LIB)/cmake/InlongDataproxy'/*.cmake
 	install -m 644 LICENSE core/THIRD_PARTY_LICENSES.txt $(C_BILL) bindings/c/package/inlong_dataproxy.supp bindings/c/package/inlong_dataproxy.lsan '$(INSTALL_DOC)'
 	install -m 644 $(wildcard bindings/c/examples/*.c bindings/c/examples/*.cpp) bindings/c/examples/Makefile '$(INSTALL_DOC)/examples'
+	sed 's|](\.\./\.\./|](https://github.com/inlong-dataproxy/inlong-dataproxy/blob/v$(VERSION)/|g' bindings/c/README.md >'$(INSTALL_DOC)/README.md'
 	sed '/^## In a clone/,$$d' bindings/c/examples/README.md >'$(INSTALL_DOC)/examples/README.md'
-	chmod 644 '$(INSTALL_DOC)/examples/README.md'
+	chmod 644 '$(INSTALL_DOC)/README.md' '$(INSTALL_DOC)/examples/README.md'
 	@# Into a folder of the loader, by someone who may: new programs find the library at once.
 	@if [ -z '$(DESTDIR)' ] && [ "$$(id -u)" = 0 ]; then ldconfig || true; fi
 
