@@ -35,7 +35,7 @@ func (c *client) results(r *dataproxy.BatchResult) {
 	C.inlong_call_deliver(c.host, C.uintptr_t(c.handle), tags, C.size_t(len(r.Tags)), &out)
 }
 
-// closed tells the front that a close begun inside a callback is through.
+// closed tells the front that a close begun inside a callback has ended.
 func (c *client) closed() { C.inlong_call_closed(c.host, C.uintptr_t(c.handle)) }
 
 func fillAck(out *C.inlong_result, node, batchID string, attempts int) {

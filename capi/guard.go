@@ -21,7 +21,7 @@ type client struct {
 	core     dataproxy.Embedder
 	host     C.inlong_core_host
 	registry *prometheus.Registry
-	// poisoned: a call panicked, so that nothing is known of the client's state. Later calls are refused, others' clients go on.
+	// poisoned: a call panicked, so that nothing is known of the client's state. Later calls are refused, others' clients continue.
 	poisoned  atomic.Bool
 	panicNext atomic.Bool // for the tests of the guard
 }
@@ -40,7 +40,7 @@ func open(handle C.uintptr_t, err C.inlong_core_text) (*client, C.int) {
 		return nil, fail(err, C.INLONG_ERR_HANDLE, "not an open client: NULL, closed, or never one")
 	}
 	if c.poisoned.Load() {
-		return nil, fail(err, C.INLONG_ERR_INTERNAL, "this client does not go on: a fault inside the library was caught before; close it")
+		return nil, fail(err, C.INLONG_ERR_INTERNAL, "this client does not continue: a fault inside the library was caught before; close it")
 	}
 	return c, C.INLONG_OK
 }

@@ -12,7 +12,7 @@ import (
 // released after its callback has returned, so that a slow consumer slows the sender and not the memory; the bytes are a batch's, and
 // go with it (batch.pay).
 //
-// It is cut so that whoever is stuck or greedy holds up no more than it must. The streams of a lane have a share:
+// It is cut so that anyone who is stuck or greedy holds up no more than it must. The streams of a lane have a share:
 // max_pending_messages, a part of the bytes that is theirs alone (reserve), and what they can get of the rest (common). Where a
 // share has several streams, none of them may take its last eighth.
 //

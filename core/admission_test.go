@@ -68,7 +68,7 @@ func TestWaitingForRoomCostsTheSameHoweverManyWait(t *testing.T) {
 	}
 }
 
-// Those who wait are served in turn, stream by stream; one that waits for more than there is holds up whoever wants the same.
+// Those who wait are served in turn, stream by stream; one that waits for more than there is holds up anyone who wants the same.
 func TestRoomGoesToThoseWhoWaitInTurn(t *testing.T) {
 	c := newCrowd(100, 100, 2)
 	first, second := c.streams[0], c.streams[1]

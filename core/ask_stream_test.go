@@ -56,7 +56,7 @@ func TestNoErrorAboutAStreamShowsWhatTheManagerAnswered(t *testing.T) {
 	}
 }
 
-// Whoever gets a Go error of JSON cannot tell that the stream's name is misspelt, or that the Manager is down.
+// Anyone who gets a Go error of JSON cannot tell that the stream's name is misspelt, or that the Manager is down.
 func TestAskingForAStreamSaysWhatIsWrong(t *testing.T) {
 	cluster := dataproxytest.Start(t, dataproxytest.WithBasicAuth("id", "key"), dataproxytest.WithTopics("test_group/test_stream"))
 	silent, err := net.Listen("tcp", "127.0.0.1:0")

@@ -15,7 +15,7 @@ import (
 // (its fields are then guarded by stream.mu), later the lane, the dispatcher or its back-off timer (guarded by mu).
 //
 // Its messages are settled once each: by the answer or the last failed attempt, or before that one by one by their deadline
-// or a caller that gave up. A batch without unsettled messages is dead: whoever owns it drops it.
+// or a caller that gave up. A batch without unsettled messages is dead: anyone who owns it drops it.
 type batch struct {
 	st        *stream
 	id        wire.BatchID
@@ -33,7 +33,7 @@ type batch struct {
 	receivers []receiver
 	tags      []Tag
 	details   []detail // empty, or one entry a message
-	soon      bool     // a sync caller waits: sealed as soon as its lane is idle or gets on
+	soon      bool     // a sync caller waits: sealed as soon as its lane is idle or makes progress
 
 	mu        sync.Mutex
 	unsettled int

@@ -88,7 +88,7 @@ func TestN11_FailOverPassesByABlackHole(t *testing.T) {
 }
 
 // Two of three nodes refuse for a while: every message has three attempts, so each must reach the third node. A batch used to
-// remember only the last node that refused it, and a lane of a suspect went on taking messages.
+// remember only the last node that refused it, and a lane of a suspect kept taking messages.
 func TestD3_EveryNodeIsTriedBeforeOneIsAskedTwice(t *testing.T) {
 	for _, code := range []int{1, 2, 114, 115} {
 		t.Run(fmt.Sprint(code), func(t *testing.T) {
@@ -112,7 +112,7 @@ func TestD3_EveryNodeIsTriedBeforeOneIsAskedTwice(t *testing.T) {
 	}
 }
 
-// A node that has gone silent is known as such after the first ack time-out: its other lanes must not go on to take messages,
+// A node that has gone silent is known as such after the first ack time-out: its other lanes must not continue to take messages,
 // each of which costs one more time-out.
 func TestN11_SilentNodeLosesAllItsLanes(t *testing.T) {
 	c := cluster(t, dataproxytest.WithNodes(2))
@@ -132,7 +132,7 @@ func TestN11_SilentNodeLosesAllItsLanes(t *testing.T) {
 	}
 }
 
-// A node that answers each frame in its turn, but slowly, is not dead; its streams must leave it all the same while another node
+// A node that answers each frame in order, but slowly, is not dead; its streams must leave it all the same while another node
 // is idle. They used to stay, and their messages ran into their deadlines.
 func TestSlowNodeLosesItsStreams(t *testing.T) {
 	c := cluster(t, dataproxytest.WithNodes(2))
@@ -172,7 +172,7 @@ func TestN4_LanesAreEvenAfterAnOutage(t *testing.T) {
 	})
 }
 
-// The Manager's list flips to a node that cannot be reached, by a mistake of somebody: the connections that work must go on until
+// The Manager's list flips to a node that cannot be reached, by a mistake of somebody: the connections that work must continue until
 // there are others.
 func TestN4_LanesStayUntilTheirSuccessorsStand(t *testing.T) {
 	c := cluster(t, dataproxytest.WithNodes(2))

@@ -130,7 +130,7 @@ func inWindow(t *testing.T, client dataproxy.FullClient, waiting int) {
 	})
 }
 
-// Bulk senders wait for the window, each in its turn, and all of them come through; a message that is sent alone does not wait
+// Bulk senders wait for the window, each in order, and all of them come through; a message that is sent alone does not wait
 // behind them.
 func TestBulkSendersWaitForTheirWindowAndSinglesDoNot(t *testing.T) {
 	const senders, each = 20, 50

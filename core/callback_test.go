@@ -65,7 +65,7 @@ func TestF5_PanicInACallbackHurtsNobody(t *testing.T) {
 	require.NoError(t, client.Flush(patient(t)))
 	require.EqualValues(t, n, called.Load())
 	require.EqualValues(t, n, client.Stats().Acked)
-	require.NoError(t, client.Send(patient(t), message("goes on")))
+	require.NoError(t, client.Send(patient(t), message("continues")))
 	require.Equal(t, 1, log.count("a callback panicked"), "log lines")
 	settled(t, client)
 }
@@ -105,7 +105,7 @@ func TestF5_SlowCallbackDelaysOneLaneOnly(t *testing.T) {
 		client.SendAsync(context.Background(), streamMessage(fmt.Sprint("stream", i), "x"),
 			func(dataproxy.Message, error) { done.Add(1) })
 	}
-	eventually(t, "most of the streams go on", func() bool { return done.Load() >= 40 })
+	eventually(t, "most of the streams continue", func() bool { return done.Load() >= 40 })
 	close(release)
 	require.NoError(t, client.Flush(patient(t)))
 	require.EqualValues(t, 80, done.Load())

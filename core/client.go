@@ -6,7 +6,7 @@ import (
 )
 
 // Client sends messages to the DataProxy nodes of one InLong group. It is safe for use by many goroutines. These are the methods
-// of the existing Go SDK and no more, so that a program's own doubles and wrappers of it go on compiling. A nil context is
+// of the existing Go SDK and no more, so that a program's own doubles and wrappers of it keep compiling. A nil context is
 // context.Background() in each of its methods.
 type Client interface {
 	// Send sends msg and returns when it has its result: nil when acked, an *Error otherwise. It does not wait for the
@@ -39,7 +39,7 @@ type FullClient interface {
 	// fails with CodeWorkerBusy.
 	Flush(ctx context.Context) error
 	// Shutdown closes the client: no message is accepted any more, what was accepted is delivered until ctx ends, the rest
-	// fails with CodeClosed. When it returns (ctx's end plus 100 ms at the latest) no callback runs any more, save one that
+	// fails with CodeClosed. When it returns (ctx's end plus 100 ms at the latest) no callback runs any more, except one that
 	// itself does not return. The error is CodeContextExpired when messages were left without a result in time, or when
 	// callbacks took so long that not all were called (see CloseReport). A second call waits like the first and returns the same.
 	// Inside a callback of any client it begins the close and does not wait: it fails with CodeWorkerBusy.

@@ -121,7 +121,7 @@ func (c *client) unheard(messages int, err *Error) {
 	}
 }
 
-// deliverRest goes on where d stands. It returns false after a receiver that panicked: one deferred call a batch instead of
+// deliverRest continues where d stands. It returns false after a receiver that panicked: one deferred call a batch instead of
 // one a message.
 func (c *client) deliverRest(d *delivery) (finished bool) {
 	returned := false
@@ -133,7 +133,7 @@ func (c *client) deliverRest(d *delivery) (finished bool) {
 			c.callbackPanic(r)
 			return
 		}
-		// runtime.Goexit in a callback ends this goroutine: the rest, and the completer's queue, go on in another.
+		// runtime.Goexit in a callback ends this goroutine: the rest, and the completer's queue, continue in another.
 		c.log.Errorf("a callback called runtime.Goexit")
 		c.completing.Add(1)
 		go d.by.run(d)
@@ -191,7 +191,7 @@ func (done *completion) unheard() (messages int) {
 		}
 		return messages
 	}
-	for i := range b.receivers { // whoever settled one alone may be answering its caller: not a glance at that entry
+	for i := range b.receivers { // anyone who settled one alone may be answering its caller: not a glance at that entry
 		if !b.settledAlone(i) && b.receivers[i] == (nobody{}) {
 			messages++
 		}

@@ -208,7 +208,7 @@ func (d *dispatcher) laneOn(n *node) *lane {
 	return nil
 }
 
-// idleFor reports whether the stream's lane has nothing to do; otherwise the lane will seal the stream's batch when it gets on.
+// idleFor reports whether the stream's lane has nothing to do; otherwise the lane will seal the stream's batch when it makes progress.
 func (d *dispatcher) idleFor(st *stream) bool {
 	l := st.lane.Load()
 	return l == nil || l.idleOr(st)

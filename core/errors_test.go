@@ -82,7 +82,7 @@ func TestServerCodesAreComplete(t *testing.T) {
 	}
 }
 
-// Whoever sets retry_on_server_error reads which codes are retried without it: the text must be what the client does.
+// Anyone who sets retry_on_server_error reads which codes are retried without it: the text must be what the client does.
 func TestRetryOptionNamesTheCodesThatAreRetriedByDefault(t *testing.T) {
 	var named []int
 	for _, o := range dataproxy.OptionTable() {

@@ -96,7 +96,7 @@ func TestD16_WrittenFrameStaysWholeUnderItsID(t *testing.T) {
 	}
 }
 
-// A message that expired between two attempts was said to be not written, and then it was, with the others of its frame: whoever sent it
+// A message that expired between two attempts was said to be not written, and then it was, with the others of its frame: anyone who sent it
 // again made a double.
 func TestMessageThatExpiresBetweenTwoAttemptsMayBeWritten(t *testing.T) {
 	for name, alone := range map[string]bool{"beside others": false, "alone": true} {

@@ -35,7 +35,7 @@ func TestBusyLaneRemembersEachWaitingStreamOnce(t *testing.T) {
 	require.LessOrEqual(t, dataproxy.WaitingForIdle(client), 2)
 }
 
-// Where others keep a lane busy all the time it is never idle: a caller must go on when the lane does, not wait for the linger.
+// Where others keep a lane busy all the time it is never idle: a caller must continue when the lane does, not wait for the linger.
 func TestSyncSendDoesNotWaitForALaneThatIsNeverIdle(t *testing.T) {
 	c := cluster(t, dataproxytest.WithNodes(1))
 	client := connect(t, c, dataproxy.WithWorkerNum(1), dataproxy.WithBatchingMaxPublishDelay(time.Minute),
@@ -175,7 +175,7 @@ func TestDeadBatchesDoNotPileUpWhileNoLaneIsUsable(t *testing.T) {
 	}
 	require.LessOrEqual(t, most, 3*250)
 	c.Nodes()[0].Revive()
-	require.NoError(t, client.Send(patient(t), message("goes on")))
+	require.NoError(t, client.Send(patient(t), message("continues")))
 	require.Equal(t, 1, c.Count())
 	require.Zero(t, dataproxy.Parked(client))
 	settled(t, client)

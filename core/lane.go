@@ -40,7 +40,7 @@ type lane struct {
 	writing     bool
 	writer      func()               // write: as a method it would cost each start an allocation
 	outstanding int                  // batches taken and neither answered nor handed back
-	soon        map[*stream]struct{} // with a sync caller that waits for the lane to get on
+	soon        map[*stream]struct{} // with a sync caller that waits for the lane to make progress
 }
 
 // scratch is what a writer needs beside its buffer.
@@ -293,8 +293,8 @@ func (l *lane) countRetry(b *batch) {
 // Unmatched counts an answer that belongs to nothing in flight: it is not trusted to mean any batch.
 func (l *lane) Unmatched(*wire.Answer) { l.c.metrics.failed(CodeNoMatchRequest) }
 
-// replace lets another lane take this one's place. This one goes on until that one is connected, unless its node owes it an answer
-// for so long that it may hang. It reports false when there is nothing to replace, or it is being done.
+// replace lets another lane take this one's place. This one continues until that one is connected, unless its node owes it an answer
+// so long that it may hang. It reports false when there is nothing to replace, or it is being done.
 func (l *lane) replace() bool {
 	l.mu.Lock()
 	if !l.usable || l.replaced {

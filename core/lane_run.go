@@ -20,7 +20,7 @@ const (
 
 // keepLane fills a lane's place: it connects, to n first if there is one, serves the connection until it ends, and connects
 // again, until the client is closed or the lane is replaced and another goroutine has the place. The lane that it replaces, old,
-// goes on until the first connection stands.
+// continues until the first connection stands.
 func (c *client) keepLane(index int, n *node, old *lane) {
 	defer c.lanesDone.Done()
 	defer c.guard()

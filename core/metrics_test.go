@@ -52,7 +52,7 @@ func measured(t *testing.T, c *dataproxytest.Cluster, opts ...dataproxy.Option) 
 	return connect(t, c, append([]dataproxy.Option{dataproxy.WithMetricsRegistry(registry)}, opts...)...), registry
 }
 
-// Dashboards and alerts made for the existing SDK must go on working: its names, labels, kinds and buckets.
+// Dashboards and alerts made for the existing SDK must keep working: its names, labels, kinds and buckets.
 func TestMetricsAreThoseOfTheSeed(t *testing.T) {
 	c := cluster(t, dataproxytest.WithNodes(1))
 	c.Node(0).Fault(dataproxytest.ErrorCode(100), dataproxytest.ErrorCode(114), dataproxytest.Delay(0), dataproxytest.Silence())

@@ -270,7 +270,7 @@ func (s *nodes) set(addrs []string) {
 	s.balance()
 }
 
-// tellChange wakes whoever waits for a change. The caller holds mu.
+// tellChange wakes anyone who waits for a change. The caller holds mu.
 func (s *nodes) tellChange() {
 	close(s.changed)
 	s.changed = make(chan struct{})

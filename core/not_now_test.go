@@ -146,7 +146,7 @@ func TestNodeThatSaysNotNowIsAskedByOneBatchAtATime(t *testing.T) {
 }
 
 // A node that is full is left in peace while others have room, and what it refused goes there at once: it used to wait for its back-off,
-// and new batches went on being refused.
+// and new batches kept being refused.
 func TestFullNodeIsPutAside(t *testing.T) {
 	c := cluster(t)
 	client := connect(t, c, dataproxy.WithRetryInitialInterval(10*time.Second), dataproxy.WithBatchingMaxMessages(1))

@@ -98,7 +98,7 @@ func TestDashboardAndAlertsUseMetricsThatExist(t *testing.T) {
 	}
 }
 
-// Whoever is woken by an alert looks it up; whoever finds a line in a log, too.
+// Anyone who is woken by an alert looks it up; anyone who finds a line in a log, too.
 func TestOperatingPageExplainsEveryAlertAndLogLine(t *testing.T) {
 	page, err := os.ReadFile("OPERATING.md")
 	require.NoError(t, err)

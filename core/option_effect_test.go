@@ -106,7 +106,7 @@ func TestUsersPoolsAreUsedAndGetEverythingBack(t *testing.T) {
 }
 
 // A pool that counts what it has lent is dead after as many failed batches as it may hold, unless their buffers come back. Their
-// bytes must not: whoever got them in a callback may still read them.
+// bytes must not: anyone who got them in a callback may still read them.
 func TestBuffersOfFailedBatchesComeBackWithoutTheirBytes(t *testing.T) {
 	const n = 20
 	c := cluster(t)

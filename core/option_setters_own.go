@@ -14,7 +14,7 @@ func WithMaxPendingBytes(n int) Option {
 	return func(o *Options) { o.MaxPendingBytes = n; o.mark("max_pending_bytes") }
 }
 
-// WithAckTimeout bounds the wait for the next answer: a connection from which none came in its turn for so long, while frames wait
+// WithAckTimeout bounds the wait for the next answer: a connection from which none came in order for that long, while frames wait
 // for one, is closed, and its batches go elsewhere. While answers come, a frame behind them may wait longer, up to its message's
 // deadline. Default 10 s, or a third of the send timeout where that is less; 10 ms to 1 h.
 func WithAckTimeout(d time.Duration) Option {
@@ -80,7 +80,7 @@ func WithMaxFrameSize(n int) Option {
 	return func(o *Options) { o.MaxFrameSize = n; o.mark("max_frame_size") }
 }
 
-// WithHeartbeatInterval sends a heartbeat on a connection that sent nothing for so long. Default 30 s; 10 ms to 50 s
+// WithHeartbeatInterval sends a heartbeat on a connection that sent nothing for that long. Default 30 s; 10 ms to 50 s
 // (a node closes an idle connection after 60 s at the earliest).
 func WithHeartbeatInterval(d time.Duration) Option {
 	return func(o *Options) { o.HeartbeatInterval = d; o.mark("heartbeat_interval") }
@@ -119,7 +119,7 @@ func WithBasicAuth(secretID, secretKey string) Option {
 // their batches.
 //
 // The folder may be shared by clients and processes. It is made with mode 0700 where there is none; NewClient fails where it cannot be
-// used. A disk that fails later stops nothing: the client goes on as without it, says so in the log, and tries again. Not together
+// used. A disk that fails later stops nothing: the client continues as without it, says so in the log, and tries again. Not together
 // with WithOrdered. Default: nothing is stored.
 func WithSpoolDir(dir string) Option {
 	return func(o *Options) { o.SpoolDir = dir; o.mark("spool_dir") }

@@ -90,7 +90,7 @@ func TestD10_OrderHoldsThroughResetsAndRefusals(t *testing.T) {
 	settled(t, client)
 }
 
-// An ordered stream whose first batch expires must go on with the next one; otherwise it is stuck for ever.
+// An ordered stream whose first batch expires must continue with the next one; otherwise it is stuck for ever.
 func TestOrderedStreamGoesOnBehindExpiredBatches(t *testing.T) {
 	for _, where := range []string{"queued", "in flight", "in back-off", "waiting behind another"} {
 		t.Run(where, func(t *testing.T) {
@@ -157,7 +157,7 @@ func TestOrderedStreamWithCallersThatGiveUp(t *testing.T) {
 	})
 	require.NoError(t, client.Flush(patient(t)))
 	settled(t, client)
-	require.NoError(t, client.Send(patient(t), message("goes on")))
+	require.NoError(t, client.Send(patient(t), message("continues")))
 	settled(t, client)
 }
 
@@ -223,7 +223,7 @@ func TestCallersOfAnOrderedStreamShareTheNextBatch(t *testing.T) {
 	settled(t, client)
 }
 
-// A message that was given up while it was written left its stream free: when the node went on, or its lane was replaced, it arrived behind
+// A message that was given up while it was written left its stream free: when the node continued, or its lane was replaced, it arrived behind
 // later ones.
 func TestOrderedStreamWaitsForAFrameThatWasGivenUp(t *testing.T) {
 	c := cluster(t)
@@ -259,7 +259,7 @@ func TestOrderedStreamWaitsForAFrameThatWasGivenUp(t *testing.T) {
 	for _, p := range []string{"2", "3"} {
 		notes.send(context.Background(), client, streamMessage("s", "%s", p))
 	}
-	eventually(t, "other streams go on", func() bool { return client.Send(patient(t), streamMessage("t", "other")) == nil && c.Count() > 10 })
+	eventually(t, "other streams continue", func() bool { return client.Send(patient(t), streamMessage("t", "other")) == nil && c.Count() > 10 })
 	require.Zero(t, notes.count(), "what is behind waits")
 	release()
 	require.NoError(t, client.Flush(patient(t)))
@@ -268,7 +268,7 @@ func TestOrderedStreamWaitsForAFrameThatWasGivenUp(t *testing.T) {
 	settled(t, client)
 }
 
-// A stream whose frame was given up must go on when its connection is, and when the node refuses it.
+// A stream whose frame was given up must continue when its connection is, and when the node refuses it.
 func TestOrderedStreamGoesOnBehindAFrameThatWasGivenUp(t *testing.T) {
 	for _, end := range []dataproxytest.Fault{dataproxytest.Silence(), dataproxytest.ResetAfterRead(), dataproxytest.CloseAfterRead(),
 		dataproxytest.ErrorCode(114), dataproxytest.ErrorCode(105)} {

@@ -53,7 +53,7 @@ type speed struct {
 	answered int64
 }
 
-// look finds nodes that are slower than others, and goes on while something is in flight.
+// look finds nodes that are slower than others, and continues while something is in flight.
 func (c *client) look() {
 	defer c.guard()
 	if c.ctx.Err() != nil {

@@ -59,9 +59,9 @@ type client struct {
 	reason     *Error       // of what has no result when the client ends; set before swept
 	swept      atomic.Bool  // nothing is retried any more
 	muted      atomic.Bool  // no callback is called any more
-	called     atomic.Int64 // callbacks since swept: shows a close that they go on
+	called     atomic.Int64 // callbacks since swept: shows a close that they continue
 	closeBegun atomic.Bool
-	closed     chan struct{} // closed when Shutdown is through
+	closed     chan struct{} // closed when Shutdown has ended
 	report     CloseReport
 
 	ackedCount, refusedCount, doneBatches, retries atomic.Int64
@@ -77,7 +77,7 @@ const (
 	sendBulk                  // nobody, in bulk; its source can wait, whatever block_if_queue_is_full says
 	sendTaken                 // nobody; an embedder has accepted it, and must not be refused for want of room
 	sendGroup                 // a caller, in bulk, that seals the batch itself
-	sendSync                  // a caller; its batch leaves as soon as its lane is idle or gets on
+	sendSync                  // a caller; its batch leaves as soon as its lane is idle or makes progress
 )
 
 // inBulk reports whether the message is bounded by the bulk window.

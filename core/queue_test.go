@@ -59,7 +59,7 @@ func TestF1_FullQueueFailsAtOnce(t *testing.T) {
 	settled(t, client)
 }
 
-// In block mode a sender waits for room and goes on when there is some.
+// In block mode a sender waits for room and continues when there is some.
 func TestF1_FullQueueBlocksAndResumes(t *testing.T) {
 	c, client, notes := smallQueue(t, true)
 	var through atomic.Int64
@@ -81,7 +81,7 @@ func TestF1_FullQueueBlocksAndResumes(t *testing.T) {
 	settled(t, client)
 }
 
-// Who came first gets the next room: otherwise an unlucky sender waits until its deadline while others go on.
+// Who came first gets the next room: otherwise an unlucky sender waits until its deadline while others continue.
 func TestF1_RoomGoesToWhoCameFirst(t *testing.T) {
 	const waiting = 30
 	c := cluster(t, dataproxytest.WithNodes(1))
@@ -204,7 +204,7 @@ func (hasty) Done() <-chan struct{} {
 	return done
 }
 
-// Room that other streams' open batches hold: whoever needs it would have to wait for a linger that is long, again and again.
+// Room that other streams' open batches hold: anyone who needs it would have to wait for a linger that is long, again and again.
 func TestF1_NoRoomEndsTheLingerOfOthers(t *testing.T) {
 	for name, test := range map[string]struct {
 		block bool

@@ -95,7 +95,7 @@ func (r *registry) remove(b *batch, reuse bool) {
 	r.recycle(b, reuse)
 }
 
-// recycle gives back b's memory. After a failure the payloads belong to whoever got them in a callback. A batch that is not used again
+// recycle gives back b's memory. After a failure the payloads belong to anyone who got them in a callback. A batch that is not used again
 // may be kept for a while where it was on its way, or by a caller that gave up: without all that messages have brought.
 func (r *registry) recycle(b *batch, reuse bool) {
 	b.mu.Lock()

@@ -10,7 +10,7 @@ import (
 )
 
 // readBack sends what is only on the disk, oldest first, as long as nodes take messages, within a quarter of the memory: fresh batches
-// have the rest, and share the lanes with it. A sixteenth is its own, so that it gets on where senders take all the room that comes.
+// have the rest, and share the lanes with it. A sixteenth is its own, so that it makes progress where senders take all the room that comes.
 func (s *spooler) readBack() {
 	most := int64(s.c.opts.MaxPendingBytes)
 	for !s.c.dispatcher.waiting.Load() && s.c.dispatcher.usable() != nil && s.reading.Load() < most/4 {

@@ -26,7 +26,7 @@ func (p *printed) Println(args ...any) {
 	p.lines = append(p.lines, fmt.Sprintln(args...))
 }
 
-// Programs written for the existing Go SDK must go on working with nothing but the import path changed. These are the three
+// Programs written for the existing Go SDK must keep working with nothing but the import path changed. These are the three
 // samples of its manual, line by line.
 func TestProgramsForTheExistingSDKCompileAndRun(t *testing.T) {
 	t.Parallel() // the third one sleeps

@@ -83,7 +83,7 @@ func (c *client) sendSync(ctx context.Context, msg *Message, detail bool) (Resul
 		defer grace.Stop()
 		select {
 		case err = <-w.done:
-		case <-grace.C: // w is left to whoever fills it
+		case <-grace.C: // w is left to anyone who fills it
 			return Result{}, &Error{Code: CodeContextExpired, Message: "while its result was on the way", cause: context.Cause(ctx),
 				GroupID: at.st.key.group, StreamID: at.st.key.stream, persisted: MaybeWritten}
 		}

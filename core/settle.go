@@ -9,7 +9,7 @@ import (
 func (c *client) acked(b *batch) { c.finish(b, nil) }
 
 // finish settles all messages of a sealed batch that are not settled yet, and returns their number; only those in its frame, if
-// others wait behind it, which go on. fault makes their error, nil means acked; it is called under b.mu, so that a frame cannot be
+// others wait behind it, which continue. fault makes their error, nil means acked; it is called under b.mu, so that a frame cannot be
 // written behind an error that says "not written".
 func (c *client) finish(b *batch, fault func() *Error) (messages int) {
 	b.mu.Lock()
@@ -124,7 +124,7 @@ func (c *client) settleSome(st *stream, b *batch, pick func() []completion) {
 	c.completeAll(done)
 }
 
-// count counts results before their receivers are called: whoever has a result finds it in Stats.
+// count counts results before their receivers are called: anyone who has a result finds it in Stats.
 func (c *client) count(err *Error, messages int) {
 	if err == nil {
 		c.ackedCount.Add(int64(messages))

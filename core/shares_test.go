@@ -131,7 +131,7 @@ func TestF1_WaitersOfAGreedyStreamHoldUpNobody(t *testing.T) {
 	settled(t, client)
 }
 
-// Common bytes are for whoever came first: a large message that waits for them must not be overtaken for ever by small ones of
+// Common bytes are for anyone who came first: a large message that waits for them must not be overtaken for ever by small ones of
 // other lanes.
 func TestF1_LargeMessageGetsItsRoom(t *testing.T) {
 	c := cluster(t)

@@ -111,7 +111,7 @@ func (c *client) abort() {
 }
 
 // shut ends the client. What takes time with the number of messages is done by settleRest beside it, so that it returns in time: behind
-// that a sweep of very many goes on, whose callbacks are not called any more.
+// that a sweep of very many continues, whose callbacks are not called any more.
 func (c *client) shut(ctx context.Context, fault *Error) {
 	c.closing.Store(true)
 	refusal := errClosed

@@ -80,7 +80,7 @@ func TestLongBatchesAreSplitWhenTheLimitShrinks(t *testing.T) {
 }
 
 // Of a batch whose frame has become too long, what fits alone arrives; a message that does not is refused with its own code. And
-// whoever gives up on a message finds it wherever it is now.
+// anyone who gives up on a message finds it wherever it is now.
 func TestSplitBatchesKeepEveryPromise(t *testing.T) {
 	c := cluster(t)
 	client := connect(t, c, dataproxy.WithUpdateInterval(10*time.Millisecond), dataproxy.WithCompression(dataproxy.None),

@@ -190,7 +190,7 @@ func (s *spooler) warn(err error) {
 	}
 }
 
-// store stores what is sealed, in few writes, and hands it on. A disk that refuses does not stop it: the client goes on as without one.
+// store stores what is sealed, in few writes, and hands it on. A disk that refuses does not stop it: the client continues as without one.
 func (s *spooler) store() {
 	s.mu.Lock()
 	batches := s.queue.takeAll()

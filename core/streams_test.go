@@ -86,7 +86,7 @@ func TestStreamsThatAreSweptOutLoseNothing(t *testing.T) {
 	settled(t, client)
 	dataproxy.SweepStreams(client, true)
 	require.Zero(t, client.Stats().Streams)
-	require.NoError(t, client.Send(patient(t), message("goes on")))
+	require.NoError(t, client.Send(patient(t), message("continues")))
 }
 
 // A stream with batches on their way was swept out, and came back without its lane: a later batch could overtake them, and what it

@@ -58,7 +58,7 @@ func (c *client) newManager() (*discovery.Manager, error) {
 	return m, nil
 }
 
-// tokenSource asks the user's code. If that panics or never returns, the request fails and the client goes on.
+// tokenSource asks the user's code. If that panics or never returns, the request fails and the client continues.
 type tokenSource struct {
 	auth  Auth
 	asked atomic.Bool // GetToken runs

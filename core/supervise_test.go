@@ -109,7 +109,7 @@ func TestSilentManagerDoesNotHoldUpSuspects(t *testing.T) {
 	inTime(t, 0, "close", client.Close)
 }
 
-// Whoever looks for the node that causes trouble reads this number: connections that it refuses are what a dead one has.
+// Anyone who looks for the node that causes trouble reads this number: connections that it refuses are what a dead one has.
 func TestRefusedConnectionsCountAsErrorsOfTheirNode(t *testing.T) {
 	c := cluster(t, dataproxytest.WithNodes(1))
 	c.Nodes()[0].Kill()

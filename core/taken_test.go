@@ -22,7 +22,7 @@ func take(client dataproxy.Embedder, first, n int, at time.Time) {
 	client.SubmitTaken(&dataproxy.Message{StreamID: "s"}, payloads, tags, at)
 }
 
-// A message that the binding has accepted was lost where the client had no room for it: it goes in beyond the bound, in its turn.
+// A message that the binding has accepted was lost where the client had no room for it: it goes in beyond the bound, in order.
 func TestTakenMessagesHaveRoom(t *testing.T) {
 	for _, ordered := range []bool{false, true} {
 		t.Run(fmt.Sprint("ordered ", ordered), func(t *testing.T) {

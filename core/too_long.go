@@ -11,7 +11,7 @@ import (
 
 // A node closes the connection, without an answer, on a frame that is longer than it takes, and it may take less than anybody says. Only
 // that frame is at fault, not what was in flight beside it. Once closed on twice, its length is known to be too much: many messages
-// go on in shorter frames, one message alone fails. The node gets no frame of that length any more.
+// continue in shorter frames, one message alone fails. The node gets no frame of that length any more.
 
 const (
 	// leastLimit is what every node takes: its max-msg-length is 64 KiB where nobody sets it. Who closes on less has another reason.
@@ -110,7 +110,7 @@ func (c *client) tooLongFor(b *batch, l *lane, size int) {
 	c.failedAttempt(b, l.node, CodeLogTooLong, attemptFailure{cause: known}, forFree, c.elsewhereOrLater(elsewhere))
 }
 
-// cutOrFail lets the messages of b's frame go on in frames of half its length, or fails the one that is in it alone.
+// cutOrFail lets the messages of b's frame continue in frames of half its length, or fails the one that is in it alone.
 func (c *client) cutOrFail(b *batch, message string, cause error) {
 	b.mu.Lock()
 	items := len(b.frame.items)

@@ -57,7 +57,7 @@ enum {
     INLONG_ERR_LOG_TOO_LONG = 10009,      /**< it does not fit into one frame, or alone into max_pending_bytes */
     INLONG_ERR_LOG_INVALID = 10010,       /**< the payload is empty, or an id or attribute breaks its rule */
     INLONG_ERR_SERVER_ERROR = 10011,      /**< the DataProxy refused the batch: see server_code */
-    INLONG_ERR_SERVER_PANIC = 10012,      /**< an internal fault of this client; it does not go on */
+    INLONG_ERR_SERVER_PANIC = 10012,      /**< an internal fault of this client; it does not continue */
     INLONG_ERR_WORKER_BUSY = 10013,       /**< inside a callback: flush or close, begun; a send in one of the log */
     INLONG_ERR_NO_MATCH_REQUEST = 10014,  /**< in metrics: an answer belongs to no batch in flight */
     INLONG_ERR_CONN_CLOSED_BY_PEER = 10015, /**< the node closed the connection before it answered */
@@ -70,7 +70,7 @@ enum {
     INLONG_ERR_FORKED = -4,   /**< the handle, or the library's runtime, belongs to the parent process */
     INLONG_ERR_LOAD = -5,     /**< libinlong_dataproxy_core.so.VERSION cannot be loaded; the text lists the paths tried */
     INLONG_ERR_ABI = -6,      /**< struct_size is not known to this library, or front and core do not fit together */
-    INLONG_ERR_INTERNAL = -7, /**< a fault inside the library was caught; this client does not go on, others do */
+    INLONG_ERR_INTERNAL = -7, /**< a fault inside the library was caught; this client does not continue, others do */
     INLONG_ERR_NOMEM = -8     /**< memory or file descriptors ran out */
 };
 
@@ -185,7 +185,7 @@ typedef struct inlong_error_info {
  *         printf("%d %s: %s\n", info->code, info->name, info->meaning);
  * @endcode
  * @param index 0, 1, ...
- * @return the entry, NULL behind the last; static
+ * @return the entry, NULL after the last; static
  * @blocks never */
 INLONG_API const inlong_error_info *inlong_error_list(size_t index);
 
@@ -230,7 +230,7 @@ typedef struct inlong_option_info {
 
 /** All options.
  * @param index 0, 1, ...
- * @return the entry, NULL behind the last; static
+ * @return the entry, NULL after the last; static
  * @blocks never */
 INLONG_API const inlong_option_info *inlong_options_describe(size_t index);
 
@@ -241,7 +241,7 @@ INLONG_API const inlong_option_info *inlong_options_describe(size_t index);
 enum {
     INLONG_LOG_OFF = 0,   /**< nothing: the default */
     INLONG_LOG_ERROR = 1, /**< a fault inside the library or a callback */
-    INLONG_LOG_WARN = 2,  /**< something is wrong and the client goes on: a node avoided, a Manager that does not answer */
+    INLONG_LOG_WARN = 2,  /**< something is wrong and the client continues: a node avoided, a Manager that does not answer */
     INLONG_LOG_INFO = 3,  /**< what changed */
     INLONG_LOG_DEBUG = 4  /**< all */
 };
@@ -533,7 +533,7 @@ typedef struct inlong_close_report {
     struct {
         int64_t code;  /**< INLONG_ERR_... */
         int64_t count; /**< messages that failed with it */
-    } by_code[24];     /**< failures by code; behind the last one all is 0 */
+    } by_code[24];     /**< failures by code; after the last one all is 0 */
     int64_t uncalled;  /**< messages, at most, whose callback was not called because others took too long */
     int64_t unpolled;  /**< results left in the queue: to be polled, or to be dropped by inlong_client_drop_results */
 } inlong_close_report;
@@ -541,8 +541,8 @@ typedef struct inlong_close_report {
 /** Closes the client. No message is accepted any more; those accepted are delivered until timeout_ms ends, the rest fails with
  * INLONG_ERR_CLOSED. When it has returned no callback starts any more.
  *
- * Inside a callback the close is begun and not waited for; it goes on by itself, bounded by the option send_timeout, and
- * callbacks come until it is through. Inside a log callback nothing is begun.
+ * Inside a callback the close is begun and not waited for; it continues by itself, bounded by the option send_timeout, and
+ * callbacks come until it has ended. Inside a log callback nothing is begun.
  * @param client     an open client. Of two threads that close at the same time one closes, the other answers
  *                   INLONG_ERR_HANDLE at once; so does closing again
  * @param timeout_ms how long to deliver; INLONG_NO_TIMEOUT: the option send_timeout

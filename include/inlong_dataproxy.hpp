@@ -20,7 +20,7 @@
  * - Callbacks run on threads of the library: one at a time and in order for one stream, at the same time as those of other
  *   streams. A callable is destroyed there, after its last result; once exit handlers run, it is not called any more and
  *   never destroyed. It may use the client; flush and close do not wait there. An exception that leaves it goes to
- *   set_callback_exception_handler and the client goes on.
+ *   set_callback_exception_handler and the client continues.
  * - Views. Payload and Message hold pointers, not copies: what they point to must live until the send call returns, no
  *   longer. A temporary inside the call's own argument list does.
  * - With -fno-exceptions the types are others than with exceptions (an inline namespace): objects of the one cannot be

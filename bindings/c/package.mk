@@ -116,7 +116,7 @@ uninstall: ## remove what install put there (same PREFIX, DESTDIR, LIBDIR)
 		'$(INSTALL_TO)/bin/inlong-dataproxy' '$(INSTALL_TO)/share/man/man1/$(notdir $(MAN_PAGE))'
 	rm -rf '$(INSTALL_TO)/include/inlong_dataproxy' '$(INSTALL_LIB)/cmake/InlongDataproxy' '$(INSTALL_DOC)'
 
-# The same files give the same bytes, whoever packs them and when.
+# The same files give the same bytes, no matter who packs them, and when.
 dist: ## pack what install installs into build/dist/
 	@rm -rf build/dist/$(PACKAGE_NAME) && mkdir -p build/dist
 	@$(MAKE) --no-print-directory install DESTDIR=$(abspath build/dist) PREFIX=/$(PACKAGE_NAME) >/dev/null

@@ -65,7 +65,7 @@ typedef struct inlong_core_intake {
 
 /* What the core calls. take: the core has done with a chunk, or NULL, and wants the next; waits for it; NULL: the client is closed, and
  * there is none any more. A chunk without runs: the core is to tell what it holds. deliver: here is the one result of `count` messages; may block, and may call back into the core.
- * closed: a close that was begun inside a callback, and so answered INLONG_ERR_WORKER_BUSY, is through. log: a line of
+ * closed: a close that was begun inside a callback, and so answered INLONG_ERR_WORKER_BUSY, has ended. log: a line of
  * log_level or more important; called with no lock held, from any of the core's threads and the callers'. */
 typedef struct inlong_core_host {
     inlong_core_chunk *(*take)(uintptr_t client, inlong_core_chunk *done, inlong_core_intake intake);

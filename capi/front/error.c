@@ -38,7 +38,7 @@ int inlong_fail(int code, char *err, size_t errlen, const char *format, ...)
 
 int inlong_fail_handle(enum inlong_handle_kind kind, const void *handle)
 {
-    /* Neither formatted nor copied: a host may go on calling with a closed handle, and that costs next to nothing. */
+    /* Neither formatted nor copied: a host may keep calling with a closed handle, and that costs next to nothing. */
     static const char *const texts[][2] = {
         {"not an open client: NULL, closed, or never one",
          "this client belongs to the parent process: a forked child cannot use it"},

@@ -169,7 +169,7 @@ typedef struct inlong_slot {
     struct inlong_slot *next_free;
     uintptr_t index;
     atomic_int calling; /* threads that call callbacks */
-    /* Set before the core knows the handle. Whoever calls one reads it first and looks at the handle behind that. */
+    /* Set before the core knows the handle. Anyone who calls one reads it first and looks at the handle behind that. */
     _Atomic(inlong_log_callback) log;
     void *_Atomic log_user;
     _Atomic(inlong_batch_callback) results;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0
- * queue.c - a client's completion queue. The core's lanes push, inlong_client_poll takes; no call of Go on this side.
+ * queue.c - a client's completion queue. The core's lanes push, inlong_client_poll takes; nothing on this side calls Go.
  *
  * What waits is kept by the batch: its texts once, an entry for each message or range. Only poll makes whole results of
  * it. */
@@ -50,7 +50,7 @@ void inlong_queue_set_readable(inlong_slot *slot, bool readable)
 void inlong_queue_wake_all(inlong_slot *slot)
 {
     int state = inlong_cancel_hold();
-    inlong_queue_set_readable(slot, true); /* for whoever waits on a copy of it, which a close does not wake */
+    inlong_queue_set_readable(slot, true); /* for anyone who waits on a copy of it, which a close does not wake */
     if (slot->event_fd >= 0)
         close(slot->event_fd);
     slot->event_fd = -1;
@@ -246,7 +246,7 @@ void inlong_results_drop(inlong_results *queue)
     *queue = (inlong_results){0};
 }
 
-/* Behind a take: whoever waits for room, and the descriptor. */
+/* Behind a take: anyone who waits for room, and the descriptor. */
 static void taken(inlong_slot *slot, bool was_full)
 {
     slot->polls++;

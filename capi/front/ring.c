@@ -84,7 +84,7 @@ static void ring_bell(inlong_ring *r)
     pthread_mutex_unlock(&r->mutex);
 }
 
-/* Until it is called, for so long at most; 0: without end. */
+/* Until it is called, for that long at most; 0: without end. */
 static void sleep_here(inlong_ring *r, long ns)
 {
     struct timespec until = inlong_deadline(0);
@@ -376,7 +376,7 @@ size_t inlong_ring_close(inlong_slot *slot, int64_t timeout_ms)
     inlong_ring *r = &slot->ring;
     size_t left = 0;
     atomic_store(&r->open, false);
-    for (int i = 0; i < INLONG_STRIPES; i++) { /* whoever was about to put one in has done it, whoever waits gives up */
+    for (int i = 0; i < INLONG_STRIPES; i++) { /* anyone who was about to put one in has done it, anyone who waits gives up */
         pthread_mutex_lock(&r->stripes[i].mutex);
         pthread_cond_broadcast(&r->stripes[i].handed);
         pthread_mutex_unlock(&r->stripes[i].mutex);

@@ -44,7 +44,7 @@ void inlong_ring_init(inlong_ring *r);
 /* In a forked child: what is in it is the parent's. */
 void inlong_ring_forget(inlong_ring *r);
 /* For a new client; where there is no goroutine, and at its end; and when the client is closed: nothing is put in any more, and what was is
- * with the core. Returns the number of messages of which that is not sure, since the core does not get on. */
+ * with the core. Returns the number of messages of which that is not sure, since the core does not make progress. */
 void inlong_ring_open(struct inlong_slot *slot);
 void inlong_ring_end(struct inlong_slot *slot);
 size_t inlong_ring_close(struct inlong_slot *slot, int64_t timeout_ms);

@@ -147,7 +147,7 @@ static int64_t write_csv(row_writer *w)
 {
     const inlong_row_settings *s = &w->f->settings;
     size_t n = w->named ? s->column_count : w->count;
-    size_t end = 0; /* behind the last field that is not null */
+    size_t end = 0; /* after the last field that is not null */
     for (size_t column = 0; column < n; column++) {
         if (column > 0)
             put(&w->out, w->f->separator, w->f->separator_len);

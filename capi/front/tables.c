@@ -59,7 +59,7 @@ const inlong_error_info inlong_error_table[] = {
     CODE(-6, 0, "abi", "struct or library of another version",
          "struct_size is not known, or front and core are of two builds"),
     CODE(-7, 0, "internal", "fault inside the library",
-         "a fault inside the library was caught; the client does not go on"),
+         "a fault inside the library was caught; the client does not continue"),
     CODE(-8, 0, "nomem", "out of memory or descriptors",
          "memory, file descriptors or client slots ran out"),
 };

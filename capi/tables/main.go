@@ -25,7 +25,7 @@ var callFaults = []struct {
 	{-4, "forked", "handle belongs to the parent process", "a forked child used what its parent had opened"},
 	{-5, "load", "core library cannot be loaded", "libinlong_dataproxy_core.so.VERSION is missing or cannot be loaded"},
 	{-6, "abi", "struct or library of another version", "struct_size is not known, or front and core are of two builds"},
-	{-7, "internal", "fault inside the library", "a fault inside the library was caught; the client does not go on"},
+	{-7, "internal", "fault inside the library", "a fault inside the library was caught; the client does not continue"},
 	{-8, "nomem", "out of memory or descriptors", "memory, file descriptors or client slots ran out"},
 }
 

@@ -16,7 +16,7 @@ import (
 const (
 	readSize   = 64 << 10
 	flushAt    = 64 << 10
-	writeLimit = 2 * time.Second // a client that takes no answers for so long is reset, as the real node does
+	writeLimit = 2 * time.Second // a client that takes no answers for that long is reset, as the real node does
 	lengthWord = 4
 )
 

@@ -100,7 +100,7 @@ func ReorderAnswers(n int) Fault { return Fault{Kind: KindReorderAnswers, N: n} 
 func SlowRead(bytesPerSecond int) Fault { return Fault{Kind: KindSlowRead, Rate: bytesPerSecond} }
 
 // RefuseConnect refuses connections. Standing, it closes the port: connecting fails. One-shot, the next connection is accepted and reset.
-// Live connections go on.
+// Live connections continue.
 func RefuseConnect() Fault { return Fault{Kind: KindRefuseConnect} }
 
 // BlackHole accepts connections and never reads, answers or closes them.

@@ -22,7 +22,7 @@ type Node struct {
 	faults   faultQueue
 	handler  atomic.Pointer[Handler]
 	counts   nodeCounts
-	gate     atomic.Pointer[chan struct{}] // while the node is paused; closed when it goes on
+	gate     atomic.Pointer[chan struct{}] // while the node is paused; closed when it continues
 
 	mu       sync.Mutex
 	state    nodeState
@@ -82,7 +82,7 @@ func (n *Node) Stop() { n.enter(stopped) }
 func (n *Node) Revive() { n.enter(running) }
 
 // Pause does what SIGSTOP does: connections stay and new ones are accepted, but nothing is read or answered until Resume, Kill, Stop or
-// Revive. Then the node goes on with all that came meanwhile.
+// Revive. Then the node continues with all that came meanwhile.
 func (n *Node) Pause() {
 	gate := make(chan struct{})
 	n.gate.CompareAndSwap(nil, &gate)

@@ -92,7 +92,7 @@ func TestResetAndEach(t *testing.T) {
 	seen := 0
 	c.Each(func(r Record) bool { seen += c.Count(); return r.Attr["mid"] != "a" })
 	if seen != 2 {
-		t.Errorf("Each went on after false, or saw nothing: %d", seen)
+		t.Errorf("Each continued after false, or saw nothing: %d", seen)
 	}
 	c.Reset()
 	if c.Count() != 0 || len(c.Received()) != 0 || n.Count() != 0 || n.Frames() != 0 || n.Heartbeats() != 0 {

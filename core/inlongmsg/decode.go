@@ -26,7 +26,7 @@ const (
 // Message is one value of the queue, decoded.
 type Message struct {
 	Version int
-	// Blocks are what was sent with the same attributes. A DataProxy puts one frame into a value: one block, save where items have
+	// Blocks are what was sent with the same attributes. A DataProxy puts one frame into a value: one block, except where items have
 	// attributes of their own: one for each set of them then, in the order of their first items.
 	Blocks []Block
 }
@@ -114,7 +114,7 @@ func textBlocks(rest []byte) (blocks []Block, err error) {
 		blocks = append(blocks, b)
 	}
 	if len(rest) > 0 {
-		return blocks, malformed("%d bytes behind the last block", len(rest))
+		return blocks, malformed("%d bytes after the last block", len(rest))
 	}
 	return blocks, nil
 }
@@ -139,7 +139,7 @@ func textItems(compressed byte, body []byte) (items [][]byte, err error) {
 	return items, nil
 }
 
-// binaryBlocks reads a binary frame as it was sent, save that the node put attributes in front and compressed the body.
+// binaryBlocks reads a binary frame as it was sent, except that the node put attributes in front and compressed the body.
 func binaryBlocks(frame []byte) ([]Block, error) {
 	var r wire.Request
 	if v := r.Parse(frame); !v.Ok() || !r.IsBinary() {

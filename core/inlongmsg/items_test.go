@@ -21,7 +21,7 @@ func itemized(count int, parts ...string) []byte {
 	return append(frame, magic, VersionBinary)
 }
 
-// A consumer puts items with the same attributes together, and the frame's values before theirs: whoever counts on the order that was
+// A consumer puts items with the same attributes together, and the frame's values before theirs: anyone who counts on the order that was
 // sent, or on a value of an item, is wrong.
 func TestItemsWithAttributesAreReadInGroups(t *testing.T) {
 	m, err := Decode(itemized(4, "C1", "k=a", "C2", "k=b&x=1", "C3", "k=a", "C4", "x=1&k=b&mid=2"))

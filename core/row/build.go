@@ -155,7 +155,7 @@ func (f *Format) csv(dst []byte, fields []Field, named bool) (row []byte, index 
 		n = len(f.settings.Columns)
 	}
 	row = dst
-	end := len(dst) // behind the last field that is not null
+	end := len(dst) // after the last field that is not null
 	for column := range n {
 		switch {
 		case column == 0:

@@ -68,11 +68,11 @@ inline void deliver(const inlong_result *result, void *user) noexcept
     call(*callback, *result);
 }
 
-/* The callables of a client, which the library calls until its close is through. */
+/* The callables of a client, which the library calls until its close has ended. */
 struct Kept {
     std::shared_ptr<const LogCallback> log;
     std::shared_ptr<const BatchCallback> results;
-    std::atomic<bool> quiet{false}; /* the close is through */
+    std::atomic<bool> quiet{false}; /* the close has ended */
     Kept *next = nullptr;
 };
 

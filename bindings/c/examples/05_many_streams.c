@@ -100,7 +100,7 @@ static long send_readings(inlong_client *client, struct sensor *sensors, inlong_
         int code = inlong_client_send_many(client, messages + at, (size_t)count - at, on_result, NULL, &accepted);
         if (code == INLONG_OK)
             continue;
-        /* messages[at + accepted] is refused; those before it get their results. Leave it out and go on behind it. */
+        /* messages[at + accepted] is refused; those before it get their results. Leave it out and continue behind it. */
         fprintf(stderr, "%s: %s\n", messages[at + accepted].stream_id, inlong_last_error());
         refused++;
         accepted++;

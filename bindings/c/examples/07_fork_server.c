@@ -178,7 +178,7 @@ int main(int argc, char **argv)
     if (started < count)
         perror("fork");
     close(listener);
-    send_text(client, "started", 7); /* the parent's client goes on as before */
+    send_text(client, "started", 7); /* the parent's client continues as before */
     int failed = supervise(workers, started, &signals);
     failed += inlong_client_close(client, 5000, NULL) != INLONG_OK;
     printf("%ld workers ended, %d failed\n", started, failed);

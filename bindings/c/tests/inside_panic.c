@@ -37,9 +37,9 @@ static void panic_stops_only_its_client(void)
     CHECK_INT(inlong_client_send(f.client, &m, 1000, &r), INLONG_ERR_INTERNAL);
     CHECK_INT(r.code, INLONG_ERR_INTERNAL); /* 0 would be an ack */
     CHECK_INT(r.persisted, INLONG_MAYBE_WRITTEN);
-    CHECK_TEXT(r.text, "does not go on");
+    CHECK_TEXT(r.text, "does not continue");
     CHECK_INT(inlong_client_flush(f.client, 1000), INLONG_ERR_INTERNAL);
-    CHECK_TEXT(inlong_last_error(), "does not go on");
+    CHECK_TEXT(inlong_last_error(), "does not continue");
     CHECK_INT(inlong_client_stats(f.client, buf, sizeof buf), INLONG_ERR_INTERNAL);
 
     CHECK_INT(inlong_client_send(other, &m, 5000, NULL), INLONG_OK);
@@ -102,7 +102,7 @@ static void panic_on_the_way_in_is_a_result(void)
     CHECK_TEXT(t.last.text, "a fault inside the library was caught: test");
     while (inlong_client_send_async(f.client, &m, tally_result, &t) == INLONG_OK) /* until the front knows it */
         sched_yield();
-    CHECK_TEXT(inlong_last_error(), "does not go on");
+    CHECK_TEXT(inlong_last_error(), "does not continue");
     CHECK_INT(inlong_client_close(f.client, 1000, NULL), INLONG_OK);
     CHECK_INT(t.acked, 0);
     f.client = NULL;

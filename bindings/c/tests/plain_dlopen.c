@@ -100,7 +100,7 @@ static void load_use_exit(void)
 
 static void exit_without_dlclose(void) { check_in_children(check_rounds(20), load_use_exit); }
 
-/* dlclose does nothing: what runs goes on. */
+/* dlclose does nothing: what runs continues. */
 static void load_use_unload_exit(void)
 {
     load(RTLD_LAZY | RTLD_GLOBAL);

@@ -318,7 +318,7 @@ static void play(unsigned seconds)
         CHECK_INT(pthread_create(&threads[i], NULL, work[i], NULL), 0);
     sleep(seconds);
     round_.stop = true;
-    alarm(120); /* whoever hangs now is the fault that this looks for */
+    alarm(120); /* anyone who hangs now is the fault that this looks for */
     for (int i = 0; i < PLACES; i++)
         round_.places[i] = NULL;
     for (int i = 0; i < THREADS; i++)

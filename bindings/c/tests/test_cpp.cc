@@ -108,7 +108,7 @@ static void payloads_and_attributes_arrive_as_given(void)
     CHECK_INT(thrown([&] { client.send({std::string_view(), "x"}); }), INLONG_ERR_LOG_INVALID);
 }
 
-/* Counted by the object that a callable holds: it must be there for each result and gone behind the last. */
+/* Counted by the object that a callable holds: it must be there for each result and gone after the last. */
 struct Witness {
     std::mutex mutex;
     std::condition_variable changed;
@@ -192,7 +192,7 @@ static void future_has_every_outcome(void)
     CHECK_TEXT(result.text, "stream");
 }
 
-/* A callback that is over the close's time lets none behind it be called: whoever waits for a future there would do so for ever. */
+/* A callback that is over the close's time lets none behind it be called: anyone who waits for a future there would do so for ever. */
 static void future_is_not_forgotten_by_a_close_over_its_time(void)
 {
     inlong::Mock mock;

@@ -238,7 +238,7 @@ static int fork_inside_a_callback(bool returns)
     CHECK_INT(inlong_client_send_async(busy.client, &m, fork_inside, NULL), INLONG_OK);
     while (status_of_grandchild == -1)
         sched_yield();
-    CHECK_INT(inlong_client_send(busy.client, &m, 5000, NULL), INLONG_OK); /* the parent goes on */
+    CHECK_INT(inlong_client_send(busy.client, &m, 5000, NULL), INLONG_OK); /* the parent continues */
     return status_of_grandchild;
 }
 

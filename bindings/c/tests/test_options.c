@@ -103,7 +103,7 @@ static void missing_or_bad_values(void)
     FAILS(INLONG_ERR_OPTION, "compression", "group_id", GROUP, "url", "http://127.0.0.1:1", "compression", "zip");
 }
 
-/* What no option of that kind takes; behind the last one NULL. */
+/* What no option of that kind takes; after the last one NULL. */
 static const char *const *bad_values(const inlong_option_info *o)
 {
     static const struct {

@@ -158,7 +158,7 @@ static void packed_failures_are_not_merged(void)
     close_fixture(&f);
 }
 
-/* With a full queue the lanes wait, so that memory stays bounded; poll lets them go on. */
+/* With a full queue the lanes wait, so that memory stays bounded; poll lets them continue. */
 static void full_completion_queue_holds_the_lanes_up(void)
 {
     enum { COUNT = BOUND + 5000 };

@@ -10,7 +10,6 @@
 #include <stdbool.h>
 #include <sys/signalfd.h>
 #include <sys/socket.h>
-#include <sys/syscall.h>
 #include <sys/time.h>
 #include <sys/wait.h>
 
@@ -105,34 +104,6 @@ static void ignored_signals_stay_ignored(void)
     CHECK_INT(kill(getpid(), SIGINT), 0);
     CHECK(signal(SIGPIPE, SIG_DFL) == SIG_IGN);
     CHECK(signal(SIGINT, SIG_DFL) == SIG_IGN);
-}
-
-static void *wait_for_ever(void *unused)
-{
-    for (;;)
-        pause();
-    return unused;
-}
-
-/* Threads that were cancelled while they sent ended the process on glibc 2.41: libc's handler came on a goroutine's small stack. libc hides
- * its own signals, so the kernel is asked. */
-static void cancel_handler_has_a_stack_of_its_own(void)
-{
-    enum { CANCEL = 32 };
-    struct {
-        void *handler;
-        unsigned long flags;
-        void *restorer;
-        unsigned long mask;
-    } now = {0};
-    use_a_client();
-    pthread_t thread;
-    CHECK_INT(pthread_create(&thread, NULL, wait_for_ever, NULL), 0);
-    CHECK_INT(pthread_cancel(thread), 0); /* here libc would install it */
-    CHECK_INT(pthread_join(thread, NULL), 0);
-    CHECK_INT(syscall(SYS_rt_sigaction, CANCEL, NULL, &now, sizeof now.mask), 0);
-    CHECK(now.handler != NULL);
-    CHECK(now.flags & SA_ONSTACK);
 }
 
 /* ---- under load ---- */
@@ -403,7 +374,6 @@ static void threads_of_the_host_are_never_interrupted(void)
 static const check_test tests[] = {
     {"H1_handlers_stay", handlers_stay},
     {"H1_ignored_signals_stay_ignored", ignored_signals_stay_ignored},
-    {"H1_cancel_handler_has_a_stack_of_its_own", cancel_handler_has_a_stack_of_its_own},
     {"H1_handlers_work_under_load", handlers_work_under_load},
     {"H1_default_sigpipe_stays_and_lanes_never_raise_it", default_sigpipe_stays_and_lanes_never_raise_it},
     {"H1_sigwait_and_signalfd_get_them", sigwait_and_signalfd_get_them},

@@ -97,7 +97,7 @@ class AsyncClient:
         """Send one message; the await ends when a DataProxy acked it. Sends that run at the same time share batches.
 
         Arguments are those of Client.send. For a shorter bound than the option send_timeout use asyncio.wait_for.
-        Cancelling the await does not recall the message: it goes on and its result is counted in stats and by close. Only a
+        Cancelling the await does not recall the message: it continues and its result is counted in stats and by close. Only a
         message that still waits for room in a full queue is withdrawn, and then nothing of it was sent. To learn the fate
         of a message whose await may be cancelled, await asyncio.shield(client.send_nowait(...)) and keep the future.
 
@@ -156,7 +156,7 @@ class AsyncClient:
 
         As Client.send_many, with bounded memory: a source is asked for more only while there is room, and the loop gets its
         turn between chunks. An async source that waits does not hold back what it gave before. progress is called on
-        the loop. Cancelling the await ends the taking; what was taken before and accepted goes on.
+        the loop. Cancelling the await ends the taking; what was taken before and accepted continues.
         """
         delivery = self._usable()
         model = delivery.models(stream_id, group_id, attributes, event_time)
@@ -178,7 +178,7 @@ class AsyncClient:
     async def close(self, timeout: Timeout = None) -> CloseReport:
         """Deliver what was accepted, at most until timeout; then fail the rest with ClosedError and free everything.
 
-        A second call waits for the first and returns the same report. Cancelling the await ends the wait; closing goes on. In a
+        A second call waits for the first and returns the same report. Cancelling the await ends the wait; closing continues. In a
         forked child, and for a client that was never opened, it does nothing.
 
         Args:

@@ -149,7 +149,7 @@ class Client:
         The future has a Result when the message was acked, or a SendError. Its done-callbacks run on the client's thread of
         results, one at a time: a slow one delays all others, and it must not wait for another message's result. The other arguments
         are those of send. A thread of the client passes messages to the library, in order, some milliseconds later at most; their
-        deadline begins then. Does not block for longer than that thread takes, save when the queue is full and the option
+        deadline begins then. Does not block for longer than that thread takes, except when the queue is full and the option
         block_if_queue_is_full is true: then until there is room, the option send_timeout at most. Inside a callback it never waits
         for room, which it may hold itself. A signal handler and a finalizer may call it at any moment.
 
@@ -216,7 +216,7 @@ class Client:
 
         Raises:
             InvalidMessageError: an id or attribute breaks its rule.
-            ClosedError, ForkError: the client cannot go on. What was accepted before has its result all the same.
+            ClosedError, ForkError: the client cannot continue. What was accepted before has its result all the same.
             TypeError: messages is a single payload or not iterable, or an argument has a wrong type.
             What the iterable raises, once what it gave before is accepted, or what progress raises.
         """
@@ -261,9 +261,9 @@ class Client:
     def close(self, timeout: Timeout = None) -> CloseReport:
         """Deliver what was accepted, at most until timeout; then fail the rest with ClosedError and free everything.
 
-        A second call waits for the first and returns the same report. Ctrl-C ends the wait; closing goes on in the background.
+        A second call waits for the first and returns the same report. Ctrl-C ends the wait; closing continues in the background.
         In a forked child it does nothing. A close that ran out of its time returns all the same; callbacks that were not called, or
-        have not returned, 0.1 seconds later go on behind it.
+        have not returned, 0.1 seconds later continue behind it.
 
         Args:
             timeout: seconds; default: the option send_timeout.

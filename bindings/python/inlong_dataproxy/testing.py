@@ -228,7 +228,7 @@ class MockCluster:
         return int(self.control({"op": "add_node"})["node"])
 
     def remove_node(self, node: int) -> None:
-        """Take the node off the Manager's list; it goes on working. Clients learn it at their next update (update_interval)."""
+        """Take the node off the Manager's list; it keeps working. Clients learn it at their next update (update_interval)."""
         self.control({"op": "remove_node", "node": node})
 
     def list_node(self, node: int) -> None:

@@ -112,7 +112,7 @@ def test_a_forgotten_client_warns_and_is_closed(cluster: MockCluster) -> None:
         with pytest.warns(ResourceWarning, match="unclosed <AsyncClient"):
             holder.clear()
         await eventually(lambda: closed not in still_open(), "it is closed")
-        assert (await asyncio.wait_for(future, 10)).attempts == 1  # whoever kept it must not wait for ever
+        assert (await asyncio.wait_for(future, 10)).attempts == 1  # anyone who kept it must not wait for ever
 
     asyncio.run(main())
     assert cluster.payloads() == [b"x"]

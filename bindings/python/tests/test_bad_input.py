@@ -192,7 +192,7 @@ def test_a_bad_argument_of_a_call_is_named(
     async def main() -> None:
         async with AsyncClient(shared.url, group_id=GROUP) as client:
             found.append(await raised_async(client, way, {**arguments, **stream}))
-            await client.send(b"good", STREAM)  # it goes on
+            await client.send(b"good", STREAM)  # it continues
 
     if both:
         asyncio.run(main())

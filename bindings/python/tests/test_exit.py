@@ -184,7 +184,7 @@ while lowlevel.client_seal(handle, 0) != codes.ERR_HANDLE:  # until it is under 
 
 
 def test_h4_a_close_that_ctrl_c_left_holds_up_the_exit_no_longer_than_its_bound(cluster: MockCluster) -> None:
-    # The close goes on in the background with a timeout of its own, the exit's close would wait for it without end.
+    # The close continues in the background with a timeout of its own, the exit's close would wait for it without end.
     script = """
 import os
 import signal

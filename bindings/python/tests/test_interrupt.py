@@ -63,7 +63,7 @@ def test_h3_a_call_that(cluster: MockCluster, call: Callable[[Client], None]) ->
                 call(client)
             assert since() < LIMIT
         # The client is whole: what was accepted has its one result when it is closed.
-        report = client.close(timeout=10 if client.closed else 0)  # a close that goes on has a timeout of its own
+        report = client.close(timeout=10 if client.closed else 0)  # a close that continues has a timeout of its own
         assert report.unsent >= 1
         assert report.acked == 0
         for node in range(3):

@@ -136,7 +136,7 @@ def test_an_empty_message_is_refused_at_once(cluster: MockCluster, payload: byte
 
 @pytest.mark.parametrize("others", [{"stream_id": "b c"}, {"attributes": {"a": "&"}}, {"group_id": "g"}])
 def test_wrong_ids_and_attributes_are_refused_at_once(client: Client, others: dict[str, Any]) -> None:
-    # Whoever has a future must not look into it to learn that nothing can ever be sent so.
+    # Anyone who has a future must not look into it to learn that nothing can ever be sent so.
     called: list[object] = []
     for _ in range(2):
         with pytest.raises(InvalidMessageError):

@@ -240,7 +240,7 @@ def test_the_librarys_lines_go_to_the_logger_whose_level_may_change(cluster: Moc
     caplog.clear()
     with caplog.at_level(logging.ERROR, "inlong_dataproxy"), Client(cluster.url, group_id=GROUP) as third:
         cluster.kill(1)
-        wait_until(lambda: third.stats()["acked"] > 0 or third.send(b"x", STREAM).attempts > 0, "it goes on")
+        wait_until(lambda: third.stats()["acked"] > 0 or third.send(b"x", STREAM).attempts > 0, "it continues")
     assert caplog.records == []
 
 

@@ -62,7 +62,7 @@ def test_a_config_is_pickled_where_a_client_cannot_be(cluster: MockCluster) -> N
     assert "sesame" not in repr(config)
     nodes = ["127.0.0.1:1"]
     first = Config(static_nodes=nodes, group_id=GROUP)
-    nodes.append("127.0.0.1:2")  # by whoever goes on with the list
+    nodes.append("127.0.0.1:2")  # by anyone who continues with the list
     assert AsyncClient.from_config(first).config == first
     with pytest.raises(ConfigError, match="worker_num"):
         Config(worker_nun=1)  # type: ignore[call-arg]

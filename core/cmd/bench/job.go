@@ -101,7 +101,7 @@ func (m *meter) stop(messages int64) sample {
 	}
 }
 
-// pace says how long a sender goes on: a number of messages, or until a time that is looked up once a step.
+// pace says how long a sender continues: a number of messages, or until a time that is looked up once a step.
 type pace struct {
 	count, step int64
 	end         time.Time

@@ -103,7 +103,7 @@ func parse(args []string) (*settings, error) {
 		s.options[key] = value
 		return dataproxy.ParseOption(key, value)
 	})
-	flags.SetOutput(io.Discard) // a fault is reported by whoever called
+	flags.SetOutput(io.Discard) // a fault is reported by anyone who called
 	if err := flags.Parse(args); err != nil {
 		if errors.Is(err, flag.ErrHelp) {
 			flags.SetOutput(os.Stderr)

@@ -13,7 +13,7 @@ import (
 )
 
 const (
-	// A message is remembered for so long after its result, to tell a late first arrival from a duplicate.
+	// A message is remembered for that long after its result, to tell a late first arrival from a duplicate.
 	memory = 5 * time.Second
 	// A message without a result so long after its deadline will not get one.
 	overdue = 10 * time.Second

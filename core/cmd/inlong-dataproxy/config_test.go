@@ -26,7 +26,7 @@ func streams(cluster *dataproxytest.Cluster) (names []string) {
 	return names
 }
 
-// Whoever overrides a file's value by the environment, or that one by a flag, must not send to the old place.
+// Anyone who overrides a file's value by the environment, or that one by a flag, must not send to the old place.
 func TestFlagsWinOverEnvironmentAndThatOverTheFile(t *testing.T) {
 	cluster := dataproxytest.Start(t)
 	file := writeFile(t, "c.yaml", "url: "+cluster.URL()+"\ngroup_id: test_group\nstream: of_file\nsend_timeout: 20s\njson: true\n")

@@ -20,7 +20,7 @@ func (d *doctor) checkConfig() bool {
 	}
 	if err := d.options.ValidateAndSetDefault(); err != nil {
 		for _, fault := range multierr.Errors(err) {
-			d.add(levelFail, "configuration", `Mend the value; "inlong-dataproxy options NAME" tells its range.`, "%v", fault)
+			d.add(levelFail, "configuration", `Correct the value; "inlong-dataproxy options NAME" tells its range.`, "%v", fault)
 		}
 		return false
 	}

@@ -74,7 +74,7 @@ func (d *doctor) checkManagerAt(ctx context.Context, listURL string) []string {
 	}
 	d.ok("group", "%s is ready, %s", d.options.GroupID, plural(len(list.Nodes), "node"))
 	for _, skipped := range list.Skipped {
-		d.add(levelWarn, "nodes", "Have it mended in the Manager.", "an entry of the Manager's list cannot be used: %v", skipped)
+		d.add(levelWarn, "nodes", "Have it fixed in the Manager.", "an entry of the Manager's list cannot be used: %v", skipped)
 	}
 	if limit := list.MaxPacketLength; limit > 0 && limit < d.options.MaxFrameSize {
 		d.add(levelWarn, "configuration", "Nothing, if your messages are shorter.", "the Manager allows frames of %d bytes, less than max_frame_size %d: longer messages are refused", limit, d.options.MaxFrameSize)
@@ -82,7 +82,7 @@ func (d *doctor) checkManagerAt(ctx context.Context, listURL string) []string {
 	return list.Nodes
 }
 
-// tellProxy says that the Manager is asked through a proxy: whoever has set one for a browser may not think of it.
+// tellProxy says that the Manager is asked through a proxy: anyone who has set one for a browser may not think of it.
 func (d *doctor) tellProxy(listURL string) {
 	request, err := http.NewRequest(http.MethodPost, listURL, nil)
 	if err != nil {

@@ -35,7 +35,7 @@ func (d *doctor) checkRows(ctx context.Context) {
 		d.add(levelFail, rowsCheck, "Check the stream's name. A user sees only the streams of groups that are theirs.", "%v", err)
 		return
 	case err != nil:
-		d.add(levelFail, rowsCheck, "Have it mended in the Manager; until then give the settings by hand, as your readers take them.", "%v", err)
+		d.add(levelFail, rowsCheck, "Have it fixed in the Manager; until then give the settings by hand, as your readers take them.", "%v", err)
 		return
 	}
 	d.ok(rowsCheck, "%s", strings.Join(append([]string{describe(stream)}, stream.Notes...), "; "))
@@ -64,7 +64,7 @@ func describe(s *row.Stream) string {
 func (d *doctor) compareRow(stream *row.Stream, text string) {
 	format, err := row.New(stream.Settings)
 	if err != nil {
-		d.add(levelFail, rowsCheck, "Have the stream's settings mended in the Manager.", "%v", err)
+		d.add(levelFail, rowsCheck, "Have the stream's settings fixed in the Manager.", "%v", err)
 		return
 	}
 	pairs, err := format.Parse([]byte(text))

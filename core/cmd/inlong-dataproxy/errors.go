@@ -109,7 +109,7 @@ func sendAgain(c codeInfo) string {
 	case c.From == fromClient && (c.Code == 0 || len(c.Persisted) == 0):
 		return "-" // no message fails with it
 	case c.Retriable:
-		return "helps"
+		return "yes"
 	}
-	return "useless"
+	return "no"
 }

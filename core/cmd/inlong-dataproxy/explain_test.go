@@ -66,8 +66,8 @@ func TestErrorsExplainsEveryCode(t *testing.T) {
 	}
 	for code, lines := range map[string][]string{
 		"10011": {"send again  see code", "persisted   not_written or maybe_written"},
-		"109":   {"send again          useless", "the client retries  never"},
-		"114":   {"send again          helps", "the client retries  by default"},
+		"109":   {"send again          no", "the client retries  never"},
+		"114":   {"send again          yes", "the client retries  by default"},
 		"10014": {"send again  -"},
 	} {
 		if _, text, _ := program("", "errors", code); !containsAll(text, lines) {

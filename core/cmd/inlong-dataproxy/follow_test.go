@@ -131,7 +131,7 @@ func TestAHugeLineIsNamedAndPassedWithoutBeingHeld(t *testing.T) {
 	}
 }
 
-// Whoever interrupts a second time wants an end, and still has to know what became of the lines.
+// Anyone who interrupts a second time wants an end, and still has to know what became of the lines.
 func TestTheSecondInterruptEndsWithTheSummary(t *testing.T) {
 	cluster := dataproxytest.Start(t, dataproxytest.WithNodes(1))
 	c := startChild(t, sendArgs(cluster, "--stream", "s", "--rate", "50", writeFile(t, "a.log", strings.Repeat("x\n", 1000)))...)
@@ -180,7 +180,7 @@ func TestQuietPrintsOnlyWhatIsWrong(t *testing.T) {
 	require.Contains(t, stderr, "1 line: 0 acked, 1 failed")
 }
 
-// Who forgets three things mends them in one go.
+// Who forgets three things fixes them in one go.
 func TestAllThatIsMissingIsToldAtOnce(t *testing.T) {
 	status, _, stderr := program("", "send")
 	require.Equal(t, exitUsage, status)

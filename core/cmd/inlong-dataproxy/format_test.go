@@ -142,7 +142,7 @@ func TestWrongRecordsAreNamed(t *testing.T) {
 	}
 }
 
-// A row that goes to another row's stream is lost to whoever reads its own.
+// A row that goes to another row's stream is lost to anyone who reads its own.
 func TestKeyColumnPicksTheStream(t *testing.T) {
 	cluster := dataproxytest.Start(t)
 	file := writeFile(t, "a.json", `{"type":"one"}`+"\n"+`{"type":"two"}`+"\n"+`{}`+"\n"+`{"type":"no stream!"}`+"\n")

@@ -68,7 +68,7 @@ func (s *screen) sayWhatIsRead(streams []string, stdin io.Reader) {
 	}
 }
 
-// pace tells how fast a command is, and whether it gets on at all.
+// pace tells how fast a command is, and whether it makes any progress.
 type pace interface {
 	rate() float64
 	stalled(now time.Time) (since time.Duration, why string)

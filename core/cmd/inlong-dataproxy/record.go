@@ -25,7 +25,7 @@ type record struct {
 
 // splitter finds the records of one file in what is read of it, part by part.
 type splitter interface {
-	// of takes what stands behind the last record. last: nothing will come behind data.
+	// of takes what stands after the last record. last: nothing will come behind data.
 	of(data []byte, last bool)
 	// next returns false when the rest is no whole record yet. An error is one of the whole file.
 	next() (record, bool, error)
@@ -102,7 +102,7 @@ func (f *format) open(at begin) (splitter, error) {
 	return f.decode(inner, at)
 }
 
-// lineSplitter takes each line for a record, without its "\n". What stands behind the last "\n" is a line once nothing follows.
+// lineSplitter takes each line for a record, without its "\n". What stands after the last "\n" is a line once nothing follows.
 type lineSplitter struct {
 	longest int
 	data    []byte

@@ -157,7 +157,7 @@ func TestStateStopsAtAFailedLineAndPassesAHopelessOne(t *testing.T) {
 		"--state", state, "--option", "max_retries=0", file}
 	cluster.Node(0).Standing(dataproxytest.ErrorCode(115))
 	status, _, stderr := program("", args...)
-	if status != exitFailure || !strings.Contains(stderr, "the same command goes on from there") {
+	if status != exitFailure || !strings.Contains(stderr, "the same command continues from there") {
 		t.Errorf("status %d: %s", status, stderr)
 	}
 	if at := stateOf(t, state, file); at.Offset != 0 {

@@ -156,7 +156,7 @@ func TestAStateIsForOneRunAtATime(t *testing.T) {
 	}
 }
 
-// Sending everything again because the state is damaged is no way to go on.
+// Sending everything again because the state is damaged is no way to continue.
 func TestADamagedStateIsRefused(t *testing.T) {
 	cluster := dataproxytest.Start(t)
 	file := writeFile(t, "a.log", "one\n")
@@ -204,7 +204,7 @@ func TestFilesAreLookedAtBeforeAnythingIsSent(t *testing.T) {
 	}
 }
 
-// Whoever is told that lines failed must find them: by their line in the file, however many lines a row takes.
+// Anyone who is told that lines failed must find them: by their line in the file, however many lines a row takes.
 func TestFailedLinesAreNamed(t *testing.T) {
 	cluster := dataproxytest.Start(t)
 	rows := writeFile(t, "a.csv", "k,v\nx,\"two\nlines\"\n\nbad name,1\nx,ok\n")

@@ -105,7 +105,7 @@ func TestRowFlagsAreChecked(t *testing.T) {
 	}
 }
 
-// Whoever looks why columns are null has to count separators by eye.
+// Anyone who looks why columns are null has to count separators by eye.
 func TestDoctorComparesARowWithTheStream(t *testing.T) {
 	csv := map[string]any{"dataEscapeChar": "\\", "fieldList": fieldsOf("name string", "n int", "price double", "ok boolean")}
 	kv := map[string]any{"dataType": "KV", "dataSeparator": "38", "fieldList": fieldsOf("name string", "n int")}

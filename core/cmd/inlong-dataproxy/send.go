@@ -36,8 +36,8 @@ func sendCommand() *cobra.Command {
 		Short: "Send the lines of files or of standard input",
 		Long: `Send each line of the files, or of standard input when no file or "-" is given, as one message. A folder stands for the files
 in it, a quoted pattern such as '/var/log/*.log' for those that it matches now and later. The "\n" at the end of a line is not part
-of the message, everything else is, save a UTF-8 byte order mark at a file's beginning; empty lines are skipped and counted. What stands
-behind the last "\n" of a file is a line too; --follow waits for its end. Files packed by gzip or zstd are unpacked.
+of the message, everything else is, except a UTF-8 byte order mark at a file's beginning; empty lines are skipped and counted. What stands
+after the last "\n" of a file is a line too; --follow waits for its end. Files packed by gzip or zstd are unpacked.
 
 Formats (--format):
   lines       each line is a message
@@ -53,16 +53,16 @@ names in the header, JSON fields by their names or an array by place, null for w
 the Manager, or by hand with --row=csv or --row=kv and --row-separator, --row-escape and so on.
 
 With --follow (-F) files are read from their beginning (or the state's place) and then as they grow, through truncation and
-rotation, until SIGINT or SIGTERM. What fails is sent again until it is acked, for ever, save what can never be sent; unless they are
+rotation, until SIGINT or SIGTERM. What fails is sent again until it is acked, for ever, except what can never be sent; unless they are
 given, send_timeout is 24h, max_retries 1000 and lazy_start true. A file that cannot be read is tried again, and holds up no other.
 
-With --state FILE the program notes up to where everything is acked, and a later run goes on from there, also after a kill and
+With --state FILE the program notes up to where everything is acked, and a later run continues from there, also after a kill and
 when files were rotated meanwhile. A file is known by its number and by what is in it, whatever its name is then. After a kill lines can
 be sent twice, but none is lost: without -F the program stops at the first line that is not acked. Lines that can never be sent
 (not JSON, too long, no valid stream) are named on standard error and left out. One run at a time can have a state; FILE.lock, which
 stays, sees to that.
 
-With --failed FILE what can never be sent is added to that file, each with the reason, and the run goes on; "send --format failed FILE"
+With --failed FILE what can never be sent is added to that file, each with the reason, and the run continues; "send --format failed FILE"
 sends it again. Without --state and -F every line that failed is.
 
 What was lost because a file was truncated before it was read is named with its number of bytes, and is a failure.
@@ -91,9 +91,9 @@ Exit status:
 	flags.StringVar(&f.keyColumn, "key-column", "", "`COLUMN` of CSV or field of JSON that names the stream; --stream is for the lines without one")
 	flags.BoolVar(&f.noHeader, "no-header", false, "the CSV files have no header; --key-column is a number then, from 1")
 	f.row.addFlags(flags)
-	flags.BoolVarP(&f.follow, "follow", "F", false, "go on as the files grow, are truncated or rotated")
+	flags.BoolVarP(&f.follow, "follow", "F", false, "continue as the files grow, are truncated or rotated")
 	flags.Float64Var(&f.rate, "rate", 0, "send at most `N` lines a second; 0 for no limit")
-	flags.StringVar(&f.state, "state", "", "`FILE` that notes what is acked, to go on from there after a stop or kill")
+	flags.StringVar(&f.state, "state", "", "`FILE` that notes what is acked, to continue from there after a stop or kill")
 	flags.StringVar(&f.failed, "failed", "", "`FILE` that takes what can never be sent, with the reason")
 	flags.DurationVar(&f.rotateWait, "rotate-wait", 5*time.Minute, "`TIME` for which -F looks at a file that was put aside, for lines that come late")
 	flags.BoolVarP(&f.quiet, "quiet", "q", false, "print nothing when all is well, for cron")

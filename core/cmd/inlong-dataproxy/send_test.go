@@ -63,7 +63,7 @@ func TestSendRefusesASpool(t *testing.T) {
 	}
 }
 
-// A shell script goes on after status 0: a single line that was refused must show there.
+// A shell script continues after status 0: a single line that was refused must show there.
 func TestSendEndsWithOneWhenALineFails(t *testing.T) {
 	cluster := dataproxytest.Start(t)
 	for _, node := range cluster.Nodes() {
@@ -85,7 +85,7 @@ func TestSendEndsWithOneWhenALineFails(t *testing.T) {
 	}
 }
 
-// Whoever forgets or mistypes something must read which flag to mend, and nothing may be sent.
+// Anyone who forgets or mistypes something must read which flag to fix, and nothing may be sent.
 func TestSendNamesTheFlagThatIsWrong(t *testing.T) {
 	cluster := dataproxytest.Start(t)
 	good := []string{"--url", cluster.URL(), "--group", "test_group", "--stream", "s"}

@@ -24,7 +24,7 @@ const readSize = 64 << 10
 
 var (
 	errInterrupted = errors.New("interrupted: what comes after the lines counted here was not sent")
-	errNotAcked    = errors.New("stopped at a line that was not acked; the same command goes on from there")
+	errNotAcked    = errors.New("stopped at a line that was not acked; the same command continues from there")
 )
 
 // origin is where a record comes from.
@@ -72,7 +72,7 @@ func (s *shipment) done() (n, total int64) {
 func (s *shipment) unit() string { return "lines" }
 
 // run hands all records to the client and returns; closing the client then waits for their results. It returns early when ctx ends,
-// also when a read of an input does not end then: a terminal or pipe may never give another line. Following, it goes on until then.
+// also when a read of an input does not end then: a terminal or pipe may never give another line. Following, it continues until then.
 func (s *shipment) run(ctx context.Context) error {
 	finished := make(chan error, 1)
 	go func() {

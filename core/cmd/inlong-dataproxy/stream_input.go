@@ -28,7 +28,7 @@ func isStream(path string) bool {
 	return err == nil && !info.Mode().IsRegular() && !info.IsDir()
 }
 
-// sendStream sends what an input gives. Its reads, and the opening of a pipe without a writer, may never return: whoever calls it
+// sendStream sends what an input gives. Its reads, and the opening of a pipe without a writer, may never return: anyone who calls it
 // does not wait for it when ctx has ended.
 func (s *shipment) sendStream(ctx context.Context, path string, stdin io.Reader) error {
 	name, r := "standard input", stdin

@@ -16,7 +16,7 @@ const (
 	samplesEach  = 250 * time.Millisecond
 )
 
-// watch knows whether a shipment gets on, and why not.
+// watch knows whether a shipment makes progress, and why not.
 type watch struct {
 	s       *shipment
 	started time.Time

@@ -33,7 +33,7 @@ func TestCacheGivesBackWhatWasStored(t *testing.T) {
 }
 
 // Nodes of another group's cluster would take the data and refuse or misroute it.
-// Adding an address of the Manager, or taking one away, must not make the cache useless.
+// Adding an address of the Manager, or taking one away, must not make the cache worthless.
 func TestCacheIsKeptWhileAnAddressIsTheSame(t *testing.T) {
 	c := Cache{Path: filepath.Join(t.TempDir(), "nodes.json")}
 	of := func(hosts ...string) *Manager {

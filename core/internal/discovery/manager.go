@@ -72,7 +72,7 @@ func (m *Manager) fetch(ctx context.Context) (List, error) {
 		return List{}, err
 	}
 	ctx, cancel := context.WithCancel(ctx)
-	defer cancel() // whoever is asked beside the one that answered
+	defer cancel() // anyone who is asked beside the one that answered
 	answers, through := make(chan answer), make(chan struct{})
 	defer close(through)
 	first, asked, open := int(m.answered.Load()), 0, 0

@@ -248,7 +248,7 @@ func TestN8_CertificatesAreVerified(t *testing.T) {
 	require.Error(t, err)
 }
 
-// Scenario H7: whoever can make the Manager's address answer with a redirect must not get the credentials, least of all in the
+// Scenario H7: anyone who can make the Manager's address answer with a redirect must not get the credentials, least of all in the
 // clear.
 func TestH7_RedirectGetsNoCredentials(t *testing.T) {
 	var asked atomic.Int32

@@ -119,7 +119,7 @@ func TestFilesAndTargetsInSentencesExist(t *testing.T) {
 	require.Greater(t, checked, 50, "files and targets named")
 }
 
-// A function, option or variable that a sentence names is renamed, and whoever copies it from the page finds nothing.
+// A function, option or variable that a sentence names is renamed, and anyone who copies it from the page finds nothing.
 func TestNamesInSentencesExist(t *testing.T) {
 	source := map[string]bool{}
 	word := regexp.MustCompile(`\w+`)

@@ -119,7 +119,7 @@ func (s *session) runShell(b *block) {
 
 // runHTTP sends a request as it stands.
 func (s *session) runHTTP(b *block) {
-	text := strings.ReplaceAll(s.text(b)+"\n", "\n", "\r\n") // behind the last header is an empty line
+	text := strings.ReplaceAll(s.text(b)+"\n", "\n", "\r\n") // after the last header is an empty line
 	request, err := http.ReadRequest(bufio.NewReader(strings.NewReader(text)))
 	require.NoError(s.t, err)
 	_, body, _ := strings.Cut(text, "\r\n\r\n")

@@ -1,7 +1,9 @@
 package pages
 
 import (
+	"path/filepath"
 	"regexp"
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -38,4 +40,31 @@ func TestPagesUseThePlainWord(t *testing.T) {
 		}
 	}
 	require.Greater(t, words, 1000, "pieces of prose")
+}
+
+// Comments, docstrings, log lines and error texts are read as often as a page, and had words of their own.
+func TestSourcesUseThePlainWord(t *testing.T) {
+	var phrases []string
+	for phrase := range unclear {
+		phrases = append(phrases, phrase)
+	}
+	pattern := regexp.MustCompile(`(?i)\b(` + strings.Join(phrases, "|") + `)\b`)
+	sources := 0
+	walk(t, func(path string, read func() string) {
+		switch filepath.Ext(path) {
+		case ".go", ".c", ".cc", ".cpp", ".h", ".hpp", ".py":
+		default:
+			return
+		}
+		if filepath.Base(path) == "words_test.go" {
+			return
+		}
+		sources++
+		for i, line := range strings.Split(read(), "\n") {
+			if found := pattern.FindString(line); found != "" {
+				t.Errorf("%s:%d: %q, see unclear for what to write", path, i+1, found)
+			}
+		}
+	})
+	require.Greater(t, sources, 500, "sources")
 }

@@ -7,7 +7,7 @@ import (
 	"slices"
 )
 
-// reader is where Next goes on.
+// reader is where Next continues.
 type reader struct {
 	from    uint64   // the least number of a segment to look at
 	g       *segment // that is being read; nil: none
@@ -67,7 +67,7 @@ func (s *Spool) Next() (ref Ref, rec Record, ok bool) {
 }
 
 // toRead returns the first segment in which there may be something, and how much of it is written. The pass through the one that was
-// read before goes on where it is the same.
+// read before continues where it is the same.
 func (s *Spool) toRead(r *reader) (g *segment, limit int64) {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -25,7 +25,7 @@ type scanner struct {
 	closed  *footer // was found
 }
 
-// scanned is a record in its segment; its Body is valid until the scanner goes on.
+// scanned is a record in its segment; its Body is valid until the scanner continues.
 type scanned struct {
 	Record
 	head recordHead
@@ -82,7 +82,7 @@ func (s *scanner) record(skip func(recordHead) bool) (scanned, error) {
 			continue
 		case ok:
 			if b, err = s.fetch(s.off, int(h.size)); err != nil {
-				s.pass(h) // the next call goes on behind it
+				s.pass(h) // the next call continues behind it
 				return scanned{}, err
 			}
 			r, valid := h.record(b)
@@ -112,7 +112,7 @@ func (s *scanner) pass(h recordHead) {
 	s.next = h.at.index + 1
 }
 
-// resync goes on to what may be the next record, or to the end. Zeros up to there are a length that was kept without its data.
+// resync continues to what may be the next record, or to the end. Zeros up to there are a length that was kept without its data.
 func (s *scanner) resync(left int64) error {
 	start, empty := s.off, true
 	for pos := s.off; pos < s.size; {

@@ -20,7 +20,7 @@ type Sync int
 const (
 	// SyncOff never does: the records outlive the end of the process, not a power cut.
 	SyncOff Sync = iota
-	// SyncInterval leaves the calls of Sync to a timer: a power cut loses what was appended behind the last one.
+	// SyncInterval leaves the calls of Sync to a timer: a power cut loses what was appended after the last sync.
 	SyncInterval
 	// SyncBatch: the owner calls Sync behind each Append, or behind several, and takes nothing for stored before it returns.
 	SyncBatch

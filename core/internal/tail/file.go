@@ -38,7 +38,7 @@ type File struct {
 
 	older    *File     // is read to its end first
 	atEnd    bool      // nothing was behind at when it was read last
-	last     bool      // nothing will be: what is behind the last newline is a record
+	last     bool      // nothing will be: what is after the last newline is a record
 	busy     bool      // handed out
 	still    bool      // the last scan found it as it was read
 	queued   bool      //

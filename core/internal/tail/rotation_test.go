@@ -227,7 +227,7 @@ func TestALinkThatMovedLeavesNothingBehind(t *testing.T) {
 	d.same(d.once("app.log"), "b", "c", "d")
 }
 
-// The writer goes on in the renamed file for a while.
+// The writer continues in the renamed file for a while.
 func TestLinesThatComeLateAreReadByThisRunOrTheNext(t *testing.T) {
 	d := newFolder(t)
 	d.add("app.log", "a")

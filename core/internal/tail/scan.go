@@ -178,9 +178,9 @@ func (s *Set) tell(path, fault string) {
 		return
 	}
 	s.said[path] = fault
-	text := "a file cannot be read; the others go on"
+	text := "a file cannot be read; the others continue"
 	if s.cfg.Follow {
-		text = "a file cannot be read; it is tried again, the others go on"
+		text = "a file cannot be read; it is tried again, the others continue"
 	}
 	s.cfg.Log.Warn(text, "file", path, "error", fault)
 }

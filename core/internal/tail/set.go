@@ -15,7 +15,7 @@ import (
 type Config struct {
 	// Paths are files, folders (all files in them), and patterns such as "*.log".
 	Paths []string
-	// Follow goes on as files grow and come; otherwise each is read to its end once.
+	// Follow continues as files grow and come; otherwise each is read to its end once.
 	Follow bool
 	// Rotated looks for what was put aside from the files; without it only the files themselves are read.
 	Rotated bool
@@ -301,9 +301,9 @@ func (s *Set) truncated(f *File) {
 // failed keeps a file that cannot be read for later, and says so once.
 func (s *Set) failed(f *File, err error) {
 	if f.fault == nil || f.fault.Error() != err.Error() {
-		text := "a file cannot be read; it is tried again, the others go on"
+		text := "a file cannot be read; it is tried again, the others continue"
 		if !s.cfg.Follow {
-			text = "a file cannot be read; the others go on"
+			text = "a file cannot be read; the others continue"
 		}
 		s.cfg.Log.Warn(text, "file", f.Name(), "error", err)
 	}

@@ -59,7 +59,7 @@ type Conn[T any] struct {
 	table      inflight[T]
 	closed     error // why it ended; set once
 	lastWrite  time.Time
-	lastAnswer time.Time // that came in its turn
+	lastAnswer time.Time // that came in order
 	hurried    bool      // no frame waits longer because others were answered
 	beatSent   time.Time // of the heartbeat that has no answer yet
 	timer      *time.Timer
@@ -274,7 +274,7 @@ func (c *Conn[T]) check() {
 		waits = w.At
 	}
 	if !waits.IsZero() {
-		// While answers come in their turn, what is behind them is on its way: over a slow link it only takes longer.
+		// While answers come in order, what is behind them is on its way: over a slow link it only takes longer.
 		if c.lastAnswer.After(waits) && !c.hurried {
 			waits = c.lastAnswer
 		}

@@ -85,7 +85,7 @@ func TestOneFrameWithoutAnswerAmongOthersIsNoticed(t *testing.T) {
 	require.Equal(t, uint64(1), left[0].Seq)
 }
 
-// A node that goes on answering heartbeats and lost one answer: the heartbeats must not pass for progress.
+// A node that keeps answering heartbeats and lost one answer: the heartbeats must not pass for progress.
 func TestHeartbeatsDoNotStandForALostAnswer(t *testing.T) {
 	cfg := config()
 	cfg.AckTimeout, cfg.HeartbeatInterval = 200*time.Millisecond, 20*time.Millisecond

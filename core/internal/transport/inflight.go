@@ -23,7 +23,7 @@ type Written[T any] struct {
 type inflight[T any] struct {
 	entries []slot[T]
 	head    int
-	next    int // behind the last answered one: where the next answer's frame lies, also behind a hole
+	next    int // after the last answered one: where the next answer's frame lies, also behind a hole
 	live    int
 
 	forgotten int // of those live
@@ -174,7 +174,7 @@ func (t *inflight[T]) takeBack(n int) (left []Written[T]) {
 	return left
 }
 
-// drain empties the table and returns what was in it, oldest first, save the forgotten, which stay counted.
+// drain empties the table and returns what was in it, oldest first, except the forgotten, which stay counted.
 func (t *inflight[T]) drain() []Written[T] {
 	var out []Written[T]
 	for _, e := range t.entries[t.head:] {

@@ -12,7 +12,7 @@ import (
 	"github.com/inlong-dataproxy/inlong-dataproxy/core/internal/wire"
 )
 
-// A connection that was given up was closed in good order: the kernel went on sending what it held when the node woke up, megabytes of
+// A connection that was given up was closed in good order: the kernel kept sending what it held when the node woke up, megabytes of
 // batches that were acked elsewhere long before. One that owes nothing ends with a FIN.
 func TestConnectionThatOwesAnswersIsReset(t *testing.T) {
 	for name, end := range map[string]func(s *session){

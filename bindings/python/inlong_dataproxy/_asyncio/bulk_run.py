@@ -23,7 +23,7 @@ class BulkRun:
         """Pass on what is left. Return whether nothing is."""
         try:
             self._first, room = self._bulk.push(self._first, self._packed, 0)
-        except Exception as error:  # noqa: BLE001 - whoever awaits it raises it
+        except Exception as error:  # noqa: BLE001 - anyone who awaits it raises it
             if not self.gone.done():
                 self.gone.set_exception(error)
             return True

@@ -224,7 +224,7 @@ class AsyncDelivery(ResultTaker[Waiting]):
             self._sealed = False
             self.hand_out(count)
             self.room.set()
-            # Behind the tasks that go on with these results: what they send travels with it.
+            # Behind the tasks that continue with these results: what they send travels with it.
             if self._unsealed or self._line:
                 self.schedule()
             if self.loop.time() >= end:
@@ -240,7 +240,7 @@ class AsyncDelivery(ResultTaker[Waiting]):
             _fail(future, outcome.error(model.group_id, model.stream_id))
 
     def _abandon(self, error: Exception) -> None:
-        """Answer whoever still waits, and leave the loop: nothing comes any more."""
+        """Answer anyone who still waits, and leave the loop: nothing comes any more."""
         self._leave_loop()
         waiting = [future for _, future in self.pending.values()]
         waiting += [entry.gone if isinstance(entry, BulkRun) else entry[2] for entry in self._line]  # type: ignore[misc]
@@ -289,7 +289,7 @@ class AsyncDelivery(ResultTaker[Waiting]):
             with contextlib.suppress(InlongError):
                 await self.flush(timeout_ms)
             code = await offloop.call(self._close_handle, end, record)
-        except asyncio.CancelledError:  # by the end of the loop: whoever only waits is shielded
+        except asyncio.CancelledError:  # by the end of the loop: anyone who only waits is shielded
             self.begin_close(min(end, time.monotonic() + EXIT_SECONDS), patient=False)
             warnings.warn(f"the loop of {name} ended before its close did", ResourceWarning, stacklevel=2)
             raise

@@ -18,7 +18,7 @@ T = TypeVar("T")
 def start(loop: asyncio.AbstractEventLoop, function: Callable[..., T], *arguments: Any) -> tuple[Call[T], asyncio.Future[T]]:
     """Call function on another thread. Return the call, and a future of the loop that gets its outcome.
 
-    Cancelling the future ends the wait only: the call goes on to its own bound.
+    Cancelling the future ends the wait only: the call continues to its own bound.
     """
     future: asyncio.Future[T] = loop.create_future()
 

@@ -21,7 +21,7 @@ class Call(Generic[T]):
 
     Python runs signal handlers on the main thread, between byte codes: a main thread that is inside the library sees Ctrl-C
     only when the library returns. One that waits on a lock sees it at once when the kernel gives the signal to the main
-    thread, and after a slice when it gives it to another. The call itself goes on to its own bound.
+    thread, and after a slice when it gives it to another. The call itself continues to its own bound.
     """
 
     def __init__(self, function: Callable[..., T], *arguments: Any) -> None:
@@ -69,7 +69,7 @@ class _Worker:
         self._ready.acquire()
 
     def take(self, call: Call[Any]) -> None:
-        """Have it carry out a call. Whoever calls this has taken the worker out of _idle."""
+        """Have it carry out a call. Anyone who calls this has taken the worker out of _idle."""
         self._call = call
         self._ready.release()
 

@@ -1,4 +1,4 @@
-"""Tells of what user code raised on a thread of ours, which goes on."""
+"""Tells of what user code raised on a thread of ours, which continues."""
 
 from __future__ import annotations
 

@@ -27,7 +27,7 @@ class Ticket:
         self.error: Optional[Exception] = None
 
     def answer(self) -> None:
-        """Let the waiting thread go on. Again it does nothing."""
+        """Let the waiting thread continue. Again it does nothing."""
         self.answered = True
         with contextlib.suppress(RuntimeError):
             self._lock.release()

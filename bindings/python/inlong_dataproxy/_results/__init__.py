@@ -1,1 +1,1 @@
-"""Results of the library on their way to whoever waits for them."""
+"""Results of the library on their way to anyone who waits for them."""

@@ -71,9 +71,9 @@ class DeliveryFuture(Future[Result]):
     """The concurrent.futures.Future of one message. It cannot be cancelled: an accepted message is not recalled.
 
     The standard constructor makes a condition and two lists, which is most of the cost of sending a small message: it is not
-    called, and whoever makes a future sets model. The rest is made on demand.
+    called, and anyone who makes a future sets model. The rest is made on demand.
 
-    Outcome and callbacks change under one lock, the client's. Whoever finds the outcome there calls his callback himself; who does
+    Outcome and callbacks change under one lock, the client's. Anyone who finds the outcome there calls his callback himself; who does
     not leaves it in the list, which the resolver takes as a whole in the step that sets the outcome. Where there is a watch, the
     outcome changes under its condition too, taken before the lock: who waits for several futures counts them under those.
     """
@@ -91,7 +91,7 @@ class DeliveryFuture(Future[Result]):
     else:
         __init__ = object.__init__  # the fastest: it runs no byte code
 
-    # ---- for whoever has the future ----
+    # ---- for anyone who has the future ----
 
     def cancel(self) -> bool:
         """Return False: an accepted message is not recalled."""
@@ -187,7 +187,7 @@ class DeliveryFuture(Future[Result]):
     def _result(self) -> Optional[Result]:  # type: ignore[override]  # pyright: ignore[reportIncompatibleVariableOverride]
         return None if isinstance(self._outcome, Exception) else self._outcome
 
-    # ---- for whoever has the result ----
+    # ---- for anyone who has the result ----
 
     def call_back(self, callback: ResultCallback) -> None:
         """Have callback called with the result. Only before anybody else has the future."""

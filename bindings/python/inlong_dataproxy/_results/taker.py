@@ -1,4 +1,4 @@
-"""Results of the library on their way to whoever waits for them, for clients of threads and of asyncio alike."""
+"""Results of the library on their way to anyone who waits for them, for clients of threads and of asyncio alike."""
 
 from __future__ import annotations
 

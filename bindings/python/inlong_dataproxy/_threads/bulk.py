@@ -21,7 +21,7 @@ class ThreadBulk(Bulk):
     """One send_many.
 
     While its caller waits for the source, nobody would pass on what that gave before: a thread looks into the box every 10 ms. Both
-    do it on a thread that Ctrl-C does not reach, so that what the source gave goes on whatever happens to the caller.
+    do it on a thread that Ctrl-C does not reach, so that what the source gave continues whatever happens to the caller.
     """
 
     def run(self, messages: Iterable[object]) -> SendReport:
@@ -29,7 +29,7 @@ class ThreadBulk(Bulk):
         source = iterator(messages)
         self._passing = threading.Lock()  # held by who passes on what is in the box; never by the main thread
         self._size = _FIRST_CHUNK
-        self._broken: Optional[Exception] = None  # why the other thread could not go on
+        self._broken: Optional[Exception] = None  # why the other thread could not continue
         ended = threading.Event()
         with contextlib.suppress(RuntimeError):  # no threads any more: the interpreter is shutting down
             threading.Thread(target=self._stand_in, args=(ended,), name="inlong-send-many", daemon=True).start()

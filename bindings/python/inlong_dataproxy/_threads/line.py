@@ -1,6 +1,6 @@
 """The way in of one Client: a queue, and the one thread that owns what leaves it.
 
-Whoever sends puts a message into the queue and goes on: without a lock, so that a signal handler, a finalizer and what they log may
+Anyone who sends puts a message into the queue and continues: without a lock, so that a signal handler, a finalizer and what they log may
 do it at any moment. The thread takes runs of messages that are alike, and passes each to the library in one call, in the order of
 the queue. It runs no code of the user and waits for the library only, so everybody may wait for it.
 """
@@ -43,7 +43,7 @@ class Line:
         put, size: queues an entry, without waiting; how many are in the queue.
         limit: while fewer entries are in the queue a message goes in without a look at anything else. 0 when nothing may come.
         largest: bytes of the largest message that limit is for.
-        idle: whether whatever the asking thread has put in is out of the line's hands. Whoever puts something in writes False.
+        idle: whether whatever the asking thread has put in is out of the line's hands. Anyone who puts something in writes False.
         full: whether the library has no room.
         ended: whether nobody takes from the queue any more.
     """
@@ -75,7 +75,7 @@ class Line:
         self._proofs: dict[DeliveryFuture, Ticket] = {}
         self._refusal: Optional[Callable[[], Exception]] = None  # for whatever comes
         self._sweeping = threading.RLock()
-        self._swept: dict[DeliveryFuture, None] = {}  # whoever takes one out tells of it: its sender, or the thread of results
+        self._swept: dict[DeliveryFuture, None] = {}  # anyone who takes one out tells of it: its sender, or the thread of results
         self.thread = threading.Thread(target=self._work, name="inlong-line", daemon=True)
 
     # ---- for senders ----
@@ -322,7 +322,7 @@ class Line:
     def _set_full(self, full: bool) -> None:
         self.full = full
         if full:
-            for future in list(self._proofs):  # whoever does not wait for room must hear of it
+            for future in list(self._proofs):  # anyone who does not wait for room must hear of it
                 ticket = self._proofs.pop(future, None)
                 if ticket is not None:
                     ticket.answer()
