@@ -1,4 +1,4 @@
-"""Tells PyInstaller where the hook is. An entry point of the package leads here: anyone who freezes a program need not know of it."""
+"""Tells PyInstaller where the hook is. An entry point leads here: nobody who freezes a program need know of it."""
 
 from __future__ import annotations
 

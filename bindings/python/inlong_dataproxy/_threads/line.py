@@ -1,6 +1,6 @@
 """The way in of one Client: a queue, and the one thread that owns what leaves it.
 
-Anyone who sends puts a message into the queue and continues: without a lock, so that a signal handler, a finalizer and what they log may
+A sender puts a message into the queue and continues: without a lock, so that a signal handler, a finalizer and what they log may
 do it at any moment. The thread takes runs of messages that are alike, and passes each to the library in one call, in the order of
 the queue. It runs no code of the user and waits for the library only, so everybody may wait for it.
 """
