@@ -7,11 +7,14 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"regexp"
+	"strings"
 	"sync"
 	"testing"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
+	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
 	dataproxy "github.com/inlong-dataproxy/inlong-dataproxy/core"
@@ -89,18 +92,22 @@ func TestD17_ErrorSaysWhatIsThereInsteadOfADataProxy(t *testing.T) {
 		"silence": {rawPeer(t, func(c net.Conn) { _, _ = io.Copy(io.Discard, c) }), "(no node answered within 1s|not a byte came)"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			_, err := staticClient(c.address, dataproxy.WithConnTimeout(time.Second))
-			require.ErrorIs(t, err, dataproxy.ErrNoAvailableWorker)
-			require.Regexp(t, c.part, err.Error())
+			// A peer has a tenth of the time to say what it is. On a busy machine it may need another try.
+			eventually(t, "NewClient tells it", func() bool {
+				_, err := staticClient(c.address, dataproxy.WithConnTimeout(time.Second))
+				return assert.ErrorIs(t, err, dataproxy.ErrNoAvailableWorker) && regexp.MustCompile(c.part).MatchString(err.Error())
+			})
 			lazy, err := staticClient(c.address, dataproxy.WithConnTimeout(time.Second), dataproxy.WithLazyStart(true), dataproxy.WithSendTimeout(4*time.Second))
 			require.NoError(t, err)
 			defer lazy.Close()
-			err = lazy.Send(patient(t), message("x"))
-			require.Equal(t, dataproxy.NotWritten, fault(t, err, dataproxy.CodeSendTimeout).Persisted())
 			if name == "silence" {
 				c.part = "not a byte came"
 			}
-			require.ErrorContains(t, err, c.part)
+			eventually(t, "the error of a message tells it", func() bool {
+				err := lazy.Send(patient(t), message("x"))
+				return assert.True(t, isCode(err, dataproxy.CodeSendTimeout)) && assert.Equal(t, dataproxy.NotWritten, err.(*dataproxy.Error).Persisted()) &&
+					strings.Contains(err.Error(), c.part)
+			})
 		})
 	}
 }

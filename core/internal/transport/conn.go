@@ -130,7 +130,7 @@ func prove(ctx context.Context, conn *net.TCPConn) error {
 	answer := make([]byte, len(wire.Heartbeat))
 	n, err := io.ReadFull(conn, answer)
 	switch {
-	case n == 0 && errors.Is(err, os.ErrDeadlineExceeded) && ctx.Err() == nil:
+	case n == 0 && errors.Is(err, os.ErrDeadlineExceeded):
 		return silence(ctx, conn, end)
 	case errors.Is(err, io.EOF):
 		return fmt.Errorf("it closed the connection instead, as a load balancer without a node does, or a server of another protocol: %w", err)
@@ -149,9 +149,11 @@ func prove(ctx context.Context, conn *net.TCPConn) error {
 // silence tells why no answer came. A server of another protocol, such as HTTP, waits for more than a heartbeat; at the end of
 // what it gets it says what it is.
 func silence(ctx context.Context, conn *net.TCPConn, end time.Time) error {
-	_ = conn.CloseWrite()
-	_ = conn.SetReadDeadline(end)
 	words := make([]byte, 64)
+	if ctx.Err() == nil { // else there is no time left for that
+		_ = conn.CloseWrite()
+		_ = conn.SetReadDeadline(end)
+	}
 	if n, _ := conn.Read(words); n > 0 {
 		return fmt.Errorf("%w to a heartbeat: % x%s", wire.ErrAnswer, words[:min(n, len(wire.Heartbeat))], wire.Foreign(words[:n]))
 	}
