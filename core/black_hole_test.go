@@ -19,6 +19,7 @@ func TestN11_HungNodeIsReplacedAtOnce(t *testing.T) {
 	c := cluster(t, dataproxytest.WithNodes(1))
 	client := connect(t, c, dataproxy.WithAckTimeout(20*time.Second))
 	hurry(t, client)
+	eventually(t, "all lanes are connected", func() bool { return usableLanes(client) == 8 })
 	hung := c.Node(0)
 	hung.Standing(dataproxytest.Silence())
 	var delivered atomic.Int64

@@ -32,7 +32,8 @@ func TestD1_Chaos(t *testing.T) {
 		clients = append(clients, connect(t, c, append([]dataproxy.Option{dataproxy.WithUpdateInterval(50 * time.Millisecond),
 			dataproxy.WithAckTimeout(400 * time.Millisecond), dataproxy.WithSendTimeout(4 * time.Second),
 			dataproxy.WithMaxRetries(20), dataproxy.WithRetryInitialInterval(5 * time.Millisecond),
-			dataproxy.WithHeartbeatInterval(100 * time.Millisecond), dataproxy.WithConnTimeout(300 * time.Millisecond)}, opts...)...))
+			dataproxy.WithHeartbeatInterval(100 * time.Millisecond), dataproxy.WithConnTimeout(300 * time.Millisecond),
+			dataproxy.WithLazyStart(true)}, opts...)...))
 	}
 	end := time.Now().Add(duration)
 	var all sync.WaitGroup
