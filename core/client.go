@@ -72,9 +72,36 @@ type Stats struct {
 	Batches         int64       `json:"batches"`          // batches that have their result
 	Retries         int64       `json:"retries"`          // batches written again
 	Streams         int         `json:"streams"`
+	Spool           SpoolStats  `json:"spool"`
 	Lanes           []LaneStats `json:"lanes"`
 	Nodes           []NodeStats `json:"nodes"`
 }
+
+// SpoolStats is a snapshot of what the client has in its folder (WithSpoolDir), its own slot and those that it has adopted.
+type SpoolStats struct {
+	State    SpoolState `json:"state"`
+	Bytes    int64      `json:"bytes"`    // of its files
+	Batches  int        `json:"batches"`  // without an ack; of those that an earlier owner has left it may be more until they are read
+	Messages int64      `json:"messages"` // in these batches
+	// OldestAge is how long ago the oldest of them was stored; in nanoseconds as JSON.
+	OldestAge time.Duration `json:"oldest_age"`
+	Replayed  int64         `json:"replayed"` // messages that were read back and then acked
+	GivenUp   int64         `json:"given_up"` // messages that were stored, and failed for good: their results say so, or the log
+	// Lost counts batches that the disk did not give back, Quarantined damaged files that were put aside.
+	Lost        int64 `json:"lost"`
+	Quarantined int64 `json:"quarantined"`
+	Errors      int64 `json:"errors"` // of the disk
+}
+
+// SpoolState says whether what is sent now is stored.
+type SpoolState string
+
+const (
+	SpoolOff    SpoolState = "off"    // no spool_dir
+	SpoolOK     SpoolState = "ok"     // it is
+	SpoolFull   SpoolState = "full"   // spool_max_bytes are in use: the last batches are in memory alone
+	SpoolFailed SpoolState = "failed" // the folder cannot be used: batches are in memory alone, and the client tries again every 5 seconds
+)
 
 // LaneStats is a snapshot of one lane.
 type LaneStats struct {

@@ -40,6 +40,9 @@ func (s *spooler) ended(b *batch, acked bool, err *Error) {
 	case acked:
 		k.store.Ack(k.ref)
 		s.acked.Add(1)
+		if k.replayed {
+			s.counts.replayed.Add(int64(b.count()))
+		}
 	case again:
 		return
 	case err == nil || err.Code == CodeStored:
@@ -48,11 +51,12 @@ func (s *spooler) ended(b *batch, acked bool, err *Error) {
 		return
 	default:
 		k.store.Ack(k.ref)
+		s.counts.givenUp.Add(int64(b.count()))
 		if k.replayed {
 			s.c.log.Countf(b.count(), "%d messages of the spool are given up with code %s, the last one: %v", err.Code, err)
 		}
 	}
-	s.wakeFor(&s.acks)
+	s.ackedOne()
 	if k.replayed { // there is room for the next one
 		s.wake()
 	}

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"strconv"
+	"strings"
 	"sync"
 	"time"
 
@@ -39,34 +40,13 @@ type codeSeries struct {
 
 func newMetrics(registry prometheus.Registerer, name string, workers int) (*metrics, error) {
 	m := &metrics{name: name, bad: make(map[Code]codeSeries), faults: make(map[Code]prometheus.Counter)}
-	var fault error
-	failed := func(err error) { fault = multierr.Append(fault, err) }
-	counter := func(of int) *prometheus.CounterVec {
-		info := &metricTable[of]
-		v, err := register(registry, info, prometheus.NewCounterVec(prometheus.CounterOpts{Name: info.name, Help: info.help}, info.labels()))
-		failed(err)
-		return v
-	}
-	gauge := func(of int) *prometheus.GaugeVec {
-		info := &metricTable[of]
-		v, err := register(registry, info, prometheus.NewGaugeVec(prometheus.GaugeOpts{Name: info.name, Help: info.help}, info.labels()))
-		failed(err)
-		return v
-	}
-	histogram := func(of int) *prometheus.HistogramVec {
-		info := &metricTable[of]
-		v, err := register(registry, info, prometheus.NewHistogramVec(
-			prometheus.HistogramOpts{Name: info.name, Help: info.help, Buckets: info.upTo}, info.labels()))
-		failed(err)
-		return v
-	}
-	m.msgCount, m.errorCount = counter(metricMessages), counter(metricErrors)
-	m.retryCount, m.timeoutCount = counter(metricRetries), counter(metricTimeouts)
-	m.connCount, m.pendingGauge = counter(metricConnections), gauge(metricPending)
-	m.batchSize, m.batchTime = histogram(metricBatchSize), histogram(metricBatchTime)
-	if fault != nil {
-		return nil, fmt.Errorf("option WithMetricsRegistry: %w; give the client a registry of its own, or this one by "+
-			"prometheus.WrapRegistererWithPrefix", fault)
+	r := registrar{registry: registry}
+	m.msgCount, m.errorCount = r.counter(metricMessages), r.counter(metricErrors)
+	m.retryCount, m.timeoutCount = r.counter(metricRetries), r.counter(metricTimeouts)
+	m.connCount, m.pendingGauge = r.counter(metricConnections), r.gauge(metricPending)
+	m.batchSize, m.batchTime = r.histogram(metricBatchSize), r.histogram(metricBatchTime)
+	if err := r.err(); err != nil {
+		return nil, err
 	}
 	m.good = m.series(CodeOK)
 	for i := range workers {
@@ -75,7 +55,48 @@ func newMetrics(registry prometheus.Registerer, name string, workers int) (*metr
 	return m, nil
 }
 
-func (i *metricInfo) labels() []string { return []string{"name", i.label} }
+// registrar makes metrics by the table, and keeps what is wrong with them.
+type registrar struct {
+	registry prometheus.Registerer
+	fault    error
+}
+
+func registered[C prometheus.Collector](r *registrar, info *metricInfo, collector C) C {
+	v, err := register(r.registry, info, collector)
+	r.fault = multierr.Append(r.fault, err)
+	return v
+}
+
+func (r *registrar) counter(of int) *prometheus.CounterVec {
+	info := &metricTable[of]
+	return registered(r, info, prometheus.NewCounterVec(prometheus.CounterOpts{Name: info.name, Help: info.help}, info.labels()))
+}
+
+func (r *registrar) gauge(of int) *prometheus.GaugeVec {
+	info := &metricTable[of]
+	return registered(r, info, prometheus.NewGaugeVec(prometheus.GaugeOpts{Name: info.name, Help: info.help}, info.labels()))
+}
+
+func (r *registrar) histogram(of int) *prometheus.HistogramVec {
+	info := &metricTable[of]
+	return registered(r, info, prometheus.NewHistogramVec(
+		prometheus.HistogramOpts{Name: info.name, Help: info.help, Buckets: info.upTo}, info.labels()))
+}
+
+func (r *registrar) err() error {
+	if r.fault == nil {
+		return nil
+	}
+	return fmt.Errorf("option WithMetricsRegistry: %w; give the client a registry of its own, or this one by "+
+		"prometheus.WrapRegistererWithPrefix", r.fault)
+}
+
+func (i *metricInfo) labels() []string {
+	if i.label == "" {
+		return []string{"name"}
+	}
+	return []string{"name", i.label}
+}
 
 // register returns the collector that is registered already under the same name, so that clients of one registry share it,
 // also with clients of the existing SDK.
@@ -88,8 +109,8 @@ func register[C prometheus.Collector](registry prometheus.Registerer, info *metr
 		}
 	}
 	if err != nil {
-		err = fmt.Errorf("the %s %s, labels name and %s, help %q, cannot be registered beside another metric of that name: %w",
-			info.kind, info.name, info.label, info.help, err)
+		err = fmt.Errorf("the %s %s, labels %s, help %q, cannot be registered beside another metric of that name: %w",
+			info.kind, info.name, strings.Join(info.labels(), " and "), info.help, err)
 	}
 	return collector, err
 }

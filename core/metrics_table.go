@@ -6,7 +6,7 @@ import "github.com/prometheus/client_golang/prometheus"
 type metricInfo struct {
 	name  string
 	kind  string    // "counter", "gauge" or "histogram"
-	label string    // beside "name"
+	label string    // beside "name"; "": none
 	upTo  []float64 // the buckets of a histogram
 	// help is the existing Go SDK's text, word for word: a registry takes two clients' metrics of one name only when their help
 	// is the same too. What there is to say stands in moves.
@@ -23,6 +23,13 @@ const (
 	metricPending
 	metricBatchSize
 	metricBatchTime
+	metricSpoolMessages
+	metricSpoolBytes
+	metricSpoolOldest
+	metricSpoolState
+	metricSpoolReplayed
+	metricSpoolGivenUp
+	metricSpoolErrors
 )
 
 var metricTable = [...]metricInfo{
@@ -47,4 +54,19 @@ var metricTable = [...]metricInfo{
 	metricBatchTime: {name: "data_proxy_batch_time", kind: "histogram", label: "code", help: "Histogram of batch time in milliseconds",
 		upTo:  []float64{5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000, 10000, 20000, 50000},
 		moves: "together with data_proxy_batch_size: milliseconds from the batch's first message to its result"},
+	// The existing SDK has none of these; a client without spool_dir has none of them either.
+	metricSpoolMessages: {name: "data_proxy_spool_messages", kind: "gauge", help: "Messages in the spool that have no ack",
+		moves: "each second while something is in the spool; of clients of one name the sum; 0 behind a close"},
+	metricSpoolBytes: {name: "data_proxy_spool_bytes", kind: "gauge", help: "Bytes of the spool's files",
+		moves: "together with data_proxy_spool_messages"},
+	metricSpoolOldest: {name: "data_proxy_spool_oldest_seconds", kind: "gauge", help: "Age of the oldest batch in the spool in seconds",
+		moves: "together with data_proxy_spool_messages, but of clients of one name one has its say: name them apart"},
+	metricSpoolState: {name: "data_proxy_spool_state", kind: "gauge", label: "state", help: "Clients whose spool is in that state",
+		moves: "when a batch is stored (ok), finds spool_max_bytes in use (full), or is refused by the disk (failed): how many clients of that name are in that state"},
+	metricSpoolReplayed: {name: "data_proxy_spool_replayed_count", kind: "counter", help: "Counter of messages that were read back from the spool and acked",
+		moves: "each second, by the messages that were acked behind an outage, a close or a crash"},
+	metricSpoolGivenUp: {name: "data_proxy_spool_given_up_count", kind: "counter", help: "Counter of messages in the spool that failed for good",
+		moves: "each second, by the messages that were stored, and that nodes refuse for good"},
+	metricSpoolErrors: {name: "data_proxy_spool_error_count", kind: "counter", help: "Counter of errors of the spool's disk",
+		moves: "each second, by the calls of the disk that failed"},
 }

@@ -66,7 +66,7 @@ func TestDashboardAndAlertsUseMetricsThatExist(t *testing.T) {
 	for _, m := range regexp.MustCompile(`(?m)^    (inlong_dataproxy_\w+) `).FindAllStringSubmatch(string(python), -1) {
 		known[m[1]] = ""
 	}
-	series, label := regexp.MustCompile(`\b(?:inlong_dataproxy|data_proxy)_\w+`), regexp.MustCompile(`\b(code|worker) *[!=]`)
+	series, label := regexp.MustCompile(`\b(?:inlong_dataproxy|data_proxy)_\w+`), regexp.MustCompile(`\b(code|worker|state) *[!=]`)
 	check := func(where, expression string) (metrics int) {
 		for _, at := range series.FindAllStringIndex(expression, -1) {
 			metric, rest := expression[at[0]:at[1]], expression[at[1]:]

@@ -212,7 +212,7 @@ func writeMetrics(p *page) {
 ` + made + `
 
 A Go client registers these Prometheus metrics with its ` + "`WithMetricsRegistry`" + `, by default prometheus.DefaultRegisterer. Names, kinds,
-labels, buckets and help texts are those of the existing Go SDK, so dashboards and alerts keep working, and clients of both, or
+labels, buckets and help texts are those of the existing Go SDK, save of the spool, which it has not, so dashboards and alerts keep working, and clients of both, or
 several of this one, share a registry. A metric of another kind under one of these names makes NewClient fail, with the name.
 
 Labels: ` + "`name`" + ` is the option metrics_name. ` + "`code`" + ` is the client's result code, 0 for success, see ERRORS.md; the server's own codes
@@ -227,6 +227,6 @@ C and Python programs get them as text by ` + "`inlong_client_metrics`" + ` and 
 		for _, upTo := range m.Buckets {
 			buckets = append(buckets, fmt.Sprintf("%.0f", upTo))
 		}
-		p.row(quoted(m.Name), m.Kind, "name, "+m.Label, strings.Join(buckets, ", "), m.Help, m.Moves)
+		p.row(quoted(m.Name), m.Kind, strings.TrimSuffix("name, "+m.Label, ", "), strings.Join(buckets, ", "), m.Help, m.Moves)
 	}
 }

@@ -74,7 +74,7 @@ func (s *spooler) next() bool {
 			}
 			s.c.log.Warnf("spool: batch %s has no messages that can be sent: it is given up", r.ID)
 			store.Ack(ref)
-			s.acks.Store(true)
+			s.ackedOne()
 		}
 	}
 	return false

@@ -20,6 +20,8 @@ const (
 	adoptEvery = time.Minute
 	// reopenEvery is the time between two tries to use a folder again that has failed.
 	reopenEvery = 5 * time.Second
+	// tellEvery is the time between two looks of metrics at the folder.
+	tellEvery = time.Second
 )
 
 // spooler stores sealed batches before they are written, and reads those back that are no longer in memory. It has one goroutine, which
@@ -43,13 +45,16 @@ type spooler struct {
 	group    []*batch
 	bytes    []byte
 	reopenAt time.Time
+	metrics  *spoolMetrics
 
 	unsynced bool // something was appended since the last fsync
 
-	acks    atomic.Bool  // some are not recorded
-	backlog atomic.Bool  // something may be on the disk only
-	acked   atomic.Int64 // batches
-	reading atomic.Int64 // bytes of the batches that were read back and are in memory
+	acks    atomic.Bool   // some are not recorded
+	ackKick chan struct{} // room for one
+	backlog atomic.Bool   // something may be on the disk only
+	acked   atomic.Int64  // batches
+	reading atomic.Int64  // bytes of the batches that were read back and are in memory
+	counts  spoolCounts
 }
 
 // newSpooler opens the folder. What it finds there is sent as room comes.
@@ -63,10 +68,17 @@ func newSpooler(c *client) (*spooler, error) {
 	case SpoolSyncBatch:
 		s.opts.Sync = spool.SyncBatch
 	}
+	s.ackKick = make(chan struct{}, 1)
 	var err error
+	if s.metrics, err = newSpoolMetrics(o.MetricsRegistry, o.MetricsName); err != nil {
+		return nil, err
+	}
 	if s.own, err = spool.Open(o.SpoolDir, s.opts); err != nil {
 		return nil, fmt.Errorf("option spool_dir: %w", err)
 	}
+	s.counts.state.Store(SpoolOK)
+	s.counts.opened(s.stores())
+	s.metrics.tell(s.stats())
 	return s, nil
 }
 
@@ -114,21 +126,29 @@ func (s *spooler) run() {
 	defer s.c.guard()
 	adopt := time.NewTicker(adoptEvery)
 	defer adopt.Stop()
-	var acks, sync idleTimer
-	defer acks.stop()
+	var again, sync, tell idleTimer
+	defer again.stop()
+	defer tell.stop()
 	defer sync.stop()
+	s.c.working.Add(1)
+	go s.keepAcks()
 	s.backlog.Store(true)
 	s.adopt()
-	for {
+	for quiet := false; ; {
 		s.store()
+		s.giveBack()
 		s.makeRoom()
 		s.readBack()
 		if s.c.closing.Load() {
 			s.leaveWaiting()
 		}
-		if s.acks.Load() || s.backlog.Load() {
-			acks.start(acksEvery)
+		if s.backlog.Load() {
+			again.start(acksEvery)
 		}
+		if !quiet { // the last look has found nothing, and nothing has happened since
+			tell.start(tellEvery)
+		}
+		quiet = false
 		if s.unsynced {
 			sync.start(s.c.opts.SpoolSyncInterval)
 		}
@@ -137,13 +157,16 @@ func (s *spooler) run() {
 		case stored := <-s.rest:
 			s.store()
 			close(stored)
-		case <-acks.c:
-			acks.c = nil
-			s.recordAcks(false)
+		case <-again.c:
+			again.c = nil
+		case <-tell.c:
+			tell.c = nil
+			s.metrics.tell(s.stats())
+			quiet = s.metrics.told.Batches == 0
 		case <-sync.c:
 			sync.c, s.unsynced = nil, false
 			s.warn(s.sync())
-			s.recordAcks(true)
+			s.flushAcks(true)
 		case <-adopt.C:
 			s.backlog.Store(true)
 			for _, store := range s.stores() {
@@ -154,25 +177,6 @@ func (s *spooler) run() {
 			s.close()
 			return
 		}
-	}
-}
-
-// idleTimer runs while there is something to wait for.
-type idleTimer struct {
-	timer *time.Timer
-	c     <-chan time.Time // nil: it does not run
-}
-
-func (t *idleTimer) start(d time.Duration) {
-	if t.c == nil {
-		t.timer = time.NewTimer(d)
-		t.c = t.timer.C
-	}
-}
-
-func (t *idleTimer) stop() {
-	if t.c != nil {
-		t.timer.Stop()
 	}
 }
 
@@ -240,7 +244,13 @@ func (s *spooler) storeGroup(all []*batch) {
 		}
 	}
 	s.unsynced = s.unsynced || err == nil && s.opts.Sync == spool.SyncInterval
-	if s.warn(err); err != nil && !errors.Is(err, spool.ErrFull) {
+	switch s.warn(err); {
+	case err == nil:
+		s.counts.state.Store(SpoolOK)
+	case errors.Is(err, spool.ErrFull):
+		s.counts.state.Store(SpoolFull)
+	default:
+		s.counts.state.Store(SpoolFailed)
 		s.reconsider()
 	}
 	for i, b := range s.group {
@@ -279,7 +289,9 @@ func (s *spooler) reconsider() {
 	if err := s.own.Check(); err != nil {
 		s.warn(fmt.Errorf("the folder cannot be used, what is sent now is not stored: %w", err))
 		_ = s.own.Close()
+		s.counts.closed(s.own)
 		s.own, s.reopenAt = nil, time.Now().Add(reopenEvery)
+		s.counts.opened(s.stores())
 	}
 }
 
@@ -290,10 +302,12 @@ func (s *spooler) reopen() bool {
 	own, err := spool.Open(s.c.opts.SpoolDir, s.opts)
 	if err != nil {
 		s.warn(err)
+		s.counts.errors.Add(1)
 		s.reopenAt = time.Now().Add(reopenEvery)
 		return false
 	}
 	s.own = own
+	s.counts.opened(s.stores())
 	return true
 }
 
@@ -304,24 +318,23 @@ func (s *spooler) sync() error {
 	return s.own.Sync()
 }
 
-// recordAcks makes sure that what was acked does not come again, and gives the slots back of which nothing is left.
-func (s *spooler) recordAcks(durable bool) {
-	if !s.acks.Swap(false) && !durable {
-		return
-	}
+// giveBack gives the adopted slots back of which nothing is left, and tidies the others up.
+func (s *spooler) giveBack() {
 	for _, store := range s.stores() {
-		if err := store.FlushAcks(durable); err != nil {
-			s.warn(err)
-			s.acks.Store(true)
-		}
+		s.warn(store.Tidy())
 	}
+	before := len(s.adopted)
 	s.adopted = slices.DeleteFunc(s.adopted, func(store *spool.Spool) bool {
-		if st := store.Stats(); st.Batches > 0 || st.Unreadable > 0 {
+		if st := store.Stats(); st.Bytes > 0 || st.Unreadable > 0 { // segments that were not read to their end are not removed yet
 			return false
 		}
 		s.warn(store.Close())
+		s.counts.closed(store)
 		return true
 	})
+	if len(s.adopted) < before {
+		s.counts.opened(s.stores())
+	}
 }
 
 // adopt takes the slots whose owners are gone.
@@ -337,6 +350,7 @@ func (s *spooler) adopt() {
 		st := store.Stats()
 		s.c.log.Warnf("spool: %d batches with %d messages of a client that is gone are sent by this one", st.Batches, st.Messages)
 		s.adopted = append(s.adopted, store)
+		s.counts.opened(s.stores())
 	}
 }
 
@@ -345,6 +359,7 @@ func (s *spooler) close() {
 	for _, store := range s.stores() {
 		s.warn(store.Close())
 	}
+	s.metrics.end(s.stats())
 }
 
 // makeRoom leaves batches to the disk that wait for a lane while memory is short: their messages have their results then, "stored".

@@ -31,7 +31,7 @@ func (c *client) Stats() Stats {
 	report := c.reportNow()
 	s := Stats{
 		Acked: report.Acked, Failed: report.Failed, Refused: c.refusedCount.Load(), Retries: c.retries.Load(),
-		Batches: c.doneBatches.Load(), Nodes: c.nodes.stats(),
+		Batches: c.doneBatches.Load(), Spool: c.spooler.stats(), Nodes: c.nodes.stats(),
 	}
 	s.PendingMessages, s.PendingBytes = c.budget.pending()
 	s.Accepted = c.streams.accepted() // behind the results: never fewer

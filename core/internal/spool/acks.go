@@ -18,7 +18,8 @@ func (s *Spool) Ack(r Ref) bool {
 }
 
 // FlushAcks records the acks that were not recorded yet, and removes the segments of which nothing is left; with durable an fsync
-// follows. After an error it has done what it could; the next call does the rest.
+// follows, and what Tidy does. Without it the call waits for no fsync. After an error it has done what it could; the next call does the
+// rest.
 func (s *Spool) FlushAcks(durable bool) error {
 	s.mu.Lock()
 	closed := s.closed
@@ -31,7 +32,58 @@ func (s *Spool) FlushAcks(durable bool) error {
 
 func (s *Spool) flushAcks(durable bool) error {
 	s.acking.Lock()
-	defer s.acking.Unlock()
+	errs, unsure := s.writeAcks(durable)
+	s.acking.Unlock()
+	if durable || s.opts.Sync == SyncOff {
+		errs = append(errs, s.settle(unsure, durable))
+	}
+	if err := errors.Join(errs...); err != nil {
+		return fmt.Errorf("spool %s: acks: %w", s.dir, err)
+	}
+	return nil
+}
+
+// Tidy removes the acks of segments that were removed, once an fsync has made sure that those do not come back.
+func (s *Spool) Tidy() error {
+	if err := s.settle(nil, false); err != nil {
+		return fmt.Errorf("spool %s: acks: %w", s.dir, err)
+	}
+	return nil
+}
+
+// settle is what waits for the disk, which must not keep the acks of the next flush from being recorded.
+func (s *Spool) settle(unsure []*segment, durable bool) error {
+	s.settling.Lock()
+	defer s.settling.Unlock()
+	s.acking.Lock()
+	removed := s.removed
+	s.removed = nil
+	names := s.names && (durable || s.opts.Sync != SyncOff && len(removed) > 0)
+	s.names = s.names && !names
+	s.acking.Unlock()
+	var errs []error
+	if names {
+		if err := s.fs.SyncDir(s.dir); err != nil {
+			s.acking.Lock()
+			s.names, s.removed = true, append(removed, s.removed...)
+			s.acking.Unlock()
+			errs, removed = append(errs, s.failed(err)), nil
+		}
+	}
+	for _, g := range removed { // a file of acks without a segment is removed by the next owner
+		_ = s.failed(s.putAway(g.number, ackSuffix, g.acksDamaged))
+	}
+	for _, g := range unsure {
+		if err := s.syncAcks(g); err != nil {
+			errs = append(errs, s.failed(err))
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// writeAcks records acks, and removes segments of which nothing is left, but not their acks: the other way round a crash between the two
+// would have all of it sent again. With durable it returns the segments whose acks no fsync has made so. The caller holds acking.
+func (s *Spool) writeAcks(durable bool) (errs []error, unsure []*segment) {
 	type work struct {
 		g             *segment
 		done, damaged bool
@@ -49,11 +101,17 @@ func (s *Spool) flushAcks(durable bool) error {
 		}
 	}
 	s.mu.Unlock()
-	var errs []error
 	for _, w := range all {
 		if w.done {
-			err := s.drop(w.g, w.damaged)
+			err := s.putAway(w.g.number, segmentSuffix, w.damaged)
 			if err == nil {
+				s.names = true
+				if w.g.ackSize > 0 {
+					s.removed = append(s.removed, w.g)
+				}
+				s.mu.Lock()
+				s.forget(w.g)
+				s.mu.Unlock()
 				continue
 			}
 			errs = append(errs, s.failed(err)) // what cannot be removed must not be sent again
@@ -65,21 +123,11 @@ func (s *Spool) flushAcks(durable bool) error {
 			}
 		}
 		if durable && w.g.acksUnsure {
-			if err := s.syncAcks(w.g); err != nil {
-				errs = append(errs, s.failed(err))
-			}
+			w.g.acksUnsure = false
+			unsure = append(unsure, w.g)
 		}
 	}
-	if durable && s.names {
-		err := s.fs.SyncDir(s.dir)
-		if s.names = err != nil; err != nil {
-			errs = append(errs, s.failed(err))
-		}
-	}
-	if err := errors.Join(errs...); err != nil {
-		return fmt.Errorf("spool %s: acks: %w", s.dir, err)
-	}
-	return nil
+	return errs, unsure
 }
 
 // recordAcks appends to the file of g's acks. What a crash or a full disk has cut off there is filled up, so that each entry lies
@@ -122,40 +170,24 @@ func (s *Spool) recordAcks(g *segment, ranges []ackRange) error {
 	return nil
 }
 
+// syncAcks makes the acks of a segment durable. The caller holds settling.
 func (s *Spool) syncAcks(g *segment) error {
 	f, err := s.fs.Append(s.path(g.number, ackSuffix))
-	if err != nil {
-		return err
+	if errors.Is(err, fs.ErrNotExist) { // all of it was acked meanwhile
+		return nil
 	}
-	defer f.Close()
-	if err := f.Sync(); err != nil { // none of them is sure: the next flush records all of them once more
+	if err == nil {
+		defer f.Close()
+		err = f.Sync()
+	}
+	if err != nil { // none of them is sure: the next flush records all of them once more
+		s.acking.Lock()
+		defer s.acking.Unlock()
 		s.mu.Lock()
-		g.recorded, g.recCount = nil, 0
-		s.mu.Unlock()
-		return err
+		defer s.mu.Unlock()
+		g.recorded, g.recCount, g.acksUnsure = nil, 0, true
 	}
-	g.acksUnsure = false
-	return nil
-}
-
-// drop removes a segment of which nothing is left, and then its acks: the other way round a crash between the two would have all of it
-// sent again.
-func (s *Spool) drop(g *segment, damaged bool) error {
-	if err := s.putAway(g.number, segmentSuffix, damaged); err != nil {
-		return err
-	}
-	s.names = true
-	var err error
-	if s.opts.Sync != SyncOff && g.ackSize > 0 {
-		err = s.failed(s.fs.SyncDir(s.dir))
-	}
-	if err == nil && g.ackSize > 0 { // a file of acks without a segment is removed by the next owner
-		_ = s.failed(s.putAway(g.number, ackSuffix, g.acksDamaged))
-	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.forget(g)
-	return nil
+	return err
 }
 
 // forget takes g out of the list. The caller holds mu.

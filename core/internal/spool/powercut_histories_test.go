@@ -4,36 +4,45 @@ import (
 	"os"
 	"runtime"
 	"strconv"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
+
+	"github.com/stretchr/testify/require"
 )
 
 // historySteps is how many calls of the store a history has; each makes some changes to the disk.
 const historySteps = 9
 
-// histories is how many are tried: some in each run of the tests, and as many as make crash asks for.
-func histories(t *testing.T) uint64 {
+// histories is which are tried: some in each run of the tests, else as many as INLONG_TEST_HISTORIES says, or those from one number to
+// another ("4001-8000"), for a long run in pieces.
+func histories(t *testing.T) (first, last uint64) {
 	text := os.Getenv("INLONG_TEST_HISTORIES")
 	if text == "" {
-		return 60
+		return 1, 60
 	}
-	n, err := strconv.ParseUint(text, 10, 64)
-	if err != nil {
-		t.Fatal(err)
+	from, to, ok := strings.Cut(text, "-")
+	if !ok {
+		from, to = "1", text
 	}
-	return n
+	first, err := strconv.ParseUint(from, 10, 64)
+	require.NoError(t, err)
+	last, err = strconv.ParseUint(to, 10, 64)
+	require.NoError(t, err)
+	return max(first, 1), last
 }
 
 // What was stored is lost, altered, invented or sent again behind its ack, where the power goes or the process ends at the wrong
 // moment: the disk may then have any part of what was not synced.
 func TestPowerCutsAndKillsBreakNoPromise(t *testing.T) {
-	n := histories(t)
+	first, last := histories(t)
 	var next, states atomic.Uint64
+	next.Store(first - 1)
 	var workers sync.WaitGroup
 	for range runtime.GOMAXPROCS(0) {
 		workers.Go(func() {
-			for seed := next.Add(1); seed <= n && !t.Failed(); seed = next.Add(1) {
+			for seed := next.Add(1); seed <= last && !t.Failed(); seed = next.Add(1) {
 				h := newHistory(seed)
 				err := h.run(historySteps)
 				states.Add(uint64(h.states))
@@ -44,7 +53,7 @@ func TestPowerCutsAndKillsBreakNoPromise(t *testing.T) {
 		})
 	}
 	workers.Wait()
-	t.Logf("%d histories, %d states", n, states.Load())
+	t.Logf("histories %d to %d, %d states", first, last, states.Load())
 }
 
 // bend runs histories with a store that was bent until one is noticed.

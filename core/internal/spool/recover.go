@@ -166,7 +166,7 @@ func (s *Spool) survey(g *segment) {
 		}
 	}
 	scan := scanner{f: f, size: g.size, salt: g.salt, off: headerSize, heads: true}
-	_, _ = scan.record(func(h recordHead) bool { // where it cannot be read, Next tells
+	_, err = scan.record(func(h recordHead) bool { // where it cannot be read, Next tells
 		if g.oldest == 0 {
 			g.oldest = h.stored
 		}
@@ -177,6 +177,7 @@ func (s *Spool) survey(g *segment) {
 		return true
 	})
 	g.records = max(g.records, scan.next)
+	g.known = err == io.EOF && scan.damaged == 0 && g.ackCount >= int(g.records) // nothing is left to be read
 }
 
 func (s *Spool) readAcks(g *segment) error {

@@ -90,13 +90,26 @@ func Adopt(dir string, opts Options) (s *Spool, err error) {
 		if err != nil {
 			return nil, fmt.Errorf("spool %s: %w", dir, err)
 		}
-		if st := s.Stats(); st.Batches > 0 || st.Unreadable > 0 {
+		if s.hasMore() {
 			return s, nil
 		}
-		if err := s.Close(); err != nil { // nothing was left in it
+		if err := s.Close(); err != nil { // it removes what is acked
 			return nil, fmt.Errorf("spool %s: %w", slot, err)
 		}
 	}
+}
+
+// hasMore reports whether anything is left that is not acked. Segments whose records nobody has counted are read to know that: an owner
+// that was killed behind its last ack has left some.
+func (s *Spool) hasMore() bool {
+	if st := s.Stats(); st.Batches > 0 || st.Unreadable > 0 {
+		return true
+	}
+	ref, _, ok := s.Next()
+	if ok {
+		s.Release(ref)
+	}
+	return ok || s.Stats().Unreadable > 0
 }
 
 // orphan takes the first slot from that number on that has files of records and no owner. unlock is nil where there is none.

@@ -41,7 +41,7 @@ type Options struct {
 	Sync         Sync
 	MaxBytes     int64 // of all files of a slot save those in quarantine; 0: no bound
 	SegmentBytes int64 // a segment that has as many is followed by another one; 0: 8 MiB; at most an eighth of MaxBytes
-	FS           FS    // nil: the real one
+	FS           FS    // nil: Disk
 	// Warn is told what an operator should know. It must not call the spool.
 	Warn func(format string, args ...any)
 }
@@ -76,14 +76,17 @@ type Spool struct {
 	fs   FS
 	lock func() // gives the slot back; nil where a test opened it alone
 
-	// writing is held while records are appended and synced, acking while acks are. Both are taken before mu, writing first.
+	// writing is held while records are appended and synced, acking while acks are recorded, settling while they are made durable. All are
+	// taken before mu, in the order writing, settling, acking.
 	writing  sync.Mutex
 	active   *segment   // nil: the next append begins one
 	unsynced []*segment // with records or a name that are not durable; the active one is among them
 	scratch  []byte
 
-	acking sync.Mutex
-	names  bool // have changed in the folder since they were made durable
+	settling sync.Mutex
+	acking   sync.Mutex
+	removed  []*segment // whose acks are still there
+	names    bool       // have changed in the folder since they were made durable
 
 	reading sync.Mutex // taken before mu
 	reader  reader
@@ -100,7 +103,7 @@ type Spool struct {
 func openSlot(dir string, opts Options, unlock func()) (*Spool, error) {
 	s := &Spool{dir: dir, opts: opts, fs: opts.FS, lock: unlock}
 	if s.fs == nil {
-		s.fs = osFS{}
+		s.fs = Disk
 	}
 	if s.opts.SegmentBytes == 0 {
 		s.opts.SegmentBytes = defaultSegment

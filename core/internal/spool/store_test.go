@@ -5,6 +5,7 @@ import (
 	"path/filepath"
 	"slices"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -203,4 +204,57 @@ func TestARecordInAPayloadIsNone(t *testing.T) {
 			t.Fatalf("an invented batch: %+v", r.ID)
 		}
 	}
+}
+
+// A segment whose owner was killed behind its last ack has no end, and stays in the folder for ever: a client that opens it, finds nothing to
+// deliver and closes it never reads it to its end.
+func TestASegmentWithoutAnEndGoesWhenAllOfItIsAcked(t *testing.T) {
+	disk := newMemFS(testDir)
+	s := openIn(t, disk, SyncOff)
+	for _, ref := range put(t, s, true, 1, 2) {
+		s.Ack(ref)
+	}
+	require.NoError(t, s.FlushAcks(false))
+	require.Len(t, disk.named(t, segmentSuffix), 1, "it is still written to")
+	next := openIn(t, disk, SyncOff) // the owner is gone without a close
+	require.False(t, next.hasMore())
+	require.NoError(t, next.Close())
+	require.Empty(t, disk.named(t, segmentSuffix))
+	require.Empty(t, disk.named(t, ackSuffix))
+}
+
+// heldDisk keeps an fsync from ending.
+type heldDisk struct {
+	FS
+	held, free chan struct{}
+}
+
+func (d heldDisk) SyncDir(dir string) error {
+	d.held <- struct{}{}
+	<-d.free
+	return d.FS.SyncDir(dir)
+}
+
+// A slow fsync of acks keeps others from being recorded: behind a crash all of those are sent again.
+func TestAcksAreRecordedWhileOthersAreMadeDurable(t *testing.T) {
+	disk := newMemFS(testDir)
+	held := heldDisk{disk, make(chan struct{}), make(chan struct{})}
+	s := openIn(t, held, SyncInterval)
+	refs := put(t, s, true, 1, 2)
+	s.Ack(refs[0])
+	durable := make(chan error)
+	go func() { durable <- s.FlushAcks(true) }()
+	<-held.held
+	s.Ack(refs[1])
+	slow := make(chan error)
+	go func() { slow <- s.FlushAcks(false) }()
+	recorded := func() bool {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		return s.segments[0].recCount == 2
+	}
+	require.Eventually(t, recorded, 10*time.Second, time.Millisecond)
+	close(held.free)
+	require.NoError(t, <-durable)
+	require.NoError(t, <-slow)
 }

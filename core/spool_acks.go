@@ -1,0 +1,58 @@
+package dataproxy
+
+import (
+	"errors"
+	"time"
+
+	"github.com/inlong-dataproxy/inlong-dataproxy/core/internal/spool"
+)
+
+// keepAcks records acks, acksEvery behind the first of them, on a goroutine of its own: the one that stores may wait for an fsync, and
+// what is acked meanwhile would come again behind a crash.
+func (s *spooler) keepAcks() {
+	defer s.c.working.Done()
+	defer s.c.guard()
+	pause := time.NewTimer(acksEvery)
+	defer pause.Stop()
+	for {
+		select {
+		case <-s.ackKick:
+		case <-s.c.ctx.Done():
+			return
+		}
+		pause.Reset(acksEvery)
+		select {
+		case <-pause.C:
+		case <-s.c.ctx.Done(): // closing the slots records them
+			return
+		}
+		s.acks.Store(false)
+		if s.flushAcks(false) {
+			s.wake() // there may be a slot to be given back
+		} else {
+			s.ackedOne()
+		}
+	}
+}
+
+// ackedOne has acks recorded soon.
+func (s *spooler) ackedOne() {
+	if !s.acks.Load() && !s.acks.Swap(true) {
+		select {
+		case s.ackKick <- struct{}{}:
+		default:
+		}
+	}
+}
+
+// flushAcks makes sure that what was acked does not come again.
+func (s *spooler) flushAcks(durable bool) (ok bool) {
+	ok = true
+	for _, store := range *s.counts.open.Load() {
+		if err := store.FlushAcks(durable); err != nil && !errors.Is(err, spool.ErrClosed) {
+			s.warn(err)
+			ok = false
+		}
+	}
+	return ok
+}

@@ -1,0 +1,56 @@
+package dataproxy
+
+import "github.com/prometheus/client_golang/prometheus"
+
+// spoolMetrics are the Prometheus series of a client with a spool, and what it has told them.
+type spoolMetrics struct {
+	messages, bytes, oldest    prometheus.Gauge
+	states                     map[SpoolState]prometheus.Gauge
+	replayed, givenUp, errored prometheus.Counter
+	told                       SpoolStats
+}
+
+func newSpoolMetrics(registry prometheus.Registerer, name string) (*spoolMetrics, error) {
+	r := registrar{registry: registry}
+	messages, bytes, oldest, state := r.gauge(metricSpoolMessages), r.gauge(metricSpoolBytes), r.gauge(metricSpoolOldest), r.gauge(metricSpoolState)
+	replayed, givenUp, errored := r.counter(metricSpoolReplayed), r.counter(metricSpoolGivenUp), r.counter(metricSpoolErrors)
+	if err := r.err(); err != nil {
+		return nil, err
+	}
+	m := &spoolMetrics{
+		messages: messages.WithLabelValues(name), bytes: bytes.WithLabelValues(name), oldest: oldest.WithLabelValues(name),
+		replayed: replayed.WithLabelValues(name), givenUp: givenUp.WithLabelValues(name), errored: errored.WithLabelValues(name),
+		states: map[SpoolState]prometheus.Gauge{},
+	}
+	for _, s := range []SpoolState{SpoolOK, SpoolFull, SpoolFailed} {
+		m.states[s] = state.WithLabelValues(name, string(s))
+	}
+	return m, nil
+}
+
+// tell brings the series up to date. Other clients may count in them, too.
+func (m *spoolMetrics) tell(now SpoolStats) {
+	m.messages.Add(float64(now.Messages - m.told.Messages))
+	m.bytes.Add(float64(now.Bytes - m.told.Bytes))
+	m.oldest.Set(now.OldestAge.Seconds())
+	m.replayed.Add(float64(now.Replayed - m.told.Replayed))
+	m.givenUp.Add(float64(now.GivenUp - m.told.GivenUp))
+	m.errored.Add(float64(now.Errors - m.told.Errors))
+	if now.State != m.told.State {
+		if before := m.states[m.told.State]; before != nil {
+			before.Dec()
+		}
+		if after := m.states[now.State]; after != nil {
+			after.Inc()
+		}
+	}
+	m.told = now
+}
+
+// end takes back what is this client's in the gauges: nobody looks after the folder for it any more.
+func (m *spoolMetrics) end(now SpoolStats) {
+	m.tell(now)
+	last := m.told
+	last.Messages, last.Bytes, last.OldestAge, last.State = 0, 0, 0, SpoolOff
+	m.tell(last)
+}
