@@ -14,6 +14,7 @@ GOTESTSUM   := $(BUILD)/tools/gotestsum
 CLANG_FORMAT := $(BUILD)/tools/venv/bin/clang-format
 
 CHAOS       ?= 10m
+CRASH       ?= 10m
 FUZZ        ?= 10s
 
 STATICCHECK_VERSION := v0.8.2
@@ -98,6 +99,12 @@ chaos: ## clients against a cluster that fails at random, each message judged (C
 	@mkdir -p $(BIN)
 	$(GO) build -o $(BIN)/ ./core/cmd/chaos
 	$(BIN)/chaos --duration $(CHAOS) $(CHAOS_FLAGS)
+
+.PHONY: crash
+crash: ## clients with a spool are killed at random and at each step of the disk, each message judged (CRASH=30m, CRASH_FLAGS=...)
+	@mkdir -p $(BIN)
+	$(GO) build -o $(BIN)/ ./core/cmd/crash
+	$(BIN)/crash --duration $(CRASH) $(CRASH_FLAGS)
 
 .PHONY: fuzz
 fuzz: ## run every fuzz target in turn (FUZZ=10s or FUZZ=1000000x each)
