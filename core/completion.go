@@ -143,7 +143,7 @@ func (c *client) deliverRest(d *delivery) (finished bool) {
 	if d.indexes != nil {
 		count = len(d.indexes)
 	}
-	tagged := 0
+	tagged, late := 0, int64(0)
 	for d.at < count {
 		i := d.at
 		d.at++ // before the call: after a panic the next one is due
@@ -157,9 +157,11 @@ func (c *client) deliverRest(d *delivery) (finished bool) {
 			if c.muted.Load() {
 				continue
 			}
-			c.called.Add(1)
+			late++
 		}
 		if len(b.receivers) > 0 {
+			c.called.Add(late)
+			late = 0
 			b.receivers[i].receive(b, i, d.err)
 		} else {
 			d.tags, tagged = append(d.tags, b.tags[i]), i
@@ -172,6 +174,7 @@ func (c *client) deliverRest(d *delivery) (finished bool) {
 			Tags: tags, Err: d.err, GroupID: b.st.key.group, StreamID: b.st.key.stream,
 			Node: last.node, Attempts: last.number, batchID: last.id,
 		})
+		c.called.Add(late) // behind it: the handler calls one callback after the other, and may be told to stop
 	}
 	returned = true
 	return true
