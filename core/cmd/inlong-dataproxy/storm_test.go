@@ -21,8 +21,7 @@ import (
 	"github.com/inlong-dataproxy/inlong-dataproxy/core/dataproxytest"
 )
 
-// stormFor is how long the storm lasts. It runs on demand, for it still finds faults: in one of some ten runs with kills the follower
-// leaves a part of a file that was put aside while it was away to the next run.
+// stormFor is how long the storm lasts. It runs on demand: the schedules of core/internal/tail are the same in steps that can be made again.
 func stormFor(t *testing.T) time.Duration {
 	text := os.Getenv("INLONG_TEST_STORM")
 	if text == "" {

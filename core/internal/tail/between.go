@@ -104,8 +104,7 @@ func (s *Set) isKnown(e entry) bool {
 	if f.gone.IsZero() {
 		s.lostNumber(f, e.path)
 	} else {
-		delete(s.byKey, e.key())
-		f.id = ID{}
+		s.number(f, ID{})
 	}
 	return false
 }
@@ -189,18 +188,18 @@ func (s *Set) between(path string, before, after *File) (unsure bool) {
 			unsure = unsure || errors.Is(err, errUnfinished)
 			continue
 		}
-		if s.isPart(t, e, path, before) {
+		// Names move while they are listed: what has this one now may be a copy that is being made.
+		m, err := t.stat()
+		if err != nil || m.key() != e.key() || s.isPart(t, e, path, before) {
 			t.Close()
 			unsure = true
 			continue
 		}
 		f, err := s.begin(t, e.path)
-		if err != nil || f.id.key() != e.key() {
-			unsure = true // names move while they are listed
-			if err != nil {
-				t.Close()
-				continue
-			}
+		if err != nil {
+			t.Close()
+			unsure = true
+			continue
 		}
 		f.live, f.aside = path, true
 		f.rename()
@@ -245,7 +244,7 @@ func (s *Set) isPart(t text, e entry, path string, before *File) bool {
 		}
 		size := e.size
 		if t.packed() {
-			size = head.Length
+			size = f.beginning()
 		}
 		if size > 0 && sameBeginning(t, f.text, size) {
 			return true

@@ -84,6 +84,19 @@ func (f *File) known() (head Head, at Place, size int64) {
 	return f.head, f.at, f.size
 }
 
+// beginning is how many bytes it begins with, up to printLength: what was written since it was met may be unread yet, and in a copy.
+func (f *File) beginning() int64 {
+	head, _, _ := f.known()
+	if f.text == nil || f.text.packed() || head.Length == printLength {
+		return head.Length
+	}
+	own, err := headOf(f.text, printLength)
+	if err != nil {
+		return head.Length
+	}
+	return max(head.Length, own.Length)
+}
+
 // Name is what messages call it.
 func (f *File) Name() string { return *f.name.Load() }
 

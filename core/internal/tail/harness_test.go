@@ -246,3 +246,19 @@ func many(prefix string, n int) (lines []string) {
 	}
 	return lines
 }
+
+// pause waits for the next tick of the file system's clock.
+func pause() { time.Sleep(20 * time.Millisecond) }
+
+func (d *folder) inode(name string) uint64 {
+	d.Helper()
+	m, err := inspect(d.path(name))
+	d.must(err)
+	return m.Ino
+}
+
+func swap[T any](t *testing.T, at *T, by T) {
+	old := *at
+	*at = by
+	t.Cleanup(func() { *at = old })
+}

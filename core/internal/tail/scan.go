@@ -5,25 +5,13 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"os"
 	"path/filepath"
 	"slices"
-	"strings"
 	"time"
 )
 
 func asFinal(err error, target *interface{ Final() bool }) bool {
 	return errors.As(err, target) && (*target).Final()
-}
-
-func absolute(paths []string) (all []string) {
-	for _, path := range paths {
-		if abs, err := filepath.Abs(path); err == nil {
-			path = abs
-		}
-		all = append(all, path)
-	}
-	return all
 }
 
 // sighting is a path under which a file was met that nobody knows.
@@ -32,14 +20,21 @@ type sighting struct {
 	meta
 }
 
+// turn is a path that has gone from one file to another.
+type turn struct {
+	path          string
+	before, after *File
+}
+
 // scan compares what is there with what is known.
 func (s *Set) scan() {
 	first := !s.scanned
-	s.scanned = true
+	s.scanned, s.moved = true, false
 	s.fresh()
 	seen := map[*File]bool{}
 	there := map[string]bool{}
 	var fresh []sighting
+	var turns []turn
 	for _, path := range s.expand() {
 		m, err := inspect(path)
 		if err != nil {
@@ -55,7 +50,9 @@ func (s *Set) scan() {
 			is := s.open(f, path, m)
 			seen[f] = seen[f] || is != isOther
 			if is == isSame {
-				s.has(path, f)
+				if before := s.takes(path, f); before != nil {
+					turns = append(turns, turn{path, before, f})
+				}
 				f.modified = f.wasProven()
 				f.still = !f.busy && f.atEnd && m.size == f.seen.size && m.modified == f.seen.modified
 			}
@@ -84,6 +81,10 @@ func (s *Set) scan() {
 			s.again(f)
 		}
 	}
+	// Only when each that is known was found again is it clear who is not.
+	for _, t := range turns {
+		s.between(t.path, t.before, t.after)
+	}
 	slices.SortStableFunc(fresh, func(a, b sighting) int { return cmp.Compare(len(a.path), len(b.path)) })
 	for _, sight := range fresh {
 		s.meet(sight, first)
@@ -95,110 +96,26 @@ func (s *Set) scan() {
 	s.lastScan = now
 }
 
-// expand lists the paths that are followed now.
-func (s *Set) expand() (paths []string) {
-	add := func(path string) {
-		if !slices.Contains(s.cfg.Own, path) {
-			paths = append(paths, path)
-		}
-	}
-	for _, path := range s.cfg.Paths {
-		if f := s.current[path]; f != nil && !f.aside {
-			add(path) // it is looked at in a moment
-			continue
-		}
-		info, err := os.Stat(path)
-		switch {
-		case err == nil && info.IsDir():
-			entries, err := os.ReadDir(path)
-			if err != nil {
-				s.absent(path, err)
-			}
-			for _, entry := range entries {
-				if !strings.HasPrefix(entry.Name(), ".") && !entry.IsDir() {
-					add(filepath.Join(path, entry.Name()))
-				}
-			}
-		case err != nil && isPattern(path):
-			matches, err := filepath.Glob(path)
-			if err != nil {
-				s.tell(path, err.Error())
-			}
-			if len(matches) == 0 {
-				s.absent(path, fs.ErrNotExist)
-			}
-			for _, match := range matches {
-				if info, err := os.Stat(match); err == nil && info.IsDir() {
-					continue
-				}
-				add(match)
-			}
-		default:
-			add(path)
-		}
-	}
-	return paths
-}
-
-func isPattern(path string) bool { return strings.ContainsAny(path, "*?[") }
-
-// asked reports whether a path is one of those that are followed, also when nothing is there.
-func (s *Set) asked(path string) bool {
-	return s.plain[path] || s.plain[filepath.Dir(path)] || slices.ContainsFunc(s.patterns, func(p string) bool {
-		match, _ := filepath.Match(p, path)
-		return match
-	})
-}
-
-// absent tells of a path once.
-func (s *Set) absent(path string, err error) {
-	if errors.Is(err, fs.ErrNotExist) {
-		if !s.cfg.Follow {
-			s.tell(path, "no such file")
-		} else if s.said[path] == "" && s.current[path] == nil {
-			s.cfg.Log.Warn("waiting for the file to appear", "file", path)
-			s.current[path] = nil
-		}
-		return
-	}
-	s.tell(path, cause(err))
-}
-
-// cause leaves out what the message has already.
-func cause(err error) string {
-	var path *fs.PathError
-	if errors.As(err, &path) {
-		return path.Err.Error()
-	}
-	return err.Error()
-}
-
-func (s *Set) tell(path, fault string) {
-	if s.said[path] == fault {
-		return
-	}
-	s.said[path] = fault
-	text := "a file cannot be read; the others continue"
-	if s.cfg.Follow {
-		text = "a file cannot be read; it is tried again, the others continue"
-	}
-	s.cfg.Log.Warn(text, "file", path, "error", fault)
-}
-
-// has notes that a path leads to the file.
+// has notes that a path leads to the file, and finds what had it since another one.
 func (s *Set) has(path string, f *File) {
+	if before := s.takes(path, f); before != nil {
+		s.between(path, before, f)
+	}
+}
+
+// takes notes that a path leads to the file. It returns the one that had it before, if others may have had it since.
+func (s *Set) takes(path string, f *File) (before *File) {
 	if fault := s.said[path]; fault != "" {
 		s.cfg.Log.Warn("a file can be read again", "file", path)
 		delete(s.said, path)
 	}
-	before := s.current[path]
-	if before == f {
+	if before = s.current[path]; before == f {
 		if f.aside {
 			f.aside = false
 			f.rename()
 			s.changes++
 		}
-		return
+		return nil
 	}
 	if before != nil && before.text != nil {
 		before.latest = false
@@ -208,9 +125,10 @@ func (s *Set) has(path string, f *File) {
 	f.live, f.real = path, resolved(path)
 	f.rename()
 	s.changes++
-	if before != nil && s.cfg.Rotated {
-		s.between(path, before, f)
+	if !s.cfg.Rotated {
+		return nil
 	}
+	return before
 }
 
 func resolved(path string) string {
@@ -233,6 +151,10 @@ func (s *Set) open(f *File, path string, m meta) likeness {
 		return isSame
 	}
 	t, err := openText(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		s.moved = true
+		return isUnsure
+	}
 	if err != nil {
 		f.live = path
 		s.failed(f, err)
@@ -273,12 +195,22 @@ func (s *Set) attach(f *File, t text, path string, looked key) likeness {
 	default:
 		return isOther
 	}
-	f.id, f.text, f.real = id, t, resolved(path)
+	s.number(f, id)
+	f.text, f.real = t, resolved(path)
 	f.atEnd, f.fromPast, f.sought, f.gone = false, false, time.Time{}, time.Time{}
 	f.changed = time.Now()
-	s.byKey[id.key()] = f
 	s.push(f)
 	return isSame
+}
+
+// number gives the file another number, or none. Its old one would hide the next file that gets it.
+func (s *Set) number(f *File, id ID) {
+	if s.byKey[f.id.key()] == f {
+		delete(s.byKey, f.id.key())
+	}
+	if f.id = id; id.known() {
+		s.byKey[id.key()] = f
+	}
 }
 
 // lostNumber: the file at path has the number of f, and is another one or has other content.
@@ -287,8 +219,8 @@ func (s *Set) lostNumber(f *File, path string) {
 		f.why = wasGone
 	}
 	f.latest = f.latest || s.current[f.live] == f
-	delete(s.byKey, f.id.key())
-	f.id, f.sought, f.aside = ID{}, time.Now(), true
+	s.number(f, ID{})
+	f.sought, f.aside = time.Now(), true
 	s.changes++
 }
 
@@ -317,19 +249,23 @@ func (s *Set) meet(sight sighting, first bool) {
 		s.has(sight.path, f)
 		return
 	}
-	if s.cfg.Rotated && s.isCopy(sight) {
+	t, err := openText(sight.path)
+	if errors.Is(err, errUnfinished) && s.cfg.Follow && s.isPatient(sight.path) {
 		return
 	}
-	t, err := openText(sight.path)
 	if err != nil {
 		s.tell(sight.path, cause(err))
 		return
 	}
-	f, err := s.begin(t, sight.path)
-	if errors.Is(err, errKnown) {
+	if m, err := t.stat(); err != nil || m.key() != sight.key() {
 		t.Close()
-		return // the path has changed hands since it was looked at
+		s.moved = true // the path has changed hands since it was looked at
+		return
 	}
+	if s.cfg.Rotated && s.isCopy(sight, t) {
+		return
+	}
+	f, err := s.begin(t, sight.path)
 	if err != nil {
 		t.Close()
 		s.tell(sight.path, cause(err))
@@ -345,17 +281,11 @@ func (s *Set) meet(sight sighting, first bool) {
 	s.push(f)
 }
 
-// errKnown: the name has gone to a file that is known, since it was looked at.
-var errKnown = errors.New("is a file that is read already")
-
 // begin is a file from its beginning.
 func (s *Set) begin(t text, path string) (*File, error) {
 	m, err := t.stat()
 	if err != nil {
 		return nil, err
-	}
-	if s.byKey[m.key()] != nil {
-		return nil, errKnown
 	}
 	size := max(m.size, 0)
 	if t.packed() {
@@ -369,10 +299,10 @@ func (s *Set) begin(t text, path string) (*File, error) {
 		m.size = head.Length
 	}
 	m.ID.Born = born(t.file())
-	f := &File{live: path, real: resolved(path), id: m.ID, text: t, head: head, size: m.size, modified: m.modified, proven: m.modified, changed: time.Now()}
+	f := &File{live: path, real: resolved(path), text: t, head: head, size: m.size, modified: m.modified, proven: m.modified, changed: time.Now()}
 	f.rename()
 	s.files = append(s.files, f)
-	s.byKey[f.id.key()] = f
+	s.number(f, m.ID)
 	s.changes++
 	return f, nil
 }

@@ -114,50 +114,70 @@ func (s *Set) whereabouts(f *File) bool {
 }
 
 // isCopy reports whether a path that nobody knows is the copy of a file that is read: copytruncate makes one, and a packer. As long as
-// it is not sure, it is put off.
-func (s *Set) isCopy(sight sighting) bool {
+// it is not sure, it is put off. Then it has closed the text, or made it that of a file which it continues.
+func (s *Set) isCopy(sight sighting, t text) bool {
 	if modified, known := s.copies[sight.key()]; known && modified == sight.modified {
+		t.Close()
 		return true
 	}
 	name := filepath.Base(sight.path)
-	var t text
 	for _, f := range s.files {
 		if f.live == sight.path || !named(name, f) {
 			continue
-		}
-		if t == nil {
-			var err error
-			if t, err = openText(sight.path); err != nil {
-				return s.cfg.Follow && errors.Is(err, errUnfinished) // it is looked at again; others are told by meet
-			}
-			defer func() {
-				if t != nil {
-					t.Close()
-				}
-			}()
 		}
 		inPlace := !f.aside && s.current[f.live] == f && f.id.Born <= sight.modified
 		if !inPlace && !t.packed() {
 			continue
 		}
 		if f.text == nil && !f.busy {
-			if f.aside && f.at.Offset > 0 && !f.fromPast && s.attach(f, t, sight.path, sight.key()) == isSame {
-				t = nil
+			if (f.aside || f.fromPast) && f.head.Length > 0 && s.attach(f, t, sight.path, sight.key()) == isSame {
 				s.has(sight.path, f)
 				return true
 			}
 			continue
 		}
+		if s.hasItsPlace(t, f) {
+			t.Close()
+			if !f.busy { // who reads it will meet it
+				s.truncated(f) // and found again in the copy
+			}
+			return true
+		}
 		switch s.compare(t, sight, f) {
 		case isSame:
 			s.copies[sight.key()] = sight.modified
+			t.Close()
 			return true
 		case isUnsure:
+			t.Close()
 			return true
 		}
 	}
 	delete(s.held, sight.path)
 	return false
+}
+
+// hasItsPlace reports whether a text has the place of an open file that has it no more: the file was truncated.
+func (s *Set) hasItsPlace(t text, f *File) bool {
+	head, at, _ := f.known()
+	if head.Length == 0 || f.text.packed() {
+		return false
+	}
+	if ok, err := holds(t, head, at); !ok || err != nil {
+		return false
+	}
+	ok, err := holds(f.text, head, at)
+	return !ok && err == nil
+}
+
+// isPatient reports whether what is at a path may become clear yet.
+func (s *Set) isPatient(path string) bool {
+	since, held := s.held[path]
+	if !held {
+		since = time.Now()
+		s.held[path] = since
+	}
+	return s.cfg.Follow && time.Since(since) < patience
 }
 
 type likeness int
@@ -169,14 +189,8 @@ const (
 )
 
 func (s *Set) compare(t text, sight sighting, f *File) likeness {
-	since, held := s.held[sight.path]
-	if !held {
-		since = time.Now()
-		s.held[sight.path] = since
-	}
-	wait := s.cfg.Follow && time.Since(since) < patience
-	head, _, _ := f.known()
-	n := head.Length
+	wait := s.isPatient(sight.path)
+	n := f.beginning()
 	if !t.packed() {
 		n = min(n, sight.size)
 	}
@@ -195,9 +209,8 @@ func (s *Set) compare(t text, sight sighting, f *File) likeness {
 	}
 	if t.packed() {
 		if m, err := f.text.stat(); err == nil && m.links == 0 { // the packer deleted the one that is read
-			f.id = ID{sight.Dev, sight.Ino, born(t.file())}
+			s.number(f, ID{sight.Dev, sight.Ino, born(t.file())})
 			f.real = sight.path
-			s.byKey[sight.key()] = f
 			s.changes++
 			return isSame
 		}
@@ -253,9 +266,7 @@ func (s *Set) forget(now time.Time) {
 		if f.gone.IsZero() || now.Sub(f.gone) < forget || f.busy {
 			return false
 		}
-		if s.byKey[f.id.key()] == f {
-			delete(s.byKey, f.id.key())
-		}
+		s.number(f, ID{})
 		s.changes++
 		return true
 	})

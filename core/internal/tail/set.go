@@ -74,6 +74,7 @@ type Set struct {
 	losses   []Loss
 	changes  int // that a state has to tell
 	scanned  bool
+	moved    bool // a path changed hands during the last scan
 	lastScan time.Time
 	ended    bool
 }
@@ -178,7 +179,7 @@ func (s *Set) Next(ctx context.Context) *File {
 			continue
 		}
 		// Each was read to its end. What was rotated meanwhile is read too.
-		if s.scan(); len(s.queue) == 0 {
+		if s.scan(); len(s.queue) == 0 && !s.moved {
 			s.giveUp()
 			return nil
 		}
@@ -278,14 +279,20 @@ func (s *Set) retire(f *File) {
 
 // truncated parts what a file was from what it is now. The old part may be in a copy.
 func (s *Set) truncated(f *File) {
-	next := &File{live: f.live, real: f.real, id: f.id, text: f.text, modified: f.modified, proven: f.modified, aside: f.aside, changed: time.Now(), Rewritten: true}
-	f.text, f.id, f.why, f.aside, f.atEnd, f.Reader = nil, ID{}, wasTruncated, true, false, nil
+	next := &File{live: f.live, real: f.real, text: f.text, modified: f.modified, proven: f.modified, aside: f.aside, changed: time.Now(), Rewritten: true}
+	id := f.id
+	s.number(f, ID{})
+	f.text, f.why, f.aside, f.atEnd, f.Reader = nil, wasTruncated, true, false, nil
 	f.Held, f.Passing = nil, false
+	if f.queued {
+		f.queued = false
+		s.queue = slices.DeleteFunc(s.queue, func(q *File) bool { return q == f })
+	}
 	f.sought, f.changed = time.Now(), time.Now()
 	next.rename()
 	s.fresh()
 	s.files = append(s.files, next)
-	s.byKey[next.id.key()] = next
+	s.number(next, id)
 	s.changes++
 	if f.latest = s.current[next.live] == f; f.latest {
 		s.current[next.live] = next

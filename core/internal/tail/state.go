@@ -41,7 +41,8 @@ type stateFile struct {
 	Place
 	Size     int64 `json:"size"`
 	Modified int64 `json:"modified"`
-	Aside    bool  `json:"aside,omitempty"` // another file has the path
+	Aside    bool  `json:"aside,omitempty"` // another file has the path, or none
+	Last     bool  `json:"last,omitempty"`  // none has, and this one had it before
 	Gone     int64 `json:"gone,omitempty"`  // given up, in ns since 1970
 }
 
@@ -133,19 +134,16 @@ func (s *State) write() error {
 // load makes the state's files known.
 func (s *Set) load(state *State) {
 	for _, kept := range state.content.Files {
-		f := &File{live: kept.Path, real: kept.Real, id: kept.ID, head: kept.Head, at: kept.Place, size: kept.Size, modified: kept.Modified, proven: kept.Modified,
-			aside: kept.Aside, latest: !kept.Aside, fromPast: kept.Gone == 0, start: kept.Offset}
+		f := &File{live: kept.Path, real: kept.Real, head: kept.Head, at: kept.Place, size: kept.Size, modified: kept.Modified, proven: kept.Modified,
+			aside: kept.Aside, latest: !kept.Aside || kept.Last, fromPast: kept.Gone == 0, start: kept.Offset}
 		if kept.Gone != 0 {
 			f.gone = time.Unix(0, kept.Gone)
 		}
 		f.progress.done = kept.Place
 		f.rename()
 		s.files = append(s.files, f)
-		if f.id.known() {
-			s.byKey[f.id.key()] = f
-		}
-		// In the middle of a rotation no file has the path: the latest one that had it stands for it.
-		if c := s.current[f.live]; c == nil || c.aside && (!f.aside || c.modified < f.modified) {
+		s.number(f, kept.ID)
+		if c := s.current[f.live]; c == nil || !c.latest && (f.latest || c.modified < f.modified) {
 			s.current[f.live] = f
 			s.looked[f.live] = look{since: f.modified, again: true}
 		}
@@ -175,7 +173,7 @@ func (s *Set) Save() error {
 		}
 		kept := stateFile{Path: f.live, Real: f.real, ID: f.id, Head: head, Place: done, Size: size, Modified: f.modified, Aside: f.aside}
 		if s.current[f.live] == f {
-			kept.Modified = s.since(f.live, f)
+			kept.Modified, kept.Last = s.since(f.live, f), f.aside
 		}
 		if !f.gone.IsZero() {
 			kept.Gone = f.gone.UnixNano()

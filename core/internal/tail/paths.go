@@ -1,0 +1,110 @@
+package tail
+
+import (
+	"errors"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+)
+
+func absolute(paths []string) (all []string) {
+	for _, path := range paths {
+		if abs, err := filepath.Abs(path); err == nil {
+			path = abs
+		}
+		all = append(all, path)
+	}
+	return all
+}
+
+// expand lists the paths that are followed now.
+func (s *Set) expand() (paths []string) {
+	add := func(path string) {
+		if !slices.Contains(s.cfg.Own, path) {
+			paths = append(paths, path)
+		}
+	}
+	for _, path := range s.cfg.Paths {
+		if f := s.current[path]; f != nil && !f.aside {
+			add(path) // it is looked at in a moment
+			continue
+		}
+		info, err := os.Stat(path)
+		switch {
+		case err == nil && info.IsDir():
+			entries, err := os.ReadDir(path)
+			if err != nil {
+				s.absent(path, err)
+			}
+			for _, entry := range entries {
+				if !strings.HasPrefix(entry.Name(), ".") && !entry.IsDir() {
+					add(filepath.Join(path, entry.Name()))
+				}
+			}
+		case err != nil && isPattern(path):
+			matches, err := filepath.Glob(path)
+			if err != nil {
+				s.tell(path, err.Error())
+			}
+			if len(matches) == 0 {
+				s.absent(path, fs.ErrNotExist)
+			}
+			for _, match := range matches {
+				if info, err := os.Stat(match); err == nil && info.IsDir() {
+					continue
+				}
+				add(match)
+			}
+		default:
+			add(path)
+		}
+	}
+	return paths
+}
+
+func isPattern(path string) bool { return strings.ContainsAny(path, "*?[") }
+
+// asked reports whether a path is one of those that are followed, also when nothing is there.
+func (s *Set) asked(path string) bool {
+	return s.plain[path] || s.plain[filepath.Dir(path)] || slices.ContainsFunc(s.patterns, func(p string) bool {
+		match, _ := filepath.Match(p, path)
+		return match
+	})
+}
+
+// absent tells of a path once.
+func (s *Set) absent(path string, err error) {
+	if errors.Is(err, fs.ErrNotExist) {
+		if !s.cfg.Follow {
+			s.tell(path, "no such file")
+		} else if s.said[path] == "" && s.current[path] == nil {
+			s.cfg.Log.Warn("waiting for the file to appear", "file", path)
+			s.current[path] = nil
+		}
+		return
+	}
+	s.tell(path, cause(err))
+}
+
+// cause leaves out what the message has already.
+func cause(err error) string {
+	var path *fs.PathError
+	if errors.As(err, &path) {
+		return path.Err.Error()
+	}
+	return err.Error()
+}
+
+func (s *Set) tell(path, fault string) {
+	if s.said[path] == fault {
+		return
+	}
+	s.said[path] = fault
+	text := "a file cannot be read; the others continue"
+	if s.cfg.Follow {
+		text = "a file cannot be read; it is tried again, the others continue"
+	}
+	s.cfg.Log.Warn(text, "file", path, "error", fault)
+}

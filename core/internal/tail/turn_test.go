@@ -1,0 +1,168 @@
+//go:build unix
+
+package tail
+
+import (
+	"fmt"
+	"math/rand"
+	"os"
+	"slices"
+	"strings"
+	"testing"
+)
+
+// steered is a follower that looks and reads when the test says so.
+func steered(t *testing.T, names ...string) *world {
+	return &world{folder: newFolder(t), rnd: rand.New(rand.NewSource(1)), names: names, delivered: map[string]int{}, written: map[string]bool{}, said: &outcome{}}
+}
+
+// came compares what was read so far, in any order.
+func (w *world) came(want ...string) {
+	w.Helper()
+	w.drain()
+	var got []string
+	for line, n := range w.delivered {
+		got = append(got, slices.Repeat([]string{line}, n)...)
+	}
+	slices.Sort(got)
+	if slices.Sort(want); !slices.Equal(got, want) {
+		w.Errorf("read %q, want %q; it said:\n%s", got, want, w.said.log.String())
+	}
+	if said := w.said.log.String(); strings.Contains(said, "lost:") {
+		w.Errorf("it said: %s", said)
+	}
+}
+
+// A file may be met empty, be written, put aside and packed before it is read: then nothing is known of it that its packed copy could
+// be told by, and the copy came too.
+func TestAFileThatIsPackedUnreadIsReadOnce(t *testing.T) {
+	d := newFolder(t)
+	d.must(os.WriteFile(d.path("app.log"), nil, 0o600))
+	d.same(d.once("app.log"))
+	d.add("app.log", many("a", 30)...)
+	d.copy("app.log", "app.log.1")
+	d.pack("app.log.1")
+	d.rename("app.log", "app.log.1")
+	d.add("app.log", "b")
+	d.same(d.once("app.log"), append(many("a", 30), "b")...)
+}
+
+// A file is read on in its packed copy, and the number that it had goes to the next file that is put aside: that one counted as known,
+// and its lines never came.
+func TestTheOldNumberOfAFileThatIsReadOnInItsCopyHidesNoOther(t *testing.T) {
+	w := steered(t, "app")
+	w.add("app.log", many("a", 30)...)
+	w.start(true)
+	w.came(many("a", 30)...)
+	w.stop(true)
+	id := w.inode("app.log")
+	w.rename("app.log", "app.log.1")
+	w.add("app.log", "b")
+	w.pack("app.log.1")
+	w.start(true)
+	w.drain()
+	w.must(w.set.Save()) // the state that was written at the start may have taken the number
+	w.rename("app.log", "app.log.0")
+	want := append(many("a", 30), "b", "last")
+	for i := 0; ; i++ {
+		name, line := fmt.Sprint("app.log.00", i), fmt.Sprint("c", i)
+		want = append(want, line)
+		if w.add(name, line); w.inode(name) == id {
+			break
+		}
+		if i == 50 {
+			t.Skip("this file system does not give a number again soon")
+		}
+	}
+	w.add("app.log", "last")
+	w.look()
+	w.came(want...)
+	w.stop(true)
+}
+
+// A run may be stopped when it has met the second of two files that had a name, and not the first, whose name was in motion: the next
+// run took the second one's time for that up to which all is known.
+func TestAStopInTheMiddleOfASearchDoesNotEndIt(t *testing.T) {
+	w := steered(t, "app")
+	w.add("app.log", "a")
+	w.start(true)
+	w.came("a")
+	w.stop(true)
+	w.rename("app.log", "app.log.3")
+	w.add("app.log.2", "b")
+	pause()
+	w.add("app.log.1", "c")
+	hide := func(path string) (*os.File, error) {
+		if path == w.path("app.log.2") {
+			return nil, os.ErrNotExist
+		}
+		return os.Open(path)
+	}
+	swap(t, &openFile, hide)
+	w.start(true)
+	w.came("a", "c")
+	w.stop(true)
+	openFile = os.Open
+	w.add("app.log", "d")
+	w.start(true)
+	w.came("a", "b", "c", "d")
+	w.stop(true)
+}
+
+// The name moves on between a look at it and its opening, and the number that it had is that of a file which was packed and deleted:
+// the two names were mixed up, and lines called lost.
+func TestANameThatMovesBeforeItIsOpenedProvesNothing(t *testing.T) {
+	w := steered(t, "one", "two")
+	w.add("one.log", many("a", 3)...)
+	w.add("two.log", "b")
+	w.start(true)
+	w.came(append(many("a", 3), "b")...)
+	w.stop(true)
+	id := w.inode("one.log")
+	w.pack("one.log")
+	w.rename("one.log.gz", "one.log.1.gz")
+	w.rename("two.log", "two.log.1")
+	w.add("two.log", "c")
+	if w.inode("two.log") != id {
+		t.Skip("this file system does not give a number again at once")
+	}
+	moved := false
+	swap(t, &openFile, func(path string) (*os.File, error) {
+		if path == w.path("two.log") && !moved {
+			moved = true
+			w.rename("two.log", "two.log.0")
+		}
+		return os.Open(path)
+	})
+	w.start(true)
+	w.add("two.log", "d")
+	w.add("one.log", "e")
+	w.look()
+	w.stop(true)
+	w.start(false)
+	w.came(append(many("a", 3), "b", "c", "d", "e")...)
+	w.stop(true)
+}
+
+// A pattern may match what copytruncate leaves. The copy was taken for a new file when its original had been truncated already, and
+// all came twice; a file whose turn to be read had come was handed out closed.
+func TestACopyUnderAPatternWhoseOriginalIsTruncatedIsNotReadAgain(t *testing.T) {
+	for _, read := range []bool{true, false} {
+		w := steered(t, "app")
+		w.pattern = true
+		w.names = []string{"app"}
+		w.add("app.log", many("a", 300)...)
+		set, state := w.open(run{paths: []string{"app.log*"}, follow: true}, w.said)
+		w.set, w.state = set, state
+		if w.read(); read {
+			w.drain()
+		}
+		w.look() // it is in the queue again, if there is more
+		w.copytruncate("app.log", "app.log.1")
+		w.look()
+		w.add("app.log", "b")
+		w.look()
+		w.came(append(many("a", 300), "b")...)
+		w.stop(true)
+	}
+}
