@@ -555,8 +555,9 @@ typedef struct inlong_close_report {
 INLONG_API int inlong_client_close(inlong_client *client, int64_t timeout_ms, inlong_close_report *report);
 
 /** Writes the client's counters as JSON: accepted, acked, failed, refused, pending_messages, pending_bytes, batches, retries,
- * streams, lanes (an array: node, usable, queued, in_flight) and nodes (addr, lanes, suspect, batches, errors, round_trip
- * with p50, p95, p99 in nanoseconds).
+ * streams, spool (state: "off", "ok", "full" or "failed", bytes, batches, messages, oldest_age in nanoseconds, replayed, given_up,
+ * lost, quarantined, errors), lanes (an array: node, usable, queued, in_flight) and nodes (addr, lanes, suspect, batches, errors,
+ * round_trip with p50, p95, p99 in nanoseconds).
  * @param client an open client
  * @param buf    NULL only with len 0; receives the text, cut to len - 1 bytes and NUL-terminated
  * @param len    its length

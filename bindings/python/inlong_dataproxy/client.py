@@ -276,7 +276,7 @@ class Client:
         return CloseReport() if self._delivery is None else self._delivery.close(timeout_ms)
 
     def stats(self) -> dict[str, Any]:
-        """Return a snapshot of the client's counters: accepted, acked, failed, pending_messages, lanes, nodes and more.
+        """Return a snapshot of the client's counters: accepted, acked, failed, pending_messages, spool, lanes, nodes and more.
 
         Waits a moment, 50 ms at most, for what send_async has queued.
         """

@@ -21,6 +21,12 @@ Every metric has the label group_id, and comes from client.stats() when Promethe
     inlong_dataproxy_streams            streams seen lately
     inlong_dataproxy_nodes              nodes in use
     inlong_dataproxy_lanes_usable       connections that take messages
+    inlong_dataproxy_spool_messages     messages in the spool that have no ack
+    inlong_dataproxy_spool_bytes        bytes of its files
+    inlong_dataproxy_spool_failing      clients whose spool is full, or whose disk fails
+    inlong_dataproxy_spool_replayed_total   messages that were read back from it and acked
+    inlong_dataproxy_spool_given_up_total   messages in it that failed for good
+    inlong_dataproxy_spool_errors_total     errors of its disk
 """
 
 from __future__ import annotations
@@ -46,6 +52,9 @@ _COUNTERS = {
     "refused": "messages that were not accepted",
     "batches": "batches made",
     "retries": "attempts after the first",
+    "spool_replayed": "messages that were read back from the spool and acked",
+    "spool_given_up": "messages in the spool that failed for good",
+    "spool_errors": "errors of the spool's disk",
 }
 _GAUGES = {
     "pending_messages": "messages without a result",
@@ -53,6 +62,9 @@ _GAUGES = {
     "streams": "streams seen lately",
     "nodes": "nodes in use",
     "lanes_usable": "connections that take messages",
+    "spool_messages": "messages in the spool that have no ack",
+    "spool_bytes": "bytes of the spool's files",
+    "spool_failing": "clients whose spool is full, or whose disk fails",
 }
 
 Family = Union[CounterMetricFamily, GaugeMetricFamily]
@@ -111,7 +123,14 @@ def _families(groups: dict[str, Counter[str]]) -> Iterator[Family]:
 def _values(stats: dict[str, Any]) -> dict[str, int]:
     nodes: list[object] = stats["nodes"] or []
     lanes: list[dict[str, Any]] = stats["lanes"] or []
-    flat: dict[str, int] = {**stats, "nodes": len(nodes), "lanes_usable": sum(bool(lane["usable"]) for lane in lanes)}
+    spool: dict[str, Any] = stats["spool"]
+    flat: dict[str, int] = {
+        **stats,
+        "nodes": len(nodes),
+        "lanes_usable": sum(bool(lane["usable"]) for lane in lanes),
+        **{f"spool_{name}": spool[name] for name in ("replayed", "given_up", "errors", "messages", "bytes")},
+        "spool_failing": int(spool["state"] in ("full", "failed")),
+    }
     return {name: flat[name] for name in (*_COUNTERS, *_GAUGES)}
 
 

@@ -1,9 +1,10 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
-from support import GROUP, STREAM
+from support import GROUP, STREAM, wait_until
 
 from inlong_dataproxy import Client, Persisted, SendError
 from inlong_dataproxy.testing import MockCluster
@@ -23,11 +24,16 @@ def test_stored_messages_outlive_an_outage_and_their_client(cluster: MockCluster
         assert (caught.value.code, caught.value.name) == (30001, "stored")
         assert caught.value.persisted is Persisted.STORED
         assert not caught.value.retriable
+    spool = client.stats()["spool"]
+    assert (spool["state"], spool["messages"], spool["given_up"], spool["errors"]) == ("ok", 100, 0, 0)
+    assert spool["bytes"] > 0
+    assert spool["oldest_age"] > 0
     client.close(timeout=1)
     for node in range(3):
         cluster.revive(node)
-    with Client(cluster.url, group_id=GROUP, spool_dir=tmp_path):
+    with Client(cluster.url, group_id=GROUP, spool_dir=tmp_path) as following:
         cluster.wait_for(100)
+        wait_until(lambda: following.stats()["spool"]["replayed"] == 100, "all are known to be acked")
     assert sorted(cluster.payloads()) == sorted(b"%d" % n for n in range(100))
 
 
@@ -38,3 +44,28 @@ def test_a_spool_that_cannot_be_used_is_an_error_at_the_start(cluster: MockClust
         Client(cluster.url, group_id=GROUP, spool_dir=file)
     with pytest.raises(ValueError, match="ordered"):
         Client(cluster.url, group_id=GROUP, spool_dir=tmp_path, ordered=True)
+
+
+def test_an_outage_fills_memory_ten_times_over_and_costs_nothing(cluster: MockCluster, tmp_path: Path) -> None:
+    # S1: memory is full in an outage, and senders wait or fail although the disk has room; or the outage costs or doubles messages.
+    bound, messages, payload = 4 << 20, 20_000, b"x" * 2000
+    options: dict[str, Any] = {"max_pending_bytes": bound, "block_if_queue_is_full": True, "send_timeout": 60}
+    with Client(cluster.url, group_id=GROUP, spool_dir=tmp_path, **options) as client:
+        client.send(b"first", STREAM)
+        cluster.reset()
+        for node in range(3):
+            cluster.kill(node)
+        futures = []
+        for n in range(messages):
+            futures += [client.send_async(b"%d %s" % (n, payload), STREAM)]
+            assert n % 1000 or client.stats()["pending_bytes"] <= 2 * bound
+        for node in range(3):
+            cluster.revive(node)
+        cluster.wait_for(messages)
+        client.flush(60)
+        wait_until(lambda: client.stats()["spool"]["messages"] == 0, "nothing is left")
+        stats = client.stats()
+        assert stats["acked"] + stats["spool"]["replayed"] == messages + 1
+    assert sum(future.exception() is None for future in futures) + stats["failed"] == messages
+    numbers = sorted(int(arrived.split()[0]) for arrived in cluster.payloads())
+    assert numbers == list(range(messages))
