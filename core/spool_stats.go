@@ -18,6 +18,13 @@ type spoolCounts struct {
 	lost, quarantined, errors atomic.Int64
 }
 
+// stored notes that batches were stored. One that was full is so until a sixteenth is free: small batches find room longer than large ones.
+func (n *spoolCounts) stored(store *spool.Spool, most int64) {
+	if n.state.Load() != SpoolFull || store.Stats().Bytes <= most-most/16 {
+		n.state.Store(SpoolOK)
+	}
+}
+
 // opened tells which slots are open now.
 func (n *spoolCounts) opened(stores []*spool.Spool) { n.open.Store(&stores) }
 

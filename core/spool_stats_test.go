@@ -57,10 +57,12 @@ func TestStatsTellThatASpoolDoesNotStore(t *testing.T) {
 	c := cluster(t, dataproxytest.WithNodes(1))
 	full := connect(t, c, dataproxy.WithSpoolDir(t.TempDir()), dataproxy.WithSpoolMaxBytes(1<<20))
 	down(t, c, full)
-	for range 3000 {
-		full.SendAsync(context.Background(), streamMessage("s", "%s", strings.Repeat("x", 1000)), nil)
-	}
-	eventually(t, "it is full", func() bool { return full.Stats().Spool.State == dataproxy.SpoolFull })
+	eventually(t, "it is full", func() bool {
+		for range 20 {
+			full.SendAsync(context.Background(), streamMessage("s", "%s", strings.Repeat("x", 1000)), nil)
+		}
+		return full.Stats().Spool.State == dataproxy.SpoolFull
+	})
 	up(c)
 	require.NoError(t, full.Flush(patient(t)))
 	eventually(t, "it stores again", func() bool {

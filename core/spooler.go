@@ -246,7 +246,7 @@ func (s *spooler) storeGroup(all []*batch) {
 	s.unsynced = s.unsynced || err == nil && s.opts.Sync == spool.SyncInterval
 	switch s.warn(err); {
 	case err == nil:
-		s.counts.state.Store(SpoolOK)
+		s.counts.stored(s.own, s.opts.MaxBytes)
 	case errors.Is(err, spool.ErrFull):
 		s.counts.state.Store(SpoolFull)
 	default:

@@ -106,7 +106,7 @@ Exit status:
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
 		return usagef(cmd, "%s", plainFault(err.Error())+nearestFlag(cmd, err))
 	})
-	root.AddCommand(sendCommand(), benchCommand(), doctorCommand(), mockCommand(), optionsCommand(), errorsCommand(), versionCommand())
+	root.AddCommand(sendCommand(), benchCommand(), doctorCommand(), mockCommand(), spoolCommand(), optionsCommand(), errorsCommand(), versionCommand())
 	for _, cmd := range append(root.Commands(), root) {
 		cmd.Args = usageArgs(cmd.Args)
 	}

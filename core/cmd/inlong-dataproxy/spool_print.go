@@ -1,0 +1,138 @@
+package main
+
+import (
+	"bufio"
+	"bytes"
+	"encoding/binary"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"time"
+	"unicode/utf8"
+
+	"github.com/spf13/cobra"
+
+	"github.com/inlong-dataproxy/inlong-dataproxy/core/internal/spool"
+)
+
+// spooled is a message of a spool, as cat prints it.
+type spooled struct {
+	Batch          string    `json:"batch"` // with place what a consumer tells a double by
+	Place          int       `json:"place"`
+	Group          string    `json:"group"`
+	Stream         string    `json:"stream"`
+	Attributes     string    `json:"attributes,omitempty"`
+	ItemAttributes string    `json:"item_attributes,omitempty"`
+	EventTime      time.Time `json:"event_time"`
+	Stored         time.Time `json:"stored"`
+	Text           string    `json:"text,omitempty"`
+	Base64         []byte    `json:"base64,omitempty"` // instead of a text that is not UTF-8
+}
+
+// itemized is the flag of a record whose messages have attributes of their own behind their payloads.
+const itemized = 1
+
+// eachSpooled calls f for each message of a batch.
+func eachSpooled(r *spool.Record, f func(payload, attributes []byte) error) error {
+	body := r.Body
+	next := func() (part []byte) {
+		if len(body) >= 4 {
+			if n := binary.BigEndian.Uint32(body); uint64(n) <= uint64(len(body)-4) {
+				part, body = body[4:4+n], body[4+n:]
+				return part
+			}
+		}
+		body = nil
+		return nil
+	}
+	for len(body) > 0 {
+		payload := next()
+		var own []byte
+		if r.Flags&itemized != 0 {
+			own = next()
+		}
+		if payload == nil {
+			return fmt.Errorf("batch %s has a form that this program does not know", r.ID)
+		}
+		if err := f(payload, own); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func spoolCatCommand() *cobra.Command {
+	return &cobra.Command{
+		Use:   "cat DIR",
+		Short: "Print the messages of a spool, a line of JSON each",
+		Long: `Print each message that is not acked as a line of JSON: batch and place, by which a consumer knows it, group, stream, attributes, event
+time, when it was stored, and the payload as text, or as base64 where it is not UTF-8.`,
+		Example: `  inlong-dataproxy spool cat /var/lib/app/spool | head`,
+		Args:    cobra.ExactArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			out := bufio.NewWriter(cmd.OutOrStdout())
+			lines := json.NewEncoder(out)
+			lines.SetEscapeHTML(false)
+			_, err := inspectSpool(args[0], func(r *spool.Record) error {
+				place := 0
+				return eachSpooled(r, func(payload, own []byte) error {
+					m := spooled{Batch: r.ID.String(), Place: place, Group: r.Group, Stream: r.Stream, Attributes: r.Attributes, ItemAttributes: string(own),
+						EventTime: time.UnixMilli(r.EventTime), Stored: time.UnixMilli(r.Stored)}
+					if place++; utf8.Valid(payload) {
+						m.Text = string(payload)
+					} else {
+						m.Base64 = payload
+					}
+					return lines.Encode(m)
+				})
+			})
+			return errors.Join(err, out.Flush())
+		},
+	}
+}
+
+func spoolExportCommand() *cobra.Command {
+	var form, stream string
+	cmd := &cobra.Command{
+		Use:   "export DIR",
+		Short: "Write the payloads of a spool to standard output",
+		Long: `Write the payload of each message that is not acked, in the order of storing: with --format lines each with a line end behind it,
+with --format length 4 bytes of length (big endian) before it. "inlong-dataproxy send" reads both. The spool keeps them: a client that
+opens it delivers them, so remove the folder if they were sent another way.`,
+		Example: `  inlong-dataproxy spool export --format length /var/lib/app/spool >messages`,
+		Args:    cobra.ExactArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if form != "lines" && form != "length" {
+				return usagef(cmd, "--format %q: must be lines or length", form)
+			}
+			out, broken := bufio.NewWriter(cmd.OutOrStdout()), int64(0)
+			_, err := inspectSpool(args[0], func(r *spool.Record) error {
+				if stream != "" && r.Stream != stream {
+					return nil
+				}
+				return eachSpooled(r, func(payload, _ []byte) error {
+					var err error
+					if form == "length" {
+						_, err = out.Write(binary.BigEndian.AppendUint32(nil, uint32(len(payload))))
+					} else if bytes.IndexByte(payload, '\n') >= 0 {
+						broken++
+					}
+					if err == nil {
+						_, err = out.Write(payload)
+					}
+					if err == nil && form == "lines" {
+						err = out.WriteByte('\n')
+					}
+					return err
+				})
+			})
+			if err = errors.Join(err, out.Flush()); err == nil && broken > 0 {
+				err = fmt.Errorf("%s: --format length keeps them whole", plural(broken, "payload with a line end inside"))
+			}
+			return err
+		},
+	}
+	cmd.Flags().StringVar(&form, "format", "lines", "`FORMAT`: lines or length")
+	cmd.Flags().StringVar(&stream, "stream", "", "only of this `STREAM`")
+	return cmd
+}
