@@ -57,7 +57,7 @@ def test_an_outage_fills_memory_ten_times_over_and_costs_nothing(cluster: MockCl
             cluster.kill(node)
         futures = []
         for n in range(messages):
-            futures += [client.send_async(b"%d %s" % (n, payload), STREAM)]
+            futures.append(client.send_async(b"%d %s" % (n, payload), STREAM))
             assert n % 1000 or client.stats()["pending_bytes"] <= 2 * bound
         for node in range(3):
             cluster.revive(node)

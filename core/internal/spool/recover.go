@@ -217,17 +217,26 @@ func (s *Spool) readAcks(g *segment) error {
 	return nil
 }
 
-// removeOrphans removes acks whose segment is gone: a crash came between the two.
+// removeOrphans removes acks whose segment is gone: its owner ended between the two. That the segment is gone may not be durable yet: with
+// fsync it is made so first, or a power cut would bring it back without its acks.
 func (s *Spool) removeOrphans() error {
 	names, err := s.fs.List(s.dir)
 	if err != nil {
 		return err
 	}
+	var orphans []string
 	for _, name := range names {
-		number, ok := parseName(name, ackSuffix)
-		if !ok || slices.Contains(names, fileName(number, segmentSuffix)) {
-			continue
+		if number, ok := parseName(name, ackSuffix); ok && !slices.Contains(names, fileName(number, segmentSuffix)) {
+			orphans = append(orphans, name)
 		}
+	}
+	if len(orphans) > 0 && s.opts.Sync != SyncOff {
+		if err := s.fs.SyncDir(s.dir); err != nil { // the next owner tries again
+			_ = s.failed(err)
+			return nil
+		}
+	}
+	for _, name := range orphans {
 		if err := s.fs.Remove(filepath.Join(s.dir, name)); err != nil && !errors.Is(err, fs.ErrNotExist) {
 			_ = s.failed(fmt.Errorf("%s: %w", name, err))
 		}

@@ -2,6 +2,7 @@ package spool
 
 import (
 	"fmt"
+	"math/rand/v2"
 	"path/filepath"
 	"slices"
 	"testing"
@@ -221,6 +222,30 @@ func TestASegmentWithoutAnEndGoesWhenAllOfItIsAcked(t *testing.T) {
 	require.NoError(t, next.Close())
 	require.Empty(t, disk.named(t, segmentSuffix))
 	require.Empty(t, disk.named(t, ackSuffix))
+}
+
+// The owner ends between the removal of a segment and that of its acks, the next one removes these, and a power cut brings the segment back:
+// batches come again whose acks were durable.
+func TestAcksGoBehindTheirSegmentAlsoAfterAPowerCut(t *testing.T) {
+	disk := newMemFS(testDir)
+	s := openIn(t, disk, SyncBatch)
+	refs := put(t, s, true, 1, 2, 3, 4)
+	require.NoError(t, s.Sync())
+	s.Ack(refs[0])
+	require.NoError(t, s.FlushAcks(true))
+	s.Ack(refs[1])
+	s.Ack(refs[2])
+	require.NoError(t, s.FlushAcks(false))
+	require.Len(t, disk.named(t, segmentSuffix), 1, "the first one is gone")
+	openIn(t, disk, SyncBatch)
+	cuts := 0
+	disk.cuts(rand.New(rand.NewPCG(1, 1)), func(left *memFS) {
+		cuts++
+		_, numbers := readAll(t, openIn(t, left, SyncBatch))
+		require.NotContains(t, numbers, 1)
+		require.Contains(t, numbers, 4)
+	})
+	require.Greater(t, cuts, 1)
 }
 
 // heldDisk keeps an fsync from ending.
