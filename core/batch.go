@@ -26,6 +26,7 @@ type batch struct {
 	// attributes of its messages as "&key=value", where they are not the stream's.
 	attributes string
 	itemized   bool // each message has attributes of its own behind its payload; else none has
+	ownTail    bool // attributes is all that its frame adds, also in place of what its stream does
 	body       buffer
 	// One entry a message: the end of its item in body, and who takes its result: either receivers or, in a batch of
 	// messages from Submit, tags. They are what the hot path touches for each message, so they are kept small.
@@ -112,7 +113,11 @@ func besideOf(recv receiver, kind sendKind) int64 {
 
 // footprint is the memory that b holds: what its lists and its body have room for, used or not.
 func (b *batch) footprint() int64 {
-	return batchCost + b.beside + int64(cap(b.body.b)+4*cap(b.ends)+16*(cap(b.receivers)+cap(b.tags))+detailSize*cap(b.details)+len(b.attributes))
+	block := 0
+	if b.kept != nil {
+		block = cap(b.kept.block)
+	}
+	return batchCost + b.beside + int64(block+cap(b.body.b)+4*cap(b.ends)+16*(cap(b.receivers)+cap(b.tags))+detailSize*cap(b.details)+len(b.attributes))
 }
 
 // pay brings what is charged for b to what it holds. The caller holds the lock that guards b.

@@ -24,6 +24,14 @@ func (q *fifo[T]) push(item T) {
 	q.n++
 }
 
+// peek returns the oldest item and leaves it; ok is false when there is none.
+func (q *fifo[T]) peek() (item T, ok bool) {
+	if q.n > 0 {
+		item = q.ring[q.head]
+	}
+	return item, q.n > 0
+}
+
 // pop returns the oldest item; ok is false when there is none.
 func (q *fifo[T]) pop() (item T, ok bool) {
 	if q.n == 0 {

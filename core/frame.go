@@ -45,6 +45,9 @@ func (b *batch) frameBody() ([]byte, int) {
 // where nodes closed on longer ones. A message that fits into no frame is settled, and due to be completed. The caller holds b.mu.
 func (c *client) choose(b *batch, due []completion) []completion {
 	room := b.st.longest(b.attributes) + itemHeader
+	if b.ownTail {
+		room += len(b.st.tail)
+	}
 	if b.frame.fixed {
 		if b.frameSize() <= room {
 			return due

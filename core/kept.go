@@ -1,6 +1,7 @@
 package dataproxy
 
 import (
+	"sync"
 	"sync/atomic"
 
 	"github.com/inlong-dataproxy/inlong-dataproxy/core/internal/spool"
@@ -10,10 +11,30 @@ import (
 type kept struct {
 	store    *spool.Spool
 	ref      spool.Ref // its name there
+	opening  int       // of the store
 	replayed bool      // it was read back: nobody waits for its messages
 	ended    bool      // acked, given up, or left to the store
+	size     int64     // of what was read back; its messages may be gone when it ends
+	block    []byte    // its body as it was stored, where that is compressed and as this client sends it; from blocks
+	counts   bool      // being stored is its messages' result
 	// ackedAtLoss is how many batches had been acked when this one last lost its connection.
 	ackedAtLoss int64
+}
+
+// block returns b's body as it was stored, if that is what its frame has. The caller holds b.mu.
+func (b *batch) block() []byte {
+	if b.kept == nil || b.frame.items != nil {
+		return nil
+	}
+	return b.kept.block
+}
+
+// blocks are what stored batches are compressed into: once, for the disk and for the network.
+var blocks = sync.Pool{New: func() any { return new([]byte) }}
+
+func giveBlock(block []byte) {
+	block = block[:0]
+	blocks.Put(&block)
 }
 
 // replayed reports whether b was read back.
@@ -24,6 +45,15 @@ func (s *spooler) ended(b *batch, acked bool, err *Error) {
 	if s == nil {
 		return
 	}
+	if s.c.opts.Ordered { // else a batch behind it could go before it counts as being on the disk
+		b.st.mu.Lock()
+		defer b.st.mu.Unlock()
+	}
+	s.end(b, acked, err)
+}
+
+// end is ended for a caller that holds the lock of an ordered stream.
+func (s *spooler) end(b *batch, acked bool, err *Error) {
 	b.mu.Lock()
 	k := b.kept
 	if k == nil {
@@ -32,8 +62,9 @@ func (s *spooler) ended(b *batch, acked bool, err *Error) {
 	}
 	again := k.ended
 	k.ended = true
+	acked = acked && !k.counts
 	if k.replayed && !again {
-		s.reading.Add(-int64(len(b.body.b)))
+		s.reading.Add(-k.size)
 	}
 	b.mu.Unlock()
 	switch {
@@ -47,6 +78,9 @@ func (s *spooler) ended(b *batch, acked bool, err *Error) {
 		return
 	case err == nil || err.Code == CodeStored:
 		k.store.Release(k.ref)
+		if l := b.st.spooled; l != nil {
+			l.left(position{k.opening, k.ref}, s)
+		}
 		s.wakeFor(&s.backlog)
 		return
 	default:

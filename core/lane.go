@@ -227,9 +227,15 @@ func (l *lane) frameLive(dst []byte, scratch *scratch, b *batch, node string, no
 	attr := b.st.appendAttr(scratch.attr[:0], b, l.index, count)
 	scratch.attr = attr
 	compress := l.c.opts.Compression == Snappy
-	if l.c.opts.MessageFormat == Binary {
+	block := b.block()
+	switch binary := l.c.opts.MessageFormat == Binary; {
+	case binary && block != nil:
+		dst = wire.AppendBinaryBlock(dst, block, attr, uint32(b.uniq()), uint32(b.eventTime/1000), uint16(count), b.itemized)
+	case block != nil:
+		dst = wire.AppendTextBlock(dst, block, attr)
+	case binary:
 		dst = wire.AppendBinary(dst, body, attr, uint32(b.uniq()), uint32(b.eventTime/1000), uint16(count), compress, b.itemized)
-	} else {
+	default:
 		dst = wire.AppendText(dst, body, attr, compress)
 	}
 	b.framedBulk(len(dst) - start)

@@ -119,8 +119,8 @@ func WithBasicAuth(secretID, secretKey string) Option {
 // their batches.
 //
 // The folder may be shared by clients and processes. It is made with mode 0700 where there is none; NewClient fails where it cannot be
-// used. A disk that fails later stops nothing: the client continues as without it, says so in the log, and tries again. Not together
-// with WithOrdered. Default: nothing is stored.
+// used. A disk that fails later stops nothing: the client continues as without it, says so in the log, and tries again.
+// Default: nothing is stored.
 func WithSpoolDir(dir string) Option {
 	return func(o *Options) { o.SpoolDir = dir; o.mark("spool_dir") }
 }
@@ -140,4 +140,19 @@ func WithSpoolSync(s SpoolSync) Option {
 // WithSpoolSyncInterval sets the time between two fsyncs with SpoolSyncInterval. Default 1 s; 10 ms to 1 h.
 func WithSpoolSyncInterval(d time.Duration) Option {
 	return func(o *Options) { o.SpoolSyncInterval = d; o.mark("spool_sync_interval") }
+}
+
+// WithSpoolResult sets when a message has its result. SpoolResultAcked (default): when it is acked, as without WithSpoolDir.
+// SpoolResultStored: success as soon as it is stored, which with SpoolSyncBatch is behind the fsync; Stats and a close's report count it
+// as acked then, and a close does not wait for the ack. A message that cannot be stored, on a full or failing disk, has its result as
+// with SpoolResultAcked.
+func WithSpoolResult(r SpoolResult) Option {
+	return func(o *Options) { o.SpoolResult = r; o.mark("spool_result") }
+}
+
+// WithSpoolMaxAge has what was stored longer ago given up: it is removed, counted, and logged. Ages count from when a batch was stored, by the
+// wall clock; a step of the clock while the client is open does not change them, one between two runs does. Default 0: never; otherwise 1 s
+// or more.
+func WithSpoolMaxAge(d time.Duration) Option {
+	return func(o *Options) { o.SpoolMaxAge = d; o.mark("spool_max_age") }
 }

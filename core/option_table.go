@@ -141,7 +141,7 @@ var optionTable = []option{
 		10*time.Millisecond, 50*time.Second, "a connection that sent nothing for this time sends a heartbeat; a node closes after 60 s at the earliest"),
 	{key: "spool_dir", name: "WithSpoolDir", kind: kindString, field: func(o *Options) any { return &o.SpoolDir },
 		doc: "folder in which each batch is stored before it is sent, and kept until it is acked; what is left there by a client that is gone is sent by the next one. " +
-			"It may be shared by clients and processes of one machine; made, with mode 0700, where there is none; not together with ordered. Empty: nothing is stored"},
+			"It may be shared by clients and processes of one machine; made, with mode 0700, where there is none. Empty: nothing is stored"},
 	size("spool_max_bytes", "WithSpoolMaxBytes", func(o *Options) *int { return &o.SpoolMaxBytes }, 1*gib, 1*mib, 1024*gib,
 		"bound of what the client stores; beyond it batches are kept in memory alone, as without spool_dir"),
 	{key: "spool_sync", name: "WithSpoolSync", kind: kindEnum, field: func(o *Options) any { return (*string)(&o.SpoolSync) },
@@ -150,6 +150,12 @@ var optionTable = []option{
 			"which many of them share"},
 	duration("spool_sync_interval", "WithSpoolSyncInterval", func(o *Options) *time.Duration { return &o.SpoolSyncInterval }, time.Second,
 		10*time.Millisecond, time.Hour, "time between two fsyncs with spool_sync=interval"),
+	{key: "spool_result", name: "WithSpoolResult", kind: kindEnum, field: func(o *Options) any { return (*string)(&o.SpoolResult) },
+		defText: string(SpoolResultAcked), values: []string{string(SpoolResultAcked), string(SpoolResultStored)},
+		doc: "acked: a message has its result when it is acked, as without spool_dir; stored: success as soon as it is stored, and a close does not wait for the ack. " +
+			"What cannot be stored has its result as with acked"},
+	duration("spool_max_age", "WithSpoolMaxAge", func(o *Options) *time.Duration { return &o.SpoolMaxAge }, 0,
+		0, noLimit, "what was stored longer ago is given up: removed, counted and logged; 0 means never, otherwise 1s or more"),
 	boolean("trim_trailing_newline", "WithTrimTrailingNewline", func(o *Options) *bool { return &o.TrimTrailingNewline },
 		"cut one newline off the end of a payload, as the existing Go SDK does"),
 }

@@ -55,7 +55,7 @@ func TestSeedDefaultsAreKept(t *testing.T) {
 		BatchingMaxSize: 40 << 10, MaxPendingMessages: 204800, RetryInitialInterval: 100 * time.Millisecond,
 		MaxPendingBytes: 256 << 20, AckTimeout: 10 * time.Second, Compression: dataproxy.Snappy, MessageFormat: dataproxy.Text,
 		MaxFrameSize: 512 << 10, HeartbeatInterval: 30 * time.Second, ManagerTimeout: 10 * time.Second,
-		SpoolMaxBytes: 1 << 30, SpoolSync: dataproxy.SpoolSyncOff, SpoolSyncInterval: time.Second,
+		SpoolMaxBytes: 1 << 30, SpoolSync: dataproxy.SpoolSyncOff, SpoolSyncInterval: time.Second, SpoolResult: dataproxy.SpoolResultAcked,
 	}
 	require.Equal(t, prometheus.DefaultRegisterer, o.MetricsRegistry)
 	require.NotNil(t, o.Logger)
@@ -214,6 +214,8 @@ func TestKeysSetWhatTheFunctionsSet(t *testing.T) {
 		"spool_max_bytes":            {"1024G", dataproxy.WithSpoolMaxBytes(1 << 40)},
 		"spool_sync":                 {"batch", dataproxy.WithSpoolSync(dataproxy.SpoolSyncBatch)},
 		"spool_sync_interval":        {"1h", dataproxy.WithSpoolSyncInterval(time.Hour)},
+		"spool_result":               {"stored", dataproxy.WithSpoolResult(dataproxy.SpoolResultStored)},
+		"spool_max_age":              {"48h", dataproxy.WithSpoolMaxAge(48 * time.Hour)},
 	} {
 		byText, byFunction := valid(), valid()
 		plain := valid()

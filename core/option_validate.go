@@ -36,6 +36,9 @@ func (o *Options) ValidateAndSetDefault() error {
 	if !utf8.ValidString(o.MetricsName) {
 		err = multierr.Append(err, fmt.Errorf("option metrics_name = %q: want UTF-8", o.MetricsName))
 	}
+	if d := o.SpoolMaxAge; d > 0 && d < time.Second {
+		err = multierr.Append(err, fmt.Errorf("option spool_max_age = %q: want 0 or 1s or more", d))
+	}
 	if d := o.MaxConnLifetime; d > 0 && d < leastConnLifetime {
 		err = multierr.Append(err, fmt.Errorf("option max_conn_lifetime = %q: want 0 or %v or more", d, leastConnLifetime))
 	}
@@ -46,9 +49,6 @@ func (o *Options) ValidateAndSetDefault() error {
 	}
 	if e := checkTotal(o.AddColumns); e != nil {
 		err = multierr.Append(err, fmt.Errorf("option add_columns: %w", e))
-	}
-	if o.SpoolDir != "" && o.Ordered {
-		err = multierr.Append(err, fmt.Errorf("option spool_dir = %q: cannot be given together with ordered", o.SpoolDir))
 	}
 	if o.CAFile != "" {
 		if o.TLSConfig != nil {

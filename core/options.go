@@ -67,6 +67,8 @@ type Options struct {
 	SpoolMaxBytes       int
 	SpoolSync           SpoolSync
 	SpoolSyncInterval   time.Duration
+	SpoolResult         SpoolResult
+	SpoolMaxAge         time.Duration
 
 	explicit map[string]bool // keys set through a With function: their zero is meant
 	faults   []error         // of WithOption: bad keys and texts
@@ -93,6 +95,15 @@ const (
 	SpoolSyncOff      SpoolSync = "off"
 	SpoolSyncInterval SpoolSync = "interval"
 	SpoolSyncBatch    SpoolSync = "batch"
+)
+
+// SpoolResult says when a message that is stored has its result.
+type SpoolResult string
+
+// When stored messages have their results.
+const (
+	SpoolResultAcked  SpoolResult = "acked"
+	SpoolResultStored SpoolResult = "stored"
 )
 
 // Compression says how batches are compressed on the wire.

@@ -109,7 +109,10 @@ func (r *registry) recycle(b *batch, reuse bool) {
 		b.ends, b.receivers, b.tags, b.details = b.ends[:0], b.receivers[:0], b.tags[:0], b.details[:0]
 		b.soon, b.userCode, b.callers, b.lost, b.beside = false, false, false, false, 0
 		b.lostAt, b.room = time.Time{}, 0
-		b.kept = nil
+		if b.kept != nil && b.kept.block != nil {
+			giveBlock(b.kept.block)
+		}
+		b.kept, b.ownTail = nil, false
 		b.startAnew()
 	}
 	b.mu.Unlock()

@@ -3,23 +3,24 @@ package dataproxy
 import (
 	"encoding/binary"
 	"math"
-	"strings"
 	"time"
 
 	"github.com/inlong-dataproxy/inlong-dataproxy/core/internal/spool"
+	"github.com/inlong-dataproxy/inlong-dataproxy/core/internal/wire"
 )
 
 // readBack sends what is only on the disk, oldest first, as long as nodes take messages, within a quarter of the memory: fresh batches
 // have the rest, and share the lanes with it. A sixteenth is its own, so that it makes progress where senders take all the room that comes.
 func (s *spooler) readBack() {
 	most := int64(s.c.opts.MaxPendingBytes)
-	for !s.c.dispatcher.waiting.Load() && s.c.dispatcher.usable() != nil && s.reading.Load() < most/4 {
+	for !s.surveying.Load() && !s.c.dispatcher.waiting.Load() && s.c.dispatcher.usable() != nil && (s.reading.Load() < most/4 || s.stuck.Load() > 0) {
 		if s.c.closing.Load() {
 			return
 		}
 		if !s.next() {
 			s.backlog.Store(false)
-			if !s.next() { // left to the disk meanwhile
+			if !s.next() { // else it was left to the disk meanwhile
+				s.readAll()
 				return
 			}
 			s.backlog.Store(true)
@@ -28,7 +29,7 @@ func (s *spooler) readBack() {
 		b.mu.Lock()
 		n := b.footprint()
 		if s.c.budget.admit(b.st, int64(b.count()), n) != noShortage {
-			if s.reading.Load() > most/16 {
+			if s.reading.Load() > most/16 && s.stuck.Load() == 0 {
 				b.mu.Unlock()
 				return
 			}
@@ -37,17 +38,34 @@ func (s *spooler) readBack() {
 		b.charged = n
 		b.mu.Unlock()
 		s.waiting = nil
-		s.reading.Add(int64(len(b.body.b)))
+		s.reading.Add(b.kept.size)
 		s.c.metrics.pending[b.st.share.index].Add(float64(b.count()))
-		s.c.dispatcher.dispatch(b)
+		if s.c.opts.Ordered {
+			b.st.comeBack(b, position{b.kept.opening, b.kept.ref})
+		} else {
+			s.c.dispatcher.dispatch(b)
+		}
 	}
+}
+
+// readAll ends the wait for what is counted as being on the disk and is not there, being damaged, or cannot be read now.
+func (s *spooler) readAll() {
+	if s.onDisk.Load() == 0 {
+		return
+	}
+	s.eachStream(func(st *stream) {
+		if st.spooled.disk > 0 && !s.backlog.Load() {
+			st.spooled.forget(s)
+			st.getGoing()
+		}
+	})
 }
 
 // leaveWaiting gives a batch that waits for room back to the disk.
 func (s *spooler) leaveWaiting() {
 	if b := s.waiting; b != nil {
 		s.waiting = nil
-		s.reading.Add(int64(len(b.body.b)))
+		s.reading.Add(b.kept.size)
 		s.c.budget.add(b.st, int64(b.count()), 0)
 		s.c.metrics.pending[b.st.share.index].Add(float64(b.count()))
 		s.c.finish(b, func() *Error { return b.fault(CodeClosed, "", nil) })
@@ -65,8 +83,12 @@ func (s *spooler) next() bool {
 			if !ok {
 				break
 			}
-			if r.Flags&^flagItemized != 0 || r.Flags == flagItemized && s.c.opts.MessageFormat != Binary {
+			if r.Flags&^(flagItemized|flagSnappy) != 0 || r.Flags&flagItemized != 0 && s.c.opts.MessageFormat != Binary {
 				s.c.log.Warnf("spool: batch %s stays in the folder: it takes a client with message_format=binary, or a newer one", r.ID)
+				s.passed(store, ref, &r)
+				continue
+			}
+			if s.giveUpOld(store, ref, &r) {
 				continue
 			}
 			if s.waiting = s.rebuild(store, ref, &r); s.waiting != nil {
@@ -75,47 +97,96 @@ func (s *spooler) next() bool {
 			s.c.log.Warnf("spool: batch %s has no messages that can be sent: it is given up", r.ID)
 			store.Ack(ref)
 			s.ackedOne()
+			s.passed(store, ref, &r)
 		}
 	}
 	return false
 }
 
+// passed notes that a record will not be sent.
+func (s *spooler) passed(store *spool.Spool, ref spool.Ref, r *spool.Record) {
+	if key, ok := s.keyOf(store, r); ok && s.c.opts.Ordered {
+		s.inLine(key, func(l *spoolLine) { l.took(position{s.openingOf(store), ref}, s) })
+	}
+}
+
+// openingOf is 0 for an adopted slot.
+func (s *spooler) openingOf(store *spool.Spool) int {
+	if store == s.own {
+		return s.opening
+	}
+	return 0
+}
+
+// keyOf names the stream in which a record is sent. With ordered that of another slot is one of its own: its batches are in no order with
+// this client's.
+func (s *spooler) keyOf(store *spool.Spool, r *spool.Record) (key streamKey, ok bool) {
+	if checkGroupID(r.Group) != nil || CheckStreamID(r.Stream) != nil {
+		return key, false
+	}
+	key = streamKey{group: r.Group, stream: r.Stream}
+	if s.c.opts.Ordered {
+		key.attributes = s.lines[store]
+	}
+	return key, true
+}
+
 // rebuild makes a batch of a record: under its old id, for ever, and for nobody who waits. It returns nil for one that no client has
 // stored.
 func (s *spooler) rebuild(store *spool.Spool, ref spool.Ref, r *spool.Record) *batch {
-	if checkGroupID(r.Group) != nil || CheckStreamID(r.Stream) != nil {
+	key, ok := s.keyOf(store, r)
+	if !ok {
 		return nil
 	}
 	itemized := r.Flags&flagItemized != 0
-	ends := endsOf(r.Body, itemized)
+	body := r.Body
+	if r.Flags&flagSnappy != 0 {
+		var err error
+		if s.body, err = wire.Decompress(s.body[:0], r.Body, spool.MaxRecord); err != nil {
+			return nil
+		}
+		body = s.body
+	}
+	ends := endsOf(body, itemized)
 	if len(ends) == 0 || len(ends) != r.Messages {
 		return nil
-	}
-	key := streamKey{group: r.Group, stream: r.Stream}
-	var ours bool
-	if key.attributes, ours = strings.CutPrefix(r.Attributes, s.c.columns); !ours {
-		key.attributes = ownTail + r.Attributes
 	}
 	b := s.c.batches.get(s.c.addStream(key), 0)
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	b.opened = time.Now().Add(forever)
+	now := time.Now()
+	b.opened = now.Add(forever)
 	b.due = b.opened
-	b.wake(time.Now())
+	if age := s.c.opts.SpoolMaxAge; age > 0 { // then it is left to the disk, and given up when its turn comes
+		b.due = now.Add(age - s.age(r))
+		b.opened = b.due.Add(-s.c.opts.SendTimeout)
+	}
+	b.wake(now)
 	b.id, b.eventTime, b.itemized = r.ID, r.EventTime, itemized
-	b.body.b = append(b.body.b, r.Body...)
+	b.attributes, b.ownTail = r.Attributes, true // those that it was stored with, whatever this client adds
+	b.body.b = append(b.body.b, body...)
+	if cap(s.body) > 4*storedAtOnce {
+		s.body = nil
+	}
 	b.ends = append(b.ends, ends...)
 	for range ends {
 		b.receivers = append(b.receivers, unasked{})
 	}
 	b.unsettled = len(ends)
 	b.undelivered.Store(int32(len(ends)))
-	b.kept = &kept{store: store, ref: ref, replayed: true}
+	b.kept = &kept{store: store, ref: ref, opening: s.openingOf(store), replayed: true, size: int64(len(body))}
+	if r.Flags&flagSnappy != 0 && s.c.opts.Compression == Snappy {
+		b.kept.block = append(*blocks.Get().(*[]byte), r.Body...)
+	}
 	return b
 }
 
-// flagItemized marks a record whose messages have attributes of their own behind their payloads.
-const flagItemized = 1
+// Flags of records: their messages have attributes of their own behind their payloads; their body is a raw Snappy block, as it goes to the
+// network.
+const (
+	flagItemized = 1 << iota
+	flagSnappy
+)
 
 // endsOf returns where each message of a body ends, or nil for one that no client has made.
 func endsOf(body []byte, itemized bool) (ends []uint32) {
@@ -136,8 +207,8 @@ func endsOf(body []byte, itemized bool) (ends []uint32) {
 	return ends
 }
 
-// ownTail begins the attributes of a stream of batches that were stored with other columns than the client adds: they have those.
-const ownTail = "\x00"
+// adoptedLine begins what is in place of attributes in the key of a stream of batches from an adopted slot.
+const adoptedLine = "\x00"
 
 // forever is the deadline of what was read back.
 const forever = math.MaxInt64 / 4

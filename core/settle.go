@@ -55,6 +55,7 @@ func (c *client) finish(b *batch, fault func() *Error) (messages int) {
 func (c *client) goOn(b *batch) {
 	switch {
 	case b.dead():
+		c.spooler.ended(b, false, nil)
 		b.st.settled(b)
 	case !c.swept.Load(): // a closed client writes nothing more
 		c.dispatcher.dispatch(b)
@@ -137,6 +138,10 @@ func (c *client) count(err *Error, messages int) {
 func (c *client) completeAll(done []completion) {
 	for _, d := range done {
 		if len(d.indexes) == 0 {
+			continue
+		}
+		if d.b.replayed() { // counted when it was left to the store
+			c.complete(d)
 			continue
 		}
 		c.count(d.err, len(d.indexes))

@@ -155,7 +155,7 @@ func TestNoOutageBurnsWhatIsStored(t *testing.T) {
 func TestAFullSpoolIsAsNone(t *testing.T) {
 	t.Parallel()
 	c := cluster(t, dataproxytest.WithNodes(1))
-	client := connect(t, c, dataproxy.WithSpoolDir(t.TempDir()), dataproxy.WithSpoolMaxBytes(1<<20), dataproxy.WithSendTimeout(500*time.Millisecond))
+	client := connect(t, c, dataproxy.WithSpoolDir(t.TempDir()), dataproxy.WithSpoolMaxBytes(1<<20), dataproxy.WithCompression(dataproxy.None), dataproxy.WithSendTimeout(500*time.Millisecond))
 	down(t, c, client)
 	c.Reset()
 	var results spoolResults
@@ -351,4 +351,32 @@ func TestStoredItemAttributesComeBack(t *testing.T) {
 		}
 	}
 	require.Equal(t, 10, found)
+}
+
+// What is stored takes more of the disk than the network, and is compressed once more each time it is sent.
+func TestTheDiskHasTheBytesOfTheNetwork(t *testing.T) {
+	t.Parallel()
+	for _, format := range []dataproxy.MessageFormat{dataproxy.Text, dataproxy.Binary} {
+		t.Run(string(format), func(t *testing.T) {
+			t.Parallel()
+			c := cluster(t, dataproxytest.WithNodes(1))
+			dir := t.TempDir()
+			payloads := numbered(1000, strings.Repeat(" some text", 30))
+			leave(t, c, dir, payloads, dataproxy.WithMessageFormat(format))
+			onDisk := int64(0)
+			for _, file := range segmentFiles(t, dir) {
+				info, err := os.Stat(file)
+				require.NoError(t, err)
+				onDisk += info.Size()
+			}
+			require.Less(t, onDisk, int64(1000*300/4), "bytes on the disk")
+			client := connect(t, c, dataproxy.WithSpoolDir(dir), dataproxy.WithMessageFormat(format))
+			require.NoError(t, c.WaitCount(patient(t), 1000))
+			onceEach(t, c, 1000)
+			for _, r := range c.Received() {
+				require.True(t, r.Compressed)
+			}
+			settled(t, client)
+		})
+	}
 }

@@ -55,7 +55,7 @@ func TestStatsTellWhatIsInTheSpool(t *testing.T) {
 func TestStatsTellThatASpoolDoesNotStore(t *testing.T) {
 	t.Parallel()
 	c := cluster(t, dataproxytest.WithNodes(1))
-	full := connect(t, c, dataproxy.WithSpoolDir(t.TempDir()), dataproxy.WithSpoolMaxBytes(1<<20))
+	full := connect(t, c, dataproxy.WithSpoolDir(t.TempDir()), dataproxy.WithSpoolMaxBytes(1<<20), dataproxy.WithCompression(dataproxy.None))
 	down(t, c, full)
 	eventually(t, "it is full", func() bool {
 		for range 20 {

@@ -252,8 +252,6 @@ func TestAFolderThatCannotBeUsedIsAnErrorAtTheStart(t *testing.T) {
 	_, err := dataproxy.NewClient(append(basics(c), dataproxy.WithSpoolDir(file))...)
 	require.ErrorContains(t, err, "spool_dir")
 	require.ErrorContains(t, err, file)
-	_, err = dataproxy.NewClient(append(basics(c), dataproxy.WithSpoolDir(t.TempDir()), dataproxy.WithOrdered(true))...)
-	require.ErrorContains(t, err, "ordered")
 	dir := t.TempDir()
 	_, err = dataproxy.NewClient(dataproxy.WithGroupID("test_group"), dataproxy.WithSpoolDir(dir), dataproxy.WithStaticNodes("127.0.0.1:1"),
 		dataproxy.WithConnTimeout(50*time.Millisecond), dataproxy.WithLogger(dataproxy.NopLogger()))

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/inlong-dataproxy/inlong-dataproxy/core/internal/spool"
+	"github.com/inlong-dataproxy/inlong-dataproxy/core/internal/wire"
 )
 
 const (
@@ -38,16 +39,27 @@ type spooler struct {
 
 	// Of its goroutine alone.
 	own      *spool.Spool   // nil while the folder cannot be used
+	opening  int            // how often there was one
 	adopted  []*spool.Spool // slots whose owners are gone
 	waiting  *batch         // was read back, and lacks room
 	records  []spool.Record
 	refs     []spool.Ref
 	group    []*batch
-	bytes    []byte
+	body     []byte // of what is read back
 	reopenAt time.Time
 	metrics  *spoolMetrics
 
 	unsynced bool // something was appended since the last fsync
+
+	// Of an ordered client (line.go).
+	adoptions int                     // slots that were ever adopted
+	lines     map[*spool.Spool]string // of adopted slots: what their streams are named by
+	behind    position                // all that was stored
+	places    []position
+	surveyed  uint64
+	surveying atomic.Bool
+	onDisk    atomic.Int64 // batches that are counted as being there only
+	stuck     atomic.Int64 // lines in which what was read back waits for the disk
 
 	acks    atomic.Bool   // some are not recorded
 	ackKick chan struct{} // room for one
@@ -76,8 +88,8 @@ func newSpooler(c *client) (*spooler, error) {
 	if s.own, err = spool.Open(o.SpoolDir, s.opts); err != nil {
 		return nil, fmt.Errorf("option spool_dir: %w", err)
 	}
+	s.opened()
 	s.counts.state.Store(SpoolOK)
-	s.counts.opened(s.stores())
 	s.metrics.tell(s.stats())
 	return s, nil
 }
@@ -124,7 +136,11 @@ func (s *spooler) run() {
 	defer s.c.working.Done()
 	defer close(s.done)
 	defer s.c.guard()
-	adopt := time.NewTicker(adoptEvery)
+	every := adoptEvery
+	if age := s.c.opts.SpoolMaxAge; age > 0 {
+		every = min(every, age)
+	}
+	adopt := time.NewTicker(every)
 	defer adopt.Stop()
 	var again, sync, tell idleTimer
 	defer again.stop()
@@ -135,6 +151,7 @@ func (s *spooler) run() {
 	s.backlog.Store(true)
 	s.adopt()
 	for quiet := false; ; {
+		s.survey()
 		s.store()
 		s.giveBack()
 		s.makeRoom()
@@ -173,19 +190,12 @@ func (s *spooler) run() {
 				store.Retry()
 			}
 			s.adopt()
+			s.expire()
 		case <-s.c.ctx.Done():
 			s.close()
 			return
 		}
 	}
-}
-
-// stores returns the slots that are open, its own first.
-func (s *spooler) stores() (all []*spool.Spool) {
-	if s.own != nil {
-		all = append(all, s.own)
-	}
-	return append(all, s.adopted...)
 }
 
 func (s *spooler) warn(err error) {
@@ -199,43 +209,59 @@ func (s *spooler) store() {
 	s.mu.Lock()
 	batches := s.queue.takeAll()
 	s.mu.Unlock()
+	most := min(storedAtOnce, s.c.opts.SpoolMaxBytes/16) // near the bound all of it is stored, or nothing
 	for len(batches) > 0 {
 		group, bytes := batches[:0:0], 0
-		for len(batches) > 0 && bytes < storedAtOnce {
+		for len(batches) > 0 && bytes < most {
 			bytes += len(batches[0].body.b)
 			group, batches = append(group, batches[0]), batches[1:]
 		}
 		s.storeGroup(group)
-		for _, b := range group {
-			s.c.dispatcher.dispatch(b) // one that is dead is dropped there
+		for i, b := range group {
+			switch {
+			case s.c.opts.SpoolResult == SpoolResultStored && s.isResult(b):
+				s.c.finish(b, nil)
+			case s.c.opts.Ordered:
+				b.st.enter(b, s.places[i])
+			default:
+				s.c.dispatcher.dispatch(b) // one that is dead is dropped there
+			}
 		}
 	}
 }
 
+// isResult reports whether b's messages have their result now, which is that they are stored: b is read back when its turn comes.
+func (s *spooler) isResult(b *batch) bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.kept == nil || b.unsettled == 0 {
+		return false
+	}
+	b.kept.counts = true
+	return true
+}
+
 func (s *spooler) storeGroup(all []*batch) {
 	if s.own == nil && !s.reopen() {
+		s.place(all, nil)
 		return
 	}
-	s.records, s.group, s.bytes = s.records[:0], s.group[:0], s.bytes[:0]
+	s.records, s.group = s.records[:0], s.group[:0]
 	for _, b := range all {
 		b.mu.Lock()
 		if b.unsettled > 0 && !b.expired { // who was told that a message failed may send it again
 			s.group = append(s.group, b)
 			s.records = append(s.records, b.record())
-			s.bytes = append(s.bytes, b.body.b...)
 		}
 		b.mu.Unlock()
 	}
 	if len(s.group) == 0 {
+		s.place(all, nil)
 		return
-	}
-	rest := s.bytes
-	for i := range s.records { // in bytes of its own: who gets the payload of a message that fails meanwhile may change it
-		n := len(s.records[i].Body)
-		s.records[i].Body, rest = rest[:n], rest[n:]
 	}
 	var err error
 	s.refs, err = s.own.Append(s.refs[:0], s.records, true)
+	s.place(all, s.refs)
 	if err == nil && s.opts.Sync == spool.SyncBatch {
 		if err = s.own.Sync(); err != nil { // it may be there all the same
 			for _, r := range s.refs {
@@ -244,6 +270,7 @@ func (s *spooler) storeGroup(all []*batch) {
 		}
 	}
 	s.unsynced = s.unsynced || err == nil && s.opts.Sync == spool.SyncInterval
+	store, opening := s.own, s.opening
 	switch s.warn(err); {
 	case err == nil:
 		s.counts.stored(s.own, s.opts.MaxBytes)
@@ -253,62 +280,74 @@ func (s *spooler) storeGroup(all []*batch) {
 		s.counts.state.Store(SpoolFailed)
 		s.reconsider()
 	}
+	_, pending := s.c.budget.pending()
+	keep := pending < int64(s.c.opts.MaxPendingBytes)/2 // else memory is for other batches, and this one is compressed again when it is sent
 	for i, b := range s.group {
+		block := s.records[i].Body
 		b.mu.Lock()
 		if err == nil {
 			if b.unsettled == 0 || b.expired { // meanwhile: its sender was told that it failed
-				s.own.Ack(s.refs[i])
+				store.Ack(s.refs[i])
 			} else {
-				b.kept = &kept{store: s.own, ref: s.refs[i]}
+				b.kept = &kept{store: store, ref: s.refs[i], opening: opening}
 				b.leaveBulk(false) // it does not fail for what is before it
+				if keep && s.records[i].Flags&flagSnappy != 0 {
+					b.kept.block, block = block, nil
+					b.pay()
+				}
 			}
 		}
 		b.mu.Unlock()
+		if block != nil {
+			giveBlock(block)
+		}
 	}
 	clear(s.records)
 	clear(s.group)
-	if cap(s.bytes) > 4*storedAtOnce {
-		s.bytes = nil
+}
+
+// place gives the batches of an ordered client their places: those of s.group where they were stored, and the others that of the next one.
+func (s *spooler) place(all []*batch, refs []spool.Ref) {
+	if !s.c.opts.Ordered {
+		return
+	}
+	if len(refs) > 0 {
+		s.behind = position{s.opening, refs[len(refs)-1].Behind()}
+	}
+	s.places = s.places[:0]
+	stored := 0
+	for _, b := range all {
+		at := s.behind
+		if stored < len(refs) {
+			at.ref = refs[stored]
+			if s.group[stored] == b {
+				stored++
+			}
+		}
+		s.places = append(s.places, at)
 	}
 }
 
-// record is b as it is kept. The caller holds b.mu.
+// record is b as it is kept: with its body as it goes to the network, in bytes of its own, since who gets the payload of a message that fails
+// meanwhile may change it. The caller holds b.mu.
 func (b *batch) record() spool.Record {
 	flags := uint32(0)
 	if b.itemized {
 		flags = flagItemized
 	}
+	block, compressed := *blocks.Get().(*[]byte), false
+	if b.st.c.opts.Compression == Snappy {
+		if block, compressed = wire.Compress(block, b.body.b); compressed {
+			flags |= flagSnappy
+		}
+	}
+	if !compressed {
+		block = append(block, b.body.b...)
+	}
 	return spool.Record{
 		ID: b.id, Group: b.st.key.group, Stream: b.st.key.stream, Attributes: string(b.st.tail) + b.attributes, EventTime: b.eventTime,
-		Stored: time.Now().UnixMilli(), Messages: b.count(), Flags: flags, Body: b.body.b,
+		Stored: b.st.c.now().UnixMilli(), Messages: b.count(), Flags: flags, Body: block,
 	}
-}
-
-// reconsider closes a slot that has gone from under its store.
-func (s *spooler) reconsider() {
-	if err := s.own.Check(); err != nil {
-		s.warn(fmt.Errorf("the folder cannot be used, what is sent now is not stored: %w", err))
-		_ = s.own.Close()
-		s.counts.closed(s.own)
-		s.own, s.reopenAt = nil, time.Now().Add(reopenEvery)
-		s.counts.opened(s.stores())
-	}
-}
-
-func (s *spooler) reopen() bool {
-	if time.Now().Before(s.reopenAt) {
-		return false
-	}
-	own, err := spool.Open(s.c.opts.SpoolDir, s.opts)
-	if err != nil {
-		s.warn(err)
-		s.counts.errors.Add(1)
-		s.reopenAt = time.Now().Add(reopenEvery)
-		return false
-	}
-	s.own = own
-	s.counts.opened(s.stores())
-	return true
 }
 
 func (s *spooler) sync() error {
@@ -330,26 +369,10 @@ func (s *spooler) giveBack() {
 		}
 		s.warn(store.Close())
 		s.counts.closed(store)
+		delete(s.lines, store)
 		return true
 	})
 	if len(s.adopted) < before {
-		s.counts.opened(s.stores())
-	}
-}
-
-// adopt takes the slots whose owners are gone.
-func (s *spooler) adopt() {
-	for {
-		store, err := spool.Adopt(s.c.opts.SpoolDir, s.opts)
-		if err != nil {
-			s.warn(err)
-		}
-		if store == nil {
-			return
-		}
-		st := store.Stats()
-		s.c.log.Warnf("spool: %d batches with %d messages of a client that is gone are sent by this one", st.Batches, st.Messages)
-		s.adopted = append(s.adopted, store)
 		s.counts.opened(s.stores())
 	}
 }
@@ -360,27 +383,4 @@ func (s *spooler) close() {
 		s.warn(store.Close())
 	}
 	s.metrics.end(s.stats())
-}
-
-// makeRoom leaves batches to the disk that wait for a lane while memory is short: their messages have their results then, "stored".
-func (s *spooler) makeRoom() {
-	b := &s.c.budget
-	most := int64(s.c.opts.MaxPendingBytes)
-	messages, bytes := b.pending()
-	if bytes <= most/4*3 && messages <= b.maxMessages/4*3 {
-		return
-	}
-	for _, parked := range s.c.dispatcher.takeParked() {
-		parked.mu.Lock()
-		kept, held, count := parked.kept != nil && !parked.kept.replayed, parked.charged, int64(parked.count())
-		parked.mu.Unlock()
-		if !kept || bytes < most/2 && messages < b.maxMessages/2 {
-			s.c.dispatcher.dispatch(parked)
-			continue
-		}
-		bytes, messages = bytes-held, messages-count
-		s.c.finish(parked, func() *Error {
-			return parked.fault(CodeSendTimeout, "memory was short while no node took messages", s.c.outage(parked))
-		})
-	}
 }

@@ -37,7 +37,8 @@ type stream struct {
 
 	gone    bool       // swept out: senders look the key up again
 	busy    *batch     // ordered: on its way
-	waiting batchQueue // ordered: sealed behind it
+	waiting batchQueue // ordered: sealed behind it, without a spool
+	spooled *spoolLine // ordered: behind it, with a spool
 }
 
 // entry says whether a message came into its stream.
@@ -251,19 +252,28 @@ func (st *stream) settled(b *batch) {
 	}
 	st.mu.Lock()
 	defer st.mu.Unlock()
-	if st.busy != b { // it died among the waiting
-		return
+	if st.busy == b { // else it died among the waiting
+		st.busy = nil
+		st.next()
 	}
+}
+
+// next sends the first batch that waits in an ordered stream none of whose batches is on its way. The caller holds mu.
+func (st *stream) next() {
 	for {
-		st.busy, _ = st.waiting.pop()
-		if st.busy == nil {
+		b, ok := st.waiting.pop()
+		if st.spooled != nil {
+			b, ok = st.spooled.pop(st.c.spooler)
+		}
+		if !ok {
 			if st.open != nil && st.open.soon {
 				st.seal()
 			}
 			return
 		}
-		if !st.busy.dead() && !st.c.swept.Load() { // a closed client writes nothing more
-			st.c.dispatcher.dispatch(st.busy)
+		if !b.dead() && !st.c.swept.Load() { // a closed client writes nothing more
+			st.busy = b
+			st.c.dispatcher.dispatch(b)
 			return
 		}
 	}
@@ -291,7 +301,9 @@ func (st *stream) appendAttr(dst []byte, b *batch, worker, count int) []byte {
 	dst = strconv.AppendInt(dst, int64(worker), 10)
 	dst = append(dst, "&cnt="...)
 	dst = strconv.AppendInt(dst, int64(count), 10)
-	dst = append(dst, st.tail...)
+	if !b.ownTail {
+		dst = append(dst, st.tail...)
+	}
 	return append(dst, b.attributes...)
 }
 

@@ -93,8 +93,8 @@ func (c *client) addStream(key streamKey) *stream {
 		head: []byte("groupId=" + key.group + "&streamId=" + key.stream),
 		tail: []byte(c.columns + key.attributes),
 	}
-	if tail, ok := strings.CutPrefix(key.attributes, ownTail); ok {
-		st.tail = []byte(tail)
+	if c.spooler != nil && c.opts.Ordered {
+		st.spooled = new(spoolLine)
 	}
 	st.share.streams.Add(1)
 	s.all[key] = st
@@ -119,7 +119,7 @@ func (s *streams) accepted() (messages int64) {
 func (s *streams) sweep() {
 	for key, st := range s.all {
 		st.mu.Lock()
-		if m, n := st.held.load(); st.open == nil && st.busy == nil && m == 0 && n == 0 && st.waiters.Load() == 0 {
+		if m, n := st.held.load(); st.open == nil && st.busy == nil && m == 0 && n == 0 && st.waiters.Load() == 0 && st.spooled.idle() {
 			st.gone = true
 			s.gone += st.accepted
 			if st.linger != nil {

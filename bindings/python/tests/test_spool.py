@@ -42,8 +42,6 @@ def test_a_spool_that_cannot_be_used_is_an_error_at_the_start(cluster: MockClust
     file.write_bytes(b"")
     with pytest.raises(Exception, match="spool_dir"):
         Client(cluster.url, group_id=GROUP, spool_dir=file)
-    with pytest.raises(ValueError, match="ordered"):
-        Client(cluster.url, group_id=GROUP, spool_dir=tmp_path, ordered=True)
 
 
 def test_an_outage_fills_memory_ten_times_over_and_costs_nothing(cluster: MockCluster, tmp_path: Path) -> None:

@@ -13,6 +13,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/inlong-dataproxy/inlong-dataproxy/core/internal/spool"
+	"github.com/inlong-dataproxy/inlong-dataproxy/core/internal/wire"
 )
 
 // spooled is a message of a spool, as cat prints it.
@@ -29,12 +30,21 @@ type spooled struct {
 	Base64         []byte    `json:"base64,omitempty"` // instead of a text that is not UTF-8
 }
 
-// itemized is the flag of a record whose messages have attributes of their own behind their payloads.
-const itemized = 1
+// Flags of a record: its messages have attributes of their own behind their payloads; its body is a raw Snappy block.
+const (
+	itemized = 1 << iota
+	compressed
+)
 
 // eachSpooled calls f for each message of a batch.
 func eachSpooled(r *spool.Record, f func(payload, attributes []byte) error) error {
 	body := r.Body
+	if r.Flags&compressed != 0 {
+		var err error
+		if body, err = wire.Decompress(nil, body, spool.MaxRecord); err != nil {
+			return fmt.Errorf("batch %s: %w", r.ID, err)
+		}
+	}
 	next := func() (part []byte) {
 		if len(body) >= 4 {
 			if n := binary.BigEndian.Uint32(body); uint64(n) <= uint64(len(body)-4) {

@@ -224,6 +224,43 @@ func (s *Spool) Retry() {
 	}
 }
 
+// Survey calls visit for each record of an earlier owner that Next would give back, in the order of storing, one segment a call: the first
+// whose number is not below from. It returns the next from, and ok false where there is no such segment. Records of segments that cannot be
+// read are left out.
+func (s *Spool) Survey(from uint64, visit func(Ref, *Record)) (next uint64, ok bool) {
+	s.mu.Lock()
+	i := slices.IndexFunc(s.segments, func(g *segment) bool { return g.number >= from && !g.own })
+	if i < 0 {
+		s.mu.Unlock()
+		return from, false
+	}
+	g := s.segments[i]
+	scan := scanner{size: g.size, salt: g.salt, off: headerSize}
+	s.mu.Unlock()
+	f, err := s.fs.Open(s.path(g.number, segmentSuffix))
+	if err != nil {
+		return g.number + 1, true
+	}
+	defer f.Close()
+	for scan.f = f; ; {
+		before := scan.off
+		r, err := scan.record(func(h recordHead) bool { return s.skips(g, h) })
+		switch {
+		case err == nil:
+			visit(Ref{g.number, r.head.at.index, uint32(r.Messages)}, &r.Record)
+		case scan.off == before || errors.Is(err, io.EOF):
+			return g.number + 1, true
+		}
+	}
+}
+
+// End returns a name that is before none of what will be stored by this owner, and behind all that is there.
+func (s *Spool) End() Ref {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return Ref{segment: s.next}
+}
+
 // goBack has Next look at that segment again. The caller holds mu.
 func (s *Spool) goBack(number uint64) {
 	if s.back == 0 || number+1 < s.back {

@@ -55,6 +55,14 @@ type Ref struct {
 	messages uint32
 }
 
+// Before reports whether r was stored before other, in the same slot.
+func (r Ref) Before(other Ref) bool {
+	return r.segment < other.segment || r.segment == other.segment && r.index < other.index
+}
+
+// Behind returns the least name that something stored behind r can have.
+func (r Ref) Behind() Ref { return Ref{segment: r.segment, index: r.index + 1} }
+
 // Stats tells what a spool holds.
 type Stats struct {
 	Bytes       int64     // of its files

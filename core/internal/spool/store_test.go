@@ -283,3 +283,27 @@ func TestAcksAreRecordedWhileOthersAreMadeDurable(t *testing.T) {
 	require.NoError(t, <-durable)
 	require.NoError(t, <-slow)
 }
+
+// A survey holds up what it should only look at, or tells of what was acked: a stream then waits for what never comes.
+func TestASurveyTellsWhatNextWillGiveBack(t *testing.T) {
+	t.Parallel()
+	fs := newMemFS(testDir)
+	s := openIn(t, fs, SyncOff)
+	refs := put(t, s, true, seq(10, 19)...)
+	for _, i := range []int{1, 4, 5} {
+		s.Ack(refs[i])
+	}
+	require.NoError(t, s.Close())
+	s = openIn(t, fs, SyncOff)
+	put(t, s, true, 20) // its own
+	var found []int
+	from, calls := uint64(0), 0
+	for more := true; more; calls++ {
+		from, more = s.Survey(from, func(_ Ref, r *Record) { found = append(found, int(r.ID.Seq)) })
+	}
+	require.Equal(t, []int{10, 12, 13, 16, 17, 18, 19}, found)
+	require.Equal(t, 4+1, calls)
+	_, numbers := readAll(t, s)
+	require.Equal(t, found, numbers)
+	require.NoError(t, s.Close())
+}

@@ -50,9 +50,16 @@ func AppendItem(body, payload []byte) []byte {
 // AppendText appends a frame of type 5 to dst: body as built by AppendItem, attributes as "key=value&key=value". With compress a
 // body longer than MinCompress becomes a raw Snappy block, which "cp=snappy" behind the attributes announces.
 func AppendText(dst, body, attr []byte, compress bool) []byte {
+	return appendText(dst, body, attr, packingOf(compress))
+}
+
+// AppendTextBlock is AppendText for a body that Compress has made.
+func AppendTextBlock(dst, block, attr []byte) []byte { return appendText(dst, block, attr, packed) }
+
+func appendText(dst, body, attr []byte, how packing) []byte {
 	start := len(dst)
 	dst = append(dst, 0, 0, 0, 0, TypeText, 0, 0, 0, 0)
-	dst, compressed := appendBody(dst, body, compress)
+	dst, compressed := appendBody(dst, body, how)
 	binary.BigEndian.PutUint32(dst[start+5:], uint32(len(dst)-start-9))
 	attrLen := len(attr)
 	if compressed {
@@ -70,6 +77,15 @@ func AppendText(dst, body, attr []byte, compress bool) []byte {
 // AppendBinary appends a frame of type 7 to dst. seconds is the event time, count the number of items in body, uniq comes
 // back in the answer. itemized says that the attributes of each item follow it in body, as their length and "key=value&key=value".
 func AppendBinary(dst, body, attr []byte, uniq, seconds uint32, count uint16, compress, itemized bool) []byte {
+	return appendBinary(dst, body, attr, uniq, seconds, count, packingOf(compress), itemized)
+}
+
+// AppendBinaryBlock is AppendBinary for a body that Compress has made.
+func AppendBinaryBlock(dst, block, attr []byte, uniq, seconds uint32, count uint16, itemized bool) []byte {
+	return appendBinary(dst, block, attr, uniq, seconds, count, packed, itemized)
+}
+
+func appendBinary(dst, body, attr []byte, uniq, seconds uint32, count uint16, how packing, itemized bool) []byte {
 	start := len(dst)
 	ext := byte(extStringIDs)
 	if itemized {
@@ -81,7 +97,7 @@ func AppendBinary(dst, body, attr []byte, uniq, seconds uint32, count uint16, co
 	dst = binary.BigEndian.AppendUint32(dst, uniq)
 	bodyLenAt := len(dst)
 	dst = append(dst, 0, 0, 0, 0)
-	dst, compressed := appendBody(dst, body, compress)
+	dst, compressed := appendBody(dst, body, how)
 	if compressed {
 		dst[start+4] |= flagSnappy
 	}
@@ -93,16 +109,59 @@ func AppendBinary(dst, body, attr []byte, uniq, seconds uint32, count uint16, co
 	return dst
 }
 
-// appendBody compresses straight into dst's spare room. A body that does not shrink goes plain.
-func appendBody(dst, body []byte, compress bool) ([]byte, bool) {
-	if !compress || len(body) <= MinCompress {
-		return append(dst, body...), false
+// packing says what a frame does with its body.
+type packing int
+
+const (
+	plain packing = iota
+	compress
+	packed // it is compressed
+)
+
+func packingOf(toCompress bool) packing {
+	if toCompress {
+		return compress
+	}
+	return plain
+}
+
+func appendBody(dst, body []byte, how packing) ([]byte, bool) {
+	if how == compress {
+		if dst, ok := Compress(dst, body); ok {
+			return dst, true
+		}
+	}
+	return append(dst, body...), how == packed
+}
+
+// Compress appends body to dst as a raw Snappy block, straight into dst's spare room. It reports false, and appends nothing, for a body that
+// does not shrink, or is not to be compressed since it is short.
+func Compress(dst, body []byte) ([]byte, bool) {
+	if len(body) <= MinCompress {
+		return dst, false
 	}
 	n := len(dst)
 	dst = slices.Grow(dst, s2.MaxEncodedLen(len(body)))
 	block := s2.EncodeSnappy(dst[n:cap(dst)], body)
 	if len(block) >= len(body) {
-		return append(dst, body...), false
+		return dst, false
 	}
 	return dst[:n+len(block)], true
+}
+
+// Decompress appends what Compress was given to dst, unless block is none, or that is longer than most.
+func Decompress(dst, block []byte, most int) ([]byte, error) {
+	size, err := s2.DecodedLen(block)
+	if err != nil {
+		return dst, err
+	}
+	if size > most {
+		return dst, s2.ErrTooLarge
+	}
+	n := len(dst)
+	dst = slices.Grow(dst, size)[:n+size]
+	if _, err := s2.Decode(dst[n:], block); err != nil {
+		return dst[:n], err
+	}
+	return dst, nil
 }

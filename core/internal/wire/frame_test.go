@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"fmt"
 	"math/rand/v2"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -144,5 +145,40 @@ func TestHeartbeatIsItsOwnAnswer(t *testing.T) {
 	}
 	if n := binary.BigEndian.Uint32(Heartbeat); int(n)+4 != len(Heartbeat) {
 		t.Errorf("length word %d", n)
+	}
+}
+
+// A body that was compressed before gets another frame, or a damaged one as much memory as it asks for.
+func TestABlockMakesTheSameFrame(t *testing.T) {
+	body := AppendItem(nil, bytes.Repeat([]byte("some text "), 100))
+	attr := []byte(testAttr)
+	before := []byte("what is there")
+	block, ok := Compress(slices.Clone(before), body)
+	if !ok || !bytes.HasPrefix(block, before) {
+		t.Fatalf("%t, %q", ok, block)
+	}
+	block = block[len(before):]
+	if !bytes.Equal(AppendText(nil, body, attr, true), AppendTextBlock(nil, block, attr)) {
+		t.Error("another frame of type 5")
+	}
+	if !bytes.Equal(AppendBinary(nil, body, attr, 7, 8, 1, true, true), AppendBinaryBlock(nil, block, attr, 7, 8, 1, true)) {
+		t.Error("another frame of type 7")
+	}
+	again, err := Decompress(slices.Clone(before), block, len(body))
+	if err != nil || !bytes.Equal(again, append(slices.Clone(before), body...)) {
+		t.Errorf("%q, %v", again, err)
+	}
+	for name, bad := range map[string][]byte{"cut off": block[:len(block)-1], "empty": nil, "no length": {0xff}} {
+		if _, err := Decompress(nil, bad, len(body)); err == nil {
+			t.Errorf("%s: no error", name)
+		}
+	}
+	if _, err := Decompress(nil, block, len(body)-1); err == nil {
+		t.Error("too long: no error")
+	}
+	for _, short := range [][]byte{nil, body[:MinCompress]} {
+		if dst, ok := Compress(before, short); ok || !bytes.Equal(dst, before) {
+			t.Errorf("%d bytes: %t, %q", len(short), ok, dst)
+		}
 	}
 }

@@ -131,3 +131,20 @@ func FuzzBatchID(f *testing.F) {
 		}
 	})
 }
+
+// A spool's record may hold any block.
+func FuzzDecompress(f *testing.F) {
+	block, _ := Compress(nil, bytes.Repeat([]byte("some text "), 100))
+	f.Add(block)
+	f.Add([]byte{0xff, 0xff, 0xff, 0xff, 0x0f})
+	f.Fuzz(func(t *testing.T, block []byte) {
+		const most = 1 << 16
+		body, err := Decompress([]byte("x"), block, most)
+		if body[0] != 'x' || len(body) > 1+most {
+			t.Fatalf("%d bytes", len(body))
+		}
+		if err != nil && len(body) != 1 {
+			t.Fatal("a part of what cannot be read")
+		}
+	})
+}

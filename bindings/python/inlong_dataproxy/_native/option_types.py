@@ -166,7 +166,7 @@ class Options(TypedDict, total=False):
     spool_dir: FilePath
     """Folder in which each batch is stored before it is sent, and kept until it is acked; what is left there by a client that is
     gone is sent by the next one. It may be shared by clients and processes of one machine; made, with mode 0700, where there
-    is none; not together with ordered. Empty: nothing is stored.
+    is none. Empty: nothing is stored.
     """
 
     spool_max_bytes: Size
@@ -181,6 +181,16 @@ class Options(TypedDict, total=False):
 
     spool_sync_interval: Duration
     """Time between two fsyncs with spool_sync=interval. Default 1s; 10ms to 1h."""
+
+    spool_result: Literal["acked", "stored"]
+    """Acked: a message has its result when it is acked, as without spool_dir; stored: success as soon as it is stored, and a
+    close does not wait for the ack. What cannot be stored has its result as with acked. Default acked; acked or stored.
+    """
+
+    spool_max_age: Duration
+    """What was stored longer ago is given up: removed, counted and logged; 0 means never, otherwise 1s or more. Default 0s; 0s
+    or more.
+    """
 
     trim_trailing_newline: bool
     """Cut one newline off the end of a payload, as the existing Go SDK does. Default False."""

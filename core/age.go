@@ -1,0 +1,47 @@
+package dataproxy
+
+import (
+	"time"
+
+	"github.com/inlong-dataproxy/inlong-dataproxy/core/internal/spool"
+)
+
+// now is the time by the wall clock as it was when the client started, and what has passed since: ages do not change where it is set.
+func (c *client) now() time.Time { return c.start.Add(time.Since(c.start)) }
+
+// age is how long a record has been stored.
+func (s *spooler) age(r *spool.Record) time.Duration {
+	return max(0, s.c.now().Sub(time.UnixMilli(r.Stored)))
+}
+
+// giveUpOld gives up a record that was read back and is older than spool_max_age.
+func (s *spooler) giveUpOld(store *spool.Spool, ref spool.Ref, r *spool.Record) bool {
+	if most := s.c.opts.SpoolMaxAge; most == 0 || s.age(r) < most {
+		return false
+	}
+	s.c.log.Countf(r.Messages, "%d messages of the spool are given up: they are older than spool_max_age")
+	s.counts.givenUp.Add(int64(r.Messages))
+	store.Ack(ref)
+	s.ackedOne()
+	s.passed(store, ref, r)
+	return true
+}
+
+// expire gives up what is too old although no node takes messages: the disk has room for newer ones then.
+func (s *spooler) expire() {
+	if s.c.opts.SpoolMaxAge == 0 || s.surveying.Load() {
+		return
+	}
+	for _, store := range s.stores() {
+		for {
+			ref, r, ok := store.Next()
+			if ok && s.giveUpOld(store, ref, &r) {
+				continue
+			}
+			if ok {
+				store.Release(ref)
+			}
+			break
+		}
+	}
+}

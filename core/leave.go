@@ -1,0 +1,57 @@
+package dataproxy
+
+// makeRoom leaves batches to the disk that wait for a lane while memory is short: their messages have their results then, "stored".
+func (s *spooler) makeRoom() {
+	b := &s.c.budget
+	most := int64(s.c.opts.MaxPendingBytes)
+	messages, bytes := b.pending()
+	if bytes <= most/4*3 && messages <= b.maxMessages/4*3 {
+		return
+	}
+	if s.c.opts.Ordered {
+		s.makeRoomInLines(messages, bytes)
+		return
+	}
+	for _, parked := range s.c.dispatcher.takeParked() {
+		if bytes < most/2 && messages < b.maxMessages/2 {
+			s.c.dispatcher.dispatch(parked)
+			continue
+		}
+		count, held := s.leave(parked)
+		if held == 0 {
+			s.c.dispatcher.dispatch(parked)
+		}
+		bytes, messages = bytes-held, messages-count
+	}
+}
+
+// makeRoomInLines is makeRoom for an ordered client, where what waits is behind the batch of its stream that waits for a lane, or that is
+// on the disk.
+func (s *spooler) makeRoomInLines(messages, bytes int64) {
+	if !s.c.dispatcher.waiting.Load() && s.c.dispatcher.usable() != nil {
+		return
+	}
+	for _, b := range s.c.batches.all() {
+		if bytes < int64(s.c.opts.MaxPendingBytes)/2 && messages < s.c.budget.maxMessages/2 {
+			return
+		}
+		count, held := s.leave(b)
+		bytes, messages = bytes-held, messages-count
+	}
+}
+
+// leave leaves a batch to the disk alone, and returns what it held. That is nothing where it is not stored, is being sent, or was read
+// back.
+func (s *spooler) leave(b *batch) (messages, bytes int64) {
+	b.mu.Lock()
+	if b.kept == nil || b.kept.replayed || b.written || b.unsettled == 0 {
+		b.mu.Unlock()
+		return 0, 0
+	}
+	messages, bytes = int64(b.count()), b.charged
+	b.mu.Unlock()
+	s.c.finish(b, func() *Error {
+		return b.fault(CodeSendTimeout, "memory was short while no node took messages", s.c.outage(b))
+	})
+	return messages, bytes
+}

@@ -1,0 +1,198 @@
+package dataproxy
+
+import "github.com/inlong-dataproxy/inlong-dataproxy/core/internal/spool"
+
+// A batch of an ordered stream goes when all that were sealed before it have their end. With a spool some of those may be on the disk only:
+// read back, they have their old places. The places are those of the store, which stores in the order of sealing.
+
+// position is a batch's place among those of its slot. One that was not stored has the place of what is stored behind it.
+type position struct {
+	opening int // of a slot by this client: the disk may go and come back
+	ref     spool.Ref
+}
+
+func (p position) before(other position) bool {
+	return p.opening < other.opening || p.opening == other.opening && p.ref.Before(other.ref)
+}
+
+// lined is a batch that waits in a line.
+type lined struct {
+	b  *batch
+	at position
+}
+
+// spoolLine is what waits behind the batch of an ordered stream that is on its way. It is guarded by the stream's mu.
+type spoolLine struct {
+	sealed fifo[lined] // by this client, in the order of sealing
+	limit  int         // of its length, before the next sweep of those that have died
+	back   []lined     // read back, in the order of storing
+
+	disk  int      // are on the disk only
+	least position // none of those is before it
+	exact bool     // one of those is there
+	past  bool     // and one behind it was read back since
+	stuck bool     // something waits for the disk that was read back, and takes the memory for that
+}
+
+// idle reports whether nothing is in l, nor on the disk.
+func (l *spoolLine) idle() bool {
+	return l == nil || l.sealed.len() == 0 && len(l.back) == 0 && l.disk == 0
+}
+
+// enter puts a batch that was to be stored into its line.
+func (st *stream) enter(b *batch, at position) {
+	st.mu.Lock()
+	defer st.mu.Unlock()
+	l := st.spooled
+	if l.sealed.len() >= max(l.limit, 64) {
+		for range l.sealed.len() {
+			if old, _ := l.sealed.pop(); old.b.dead() {
+				st.c.spooler.end(old.b, false, nil)
+			} else {
+				l.sealed.push(old)
+			}
+		}
+		l.limit = 2 * l.sealed.len()
+	}
+	l.sealed.push(lined{b, at})
+	st.getGoing()
+}
+
+// getGoing sends the first in line, if it may go. The caller holds mu.
+func (st *stream) getGoing() {
+	if st.busy == nil {
+		st.next()
+	}
+}
+
+// comeBack puts a batch that was read back into its line.
+func (st *stream) comeBack(b *batch, at position) {
+	st.mu.Lock()
+	defer st.mu.Unlock()
+	st.spooled.took(at, st.c.spooler)
+	i := len(st.spooled.back)
+	for i > 0 && at.before(st.spooled.back[i-1].at) {
+		i--
+	}
+	st.spooled.back = append(st.spooled.back, lined{})
+	copy(st.spooled.back[i+1:], st.spooled.back[i:])
+	st.spooled.back[i] = lined{b, at}
+	st.getGoing()
+}
+
+// left notes that what is stored at this place is on the disk only.
+func (l *spoolLine) left(at position, s *spooler) {
+	if l.disk == 0 || at.before(l.least) {
+		l.least, l.exact, l.past = at, true, false
+	}
+	l.disk++
+	s.onDisk.Add(1)
+}
+
+// took notes that what is stored at this place is no longer on the disk only. Something before it may have been left there while it was
+// read; what is passed once more is damaged.
+func (l *spoolLine) took(at position, s *spooler) {
+	if l.disk > 0 {
+		l.disk--
+		s.onDisk.Add(-1)
+	}
+	if l.exact && !l.past && l.least.before(at) {
+		l.past = true
+	} else {
+		l.least, l.exact = position{at.opening, at.ref.Behind()}, false
+	}
+	l.unstick(s)
+}
+
+// forget notes that nothing more comes from the disk.
+func (l *spoolLine) forget(s *spooler) {
+	s.onDisk.Add(int64(-l.disk))
+	l.disk = 0
+	l.unstick(s)
+}
+
+func (l *spoolLine) unstick(s *spooler) {
+	if l.stuck {
+		l.stuck = false
+		s.stuck.Add(-1)
+	}
+}
+
+// pop takes the first batch out of l; ok is false where there is none, or where what is on the disk is before it.
+func (l *spoolLine) pop(s *spooler) (b *batch, ok bool) {
+	for {
+		first, sealed := l.sealed.peek()
+		if len(l.back) > 0 && (!sealed || l.back[0].at.before(first.at)) {
+			first, sealed = l.back[0], false
+		} else if !sealed {
+			return nil, false
+		}
+		if sealed && first.b.dead() { // it counts as being on the disk before the next one is looked at
+			l.sealed.pop()
+			s.end(first.b, false, nil)
+			continue
+		}
+		if sealed && s.surveying.Load() || l.disk > 0 && l.least.before(first.at) {
+			if len(l.back) > 0 && !l.stuck {
+				l.stuck = true
+				s.stuck.Add(1)
+				s.wake()
+			}
+			return nil, false
+		}
+		if sealed {
+			l.sealed.pop()
+		} else if l.back = l.back[1:]; len(l.back) == 0 {
+			l.back = nil
+		}
+		return first.b, true
+	}
+}
+
+// survey learns, a segment a call, which streams of an ordered client have something on the disk that an earlier owner of the slot has
+// left: their new batches wait behind it, and no others do. Until then all wait.
+func (s *spooler) survey() {
+	if !s.surveying.Load() {
+		return
+	}
+	if s.own != nil {
+		next, more := s.own.Survey(s.surveyed, func(ref spool.Ref, r *spool.Record) {
+			if key, ok := s.keyOf(s.own, r); ok {
+				s.inLine(key, func(l *spoolLine) { l.left(position{s.opening, ref}, s) })
+			}
+		})
+		if s.surveyed = next; more {
+			s.wake()
+			return
+		}
+	}
+	s.surveying.Store(false)
+	s.eachStream(func(st *stream) { st.getGoing() })
+}
+
+// inLine runs do for the line of that key.
+func (s *spooler) inLine(key streamKey, do func(*spoolLine)) {
+	for done := false; !done; {
+		st := s.c.addStream(key)
+		st.mu.Lock()
+		if done = !st.gone; done {
+			do(st.spooled)
+		}
+		st.mu.Unlock()
+	}
+}
+
+// eachStream runs do for each stream of an ordered client under its lock.
+func (s *spooler) eachStream(do func(*stream)) {
+	s.c.streams.mu.RLock()
+	all := make([]*stream, 0, len(s.c.streams.all))
+	for _, st := range s.c.streams.all {
+		all = append(all, st)
+	}
+	s.c.streams.mu.RUnlock()
+	for _, st := range all {
+		st.mu.Lock()
+		do(st)
+		st.mu.Unlock()
+	}
+}

@@ -1,0 +1,76 @@
+package dataproxy
+
+import (
+	"fmt"
+	"time"
+
+	"github.com/inlong-dataproxy/inlong-dataproxy/core/internal/spool"
+)
+
+// opened begins with a slot of its own.
+func (s *spooler) opened() {
+	s.opening++
+	s.behind, s.surveyed = position{s.opening, s.own.End()}, 0
+	s.surveying.Store(s.c.opts.Ordered)
+	s.counts.opened(s.stores())
+}
+
+// stores returns the slots that are open, its own first.
+func (s *spooler) stores() (all []*spool.Spool) {
+	if s.own != nil {
+		all = append(all, s.own)
+	}
+	return append(all, s.adopted...)
+}
+
+// reconsider closes a slot that has gone from under its store.
+func (s *spooler) reconsider() {
+	if err := s.own.Check(); err != nil {
+		s.warn(fmt.Errorf("the folder cannot be used, what is sent now is not stored: %w", err))
+		_ = s.own.Close()
+		s.counts.closed(s.own)
+		s.own, s.reopenAt = nil, time.Now().Add(reopenEvery)
+		s.counts.opened(s.stores())
+	}
+}
+
+func (s *spooler) reopen() bool {
+	if time.Now().Before(s.reopenAt) {
+		return false
+	}
+	own, err := spool.Open(s.c.opts.SpoolDir, s.opts)
+	if err != nil {
+		s.warn(err)
+		s.counts.errors.Add(1)
+		s.reopenAt = time.Now().Add(reopenEvery)
+		return false
+	}
+	s.own = own
+	if s.c.opts.Ordered {
+		s.eachStream(func(st *stream) { st.spooled.forget(s) })
+	}
+	s.opened()
+	return true
+}
+
+// adopt takes the slots whose owners are gone.
+func (s *spooler) adopt() {
+	for {
+		store, err := spool.Adopt(s.c.opts.SpoolDir, s.opts)
+		if err != nil {
+			s.warn(err)
+		}
+		if store == nil {
+			return
+		}
+		st := store.Stats()
+		s.c.log.Warnf("spool: %d batches with %d messages of a client that is gone are sent by this one", st.Batches, st.Messages)
+		s.adopted = append(s.adopted, store)
+		s.counts.opened(s.stores())
+		if s.lines == nil {
+			s.lines = map[*spool.Spool]string{}
+		}
+		s.adoptions++
+		s.lines[store] = fmt.Sprint(adoptedLine, s.adoptions)
+	}
+}
