@@ -144,7 +144,7 @@ def test_a_cancelled_await_does_not_recall_the_message(cluster: MockCluster) -> 
             assert client.stats()["acked"] == 2
 
     asyncio.run(main())
-    assert sorted(cluster.payloads()) == [b"fate known", b"continues"]
+    assert sorted(cluster.payloads()) == [b"continues", b"fate known"]
 
 
 def test_a_full_queue_raises(cluster: MockCluster) -> None:
