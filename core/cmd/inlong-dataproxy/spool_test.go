@@ -176,3 +176,19 @@ func TestSpoolRefusesWhatIsNone(t *testing.T) {
 	status, _, _ = program("", "spool", "drain", t.TempDir())
 	require.Equal(t, exitUsage, status)
 }
+
+// A batch that is compressed, as most are, is printed as it lies on the disk, or not at all.
+func TestSpoolPrintsWhatIsCompressed(t *testing.T) {
+	c := dataproxytest.Start(t)
+	payload := strings.Repeat("some text ", 100)
+	dir := leaveSpool(t, c, dataproxy.Message{StreamID: "a", Payload: []byte(payload)})
+	status, stdout, stderr := program("", "spool", "cat", dir)
+	require.Zero(t, status, stderr)
+	require.Contains(t, stdout, payload)
+	status, stdout, stderr = program("", "spool", "export", dir)
+	require.Zero(t, status, stderr)
+	require.Equal(t, payload+"\n", stdout)
+	for _, file := range files(t, dir) {
+		require.NotContains(t, file, payload)
+	}
+}
