@@ -53,7 +53,7 @@ func doctorCommand() *cobra.Command {
 		Use:   "doctor",
 		Short: "Find out why sending does not work",
 		Long: `Check what a client needs, one after the other, and say in plain words what is wrong and what to do: the configuration, the
-Manager, the credentials, the group, the clock, each node's connection and heartbeat, and with --send a real message of one
+folder of spool_dir, the Manager, the credentials, the group, the clock, each node's connection and heartbeat, and with --send a real message of one
 line through each node. Without --send nothing is sent. With --stream it tells how the stream's rows are written, and --row compares one with them.
 
 Exit status:
@@ -117,6 +117,7 @@ func (d *doctor) run(ctx context.Context) {
 	if !d.checkConfig() {
 		return
 	}
+	d.checkSpool()
 	nodes := d.options.StaticNodes
 	if len(nodes) > 0 {
 		d.ok("Manager", "not asked, and no clock compared: static_nodes names %s", plural(len(nodes), "node"))

@@ -15,6 +15,7 @@ type report struct {
 	Language   string  `json:"language"`
 	Lines      int64   `json:"lines"`
 	Acked      int64   `json:"acked"`
+	Stored     int64   `json:"stored"` // kept in the spool, not acked yet
 	Failed     int64   `json:"failed"`
 	Waiting    int64   `json:"waiting"` // had no result at the end
 	Skipped    int64   `json:"skipped"`
@@ -34,11 +35,11 @@ func (s *shipment) report(started clock) *report {
 	wall, cpu := started.passed()
 	r := &report{
 		Language: "go",
-		Lines:    s.lines.Load(), Acked: s.acked.Load(), Failed: s.lost.Load(), Skipped: s.skipped.Load(), Kept: s.kept.Load(),
+		Lines:    s.lines.Load(), Acked: s.acked.Load(), Stored: s.spooled.Load(), Failed: s.lost.Load(), Skipped: s.skipped.Load(), Kept: s.kept.Load(),
 		Seconds: wall.Seconds(), CPUSeconds: cpu.Seconds(), Failures: s.failures.all(), Losses: s.files.Losses(), Unread: s.files.Faults(),
 		saves: s.saves,
 	}
-	r.Waiting = max(r.Lines-r.Acked-r.Failed, 0)
+	r.Waiting = max(r.Lines-r.Acked-r.Stored-r.Failed, 0)
 	for _, loss := range r.Losses {
 		r.LostBytes += loss.Bytes
 	}
@@ -52,8 +53,8 @@ func (r *report) verdict() error {
 		return &exitError{exitFailure, fmt.Errorf("at least %d bytes were lost: their files were truncated or deleted before they were read", r.LostBytes)}
 	case r.Waiting > 0 && r.saves && r.Failed == 0:
 		return &exitError{exitFailure, fmt.Errorf("%s not acked; the next run sends them", were(r.Waiting))}
-	case r.Acked < r.Lines:
-		return &exitError{exitFailure, fmt.Errorf("%d of %d lines were not sent", r.Lines-r.Acked, r.Lines)}
+	case r.Acked+r.Stored < r.Lines:
+		return &exitError{exitFailure, fmt.Errorf("%d of %d lines were not sent", r.Lines-r.Acked-r.Stored, r.Lines)}
 	case len(r.Unread) > 0:
 		return &exitError{exitInput, errors.New(strings.Join(r.Unread, "; "))}
 	}
@@ -79,6 +80,9 @@ func (r *report) print(w io.Writer) {
 	fmt.Fprintf(w, "%s: %d acked, %d failed%s; %s skipped; %.3f s, %.0f lines/s\n",
 		plural(r.Lines, "line"), r.Acked, r.Failed, waiting, plural(r.Skipped, "empty line"), r.Seconds, rate)
 	printFailures(w, "line", r.Failures)
+	if r.Stored > 0 {
+		fmt.Fprintf(w, "  %s not acked, and kept by --spool-dir; to deliver them: the next run, or inlong-dataproxy spool drain DIR\n", were(r.Stored))
+	}
 	if r.Kept > 0 {
 		fmt.Fprintf(w, "  %s kept in the file of --failed; to send them again: inlong-dataproxy send --format failed FILE\n", were(r.Kept))
 	}

@@ -25,7 +25,7 @@ type sendFlags struct {
 	row                           rowFlags
 	follow, progress, json, quiet bool
 	rate                          float64
-	state, failed                 string
+	state, failed, spoolDir       string
 	rotateWait                    time.Duration
 }
 
@@ -65,10 +65,14 @@ stays, sees to that.
 With --failed FILE what can never be sent is added to that file, each with the reason, and the run continues; "send --format failed FILE"
 sends it again. Without --state and -F every line that failed is.
 
+With --spool-dir DIR (or the option spool_dir) lines outlive an outage: one that has no ack when its time is over, or at the end, is kept in
+that folder, and counts as sent: the next run, any other client on the folder, or "inlong-dataproxy spool drain" delivers it. A run
+also delivers what earlier ones have left. --state passes a line that is kept; it outlives a power cut only with spool_sync=batch.
+
 What was lost because a file was truncated before it was read is named with its number of bytes, and is a failure.
 
 Exit status:
-  0    every line was acked
+  0    every line was acked, or is kept by --spool-dir
   1    a line was not, or was lost
   2    the command line or the configuration is wrong; nothing was sent
   3    the Manager or the nodes cannot be reached, or refuse; nothing was sent ("inlong-dataproxy doctor" says why)
@@ -95,6 +99,7 @@ Exit status:
 	flags.Float64Var(&f.rate, "rate", 0, "send at most `N` lines a second; 0 for no limit")
 	flags.StringVar(&f.state, "state", "", "`FILE` that notes what is acked, to continue from there after a stop or kill")
 	flags.StringVar(&f.failed, "failed", "", "`FILE` that takes what can never be sent, with the reason")
+	flags.StringVar(&f.spoolDir, "spool-dir", "", "`DIR` in which lines are kept that have no ack when their time is over, or at the end: the next client on it delivers them")
 	flags.DurationVar(&f.rotateWait, "rotate-wait", 5*time.Minute, "`TIME` for which -F looks at a file that was put aside, for lines that come late")
 	flags.BoolVarP(&f.quiet, "quiet", "q", false, "print nothing when all is well, for cron")
 	flags.BoolVar(&f.progress, "progress", false, "draw a progress bar also where standard error is no terminal (=false: never)")
@@ -204,13 +209,13 @@ func (f *sendFlags) sendOptions(warnings *slog.Logger) (options []dataproxy.Opti
 		options = append(options, dataproxy.WithSendTimeout(24*time.Hour), dataproxy.WithMaxRetries(1000), dataproxy.WithLazyStart(true))
 	}
 	options = append(options, f.clientOptions()...)
+	if f.spoolDir != "" {
+		options = append(options, dataproxy.WithSpoolDir(f.spoolDir))
+	}
 	for _, option := range options {
 		option(&effective)
 	}
-	if err = effective.ValidateAndSetDefault(); err == nil && effective.SpoolDir != "" {
-		err = errors.New("option spool_dir: send keeps no spool: with --state the next run sends what has no ack")
-	}
-	return options, effective, err
+	return options, effective, effective.ValidateAndSetDefault()
 }
 
 // openInputs opens what is to be read. The returned function closes it, and is never nil.

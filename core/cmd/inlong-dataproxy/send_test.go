@@ -55,11 +55,38 @@ func TestSendShipsFilesAndStandardInput(t *testing.T) {
 	}
 }
 
-// A line that is stored and not acked would count as failed, and be sent again by the next run.
-func TestSendRefusesASpool(t *testing.T) {
-	status, _, stderr := program("a\n", "send", "--url", "http://127.0.0.1:1", "--group", "test_group", "--stream", "s", "--option", "spool_dir="+t.TempDir())
-	if status != exitUsage || !strings.Contains(stderr, "spool_dir") || !strings.Contains(stderr, "--state") {
-		t.Errorf("status %d: %s", status, stderr)
+// S8: what has no ack at the end of a run is lost, or counts as failed though the next run delivers it; or the next run sends it again.
+func TestSendKeepsLinesInASpool(t *testing.T) {
+	cluster := dataproxytest.Start(t)
+	dir, file := t.TempDir(), filepath.Join(t.TempDir(), "lines")
+	args := []string{"send", "--url", cluster.URL(), "--group", "test_group", "--stream", "s", "--spool-dir", dir, "--state", file + ".state", "--json",
+		"--option", "send_timeout=300ms", file}
+	if err := os.WriteFile(file, []byte("one\ntwo\nthree\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for _, node := range cluster.Nodes() {
+		node.Standing(dataproxytest.ErrorCode(114))
+	}
+	status, stdout, stderr := program("", args...)
+	var r report
+	if err := json.Unmarshal([]byte(stdout), &r); err != nil || status != 0 || r.Stored != 3 || r.Acked+r.Failed+r.Waiting != 0 {
+		t.Fatalf("status %d: %s%s", status, stdout, stderr)
+	}
+	if !strings.Contains(stderr, "3 lines were not acked, and kept by --spool-dir") {
+		t.Errorf("summary %q", stderr)
+	}
+	for _, node := range cluster.Nodes() {
+		node.ClearFaults()
+	}
+	status, stdout, stderr = program("", "spool", "drain", "--url", cluster.URL(), "--group", "test_group", dir)
+	if status != 0 {
+		t.Fatalf("status %d: %s%s", status, stdout, stderr)
+	}
+	if status, stdout, stderr = program("", args...); status != 0 {
+		t.Fatalf("status %d: %s%s", status, stdout, stderr)
+	}
+	if got, want := received(cluster), []string{"one", "three", "two"}; !slices.Equal(got, want) {
+		t.Errorf("received %q, want %q", got, want)
 	}
 }
 

@@ -54,6 +54,7 @@ type shipment struct {
 	again   *resender   // nil when a line that failed is not sent again
 
 	lines, acked, lost, skipped, kept, namedOnes atomic.Int64
+	spooled                                      atomic.Int64 // lines whose result is "stored"
 	doneBytes                                    atomic.Int64 // of the inputs, belonging to records that have their result
 	lastAck                                      atomic.Int64 // ns since 1970
 
@@ -226,6 +227,11 @@ func (s *shipment) result(msg dataproxy.Message, err error) {
 	if err == nil {
 		s.acked.Add(1)
 		s.lastAck.Store(time.Now().UnixNano())
+		s.finish(from)
+		return
+	}
+	if e := (*dataproxy.Error)(nil); errors.As(err, &e) && e.Code == dataproxy.CodeStored {
+		s.spooled.Add(1)
 		s.finish(from)
 		return
 	}

@@ -192,3 +192,36 @@ func TestSpoolPrintsWhatIsCompressed(t *testing.T) {
 		require.NotContains(t, file, payload)
 	}
 }
+
+// A folder that the client cannot use is found when the first outage comes; or the doctor leaves something in it.
+func TestDoctorLooksAtTheSpool(t *testing.T) {
+	c := dataproxytest.Start(t)
+	doctor := func(dir string) (int, string) {
+		status, stdout, _ := program("", "doctor", "--url", c.URL(), "--group", "test_group", "--option", "spool_dir="+dir, "--option", "spool_max_bytes=1M")
+		return status, stdout
+	}
+	dir := leaveSpool(t, c, dataproxy.Message{StreamID: "a", Payload: []byte("one")}, dataproxy.Message{StreamID: "b", Payload: []byte("two")})
+	before := files(t, dir)
+	status, stdout := doctor(dir)
+	require.Zero(t, status, stdout)
+	require.Contains(t, stdout, "2 messages in 2 batches, 0 slots in use")
+	require.Equal(t, before, files(t, dir))
+
+	fresh := filepath.Join(dir, "not", "there")
+	status, stdout = doctor(fresh)
+	require.Zero(t, status, stdout)
+	require.Contains(t, stdout, "0 messages in 0 batches")
+	require.NoDirExists(t, filepath.Dir(fresh))
+
+	file := filepath.Join(dir, "file")
+	require.NoError(t, os.WriteFile(file, nil, 0o600))
+	status, stdout = doctor(filepath.Join(file, "x"))
+	require.Equal(t, exitFailure, status)
+	require.Contains(t, stdout, "spool: ")
+
+	require.NoError(t, os.MkdirAll(filepath.Join(dir, "slot-0001", "quarantine"), 0o700))
+	require.NoError(t, os.WriteFile(filepath.Join(dir, "slot-0001", "quarantine", "x.seg"), nil, 0o600))
+	status, stdout = doctor(dir)
+	require.Zero(t, status, "a warning")
+	require.Contains(t, stdout, "1 in quarantine")
+}

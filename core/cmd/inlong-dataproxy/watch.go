@@ -128,5 +128,5 @@ func nodeErrors(stats dataproxy.Stats) (n int64) {
 
 // waiting is how many lines have no result yet.
 func (s *shipment) waiting() int64 {
-	return max(s.lines.Load()-s.acked.Load()-s.lost.Load(), 0)
+	return max(s.lines.Load()-s.acked.Load()-s.spooled.Load()-s.lost.Load(), 0)
 }

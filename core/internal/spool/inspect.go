@@ -153,3 +153,25 @@ func inUse(slot string) bool {
 	})
 	return busy
 }
+
+// CheckDisk reports why a spool cannot be in this folder, which is there: nothing can be written to it, or its file system gives no locks. It
+// leaves nothing behind.
+func CheckDisk(dir string) error {
+	f, err := os.CreateTemp(dir, "check-")
+	if err != nil {
+		return err
+	}
+	defer os.Remove(f.Name())
+	_, err = f.WriteString("check")
+	if err = errors.Join(err, f.Close()); err != nil {
+		return err
+	}
+	for _, lock := range []func(string) (func(), error){lockFolder, lockSlot} {
+		release, err := lock(f.Name())
+		if err != nil {
+			return err
+		}
+		release()
+	}
+	return nil
+}
