@@ -138,6 +138,8 @@ class Delivery(ResultTaker[DeliveryFuture]):
             ended = self.wait_closed(end + _GRACE_SECONDS)
             # A callback that does not return keeps the thread of results, and no close.
             self.check_closed_in_time(ended or (first and (self._reported or self.wait_closed(end + 2 * _GRACE_SECONDS))))
+            if ended:
+                self._thread.join(_GRACE_SECONDS)  # it only returns now; a program counts its threads after a close
         return self._report
 
     def begin_close(self, end: float) -> bool:
