@@ -20,6 +20,7 @@ import (
 type scratch struct {
 	msg        dataproxy.Message
 	attributes map[string]string
+	ofItem     map[string]string
 	payloads   [atOnce][]byte
 	tags       [atOnce]dataproxy.Tag
 }
@@ -32,6 +33,7 @@ var scratches = sync.Pool{New: func() any { return new(scratch) }}
 func (s *scratch) free() {
 	s.msg = dataproxy.Message{}
 	clear(s.attributes)
+	clear(s.ofItem)
 	scratches.Put(s)
 }
 
@@ -44,33 +46,41 @@ func (s *scratch) load(m *C.inlong_message) error {
 	if m.time_ms != 0 {
 		s.msg.Time = time.UnixMilli(int64(m.time_ms))
 	}
-	s.msg.Attributes = nil
+	s.msg.Attributes, s.msg.ItemAttributes = nil, nil
 	if m.attribute_count > 0 {
-		return s.loadAttributes(m)
+		if err := loadAttributes(&s.attributes, m.attributes, m.attribute_count); err != nil {
+			return s.invalid(err.Error())
+		}
+		s.msg.Attributes = s.attributes
+	}
+	if m.item_attribute_count > 0 {
+		if err := loadAttributes(&s.ofItem, m.item_attributes, m.item_attribute_count); err != nil {
+			return s.invalid("item attributes: " + err.Error())
+		}
+		s.msg.ItemAttributes = s.ofItem
 	}
 	return nil
 }
 
 // loadAttributes finds a name that is there twice, which the core's map could not show.
-func (s *scratch) loadAttributes(m *C.inlong_message) error {
-	if s.attributes == nil {
-		s.attributes = make(map[string]string)
+func loadAttributes(to *map[string]string, list *C.inlong_attribute, count C.size_t) error {
+	if *to == nil {
+		*to = make(map[string]string)
 	}
-	clear(s.attributes)
+	clear(*to)
 	total := uint64(0)
-	for i, a := range unsafe.Slice(m.attributes, int(m.attribute_count)) {
+	for i, a := range unsafe.Slice(list, int(count)) {
 		// Before a name is hashed, which reads all of it: a wrong length may lead out of the caller's memory.
 		total += uint64(a.key_len) + uint64(a.value_len) + 2
-		if fault := dataproxy.CheckAttributesTotal(total); fault != nil {
-			return s.invalid(fault.Error())
+		if err := dataproxy.CheckAttributesTotal(total); err != nil {
+			return err
 		}
 		key := attributeText(a.key, a.key_len)
-		s.attributes[key] = attributeText(a.value, a.value_len)
-		if len(s.attributes) == i {
-			return s.invalid(fmt.Sprintf("attribute %.64q: is given twice", key))
+		(*to)[key] = attributeText(a.value, a.value_len)
+		if len(*to) == i {
+			return fmt.Errorf("attribute %.64q: is given twice", key)
 		}
 	}
-	s.msg.Attributes = s.attributes
 	return nil
 }
 
@@ -150,14 +160,14 @@ func coreClientSubmitMany(handle C.uintptr_t, messages *C.inlong_message, count 
 // alike returns how many messages, from the first on, differ in payload and user only.
 func alike(messages []C.inlong_message) int {
 	first := &messages[0]
-	if first.attribute_count != 0 {
+	if first.attribute_count != 0 || first.item_attribute_count != 0 {
 		return 1
 	}
 	n := 1
 	for ; n < len(messages); n++ {
 		m := &messages[n]
 		if m.group_id != first.group_id || m.group_id_len != first.group_id_len || m.stream_id != first.stream_id ||
-			m.stream_id_len != first.stream_id_len || m.time_ms != first.time_ms || m.attribute_count != 0 {
+			m.stream_id_len != first.stream_id_len || m.time_ms != first.time_ms || m.attribute_count != 0 || m.item_attribute_count != 0 {
 			break
 		}
 	}

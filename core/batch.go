@@ -147,10 +147,13 @@ func (b *batch) add(msg *Message, own []byte, recv receiver, tag Tag, deadline i
 		b.tags = append(b.tags, tag)
 	}
 	b.unsettled++
-	if deadline != 0 || msg.Headers != nil || msg.MetaData != nil || msg.Attributes != nil || b.itemized || !msg.Time.IsZero() {
+	switch {
+	case recv == nil && deadline != 0: // the rest is an embedder's memory, which is used again
+		*b.detail(b.count() - 1) = detail{deadline: deadline}
+	case recv != nil && (deadline != 0 || msg.Headers != nil || msg.MetaData != nil || msg.Attributes != nil || b.itemized || !msg.Time.IsZero()):
 		*b.detail(b.count() - 1) = detail{deadline: deadline, headers: msg.Headers, metaData: msg.MetaData,
 			attributes: msg.Attributes, ofItem: msg.ItemAttributes, time: msg.Time}
-	} else if len(b.details) > 0 {
+	case len(b.details) > 0:
 		b.details = append(b.details, detail{})
 	}
 }

@@ -100,7 +100,13 @@ typedef struct inlong_attribute {
     size_t value_len;  /**< 0 = strlen */
 } inlong_attribute;
 
-/** One message. The library copies what it needs before a call returns: everything may be reused or freed at once. */
+/** One message. The library copies what it needs before a call returns: everything may be reused or freed at once.
+ *
+ * `item_attributes` are for what differs from message to message, such as a trace id: messages with other ones travel in the same batch.
+ * They take the option message_format=binary, else the message is refused with INLONG_ERR_LOG_INVALID, as for a name that `attributes` or
+ * the option add_columns has. To a consumer the order between messages with other ones is lost: core/ATTRIBUTES.md.
+ *
+ * A program built before a field was added has a shorter struct, which is taken as one without it. In an array all have one size. */
 typedef struct inlong_message {
     size_t struct_size;                 /**< sizeof(inlong_message) */
     const char *group_id;               /**< NULL or "" = the client's; else 4 to 200 of A-Z a-z 0-9 _ . - */
@@ -113,6 +119,8 @@ typedef struct inlong_message {
     size_t attribute_count;             /**< elements of attributes; no key twice */
     int64_t time_ms;                    /**< event time, milliseconds since 1970; 0 = when the batch was opened */
     void *user; /**< inlong_client_send_many only: if not NULL, in place of the call's user data for this message */
+    const inlong_attribute *item_attributes; /**< NULL = none; this message's own, see below */
+    size_t item_attribute_count;             /**< elements of item_attributes; no key twice */
 } inlong_message;
 
 /** The one result of a message, or of `count` messages (inlong_client_send_packed, inlong_batch_callback). Texts are

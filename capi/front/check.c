@@ -15,26 +15,27 @@ static int bad_text(const char *what, const char *field, const char *s, size_t l
     return INLONG_OK;
 }
 
-static int check_attributes(const inlong_message *m)
+static int check_attributes(const char *what, const inlong_attribute *attributes, size_t count)
 {
-    if (m->attribute_count > PTRDIFF_MAX / sizeof *m->attributes)
-        return inlong_fail(INLONG_ERR_ARG, NULL, 0, "message: attribute_count is negative");
-    if (!m->attributes && m->attribute_count > 0)
-        return inlong_fail(INLONG_ERR_ARG, NULL, 0, "message: attributes is NULL but attribute_count is %zu", m->attribute_count);
+    if (count > PTRDIFF_MAX / sizeof *attributes)
+        return inlong_fail(INLONG_ERR_ARG, NULL, 0, "message: %s_count is negative", what);
+    if (!attributes && count > 0)
+        return inlong_fail(INLONG_ERR_ARG, NULL, 0, "message: %ss is NULL but %s_count is %zu", what, what, count);
     int code = INLONG_OK;
-    for (size_t i = 0; i < m->attribute_count && code == INLONG_OK; i++) {
-        const inlong_attribute *a = &m->attributes[i];
-        if ((code = bad_text("attribute", "key", a->key, a->key_len)) == INLONG_OK)
-            code = bad_text("attribute", "value", a->value, a->value_len);
+    for (size_t i = 0; i < count && code == INLONG_OK; i++) {
+        if ((code = bad_text(what, "key", attributes[i].key, attributes[i].key_len)) == INLONG_OK)
+            code = bad_text(what, "value", attributes[i].value, attributes[i].value_len);
     }
     return code;
 }
+
+enum { SIZE_WITHOUT_ITEM_ATTRIBUTES = offsetof(inlong_message, item_attributes) };
 
 int inlong_check_shape(const inlong_message *m)
 {
     if (!m)
         return inlong_fail(INLONG_ERR_ARG, NULL, 0, "message is NULL");
-    if (m->struct_size != sizeof *m)
+    if (m->struct_size != sizeof *m && m->struct_size != SIZE_WITHOUT_ITEM_ATTRIBUTES)
         return inlong_fail(INLONG_ERR_ABI, NULL, 0, "message: struct_size is %zu, want sizeof(inlong_message), %zu", m->struct_size,
                            sizeof *m);
     int code = bad_text("message", "group_id", m->group_id, m->group_id_len);
@@ -44,7 +45,11 @@ int inlong_check_shape(const inlong_message *m)
         code = bad_text("message", "payload", m->payload, m->payload_len);
     if (code == INLONG_OK && m->time_ms < 0)
         code = inlong_fail(INLONG_ERR_ARG, NULL, 0, "message: time_ms is negative");
-    return code == INLONG_OK && (m->attributes || m->attribute_count) ? check_attributes(m) : code;
+    if (code == INLONG_OK && m->attribute_count > 0)
+        code = check_attributes("attribute", m->attributes, m->attribute_count);
+    if (code == INLONG_OK && m->struct_size == sizeof *m && m->item_attribute_count > 0)
+        code = check_attributes("item_attribute", m->item_attributes, m->item_attribute_count);
+    return code;
 }
 
 int inlong_check_message(const inlong_message *from, inlong_message *m)
@@ -52,7 +57,9 @@ int inlong_check_message(const inlong_message *from, inlong_message *m)
     int code = inlong_check_shape(from);
     if (code != INLONG_OK)
         return code;
-    *m = *from;
+    memset(m, 0, sizeof *m);
+    memcpy(m, from, from->struct_size);
+    m->struct_size = sizeof *m;
     if (m->group_id && m->group_id_len == 0)
         m->group_id_len = strlen(m->group_id);
     if (m->stream_id && m->stream_id_len == 0)

@@ -10,7 +10,7 @@
 
 #include "../../include/inlong_dataproxy.h"
 
-#define INLONG_CORE_ABI_VERSION 5
+#define INLONG_CORE_ABI_VERSION 6
 #define INLONG_CORE_ENTRY "inlong_core_entry"
 
 /* Clients open at the same time; the low bits of a handle are the slot, see handle.c. */

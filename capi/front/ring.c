@@ -203,7 +203,8 @@ static bool put(inlong_slot *slot, uintptr_t client, inlong_stripe *s, const inl
                 inlong_core_tag tag)
 {
     if (length == 0 || length > atomic_load_explicit(&slot->ring.longest, memory_order_relaxed) || m->attribute_count > 0 ||
-        !m->stream_id || (length == 1 && *(const char *)payload == '\n')) /* the core may trim that */
+        m->item_attribute_count > 0 || !m->stream_id ||
+        (length == 1 && *(const char *)payload == '\n')) /* the core may trim that */
         return false;
     size_t group_len = m->group_id_len == 0 && m->group_id ? strlen(m->group_id) : m->group_id_len;
     size_t stream_len = m->stream_id_len == 0 ? strlen(m->stream_id) : m->stream_id_len;

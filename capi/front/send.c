@@ -54,6 +54,41 @@ int inlong_client_send_async(inlong_client *client, const inlong_message *messag
     return inlong_core_for(slot)->client_submit((uintptr_t)client, &m, feed.a, feed.b, inlong_error_buffer());
 }
 
+static const inlong_message *message_at(const inlong_message *messages, size_t i)
+{
+    return (const inlong_message *)((const char *)messages + i * messages->struct_size);
+}
+
+/* How many messages, from the first on, are of good shape; `fault` is that of the next one. */
+static size_t count_good(const inlong_message *messages, size_t count, int *fault)
+{
+    size_t good = 0;
+    for (; good < count; good++) {
+        const inlong_message *m = good == 0 ? messages : message_at(messages, good);
+        *fault = good == 0 ? INLONG_OK : inlong_check_size("message behind the first", m->struct_size, messages->struct_size);
+        if (*fault == INLONG_OK)
+            *fault = inlong_check_shape(m);
+        if (*fault != INLONG_OK)
+            break;
+    }
+    return good;
+}
+
+/* Those of a program built before a field was added lie closer together than the core takes them. */
+static int submit_shorter(inlong_slot *slot, uintptr_t client, const inlong_message *messages, size_t count, uintptr_t callback,
+                          uintptr_t user, size_t *accepted)
+{
+    enum { AT_ONCE = 32 };
+    inlong_message full[AT_ONCE];
+    int code = INLONG_OK;
+    for (size_t done = 0, n; done < count && code == INLONG_OK; done += n) {
+        for (n = 0; n < AT_ONCE && done + n < count; n++)
+            (void)inlong_check_message(message_at(messages, done + n), &full[n]); /* for the copy: it was looked at before */
+        code = inlong_core_for(slot)->client_submit_many(client, full, n, callback, user, accepted, inlong_error_buffer());
+    }
+    return code;
+}
+
 int inlong_client_send_many(inlong_client *client, const inlong_message *messages, size_t count, inlong_callback callback,
                             void *user, size_t *accepted)
 {
@@ -68,18 +103,18 @@ int inlong_client_send_many(inlong_client *client, const inlong_message *message
         return inlong_fail(INLONG_ERR_ARG, NULL, 0, "messages is NULL but count is %zu", count);
     if (count > PTRDIFF_MAX / sizeof *messages)
         return inlong_fail(INLONG_ERR_ARG, NULL, 0, "count is negative");
-    size_t good = 0;
-    int fault = INLONG_OK;
-    while (good < count && (fault = inlong_check_shape(&messages[good])) == INLONG_OK)
-        good++;
-    int code = INLONG_OK;
+    int fault = INLONG_OK, code = INLONG_OK;
+    size_t good = count_good(messages, count, &fault);
     if (good > 0) { /* one crossing, without a copy: the core resolves what has no length, and waits for its window */
         inlong_ring_settle(slot, false, INLONG_NO_TIMEOUT);
-        code = inlong_core_for(slot)->client_submit_many((uintptr_t)client, (inlong_message *)messages, good, (uintptr_t)callback,
-                                                         (uintptr_t)user, accepted, inlong_error_buffer());
+        code =
+            messages->struct_size == sizeof *messages
+                ? inlong_core_for(slot)->client_submit_many((uintptr_t)client, (inlong_message *)messages, good,
+                                                            (uintptr_t)callback, (uintptr_t)user, accepted, inlong_error_buffer())
+                : submit_shorter(slot, (uintptr_t)client, messages, good, (uintptr_t)callback, (uintptr_t)user, accepted);
     }
     if (code == INLONG_OK && good > 0 && fault != INLONG_OK)
-        return inlong_check_shape(&messages[good]); /* its text must be the last written */
+        (void)count_good(message_at(messages, good - 1), 2, &fault); /* its text must be the last written */
     return code == INLONG_OK ? fault : code;
 }
 

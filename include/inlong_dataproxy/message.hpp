@@ -68,6 +68,14 @@ struct Message : inlong_message {
         attribute_count = std::size(range);
         return *this;
     }
+    /** Those of this message alone, for what differs from message to message: they do not divide batches, and take the option
+     * message_format=binary. A contiguous range of inlong_attribute that outlives the send call. */
+    template <class Range> Message &with_item_attributes(const Range &range) noexcept
+    {
+        item_attributes = std::data(range);
+        item_attribute_count = std::size(range);
+        return *this;
+    }
     /** Event time; without it the time when the batch was opened. */
     Message &at(std::chrono::system_clock::time_point when) noexcept
     {

@@ -3,10 +3,11 @@
  *
  *     send_plan PLAN PAYLOADS
  *
- * PLAN is text, a line a step, carried out in order; "-" is none, the last field goes to the end of the line:
+ * PLAN is text, a line a step, carried out in order; "-" is none, the last field goes to the end of the line, where a tab stands before
+ * attributes of the item:
  *     option KEY VALUE
  *     mode async|sync|bulk
- *     message GROUP STREAM TIME_MS OFFSET LENGTH ATTRIBUTES
+ *     message GROUP STREAM TIME_MS OFFSET LENGTH ATTRIBUTES[TAB ITEM ATTRIBUTES]
  *     flush MS
  *     close MS
  * PAYLOADS is a file with all payloads. */
@@ -95,9 +96,37 @@ static char *field(char **line, int last)
 /* A message with the room for what it points to. */
 struct item {
     inlong_message message;
-    inlong_attribute attributes[MAX_ATTRIBUTES];
+    inlong_attribute attributes[MAX_ATTRIBUTES], own[MAX_ATTRIBUTES];
     char *shared; /* ids, time and attributes as the plan has them: who has the same may go in the same call */
 };
+
+static size_t parse_attributes(char *text, inlong_attribute *list)
+{
+    size_t count = 0;
+    while (text && *text) {
+        if (count == MAX_ATTRIBUTES)
+            die("plan", "too many attributes");
+        inlong_attribute *a = &list[count++];
+        char *next = strchr(text, '&');
+        if (next)
+            *next++ = '\0';
+        char *value = strchr(text, '=');
+        if (!value)
+            die("plan", "an attribute without a value");
+        *value++ = '\0';
+        a->key = text;
+        a->value = value;
+        text = next;
+    }
+    return count;
+}
+
+/* A message points into the item that it lies in. */
+static void point_to_attributes(struct item *item)
+{
+    item->message.attributes = item->attributes;
+    item->message.item_attributes = item->own;
+}
 
 static void parse_message(char *line, struct item *item)
 {
@@ -112,28 +141,18 @@ static void parse_message(char *line, struct item *item)
     char *attributes = field(&line, 1);
     if (asprintf(&item->shared, "%s %s %lld %s", m->group_id, m->stream_id, (long long)m->time_ms, attributes) < 0)
         die("plan", "no memory");
-    m->attributes = item->attributes;
-    while (attributes && *attributes) {
-        if (m->attribute_count == MAX_ATTRIBUTES)
-            die("plan", "too many attributes");
-        inlong_attribute *a = &item->attributes[m->attribute_count++];
-        char *next = strchr(attributes, '&');
-        if (next)
-            *next++ = '\0';
-        char *value = strchr(attributes, '=');
-        if (!value)
-            die("plan", "an attribute without a value");
-        *value++ = '\0';
-        a->key = attributes;
-        a->value = value;
-        attributes = next;
-    }
+    char *own = strchr(attributes, '\t');
+    if (own)
+        *own++ = '\0';
+    m->attribute_count = parse_attributes(attributes, item->attributes);
+    m->item_attribute_count = parse_attributes(own, item->own);
+    point_to_attributes(item);
 }
 
 /* Sends `count` messages from `first` on, which lie one behind the other in the payloads, in one call a refusal. */
 static void send_bulk(struct item *items, size_t first, size_t count)
 {
-    items[0].message.attributes = items[0].attributes; /* they have moved */
+    point_to_attributes(&items[0]); /* it has moved */
     uint32_t *lengths = malloc(count * sizeof *lengths);
     if (!lengths)
         die("plan", "no memory");

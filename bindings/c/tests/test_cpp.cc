@@ -99,6 +99,11 @@ static void payloads_and_attributes_arrive_as_given(void)
                              "\"color\":\"blue\"", "\"size\":\"\"", "\"dt\":\"1700000000123\""})
         CHECK_TEXT(answer, part);
 
+    const inlong_attribute trace[] = {inlong::attribute("trace", "4bf92f35")};
+    inlong::Client(inlong::Options().url(mock.url()).group_id(GROUP).set("message_format", "binary"))
+        .send(inlong::Message("stream_8", "x").with_item_attributes(trace));
+    CHECK_TEXT(control(mock.get(), "{\"op\":\"messages\"}"), "\"item_attr\":\"trace=4bf92f35\"");
+
     const std::uint32_t wide[] = {0x31313131, 0x32323232};
     const char *null = nullptr;
     CHECK_INT((long long)inlong::Payload(std::string("a\0b", 3)).size, 3);

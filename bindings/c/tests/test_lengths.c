@@ -48,6 +48,12 @@ static void lengths_beyond_the_memory(void)
         refused(c, &m, INLONG_ERR_LOG_INVALID, "want 4096 or less");
         m.attributes = &value;
         refused(c, &m, INLONG_ERR_LOG_INVALID, "want 4096 or less");
+        m = message("x");
+        m.item_attributes = &key;
+        m.item_attribute_count = 1;
+        refused(c, &m, INLONG_ERR_LOG_INVALID, "want 4096 or less");
+        m.item_attributes = &value;
+        refused(c, &m, INLONG_ERR_LOG_INVALID, "want 4096 or less");
         if (n < 1 << 30)
             continue; /* a payload may be so long */
         m = message("x");

@@ -3,11 +3,11 @@
 Run: python send_plan.py PLAN PAYLOADS
 
 The conformance program writes the plan and judges the lines. PLAN is text, a line a step, carried out in order; "-" is none,
-the last field goes to the end of the line:
+the last field goes to the end of the line, where a tab stands before attributes of the item:
 
     option KEY VALUE
     mode async|sync|bulk
-    message GROUP STREAM TIME_MS OFFSET LENGTH ATTRIBUTES
+    message GROUP STREAM TIME_MS OFFSET LENGTH ATTRIBUTES[TAB ITEM ATTRIBUTES]
     flush MS
     close MS
 
@@ -36,6 +36,7 @@ class Common(NamedTuple):
     stream: str
     time_ms: int
     attributes: tuple[tuple[str, str], ...]
+    item_attributes: tuple[tuple[str, str], ...]
 
 
 class Given(TypedDict):
@@ -44,6 +45,7 @@ class Given(TypedDict):
     group_id: str
     attributes: Optional[Mapping[str, str]]
     event_time: Optional[float]
+    item_attributes: Optional[Mapping[str, str]]
 
 
 class Message(NamedTuple):
@@ -77,6 +79,7 @@ class Sender:
             "group_id": common.group,
             "attributes": dict(common.attributes) or None,
             "event_time": common.time_ms / 1000 if common.time_ms else None,
+            "item_attributes": dict(common.item_attributes) or None,
         }
         if self._mode == "bulk":
             report = self._client.send_many((m.payload for m in messages), common.stream, **given)
@@ -149,8 +152,14 @@ def payload_of(data: bytes) -> Union[bytes, str]:
 @cache
 def common_of(group: str, stream: str, time_ms: str, attributes: str) -> Common:
     """Return what stands in the plan for messages that share it."""
-    pairs = [] if attributes == "-" else [pair.split("=", 1) for pair in attributes.split("&")]
-    return Common("" if group == "-" else group, stream, int(time_ms), tuple((key, value) for key, value in pairs))
+    of_batch, _, own = attributes.partition("\t")
+    return Common("" if group == "-" else group, stream, int(time_ms), pairs_of(of_batch), pairs_of(own))
+
+
+def pairs_of(attributes: str) -> tuple[tuple[str, str], ...]:
+    """Return names and values, none of "-" and of nothing."""
+    pairs = [] if attributes in ("-", "") else [pair.split("=", 1) for pair in attributes.split("&")]
+    return tuple((key, value) for key, value in pairs)
 
 
 def parse(lines: list[str], payloads: bytes) -> tuple[dict[str, Any], str, list[Union[Message, Order]]]:

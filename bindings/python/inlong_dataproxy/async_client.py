@@ -93,6 +93,7 @@ class AsyncClient:
         group_id: str = "",
         attributes: Optional[Mapping[str, str]] = None,
         event_time: Optional[EventTime] = None,
+        item_attributes: Optional[Mapping[str, str]] = None,
     ) -> Result:
         """Send one message; the await ends when a DataProxy acked it. Sends that run at the same time share batches.
 
@@ -108,7 +109,9 @@ class AsyncClient:
             TypeError: an argument has a type that is not listed here.
             InlongError: called on another loop than the one that opened the client. ForkError: in a forked child.
         """
-        return await self.send_nowait(payload, stream_id, group_id=group_id, attributes=attributes, event_time=event_time)
+        return await self.send_nowait(
+            payload, stream_id, group_id=group_id, attributes=attributes, event_time=event_time, item_attributes=item_attributes
+        )
 
     def send_nowait(
         self,
@@ -118,6 +121,7 @@ class AsyncClient:
         group_id: str = "",
         attributes: Optional[Mapping[str, str]] = None,
         event_time: Optional[EventTime] = None,
+        item_attributes: Optional[Mapping[str, str]] = None,
     ) -> asyncio.Future[Result]:
         """Accept one message and return its asyncio future: send without a coroutine, the fastest way to gather many.
 
@@ -133,13 +137,13 @@ class AsyncClient:
         if type(payload) is not bytes:
             payload = to_bytes(payload)
         model: Optional[Model] = None
-        if group_id == "" and attributes is None and event_time is None:
+        if group_id == "" and attributes is None and event_time is None and item_attributes is None:
             try:
                 model = delivery.models.plain.get(stream_id)
             except TypeError:  # told of below: an error here would have happened "during handling of" this one
                 model = None
         if model is None:
-            model = delivery.models(stream_id, group_id, attributes, event_time)
+            model = delivery.models(stream_id, group_id, attributes, event_time, item_attributes)
         return delivery.queue(model, payload)
 
     async def send_many(
@@ -150,6 +154,7 @@ class AsyncClient:
         group_id: str = "",
         attributes: Optional[Mapping[str, str]] = None,
         event_time: Optional[EventTime] = None,
+        item_attributes: Optional[Mapping[str, str]] = None,
         progress: Optional[ProgressCallback] = None,
     ) -> SendReport:
         """Send every message of an iterable, a plain or an async one; the await ends when each has its result.
@@ -159,7 +164,7 @@ class AsyncClient:
         the loop. Cancelling the await ends the taking; what was taken before and accepted continues.
         """
         delivery = self._usable()
-        model = delivery.models(stream_id, group_id, attributes, event_time)
+        model = delivery.models(stream_id, group_id, attributes, event_time, item_attributes)
         base = delivery.bulk_tag()
         empty = (b"", b"\n") if self._config.texts.get("trim_trailing_newline") == "true" else (b"",)
         bulk = AsyncBulk(delivery, model, base, progress, empty)

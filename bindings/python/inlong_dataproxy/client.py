@@ -92,6 +92,7 @@ class Client:
         group_id: str = "",
         attributes: Optional[Mapping[str, str]] = None,
         event_time: Optional[EventTime] = None,
+        item_attributes: Optional[Mapping[str, str]] = None,
         timeout: Timeout = None,
     ) -> Result:
         """Send one message and return when a DataProxy acked it. Does not wait for the linger.
@@ -102,6 +103,9 @@ class Client:
             group_id: another group than the client's.
             attributes: sent with the message; messages with other attributes travel in another batch.
             event_time: a datetime or seconds since 1970; default: when the message's batch was opened.
+            item_attributes: sent with this message alone, for what differs from message to message, such as a trace id: messages
+                with other ones travel in the same batch. They take the option message_format="binary"; core/ATTRIBUTES.md says
+                what a consumer sees.
             timeout: seconds; default: the option send_timeout (30 s), which bounds it in any case.
 
         Raises:
@@ -111,7 +115,7 @@ class Client:
         """
         fork.look()
         line = self._line
-        model = line.models(stream_id, group_id, attributes, event_time)
+        model = line.models(stream_id, group_id, attributes, event_time, item_attributes)
         data = to_bytes(payload)
         timeout_ms = timeout_milliseconds(timeout)
         end = self._usable().end(timeout_ms)
@@ -142,6 +146,7 @@ class Client:
         group_id: str = "",
         attributes: Optional[Mapping[str, str]] = None,
         event_time: Optional[EventTime] = None,
+        item_attributes: Optional[Mapping[str, str]] = None,
         callback: Optional[ResultCallback] = None,
     ) -> Future[Result]:
         """Accept one message and return its future, a concurrent.futures.Future that cannot be cancelled.
@@ -161,20 +166,20 @@ class Client:
             QueueFullError: max_pending_messages or max_pending_bytes is reached. Wait for results, then send again. The future has
                 it when the library has had no room for as long as send_timeout.
             InvalidMessageError, ClosedError: refused; nothing was sent. The future has it when only the library could tell, such as
-                that a payload is too long.
+                that a payload is too long, or what is wrong with an item attribute.
             TypeError, ForkError: as send.
         """
         if _getpid() != fork.process:
             fork.look()
         data = payload if type(payload) is bytes else to_bytes(payload)
         line, model, size = self._line, None, len(data)
-        if group_id == "" and attributes is None and event_time is None:
+        if group_id == "" and attributes is None and event_time is None and item_attributes is None:
             try:
                 model = self._plain.get(stream_id)
             except TypeError:  # told of below: an error here would have happened "during handling of" this one
                 model = None
         if model is None:
-            model = line.models(stream_id, group_id, attributes, event_time)
+            model = line.models(stream_id, group_id, attributes, event_time, item_attributes)
         if size > line.largest or line.size() >= line.limit:
             line.make_room(model, checked_length(size), not cast("Delivery", self._delivery).is_own_thread())
         if size < 2 and data in self._empty:
@@ -200,6 +205,7 @@ class Client:
         group_id: str = "",
         attributes: Optional[Mapping[str, str]] = None,
         event_time: Optional[EventTime] = None,
+        item_attributes: Optional[Mapping[str, str]] = None,
         progress: Optional[ProgressCallback] = None,
     ) -> SendReport:
         """Send every message of an iterable and return when each has its result. The fastest way.
@@ -207,7 +213,7 @@ class Client:
         Args:
             messages: payloads as for send: a list, a generator, an open file (whose lines keep their "\\n"). Taken in
                 chunks, so that memory is bounded whatever its length. A full queue is waited for.
-            stream_id, group_id, attributes, event_time: as for send, for all messages.
+            stream_id, group_id, attributes, event_time, item_attributes: as for send, for all messages.
             progress: called with a Progress about ten times a second and at the end, on the calling thread.
 
         Returns:
@@ -223,7 +229,7 @@ class Client:
         delivery = self._usable()
         if delivery.is_own_thread():
             raise InlongError("send_many waits for results: it cannot be called in a done-callback, where they come from")
-        model = self._line.models(stream_id, group_id, attributes, event_time)
+        model = self._line.models(stream_id, group_id, attributes, event_time, item_attributes)
         base = delivery.bulk_tag()
         bulk = ThreadBulk(delivery.handle, model, base, progress, self._empty)
         self._line.empty(math.inf)  # what send_async queued before stays before

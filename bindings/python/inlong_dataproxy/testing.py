@@ -37,7 +37,7 @@ import json
 import sys
 import time
 import warnings
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Literal, Optional, Union
 
@@ -93,6 +93,7 @@ class ReceivedMessage:
         attributes: all attributes of its batch, those of the protocol included.
         node: the node's number, from 0.
         acked: whether the node answered its batch.
+        item_attributes: those of the message alone.
     """
 
     payload: bytes
@@ -101,6 +102,7 @@ class ReceivedMessage:
     attributes: dict[str, str]
     node: int
     acked: bool
+    item_attributes: dict[str, str] = field(default_factory=dict)
 
 
 class MockCluster:
@@ -168,7 +170,15 @@ class MockCluster:
         while True:
             page = self.control({"op": "messages", "offset": len(found), "limit": _PAGE})["messages"]
             found += [
-                ReceivedMessage(base64.b64decode(m["payload"]), m["group"], m["stream"], m["attr"] or {}, m["node"], m["acked"])
+                ReceivedMessage(
+                    base64.b64decode(m["payload"]),
+                    m["group"],
+                    m["stream"],
+                    m["attr"] or {},
+                    m["node"],
+                    m["acked"],
+                    dict(pair.split("=", 1) for pair in m.get("item_attr", "").split("&") if pair),
+                )
                 for m in page
             ]
             if len(page) < _PAGE:

@@ -37,6 +37,7 @@ func cases() (list []testCase) {
 	for _, format := range formats {
 		list = append(list, attributeCases(format)...)
 	}
+	list = append(list, itemCases()...)
 	list = append(list, callCases()...)
 	return append(list, refusalCases()...)
 }
@@ -152,6 +153,46 @@ func attributeCases(format string) []testCase {
 			p.options["ordered"], p.options["batching_max_messages"] = "true", "10"
 			p.add(numbered(500, 12)...)
 		}, frames: orderFault},
+	}
+}
+
+// itemCases are about attributes of single messages, which only one format has.
+func itemCases() (list []testCase) {
+	for _, mode := range []string{modeAsync, modeBulk} {
+		for _, compression := range []string{"none", "snappy"} {
+			list = append(list, testCase{name: "item attributes, " + compression + ", " + mode, make: func(t *target, p *plan) {
+				p.mode = mode
+				maps.Copy(p.options, map[string]string{"message_format": "binary", "compression": compression, "batching_max_messages": "50"})
+				alike := 50 // go in one call
+				if mode == modeAsync {
+					alike = 1
+					linger(p)
+				}
+				for i, payload := range numbered(500, 12) {
+					own := map[string]string{"trace": strconv.Itoa(i / alike)}
+					if i/alike%3 == 0 {
+						own["blanks"], own["empty"] = "in side", ""
+					}
+					p.addMessage(message{payload: payload, ofItem: own})
+				}
+				p.flush()
+			}, frames: fewBatches(10)})
+		}
+	}
+	return list
+}
+
+// fewBatches says when the messages came in more batches than that.
+func fewBatches(most int) func(*plan, []frame) string {
+	return func(_ *plan, frames []frame) string {
+		batches := make(map[string]bool)
+		for _, f := range frames {
+			batches[f.attributes["mid"]] = true
+		}
+		if len(batches) > most {
+			return fmt.Sprintf("%d batches, want %d or fewer", len(batches), most)
+		}
+		return ""
 	}
 }
 

@@ -133,9 +133,10 @@ func (a *attempt) differs(f *frame, m *message) string {
 	return a.timeFault(f, m)
 }
 
-// wantAttributes are the message's own and the added columns. In place of {{ip}} any address will do.
+// wantAttributes are the batch's, the message's own and the added columns. In place of {{ip}} any address will do.
 func (a *attempt) wantAttributes(m *message, got map[string]string) map[string]string {
 	want := maps.Clone(m.attributes)
+	maps.Copy(want, m.ofItem)
 	for pair := range strings.SplitSeq(a.plan.options["add_columns"], "&") {
 		key, value, ok := strings.Cut(pair, "=")
 		if _, err := netip.ParseAddr(got[key]); value == "{{ip}}" && err == nil {

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"maps"
 	"strings"
 	"time"
 
@@ -74,11 +75,35 @@ func (r recorder) read(context.Context, func(map[string][]frame) bool) (map[stri
 			if !rec.Whole {
 				f.broken = "the body cannot be read to its end"
 			}
-			f.addTo(frames)
+			for _, group := range f.groups(rec.ItemAttrs) {
+				group.addTo(frames)
+			}
 		}
 		return true
 	})
 	return frames, nil
+}
+
+// groups are the items of a frame as a consumer gets them: by the attributes that each has beside the frame's, nil for none at all.
+func (f *frame) groups(own []string) (groups []frame) {
+	if own == nil {
+		return []frame{*f}
+	}
+	places := make(map[string]int)
+	for i, text := range own {
+		place, known := places[text]
+		if !known {
+			place = len(groups)
+			places[text] = place
+			group := *f
+			group.items = nil
+			group.attributes = inlongmsg.Attributes(text)
+			maps.Copy(group.attributes, f.attributes)
+			groups = append(groups, group)
+		}
+		groups[place].items = append(groups[place].items, f.items[i])
+	}
+	return groups
 }
 
 // framesOf turns a value of the message queue into frames.
@@ -94,6 +119,9 @@ func framesOf(value []byte) (frames []frame, err error) {
 		} else {
 			compressed := f.attributes["cp"] != ""
 			f.compressed = &compressed
+		}
+		if len(m.Blocks) > 1 {
+			f.count = 0 // that of all blocks
 		}
 		f.order = receivedAt(f.attributes)
 		frames = append(frames, f)

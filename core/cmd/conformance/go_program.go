@@ -60,7 +60,7 @@ func (r *goRun) steps(ctx context.Context) {
 			for _, m := range r.plan.messages[s.index : s.index+n] {
 				end := offset + len(m.payload)
 				batch = append(batch, dataproxy.Message{GroupID: m.group, StreamID: m.stream, Attributes: m.attributes, Time: m.at,
-					Payload: r.payloads[offset:end]})
+					Payload: r.payloads[offset:end], ItemAttributes: m.ofItem})
 				offset = end
 			}
 			r.send(ctx, s.index, batch)
@@ -87,7 +87,7 @@ func (r *goRun) alike(i int) (n int) {
 			return n
 		}
 		if m := r.plan.messages[s.index]; m.group != first.group || m.stream != first.stream || !m.at.Equal(first.at) ||
-			!maps.Equal(m.attributes, first.attributes) {
+			!maps.Equal(m.attributes, first.attributes) || !maps.Equal(m.ofItem, first.ofItem) {
 			return n
 		}
 		n++

@@ -147,13 +147,16 @@ func forward(t *testing.T, c *dataproxytest.Cluster, writer *kgo.Client, change 
 // valueOf is the InLongMsg that a DataProxy makes of a frame with these items.
 func valueOf(r dataproxytest.Record, items [][]byte) []byte {
 	var body []byte
-	for _, item := range items {
+	for i, item := range items {
 		body = wire.AppendItem(body, item)
+		if r.ItemAttrs != nil {
+			body = wire.AppendItem(body, []byte(r.ItemAttrs[i]))
+		}
 	}
 	ms := r.At.UnixMilli()
 	if r.Type == wire.TypeBinary {
 		attr := fmt.Sprintf("rtms=%d&%s", ms, r.RawAttr)
-		value := wire.AppendBinary([]byte("\x0f\x04"), body, []byte(attr), r.Uniq, uint32(r.EventTime.Unix()), uint16(len(items)), true, false)
+		value := wire.AppendBinary([]byte("\x0f\x04"), body, []byte(attr), r.Uniq, uint32(r.EventTime.Unix()), uint16(len(items)), true, r.ItemAttrs != nil)
 		return append(value, "\x0f\x04"...)
 	}
 	attr := fmt.Sprintf("%s&rt=%d&rtms=%d", r.RawAttr, ms, ms)

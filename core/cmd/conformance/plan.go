@@ -36,7 +36,8 @@ type step struct {
 type message struct {
 	group, stream string // no group: the client's
 	attributes    map[string]string
-	at            time.Time // zero: the client's own time
+	ofItem        map[string]string // its own; nil: none
+	at            time.Time         // zero: the client's own time
 	payload       []byte
 	arrives       []byte   // what must arrive; nil: the payload as it is
 	refusal       *refusal // nil: it must be acked
@@ -105,11 +106,11 @@ func (p *plan) alter(payloads []byte) {
 }
 
 // write writes the plan as the programs read it: a line an option and a step. "-" is none; attributes and
-// values of options go to the end of the line.
+// values of options go to the end of the line, where a tab stands before those of the item.
 //
 //	option KEY VALUE
 //	mode async|sync|bulk
-//	message GROUP STREAM TIME_MS OFFSET LENGTH ATTRIBUTES
+//	message GROUP STREAM TIME_MS OFFSET LENGTH ATTRIBUTES[TAB ITEM ATTRIBUTES]
 //	flush MS
 //	close MS
 func (p *plan) write(w io.Writer) error {
@@ -129,8 +130,12 @@ func (p *plan) write(w io.Writer) error {
 		if !m.at.IsZero() {
 			ms = m.at.UnixMilli()
 		}
-		fmt.Fprintf(&text, "message %s %s %d %d %d %s\n", orDash(m.group), orDash(m.stream), ms, offset, len(m.payload),
+		fmt.Fprintf(&text, "message %s %s %d %d %d %s", orDash(m.group), orDash(m.stream), ms, offset, len(m.payload),
 			orDash(joinAttributes(m.attributes)))
+		if m.ofItem != nil {
+			fmt.Fprintf(&text, "\t%s", joinAttributes(m.ofItem))
+		}
+		text.WriteByte('\n')
 		offset += len(m.payload)
 	}
 	_, err := io.WriteString(w, text.String())

@@ -48,6 +48,8 @@ class Message(Structure):
         ("attribute_count", c_size_t),
         ("time_ms", c_int64),
         ("user", c_void_p),
+        ("item_attributes", POINTER(Attribute)),
+        ("item_attribute_count", c_size_t),
     )
 
 

@@ -79,9 +79,9 @@ def _milliseconds(event_time: object) -> int:
     return round(milliseconds)
 
 
-def _attribute_array(attributes: object) -> ctypes.Array[low.Attribute]:
+def _attribute_array(field: str, attributes: object) -> ctypes.Array[low.Attribute]:
     if not isinstance(attributes, Mapping):
-        raise TypeError(f"attributes must be a mapping of str to str, not {type(attributes).__name__}")
+        raise TypeError(f"{field} must be a mapping of str to str, not {type(attributes).__name__}")
     pairs = cast("Mapping[object, object]", attributes)
     array = (low.Attribute * len(pairs))()
     for entry, (key, value) in zip(array, pairs.items()):
@@ -97,12 +97,13 @@ class Model:
         group_id, stream_id: its ids.
         guard: the lock of its client's futures.
         reference: its message without a payload, for the library.
-        proven: whether the library has accepted a message of such ids and attributes.
+        proven: whether the library has accepted a message of such ids and attributes. Of item attributes it says nothing.
         ids: what of it the library has to prove.
+        base: the same without item attributes; None where it has none.
         tag, tags_end, tags_size: the tags that its next messages get: see Models.tags.
     """
 
-    __slots__ = ("_message", "group_id", "guard", "ids", "proven", "reference", "stream_id", "tag", "tags_end", "tags_size")
+    __slots__ = ("_message", "base", "group_id", "guard", "ids", "proven", "reference", "stream_id", "tag", "tags_end", "tags_size")
 
     def __init__(
         self,
@@ -116,16 +117,32 @@ class Model:
         self.group_id = group_id
         self.stream_id = stream_id
         self.ids: Any = None
+        self.base: Model | None = None
         self.proven = False
         self.tag = self.tags_end = self.tags_size = 0
         self._message = message = low.Message(struct_size=ctypes.sizeof(low.Message), time_ms=_milliseconds(event_time))
         message.stream_id, message.stream_id_len = _identifier("stream_id", stream_id)
         message.group_id, message.group_id_len = _identifier("group_id", group_id)
         if attributes is not None:
-            array = _attribute_array(attributes)
+            array = _attribute_array("attributes", attributes)
             message.attributes = array  # keeps it alive
             message.attribute_count = len(array)
         self.reference = ctypes.byref(message)
+
+    def with_own(self, item_attributes: Mapping[str, str]) -> Model:
+        """Return the model of a message that has attributes of its own. Not kept: the next one has others."""
+        array = _attribute_array("item_attributes", item_attributes)
+        if not array:
+            return self
+        model = Model.__new__(Model)
+        model.guard, model.group_id, model.stream_id = self.guard, self.group_id, self.stream_id
+        model.ids, model.proven, model.base = self.ids, self.proven, self  # which keeps what the message points to
+        model.tag = model.tags_end = model.tags_size = 0
+        model._message = message = low.Message.from_buffer_copy(self._message)
+        message.item_attributes = array
+        message.item_attribute_count = len(array)
+        model.reference = ctypes.byref(message)
+        return model
 
     def with_payload(self, payload: bytes) -> low.Message:
         """Return a message of this model's ids with payload. It keeps payload; the model must outlive it."""

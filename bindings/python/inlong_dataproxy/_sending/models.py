@@ -35,8 +35,11 @@ class Models:
         group_id: str = "",
         attributes: Optional[Mapping[str, str]] = None,
         event_time: Optional[EventTime] = None,
+        item_attributes: Optional[Mapping[str, str]] = None,
     ) -> Model:
         """Return what a message's ids, attributes and time are to the library."""
+        if item_attributes is not None:
+            return self(stream_id, group_id, attributes, event_time).with_own(item_attributes)
         ids = key = None
         try:
             ids = (stream_id, group_id, None if attributes is None else tuple(attributes.items()))
@@ -59,6 +62,9 @@ class Models:
             if len(kept) >= _MODELS:
                 kept.clear()
         model.proven = True
+        if model.base is not None:
+            model = model.base
+            model.proven = True
         self._proven.add(model.ids)
         if self._known.get((model.ids, None, type(None))) is model and model.ids[1:] == ("", None):
             self.plain[model.stream_id] = model
