@@ -70,6 +70,26 @@ func coreClientFlush(handle C.uintptr_t, timeoutMS C.int64_t, err C.inlong_core_
 	return C.INLONG_OK
 }
 
+//export coreClientReady
+func coreClientReady(handle C.uintptr_t, timeoutMS C.int64_t, err C.inlong_core_text) (code C.int) {
+	c, code := open(handle, err)
+	if c == nil {
+		return code
+	}
+	defer guard(c, &code, err)
+	c.testHook()
+	ctx, cancel := timeout(timeoutMS)
+	defer cancel()
+	switch fault := c.core.Ready(ctx); {
+	case fault == nil:
+		return C.INLONG_OK
+	case errors.Is(fault, dataproxy.ErrClosed):
+		return failError(err, fault)
+	default:
+		return fail(err, C.INLONG_ERR_NEW_CONN_FAILED, fault.Error())
+	}
+}
+
 //export coreClientClose
 func coreClientClose(handle C.uintptr_t, timeoutMS C.int64_t, report *C.inlong_close_report, err C.inlong_core_text) (code C.int) {
 	c := slotOf(handle).Load()

@@ -26,6 +26,7 @@ __attribute__((visibility("default"))) int inlong_core_entry(uint32_t version, i
         .client_submit = coreClientSubmit,
         .client_submit_many = coreClientSubmitMany,
         .client_submit_packed = coreClientSubmitPacked,
+        .client_ready = coreClientReady,
         .client_flush = coreClientFlush,
         .client_close = coreClientClose,
         .client_stats = coreClientStats,

@@ -44,6 +44,11 @@ type FullClient interface {
 	// callbacks took so long that not all were called (see CloseReport). A second call waits like the first and returns the same.
 	// Inside a callback of any client it begins the close and does not wait: it fails with CodeWorkerBusy.
 	Shutdown(ctx context.Context) (CloseReport, error)
+	// Ready returns nil as soon as a message could be written: a node has answered on a connection of its own, and takes batches as far
+	// as is known. It waits for that until ctx ends; with one that has ended it says how it is now. The error then wraps ErrNoEndpoint
+	// when no node is known, else ErrNoAvailableWorker, and names the causes; it is CodeClosed once the client is closed. A message may
+	// be sent all the same: it waits for a node until its deadline. Inside a callback of any client it does not wait.
+	Ready(ctx context.Context) error
 	// Stats returns a snapshot of the counters; it does not block.
 	Stats() Stats
 }

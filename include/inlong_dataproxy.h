@@ -532,6 +532,16 @@ INLONG_API int inlong_client_event_fd(inlong_client *client);
  * @blocks timeout_ms at most, and as long as the messages' deadlines last (option send_timeout) */
 INLONG_API int inlong_client_flush(inlong_client *client, int64_t timeout_ms);
 
+/** Whether a message could be written now: a node has answered on a connection of its own, and takes batches as far as is known. A message
+ * may be sent all the same: it waits for a node until its deadline. For a check of health, or before the first message of a client with
+ * the option lazy_start.
+ * @param client     an open client
+ * @param timeout_ms how long to wait for that; 0: says how it is now; INLONG_NO_TIMEOUT: until it is, or the client is closed
+ * @return INLONG_OK; INLONG_ERR_NEW_CONN_FAILED: no node can be used, the text names the causes; INLONG_ERR_CLOSED: the client is being
+ *         closed; INLONG_ERR_WORKER_BUSY: inside a log callback; INLONG_ERR_ARG, INLONG_ERR_HANDLE, INLONG_ERR_FORKED
+ * @blocks timeout_ms at most; inside a callback never */
+INLONG_API int inlong_client_ready(inlong_client *client, int64_t timeout_ms);
+
 /** What became of a client's messages. */
 typedef struct inlong_close_report {
     size_t struct_size; /**< sizeof(inlong_close_report) */

@@ -194,6 +194,12 @@ class Client
         return n < 0 ? Expected<std::uint64_t>(Error::last(static_cast<int>(n))) : static_cast<std::uint64_t>(n);
     }
 
+    /** Whether a message could be written now; waits for that, where a time-out is given. INLONG_ERR_NEW_CONN_FAILED says why not. */
+    Status try_ready(Milliseconds timeout = Milliseconds(0)) const
+    {
+        return detail::status(inlong_client_ready(handle_, timeout.count()));
+    }
+
     /** Blocks until all that was accepted before has its result. Inside a callback: INLONG_ERR_WORKER_BUSY. */
     Status try_flush(Milliseconds timeout = no_timeout) const
     {
@@ -250,6 +256,7 @@ class Client
     void wake() const { try_wake().value(); }
     std::uint64_t drop_results() const { return try_drop_results().value(); }
     int event_fd() const { return try_event_fd().value(); }
+    void ready(Milliseconds timeout = Milliseconds(0)) const { try_ready(timeout).value(); }
     void flush(Milliseconds timeout = no_timeout) const { try_flush(timeout).value(); }
     CloseReport close(Milliseconds timeout = no_timeout) const { return try_close(timeout).value(); }
     std::string stats() const { return try_stats().value(); }

@@ -146,6 +146,19 @@ int inlong_client_flush(inlong_client *client, int64_t timeout_ms)
     return code;
 }
 
+int inlong_client_ready(inlong_client *client, int64_t timeout_ms)
+{
+    inlong_slot *slot = inlong_client_slot(client);
+    if (!slot)
+        return inlong_client_fault(client);
+    int code = inlong_check_timeout(timeout_ms);
+    if (code == INLONG_OK && inlong_log_inside())
+        code = inlong_fail_inside_log();
+    if (code != INLONG_OK)
+        return code;
+    return inlong_core_for(slot)->client_ready((uintptr_t)client, timeout_ms, inlong_error_buffer());
+}
+
 /* A program built before a field was added has a shorter struct, and gets no more than that. */
 static int check_report(const inlong_close_report *report)
 {

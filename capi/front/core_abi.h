@@ -94,6 +94,7 @@ typedef struct inlong_core_api {
     int (*client_submit_packed)(uintptr_t client, inlong_message *model, void *data, size_t data_len, uint32_t *lengths,
                                 size_t count, uintptr_t a, uintptr_t b, int bulk, int64_t timeout_ms, size_t *accepted,
                                 inlong_core_text err);
+    int (*client_ready)(uintptr_t client, int64_t timeout_ms, inlong_core_text err);
     int (*client_flush)(uintptr_t client, int64_t timeout_ms, inlong_core_text err);
     int (*client_close)(uintptr_t client, int64_t timeout_ms, inlong_close_report *report, inlong_core_text err);
     int (*client_stats)(uintptr_t client, char *buf, size_t len, inlong_core_text err);

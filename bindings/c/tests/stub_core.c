@@ -249,6 +249,12 @@ static void wait_idle(struct client *c)
         pthread_cond_wait(&c->idle, &mutex);
 }
 
+static int client_ready(uintptr_t handle, int64_t timeout_ms, inlong_core_text err)
+{
+    (void)handle, (void)timeout_ms, (void)err;
+    return INLONG_OK;
+}
+
 static int client_flush(uintptr_t handle, int64_t timeout_ms, inlong_core_text err)
 {
     (void)timeout_ms, (void)err;
@@ -369,6 +375,7 @@ __attribute__((visibility("default"))) int inlong_core_entry(uint32_t version, i
         .client_submit = client_submit,
         .client_submit_many = client_submit_many,
         .client_submit_packed = client_submit_packed,
+        .client_ready = client_ready,
         .client_flush = client_flush,
         .client_close = client_close,
         .client_stats = text_of_client,

@@ -176,6 +176,10 @@ class AsyncClient:
 
     # ---- life ----
 
+    async def ready(self, timeout: Timeout = 0) -> None:
+        """Return when a message could be written. As Client.ready; cancelling the await ends the wait."""
+        await self._usable().ready(timeout_milliseconds(timeout))
+
     async def flush(self, timeout: Timeout = None) -> None:
         """Send all open batches now and wait until every message accepted before has its result. As Client.flush."""
         await self._usable().flush(timeout_milliseconds(timeout))

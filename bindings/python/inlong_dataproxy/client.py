@@ -242,6 +242,21 @@ class Client:
 
     # ---- life ----
 
+    def ready(self, timeout: Timeout = 0) -> None:
+        """Return when a message could be written.
+
+        That is: a node has answered on a connection of its own, and takes batches as far as is known. A message may be sent all the
+        same: it waits for a node until its deadline.
+
+        Args:
+            timeout: seconds to wait for that; 0, the default: how it is now; None: until it is, or the client is closed.
+
+        Raises:
+            SendError: no node can be used (code 10006); the text names the causes.
+            ClosedError, ForkError: the client cannot be used any more.
+        """
+        interruptible(low.client_ready, self._usable().handle, timeout_milliseconds(timeout))
+
     def flush(self, timeout: Timeout = None) -> None:
         """Send all open batches now and wait until every message accepted before has its result and its callbacks ran.
 

@@ -262,6 +262,10 @@ class AsyncDelivery(ResultTaker[Waiting]):
 
     # ---- life ----
 
+    async def ready(self, timeout_ms: int) -> None:
+        """Wait until a message could be written."""
+        await offloop.call(low.client_ready, self.handle, timeout_ms)
+
     async def flush(self, timeout_ms: int) -> None:
         """Wait until what was accepted before has its result."""
         end = self.end(timeout_ms)

@@ -219,6 +219,7 @@ runtime_get = _func("inlong_runtime_get", c_int, (c_int, POINTER(c_int64)), _che
 # Client.
 client_new = _func("inlong_client_new", c_int, (POINTER(OptionsHandle), POINTER(ClientHandle), c_char_p, c_size_t), _check_code)
 client_send = _func("inlong_client_send", c_int, (ClientHandle, POINTER(Message), c_int64, POINTER(ResultRecord)))
+client_ready = _func("inlong_client_ready", c_int, (ClientHandle, c_int64), _check_code)
 client_flush = _func("inlong_client_flush", c_int, (ClientHandle, c_int64), _check_code)
 client_seal = _func("inlong_client_flush", c_int, (ClientHandle, c_int64))
 client_close = _func("inlong_client_close", c_int, (ClientHandle, c_int64, POINTER(CloseReportRecord)))
