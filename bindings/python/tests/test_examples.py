@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from support import GROUP, PACKAGE, STREAM
+from support import CHECKOUT, GROUP, PACKAGE, STREAM
 
 from inlong_dataproxy.testing import MockCluster
 
@@ -108,3 +108,34 @@ def test_the_benchmark_prints_its_numbers(cluster: MockCluster, tmp_path: Path, 
     assert set(numbers) == {"messages", "seconds", "cpu_seconds"}
     assert numbers["messages"] == 5000
     assert {len(payload) for payload in cluster.payloads()} == {25}
+
+
+def test_04_prints_each_message_of_a_topic_once() -> None:
+    # Real bytes of a DataProxy, behind confluent-kafka's own cluster; a batch of them twice, and something else among them.
+    kafka = pytest.importorskip("confluent_kafka")
+    captured = json.loads((CHECKOUT / "core" / "internal" / "wire" / "testdata" / "kafka.json").read_text())["records"]
+    values = {bytes.fromhex(record["value"]): len(record["items"]) for record in captured}
+    own = text_value(b"groupId=g&streamId=s&mid=1", b"payload")
+    producer = kafka.Producer({"test.mock.num.brokers": 1})
+    try:
+        (broker,) = producer.list_topics(timeout=20).brokers.values()
+        for value in (*values, own, b"something else", own):
+            producer.produce("topic", value, partition=0)
+        assert producer.flush(20) == 0
+        done = run(example("04_read_topic.py"), f"{broker.host}:{broker.port}", "topic")
+    finally:
+        del producer
+    *lines, last = done.stdout.splitlines()
+    assert lines[-1] == "s 1 0 b'payload'"
+    assert last == f"{sum(values.values()) + 1} messages, 1 batches twice, 1 records unreadable"
+    assert len(lines) == sum(values.values()) + 1
+    assert (done.returncode, done.stderr) == (1, f"offset {len(values) + 1} of partition 0: {NO_MESSAGE}\n")
+
+
+NO_MESSAGE = "malformed InLongMsg: it starts with 73 6f and ends with 73 65"
+
+
+def text_value(attributes: bytes, payload: bytes) -> bytes:
+    item = len(payload).to_bytes(4, "big") + payload
+    block = len(attributes).to_bytes(2, "big") + attributes + (len(item) + 1).to_bytes(4, "big") + b"\0" + item
+    return b"\x0f\x01" + bytes(8) + b"\0\0\0\1" + block + b"\x0f\x01"

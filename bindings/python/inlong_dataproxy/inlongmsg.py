@@ -1,0 +1,294 @@
+"""Read what a DataProxy leaves in the message queue (Kafka, Pulsar): InLongMsg, version 1 of text frames, version 4 of binary ones.
+
+`decode` makes messages of a record's value, `Dedup` tells which of them were there before; examples/04_read_topic.py uses both.
+Nothing here needs a client, and what is decoded can be used by any thread.
+"""
+
+from __future__ import annotations
+
+import struct
+import threading
+from collections import OrderedDict
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta, timezone
+from typing import Callable, Optional
+
+VERSION_TEXT = 1
+VERSION_BINARY = 4
+
+_MAGIC = 0x0F  # first of the two bytes around a value; the second is the version
+_END_OF_FRAME = 0xEE01
+_TYPE_BINARY, _TYPE_MASK, _FLAG_SNAPPY, _ITEM_ATTRIBUTES = 7, 0x1F, 0x20, 0x01
+_MOST_ITEMIZED = 2**15 - 1  # a consumer takes a larger count for negative
+_MOST_SNAPPY_EXPANSION = 64  # a copy of three bytes yields at most 64
+_EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
+
+
+class MalformedError(ValueError):
+    """The value is no InLongMsg of these versions, or it is damaged. Nothing of it can be trusted."""
+
+
+@dataclass(frozen=True)
+class Block:
+    """Messages with the attributes that they share.
+
+    Attributes:
+        attributes: those of the batch, and in a binary frame those of the items beside them, where the batch's win.
+        items: the payloads.
+        places: their places in the batch, from 0. Messages with attributes of their own are put together by them.
+        time: the event time: "dt" of a text frame, the header's seconds of a binary one. None: there is none.
+        count: how many messages the header of a binary frame tells; None of a text frame, which tells no number to be trusted.
+        compressed: whether the value's body was a Snappy block.
+    """
+
+    attributes: dict[str, str]
+    items: list[bytes] = field(default_factory=list)
+    places: list[int] = field(default_factory=list)
+    time: Optional[datetime] = None
+    count: Optional[int] = None
+    compressed: bool = False
+
+
+@dataclass(frozen=True)
+class Message:
+    """One value of the queue, decoded.
+
+    Attributes:
+        version: VERSION_TEXT or VERSION_BINARY.
+        blocks: a DataProxy puts one batch into a value: one block, except where messages have attributes of their own; then one
+            for each set of them, in the order of their first messages.
+    """
+
+    version: int
+    blocks: list[Block]
+
+
+def decode(value: bytes, decompress: Optional[Callable[[bytes], bytes]] = None) -> Message:
+    """Decode one value.
+
+    Args:
+        value: the value of one record.
+        decompress: decodes a raw Snappy block, such as snappy.uncompress of the package python-snappy; default: this module's own,
+            in Python.
+
+    Raises:
+        MalformedError: see there.
+    """
+    if len(value) < 4:  # the marks
+        raise MalformedError(f"malformed InLongMsg: {len(value)} bytes")
+    if value[0] != _MAGIC or value[-2] != _MAGIC or value[-1] != value[1]:
+        raise MalformedError(f"malformed InLongMsg: it starts with {value[:2].hex(' ')} and ends with {value[-2:].hex(' ')}")
+    version, body = value[1], bytes(value[2:-2])
+    try:
+        if version == VERSION_TEXT:
+            return Message(version, _text_blocks(body, decompress or _snappy))
+        if version == VERSION_BINARY:
+            return Message(version, _binary_blocks(body, decompress or _snappy))
+    except (struct.error, IndexError, UnicodeError) as error:
+        raise MalformedError(f"malformed InLongMsg: {error}") from None
+    raise MalformedError(f"malformed InLongMsg: version {version}")
+
+
+def _text_blocks(body: bytes, decompress: Callable[[bytes], bytes]) -> list[Block]:
+    """Read: time of creation, number of blocks, and each as attributes and body."""
+    _, count = struct.unpack_from(">qI", body)
+    at = 12
+    blocks: list[Block] = []
+    for _ in range(count):
+        (length,) = struct.unpack_from(">H", body, at)
+        text = _cut(body, at + 2, length)
+        attributes = _attributes(_modified_utf8(text))
+        at += 2 + length
+        (size,) = struct.unpack_from(">i", body, at)
+        packed = _cut(body, at + 4, size)
+        if size < 1 or packed[0] > 1:
+            raise MalformedError(f"malformed InLongMsg: a body of {size} bytes, compression {packed[:1].hex()}")
+        at += 4 + size
+        plain = decompress(packed[1:]) if packed[0] else packed[1:]
+        items = list(_items(plain))
+        time = _milliseconds(attributes.get("dt", ""))
+        blocks.append(Block(attributes, items, list(range(len(items))), time, None, packed[0] == 1))
+    if at != len(body):
+        raise MalformedError(f"malformed InLongMsg: {len(body) - at} bytes after the last block")
+    return blocks
+
+
+def _binary_blocks(frame: bytes, decompress: Callable[[bytes], bytes]) -> list[Block]:
+    """Read a binary frame as it was sent, except that the node put attributes in front and compressed the body."""
+    total, kind, _, _, extension, seconds, count, _, size = struct.unpack_from(">iBHHHIHIi", frame)
+    if size < 1:
+        raise MalformedError(f"malformed InLongMsg: a body of {size} bytes")
+    body = _cut(frame, 25, size)
+    (length,) = struct.unpack_from(">h", frame, 25 + size)
+    text = _cut(frame, 27 + size, length)
+    (end,) = struct.unpack_from(">H", frame, 27 + size + length)
+    if kind & _TYPE_MASK != _TYPE_BINARY or end != _END_OF_FRAME or not total + 4 == len(frame) == 29 + size + length:
+        raise MalformedError("malformed InLongMsg: no binary frame")
+    if kind & _FLAG_SNAPPY:
+        body = decompress(body)
+    of_batch = _strict_attributes(text) if text.strip() else {}
+    shared = (_EPOCH + timedelta(seconds=seconds), count, bool(kind & _FLAG_SNAPPY))
+    items = list(_items(body))
+    if not extension & _ITEM_ATTRIBUTES:
+        return [Block(of_batch, items, list(range(len(items))), *shared)]
+    if len(items) % 2 or count > _MOST_ITEMIZED:
+        raise MalformedError(f"malformed InLongMsg: {len(items)} payloads and attributes by turns, count {count}")
+    blocks: dict[frozenset[tuple[str, str]], Block] = {}
+    for place, (item, own) in enumerate(zip(items[::2], items[1::2])):
+        if not item:
+            raise MalformedError(f"malformed InLongMsg: item {place} is empty")
+        attributes = {**_strict_attributes(own), **of_batch}
+        block = blocks.setdefault(frozenset(attributes.items()), Block(attributes, [], [], *shared))
+        block.items.append(item)
+        block.places.append(place)
+    return list(blocks.values())
+
+
+def _cut(data: bytes, start: int, size: int) -> bytes:
+    if not 0 <= size <= len(data) - start:
+        raise MalformedError(f"malformed InLongMsg: {size} bytes where {max(len(data) - start, 0)} are left")
+    return data[start : start + size]
+
+
+def _items(body: bytes) -> Iterator[bytes]:
+    at = 0
+    while at < len(body):
+        (size,) = struct.unpack_from(">i", body, at)
+        yield _cut(body, at + 4, size)
+        at += 4 + size
+
+
+def _attributes(text: str) -> dict[str, str]:
+    """Split attributes. A consumer refuses a key that comes twice; here the last one counts."""
+    pairs = (entry.strip().partition("=") for entry in text.split("&"))
+    return {key: value for key, separator, value in pairs if separator}
+
+
+def _strict_attributes(encoded: bytes) -> dict[str, str]:
+    """Split attributes as a consumer does with those of a binary frame."""
+    attributes: dict[str, str] = {}
+    text = encoded.decode("utf-8", "replace")
+    for entry in text.split("&"):
+        key, separator, value = entry.strip().partition("=")
+        if not separator or key in attributes or "=" in value:
+            raise MalformedError(f"malformed InLongMsg: attributes {text!r}: want key=value&key=value, each key once")
+        attributes[key] = value
+    return attributes
+
+
+def _milliseconds(text: str) -> Optional[datetime]:
+    try:
+        return _EPOCH + timedelta(milliseconds=int(text))
+    except (ValueError, OverflowError):
+        return None
+
+
+def _modified_utf8(text: bytes) -> str:
+    """Decode text of Java's writeUTF: UTF-8 of UTF-16 units, with NUL in two bytes."""
+    if text.isascii() and b"\0" not in text:
+        return text.decode("ascii")
+    if b"\0" in text or any(byte >= 0xF0 for byte in text):
+        raise MalformedError("malformed InLongMsg: attributes are not in modified UTF-8")
+    units = text.replace(b"\xc0\x80", b"\0").decode("utf-8", "surrogatepass")
+    return units.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+
+
+def _snappy(block: bytes) -> bytes:
+    """Decode one raw Snappy block."""
+    size = shift = at = 0
+    while True:
+        size |= (block[at] & 0x7F) << shift
+        at, shift = at + 1, shift + 7
+        if block[at - 1] < 0x80:
+            break
+    if size > len(block) * _MOST_SNAPPY_EXPANSION:  # before memory is taken for it
+        raise MalformedError("malformed InLongMsg: no Snappy block")
+    out = bytearray()
+    while at < len(block):
+        tag = block[at]
+        kind, length = tag & 3, (tag >> 2) + 1
+        if kind == 0:
+            extra = max(length - 60, 0)
+            if extra:
+                length = int.from_bytes(_cut(block, at + 1, extra), "little") + 1
+            out += _cut(block, at + 1 + extra, length)
+            at += 1 + extra + length
+        else:
+            width = (1, 2, 4)[kind - 1]
+            offset = int.from_bytes(_cut(block, at + 1, width), "little")
+            if kind == 1:
+                offset |= tag >> 5 << 8
+                length = (tag >> 2 & 7) + 4
+            at += 1 + width
+            _copy(out, offset, length)
+        if len(out) > size:
+            break
+    if len(out) != size:
+        raise MalformedError("malformed InLongMsg: no Snappy block")
+    return bytes(out)
+
+
+def _copy(out: bytearray, offset: int, length: int) -> None:
+    if not 0 < offset <= len(out):
+        raise MalformedError("malformed InLongMsg: no Snappy block")
+    start = len(out) - offset
+    if offset >= length:
+        out += out[start : start + length]
+    else:  # what is copied overlaps with what it makes
+        out += (bytes(out[start:]) * (length // offset + 1))[:length]
+
+
+class Dedup:
+    """Tells values of the queue that were there before.
+
+    A batch whose ack was lost is sent again, and is then there twice: as whole values, with the same messages in the same order
+    under the same "mid", which no other batch of any client of this project has. Values without a mid, which other SDKs send, are
+    never doubles. Any thread may use it; partitions of a topic may have one each, or share one.
+
+    Args:
+        batches: how many it remembers, 1 at least; when one more comes the oldest is forgotten. A double comes as late as the
+            sender's send_timeout, or after its restart where a spool sends again: keep as many as arrive in that time.
+    """
+
+    def __init__(self, batches: int) -> None:
+        self._most = max(batches, 1)
+        self._known: OrderedDict[tuple[str, str, str], None] = OrderedDict()  # in the order of coming
+        self._lock = threading.Lock()
+
+    def seen(self, message: Message) -> bool:
+        """Return whether a value with the same batch came before, and remember it.
+
+        Ask once for each value, and before what it holds is used; where using it fails, say so with forget, or it counts as a
+        double when it is read again.
+        """
+        key = _batch(message)
+        if key is None:
+            return False
+        with self._lock:
+            if key in self._known:
+                return True
+            if len(self._known) >= self._most:
+                self._known.popitem(last=False)
+            self._known[key] = None
+            return False
+
+    def forget(self, message: Message) -> None:
+        """Take back that a value was seen."""
+        key = _batch(message)
+        with self._lock:
+            if key is not None:
+                self._known.pop(key, None)
+
+    def __len__(self) -> int:
+        """Return how many batches are remembered."""
+        return len(self._known)
+
+
+def _batch(message: Message) -> Optional[tuple[str, str, str]]:
+    """Return what names the batch of a value; None when nothing does, or, as no DataProxy leaves it, several do."""
+    keys = {tuple(block.attributes.get(key, "") for key in ("groupId", "streamId", "mid")) for block in message.blocks}
+    if len(keys) != 1:
+        return None
+    group, stream, mid = keys.pop()
+    return (group, stream, mid) if mid else None
