@@ -192,3 +192,13 @@ func TestAllThatIsMissingIsToldAtOnce(t *testing.T) {
 	_, _, stderr = program("", "sned")
 	require.Contains(t, stderr, `did you mean "send"?`)
 }
+
+// A file that the program writes itself was left out in silence when it was also to be read: "0 lines", status 0.
+func TestAFileThatIsWrittenIsNotRead(t *testing.T) {
+	file := writeFile(t, "a.log", "a\n")
+	for _, flags := range [][]string{{"--failed", file, file}, {"--state", file, file}, {"--state", "x", "--failed", "./x", file}} {
+		status, _, stderr := program("", append([]string{"send", "--url", "http://127.0.0.1:1", "--group", "test_group", "--stream", "s"}, flags...)...)
+		require.Equal(t, exitUsage, status, "%s", stderr)
+		require.Contains(t, stderr, flags[0])
+	}
+}

@@ -8,8 +8,11 @@ import (
 	"io"
 	"log/slog"
 	"math"
+	"os/signal"
+	"path/filepath"
 	"slices"
 	"strings"
+	"syscall"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -37,7 +40,8 @@ func sendCommand() *cobra.Command {
 		Long: `Send each line of the files, or of standard input when no file or "-" is given, as one message. A folder stands for the files
 in it, a quoted pattern such as '/var/log/*.log' for those that it matches now and later. The "\n" at the end of a line is not part
 of the message, everything else is, except a UTF-8 byte order mark at a file's beginning; empty lines are skipped and counted. What stands
-after the last "\n" of a file is a line too; --follow waits for its end. Files packed by gzip or zstd are unpacked.
+after the last "\n" of a file is a line too; --follow waits for its end. Files packed by gzip, zstd or bzip2 are
+unpacked, those of other packers refused.
 
 Formats (--format):
   lines       each line is a message
@@ -123,6 +127,12 @@ func (f *sendFlags) check(files []string) error {
 		return fmt.Errorf("--rate %v: must be 0 or more", f.rate)
 	case f.rotateWait < 0:
 		return fmt.Errorf("--rotate-wait %v: must be 0 or more", f.rotateWait)
+	case f.state != "" && samePath(f.state, f.failed):
+		return fmt.Errorf("--failed %s: is the file of --state", f.failed)
+	case f.failed != "" && slices.ContainsFunc(files, func(file string) bool { return samePath(file, f.failed) }):
+		return fmt.Errorf("--failed %s: is one of the files that are read", f.failed)
+	case f.state != "" && slices.ContainsFunc(files, func(file string) bool { return samePath(file, f.state) }):
+		return fmt.Errorf("--state %s: is one of the files that are read", f.state)
 	case f.follow && stdin:
 		return errors.New("--follow: needs files; standard input cannot be followed")
 	case f.state != "" && stdin:
@@ -133,6 +143,13 @@ func (f *sendFlags) check(files []string) error {
 		return available("--state")
 	}
 	return nil
+}
+
+// samePath reports whether two names are those of one file.
+func samePath(a, b string) bool {
+	absA, errA := filepath.Abs(a)
+	absB, errB := filepath.Abs(b)
+	return errA == nil && errB == nil && absA == absB && a != "" && b != ""
 }
 
 func send(cmd *cobra.Command, f *sendFlags, files []string) error {
@@ -153,6 +170,7 @@ func send(cmd *cobra.Command, f *sendFlags, files []string) error {
 		return &exitError{exitUnreachable, fmt.Errorf("--row: %w\nto find out why: inlong-dataproxy doctor --stream %s", err, f.stream)}
 	}
 
+	signal.Ignore(syscall.SIGPIPE) // who reads the messages may go, as a logger that is restarted; the lines are sent all the same
 	takeSecondSignal(cmd.Context())
 	ctx, halt := context.WithCancelCause(cmd.Context())
 	defer halt(nil)

@@ -186,6 +186,11 @@ func (s *Set) between(path string, before, after *File) (unsure bool) {
 		t, err := openText(e.path)
 		if err != nil {
 			unsure = unsure || errors.Is(err, errUnfinished)
+			if errors.Is(err, errForeign) && e.modified > since { // it was written to after all that was read
+				s.tell(e.path, cause(err))
+				s.ignored[e.key()] = ignored{ID{e.Dev, e.Ino, bornAt(e.path, e.key())}, e.modified}
+				s.changes++
+			}
 			continue
 		}
 		// Names move while they are listed: what has this one now may be a copy that is being made.

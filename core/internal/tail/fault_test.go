@@ -75,3 +75,19 @@ func TestThePlaceStopsBeforeTheFirstRecordWithoutAResult(t *testing.T) {
 	d.same(d.once("app.log"), lines[499:]...)
 	records[499].Done()
 }
+
+// "Waiting for the file to appear" was said ten times a second.
+func TestAFileThatIsAwaitedIsNamedOnce(t *testing.T) {
+	w := steered(t, "app")
+	w.start(true)
+	for range 5 {
+		w.look()
+	}
+	if n := strings.Count(w.said.log.String(), "waiting for"); n != 1 {
+		t.Errorf("said %d times", n)
+	}
+	w.add("app.log", "a")
+	w.look()
+	w.came("a")
+	w.stop(true)
+}

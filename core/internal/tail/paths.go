@@ -79,7 +79,7 @@ func (s *Set) absent(path string, err error) {
 	if errors.Is(err, fs.ErrNotExist) {
 		if !s.cfg.Follow {
 			s.tell(path, "no such file")
-		} else if s.said[path] == "" && s.current[path] == nil {
+		} else if _, told := s.current[path]; !told && s.said[path] == "" {
 			s.cfg.Log.Warn("waiting for the file to appear", "file", path)
 			s.current[path] = nil
 		}

@@ -75,7 +75,10 @@ func (s *Set) find(f *File) (found, sure bool) {
 // try opens a file of a folder as the one that is sought.
 func (s *Set) try(f *File, e entry) likeness {
 	t, err := openText(e.path)
-	if err != nil {
+	switch {
+	case errors.Is(err, errForeign):
+		return isOther
+	case err != nil:
 		return isUnsure
 	}
 	if is := s.attach(f, t, e.path, e.key()); is != isSame {

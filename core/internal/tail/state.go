@@ -49,6 +49,9 @@ type stateFile struct {
 // OpenState reads the file, if there is one, and locks it until Close.
 func OpenState(path string) (*State, error) {
 	s := &State{path: path, content: stateContent{Version: stateVersion}}
+	if info, err := os.Stat(path); err == nil && !info.Mode().IsRegular() {
+		return nil, fmt.Errorf("%s is no regular file", path) // a device may be read without end, a pipe not at all
+	}
 	// The file itself is replaced with every write, and with it would go the lock.
 	lock, err := os.OpenFile(path+".lock", os.O_CREATE|os.O_RDWR, 0o600)
 	if err != nil {

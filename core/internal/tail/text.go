@@ -3,11 +3,13 @@ package tail
 import (
 	"bufio"
 	"bytes"
+	"compress/bzip2"
 	"compress/gzip"
 	"errors"
 	"fmt"
 	"io"
 	"os"
+	"strings"
 
 	"github.com/klauspost/compress/zstd"
 )
@@ -57,24 +59,41 @@ func openText(path string) (text, error) {
 	case n < len(magic):
 		return plainText{f}, nil
 	}
-	if unpack := unpackers[magic]; unpack != nil {
-		return &packedText{f: f, unpack: unpack}, nil
-	}
-	if [3]byte(magic[:3]) == gzipMagic {
-		return &packedText{f: f, unpack: ungzip}, nil
+	for _, p := range packers {
+		if !strings.HasPrefix(string(magic[:]), p.magic) {
+			continue
+		}
+		if p.unpack == nil {
+			f.Close()
+			return nil, fmt.Errorf("%w %s; unpack it first", errForeign, p.name)
+		}
+		return &packedText{f: f, unpack: p.unpack}, nil
 	}
 	return plainText{f}, nil
 }
 
-var (
-	gzipMagic = [3]byte{0x1f, 0x8b, 0x08}
-	unpackers = map[[4]byte]func(io.Reader) (io.Reader, func(), error){{0x28, 0xb5, 0x2f, 0xfd}: unzstd}
-)
+var packers = []struct {
+	name, magic string
+	unpack      func(io.Reader) (io.Reader, func(), error)
+}{
+	{"gzip", "\x1f\x8b\x08", ungzip},
+	{"zstd", "\x28\xb5\x2f\xfd", unzstd},
+	{"bzip2", "BZh", unbzip2},
+	{"xz", "\xfd7zX", nil},
+	{"lz4", "\x04\x22\x4d\x18", nil},
+	{"zip", "PK\x03\x04", nil},
+	{"compress", "\x1f\x9d", nil},
+}
+
+// errForeign is a packed file that cannot be unpacked: its bytes are no lines.
+var errForeign = errors.New("gzip, zstd and bzip2 are unpacked, and it is packed by")
 
 func ungzip(r io.Reader) (io.Reader, func(), error) {
 	z, err := gzip.NewReader(r)
 	return z, func() {}, err
 }
+
+func unbzip2(r io.Reader) (io.Reader, func(), error) { return bzip2.NewReader(r), func() {}, nil }
 
 func unzstd(r io.Reader) (io.Reader, func(), error) {
 	z, err := zstd.NewReader(r, zstd.WithDecoderConcurrency(1), zstd.WithDecoderMaxWindow(128<<20))
