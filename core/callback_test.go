@@ -48,9 +48,10 @@ func (l *memoLog) count(part string) (n int) {
 	return n
 }
 
-// A callback that panics must cost neither the process nor the results of the messages around it, and must not fill the log.
+// A callback that panics must cost neither the process nor the results of the messages around it, and must not fill the log, nor write
+// lines of its own or escape sequences there.
 func TestF5_PanicInACallbackHurtsNobody(t *testing.T) {
-	const n = 500
+	const n, bug = 500, "a bug of the user\n\x1b[31mred"
 	c := cluster(t)
 	log := newMemoLog()
 	client := connect(t, c, dataproxy.WithLogger(log))
@@ -58,15 +59,15 @@ func TestF5_PanicInACallbackHurtsNobody(t *testing.T) {
 	for i := range n {
 		client.SendAsync(context.Background(), message(fmt.Sprint("panics ", i)), func(dataproxy.Message, error) {
 			called.Add(1)
-			panic("a bug of the user")
+			panic(bug)
 		})
 	}
-	client.SendAsync(context.Background(), message(""), func(dataproxy.Message, error) { panic("refused") })
+	client.SendAsync(context.Background(), message(""), func(dataproxy.Message, error) { panic(bug) })
 	require.NoError(t, client.Flush(patient(t)))
 	require.EqualValues(t, n, called.Load())
 	require.EqualValues(t, n, client.Stats().Acked)
 	require.NoError(t, client.Send(patient(t), message("continues")))
-	require.Equal(t, 1, log.count("a callback panicked"), "log lines")
+	require.Equal(t, 1, log.count(`a callback panicked: "a bug of the user\n\x1b[31mred"`), "log lines")
 	settled(t, client)
 }
 

@@ -1,6 +1,7 @@
 package dataproxy
 
 import (
+	"fmt"
 	"runtime"
 	"runtime/debug"
 	"strconv"
@@ -247,7 +248,7 @@ func (b *batch) lastAttempt(i int, err *Error) attempt {
 
 // callbackPanic reports a callback's panic.
 func (c *client) callbackPanic(r any) {
-	c.log.Errorf("a callback panicked: %v\n%s", r, debug.Stack())
+	c.log.Errorf("a callback panicked: %v\n%s", oneLine(fmt.Sprint(r)), debug.Stack())
 }
 
 // insideCallback reports whether the caller runs in a callback of any client: waiting there for callbacks to end would wait

@@ -30,7 +30,7 @@ type lane struct {
 	conn     *transport.Conn[*batch] // nil, like node, for what holds the place of a lane until the first connection
 	node     *node
 	opened   time.Time    // when the connection was proven
-	answered bool         // data; of the lane's goroutine
+	acked    bool         // something; of the lane's goroutine
 	lastTrip atomic.Int64 // ns that the last answer took
 
 	mu          sync.Mutex
@@ -265,8 +265,8 @@ func (l *lane) leave() {
 // Answered is called by the connection for each answer, on the lane's goroutine.
 func (l *lane) Answered(w transport.Written[*batch], a *wire.Answer) {
 	l.leave()
-	l.answered = true
 	if a.Code == 0 {
+		l.acked = true
 		l.node.took(w.Size)
 		if l.node.aside.Load() {
 			l.c.nodes.resume(l.node)

@@ -12,7 +12,7 @@ import (
 const (
 	firstReconnect = 50 * time.Millisecond
 	maxReconnect   = 500 * time.Millisecond
-	// steady is how long a connection that brought no answer to data has to last, to be no part of a row of failures.
+	// steady is how long a connection has to last for the next one to be opened without a pause.
 	steady = 5 * time.Second
 	// headStart is how long a node has to prove itself before another one is tried beside it, while nothing else is usable.
 	headStart = 250 * time.Millisecond
@@ -47,11 +47,14 @@ func (c *client) keepLane(index int, n *node, old *lane) {
 			return
 		}
 		old = nil
-		if l.answered || time.Since(l.opened) > steady {
+		lasted := time.Since(l.opened) > steady
+		if lasted || l.acked {
 			pause = firstReconnect
+		}
+		if lasted {
 			continue
 		}
-		// It proved itself and ended, perhaps at once: so may the next one.
+		// It proved itself and ended, perhaps at once or behind one ack: so may the next one.
 		if !sleep(c.ctx, jitter(pause)) { // not nodes.pause: each such connection looks like the end of an outage
 			return
 		}

@@ -2,6 +2,7 @@ package dataproxy
 
 import (
 	"bytes"
+	"fmt"
 	"runtime/debug"
 	"sync"
 	"sync/atomic"
@@ -96,7 +97,7 @@ func (c *client) apart(call func()) {
 		defer close(done)
 		defer func() {
 			if r := recover(); r != nil {
-				c.log.Errorf("a pool of the user panicked: %v\n%s", r, debug.Stack())
+				c.log.Errorf("a pool of the user panicked: %v\n%s", oneLine(fmt.Sprint(r)), debug.Stack())
 			} else if !returned {
 				c.log.Errorf("a pool of the user called runtime.Goexit")
 			}

@@ -77,7 +77,7 @@ func (s *tokenSource) token(ctx context.Context, group string) (string, string, 
 		a := answer{err: errors.New("Auth.GetToken did not return: it ended its goroutine")}
 		defer func() {
 			if r := recover(); r != nil {
-				a.err = fmt.Errorf("Auth.GetToken panicked: %v", r)
+				a.err = fmt.Errorf("Auth.GetToken panicked: %s", oneLine(fmt.Sprint(r)))
 			}
 			s.asked.Store(false)
 			done <- a
