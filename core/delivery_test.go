@@ -237,10 +237,11 @@ func TestD9_NoRetriesMeansOneAttempt(t *testing.T) {
 	}
 }
 
-// A message may be written 1 + MaxRetries times and not more.
+// A message may be written 1 + MaxRetries times and not more. (With one lane: to move from one connection to the next of a node that ends
+// costs nothing.)
 func TestRetriesEndAtTheirNumber(t *testing.T) {
 	c := cluster(t)
-	client := connect(t, c, dataproxy.WithMaxRetries(4), dataproxy.WithRetryInitialInterval(time.Millisecond))
+	client := connect(t, c, dataproxy.WithMaxRetries(4), dataproxy.WithWorkerNum(1), dataproxy.WithRetryInitialInterval(time.Millisecond))
 	standing(c, dataproxytest.CloseAfterRead())
 	e := fault(t, client.Send(patient(t), message("x")), dataproxy.CodeConnClosedByPeer)
 	require.Equal(t, 5, e.Attempts)
