@@ -69,6 +69,12 @@ func down(t *testing.T, c *dataproxytest.Cluster, client dataproxy.FullClient) {
 	})
 }
 
+// stored waits until so many messages are in the client's spool: a close that is in a hurry leaves out what the disk was too slow for.
+func stored(t *testing.T, client dataproxy.FullClient, messages int) {
+	t.Helper()
+	eventually(t, "messages are stored", func() bool { return client.Stats().Spool.Messages >= int64(messages) })
+}
+
 func up(c *dataproxytest.Cluster) {
 	for _, n := range c.Nodes() {
 		n.Revive()
@@ -134,13 +140,14 @@ func TestWhatIsStoredAtACloseIsSentByTheNextClient(t *testing.T) {
 		msg.Attributes, msg.Time = map[string]string{"color": fmt.Sprint(i % 3)}, sent
 		client.SendAsync(context.Background(), msg, results.callback)
 	}
+	stored(t, client, messages)
 	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
 	defer cancel()
 	report, _ := client.Shutdown(ctx)
 	require.EqualValues(t, messages, report.ByCode[dataproxy.CodeStored], "%+v", report)
 	require.Zero(t, report.Unsent)
-	_, stored, _ := results.counts()
-	require.EqualValues(t, messages, int64(stored)+report.Uncalled)
+	_, kept, _ := results.counts()
+	require.EqualValues(t, messages, int64(kept)+report.Uncalled)
 	require.NotEmpty(t, segmentFiles(t, dir))
 
 	up(c)
@@ -219,6 +226,8 @@ func TestTheSlotOfAClientThatIsGoneIsAdopted(t *testing.T) {
 		first.SendAsync(context.Background(), streamMessage("s", "first %d", i), nil)
 		second.SendAsync(context.Background(), streamMessage("s", "second %d", i), nil)
 	}
+	stored(t, first, 50)
+	stored(t, second, 50)
 	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
 	defer cancel()
 	_, _ = second.Shutdown(ctx)
