@@ -112,18 +112,24 @@ func (s *Spool) hasMore() bool {
 	return ok || s.Stats().Unreadable > 0
 }
 
-// orphan takes the first slot from that number on that has files of records and no owner. unlock is nil where there is none.
+// orphan takes the first slot from that number on that has files of records and no owner, also behind one that somebody has removed.
+// unlock is nil where there is none.
 func orphan(dir string, from int) (slot string, unlock func(), next int, err error) {
-	for ; from <= mostSlots; from++ {
-		slot = slotPath(dir, from)
-		if _, err := os.Stat(slot); errors.Is(err, os.ErrNotExist) {
-			break
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		return "", nil, from, err
+	}
+	for _, entry := range entries {
+		n := 0
+		if _, err := fmt.Sscanf(entry.Name(), "slot-%d", &n); err != nil || n < from || entry.Name() != filepath.Base(slotPath(dir, n)) {
+			continue
 		}
+		slot = slotPath(dir, n)
 		if found, err := hasSegments(slot); err != nil || !found {
 			continue
 		}
 		if unlock, err = takeSlot(slot); !errors.Is(err, errBusy) {
-			return slot, unlock, from + 1, err
+			return slot, unlock, n + 1, err
 		}
 	}
 	return "", nil, from, nil

@@ -178,6 +178,25 @@ func TestAnOrphanIsAdoptedAndAStoppedOwnerIsNone(t *testing.T) {
 	require.Nil(t, s, "nothing is left of it")
 }
 
+// A slot that somebody had removed hid all behind it, and what they held was delivered by nobody.
+func TestAnOrphanBehindARemovedSlotIsAdopted(t *testing.T) {
+	dir := t.TempDir()
+	first, err := Open(dir, Options{})
+	require.NoError(t, err)
+	second, err := Open(dir, Options{})
+	require.NoError(t, err)
+	put(t, second, false, 1, 2)
+	require.NoError(t, second.Close())
+	require.NoError(t, first.Close())
+	require.NoError(t, os.RemoveAll(slotPath(dir, 1)))
+	s, err := Adopt(dir, Options{})
+	require.NoError(t, err)
+	require.NotNil(t, s)
+	_, got := readAll(t, s)
+	require.Equal(t, seq(1, 2), got)
+	require.NoError(t, s.Close())
+}
+
 // S6: an owner is killed whose forked child lives on, and with the child its lock: nobody delivers its batches until the child ends.
 func TestAForkedChildKeepsNoSlot(t *testing.T) {
 	if runtime.GOOS != "linux" {
