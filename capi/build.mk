@@ -60,7 +60,7 @@ $(C_FRONT): $(FRONT_SOURCES) $(FRONT_HEADERS) capi/front/front.map capi/build.mk
 	ln -sf $(@F) $(LIB)/$(C_SONAME)
 	ln -sf $(C_SONAME) $(LIB)/libinlong_dataproxy.so
 
-CORE_SOURCES := $(shell find core capi -name '*.go' ! -name '*_test.go' ! -path '*/cmd/*') $(wildcard capi/*.c) capi/core.map go.mod
+CORE_SOURCES := $(shell find core capi -name '*.go' ! -name '*_test.go' ! -path '*/cmd/*') $(wildcard capi/*.[ch]) capi/core.map go.mod
 
 # Go's build cache looks only at headers in the package's own folder: without their sum it would link what was compiled with old ones.
 CORE_HEADERS := capi/front/core_abi.h include/inlong_dataproxy.h

@@ -1,7 +1,7 @@
 package main
 
 /*
-#include "front/core_abi.h"
+#include "entry.h"
 */
 import "C"
 
@@ -19,113 +19,89 @@ import (
 	dataproxy "github.com/inlong-dataproxy/inlong-dataproxy/core"
 )
 
-//export coreClientNew
-func coreClientNew(handle C.uintptr_t, options *C.inlong_core_option, count C.size_t, host C.inlong_core_host, err C.inlong_core_text) (code C.int) {
-	defer guardAll(&code, err)
+func options(q *call) (opts []dataproxy.Option) {
+	for _, o := range unsafe.Slice(q.options, int(q.count)) {
+		opts = append(opts, dataproxy.WithOption(C.GoString(o.key), C.GoString(o.value)))
+	}
+	return opts
+}
+
+func newClient(q *call) C.int {
 	// A registry of its own: two clients of one name do not share series.
-	c := &client{handle: uintptr(handle), host: host, registry: prometheus.NewRegistry()}
-	opts := []dataproxy.Option{
+	c := &client{handle: uintptr(q.handle), logLevel: q.log_level, registry: prometheus.NewRegistry()}
+	made, fault := dataproxy.NewClient(append([]dataproxy.Option{
 		c.logger(),
 		dataproxy.WithMetricsRegistry(c.registry),
 		dataproxy.WithResultHandler(c.results),
-	}
-	for _, o := range unsafe.Slice(options, int(count)) {
-		opts = append(opts, dataproxy.WithOption(strings.Clone(zeroTerminated(o.key)), strings.Clone(zeroTerminated(o.value))))
-	}
-	var made dataproxy.FullClient
-	if fault := elsewhere(func() (err error) { made, err = dataproxy.NewClient(opts...); return err }); fault != nil {
-		return failNew(err, fault)
+	}, options(q)...)...)
+	if fault != nil {
+		return failNew(q, fault)
 	}
 	c.core = made.(dataproxy.Embedder)
-	slotOf(handle).Store(c)
+	slotOf(q.handle).Store(c)
 	go c.takeAll()
 	return C.INLONG_OK
 }
 
 // failNew tells options that can never work from a cluster that could not be reached.
-func failNew(to C.inlong_core_text, err error) C.int {
-	var p panicked
-	switch {
-	case errors.As(err, &p):
-		return failPanic(to, p.value)
-	case errors.Is(err, dataproxy.ErrNoEndpoint), errors.Is(err, dataproxy.ErrNoAvailableWorker):
-		return fail(to, C.INLONG_ERR_NEW_CONN_FAILED, err.Error())
+func failNew(q *call, err error) C.int {
+	if errors.Is(err, dataproxy.ErrNoEndpoint) || errors.Is(err, dataproxy.ErrNoAvailableWorker) {
+		return fail(q, C.INLONG_ERR_NEW_CONN_FAILED, err.Error())
 	}
-	return fail(to, C.INLONG_ERR_OPTION, err.Error())
+	return fail(q, C.INLONG_ERR_OPTION, err.Error())
 }
 
-//export coreClientFlush
-func coreClientFlush(handle C.uintptr_t, timeoutMS C.int64_t, err C.inlong_core_text) (code C.int) {
-	c, code := open(handle, err)
-	if c == nil {
-		return code
-	}
-	defer guard(c, &code, err)
-	c.testHook()
-	ctx, cancel := timeout(timeoutMS)
+func (c *client) flush(q *call) C.int {
+	ctx, cancel := timeout(q.timeout_ms)
 	defer cancel()
 	if fault := c.core.Flush(ctx); fault != nil {
-		return failError(err, fault)
+		return failError(q, fault)
 	}
 	return C.INLONG_OK
 }
 
-//export coreClientReady
-func coreClientReady(handle C.uintptr_t, timeoutMS C.int64_t, err C.inlong_core_text) (code C.int) {
-	c, code := open(handle, err)
-	if c == nil {
-		return code
-	}
-	defer guard(c, &code, err)
-	c.testHook()
-	ctx, cancel := timeout(timeoutMS)
+func (c *client) ready(q *call) C.int {
+	ctx, cancel := timeout(q.timeout_ms)
 	defer cancel()
 	switch fault := c.core.Ready(ctx); {
 	case fault == nil:
 		return C.INLONG_OK
 	case errors.Is(fault, dataproxy.ErrClosed):
-		return failError(err, fault)
+		return failError(q, fault)
 	default:
-		return fail(err, C.INLONG_ERR_NEW_CONN_FAILED, fault.Error())
+		return fail(q, C.INLONG_ERR_NEW_CONN_FAILED, fault.Error())
 	}
 }
 
-//export coreClientClose
-func coreClientClose(handle C.uintptr_t, timeoutMS C.int64_t, report *C.inlong_close_report, err C.inlong_core_text) (code C.int) {
-	c := slotOf(handle).Load()
-	if c == nil || c.handle != uintptr(handle) {
-		_, code := open(handle, err)
-		return code
-	}
+func (c *client) close(q *call) (code C.int) {
 	defer func() {
 		if code != C.INLONG_ERR_WORKER_BUSY {
-			slotOf(handle).CompareAndSwap(c, nil)
+			slotOf(q.handle).CompareAndSwap(c, nil)
 		}
 	}()
-	defer guard(c, &code, err) // a poisoned client is closed as far as that goes
-	if timeoutMS < 0 {
+	if q.timeout_ms < 0 {
 		c.core.Close() // bounded by the send timeout; the call below then only fetches the report
 	}
-	ctx, cancel := timeout(timeoutMS)
+	ctx, cancel := timeout(q.timeout_ms)
 	defer cancel()
 	got, fault := c.core.Shutdown(ctx)
-	fillReport(report, got)
+	fillReport(q.report, got)
 	if errors.Is(fault, dataproxy.ErrWorkerBusy) { // inside a callback
 		go c.finishClose()
 	}
 	if fault != nil {
-		return failError(err, fault)
+		return failError(q, fault)
 	}
 	return C.INLONG_OK
 }
 
 // finishClose waits for a close that was begun inside a callback.
 func (c *client) finishClose() {
-	var code C.int
-	defer guardAll(&code, C.inlong_core_text{})
+	defer func() { _ = recover() }() // the client is poisoned, and nobody waits for it
 	_, _ = c.core.Shutdown(context.Background())
-	slotOf(C.uintptr_t(c.handle)).CompareAndSwap(c, nil)
-	c.closed()
+	handle := C.uintptr_t(c.handle)
+	slotOf(handle).CompareAndSwap(c, nil)
+	C.inlong_host_closed(handle)
 }
 
 func fillReport(to *C.inlong_close_report, from dataproxy.CloseReport) {
@@ -144,29 +120,15 @@ func fillReport(to *C.inlong_close_report, from dataproxy.CloseReport) {
 	}
 }
 
-//export coreClientStats
-func coreClientStats(handle C.uintptr_t, buf *C.char, size C.size_t, err C.inlong_core_text) (code C.int) {
-	c, code := open(handle, err)
-	if c == nil {
-		return code
-	}
-	defer guard(c, &code, err)
-	c.testHook()
+func (c *client) stats(q *call) C.int {
 	stats, fault := json.Marshal(c.core.Stats())
 	if fault != nil {
-		return fail(err, C.INLONG_ERR_INTERNAL, fault.Error())
+		return fail(q, C.INLONG_ERR_INTERNAL, fault.Error())
 	}
-	return copyOut(buf, size, string(stats))
+	return copyOut(q, string(stats))
 }
 
-//export coreClientMetrics
-func coreClientMetrics(handle C.uintptr_t, buf *C.char, size C.size_t, err C.inlong_core_text) (code C.int) {
-	c, code := open(handle, err)
-	if c == nil {
-		return code
-	}
-	defer guard(c, &code, err)
-	c.testHook()
+func (c *client) metrics(q *call) C.int {
 	families, fault := c.registry.Gather()
 	var text strings.Builder
 	for _, family := range families {
@@ -175,9 +137,9 @@ func coreClientMetrics(handle C.uintptr_t, buf *C.char, size C.size_t, err C.inl
 		}
 	}
 	if fault != nil {
-		return fail(err, C.INLONG_ERR_INTERNAL, fault.Error())
+		return fail(q, C.INLONG_ERR_INTERNAL, fault.Error())
 	}
-	return copyOut(buf, size, text.String())
+	return copyOut(q, text.String())
 }
 
 func timeout(ms C.int64_t) (context.Context, context.CancelFunc) {
@@ -190,23 +152,4 @@ func timeout(ms C.int64_t) (context.Context, context.CancelFunc) {
 // duration keeps a huge number of milliseconds from overflowing.
 func duration(ms C.int64_t) time.Duration {
 	return time.Duration(min(int64(ms), int64(100*365*24*time.Hour/time.Millisecond))) * time.Millisecond
-}
-
-type panicked struct{ value any }
-
-func (panicked) Error() string { return "panic" }
-
-// elsewhere runs f on a goroutine of its own: one that a C thread came in on runs with that thread's signal mask, and a
-// write to a broken connection would raise SIGPIPE there.
-func elsewhere(f func() error) error {
-	done := make(chan error, 1)
-	go func() {
-		defer func() {
-			if r := recover(); r != nil {
-				done <- panicked{r}
-			}
-		}()
-		done <- f()
-	}()
-	return <-done
 }

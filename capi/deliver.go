@@ -1,15 +1,7 @@
 package main
 
 /*
-#include "front/core_abi.h"
-
-static void inlong_call_deliver(inlong_core_host host, uintptr_t client, inlong_core_tag *tags, size_t count,
-                                inlong_result *result)
-{
-    host.deliver(client, tags, count, result);
-}
-
-static void inlong_call_closed(inlong_core_host host, uintptr_t client) { host.closed(client); }
+#include "entry.h"
 */
 import "C"
 
@@ -32,11 +24,8 @@ func (c *client) results(r *dataproxy.BatchResult) {
 	}
 	// A Tag and an inlong_core_tag are the same two words.
 	tags := (*C.inlong_core_tag)(unsafe.Pointer(unsafe.SliceData(r.Tags)))
-	C.inlong_call_deliver(c.host, C.uintptr_t(c.handle), tags, C.size_t(len(r.Tags)), &out)
+	C.inlong_host_deliver(C.uintptr_t(c.handle), tags, C.size_t(len(r.Tags)), &out)
 }
-
-// closed tells the front that a close begun inside a callback has ended.
-func (c *client) closed() { C.inlong_call_closed(c.host, C.uintptr_t(c.handle)) }
 
 func fillAck(out *C.inlong_result, node, batchID string, attempts int) {
 	out.code = C.INLONG_OK

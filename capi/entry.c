@@ -1,46 +1,41 @@
 /* SPDX-License-Identifier: Apache-2.0
- * entry.c - the one exported symbol: hands the front the table of functions. */
-#include "_cgo_export.h"
+ * entry.c - the one exported symbol: brings the front and the core's goroutines together. The thread that loads the core waits here; it
+ * does not run inside the runtime, as no thread of the host does. */
+#include <pthread.h>
 
-/* runtime/cgo calls the runtime through this pointer, if it is not NULL, when a thread ends that was once in Go. Weak: it is not
- * ours, and a newer Go may call it otherwise. */
-extern void (*x_crosscall2_ptr)(void (*)(void *), void *, int, size_t) __attribute__((weak));
+#include "entry.h"
 
-static void disown(void)
+inlong_core_host inlong_host;
+
+static pthread_mutex_t mutex = PTHREAD_MUTEX_INITIALIZER; /* guards the two below */
+static pthread_cond_t changed = PTHREAD_COND_INITIALIZER;
+static bool started, entered;
+static int runtime_kind;
+
+void inlong_core_started(int kind)
 {
-    if (&x_crosscall2_ptr)
-        x_crosscall2_ptr = NULL;
+    pthread_mutex_lock(&mutex);
+    runtime_kind = kind;
+    started = true;
+    pthread_cond_broadcast(&changed);
+    while (!entered)
+        pthread_cond_wait(&changed, &mutex);
+    pthread_mutex_unlock(&mutex);
 }
 
-__attribute__((visibility("default"))) int inlong_core_entry(uint32_t version, inlong_core_api *api)
+__attribute__((visibility("default"))) int inlong_core_entry(uint32_t version, const inlong_core_host *host,
+                                                             inlong_core_about *about)
 {
-    api->version = INLONG_CORE_ABI_VERSION;
+    about->version = INLONG_CORE_ABI_VERSION;
     if (version != INLONG_CORE_ABI_VERSION)
         return INLONG_ERR_ABI;
-    *api = (inlong_core_api){
-        .version = INLONG_CORE_ABI_VERSION,
-        .runtime = coreRuntime(),
-        .row_ask = coreRowAsk,
-        .client_new = coreClientNew,
-        .client_send = coreClientSend,
-        .client_submit = coreClientSubmit,
-        .client_submit_many = coreClientSubmitMany,
-        .client_submit_packed = coreClientSubmitPacked,
-        .client_ready = coreClientReady,
-        .client_flush = coreClientFlush,
-        .client_close = coreClientClose,
-        .client_stats = coreClientStats,
-        .client_metrics = coreClientMetrics,
-        .runtime_set = coreRuntimeSet,
-        .runtime_get = coreRuntimeGet,
-        .mock_new = coreMockNew,
-        .mock_url = coreMockURL,
-        .mock_control = coreMockControl,
-        .mock_stats = coreMockStats,
-        .mock_free = coreMockFree,
-        .disown = disown,
-        .test_panic = coreTestPanic,
-    };
-    coreReady(); /* returns when the runtime has started and all its signal handlers stand */
+    pthread_mutex_lock(&mutex);
+    inlong_host = *host;
+    entered = true;
+    pthread_cond_broadcast(&changed);
+    while (!started)
+        pthread_cond_wait(&changed, &mutex);
+    about->runtime = runtime_kind;
+    pthread_mutex_unlock(&mutex);
     return INLONG_OK;
 }

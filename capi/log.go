@@ -1,9 +1,7 @@
 package main
 
 /*
-#include "front/core_abi.h"
-
-static void inlong_call_log(inlong_core_host host, uintptr_t client, int level, char *text) { host.log(client, level, text); }
+#include "entry.h"
 */
 import "C"
 
@@ -20,19 +18,19 @@ import (
 type hostLog struct{ c *client }
 
 func (c *client) logger() dataproxy.Option {
-	if c.host.log_level == C.INLONG_LOG_OFF {
+	if c.logLevel == C.INLONG_LOG_OFF {
 		return dataproxy.WithLogger(dataproxy.NopLogger())
 	}
 	return dataproxy.WithSlog(slog.New(hostLog{c}))
 }
 
 func (h hostLog) Enabled(_ context.Context, level slog.Level) bool {
-	return levelOf(level) <= h.c.host.log_level
+	return levelOf(level) <= h.c.logLevel
 }
 
 func (h hostLog) Handle(_ context.Context, record slog.Record) error {
 	text := append([]byte(strings.ToValidUTF8(record.Message, "?")), 0)
-	C.inlong_call_log(h.c.host, C.uintptr_t(h.c.handle), levelOf(record.Level), (*C.char)(unsafe.Pointer(&text[0])))
+	C.inlong_host_log(C.uintptr_t(h.c.handle), levelOf(record.Level), (*C.char)(unsafe.Pointer(&text[0])))
 	return nil
 }
 

@@ -1,12 +1,7 @@
 package main
 
 /*
-#include "front/core_abi.h"
-
-static inlong_core_chunk *inlong_call_take(inlong_core_host host, uintptr_t client, inlong_core_chunk *done, inlong_core_intake intake)
-{
-    return host.take(client, done, intake);
-}
+#include "entry.h"
 */
 import "C"
 
@@ -23,7 +18,7 @@ import (
 func (c *client) takeAll() {
 	var s scratch
 	for chunk := (*C.inlong_core_chunk)(nil); ; {
-		if chunk = C.inlong_call_take(c.host, C.uintptr_t(c.handle), chunk, c.intake()); chunk == nil {
+		if chunk = C.inlong_host_take(C.uintptr_t(c.handle), chunk, c.intake()); chunk == nil {
 			return
 		}
 		if chunk.count > 0 {
@@ -40,10 +35,10 @@ const (
 
 func (c *client) intake() C.inlong_core_intake {
 	if c.poisoned.Load() {
-		return C.inlong_core_intake{broken: 1}
+		return C.inlong_core_intake{broken: 1, nap_ns: 1}
 	}
 	in := c.core.Intake()
-	out := C.inlong_core_intake{messages: C.int64_t(in.MostMessages - in.Messages), bytes: C.int64_t(in.MostBytes/2 - in.Bytes),
+	out := C.inlong_core_intake{messages: C.int64_t(in.MostMessages - in.Messages), most_messages: C.int64_t(in.MostMessages), bytes: C.int64_t(in.MostBytes/2 - in.Bytes),
 		longest: C.size_t(max(0, in.LongestPayload)), nap_ns: C.int64_t(min(max(in.Linger/10, shortestNap), longestNap))}
 	if in.Ordered {
 		out.ordered = 1
@@ -76,6 +71,9 @@ func (s *scratch) submitChunk(c *client, chunk *C.inlong_core_chunk) {
 	for i := range int(chunk.runs) {
 		run := &chunk.run[i]
 		s.msg = dataproxy.Message{GroupID: text(&run.group[0], run.group_len), StreamID: text(&run.stream[0], run.stream_len)}
+		if run.attributes_len > 0 {
+			s.readAttributes(text(&run.attributes[0], run.attributes_len))
+		}
 		if run.time_ms != 0 {
 			s.msg.Time = time.UnixMilli(int64(run.time_ms))
 		}

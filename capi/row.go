@@ -3,7 +3,7 @@ package main
 /*
 #include <stdlib.h>
 #include <string.h>
-#include "front/core_abi.h"
+#include "entry.h"
 */
 import "C"
 
@@ -14,28 +14,20 @@ import (
 	"unsafe"
 
 	dataproxy "github.com/inlong-dataproxy/inlong-dataproxy/core"
-	"github.com/inlong-dataproxy/inlong-dataproxy/core/row"
 )
 
-//export coreRowAsk
-func coreRowAsk(options *C.inlong_core_option, count C.size_t, streamID *C.char, settings *C.inlong_row_settings, err C.inlong_core_text) (code C.int) {
-	defer guardAll(&code, err)
-	var opts []dataproxy.Option
-	for _, o := range unsafe.Slice(options, int(count)) {
-		opts = append(opts, dataproxy.WithOption(strings.Clone(zeroTerminated(o.key)), strings.Clone(zeroTerminated(o.value))))
+func askRow(q *call) C.int {
+	stream, fault := dataproxy.AskStream(context.Background(), C.GoString((*C.char)(q.data)), options(q)...)
+	if fault != nil {
+		return failNew(q, fault)
 	}
-	name := strings.Clone(zeroTerminated(streamID))
-	var stream *row.Stream
-	if fault := elsewhere(func() (err error) { stream, err = dataproxy.AskStream(context.Background(), name, opts...); return err }); fault != nil {
-		return failNew(err, fault)
-	}
-	s := &stream.Settings
+	s, settings := &stream.Settings, q.settings
 	settings._type, settings.encoding = C.int32_t(s.Type), C.int32_t(s.Encoding)
 	settings.separator, settings.kv_separator = C.uint32_t(s.Separator), C.uint32_t(s.KVSeparator)
 	settings.line_separator, settings.escape = C.uint32_t(s.LineSeparator), C.uint32_t(s.Escape)
 	columns, fault := columnBlock(s.Columns)
 	if fault != nil {
-		return fail(err, C.INLONG_ERR_OPTION, fault.Error())
+		return fail(q, C.INLONG_ERR_OPTION, fault.Error())
 	}
 	settings.columns, settings.column_count = columns, C.size_t(len(s.Columns))
 	return C.INLONG_OK

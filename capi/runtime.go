@@ -1,7 +1,7 @@
 package main
 
 /*
-#include "front/core_abi.h"
+#include "entry.h"
 */
 import "C"
 
@@ -20,8 +20,7 @@ var patched uint32
 // stock is what a build says that is to go without that runtime, see stock.go.
 var stock bool
 
-//export coreRuntime
-func coreRuntime() C.int {
+func runtimeKind() C.int {
 	switch {
 	case patched != 0:
 		return C.INLONG_CORE_PATCHED
@@ -31,8 +30,7 @@ func coreRuntime() C.int {
 	return C.INLONG_CORE_UNMARKED
 }
 
-//export coreRuntimeSet
-func coreRuntimeSet(gcPercent, memoryLimit C.int64_t) {
+func setRuntime(gcPercent, memoryLimit C.int64_t) C.int {
 	if gcPercent != 0 {
 		debug.SetGCPercent(int(gcPercent))
 	}
@@ -42,12 +40,11 @@ func coreRuntimeSet(gcPercent, memoryLimit C.int64_t) {
 	case memoryLimit > 0:
 		debug.SetMemoryLimit(int64(memoryLimit))
 	}
+	return C.INLONG_OK
 }
 
-// coreRuntimeGet asks the runtime itself: the environment may have set it too.
-//
-//export coreRuntimeGet
-func coreRuntimeGet(setting C.int) C.int64_t {
+// runtimeSetting asks the runtime itself: the environment may have set it too.
+func runtimeSetting(setting C.size_t) C.int64_t {
 	name := "/gc/gogc:percent"
 	if setting == C.INLONG_RUNTIME_MEMORY_LIMIT {
 		name = "/gc/gomemlimit:bytes"

@@ -1,13 +1,14 @@
 package main
 
 /*
-#include "front/core_abi.h"
+#include "entry.h"
 */
 import "C"
 
 import (
 	"context"
 	"fmt"
+	"strings"
 	"sync"
 	"time"
 	"unsafe"
@@ -84,6 +85,19 @@ func loadAttributes(to *map[string]string, list *C.inlong_attribute, count C.siz
 	return nil
 }
 
+// readAttributes takes those that the front has found to be good.
+func (s *scratch) readAttributes(text string) {
+	if s.attributes == nil {
+		s.attributes = make(map[string]string)
+	}
+	clear(s.attributes)
+	for pair := range strings.SplitSeq(text, "&") {
+		key, value, _ := strings.Cut(pair, "=")
+		s.attributes[key] = value
+	}
+	s.msg.Attributes = s.attributes
+}
+
 func (s *scratch) invalid(text string) error {
 	group, stream := s.msg.GroupID, s.msg.StreamID // not checked yet
 	return &dataproxy.Error{Code: dataproxy.CodeLogInvalid, Message: text, GroupID: group[:min(len(group), 64)], StreamID: stream[:min(len(stream), 64)]}
@@ -97,64 +111,57 @@ func attributeText(p *C.char, n C.size_t) string {
 	return text(p, n)
 }
 
-//export coreClientSubmit
-func coreClientSubmit(handle C.uintptr_t, m *C.inlong_message, a, b C.uintptr_t, err C.inlong_core_text) (code C.int) {
-	c, code := open(handle, err)
-	if c == nil {
-		return code
-	}
-	defer guard(c, &code, err)
-	c.testHook()
+// submit gives the core messages, and tells what it holds then.
+func (c *client) submit(q *call) C.int {
 	s := scratches.Get().(*scratch)
-	fault := s.load(m)
-	if fault == nil {
-		fault = c.core.Submit(context.Background(), &s.msg, dataproxy.Tag{A: uintptr(a), B: uintptr(b)})
+	defer s.free()
+	var fault error
+	switch q.kind {
+	case C.INLONG_CALL_SUBMIT_MANY:
+		fault = s.submitMany(c, q)
+	case C.INLONG_CALL_SUBMIT_PACKED:
+		fault = s.submitPacked(c, q)
+	default:
+		if fault = s.load(q.message); fault == nil {
+			fault = c.core.Submit(context.Background(), &s.msg, dataproxy.Tag{A: uintptr(q.tag.a), B: uintptr(q.tag.b)})
+		}
 	}
-	s.free()
+	q.intake = c.intake()
 	if fault != nil {
-		return failError(err, fault)
+		return failError(q, fault)
 	}
 	return C.INLONG_OK
 }
 
-//export coreClientSubmitMany
-func coreClientSubmitMany(handle C.uintptr_t, messages *C.inlong_message, count C.size_t, a, b C.uintptr_t, accepted *C.size_t, err C.inlong_core_text) (code C.int) {
-	c, code := open(handle, err)
-	if c == nil {
-		return code
-	}
-	defer guard(c, &code, err)
-	c.testHook()
-	s := scratches.Get().(*scratch)
-	defer s.free()
-	all := unsafe.Slice(messages, int(count))
+func (s *scratch) submitMany(c *client, q *call) error {
+	all := unsafe.Slice(q.message, int(q.count))
 	var group, stream lastText
 	for i := 0; i < len(all); {
 		m := all[i] // the array is the caller's
 		m.group_id_len = group.length(m.group_id, m.group_id_len)
 		m.stream_id_len = stream.length(m.stream_id, m.stream_id_len)
 		if fault := s.load(&m); fault != nil {
-			return failError(err, fault)
+			return fault
 		}
 		n := alike(all[i:min(len(all), i+atOnce)])
 		for j := range n {
 			next := &all[i+j]
 			user := *(*uintptr)(unsafe.Pointer(&next.user)) // never as a pointer: it may be any number
 			if user == 0 {
-				user = uintptr(b)
+				user = uintptr(q.tag.b)
 			}
 			s.payloads[j] = unsafe.Slice((*byte)(next.payload), int(next.payload_len))
-			s.tags[j] = dataproxy.Tag{A: uintptr(a), B: user}
+			s.tags[j] = dataproxy.Tag{A: uintptr(q.tag.a), B: user}
 		}
 		done, fault := c.core.SubmitMany(context.Background(), &s.msg, s.payloads[:n], s.tags[:n], true)
 		clear(s.payloads[:n]) // the caller's memory must not be looked at by a collection later
-		*accepted += C.size_t(done)
+		q.accepted += C.size_t(done)
 		if fault != nil {
-			return failError(err, fault)
+			return fault
 		}
 		i += n
 	}
-	return C.INLONG_OK
+	return nil
 }
 
 // alike returns how many messages, from the first on, differ in payload and user only.
@@ -190,32 +197,20 @@ func (l *lastText) length(text *C.char, n C.size_t) C.size_t {
 	return n
 }
 
-//export coreClientSubmitPacked
-func coreClientSubmitPacked(handle C.uintptr_t, model *C.inlong_message, data unsafe.Pointer, size C.size_t, lengths *C.uint32_t, count C.size_t, a, b C.uintptr_t, bulk C.int, timeoutMS C.int64_t, accepted *C.size_t, err C.inlong_core_text) (code C.int) {
-	c, code := open(handle, err)
-	if c == nil {
-		return code
-	}
-	defer guard(c, &code, err)
-	c.testHook()
+func (s *scratch) submitPacked(c *client, q *call) error {
 	ctx := context.Background()
-	if timeoutMS >= 0 {
-		w := &wait{Context: ctx, bound: duration(timeoutMS)}
+	if q.timeout_ms >= 0 {
+		w := &wait{Context: ctx, bound: duration(q.timeout_ms)}
 		defer w.stop()
 		ctx = w
 	}
-	s := scratches.Get().(*scratch)
-	defer s.free()
-	if fault := s.load(model); fault != nil {
-		return failError(err, fault)
+	if fault := s.load(q.message); fault != nil {
+		return fault
 	}
-	done, fault := c.core.SubmitPacked(ctx, &s.msg, unsafe.Slice((*byte)(data), int(size)),
-		unsafe.Slice((*uint32)(lengths), int(count)), dataproxy.Tag{A: uintptr(a), B: uintptr(b)}, bulk != 0)
-	*accepted = C.size_t(done)
-	if fault != nil {
-		return failError(err, fault)
-	}
-	return C.INLONG_OK
+	done, fault := c.core.SubmitPacked(ctx, &s.msg, unsafe.Slice((*byte)(q.data), int(q.size)),
+		unsafe.Slice((*uint32)(q.lengths), int(q.count)), dataproxy.Tag{A: uintptr(q.tag.a), B: uintptr(q.tag.b)}, bool(q.bulk))
+	q.accepted = C.size_t(done)
+	return fault
 }
 
 // wait is a context that ends some time after somebody first waits on it: it bounds the wait for room, costs nothing while
@@ -251,28 +246,20 @@ func (w *wait) stop() {
 	}
 }
 
-//export coreClientSend
-func coreClientSend(handle C.uintptr_t, m *C.inlong_message, timeoutMS C.int64_t, result *C.inlong_result, err C.inlong_core_text) (code C.int) {
-	c, code := open(handle, err)
-	if c == nil {
-		return code
-	}
-	defer guard(c, &code, err)
-	c.testHook()
-	ctx, cancel := timeout(timeoutMS)
+func (c *client) send(q *call) C.int {
+	ctx, cancel := timeout(q.timeout_ms)
 	defer cancel()
 	s := scratches.Get().(*scratch)
 	defer s.free()
 	var got dataproxy.Result
-	fault := s.load(m)
+	fault := s.load(q.message)
 	if fault == nil {
 		got, fault = c.core.SendResult(ctx, &s.msg)
 	}
 	if fault != nil {
-		code = failError(err, fault)
-		fillError(result, asError(fault))
-		return code
+		fillError(q.result, asError(fault))
+		return failError(q, fault)
 	}
-	fillAck(result, got.Node, got.BatchID, got.Attempts)
+	fillAck(q.result, got.Node, got.BatchID, got.Attempts)
 	return C.INLONG_OK
 }

@@ -1,7 +1,7 @@
 package main
 
 /*
-#include "front/core_abi.h"
+#include "entry.h"
 */
 import "C"
 
@@ -31,9 +31,9 @@ func copyText(dst []C.char, s string) {
 }
 
 // copyOut follows snprintf: it writes what fits and returns the whole length.
-func copyOut(buf *C.char, size C.size_t, text string) C.int {
-	if buf != nil && size > 0 {
-		copyText(unsafe.Slice(buf, int(size)), text)
+func copyOut(q *call, text string) C.int {
+	if q.text.buf != nil && q.text.len > 0 {
+		copyText(unsafe.Slice(q.text.buf, int(q.text.len)), text)
 	}
 	return C.int(len(text))
 }
@@ -59,10 +59,10 @@ func zeroTerminated(s *C.char) string {
 }
 
 // failError writes an error of the core and returns its code.
-func failError(to C.inlong_core_text, err error) C.int {
+func failError(q *call, err error) C.int {
 	var e *dataproxy.Error
 	if errors.As(err, &e) {
-		return fail(to, C.int(e.Code), e.Error())
+		return fail(q, C.int(e.Code), e.Error())
 	}
-	return fail(to, C.INLONG_ERR_UNKNOWN, err.Error())
+	return fail(q, C.INLONG_ERR_UNKNOWN, err.Error())
 }

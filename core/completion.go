@@ -254,8 +254,10 @@ func (c *client) callbackPanic(r any) {
 // insideCallback reports whether the caller runs in a callback of any client: waiting there for callbacks to end would wait
 // for itself.
 func insideCallback() bool {
-	return inside(".(*completer).run")
+	return inside(".(*completer).run") || inside(".(*client).InCallback")
 }
+
+func (*client) InCallback(f func()) { f() }
 
 // inside reports whether a function whose name ends so is on the caller's stack.
 func inside(function string) bool {

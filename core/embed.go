@@ -27,6 +27,8 @@ type Embedder interface {
 	SubmitTaken(msg *Message, payloads [][]byte, tags []Tag, at time.Time)
 	// Intake says what the client holds, and may hold: for an embedder that accepts messages itself.
 	Intake() Intake
+	// InCallback runs f for a callback that waits for it on another thread: what does not wait inside a callback does not wait in f.
+	InCallback(f func())
 	// SendResult is Send that says more: the batch id, node and number of attempts also of a message that was acked.
 	SendResult(ctx context.Context, msg *Message) (Result, error)
 }

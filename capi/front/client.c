@@ -30,7 +30,7 @@ static bool finish(inlong_slot *slot, int64_t wait_ms, int64_t *unpolled)
     return quiet;
 }
 
-static void closed(uintptr_t client)
+void inlong_client_closed(uintptr_t client)
 {
     inlong_slot *slot = inlong_slot_find(client);
     int64_t unpolled;
@@ -38,7 +38,7 @@ static void closed(uintptr_t client)
         (void)finish(slot, CALLING_WAIT_MS, &unpolled);
 }
 
-static int new_client(const inlong_core_api *core, const inlong_options *options, inlong_client **client, char *err, size_t errlen)
+static int new_client(const inlong_options *options, inlong_client **client, char *err, size_t errlen)
 {
     uintptr_t handle;
     inlong_slot *slot = inlong_slot_take(&handle);
@@ -54,9 +54,9 @@ static int new_client(const inlong_core_api *core, const inlong_options *options
     atomic_store(&slot->log_user, log.user);
     atomic_store(&slot->results, options->results);
     atomic_store(&slot->results_user, options->results_user);
-    inlong_core_host host = {inlong_ring_take, inlong_deliver, closed, inlong_log_deliver, log.level};
     inlong_ring_open(slot);
-    int code = core->client_new(handle, options->items, options->count, host, inlong_error_buffer());
+    int code = inlong_call(&(inlong_core_call){
+        .kind = INLONG_CALL_NEW, .handle = handle, .options = options->items, .count = options->count, .log_level = log.level});
     if (code == INLONG_OK) {
         pthread_mutex_lock(&slot->mutex);
         slot->state = INLONG_SLOT_OPEN;
@@ -78,9 +78,8 @@ int inlong_client_new(const inlong_options *options, inlong_client **client, cha
         return INLONG_ERR_ARG;
     if (!options || !client)
         return inlong_fail(INLONG_ERR_ARG, err, errlen, "%s is NULL", options ? "client" : "options");
-    const inlong_core_api *core;
-    int code = inlong_core_load(&core, err, errlen);
-    return code == INLONG_OK ? new_client(core, options, client, err, errlen) : code;
+    int code = inlong_core_load(err, errlen);
+    return code == INLONG_OK ? new_client(options, client, err, errlen) : code;
 }
 
 /* Locks the slot of an open client; NULL with the failure noted. Of one that is still being made too: its maker ends that. */
@@ -114,8 +113,7 @@ static int flush(inlong_slot *slot, uintptr_t client, int64_t timeout_ms)
     uint64_t polls = UINT64_MAX;
     for (;;) {
         int64_t part = left < 0 || left > FLUSH_PART_MS ? FLUSH_PART_MS : left;
-        int code = inlong_core_for(slot)->client_flush(client, part, inlong_error_buffer());
-        INLONG_TAKES_OVER(slot);
+        int code = inlong_call(&(inlong_core_call){.kind = INLONG_CALL_FLUSH, .handle = client, .timeout_ms = part});
         if (code != INLONG_ERR_CONTEXT_EXPIRED)
             return code;
         if (stuck(slot, client, &polls))
@@ -156,7 +154,7 @@ int inlong_client_ready(inlong_client *client, int64_t timeout_ms)
         code = inlong_fail_inside_log();
     if (code != INLONG_OK)
         return code;
-    return inlong_core_for(slot)->client_ready((uintptr_t)client, timeout_ms, inlong_error_buffer());
+    return inlong_call(&(inlong_core_call){.kind = INLONG_CALL_READY, .handle = (uintptr_t)client, .timeout_ms = timeout_ms});
 }
 
 /* A program built before a field was added has a shorter struct, and gets no more than that. */
@@ -198,9 +196,10 @@ int inlong_client_close(inlong_client *client, int64_t timeout_ms, inlong_close_
     int64_t lost = (int64_t)inlong_ring_close(slot, timeout_ms);
     int64_t rest = timeout_ms < 0 ? timeout_ms : timeout_ms - (inlong_now_ms() - began);
     inlong_close_report full = {0};
-    code = inlong_core_for(slot)->client_close((uintptr_t)client, timeout_ms >= 0 && rest < 0 ? 0 : rest, &full,
-                                               inlong_error_buffer());
-    INLONG_TAKES_OVER(slot);
+    code = inlong_call(&(inlong_core_call){.kind = INLONG_CALL_CLOSE,
+                                           .handle = (uintptr_t)client,
+                                           .timeout_ms = timeout_ms >= 0 && rest < 0 ? 0 : rest,
+                                           .report = &full});
     full.failed += lost;
     full.unsent += lost;
     full.uncalled += lost;
@@ -224,25 +223,18 @@ int inlong_client_close(inlong_client *client, int64_t timeout_ms, inlong_close_
 enum { STATS_WAIT_MS = 100 };
 
 /* What was accepted before the call is in the numbers. */
-static int check_numbers(inlong_client *client, const char *buf, size_t len)
+static int tell(int kind, inlong_client *client, char *buf, size_t len)
 {
     inlong_slot *slot = inlong_client_slot(client);
     if (!slot)
         return inlong_client_fault(client);
     int code = inlong_check_buffer(buf, len);
-    if (code == INLONG_OK)
-        (void)inlong_ring_settle(slot, true, STATS_WAIT_MS);
-    return code;
+    if (code != INLONG_OK)
+        return code;
+    (void)inlong_ring_settle(slot, true, STATS_WAIT_MS);
+    return inlong_call(&(inlong_core_call){.kind = kind, .handle = (uintptr_t)client, .text = {buf, len}});
 }
 
-int inlong_client_stats(inlong_client *client, char *buf, size_t len)
-{
-    int code = check_numbers(client, buf, len);
-    return code == INLONG_OK ? inlong_core()->client_stats((uintptr_t)client, buf, len, inlong_error_buffer()) : code;
-}
+int inlong_client_stats(inlong_client *client, char *buf, size_t len) { return tell(INLONG_CALL_STATS, client, buf, len); }
 
-int inlong_client_metrics(inlong_client *client, char *buf, size_t len)
-{
-    int code = check_numbers(client, buf, len);
-    return code == INLONG_OK ? inlong_core()->client_metrics((uintptr_t)client, buf, len, inlong_error_buffer()) : code;
-}
+int inlong_client_metrics(inlong_client *client, char *buf, size_t len) { return tell(INLONG_CALL_METRICS, client, buf, len); }

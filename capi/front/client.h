@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0
- * client.h - the way from a client's handle to its slot and to the core. */
+ * client.h - the way from a client's handle to its slot. */
 #ifndef INLONG_CLIENT_H
 #define INLONG_CLIENT_H
 
@@ -12,12 +12,5 @@ static inline inlong_slot *inlong_client_slot(inlong_client *client)
 }
 
 static inline int inlong_client_fault(const inlong_client *client) { return inlong_fail_handle(INLONG_CLIENT, client); }
-
-/* The core, for a call on the client of `slot`. There is no client before it is loaded. */
-static inline const inlong_core_api *inlong_core_for(inlong_slot *slot)
-{
-    INLONG_HANDS_OVER(slot);
-    return inlong_core();
-}
 
 #endif

@@ -65,7 +65,7 @@ bool inlong_log_inside(void);
 int inlong_fail_inside_log(void);
 
 /* runtime.c: gives the core the settings made before, and refuses later ones. */
-void inlong_runtime_apply(const inlong_core_api *core);
+void inlong_runtime_apply(void);
 bool inlong_runtime_reloads(void); /* whether a forked child may load a core */
 
 /* options.c */
@@ -130,18 +130,23 @@ void inlong_gate_arm(void);
 bool inlong_gate_enter(void);
 void inlong_gate_leave(void);
 bool inlong_gate_closed(void);
+bool inlong_gate_inside(void); /* whether this thread runs a callback */
 void inlong_gate_forked(void); /* on the thread that forked, in the child */
 void inlong_gate_forget(void); /* what runs is the parent's */
 
 /* room.c: whether the runtime will find the address space and the threads without which it stops the process. */
 int inlong_room_check(char *err, size_t errlen);
 
-/* loader.c: the core, NULL while it is not loaded. load() loads it if need be: in a forked child a copy of its own. */
-extern const inlong_core_api *_Atomic inlong_core_loaded;
-static inline const inlong_core_api *inlong_core(void) { return atomic_load_explicit(&inlong_core_loaded, memory_order_acquire); }
-int inlong_core_load(const inlong_core_api **api, char *err, size_t errlen);
+/* loader.c: whether there is a core. load() loads it if need be: in a forked child a copy of its own. */
+extern atomic_bool inlong_core_loaded;
+int inlong_core_load(char *err, size_t errlen);
 extern inlong_fork_mutex inlong_loader_mutex;
-void inlong_loader_disown(void); /* in a forked child: no thread's end may call the parent's core */
+void inlong_loader_forked(void); /* in the child */
+
+/* call.c: asks the core, and waits for its answer, the call's code. No mutex is held. */
+int inlong_call(inlong_core_call *call);
+inlong_core_call *inlong_call_next(inlong_core_call *answered);
+void inlong_calls_forget(void); /* in a forked child */
 
 /* handle.c */
 enum inlong_slot_state {
@@ -224,6 +229,8 @@ bool inlong_leftover_prepare(inlong_slot *slot); /* before the client is opened:
 size_t inlong_leftover_leave(inlong_slot *slot, uintptr_t client);
 int64_t inlong_leftover_take(uintptr_t client, inlong_result *results, int max);
 void inlong_leftover_forget(void); /* in a forked child: what is left is the parent's */
+
+void inlong_client_closed(uintptr_t client); /* client.c: a close that was begun inside a callback has ended */
 
 /* deliver.c and queue.c: the way of results from the core */
 void inlong_deliver(uintptr_t client, const inlong_core_tag *tags, size_t count, inlong_result *result);

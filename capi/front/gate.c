@@ -13,6 +13,8 @@ static _Thread_local bool inside;
 static pthread_mutex_t mutex = PTHREAD_MUTEX_INITIALIZER;
 static pthread_cond_t left;
 
+bool inlong_gate_inside(void) { return inside; }
+
 bool inlong_gate_closed(void) { return atomic_load_explicit(&closed, memory_order_relaxed); }
 
 /* Counted first, looked at second, with the opposite order in shut(): either the callback sees the gate closed or

@@ -50,7 +50,7 @@ static void in_child(void)
     atomic_uchar *page = atomic_load(&inlong_guard_page);
     if (page) {
         atomic_store(page, INLONG_PAGE_FORKED);
-        inlong_loader_disown();
+        inlong_loader_forked();
         inlong_signals_give_back();
         inlong_gate_forked();
     }

@@ -15,11 +15,10 @@
 
 #include "copy.h"
 
-const inlong_core_api *_Atomic inlong_core_loaded;
+atomic_bool inlong_core_loaded;
 
 inlong_fork_mutex inlong_loader_mutex = INLONG_FORK_MUTEX; /* guards all that follows */
-static inlong_core_api api;
-static char front_path[PATH_MAX]; /* set by the constructor */
+static char front_path[PATH_MAX];                          /* set by the constructor */
 static inlong_core_file core_file = {.fd = -1};
 
 void inlong_search_note(struct inlong_search *s, const char *format, ...)
@@ -93,27 +92,30 @@ static void remember_core(void *library)
         inlong_copy_remember(&core_file, map->l_name);
 }
 
+static const inlong_core_host host = {inlong_call_next, inlong_ring_take, inlong_deliver, inlong_client_closed, inlong_log_deliver};
+
 static int start(void *library, char *err, size_t errlen)
 {
+    inlong_core_about about = {0};
     inlong_core_entry_function entry;
     *(void **)&entry = dlsym(library, INLONG_CORE_ENTRY);
     const char *file = core_file.path[0] ? core_file.path : inlong_core_name;
     if (!entry)
         return inlong_fail(INLONG_ERR_ABI, err, errlen, "%.512s is not a core of this library: it has no %s", file,
                            INLONG_CORE_ENTRY);
-    int code = entry(INLONG_CORE_ABI_VERSION, &api);
-    if (code != INLONG_OK || api.version != INLONG_CORE_ABI_VERSION)
+    int code = entry(INLONG_CORE_ABI_VERSION, &host, &about);
+    if (code != INLONG_OK || about.version != INLONG_CORE_ABI_VERSION)
         return inlong_fail(INLONG_ERR_ABI, err, errlen,
                            "%.512s has interface version %u, this front needs %d: they are of two builds", file,
-                           (unsigned)api.version, INLONG_CORE_ABI_VERSION);
-    if (api.runtime == INLONG_CORE_UNMARKED)
+                           (unsigned)about.version, INLONG_CORE_ABI_VERSION);
+    if (about.runtime == INLONG_CORE_UNMARKED)
         return inlong_fail(INLONG_ERR_ABI, err, errlen,
                            "%.512s was not built by `make capi`: its runtime would not leave signals and threads of the host alone",
                            file);
-    if (api.runtime != INLONG_RUNTIME_WANTED)
+    if (about.runtime != INLONG_RUNTIME_WANTED)
         return inlong_fail(INLONG_ERR_ABI, err, errlen, "%.512s and this front are of two builds: only one has a stock runtime",
                            file);
-    inlong_runtime_apply(&api);
+    inlong_runtime_apply();
     return INLONG_OK;
 }
 
@@ -227,6 +229,7 @@ static int begin_reload(char *err, size_t errlen)
 {
     inlong_slots_forget();
     inlong_gate_forget();
+    inlong_calls_forget();
     memset(&reloading, 0, sizeof reloading);
     pthread_mutex_init(&reloading.mutex, NULL);
     inlong_cond_init(&reloading.ended);
@@ -269,36 +272,30 @@ static int load_here(char *err, size_t errlen)
 {
     if (!inlong_guard_arm())
         return inlong_fail(INLONG_ERR_NOMEM, err, errlen, "no memory for the fork guard");
-    int code = inlong_core() ? reload(err, errlen) : load_quietly(load, err, errlen);
+    int code = atomic_load(&inlong_core_loaded) ? reload(err, errlen) : load_quietly(load, err, errlen);
     if (code == INLONG_OK) {
-        atomic_store(&inlong_core_loaded, &api);
+        atomic_store(&inlong_core_loaded, true);
         inlong_guard_own();
     }
     return code;
 }
 
-int inlong_core_load(const inlong_core_api **core, char *err, size_t errlen)
+int inlong_core_load(char *err, size_t errlen)
 {
     if (inlong_cloned())
         return inlong_fail(INLONG_ERR_FORKED, err, errlen, "%s, and not by fork() of libc: make clients before that, or exec",
                            forked);
     inlong_gate_arm();
     int code = INLONG_OK;
-    if (inlong_forked() || !inlong_core()) {
+    if (inlong_forked() || !atomic_load(&inlong_core_loaded)) {
         int state = inlong_cancel_hold();
         inlong_fork_lock(&inlong_loader_mutex);
-        if (inlong_forked() || !inlong_core())
+        if (inlong_forked() || !atomic_load(&inlong_core_loaded))
             code = load_here(err, errlen);
         inlong_fork_unlock(&inlong_loader_mutex);
         inlong_cancel_let_go(state);
     }
-    *core = inlong_core();
     return code;
 }
 
-void inlong_loader_disown(void)
-{
-    reloading.running = false; /* a thread of the parent, where it ran */
-    if (inlong_core())
-        inlong_core()->disown();
-}
+void inlong_loader_forked(void) { reloading.running = false; /* a thread of the parent, where it ran */ }

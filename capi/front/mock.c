@@ -17,12 +17,11 @@ int inlong_mock_new(int nodes, inlong_mock **mock, char *err, size_t errlen)
         return inlong_fail(INLONG_ERR_ARG, err, errlen, "mock is NULL");
     if (nodes < 0 || nodes > MOST_NODES)
         return inlong_fail(INLONG_ERR_ARG, err, errlen, "nodes is %d: want 0 to %d", nodes, MOST_NODES);
-    const inlong_core_api *core;
-    int code = inlong_core_load(&core, err, errlen);
+    int code = inlong_core_load(err, errlen);
     if (code != INLONG_OK)
         return code;
     uintptr_t handle = inlong_handle_new(0);
-    code = core->mock_new(handle, nodes, inlong_error_buffer());
+    code = inlong_call(&(inlong_core_call){.kind = INLONG_CALL_MOCK_NEW, .handle = handle, .count = (size_t)nodes});
     if (code == INLONG_OK)
         *mock = (inlong_mock *)handle;
     else
@@ -33,7 +32,7 @@ int inlong_mock_new(int nodes, inlong_mock **mock, char *err, size_t errlen)
 /* Whether the core may be asked about the handle; it answers INLONG_ERR_HANDLE itself for one it does not know. */
 static bool open_here(const inlong_mock *mock)
 {
-    return mock && !inlong_forked() && inlong_core() && !inlong_handle_is_parents((uintptr_t)mock);
+    return mock && !inlong_forked() && atomic_load(&inlong_core_loaded) && !inlong_handle_is_parents((uintptr_t)mock);
 }
 
 static int check(const inlong_mock *mock, const char *buf, size_t len)
@@ -41,10 +40,17 @@ static int check(const inlong_mock *mock, const char *buf, size_t len)
     return open_here(mock) ? inlong_check_buffer(buf, len) : inlong_fail_handle(INLONG_MOCK, mock);
 }
 
+/* Asks about an open mock, with `request` or without. */
+static int ask(int kind, inlong_mock *mock, const char *request, char *buf, size_t len)
+{
+    return inlong_call(&(inlong_core_call){
+        .kind = kind, .handle = (uintptr_t)mock, .data = request, .size = request ? strlen(request) : 0, .text = {buf, len}});
+}
+
 int inlong_mock_url(inlong_mock *mock, char *buf, size_t len)
 {
     int code = check(mock, buf, len);
-    return code == INLONG_OK ? inlong_core()->mock_url((uintptr_t)mock, buf, len, inlong_error_buffer()) : code;
+    return code == INLONG_OK ? ask(INLONG_CALL_MOCK_URL, mock, NULL, buf, len) : code;
 }
 
 int inlong_mock_control(inlong_mock *mock, const char *request, char *buf, size_t len)
@@ -54,17 +60,16 @@ int inlong_mock_control(inlong_mock *mock, const char *request, char *buf, size_
         return code;
     if (!request)
         return inlong_fail(INLONG_ERR_ARG, NULL, 0, "request is NULL");
-    return inlong_core()->mock_control((uintptr_t)mock, (char *)request, strlen(request), buf, len, inlong_error_buffer());
+    return ask(INLONG_CALL_MOCK_CONTROL, mock, request, buf, len);
 }
 
 int inlong_mock_stats(inlong_mock *mock, char *buf, size_t len)
 {
-    int code = check(mock, buf, len);
-    return code == INLONG_OK ? inlong_core()->mock_stats((uintptr_t)mock, buf, len, inlong_error_buffer()) : code;
+    return inlong_mock_control(mock, "{\"op\":\"stats\"}", buf, len);
 }
 
 void inlong_mock_free(inlong_mock *mock)
 {
     if (open_here(mock))
-        (void)inlong_core()->mock_free((uintptr_t)mock);
+        (void)ask(INLONG_CALL_MOCK_FREE, mock, NULL, NULL, 0);
 }

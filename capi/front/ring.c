@@ -1,10 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0
- * ring.c - the way in: threads of the host copy messages into chunks of plain memory, one goroutine of the core takes these in bulk. No
- * thread of the host runs inside the runtime for that, and none waits for another but for the moment of a copy.
+ * ring.c - the way in: threads of the host copy messages into chunks of plain memory, one goroutine of the core takes these in bulk. None
+ * of these threads waits for another but for the moment of a copy.
  *
- * A message is put in only where nothing can be said against it: ids, length and time are surely good, and the core surely has room for
- * all chunks that are on their way. Any other goes to the core directly, behind what its thread has put in, and has the core's own
- * answer: a fault, no room, or a wait for room. */
+ * A message is put in only where nothing can be said against it: it is surely good (good.c), and the core surely has room for all chunks that
+ * are on their way. Any other is a call, behind what its thread has put in, and has the core's own answer: a fault, or a wait for room. */
 #include <limits.h>
 #include <stdlib.h>
 #include <string.h>
@@ -13,8 +12,8 @@
 #include "ring.h"
 
 /* The goroutine sleeps until a message comes. Then it looks now and then for as long as it finds some: to be woken for each would cost many
- * times what a message does. While the core has no room it looks for that, less and less often. */
-enum { LONGEST_NAP_NS = 20000000, LONGEST_PAYLOAD = 16 << 10, CLOSE_WAIT_MS = 1000, LONGEST_CLOSE_MS = 30000 };
+ * times what a message does. */
+enum { LONGEST_PAYLOAD = 16 << 10, FEWEST_CHUNKS = 16, CLOSE_WAIT_MS = 1000, LONGEST_CLOSE_MS = 30000 };
 /* Memory of the core for a chunk, at most: a batch a run, a body that doubles as it grows. */
 enum { CHUNK_COST = 2 * INLONG_CHUNK_BYTES + INLONG_RUNS * 4096 };
 
@@ -46,6 +45,7 @@ void inlong_ring_open(inlong_slot *slot)
     atomic_store(&r->most, 0);
     atomic_store(&r->chunks, 0);
     atomic_store(&r->width, 1);
+    atomic_store(&r->names, 0);
     atomic_store(&r->running, true);
     r->called = false;
     atomic_store(&r->open, true);
@@ -101,37 +101,29 @@ static void sleep_here(inlong_ring *r, long ns)
 
 /* ---- putting in ---- */
 
-static bool good_id(const char *id, size_t n, size_t least)
-{
-    if (n < least || n > INLONG_LONGEST_ID)
-        return false;
-    for (size_t i = 0; i < n; i++) {
-        char c = id[i];
-        if (!((c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_' || c == '.' || c == '-'))
-            return false;
-    }
-    return true;
-}
-
 static bool same(const char *a, size_t n, const char *b, size_t m) { return n == m && (n == 0 || memcmp(a, b, n) == 0); }
 
 /* The run that a message of these ids and this time belongs to; NULL where they may be bad. */
-static inlong_core_run *run_of(inlong_core_chunk *c, const inlong_message *m, size_t group_len, size_t stream_len)
+static inlong_core_run *run_of(inlong_core_chunk *c, const inlong_message *m, size_t group_len, size_t stream_len,
+                               const char *attributes, size_t attributes_len)
 {
     enum { LEAST_GROUP = 4 };
     inlong_core_run *run = c->runs ? &c->run[c->runs - 1] : NULL;
     if (run && run->time_ms == m->time_ms && same(run->stream, run->stream_len, m->stream_id, stream_len) &&
-        same(run->group, run->group_len, m->group_id, group_len))
+        same(run->group, run->group_len, m->group_id, group_len) &&
+        same(run->attributes, run->attributes_len, attributes, attributes_len))
         return run;
-    if (m->time_ms / 1000 > INT32_MAX || !good_id(m->stream_id, stream_len, 1) ||
-        !(group_len == 0 || good_id(m->group_id, group_len, LEAST_GROUP)))
+    if (m->time_ms / 1000 > INT32_MAX || !inlong_good_id(m->stream_id, stream_len, 1) ||
+        !(group_len == 0 || inlong_good_id(m->group_id, group_len, LEAST_GROUP)))
         return NULL;
     run = &c->run[c->runs++];
     run->count = 0;
     run->time_ms = m->time_ms;
     run->group_len = group_len;
     run->stream_len = stream_len;
+    run->attributes_len = attributes_len;
     memcpy(run->stream, m->stream_id, stream_len);
+    memcpy(run->attributes, attributes, attributes_len);
     if (group_len > 0)
         memcpy(run->group, m->group_id, group_len);
     return run;
@@ -153,9 +145,9 @@ static inlong_core_chunk *new_chunk(inlong_ring *r, inlong_stripe *s)
     return s->filling = c;
 }
 
-static bool is_full(const inlong_core_chunk *c, size_t length)
+static bool is_full(const inlong_core_chunk *c, size_t limit, size_t length)
 {
-    return c->count == INLONG_CHUNK_MESSAGES || c->used + length > INLONG_CHUNK_BYTES || c->runs == INLONG_RUNS;
+    return c->count >= limit || c->used + length > INLONG_CHUNK_BYTES || c->runs == INLONG_RUNS;
 }
 
 /* Until the goroutine has taken a chunk of s, or has done with it. */
@@ -181,7 +173,7 @@ static inlong_core_chunk *chunk_for(inlong_slot *slot, uintptr_t client, inlong_
 {
     while (is_open(slot, client)) {
         inlong_core_chunk *c = s->filling ? s->filling : new_chunk(&slot->ring, s);
-        if (!c || !is_full(c, length))
+        if (!c || !is_full(c, atomic_load_explicit(&slot->ring.limit, memory_order_relaxed), length))
             return c;
         ring_bell(&slot->ring);
         (void)wait_handed(s, NULL);
@@ -202,14 +194,17 @@ static inlong_stripe *stripe_of(inlong_ring *r)
 static bool put(inlong_slot *slot, uintptr_t client, inlong_stripe *s, const inlong_message *m, const void *payload, size_t length,
                 inlong_core_tag tag)
 {
-    if (length == 0 || length > atomic_load_explicit(&slot->ring.longest, memory_order_relaxed) || m->attribute_count > 0 ||
-        m->item_attribute_count > 0 || !m->stream_id ||
-        (length == 1 && *(const char *)payload == '\n')) /* the core may trim that */
+    if (length == 0 || length > atomic_load_explicit(&slot->ring.longest, memory_order_relaxed) || !m->stream_id ||
+        m->item_attribute_count > 0 || (length == 1 && *(const char *)payload == '\n')) /* the core may trim that */
         return false;
     size_t group_len = m->group_id_len == 0 && m->group_id ? strlen(m->group_id) : m->group_id_len;
     size_t stream_len = m->stream_id_len == 0 ? strlen(m->stream_id) : m->stream_id_len;
     inlong_core_chunk *c = chunk_for(slot, client, s, length);
-    inlong_core_run *run = c ? run_of(c, m, group_len, stream_len) : NULL;
+    char attributes[INLONG_LONGEST_ATTRIBUTES];
+    size_t attributes_len = 0;
+    if (!c || (m->attribute_count > 0 && !inlong_good_attributes(&slot->ring, m, attributes, &attributes_len)))
+        return false;
+    inlong_core_run *run = run_of(c, m, group_len, stream_len, attributes, attributes_len);
     if (!run)
         return false;
     run->count++;
@@ -217,7 +212,7 @@ static bool put(inlong_slot *slot, uintptr_t client, inlong_stripe *s, const inl
     c->used += length;
     c->lengths[c->count] = (uint32_t)length;
     c->tags[c->count++] = tag;
-    if (c->count == INLONG_CHUNK_MESSAGES / 2) /* while there is room for more */
+    if (c->count == atomic_load_explicit(&slot->ring.limit, memory_order_relaxed) / 2) /* while there is room for more */
         ring_bell(&slot->ring);
     return true;
 }
@@ -230,7 +225,7 @@ size_t inlong_ring_feed(inlong_slot *slot, uintptr_t client, const inlong_feed *
     pthread_mutex_lock(&s->mutex);
     for (; i < feed->count; i++) {
         const inlong_message *m = feed->packed ? feed->messages : &feed->messages[i];
-        inlong_core_tag tag = {feed->a, feed->packed ? feed->b + i : feed->b};
+        inlong_core_tag tag = {feed->tag.a, feed->packed ? feed->tag.b + i : feed->tag.b};
         size_t length = feed->packed ? feed->lengths[i] : m->payload_len;
         if (!put(slot, client, s, m, feed->packed ? feed->data + at : m->payload, length, tag))
             break;
@@ -279,11 +274,16 @@ static inlong_core_chunk *take(inlong_ring *r)
     return NULL;
 }
 
-/* Tells what may be put in. */
-static void publish(inlong_ring *r, const inlong_core_intake *in)
+void inlong_ring_publish(inlong_slot *slot, uintptr_t client, const inlong_core_intake *in)
 {
+    inlong_ring *r = &slot->ring;
+    if (atomic_load(&slot->handle) != client)
+        return;
     atomic_store(&r->width, in->ordered ? 1 : INLONG_STRIPES); /* first: no thread may change its stripe */
-    int64_t by_messages = in->messages / INLONG_CHUNK_MESSAGES, by_bytes = in->bytes / CHUNK_COST;
+    int64_t limit = in->most_messages / FEWEST_CHUNKS;
+    limit = limit < 1 ? 1 : limit < INLONG_CHUNK_MESSAGES ? limit : INLONG_CHUNK_MESSAGES;
+    atomic_store(&r->limit, (size_t)limit);
+    int64_t by_messages = in->messages / limit, by_bytes = in->bytes / CHUNK_COST;
     int64_t most = by_messages < by_bytes ? by_messages : by_bytes;
     atomic_store(&r->most, most < 0 ? 0 : most > INT_MAX ? INT_MAX : (int)most);
     atomic_store(&r->longest, in->longest < LONGEST_PAYLOAD ? in->longest : LONGEST_PAYLOAD);
@@ -306,9 +306,8 @@ static void free_spares(inlong_ring *r)
 static inlong_core_chunk *wait_and_take(inlong_ring *r, bool worked, int64_t nap_ns)
 {
     inlong_core_chunk *c = NULL;
-    if (worked || atomic_load(&r->most) == 0) {
-        r->nap = worked ? nap_ns : r->nap < LONGEST_NAP_NS / 2 ? 2 * r->nap : LONGEST_NAP_NS;
-        sleep_here(r, (long)r->nap);
+    if (worked) {
+        sleep_here(r, (long)nap_ns);
     } else {
         free_spares(r);
         atomic_store(&r->asleep, true);
@@ -325,11 +324,11 @@ inlong_core_chunk *inlong_ring_take(uintptr_t client, inlong_core_chunk *done, i
     /* Not by the handle, which may have ended: the slot is no other client's before this goroutine has left. */
     inlong_slot *slot = atomic_load(&inlong_slots[(client >> 1) & (INLONG_SLOTS - 1)]);
     inlong_ring *r = &slot->ring;
-    INLONG_TAKES_OVER(&r->nap); /* a goroutine comes on another thread each time */
+    INLONG_TAKES_OVER(&r->next); /* a goroutine comes on another thread each time */
     bool worked = done && done != &nothing;
     if (worked)
         done_with(r, done);
-    publish(r, &intake);
+    inlong_ring_publish(slot, client, &intake);
     bool open = atomic_load(&r->open); /* before the look: behind the end nothing is put in */
     inlong_core_chunk *c = take(r);
     if (!c && open)
@@ -339,7 +338,7 @@ inlong_core_chunk *inlong_ring_take(uintptr_t client, inlong_core_chunk *done, i
     if (!c)
         inlong_ring_end(slot);
     INLONG_HANDS_OVER(slot);
-    INLONG_HANDS_OVER(&r->nap);
+    INLONG_HANDS_OVER(&r->next);
     return c;
 }
 

@@ -11,7 +11,7 @@
 
 struct inlong_slot;
 
-enum { INLONG_STRIPES = 16 };
+enum { INLONG_STRIPES = 16, INLONG_KNOWN_NAMES = 16, INLONG_LONGEST_NAME = 32 };
 
 /* Messages of some threads, in their order: a thread keeps to one stripe. */
 typedef struct inlong_stripe {
@@ -25,16 +25,18 @@ typedef struct inlong_stripe {
 
 typedef struct inlong_ring {
     inlong_stripe stripes[INLONG_STRIPES];
-    atomic_bool open;      /* looked at under a stripe's mutex */
-    atomic_uint width;     /* stripes that are used: all threads of an ordered client share one */
-    atomic_int chunks;     /* that hold messages which are not charged to the core's budget */
-    atomic_int most;       /* of them: behind that the core itself has to say whether there is room */
-    atomic_size_t longest; /* payload that is copied */
-    unsigned next;         /* stripe to look at; this, `from` and `nap` are the goroutine's */
-    inlong_stripe *from;   /* has the chunk that is with the core */
-    int64_t nap;           /* ns */
-    atomic_bool running;   /* the goroutine; written under the mutex */
-    pthread_mutex_t mutex; /* guards all below */
+    atomic_bool open;                                   /* looked at under a stripe's mutex */
+    atomic_uint width;                                  /* stripes that are used: all threads of an ordered client share one */
+    atomic_int chunks;                                  /* that hold messages which are not charged to the core's budget */
+    atomic_int most;                                    /* of them: behind that the core itself has to say whether there is room */
+    atomic_size_t longest;                              /* payload that is copied */
+    atomic_size_t limit;                                /* messages in a chunk */
+    atomic_uint names;                                  /* that are known */
+    char name[INLONG_KNOWN_NAMES][INLONG_LONGEST_NAME]; /* of attributes that the core has taken; one is known for good */
+    unsigned next;                                      /* stripe to look at; this and `from` are the goroutine's */
+    inlong_stripe *from;                                /* has the chunk that is with the core */
+    atomic_bool running;                                /* the goroutine; written under the mutex */
+    pthread_mutex_t mutex;                              /* guards all below */
     pthread_cond_t bell;
     atomic_bool asleep; /* the goroutine waits for the first message */
     bool called;        /* it is to look at once */
@@ -55,13 +57,20 @@ typedef struct inlong_feed {
     const char *data;
     const uint32_t *lengths;
     size_t count;
-    uintptr_t a, b; /* their tag; packed: b of the first */
+    inlong_core_tag tag; /* packed: of the first */
     bool packed;
 } inlong_feed;
 /* Copies what the core is sure to take, and returns its number. The rest needs the core's own answer, behind inlong_ring_settle. */
 size_t inlong_ring_feed(struct inlong_slot *slot, uintptr_t client, const inlong_feed *feed);
+/* good.c: writes the attributes of m as text, INLONG_LONGEST_ATTRIBUTES bytes at most, if they are surely good: their names are those
+ * of a message that the core has taken. Under the mutex of a stripe of a ring that is open. */
+bool inlong_good_id(const char *id, size_t n, size_t least);
+bool inlong_good_attributes(const inlong_ring *r, const inlong_message *m, char *text, size_t *len);
+void inlong_good_learn(struct inlong_slot *slot, uintptr_t client, const inlong_message *m);
 /* Waits until the core has what is in this thread's stripe, or in all: it has to come before what goes to the core directly. */
 bool inlong_ring_settle(struct inlong_slot *slot, bool all, int64_t timeout_ms);
+/* Tells what may be put in. */
+void inlong_ring_publish(struct inlong_slot *slot, uintptr_t client, const inlong_core_intake *in);
 inlong_core_chunk *inlong_ring_take(uintptr_t client, inlong_core_chunk *done, inlong_core_intake intake);
 
 #endif

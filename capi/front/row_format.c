@@ -224,12 +224,12 @@ int inlong_row_format_ask(const inlong_options *options, const char *stream_id, 
         return INLONG_ERR_ARG;
     if (!options || !stream_id || !format)
         return inlong_fail(INLONG_ERR_ARG, err, errlen, "%s is NULL", !options ? "options" : !stream_id ? "stream_id" : "format");
-    const inlong_core_api *core;
-    int code = inlong_core_load(&core, err, errlen);
+    int code = inlong_core_load(err, errlen);
     if (code != INLONG_OK)
         return code;
     inlong_row_settings settings = {.struct_size = sizeof settings};
-    code = core->row_ask(options->items, options->count, (char *)stream_id, &settings, inlong_error_buffer());
+    code = inlong_call(&(inlong_core_call){
+        .kind = INLONG_CALL_ROW_ASK, .options = options->items, .count = options->count, .data = stream_id, .settings = &settings});
     if (code != INLONG_OK) {
         inlong_copy_text(err, errlen, inlong_last_error());
         return code;

@@ -66,10 +66,11 @@ int inlong_runtime_set(int setting, int64_t value)
 
 bool inlong_runtime_reloads(void) { return !atomic_load(&stays_forked); }
 
-void inlong_runtime_apply(const inlong_core_api *core)
+void inlong_runtime_apply(void)
 {
     atomic_store(&applied, true);
-    core->runtime_set(atomic_load(&gc_percent), atomic_load(&memory_limit));
+    (void)inlong_call(
+        &(inlong_core_call){.kind = INLONG_CALL_RUNTIME_SET, .numbers = {atomic_load(&gc_percent), atomic_load(&memory_limit)}});
 }
 
 int inlong_runtime_get(int setting, int64_t *value)
@@ -83,10 +84,11 @@ int inlong_runtime_get(int setting, int64_t *value)
         return INLONG_OK;
     if (setting != INLONG_RUNTIME_GC_PERCENT && setting != INLONG_RUNTIME_MEMORY_LIMIT)
         return inlong_fail(INLONG_ERR_ARG, NULL, 0, "setting is %d: want one of INLONG_RUNTIME_...", setting);
-    const inlong_core_api *core = atomic_load(&inlong_core_loaded);
-    if (core && !inlong_forked()) {
-        *value = core->runtime_get(setting);
-        return INLONG_OK;
+    if (atomic_load(&inlong_core_loaded) && !inlong_forked()) {
+        inlong_core_call call = {.kind = INLONG_CALL_RUNTIME_GET, .count = (size_t)setting};
+        int code = inlong_call(&call);
+        *value = call.numbers[0];
+        return code;
     }
     bool percent = setting == INLONG_RUNTIME_GC_PERCENT;
     *value = atomic_load(percent ? &gc_percent : &memory_limit);

@@ -27,7 +27,8 @@ int inlong_client_send(inlong_client *client, const inlong_message *message, int
     result->struct_size = sizeof *result;
     result->count = 1;
     if (inlong_ring_settle(slot, false, timeout_ms))
-        code = inlong_core_for(slot)->client_send((uintptr_t)client, &m, timeout_ms, result, inlong_error_buffer());
+        code = inlong_call(&(inlong_core_call){
+            .kind = INLONG_CALL_SEND, .handle = (uintptr_t)client, .message = &m, .timeout_ms = timeout_ms, .result = result});
     else
         code = inlong_fail(INLONG_ERR_CONTEXT_EXPIRED, NULL, 0, "message context expired: before those in front of it were taken");
     if (code != INLONG_OK && result->code == INLONG_OK) { /* a fault behind which no result came: it must not look like an ack */
@@ -35,6 +36,21 @@ int inlong_client_send(inlong_client *client, const inlong_message *message, int
         result->persisted = code == INLONG_ERR_INTERNAL ? INLONG_MAYBE_WRITTEN : INLONG_NOT_WRITTEN;
         inlong_copy_text(result->text, sizeof result->text, inlong_last_error());
     }
+    return code;
+}
+
+/* Gives messages to the core itself, behind those that this thread has put into the ring. */
+static int submit(inlong_slot *slot, inlong_client *client, inlong_core_call *call, size_t *accepted)
+{
+    (void)inlong_ring_settle(slot, false, INLONG_NO_TIMEOUT);
+    call->handle = (uintptr_t)client;
+    int code = inlong_call(call);
+    if (call->intake.nap_ns > 0)
+        inlong_ring_publish(slot, (uintptr_t)client, &call->intake);
+    if (code == INLONG_OK && call->message->attribute_count > 0)
+        inlong_good_learn(slot, (uintptr_t)client, call->message);
+    if (accepted)
+        *accepted += call->accepted;
     return code;
 }
 
@@ -47,11 +63,11 @@ int inlong_client_send_async(inlong_client *client, const inlong_message *messag
     int code = inlong_check_message(message, &m);
     if (code != INLONG_OK)
         return code;
-    inlong_feed feed = {.messages = &m, .count = 1, .a = (uintptr_t)callback, .b = (uintptr_t)user};
+    inlong_feed feed = {.messages = &m, .count = 1, .tag = {(uintptr_t)callback, (uintptr_t)user}};
     if (inlong_ring_feed(slot, (uintptr_t)client, &feed) == 1)
         return INLONG_OK;
-    inlong_ring_settle(slot, false, INLONG_NO_TIMEOUT);
-    return inlong_core_for(slot)->client_submit((uintptr_t)client, &m, feed.a, feed.b, inlong_error_buffer());
+    inlong_core_call call = {.kind = INLONG_CALL_SUBMIT, .message = &m, .tag = feed.tag};
+    return submit(slot, client, &call, NULL);
 }
 
 static const inlong_message *message_at(const inlong_message *messages, size_t i)
@@ -75,16 +91,16 @@ static size_t count_good(const inlong_message *messages, size_t count, int *faul
 }
 
 /* Those of a program built before a field was added lie closer together than the core takes them. */
-static int submit_shorter(inlong_slot *slot, uintptr_t client, const inlong_message *messages, size_t count, uintptr_t callback,
-                          uintptr_t user, size_t *accepted)
+static int submit_shorter(inlong_slot *slot, inlong_client *client, const inlong_core_call *all, size_t *accepted)
 {
     enum { AT_ONCE = 32 };
     inlong_message full[AT_ONCE];
     int code = INLONG_OK;
-    for (size_t done = 0, n; done < count && code == INLONG_OK; done += n) {
-        for (n = 0; n < AT_ONCE && done + n < count; n++)
-            (void)inlong_check_message(message_at(messages, done + n), &full[n]); /* for the copy: it was looked at before */
-        code = inlong_core_for(slot)->client_submit_many(client, full, n, callback, user, accepted, inlong_error_buffer());
+    for (size_t done = 0, n; done < all->count && code == INLONG_OK; done += n) {
+        for (n = 0; n < AT_ONCE && done + n < all->count; n++)
+            (void)inlong_check_message(message_at(all->message, done + n), &full[n]); /* for the copy: it was looked at before */
+        inlong_core_call part = {.kind = all->kind, .message = full, .count = n, .tag = all->tag};
+        code = submit(slot, client, &part, accepted);
     }
     return code;
 }
@@ -105,13 +121,11 @@ int inlong_client_send_many(inlong_client *client, const inlong_message *message
         return inlong_fail(INLONG_ERR_ARG, NULL, 0, "count is negative");
     int fault = INLONG_OK, code = INLONG_OK;
     size_t good = count_good(messages, count, &fault);
-    if (good > 0) { /* one crossing, without a copy: the core resolves what has no length, and waits for its window */
-        inlong_ring_settle(slot, false, INLONG_NO_TIMEOUT);
-        code =
-            messages->struct_size == sizeof *messages
-                ? inlong_core_for(slot)->client_submit_many((uintptr_t)client, (inlong_message *)messages, good,
-                                                            (uintptr_t)callback, (uintptr_t)user, accepted, inlong_error_buffer())
-                : submit_shorter(slot, (uintptr_t)client, messages, good, (uintptr_t)callback, (uintptr_t)user, accepted);
+    if (good > 0) { /* one call, without a copy: the core resolves what has no length, and waits for its window */
+        inlong_core_call call = {
+            .kind = INLONG_CALL_SUBMIT_MANY, .message = messages, .count = good, .tag = {(uintptr_t)callback, (uintptr_t)user}};
+        code = messages->struct_size == sizeof *messages ? submit(slot, client, &call, accepted)
+                                                         : submit_shorter(slot, client, &call, accepted);
     }
     if (code == INLONG_OK && good > 0 && fault != INLONG_OK)
         (void)count_good(message_at(messages, good - 1), 2, &fault); /* its text must be the last written */
@@ -159,20 +173,24 @@ int inlong_client_send_packed(inlong_client *client, const inlong_message *model
                         .data = data,
                         .lengths = lengths,
                         .count = count,
-                        .a = flags & INLONG_PACKED_MERGE_ACKS ? INLONG_TAG_MERGE : INLONG_TAG_RANGE,
-                        .b = (uintptr_t)user,
+                        .tag = {flags & INLONG_PACKED_MERGE_ACKS ? INLONG_TAG_MERGE : INLONG_TAG_RANGE, (uintptr_t)user},
                         .packed = true};
-    size_t done = 0, more = 0, used = 0;
+    size_t done = 0, used = 0;
     if (flags & INLONG_PACKED_SINGLES) /* what is in flight of others may have to be waited for */
         done = inlong_ring_feed(slot, (uintptr_t)client, &feed);
-    if (done < count) {
-        for (size_t i = 0; i < done; i++)
-            used += lengths[i];
-        inlong_ring_settle(slot, false, INLONG_NO_TIMEOUT);
-        code = inlong_core_for(slot)->client_submit_packed(
-            (uintptr_t)client, &m, (char *)data + used, data_len - used, (uint32_t *)lengths + done, count - done, feed.a,
-            feed.b + done, !(flags & INLONG_PACKED_SINGLES), timeout_ms, &more, inlong_error_buffer());
-    }
-    *accepted = done + more;
-    return code;
+    *accepted = done;
+    if (done == count)
+        return INLONG_OK;
+    for (size_t i = 0; i < done; i++)
+        used += lengths[i];
+    inlong_core_call call = {.kind = INLONG_CALL_SUBMIT_PACKED,
+                             .message = &m,
+                             .data = (const char *)data + used,
+                             .size = data_len - used,
+                             .lengths = lengths + done,
+                             .count = count - done,
+                             .tag = {feed.tag.a, feed.tag.b + done},
+                             .bulk = !(flags & INLONG_PACKED_SINGLES),
+                             .timeout_ms = timeout_ms};
+    return submit(slot, client, &call, accepted);
 }

@@ -9,13 +9,13 @@ static const char *const no_options[] = {NULL};
 
 static void panic_in_the_next_call(inlong_client *client)
 {
-    CHECK_INT(inlong_core()->test_panic((uintptr_t)client, inlong_error_buffer()), INLONG_OK);
+    CHECK_INT(inlong_call(&(inlong_core_call){.kind = INLONG_CALL_TEST_PANIC, .handle = (uintptr_t)client}), INLONG_OK);
 }
 
 /* One that the front does not accept by itself. */
 static inlong_message for_the_core(void)
 {
-    static const inlong_attribute attribute = {"k", 0, "v", 0};
+    static const inlong_attribute attribute = {"a_name_that_is_too_long_for_the_front_to_know", 0, "v", 0};
     inlong_message m = message("x");
     m.attributes = &attribute;
     m.attribute_count = 1;

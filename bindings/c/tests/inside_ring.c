@@ -63,6 +63,86 @@ static void messages_arrive_as_given(void)
     close_fixture(&f);
 }
 
+/* Names are known from the first message on, values differ: they were a call of the core each, which costs twenty times as much. */
+static void attributes_arrive_as_given(void)
+{
+    enum { COUNT = 100 };
+    fixture f = open_ring(no_options);
+    char value[32], text[32], want[64];
+    tally t = TALLY;
+    for (int i = 0; i < COUNT; i++) {
+        inlong_attribute attributes[2] = {{"trace and more", 5, value, 0}, {"kind", 0, i % 2 ? "" : "odd one", 0}};
+        inlong_message m = message("");
+        snprintf(value, sizeof value, "t%03d", i);
+        snprintf(text, sizeof text, "message %03d", i);
+        m.payload = text;
+        m.payload_len = strlen(text);
+        m.attributes = attributes;
+        m.attribute_count = i % 3 ? 2 : 1;
+        CHECK_INT(inlong_client_send_async(f.client, &m, tally_result, &t), INLONG_OK);
+        CHECK(i < 2 || ring_of(f.client)->names == 2);
+        memset(value, '#', sizeof value);
+    }
+    CHECK(chunks(f.client) > 0);
+    CHECK_INT(inlong_client_flush(f.client, 20000), INLONG_OK);
+    CHECK_INT(t.acked, COUNT);
+    const char *answer = control(f.mock, "{\"op\":\"messages\",\"limit\":1000}");
+    for (int i = 0; i < COUNT; i++) {
+        snprintf(want, sizeof want, "\"trace\":\"t%03d\"", i);
+        CHECK_TEXT(answer, want);
+    }
+    CHECK_TEXT(answer, "\"kind\":\"odd one\"");
+    close_fixture(&f);
+}
+
+/* A name that is known is no reason to take what is wrong with the rest. */
+static void faults_of_attributes_are_told_at_once(void)
+{
+    const struct {
+        inlong_attribute attributes[2];
+        size_t count;
+        const char *part;
+    } bad[] = {
+        {{{"known", 0, "a&b", 0}}, 1, "want printable ASCII without & and ="},
+        {{{"known", 0, "a=b", 0}}, 1, "want printable ASCII without & and ="},
+        {{{"known", 0, " a", 0}}, 1, "starts or ends with a blank"},
+        {{{"known", 0, "\n", 0}}, 1, "want printable ASCII"},
+        {{{"known", 0, "a", 0}, {"known", 5, "b", 1}}, 2, "is given twice"},
+        {{{"known", 6, "a", 0}}, 1, "character '\\x00'"},
+        {{{"groupId", 0, "a", 0}}, 1, "reserved"},
+        {{{"", 0, "a", 0}}, 1, "has an empty name"},
+    };
+    static const inlong_attribute known = {"known", 0, "yes", 0};
+    fixture f = open_ring(no_options);
+    inlong_message m = message("x");
+    m.attributes = &known;
+    m.attribute_count = 1;
+    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
+        inlong_message wrong = message("x");
+        CHECK_INT(inlong_client_send_async(f.client, &m, NULL, NULL), INLONG_OK);
+        wrong.attributes = bad[i].attributes;
+        wrong.attribute_count = bad[i].count;
+        CHECK_INT(inlong_client_send_async(f.client, &wrong, NULL, NULL), INLONG_ERR_LOG_INVALID);
+        CHECK_TEXT(inlong_last_error(), bad[i].part);
+    }
+    CHECK_INT(ring_of(f.client)->names, 1);
+    close_fixture(&f);
+}
+
+/* A chunk of its full size would take the whole of a small bound: none was ever begun, and each message was a call of the core. */
+static void small_bound_has_a_ring(void)
+{
+    fixture f = open_ring((const char *const[]){"max_pending_messages", "100", "block_if_queue_is_full", "true", NULL});
+    inlong_message m = message("x");
+    tally t = TALLY;
+    for (int i = 0; i < 1000; i++)
+        CHECK_INT(inlong_client_send_async(f.client, &m, tally_result, &t), INLONG_OK);
+    CHECK(chunks(f.client) > 0);
+    CHECK_INT(inlong_client_flush(f.client, 20000), INLONG_OK);
+    CHECK_INT(t.acked, 1000);
+    close_fixture(&f);
+}
+
 /* ---- order ---- */
 
 typedef struct sender {
@@ -275,6 +355,7 @@ static void waiting_sender_puts_nothing_into_the_next_client(void)
     inlong_ring_open(slot);
     atomic_store(&slot->ring.most, 2);
     atomic_store(&slot->ring.longest, 1);
+    atomic_store(&slot->ring.limit, INLONG_CHUNK_MESSAGES);
     CHECK_INT(pthread_create(&thread, NULL, put_one_too_many, &late), 0);
     pthread_mutex_lock(&s->mutex);
     while (s->waiting == 0) {
@@ -357,6 +438,9 @@ static void cancelled_threads_leave_no_lock(void)
 
 static const check_test tests[] = {
     {"messages_arrive_as_given", messages_arrive_as_given},
+    {"attributes_arrive_as_given", attributes_arrive_as_given},
+    {"faults_of_attributes_are_told_at_once", faults_of_attributes_are_told_at_once},
+    {"small_bound_has_a_ring", small_bound_has_a_ring},
     {"order_of_a_thread_is_kept_beside_a_full_queue", order_of_a_thread_is_kept_beside_a_full_queue},
     {"order_of_threads_that_take_turns_is_kept", order_of_threads_that_take_turns_is_kept},
     {"faults_are_told_at_once", faults_are_told_at_once},
