@@ -84,10 +84,15 @@ __attribute__((constructor)) static void remember_front(void)
         front_path[0] = 0;
 }
 
+/* What libc's loader tells debuggers, and whether it was in the middle of a step at the fork: it ends a process that loads something then. */
+static const struct r_debug *loader;
+static bool forked_inside_loader;
+
 /* The file that was loaded, for the copies of children. */
 static void remember_core(void *library)
 {
     struct link_map *map;
+    loader = dlsym(RTLD_DEFAULT, "_r_debug");
     if (dlinfo(library, RTLD_DI_LINKMAP, &map) == 0)
         inlong_copy_remember(&core_file, map->l_name);
 }
@@ -135,6 +140,12 @@ static int load(char *err, size_t errlen)
 
 static const char forked[] = "this process was forked after its parent had made a client";
 
+static int fail_inside_loader(char *err, size_t errlen)
+{
+    return inlong_fail(INLONG_ERR_FORKED, err, errlen,
+                       "%s, while another thread of it was inside libc's loader: a core of its own could not be loaded", forked);
+}
+
 /* Whether a child may have a core of its own. */
 static int check_reload(char *err, size_t errlen)
 {
@@ -145,7 +156,7 @@ static int check_reload(char *err, size_t errlen)
     if (off || !inlong_runtime_reloads())
         return inlong_fail(INLONG_ERR_FORKED, err, errlen, "%s, and %s: make clients after the fork, or exec", forked,
                            off ? "INLONG_FORK=error" : "INLONG_RUNTIME_FORK_RELOAD is 0");
-    return INLONG_OK;
+    return forked_inside_loader ? fail_inside_loader(err, errlen) : INLONG_OK;
 }
 
 /* A copy of the parent's core. On a thread of its own: libc's loader may wait for ever, for a lock that a thread of the parent held. */
@@ -214,8 +225,16 @@ static struct {
     char text[INLONG_ERROR_TEXT];
 } reloading;
 
+static int stop_at_once(struct dl_phdr_info *info, size_t size, void *unused)
+{
+    (void)info, (void)size, (void)unused;
+    return 1;
+}
+
+/* Waits first for the lock that may be held for ever, without one that exit() takes: inside dlopen it would have that. */
 static void *run_reload(void *unused)
 {
+    (void)dl_iterate_phdr(stop_at_once, NULL);
     int code = load_quietly(load_copy, reloading.text, sizeof reloading.text);
     pthread_mutex_lock(&reloading.mutex);
     reloading.code = code;
@@ -260,9 +279,7 @@ static int reload(char *err, size_t errlen)
     bool done = reloading.done;
     pthread_mutex_unlock(&reloading.mutex);
     if (!done)
-        return inlong_fail(INLONG_ERR_FORKED, err, errlen,
-                           "%s, while another thread of it was inside libc's loader: a core of its own could not be loaded in %d s",
-                           forked, RELOAD_MS / 1000);
+        return fail_inside_loader(err, errlen);
     reloading.running = false;
     return reloading.code == INLONG_OK ? INLONG_OK : inlong_fail(reloading.code, err, errlen, "%s", reloading.text);
 }
@@ -298,4 +315,8 @@ int inlong_core_load(char *err, size_t errlen)
     return code;
 }
 
-void inlong_loader_forked(void) { reloading.running = false; /* a thread of the parent, where it ran */ }
+void inlong_loader_forked(void)
+{
+    reloading.running = false; /* a thread of the parent, where it ran */
+    forked_inside_loader = loader && loader->r_state != RT_CONSISTENT;
+}

@@ -1,7 +1,8 @@
 /* H2: fork while other threads are inside the library, so that every lock of it may be held for ever in the child; on threads
- * that were in Go; and inside callbacks. */
+ * that have used it; and inside callbacks. */
 #include "forks.h"
 
+#include <dlfcn.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdatomic.h>
@@ -256,10 +257,49 @@ static void callback_may_fork(void)
     close_fixture(&busy);
 }
 
+static void *keep_loading(void *unused)
+{
+    while (!stop) {
+        void *library = dlopen("libutil.so.1", RTLD_NOW | RTLD_LOCAL);
+        if (library)
+            dlclose(library);
+    }
+    return unused;
+}
+
+static void open_or_be_refused(void *url)
+{
+    char err[256];
+    inlong_client *client = NULL;
+    inlong_options *o = inlong_options_new();
+    inlong_options_set(o, "url", url, err, sizeof err);
+    inlong_options_set(o, "group_id", GROUP, err, sizeof err);
+    int code = inlong_client_new(o, &client, err, sizeof err);
+    CHECK(code == INLONG_OK || (code == INLONG_ERR_FORKED && strstr(err, "inside libc's loader")));
+    inlong_options_free(o);
+    if (client)
+        CHECK_INT(inlong_client_close(client, 20000, NULL), INLONG_OK);
+    _exit(0); /* exit() takes a lock of libc's that the thread which loads may have held */
+}
+
+/* libc's loader ended a child that loaded its core, where the fork had come in the middle of one of the loader's steps on another thread. */
+static void fork_while_another_thread_loads_a_library(void)
+{
+    pthread_t thread;
+    fixture f = open_fixture(no_options);
+    CHECK_INT(pthread_create(&thread, NULL, keep_loading, NULL), 0);
+    for (int i = 0; i < check_rounds(50); i++)
+        CHECK_INT(in_child(open_or_be_refused, f.url), 0);
+    stop = true;
+    CHECK_INT(pthread_join(thread, NULL), 0);
+    close_fixture(&f);
+}
+
 static const check_test tests[] = {
     {"H2_busy_parent", busy_parent},
     {"H2_thread_that_forked_may_end_in_the_child", thread_that_forked_may_end_in_the_child},
     {"H2_fork_while_another_thread_loads_the_core", fork_while_another_thread_loads_the_core},
+    {"H2_fork_while_another_thread_loads_a_library", fork_while_another_thread_loads_a_library},
     {"H2_threads_of_a_child_load_one_core", threads_of_a_child_load_one_core},
     {"H2_callback_may_fork", callback_may_fork},
 };
