@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0
  * signals.c - keeps the host's signals the host's while the runtime starts, and gives them back in a forked child. */
-#include <dlfcn.h>
 #include <signal.h>
 #include <unistd.h>
 
@@ -61,35 +60,9 @@ static void put_faults_back(void)
             sigaction(faults[i], &hosts[faults[i]], NULL);
 }
 
-static void *wait_unlocked(void *mutex)
-{
-    pthread_mutex_lock(mutex);
-    pthread_mutex_unlock(mutex);
-    return NULL;
-}
-
-/* libc's first pthread_cancel installs its handler, without SA_ONSTACK. From glibc 2.41 on that handler runs on whatever the cancelled
- * thread does, inside the runtime on a goroutine's small stack, and writes beyond its end. So it is made to install it now: the
- * runtime adds SA_ONSTACK to what it finds. Without libgcc_s pthread_cancel ends the process, and nobody calls it. */
-static void show_cancel_handler(void)
-{
-    pthread_mutex_t mutex = PTHREAD_MUTEX_INITIALIZER;
-    pthread_t thread;
-    if (!dlopen("libgcc_s.so.1", RTLD_LAZY))
-        return;
-    pthread_mutex_lock(&mutex);
-    bool made = pthread_create(&thread, NULL, wait_unlocked, &mutex) == 0;
-    if (made)
-        pthread_cancel(thread); /* a thread that has ended would not do; this one comes to no cancellation point */
-    pthread_mutex_unlock(&mutex);
-    if (made)
-        pthread_join(thread, NULL);
-}
-
 void inlong_signals_hold(sigset_t *old)
 {
     block(old);
-    show_cancel_handler();
     look(hosts);
     keep_faults_deadly();
 }

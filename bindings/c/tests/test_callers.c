@@ -1,4 +1,4 @@
-/* Threads of the host of every kind may send: small stacks, fibers, a profiler's signals, cancelled ones, a seccomp filter. */
+/* Threads of the host of every kind may send: small stacks, fibers, a profiler's signals, a seccomp filter. */
 #include "fixture.h"
 
 #include <errno.h>
@@ -165,35 +165,6 @@ static void profiler_of_2_kHz(void)
 
 /* ---- seccomp ---- */
 
-static void *wait_for_ever(void *unused)
-{
-    for (;;)
-        pause();
-    return unused;
-}
-
-/* Threads that were cancelled while they sent ended the process on glibc 2.41: libc's handler came on a goroutine's small stack. libc hides
- * its own signals, so the kernel is asked. */
-static void cancel_handler_has_a_stack_of_its_own(void)
-{
-    enum { CANCEL = 32 };
-    struct {
-        void *handler;
-        unsigned long flags;
-        void *restorer;
-        unsigned long mask;
-    } now = {0};
-    fixture f = open_fixture(no_options);
-    pthread_t thread;
-    CHECK_INT(pthread_create(&thread, NULL, wait_for_ever, NULL), 0);
-    CHECK_INT(pthread_cancel(thread), 0); /* here libc would install it */
-    CHECK_INT(pthread_join(thread, NULL), 0);
-    CHECK_INT(syscall(SYS_rt_sigaction, CANCEL, NULL, &now, sizeof now.mask), 0);
-    CHECK(now.handler != NULL);
-    CHECK(now.flags & SA_ONSTACK);
-    close_fixture(&f);
-}
-
 #if defined(__x86_64__) && !defined(CHECK_ASAN) /* which makes calls of its own */
 /* Those that bindings/c/README.md names. */
 static const int allowed[] = {
@@ -246,7 +217,6 @@ static const check_test tests[] = {
     {"stacks_of_16_KiB", stacks_of_16_KiB},
     {"fibers_that_change_their_thread", fibers_that_change_their_thread},
     {"profiler_of_2_kHz", profiler_of_2_kHz},
-    {"cancel_handler_has_a_stack_of_its_own", cancel_handler_has_a_stack_of_its_own},
 #if defined(__x86_64__) && !defined(CHECK_ASAN) /* which makes calls of its own */
     {"seccomp_filter_of_the_calls_that_are_named", seccomp_filter_of_the_calls_that_are_named},
 #endif
