@@ -1,30 +1,6 @@
-/* inside_ring.c - the way in through the front's own memory: what is accepted there arrives as given, in order, once. Built with the
+/* inside_ring.c - the way in through the front's own memory: what is accepted there arrives as given, once. Built with the
  * front's own sources, to know that messages go that way. */
-#include "../../../capi/front/client.h"
-#include "fixture.h"
-
-#include <sched.h>
-
-static const char *const no_options[] = {NULL};
-
-static inlong_ring *ring_of(inlong_client *client) { return &inlong_client_slot(client)->ring; }
-
-/* A client that accepts messages by itself: the core has told it that there is room. */
-static fixture open_ring(const char *const *options)
-{
-    fixture f = open_fixture(options);
-    while (atomic_load(&ring_of(f.client)->most) == 0)
-        sched_yield();
-    return f;
-}
-
-static unsigned chunks(inlong_client *client)
-{
-    unsigned n = 0;
-    for (int i = 0; i < INLONG_STRIPES; i++)
-        n += ring_of(client)->stripes[i].begun;
-    return n;
-}
+#include "inside_ring.h"
 
 /* Ids, times and payloads of neighbours must not be mixed up, also where a chunk has no room for more of them. */
 static void messages_arrive_as_given(void)
@@ -140,137 +116,6 @@ static void small_bound_has_a_ring(void)
     CHECK(chunks(f.client) > 0);
     CHECK_INT(inlong_client_flush(f.client, 20000), INLONG_OK);
     CHECK_INT(t.acked, 1000);
-    close_fixture(&f);
-}
-
-/* ---- order ---- */
-
-typedef struct sender {
-    inlong_client *client;
-    const char *stream;
-    long count, sent, full;
-    atomic_long next; /* that is to have its result */
-} sender;
-
-/* User data are a sender's own numbers: the callback of each must be the next. */
-typedef struct mark {
-    sender *by;
-    long number;
-} mark;
-
-static void next_in_order(const inlong_result *result, void *user)
-{
-    mark *m = user;
-    CHECK_INT(result->code, INLONG_OK);
-    CHECK_INT(m->number, m->by->next);
-    m->by->next++;
-    free(m);
-}
-
-static mark *new_mark(sender *s)
-{
-    mark *m = malloc(sizeof *m);
-    CHECK(m != NULL);
-    *m = (mark){s, s->sent};
-    return m;
-}
-
-/* By all ways, those that the front accepts and those that it leaves to the core. */
-static int send_one(sender *s)
-{
-    static const inlong_attribute attribute = {"k", 0, "v", 0};
-    inlong_message m = message("x");
-    mark *k = new_mark(s);
-    int code;
-    m.stream_id = s->stream;
-    if (s->sent % 97 == 0) {
-        m.attributes = &attribute;
-        m.attribute_count = 1;
-    }
-    if (s->sent % 89 == 0)
-        m.time_ms = 1700000000000;
-    if (s->sent % 3 == 0) {
-        m.user = k;
-        code = inlong_client_send_many(s->client, &m, 1, next_in_order, NULL, NULL);
-    } else {
-        code = inlong_client_send_async(s->client, &m, next_in_order, k);
-    }
-    if (code == INLONG_OK)
-        s->sent++;
-    else
-        free(k);
-    return code;
-}
-
-static void *send_all(void *argument)
-{
-    sender *s = argument;
-    while (s->sent < s->count) {
-        int code = send_one(s);
-        CHECK(code == INLONG_OK || code == INLONG_ERR_QUEUE_FULL);
-        if (code != INLONG_OK) {
-            s->full++;
-            sched_yield();
-        }
-    }
-    return NULL;
-}
-
-/* The queue is full every now and then: what is refused is sent again, and nothing behind it may have overtaken it. */
-static void order_of_a_thread_is_kept_beside_a_full_queue(void)
-{
-    enum { SENDERS = 4 };
-    static const char *const streams[SENDERS] = {"a", "b", "c", "d"};
-    static sender senders[SENDERS];
-    pthread_t threads[SENDERS];
-    fixture f = open_ring((const char *const[]){"ordered", "true", "max_pending_messages", "20000", NULL});
-    long full = 0, count = 20000L * check_rounds(5);
-    for (int i = 0; i < SENDERS; i++) {
-        senders[i] = (sender){.client = f.client, .stream = streams[i], .count = count};
-        CHECK_INT(pthread_create(&threads[i], NULL, send_all, &senders[i]), 0);
-    }
-    for (int i = 0; i < SENDERS; i++)
-        CHECK_INT(pthread_join(threads[i], NULL), 0);
-    CHECK_INT(inlong_client_flush(f.client, 30000), INLONG_OK);
-    for (int i = 0; i < SENDERS; i++) {
-        CHECK_INT(senders[i].next, count);
-        full += senders[i].full;
-    }
-    printf("    %ld messages in order, %ld times the queue was full\n", SENDERS * count, full);
-    CHECK(chunks(f.client) > 0);
-    close_fixture(&f);
-}
-
-static pthread_mutex_t turn = PTHREAD_MUTEX_INITIALIZER;
-
-static void *send_in_turn(void *argument)
-{
-    sender *s = argument;
-    for (bool more = true; more;) {
-        pthread_mutex_lock(&turn);
-        more = s->sent < s->count;
-        if (more)
-            CHECK_INT(send_one(s), INLONG_OK);
-        pthread_mutex_unlock(&turn);
-        sched_yield();
-    }
-    return NULL;
-}
-
-/* Threads that wait for each other are one sender to an ordered client, whatever each has put in before. */
-static void order_of_threads_that_take_turns_is_kept(void)
-{
-    enum { THREADS = 4 };
-    pthread_t threads[THREADS];
-    fixture f = open_ring((const char *const[]){"ordered", "true", NULL});
-    static sender s;
-    s = (sender){.client = f.client, .stream = "one", .count = 20000};
-    for (int i = 0; i < THREADS; i++)
-        CHECK_INT(pthread_create(&threads[i], NULL, send_in_turn, &s), 0);
-    for (int i = 0; i < THREADS; i++)
-        CHECK_INT(pthread_join(threads[i], NULL), 0);
-    CHECK_INT(inlong_client_flush(f.client, 30000), INLONG_OK);
-    CHECK_INT(s.next, s.count);
     close_fixture(&f);
 }
 
@@ -441,8 +286,6 @@ static const check_test tests[] = {
     {"attributes_arrive_as_given", attributes_arrive_as_given},
     {"faults_of_attributes_are_told_at_once", faults_of_attributes_are_told_at_once},
     {"small_bound_has_a_ring", small_bound_has_a_ring},
-    {"order_of_a_thread_is_kept_beside_a_full_queue", order_of_a_thread_is_kept_beside_a_full_queue},
-    {"order_of_threads_that_take_turns_is_kept", order_of_threads_that_take_turns_is_kept},
     {"faults_are_told_at_once", faults_are_told_at_once},
     {"refused_message_is_nothing_to_the_next_client", refused_message_is_nothing_to_the_next_client},
     {"waiting_sender_puts_nothing_into_the_next_client", waiting_sender_puts_nothing_into_the_next_client},
