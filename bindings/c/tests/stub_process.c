@@ -38,6 +38,7 @@ static void child_makes_a_client_of_its_own(void)
     close_fixture(&f);
 }
 
+#ifndef CHECK_ASAN /* which goes through libc's loader at the start of each thread: a fork then leaves its lock held */
 struct chain {
     fixture first;
     int depth;
@@ -59,6 +60,7 @@ static void five_forks_deep(void)
     CHECK_INT(in_child(go_deeper, &chain), 0);
     close_fixture(&chain.first);
 }
+#endif
 
 static atomic_bool torn_down;
 static atomic_long calls;
@@ -98,7 +100,9 @@ static void exits_under_traffic(void) { check_in_children(check_rounds(5), exit_
 
 static const check_test tests[] = {
     {"H2_child_makes_a_client_of_its_own", child_makes_a_client_of_its_own},
+#ifndef CHECK_ASAN
     {"H2_five_forks_deep", five_forks_deep},
+#endif
     {"H5_exits_under_traffic", exits_under_traffic},
 };
 
