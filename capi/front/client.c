@@ -124,17 +124,22 @@ static int flush(inlong_slot *slot, uintptr_t client, int64_t timeout_ms)
     }
 }
 
-int inlong_client_flush(inlong_client *client, int64_t timeout_ms)
+/* Whether a call may wait for the client. */
+static int check_wait(inlong_client *client, int64_t timeout_ms)
 {
-    inlong_slot *slot = inlong_client_slot(client);
-    if (!slot)
+    if (!inlong_client_slot(client))
         return inlong_client_fault(client);
     int code = inlong_check_timeout(timeout_ms);
-    if (code == INLONG_OK && inlong_log_inside())
-        code = inlong_fail_inside_log();
+    return code == INLONG_OK && inlong_log_inside() ? inlong_fail_inside_log() : code;
+}
+
+int inlong_client_flush(inlong_client *client, int64_t timeout_ms)
+{
+    int code = check_wait(client, timeout_ms);
     if (code != INLONG_OK)
         return code;
-    if (!(slot = lock_open(client)))
+    inlong_slot *slot = lock_open(client);
+    if (!slot)
         return INLONG_ERR_HANDLE;
     pthread_mutex_unlock(&slot->mutex);
     bool settled = inlong_ring_settle(slot, true, timeout_ms);
@@ -146,12 +151,7 @@ int inlong_client_flush(inlong_client *client, int64_t timeout_ms)
 
 int inlong_client_ready(inlong_client *client, int64_t timeout_ms)
 {
-    inlong_slot *slot = inlong_client_slot(client);
-    if (!slot)
-        return inlong_client_fault(client);
-    int code = inlong_check_timeout(timeout_ms);
-    if (code == INLONG_OK && inlong_log_inside())
-        code = inlong_fail_inside_log();
+    int code = check_wait(client, timeout_ms);
     if (code != INLONG_OK)
         return code;
     return inlong_call(&(inlong_core_call){.kind = INLONG_CALL_READY, .handle = (uintptr_t)client, .timeout_ms = timeout_ms});
