@@ -56,7 +56,7 @@ func (d *doctor) checkSpool() {
 	}
 	free, kind := diskOf(there)
 	if most := int64(d.options.SpoolMaxBytes); free > 0 && free+all.Bytes < most {
-		warn("Lower spool_max_bytes, or make room: a full disk is as no spool.", "%d bytes are free on the disk of %s, less than spool_max_bytes %d", free, there, most)
+		warn("Lower spool_max_bytes, or make room: with a full disk, new messages are kept in memory only.", "%d bytes are free on the disk of %s, less than spool_max_bytes %d", free, there, most)
 	}
 	switch kind {
 	case "tmpfs":

@@ -32,16 +32,12 @@ type SegmentInfo struct {
 // it is not nil, is called for each batch that is not acked, in the order of storing, and its error ends the inspection; Body is valid
 // until it returns. Without it no body is read, and no checksum of one is looked at.
 func Inspect(dir string, each func(*Record) error) (slots []SlotInfo, err error) {
-	entries, err := os.ReadDir(dir)
+	folders, err := slotFolders(dir)
 	if err != nil {
 		return nil, err
 	}
-	for _, e := range entries {
-		var n int
-		if _, err := fmt.Sscanf(e.Name(), "slot-%d", &n); err != nil || !e.IsDir() {
-			continue
-		}
-		slot, err := inspectSlot(filepath.Join(dir, e.Name()), each)
+	for _, folder := range folders {
+		slot, err := inspectSlot(folder.path, each)
 		if err != nil {
 			return slots, err
 		}

@@ -115,16 +115,15 @@ func (s *Spool) hasMore() bool {
 // orphan takes the first slot from that number on that has files of records and no owner, also behind one that somebody has removed.
 // unlock is nil where there is none.
 func orphan(dir string, from int) (slot string, unlock func(), next int, err error) {
-	entries, err := os.ReadDir(dir)
+	folders, err := slotFolders(dir)
 	if err != nil {
 		return "", nil, from, err
 	}
-	for _, entry := range entries {
-		n := 0
-		if _, err := fmt.Sscanf(entry.Name(), "slot-%d", &n); err != nil || n < from || entry.Name() != filepath.Base(slotPath(dir, n)) {
+	for _, folder := range folders {
+		n := folder.number
+		if slot = folder.path; n < from || slot != slotPath(dir, n) {
 			continue
 		}
-		slot = slotPath(dir, n)
 		if found, err := hasSegments(slot); err != nil || !found {
 			continue
 		}
@@ -133,6 +132,27 @@ func orphan(dir string, from int) (slot string, unlock func(), next int, err err
 		}
 	}
 	return "", nil, from, nil
+}
+
+type slotFolder struct {
+	number int
+	path   string
+}
+
+// slotFolders are the folders of dir that are called like slots, in order.
+func slotFolders(dir string) (folders []slotFolder, err error) {
+	entries, err := os.ReadDir(dir)
+	for _, entry := range entries {
+		var n int
+		if _, err := fmt.Sscanf(entry.Name(), "slot-%d", &n); err != nil {
+			continue
+		}
+		path := filepath.Join(dir, entry.Name())
+		if info, err := os.Stat(path); err == nil && info.IsDir() {
+			folders = append(folders, slotFolder{n, path})
+		}
+	}
+	return folders, err
 }
 
 func slotPath(dir string, n int) string { return filepath.Join(dir, fmt.Sprintf("slot-%04d", n)) }
