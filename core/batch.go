@@ -132,6 +132,14 @@ func (b *batch) pay() {
 	}
 }
 
+// uncharge ends what is charged for b, and returns it for the budget to release.
+func (b *batch) uncharge() (bytes int64) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	bytes, b.charged = b.charged, 0
+	return bytes
+}
+
 // takes reports whether a message with this receiver may join b.
 func (b *batch) takes(recv receiver) bool { return (recv == nil) == (len(b.tags) > 0) }
 
@@ -255,7 +263,7 @@ func (b *batch) settle(indexes []int32, err *Error) completion {
 		b.timer.Stop()
 		b.leaveBulk(err == nil)
 	}
-	return completion{b: b, err: err, indexes: indexes, last: b.unsettled == 0}
+	return completion{b: b, err: err, indexes: indexes, messages: len(indexes), last: b.unsettled == 0}
 }
 
 // wake arms the timer for the next thing that time brings. The caller holds the lock that guards b.

@@ -35,11 +35,12 @@ type answered struct{ nobody }
 
 // completion is a result for some messages of a batch: those of indexes, or all that were not settled one by one.
 type completion struct {
-	b       *batch
-	err     *Error
-	indexes []int32
-	last    bool // with indexes: no message of b is left
-	reuse   bool // nobody else holds b: its memory may be used again
+	b        *batch
+	err      *Error
+	indexes  []int32
+	messages int  // their number
+	last     bool // with indexes: no message of b is left
+	reuse    bool // nobody else holds b: its memory may be used again
 }
 
 // completer calls the receivers of the streams of one lane, in order, on a goroutine that exists while there are results.
@@ -97,17 +98,23 @@ func (q *completer) run(d *delivery) {
 // delivery is the state of calling the receivers of one completion.
 type delivery struct {
 	completion
-	by       *completer
-	at       int   // position of the next message
-	tags     []Tag // of the messages that go to the result handler
-	messages int64
+	by   *completer
+	at   int   // position of the next message
+	tags []Tag // of the messages that go to the result handler
 }
 
 var deliveries = sync.Pool{New: func() any { return new(delivery) }}
 
-// deliver calls the receivers of one result and gives the batch's room back.
+// deliver calls the receivers of one result and gives the batch's room back: behind user code, whose messages are pending until it
+// has returned; in front of callers that only wait, who may look or send again as soon as they have their result.
 func (c *client) deliver(d *delivery) {
+	if !d.b.userCode {
+		c.giveRoom(d)
+	}
 	for !c.deliverRest(d) {
+	}
+	if d.b.userCode {
+		c.giveRoom(d)
 	}
 	if d.err != nil {
 		c.unheard(d.unheard(), d.err)
@@ -153,7 +160,6 @@ func (c *client) deliverRest(d *delivery) (finished bool) {
 		} else if b.settledAlone(i) {
 			continue
 		}
-		d.messages++
 		if b.userCode && c.swept.Load() {
 			if c.muted.Load() {
 				continue

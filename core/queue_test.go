@@ -31,6 +31,30 @@ func smallQueue(t *testing.T, block bool, opts ...dataproxy.Option) (*dataproxyt
 	return c, client, notes
 }
 
+// A caller had its result before the room of its message was given back: its next message found the queue full, and a health check
+// right behind the last one saw messages pending.
+func TestRoomIsBackWhenACallerHasItsResult(t *testing.T) {
+	c := cluster(t, dataproxytest.WithNodes(1), dataproxytest.WithoutRecorder())
+	for name, bound := range map[string]dataproxy.Option{"messages": dataproxy.WithMaxPendingMessages(1), "bytes": dataproxy.WithMaxPendingBytes(6000)} {
+		t.Run(name, func(t *testing.T) {
+			client, registry := measured(t, c, dataproxy.WithWorkerNum(1), dataproxy.WithBatchingMaxMessages(1), bound)
+			payload := strings.Repeat("x", 2000)
+			free := func() {
+				s := client.Stats()
+				require.Zero(t, s.PendingMessages)
+				require.Zero(t, s.PendingBytes)
+				counts(t, registry, map[string]float64{"pending_msg_gauge": 0})
+			}
+			for range 300 {
+				require.NoError(t, client.Send(patient(t), message(payload)))
+				free()
+				require.Nil(t, client.SendBatch(patient(t), []dataproxy.Message{message(payload)}))
+				free()
+			}
+		})
+	}
+}
+
 // A caller that does not want to wait must hear "queue full" at once, and by its own code.
 func TestF1_FullQueueFailsAtOnce(t *testing.T) {
 	c, client, notes := smallQueue(t, false)

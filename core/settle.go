@@ -30,7 +30,7 @@ func (c *client) finish(b *batch, fault func() *Error) (messages int) {
 		b.mu.Unlock()
 		c.completeAll([]completion{done})
 		c.goOn(b)
-		return len(done.indexes)
+		return done.messages
 	}
 	b.unsettled, b.written = 0, false
 	b.leaveBulk(err == nil)
@@ -47,7 +47,7 @@ func (c *client) finish(b *batch, fault func() *Error) (messages int) {
 	}
 	c.spooler.ended(b, err == nil, err)
 	b.st.settled(b)
-	c.complete(completion{b: b, err: err, reuse: reuse})
+	c.complete(completion{b: b, err: err, messages: messages, reuse: reuse})
 	return messages
 }
 
@@ -137,15 +137,15 @@ func (c *client) count(err *Error, messages int) {
 // completeAll completes messages that were settled one by one.
 func (c *client) completeAll(done []completion) {
 	for _, d := range done {
-		if len(d.indexes) == 0 {
+		if d.messages == 0 {
 			continue
 		}
 		if d.b.replayed() { // counted when it was left to the store
 			c.complete(d)
 			continue
 		}
-		c.count(d.err, len(d.indexes))
-		c.metrics.messages(d.err, len(d.indexes))
+		c.count(d.err, d.messages)
+		c.metrics.messages(d.err, d.messages)
 		if d.err != nil {
 			c.metrics.failed(d.err.Code)
 			if d.err.Code == CodeSendTimeout {
@@ -171,10 +171,18 @@ func (c *client) complete(done completion) {
 	c.deliver(&delivery{completion: done})
 }
 
-// delivered gives back the room of messages whose receivers were called.
-func (c *client) delivered(d *delivery) {
+// giveRoom ends the time in which messages count as pending. Of callers that only wait, what their batch holds goes with the last.
+func (c *client) giveRoom(d *delivery) {
+	bytes := int64(0)
+	if !d.b.userCode && (d.indexes == nil || d.last) {
+		bytes = d.b.uncharge()
+	}
 	c.metrics.pending[d.b.st.share.index].Sub(float64(d.messages))
-	c.budget.release(d.b.st, d.messages, 0)
+	c.budget.release(d.b.st, int64(d.messages), bytes)
+}
+
+// delivered drops the batch behind its last receiver.
+func (c *client) delivered(d *delivery) {
 	if d.b.undelivered.Add(int32(-d.messages)) == 0 {
 		c.doneBatches.Add(1)
 		c.batches.remove(d.b, d.reuse)
