@@ -206,8 +206,7 @@ func (w *world) start(follow bool) {
 	w.step("START, follow %v", follow)
 	cfg := Config{Follow: follow, Rotated: true, Wait: time.Minute, Log: slog.New(slog.NewTextHandler(w.said, nil))}
 	for _, name := range w.names {
-		// A copy that matches a pattern is not always told from a new file, if what it was made of is truncated and the copy packed at once.
-		if cfg.Paths = append(cfg.Paths, w.path(name+".log")); w.pattern && !strings.HasPrefix(name, "cop") {
+		if cfg.Paths = append(cfg.Paths, w.path(name+".log")); w.pattern {
 			cfg.Paths = append(cfg.Paths, w.path(name+".log.*"))
 		}
 	}
