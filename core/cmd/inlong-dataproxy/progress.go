@@ -87,7 +87,8 @@ func (s *screen) bar(of advance, pace pace) (stop func(whole bool)) {
 			return fmt.Sprintf(" %d acked, %d failed, %.0f %s/s ", acked, failed, float64(acked)/time.Since(started).Seconds(), of.unit())
 		}
 		if since, why := pace.stalled(time.Now()); since > 0 {
-			return fmt.Sprintf(" %d acked, %d failed, nothing acked for %.0f s: %s ", acked, failed, since.Seconds(), why)
+			// The reason first: a narrow terminal cuts off the end.
+			return fmt.Sprintf(" nothing acked for %.0f s: %s; %d acked, %d failed ", since.Seconds(), why, acked, failed)
 		}
 		return fmt.Sprintf(" %d acked, %d failed, %.0f %s/s ", acked, failed, pace.rate(), of.unit())
 	})
@@ -96,7 +97,7 @@ func (s *screen) bar(of advance, pace pace) (stop func(whole bool)) {
 	if total < 0 {
 		style, after = mpb.SpinnerStyle().PositionLeft(), []decor.Decorator{counts}
 	}
-	bars := mpb.New(mpb.WithOutput(s.stderr), mpb.WithWidth(60), mpb.WithAutoRefresh())
+	bars := mpb.New(mpb.WithOutput(s.stderr), mpb.WithWidth(80), mpb.WithAutoRefresh())
 	// A total of 0 keeps the bar from completing by itself: a file may grow while it is read.
 	bar := bars.New(0, style, mpb.AppendDecorators(after...))
 	bar.SetTotal(total, false)

@@ -18,10 +18,10 @@ const (
 
 // watch knows whether a shipment makes progress, and why not.
 type watch struct {
-	s       *shipment
-	started time.Time
-	quit    chan struct{}
-	over    sync.WaitGroup
+	s    *shipment
+	told time.Time // the last line about an outage, or where its minute begins
+	quit chan struct{}
+	over sync.WaitGroup
 
 	mu      sync.Mutex
 	samples []sample // of the last seconds
@@ -36,29 +36,35 @@ type sample struct {
 
 // watch looks at the shipment until stop, and says each minute of an outage that there is one.
 func (s *shipment) watch(ctx context.Context) *watch {
-	w := &watch{s: s, started: time.Now(), quit: make(chan struct{})}
-	s.lastAck.Store(w.started.UnixNano())
+	w := &watch{s: s, told: time.Now(), quit: make(chan struct{})}
+	s.lastAck.Store(w.told.UnixNano())
 	w.over.Go(func() {
 		clock := time.NewTicker(samplesEach)
 		defer clock.Stop()
-		told := w.started
 		for {
 			select {
 			case <-w.quit:
 				return
 			case now := <-clock.C:
 				w.look(now)
-				since, why := w.stalled(now)
-				if since < stalledTold {
-					told = now.Add(-since)
-				} else if now.Sub(told) >= stalledTold && ctx.Err() == nil {
-					told = now
-					s.log.Warn(fmt.Sprintf("nothing acked for %s: %s", since.Round(time.Second), why), "waiting", s.waiting())
+				if ctx.Err() == nil {
+					w.tell(now)
 				}
 			}
 		}
 	})
 	return w
+}
+
+// tell logs each minute in which nothing is acked, the first one a minute after the last ack.
+func (w *watch) tell(now time.Time) {
+	since, why := w.stalled(now)
+	if since < stalledTold {
+		w.told = now.Add(-since)
+	} else if now.Sub(w.told) >= stalledTold {
+		w.told = now
+		w.s.log.Warn(fmt.Sprintf("nothing acked for %s: %s", since.Round(time.Second), why), "waiting", w.s.waiting())
+	}
 }
 
 func (w *watch) stop() {
