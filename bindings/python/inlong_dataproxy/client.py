@@ -290,7 +290,8 @@ class Client:
             timeout: seconds; default: the option send_timeout.
 
         Raises:
-            TimeoutError_: the timeout of a second call ended before the first one.
+            TimeoutError_: the timeout of a second call ended before the first one; or the library has no report 2 seconds after
+                the first one's, on a machine that does not get to run its threads. Closing continues.
         """
         fork.look()
         timeout_ms = timeout_milliseconds(timeout)

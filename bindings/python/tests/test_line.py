@@ -16,6 +16,7 @@ from support import GROUP, STREAM, silence, wait_until
 from inlong_dataproxy import Client, ClosedError, InvalidMessageError, QueueFullError, Result, TimeoutError_
 from inlong_dataproxy._native import lowlevel as low
 from inlong_dataproxy._results.future import DeliveryFuture
+from inlong_dataproxy._sending.run import Run
 from inlong_dataproxy.testing import MockCluster
 
 OTHERS: list[dict[str, Any]] = [{}, {"attributes": {"a": "b"}}, {"event_time": 1.7e9}, {"group_id": GROUP}]
@@ -197,6 +198,28 @@ def test_waiting_for_room_burns_nothing(cluster: MockCluster) -> None:
                 spent.append(time.process_time() - began[1])
             idle.close()
         assert min(spent) < 0.05
+        client.close(timeout=0)
+
+
+def test_room_is_looked_for_less_and_less_while_nothing_comes_back(cluster: MockCluster, monkeypatch: pytest.MonkeyPatch) -> None:
+    # A look each 50 ms for as long as the nodes were away: 3 % of a core, most of it in the library.
+    tries = 0
+    enter = Run.enter
+
+    def counted(*args: Any) -> Any:
+        nonlocal tries
+        tries += 1
+        return enter(*args)
+
+    with Client(cluster.url, group_id=GROUP, worker_num=1, max_pending_messages=100, send_timeout=60) as client:
+        client.send(b"x", STREAM)
+        silence(cluster)
+        with pytest.raises(QueueFullError):  # noqa: PT012
+            while True:
+                client.send_async(b"x", STREAM)
+        monkeypatch.setattr(Run, "enter", counted)
+        time.sleep(3)
+        assert 1 <= tries <= 12
         client.close(timeout=0)
 
 

@@ -24,6 +24,8 @@ _PACE_MESSAGES = 512  # more results than this in one round: let some gather bef
 _PACE_SECONDS = 0.001
 _POLLS = 2048  # of one round: more results than the library's queue holds
 _GRACE_SECONDS = 0.1  # a blocking call may return this much after its timeout
+_LATE_SECONDS = 2.0  # after which a close raises instead of returning a report that it does not have
+_LOOK_SECONDS = 0.005
 
 
 class Delivery(ResultTaker[DeliveryFuture]):
@@ -137,7 +139,7 @@ class Delivery(ResultTaker[DeliveryFuture]):
         if not (self.is_own_thread() or self.line.is_own_thread()):
             ended = self.wait_closed(end + _GRACE_SECONDS)
             # A callback that does not return keeps the thread of results, and no close.
-            self.check_closed_in_time(ended or (first and (self._reported or self.wait_closed(end + 2 * _GRACE_SECONDS))))
+            self.check_closed_in_time(ended or (first and self._wait_reported(end + _LATE_SECONDS)))
             if ended:
                 self._thread.join(_GRACE_SECONDS)  # it only returns now; a program counts its threads after a close
         return self._report
@@ -156,6 +158,12 @@ class Delivery(ResultTaker[DeliveryFuture]):
         ticket = Ticket()
         self._closers.append(ticket)
         return self._ended or ticket.wait(end)
+
+    def _wait_reported(self, end: float) -> bool:
+        """Wait for the library's report, which it has ready in time, but on a machine that is too busy to run its threads."""
+        while not self._reported and time.monotonic() < end:
+            time.sleep(_LOOK_SECONDS)
+        return self._reported
 
     def _close(self, end: float) -> None:
         """On the line's thread, behind all that was sent."""

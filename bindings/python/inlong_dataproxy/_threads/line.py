@@ -27,7 +27,9 @@ from inlong_dataproxy._sending.run import FULL, Run, split
 
 from .inbox import Inbox
 
-_LOOK_SECONDS = 0.05  # results make room, and wake: this is for room that is given back a moment behind its result
+# Results make room, and wake. These are for room that is given back a moment behind its result: the first look behind a wake, and
+# the longest time between two where none comes, doubling: in an outage each costs the library as much as a send.
+_LOOK_SECONDS, _LOOK_SECONDS_MOST = 0.02, 0.64
 
 _LONG = 64  # messages of a run that senders need not stand still for; after a shorter call the GIL may be 5 ms away
 
@@ -68,6 +70,7 @@ class Line:
         self._hand: deque[tuple[Model, list[bytes], list[DeliveryFuture]]] = deque()  # runs to be passed on, behind the one that is
         self._run: Optional[Run[DeliveryFuture]] = None
         self._room = Ticket()
+        self._look_seconds = _LOOK_SECONDS
         self._give_up = math.inf  # when messages that find no room are refused
         self._close_end = math.inf
         self._stopped = False
@@ -317,7 +320,11 @@ class Line:
             self._behind.append(self._queue.get())
         self._set_full(True)
         end = min(self._give_up, self._close_end)
-        return now < end and (room.wait(min(end, now + _LOOK_SECONDS)) or True)
+        if now >= end:
+            return False
+        woken = room.wait(min(end, now + self._look_seconds))
+        self._look_seconds = _LOOK_SECONDS if woken else min(2 * self._look_seconds, _LOOK_SECONDS_MOST)
+        return True
 
     def _set_full(self, full: bool) -> None:
         self.full = full
