@@ -12,7 +12,7 @@ import (
 // released after its callback has returned, so that a slow consumer slows the sender and not the memory; the bytes are a batch's, and
 // go with it (batch.pay).
 //
-// It is cut so that anyone who is stuck or greedy holds up no more than it must. The streams of a lane have a share:
+// It is cut so that anyone who is stuck or greedy holds up no more than it must. The streams of a worker have a share:
 // max_pending_messages, a part of the bytes that is theirs alone (reserve), and what they can get of the rest (common). Where a
 // share has several streams, none of them may take its last eighth.
 //
@@ -44,9 +44,9 @@ type budget struct {
 // mostWait is how long somebody who finds no room may have to wait for the linger of others' batches, which hold it.
 const mostWait = 10 * time.Millisecond
 
-// share is what the streams of one lane hold together.
+// share is what the streams of one worker hold together.
 type share struct {
-	index   int // of its lane
+	index   int // of its worker
 	used    charges
 	streams atomic.Int32 // that have it
 	queued  atomic.Int32 // len(line), readable without the lock

@@ -42,7 +42,7 @@ var codeTable = []CodeInfo{
 		"The network or the node broke. Send again."},
 	{CodeConnReadFailed, "conn_read_failed", "conn read failed", true, maybe, "reading an answer failed, or an answer broke the protocol",
 		"The network or the node broke, or what listens there is no DataProxy. Send again; if it stays, check the port."},
-	{CodeLogTooLong, "log_too_long", "input log is too long", false, either, "the message does not fit into one frame, or not into what max_pending_bytes leaves to one lane; " +
+	{CodeLogTooLong, "log_too_long", "input log is too long", false, either, "the message does not fit into one frame, or not into what max_pending_bytes leaves to one worker; " +
 		"or nodes closed the connection on its frame twice, whose length the error names: they take shorter ones only",
 		"Split the message. max_frame_size helps up to what the nodes (max-msg-length) and the Manager (maxPacketLength) allow, max_pending_bytes where the error's text names it."},
 	{CodeLogInvalid, "log_invalid", "input log is invalid", false, notWritten, "the payload is empty, or an id or attribute breaks its rule",

@@ -43,7 +43,7 @@ type completion struct {
 	reuse    bool // nobody else holds b: its memory may be used again
 }
 
-// completer calls the receivers of the streams of one lane, in order, on a goroutine that exists while there are results.
+// completer calls the receivers of the streams of one worker, in order, on a goroutine that exists while there are results.
 type completer struct {
 	c *client
 

@@ -69,5 +69,5 @@ type BatchResult struct {
 // AppendBatchID appends the batch's id ("mid" on the wire) to dst.
 func (r *BatchResult) AppendBatchID(dst []byte) []byte { return r.batchID.Append(dst) }
 
-// ResultHandler receives the results of messages given to Submit. It runs on a goroutine of the lane, like a Callback.
+// ResultHandler receives the results of messages given to Submit. It runs on a goroutine of the stream's worker, like a Callback.
 type ResultHandler func(*BatchResult)

@@ -41,8 +41,8 @@ func (m *Message) IsValid() bool {
 // Callback receives the one final result of a message: err is nil when a DataProxy acked it, otherwise an *Error.
 //
 // A message that is refused at once (invalid, too long, queue full, closed, context done) has its callback called before
-// SendAsync returns, on the caller's goroutine. Every other callback runs on a goroutine of its stream's lane that does
-// nothing else, one at a time and in order for one stream. A slow callback delays the results of that lane only; a panic in
+// SendAsync returns, on the caller's goroutine. Every other callback runs on a goroutine of its stream's worker that does
+// nothing else, one at a time and in order for one stream. A slow callback delays the results of that worker only; a panic in
 // it is recovered and logged. It may call any method of any client. Inside a callback, be it one of this client or of another,
 // Flush and Shutdown do not wait for the callback they are called from, and a send that finds the queue full fails with
 // CodeQueueFull also when WithBlockIfQueueIsFull is set: hand what has to wait to a goroutine of your own.

@@ -39,7 +39,7 @@ var metricTable = [...]metricInfo{
 		moves: "by one for a refused message, for a deadline that passed, for a batch that a close left without a result (10003; 10012 behind an internal fault), for each attempt that failed, also when a later one succeeds, " +
 			"for a connection that could not be opened (10006), and for an answer that belongs to no batch (10014)"},
 	metricRetries: {name: "data_proxy_retry_count", kind: "counter", label: "worker", help: "Counter of retry batches",
-		moves: "by one when a batch is written again; worker is the lane that writes it"},
+		moves: "by one when a batch is written again; worker is the number of the lane that writes it"},
 	metricTimeouts: {name: "data_proxy_timeout_count", kind: "counter", label: "worker", help: "Counter of timeout batches",
 		moves: "by one for each batch that was on a connection whose answers did not come within ack_timeout, and for each batch with messages " +
 			"that met their delivery deadline"},
@@ -47,7 +47,7 @@ var metricTable = [...]metricInfo{
 		moves: "by one when a lane has a new connection that answered its first heartbeat (0), or failed to get one (10006)"},
 	metricPending: {name: "data_proxy_pending_msg_gauge", kind: "gauge", label: "worker", help: "Gauge of pending message",
 		moves: "up by a batch's messages when the batch is complete, whether or not a node can be reached; down when their callbacks have " +
-			"returned; worker is the lane of the callbacks"},
+			"returned; worker is the one of the messages' streams"},
 	metricBatchSize: {name: "data_proxy_batch_size", kind: "histogram", label: "code", help: "Histogram of batch size",
 		upTo:  prometheus.ExponentialBuckets(1024, 2, 9), // 1 KiB to 256 KiB
 		moves: "by one observation for each batch, with the code of its last messages: the bytes of its body before compression"},

@@ -137,9 +137,9 @@ func WithBatchingMaxSize(n int) Option {
 	return func(o *Options) { o.BatchingMaxSize = n; o.mark("batching_max_size") }
 }
 
-// WithMaxPendingMessages bounds the messages without a result, per lane: each stream belongs to one of WorkerNum lanes for its
-// callbacks, and what streams of one lane have pending, say behind a callback that is stuck, takes no room from the others. The
-// client holds at most WorkerNum times as many. Where several streams share a lane, one of them holds at most seven eighths of
+// WithMaxPendingMessages bounds the messages without a result, per worker: each stream belongs to one of WorkerNum workers for its
+// callbacks, and what streams of one worker have pending, say behind a callback that is stuck, takes no room from the others. The
+// client holds at most WorkerNum times as many. Where several streams share a worker, one of them holds at most seven eighths of
 // its room. Default 204800; 1 to 2^23. See WithBlockIfQueueIsFull.
 func WithMaxPendingMessages(n int) Option {
 	return func(o *Options) { o.MaxPendingMessages = n; o.mark("max_pending_messages") }

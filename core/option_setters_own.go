@@ -8,7 +8,7 @@ import (
 
 // WithMaxPendingBytes bounds the memory that messages without a result take, for the whole client: payloads, and what the client keeps
 // beside them (some 900 bytes a batch, 50 a message). A quarter of it is dealt out to the
-// lanes (see WithMaxPendingMessages), and each keeps its part of that whatever the others hold: one lane alone gets three
+// workers (see WithMaxPendingMessages), and each keeps its part of that whatever the others hold: one worker alone gets three
 // quarters and its own part. Default 256 MiB; 1 KiB to 512 GiB.
 func WithMaxPendingBytes(n int) Option {
 	return func(o *Options) { o.MaxPendingBytes = n; o.mark("max_pending_bytes") }

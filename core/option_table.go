@@ -95,7 +95,7 @@ var optionTable = []option{
 	size("batching_max_size", "WithBatchingMaxSize", func(o *Options) *int { return &o.BatchingMaxSize }, 40*kib, 16, 16*mib,
 		"bytes that fill a batch; a single longer message travels alone"),
 	count("max_pending_messages", "WithMaxPendingMessages", func(o *Options) *int { return &o.MaxPendingMessages }, 204800, 1, mostBudget,
-		"messages without a result of the streams that share a lane's callbacks, so that one that is stuck leaves the others their room; "+
+		"messages without a result of the streams of one worker, whose callbacks run one after the other, so that one that is stuck leaves the others their room; "+
 			"the client holds at most worker_num times as many. Where several streams share, one of them holds at most seven eighths"),
 	boolean("block_if_queue_is_full", "WithBlockIfQueueIsFull", func(o *Options) *bool { return &o.BlockIfQueueIsFull },
 		"when the bound of pending messages or bytes is reached: wait (true) or fail with \"queue full\" (false); 10 ms later open batches "+
@@ -111,7 +111,7 @@ var optionTable = []option{
 
 	size("max_pending_bytes", "WithMaxPendingBytes", func(o *Options) *int { return &o.MaxPendingBytes }, 256*mib, 1*kib, mostBudgetBytes,
 		"memory that messages without a result take, with all that the client keeps beside them, for the whole client; a quarter of it "+
-			"is dealt out to the lanes, and each keeps its part of that, whatever the others hold"),
+			"is dealt out to the workers, and each keeps its part of that, whatever the others hold"),
 	duration("ack_timeout", "WithAckTimeout", func(o *Options) *time.Duration { return &o.AckTimeout }, 10*time.Second,
 		leastAckTimeout, time.Hour, "a connection with frames in flight is closed, and its batches go elsewhere, when no answer in order came for this time; while answers "+
 			"come, a frame may wait longer, up to its message's deadline, but not on a node that is left because others are much faster; "+

@@ -87,7 +87,7 @@ func (p guardedBytes) Get() (b []byte) {
 func (p guardedBytes) Put(b []byte) { p.c.apart(func() { p.pool.Put(b) }) }
 
 // apart calls a user's pool on a goroutine of its own and waits for it: runtime.Goexit there must not end one of ours, such as
-// the one that calls the callbacks of a lane.
+// the one that calls the callbacks of a worker.
 func (c *client) apart(call func()) {
 	done := make(chan struct{})
 	c.working.Add(1)

@@ -284,7 +284,7 @@ func (c *client) accept(ctx context.Context, msg *Message, recv receiver, tag Ta
 		}
 	}
 	if int64(itemSize(msg, own)) > c.budget.most() {
-		return at, &Error{Code: CodeLogTooLong, Message: "payload: is alone larger than what max_pending_bytes leaves to one lane"}
+		return at, &Error{Code: CodeLogTooLong, Message: "payload: is alone larger than what max_pending_bytes leaves to one worker"}
 	}
 	if kind.inBulk() {
 		if refused = c.enterBulk(ctx, kind, patience); refused != nil {

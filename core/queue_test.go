@@ -32,7 +32,7 @@ func smallQueue(t *testing.T, block bool, opts ...dataproxy.Option) (*dataproxyt
 }
 
 // A caller had its result before the room of its message was given back: its next message found the queue full, and a health check
-// right behind the last one saw messages pending.
+// saw messages pending after all had been answered.
 func TestRoomIsBackWhenACallerHasItsResult(t *testing.T) {
 	c := cluster(t, dataproxytest.WithNodes(1), dataproxytest.WithoutRecorder())
 	for name, bound := range map[string]dataproxy.Option{"messages": dataproxy.WithMaxPendingMessages(1), "bytes": dataproxy.WithMaxPendingBytes(6000)} {

@@ -43,7 +43,7 @@ func TestF5_StuckCallbackLeavesTheOthersTheirRoom(t *testing.T) {
 		least, most int
 	}{
 		"messages": {dataproxy.WithMaxPendingMessages(200), 200 * 7 / 8, 200 * 7 / 8},
-		// Of 8 lanes one has its own 8 KiB and at most 192 KiB beside them. What its batches cost beside the payloads is a part of that.
+		// Of 8 workers one has its own 8 KiB and at most 192 KiB beside them. What its batches cost beside the payloads is a part of that.
 		"bytes": {dataproxy.WithMaxPendingBytes(256 << 10), 200 << 10 * 3 / 4 / (1000 + 4), 200 << 10 * 7 / 8 / (1000 + 4)},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -55,7 +55,7 @@ func TestF5_StuckCallbackLeavesTheOthersTheirRoom(t *testing.T) {
 				}
 			}
 			send()
-			for i := range 200 { // whichever lane the stuck one gets: once in 3,000 runs it had none of 60 beside it
+			for i := range 200 { // whichever worker the stuck one gets: once in 3,000 runs it had none of 60 beside it
 				client.SendAsync(context.Background(), streamMessage(fmt.Sprint("seen", i), "x"), nil)
 			}
 			require.NoError(t, client.Flush(patient(t)))
@@ -68,7 +68,7 @@ func TestF5_StuckCallbackLeavesTheOthersTheirRoom(t *testing.T) {
 			for i := range others {
 				client.SendAsync(context.Background(), streamMessage(fmt.Sprint("other", i), "x"), func(_ dataproxy.Message, err error) { results <- err })
 			}
-			for range others / 2 { // at least so many do not share its lane
+			for range others / 2 { // at least so many do not share its worker
 				require.NoError(t, <-results)
 			}
 			for range 20 { // again and again: their room comes back to them
@@ -78,7 +78,7 @@ func TestF5_StuckCallbackLeavesTheOthersTheirRoom(t *testing.T) {
 	}
 }
 
-// Two streams of one lane: a program that pours into one, without waiting for room, must not lock the other one out.
+// Two streams of one worker: a program that pours into one, without waiting for room, must not lock the other one out.
 func TestF1_GreedyStreamLeavesRoomForAnother(t *testing.T) {
 	c := cluster(t)
 	client := connect(t, c, dataproxy.WithWorkerNum(1), dataproxy.WithMaxPendingMessages(80), dataproxy.WithAckTimeout(time.Minute))
@@ -87,7 +87,7 @@ func TestF1_GreedyStreamLeavesRoomForAnother(t *testing.T) {
 	standing(c, dataproxytest.Silence())
 	require.Equal(t, 70, fill(t, client, "greedy", 1, nil))
 	require.Equal(t, 10, fill(t, client, "modest", 1, nil))
-	require.Zero(t, fill(t, client, "late", 1, nil), "the bound of the lane holds all the same")
+	require.Zero(t, fill(t, client, "late", 1, nil), "the bound of the worker holds all the same")
 	require.EqualValues(t, 80, client.Stats().PendingMessages)
 }
 
@@ -132,7 +132,7 @@ func TestF1_WaitersOfAGreedyStreamHoldUpNobody(t *testing.T) {
 }
 
 // Common bytes are for anyone who came first: a large message that waits for them must not be overtaken for ever by small ones of
-// other lanes.
+// other workers.
 func TestF1_LargeMessageGetsItsRoom(t *testing.T) {
 	c := cluster(t)
 	client := connect(t, c, dataproxy.WithMaxPendingBytes(32<<10), dataproxy.WithBlockIfQueueIsFull(true))
@@ -162,7 +162,7 @@ func TestF1_LargeMessageGetsItsRoom(t *testing.T) {
 	settled(t, client)
 }
 
-// A sender for which there is room must not be treated as one that waits because others of its lane do: its batches were flushed
+// A sender for which there is room must not be treated as one that waits because others of its worker do: its batches were flushed
 // one by one, and in a callback it was refused.
 func TestF1_RoomIsTakenBesideThoseWhoWait(t *testing.T) {
 	c := cluster(t)

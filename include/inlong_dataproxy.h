@@ -374,7 +374,7 @@ INLONG_API int inlong_client_send(inlong_client *client, const inlong_message *m
 /** Receives one result.
  *
  * It runs on a thread of the library: one at a time and in order for one stream, at the same time as callbacks of other
- * streams. A slow callback delays other results of its lane only. It may call every function of this header; flush and
+ * streams. A slow callback delays other results of its worker only. It may call every function of this header; flush and
  * close do not wait there. To leave it by longjmp, a C++ exception or pthread_exit is undefined.
  * @param result valid until the callback returns
  * @param user   as given, the same as result->user */
@@ -479,7 +479,7 @@ INLONG_API int inlong_options_set_results(inlong_options *options, inlong_batch_
  *                 printf("%s\n", results[i].text);
  * @endcode
  *
- * The queue holds 65,536 results (merged ones count once); when it is full the library's lanes wait, as for a slow
+ * The queue holds 65,536 results (merged ones count once); when it is full the library's workers wait, as for a slow
  * callback, except during close. After inlong_client_close the results that are left can still be polled; behind
  * the last one the answer is INLONG_ERR_HANDLE. Those that nobody polls keep their memory until they are dropped
  * (inlong_client_drop_results).

@@ -179,7 +179,7 @@ typedef struct inlong_slot {
     void *_Atomic log_user;
     _Atomic(inlong_batch_callback) results;
     void *_Atomic results_user;
-    char apart[64]; /* senders read what stands above, pollers and lanes write what stands below: not one cache line */
+    char apart[64]; /* senders read what stands above, pollers and workers write what stands below: not one cache line */
 
     pthread_mutex_t mutex; /* guards all below; a holder checks `handle` again */
     pthread_cond_t ready;  /* results came, or the client was closed */

@@ -78,9 +78,9 @@ class Options(TypedDict, total=False):
     """Bytes that fill a batch; a single longer message travels alone. Default 40K; 16 to 16M."""
 
     max_pending_messages: int
-    """Messages without a result of the streams that share a lane's callbacks, so that one that is stuck leaves the others their
-    room; the client holds at most worker_num times as many. Where several streams share, one of them holds at most seven
-    eighths. Default 204800; 1 to 8388608.
+    """Messages without a result of the streams of one worker, whose callbacks run one after the other, so that one that is stuck
+    leaves the others their room; the client holds at most worker_num times as many. Where several streams share, one of them
+    holds at most seven eighths. Default 204800; 1 to 8388608.
     """
 
     block_if_queue_is_full: bool
@@ -111,7 +111,7 @@ class Options(TypedDict, total=False):
 
     max_pending_bytes: Size
     """Memory that messages without a result take, with all that the client keeps beside them, for the whole client; a quarter of
-    it is dealt out to the lanes, and each keeps its part of that, whatever the others hold. Default 256M; 1K to 512G.
+    it is dealt out to the workers, and each keeps its part of that, whatever the others hold. Default 256M; 1K to 512G.
     """
 
     ack_timeout: Duration
