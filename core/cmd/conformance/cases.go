@@ -163,10 +163,10 @@ func itemCases() (list []testCase) {
 			list = append(list, testCase{name: "item attributes, " + compression + ", " + mode, make: func(t *target, p *plan) {
 				p.mode = mode
 				maps.Copy(p.options, map[string]string{"message_format": "binary", "compression": compression, "batching_max_messages": "50"})
+				linger(p)
 				alike := 50 // go in one call
 				if mode == modeAsync {
 					alike = 1
-					linger(p)
 				}
 				for i, payload := range numbered(500, 12) {
 					own := map[string]string{"trace": strconv.Itoa(i / alike)}
