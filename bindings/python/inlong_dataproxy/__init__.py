@@ -11,6 +11,9 @@ batches are sent again to another node, and every accepted message gets exactly 
 
 from __future__ import annotations
 
+import importlib
+from typing import TYPE_CHECKING, Any
+
 # isort: off
 from ._host import interpreter as interpreter  # before all others
 
@@ -21,7 +24,6 @@ from ._results.taker import CloseReport
 from ._sending.bulk import Failure, Progress, SendReport
 from ._sending.message import EventTime, Payload
 from ._version import __version__
-from .async_client import AsyncClient
 from .client import Client
 from .config import Config
 from .errors import (
@@ -35,17 +37,32 @@ from .errors import (
     QueueFullError,
     RowError,
     SendError,
+    SendTimeoutError,
     ServerError,
-    TimeoutError_,
+    TimeoutError_ as TimeoutError_,
 )
 from .inlong_api import InLongApi
 from .logs import InlongHandler
 from .rows import RowFormat
 
+if TYPE_CHECKING:
+    from ._native.option_types import Options
+    from .async_client import AsyncClient
+
 
 def options() -> list[OptionInfo]:
     """Return every option of Client with its kind, default, bounds and meaning."""
     return list(option_table().values())
+
+
+_LATE = {"AsyncClient": ".async_client", "Options": "._native.option_types"}
+
+
+def __getattr__(name: str) -> Any:
+    """Import what few programs use when it is asked for: AsyncClient brings asyncio, which takes longer than the rest."""
+    if name not in _LATE:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return globals().setdefault(name, getattr(importlib.import_module(_LATE[name], __name__), name))
 
 
 __all__ = [
@@ -64,6 +81,7 @@ __all__ = [
     "InvalidMessageError",
     "LibraryError",
     "OptionInfo",
+    "Options",
     "Payload",
     "Persisted",
     "Progress",
@@ -74,8 +92,8 @@ __all__ = [
     "RowFormat",
     "SendError",
     "SendReport",
+    "SendTimeoutError",
     "ServerError",
-    "TimeoutError_",
     "__version__",
     "options",
 ]

@@ -194,7 +194,7 @@ class AsyncClient:
             timeout: seconds; default: the option send_timeout.
 
         Raises:
-            TimeoutError_: the timeout of a second call ended before the first one.
+            SendTimeoutError: the timeout of a second call ended before the first one.
         """
         fork.look()
         timeout_ms = timeout_milliseconds(timeout)

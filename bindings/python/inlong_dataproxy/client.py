@@ -264,7 +264,7 @@ class Client:
             timeout: seconds; default: the option send_timeout, by which every message has its result.
 
         Raises:
-            TimeoutError_: timeout ended first; the messages are still on their way.
+            SendTimeoutError: timeout ended first; the messages are still on their way.
             ClosedError, ForkError: the client cannot be used any more.
         """
         interruptible(self._usable().flush, timeout_milliseconds(timeout))
@@ -290,7 +290,7 @@ class Client:
             timeout: seconds; default: the option send_timeout.
 
         Raises:
-            TimeoutError_: the timeout of a second call ended before the first one; or the library has no report 2 seconds after
+            SendTimeoutError: the timeout of a second call ended before the first one; or the library has no report 2 seconds after
                 the first one's, on a machine that does not get to run its threads. Closing continues.
         """
         fork.look()

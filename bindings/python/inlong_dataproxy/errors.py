@@ -6,7 +6,7 @@
       LibraryError           the native library is missing, does not fit this package, or failed inside (also an ImportError)
       ForkError              a client of the parent process was used in a forked child
       SendError              a message, or a client's start, failed; says everything known about it
-        TimeoutError_        a deadline passed (also a TimeoutError)
+        SendTimeoutError     a deadline passed (also a TimeoutError)
         QueueFullError       the bound of pending messages or bytes is reached
         ClosedError          the client is closed, or was closed before the message had its result
         InvalidMessageError  the payload, an id or an attribute breaks its rule (also a ValueError)
@@ -31,8 +31,8 @@ __all__ = [
     "QueueFullError",
     "RowError",
     "SendError",
+    "SendTimeoutError",
     "ServerError",
-    "TimeoutError_",
 ]
 
 
@@ -136,7 +136,7 @@ class SendError(InlongError):
 
     def __reduce__(self) -> tuple[Any, ...]:
         # Exception's own way calls the class with args alone and would lose nothing here, but OSError, a base of
-        # TimeoutError_, has its own idea of what args are.
+        # SendTimeoutError, has its own idea of what args are.
         return _restore, (type(self), str(self), dict(self.__dict__))
 
 
@@ -146,8 +146,11 @@ def _restore(kind: type[SendError], message: str, fields: dict[str, Any]) -> Sen
     return error
 
 
-class TimeoutError_(SendError, TimeoutError):  # noqa: N801 - the builtin has the plain name
+class SendTimeoutError(SendError, TimeoutError):
     """A deadline passed: the message's own (send_timeout) or that of the call (timeout)."""
+
+
+TimeoutError_ = SendTimeoutError  # its name in the first drafts of the interface: programs written for them keep working
 
 
 class QueueFullError(SendError):

@@ -18,7 +18,7 @@ from inlong_dataproxy import (
     ConfigError,
     InlongError,
     SendError,
-    TimeoutError_,
+    SendTimeoutError,
 )
 from inlong_dataproxy._host.end import still_open
 from inlong_dataproxy.testing import MockCluster
@@ -53,7 +53,7 @@ def test_closing_again_waits_no_longer_than_its_own_timeout(cluster: MockCluster
         client.send_nowait(b"x", STREAM)
         first = asyncio.create_task(client.close(timeout=1))
         await asyncio.sleep(0)
-        with pytest.raises(TimeoutError_, match="first call of close"):
+        with pytest.raises(SendTimeoutError, match="first call of close"):
             await client.close(timeout=0.01)
         assert not first.done()
         assert await client.close(timeout=5) == await first

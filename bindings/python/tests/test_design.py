@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import ast
+import subprocess
+import sys
 from graphlib import TopologicalSorter
 from pathlib import Path
 
@@ -55,3 +57,23 @@ def test_folders_import_only_those_below() -> None:
         if len(parts) > 2 or (len(parts) == 2 and parts[1] in allowed):
             for target in targets - LEAVES - {"inlong_dataproxy"}:
                 assert target.split(".")[1] in allowed[parts[1]], f"{module} imports {target}"
+
+
+def test_asyncio_is_imported_only_for_those_who_use_it() -> None:
+    # Half of the time of the import was that of asyncio.
+    program = """
+import sys
+import inlong_dataproxy
+assert "asyncio" not in sys.modules
+assert inlong_dataproxy.Options.__annotations__["send_timeout"]
+assert "asyncio" not in sys.modules
+from inlong_dataproxy import AsyncClient
+assert inlong_dataproxy.AsyncClient is AsyncClient
+try:
+    inlong_dataproxy.nothing
+except AttributeError as error:
+    assert str(error) == "module 'inlong_dataproxy' has no attribute 'nothing'"
+else:
+    raise AssertionError
+"""
+    subprocess.run([sys.executable, "-c", program], check=True)

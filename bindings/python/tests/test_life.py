@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from support import GROUP, STREAM, silence, wait_until
 
-from inlong_dataproxy import Client, ClosedError, CloseReport, QueueFullError, TimeoutError_
+from inlong_dataproxy import Client, ClosedError, CloseReport, QueueFullError, SendTimeoutError
 from inlong_dataproxy._host.end import still_open
 from inlong_dataproxy._native import lowlevel as low
 from inlong_dataproxy.testing import MockCluster
@@ -48,7 +48,7 @@ def test_flush_gives_up_after_its_timeout(cluster: MockCluster, client: Client) 
     silence(cluster)
     future = client.send_async(b"x", STREAM)
     began = time.monotonic()
-    with pytest.raises(TimeoutError_):
+    with pytest.raises(SendTimeoutError):
         client.flush(timeout=0.2)
     assert time.monotonic() - began < 1
     assert not future.done()
@@ -99,7 +99,7 @@ def test_closing_again_waits_no_longer_than_its_own_timeout(cluster: MockCluster
     first.start()
     wait_until(lambda: client.closed, "the first close has begun")
     began = time.monotonic()
-    with pytest.raises(TimeoutError_, match="first call of close"):
+    with pytest.raises(SendTimeoutError, match="first call of close"):
         client.close(timeout=0.1)
     assert time.monotonic() - began < 1
     heal(cluster)

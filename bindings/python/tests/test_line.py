@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 from support import GROUP, STREAM, silence, wait_until
 
-from inlong_dataproxy import Client, ClosedError, InvalidMessageError, QueueFullError, Result, TimeoutError_
+from inlong_dataproxy import Client, ClosedError, InvalidMessageError, QueueFullError, Result, SendTimeoutError
 from inlong_dataproxy._native import lowlevel as low
 from inlong_dataproxy._results.future import DeliveryFuture
 from inlong_dataproxy._sending.run import Run
@@ -245,7 +245,7 @@ def test_messages_that_find_no_room_in_their_time_fail(cluster: MockCluster) -> 
             while True:
                 futures.append(client.send_async(b"x", STREAM))
         errors = [future.exception(timeout=10) for future in futures]
-        assert all(isinstance(error, (QueueFullError, TimeoutError_)) for error in errors)
+        assert all(isinstance(error, (QueueFullError, SendTimeoutError)) for error in errors)
 
 
 def test_a_full_queue_is_told_to_the_next_sender(cluster: MockCluster) -> None:
@@ -279,7 +279,7 @@ def test_a_flush_of_what_finds_no_room_keeps_its_timeout(cluster: MockCluster) -
             while True:
                 client.send_async(b"x", STREAM)
         began = time.monotonic()
-        with pytest.raises(TimeoutError_):
+        with pytest.raises(SendTimeoutError):
             client.flush(timeout=1)
         with pytest.raises(QueueFullError):
             client.send(b"x", STREAM)

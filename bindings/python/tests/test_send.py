@@ -11,8 +11,8 @@ from inlong_dataproxy import (
     Client,
     Persisted,
     SendError,
+    SendTimeoutError,
     ServerError,
-    TimeoutError_,
 )
 from inlong_dataproxy.testing import MockCluster
 
@@ -110,7 +110,7 @@ def test_each_future_has_its_own_exception(cluster: MockCluster, client: Client)
 def test_a_send_that_is_not_answered_in_time_says_so(cluster: MockCluster, client: Client) -> None:
     for node in range(3):
         cluster.fault(node, "silence", standing=True)
-    with pytest.raises(TimeoutError_) as caught:
+    with pytest.raises(SendTimeoutError) as caught:
         client.send(b"x", STREAM, timeout=0.2)
     assert isinstance(caught.value, TimeoutError)
     assert caught.value.code == 10005

@@ -29,7 +29,7 @@ from inlong_dataproxy._sending.bulk import Bulk
 from inlong_dataproxy._sending.message import Model, checked_length, refusal
 from inlong_dataproxy._sending.models import Models
 from inlong_dataproxy._sending.run import FULL, Packed, Run, split
-from inlong_dataproxy.errors import InlongError, TimeoutError_
+from inlong_dataproxy.errors import InlongError, SendTimeoutError
 
 from . import offloop
 from .bulk_run import BulkRun
@@ -344,7 +344,7 @@ class AsyncDelivery(ResultTaker[Waiting]):
             before = math.inf
             while (left := super().stats()["pending_messages"]) and left < before and time.monotonic() < end:
                 before = left
-                with contextlib.suppress(TimeoutError_):
+                with contextlib.suppress(SendTimeoutError):
                     low.client_flush(self.handle, min(left_ms(end), _NO_ACKS_MS))
 
     def wait_closed(self, end: float) -> None:  # noqa: ARG002 - the call has it

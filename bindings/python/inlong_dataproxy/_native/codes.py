@@ -13,8 +13,8 @@ from inlong_dataproxy.errors import (
     LibraryError,
     QueueFullError,
     SendError,
+    SendTimeoutError,
     ServerError,
-    TimeoutError_,
 )
 
 OK = 0
@@ -29,10 +29,10 @@ ERR_FORKED = -4
 ERR_NOMEM = -8
 
 _RESULTS: dict[int, type[SendError]] = {
-    10001: TimeoutError_,
+    10001: SendTimeoutError,
     CLOSED: ClosedError,
     QUEUE_FULL: QueueFullError,
-    CONTEXT_EXPIRED: TimeoutError_,
+    CONTEXT_EXPIRED: SendTimeoutError,
     LOG_TOO_LONG: InvalidMessageError,
     LOG_INVALID: InvalidMessageError,
     10011: ServerError,
@@ -52,9 +52,9 @@ def closed_error(**fields: Any) -> ClosedError:
     return ClosedError("the client is closed", code=CLOSED, name="closed", **fields)
 
 
-def late_error(text: str) -> TimeoutError_:
+def late_error(text: str) -> SendTimeoutError:
     """Return the exception for a call that did not end in its time."""
-    return TimeoutError_(text, code=CONTEXT_EXPIRED, name="context_expired")
+    return SendTimeoutError(text, code=CONTEXT_EXPIRED, name="context_expired")
 
 
 def call_error(code: int, name: bytes, text: bytes, **fields: Any) -> Exception:
