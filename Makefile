@@ -19,6 +19,8 @@ FUZZ        ?= 10s
 
 STATICCHECK_VERSION := v0.8.2
 GOTESTSUM_VERSION   := v1.13.0
+KOFFI_VERSION       := 3.3.4
+KOFFI       := $(if $(and $(shell command -v node),$(shell command -v npm)),$(BUILD)/tools/node/koffi-$(KOFFI_VERSION))
 
 # The commit is not stamped into binaries: a build must also work from a tarball and in another user's checkout.
 export GOFLAGS := $(filter-out -buildvcs=%,$(GOFLAGS)) -buildvcs=false
@@ -71,7 +73,7 @@ test: ## run all tests: Go (race detector on), C, Python, documentation; list wh
 GO_TEST := $(GOTESTSUM) --format pkgname-and-test-fails --format-hide-empty-pkg --raw-command -- $(GO) test -json
 
 .PHONY: test-go
-test-go: $(GOTESTSUM) capi build/conformance/send_plan ## run the Go tests with the race detector (TEST_FLAGS=...)
+test-go: $(GOTESTSUM) capi build/conformance/send_plan $(KOFFI) ## run the Go tests with the race detector (TEST_FLAGS=...)
 	$(GO_TEST) -race -timeout 15m $(TEST_FLAGS) ./...
 
 .PHONY: test-pages
@@ -148,6 +150,11 @@ $(GOTESTSUM): Makefile
 	@mkdir -p $(@D)
 	GOBIN=$(abspath $(@D)) $(GO) install gotest.tools/gotestsum@$(GOTESTSUM_VERSION)
 	@touch $@
+
+# For the example in Node; without it that is left out.
+$(BUILD)/tools/node/koffi-%:
+	@mkdir -p $(@D)
+	@npm install --silent --no-audit --no-fund --ignore-scripts --prefix $(@D) koffi@$* && touch $@ || echo "skip koffi: npm could not install it"
 
 $(CLANG_FORMAT): .ci/requirements.txt
 	$(PYTHON) -m venv $(BUILD)/tools/venv
