@@ -34,6 +34,7 @@ type batch struct {
 	receivers []receiver
 	tags      []Tag
 	details   []detail // empty, or one entry a message
+	tokens    []any    // of hooks: empty, or for each message one of each of their sets, nil for none
 	soon      bool     // a sync caller waits: sealed as soon as its lane is idle or makes progress
 
 	mu        sync.Mutex
@@ -55,6 +56,8 @@ type batch struct {
 	timer     *time.Timer
 
 	kept *kept // nil: it is not stored
+
+	hooked *hooked // nil without hooks, and while it is open
 
 	undelivered atomic.Int32 // messages whose receiver was not called yet, plus one while the batch is open
 	userCode    bool         // some receiver runs user code
@@ -117,7 +120,7 @@ func (b *batch) footprint() int64 {
 	if b.kept != nil {
 		block = cap(b.kept.block)
 	}
-	return batchCost + b.beside + int64(block+cap(b.body.b)+4*cap(b.ends)+16*(cap(b.receivers)+cap(b.tags))+detailSize*cap(b.details)+len(b.attributes))
+	return batchCost + b.beside + int64(block+cap(b.body.b)+4*cap(b.ends)+16*(cap(b.receivers)+cap(b.tags)+cap(b.tokens))+detailSize*cap(b.details)+len(b.attributes))
 }
 
 // pay brings what is charged for b to what it holds. The caller holds the lock that guards b.

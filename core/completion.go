@@ -260,7 +260,8 @@ func (c *client) callbackPanic(r any) {
 // insideCallback reports whether the caller runs in a callback of any client: waiting there for callbacks to end would wait
 // for itself.
 func insideCallback() bool {
-	return inside(".(*completer).run") || inside(".(*client).InCallback")
+	return inside(".(*completer).run") || inside(".(*client).InCallback") ||
+		inside(".(*hookSet).call") || inside(".(*hookSet).sending") || inside(".(*hookSet).told")
 }
 
 func (*client) InCallback(f func()) { f() }

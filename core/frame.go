@@ -29,6 +29,14 @@ func (b *batch) frameSize() int {
 	return size
 }
 
+// frameCount is the number of messages in b's frame.
+func (b *batch) frameCount() int {
+	if b.frame.items == nil {
+		return b.count()
+	}
+	return len(b.frame.items)
+}
+
 // frameBody returns the items of b's frame and their number.
 func (b *batch) frameBody() ([]byte, int) {
 	if b.frame.items == nil {

@@ -154,12 +154,14 @@ func (l *lane) write() {
 		if !l.c.opts.Ordered && l.c.spooler == nil { // else a stream, or a store, waits for the answer of a dead batch that is in flight
 			l.conn.Forget((*batch).dead)
 		}
+		l.c.hooks.written(l, scratch.written)
 		if left, err := l.conn.Write(buf.b, scratch.written); err != nil {
 			l.mu.Lock()
 			l.usable = false // before they are dispatched: they must not come back here
 			l.mu.Unlock()
 			for _, w := range left {
 				l.leave()
+				l.c.hooks.answered(w.Item, AttemptEnd{Persisted: NotWritten, Cause: err})
 				w.Item.unwritten()
 				l.c.goOn(w.Item)
 			}
@@ -281,10 +283,16 @@ func (l *lane) Answered(w transport.Written[*batch], a *wire.Answer) {
 		trip := time.Since(w.At)
 		l.lastTrip.Store(int64(trip))
 		l.node.roundTrips.add(trip)
+		l.c.hooks.answered(w.Item, AttemptEnd{Persisted: Acked})
 		l.c.acked(w.Item)
 		return
 	}
 	l.node.errors.Add(1)
+	persisted := NotWritten
+	if w.Guess {
+		persisted = MaybeWritten
+	}
+	l.c.hooks.answered(w.Item, AttemptEnd{Persisted: persisted, ServerCode: a.Code, ServerMessage: answerText(a)})
 	l.c.refused(w.Item, l, w.At, w.Guess, a)
 }
 

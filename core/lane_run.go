@@ -178,6 +178,7 @@ func (l *lane) serve(old *lane) (replaced bool) {
 		if tooLong && i == culprit {
 			size = w.Size
 		}
+		c.hooks.answered(w.Item, AttemptEnd{Persisted: MaybeWritten, Cause: reason})
 		c.connectionLost(w.Item, l, reason, i == culprit, size)
 	}
 	l.handBack(queue, soon)

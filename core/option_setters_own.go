@@ -97,6 +97,11 @@ func WithResultHandler(h ResultHandler) Option {
 	return func(o *Options) { o.ResultHandler = h }
 }
 
+// WithHooks adds functions that are told what becomes of messages and batches, beside those of other WithHooks. Default: none.
+func WithHooks(h Hooks) Option {
+	return func(o *Options) { o.Hooks = append(o.Hooks, h) }
+}
+
 // WithSlog sends log lines to l; nil means the default of WithLogger.
 func WithSlog(l *slog.Logger) Option {
 	if l == nil {

@@ -63,6 +63,7 @@ type Options struct {
 	HeartbeatInterval   time.Duration
 	TrimTrailingNewline bool
 	ResultHandler       ResultHandler
+	Hooks               []Hooks
 	SpoolDir            string
 	SpoolMaxBytes       int
 	SpoolSync           SpoolSync

@@ -45,6 +45,7 @@ type client struct {
 	probes     chan struct{}      // one entry for each suspect that is being tried
 	manager    *discovery.Manager // nil with static nodes
 	metrics    *metrics
+	hooks      hookList
 	spooler    *spooler // nil without a spool
 
 	ctx        context.Context // ends when connections are to go
@@ -164,6 +165,7 @@ const leastAnswer = 64 * kib
 func (c *client) init() (err error) {
 	o := &c.opts
 	c.log.out.to = o.Logger
+	c.hooks.init(c)
 	// Messages of a batch share the deadline of its first one: a long linger must not eat it up.
 	c.linger = min(o.BatchingMaxPublishDelay, o.SendTimeout/4)
 	for _, k := range sortedKeys(o.AddColumns) {
@@ -231,7 +233,14 @@ type place struct {
 
 // accept is the one way in: check, charge, append. An error means that nothing was taken. patience bounds the wait for room; of a message
 // that an embedder has taken it is what is left of its time.
-func (c *client) accept(ctx context.Context, msg *Message, recv receiver, tag Tag, kind sendKind, patience time.Duration) (at place, refused *Error) {
+func (c *client) accept(ctx context.Context, msg *Message, recv receiver, tag Tag, kind sendKind, patience time.Duration) (place, *Error) {
+	if c.hooks.perItem {
+		return c.hooks.accept(ctx, msg, recv, tag, kind, patience)
+	}
+	return c.acceptOne(ctx, msg, nil, recv, tag, kind, patience)
+}
+
+func (c *client) acceptOne(ctx context.Context, msg *Message, tokens []any, recv receiver, tag Tag, kind sendKind, patience time.Duration) (at place, refused *Error) {
 	defer func() {
 		if kind.inBulk() {
 			c.bulk.next()
@@ -296,7 +305,7 @@ func (c *client) accept(ctx context.Context, msg *Message, recv receiver, tag Ta
 		ago = c.opts.SendTimeout - patience
 	}
 	for paid := int64(0); ; {
-		at, entry := st.append(ctx, msg, own, attributes, recv, tag, kind, ago, paid)
+		at, entry := st.append(ctx, msg, own, attributes, tokens, recv, tag, kind, ago, paid)
 		switch entry {
 		case entered:
 			return at, nil

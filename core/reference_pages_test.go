@@ -111,7 +111,7 @@ a list is separated by commas.`)
 	p.text(`
 ## Of Go alone
 
-These take Go values and have no key: ` + "`WithBufferPool`, `WithBytePool`, `WithLogger`, `WithSlog`, `WithMetricsRegistry`, `WithAuth`,\n`WithTLSConfig`, `WithResultHandler`.")
+These take Go values and have no key: ` + "`WithBufferPool`, `WithBytePool`, `WithLogger`, `WithSlog`, `WithMetricsRegistry`, `WithAuth`,\n`WithTLSConfig`, `WithResultHandler`, `WithHooks`.")
 }
 
 // A new option was at the end of a long table, where nobody looks, or was left out.

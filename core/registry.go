@@ -102,11 +102,13 @@ func (r *registry) recycle(b *batch, reuse bool) {
 	body := b.body
 	b.body, b.charged = buffer{}, 0
 	if !reuse {
-		b.ends, b.receivers, b.tags, b.details, b.failure, b.frame = nil, nil, nil, nil, attemptFailure{}, frame{}
+		b.ends, b.receivers, b.tags, b.details, b.tokens, b.failure, b.frame = nil, nil, nil, nil, nil, attemptFailure{}, frame{}
 	} else {
 		clear(b.receivers)
 		clear(b.details)
-		b.ends, b.receivers, b.tags, b.details = b.ends[:0], b.receivers[:0], b.tags[:0], b.details[:0]
+		clear(b.tokens)
+		b.ends, b.receivers, b.tags, b.details, b.tokens = b.ends[:0], b.receivers[:0], b.tags[:0], b.details[:0], b.tokens[:0]
+		b.hooked = nil
 		b.soon, b.userCode, b.callers, b.lost, b.beside = false, false, false, false, 0
 		b.lostAt, b.room = time.Time{}, 0
 		if b.kept != nil && b.kept.block != nil {

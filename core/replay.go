@@ -175,6 +175,7 @@ func (s *spooler) rebuild(store *spool.Spool, ref spool.Ref, r *spool.Record) *b
 	b.unsettled = len(ends)
 	b.undelivered.Store(int32(len(ends)))
 	b.kept = &kept{store: store, ref: ref, opening: s.openingOf(store), replayed: true, size: int64(len(body))}
+	b.hooked = s.c.hooks.ofBatch(b, true)
 	if r.Flags&flagSnappy != 0 && s.c.opts.Compression == Snappy {
 		b.kept.block = append(*blocks.Get().(*[]byte), r.Body...)
 	}

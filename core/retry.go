@@ -62,8 +62,7 @@ func neverCured(code int) bool {
 func (c *client) refused(b *batch, l *lane, written time.Time, guess bool, a *wire.Answer) {
 	c.metrics.failed(CodeServerError)
 	b.answered(guess)
-	text := string(a.Text[:min(len(a.Text), 4*kib)])
-	failure := attemptFailure{serverCode: a.Code, serverMessage: text}
+	failure := attemptFailure{serverCode: a.Code, serverMessage: answerText(a)}
 	base := c.opts.RetryInitialInterval
 	if notNow(a.Code) {
 		if a.Code == serverSinkUnready || a.Code == serverServiceClosed || c.nodes.othersHaveNoLane(l.node, b.avoid) {
@@ -84,6 +83,9 @@ func (c *client) refused(b *batch, l *lane, written time.Time, guess bool, a *wi
 	}
 	c.failedAttempt(b, l.node, CodeServerError, failure, price, func(b *batch) time.Duration { return backOff(base, b.paid, maxBackOff) })
 }
+
+// answerText is what a node says beside its code.
+func answerText(a *wire.Answer) string { return string(a.Text[:min(len(a.Text), 4*kib)]) }
 
 // elsewhereOrLater is the pause of a batch that a node did not take.
 func (c *client) elsewhereOrLater(elsewhere bool) func(*batch) time.Duration {

@@ -161,6 +161,7 @@ func (c *client) completeAll(done []completion) {
 
 // complete passes a result to its receivers: on the stream's completer, or at once where no user code runs.
 func (c *client) complete(done completion) {
+	c.hooks.result(&done)
 	if done.b.userCode {
 		if done.b.callers {
 			done.answerCallers()

@@ -52,7 +52,7 @@ const (
 )
 
 // append puts msg into the open batch, for which it takes room unless some was paid before.
-func (st *stream) append(ctx context.Context, msg *Message, own []byte, attributes string, recv receiver, tag Tag, kind sendKind, ago time.Duration, paid int64) (place, entry) {
+func (st *stream) append(ctx context.Context, msg *Message, own []byte, attributes string, tokens []any, recv receiver, tag Tag, kind sendKind, ago time.Duration, paid int64) (place, entry) {
 	deadline := int64(0)
 	if at, ok := ctx.Deadline(); ok {
 		// What is left of it, not its difference to start: at may be of the wall clock alone, which steps and does not stand still
@@ -83,6 +83,9 @@ func (st *stream) append(ctx context.Context, msg *Message, own []byte, attribut
 		b = st.openBatch(msg, attributes, ago)
 	}
 	b.add(msg, own, recv, tag, deadline)
+	if tokens != nil {
+		b.addTokens(tokens)
+	}
 	b.beside += beside
 	b.charged += paid
 	b.pay()
@@ -120,7 +123,7 @@ func (st *stream) append(ctx context.Context, msg *Message, own []byte, attribut
 // the batch, and returns their number. It spares what append does for each message: half of what a small one costs
 // its sender. None is taken when the batch is gone, or when append has more to do.
 func (st *stream) appendMore(ctx context.Context, at place, msg *Message, payloads [][]byte, tags []Tag, bulk bool) (count int) {
-	if _, bounded := ctx.Deadline(); bounded || st.c.opts.TrimTrailingNewline || len(msg.ItemAttributes) > 0 {
+	if _, bounded := ctx.Deadline(); bounded || st.c.opts.TrimTrailingNewline || len(msg.ItemAttributes) > 0 || st.c.hooks.perItem {
 		return 0
 	}
 	st.mu.Lock()
@@ -239,6 +242,7 @@ func (st *stream) seal() (behind bool) {
 func (st *stream) takeOpen() *batch {
 	b := st.open
 	st.open = nil
+	b.hooked = st.c.hooks.ofBatch(b, false)
 	st.bulk.Store(false)
 	b.undelivered.Add(int32(b.count()) - 1)
 	st.c.metrics.pending[st.share.index].Add(float64(b.count()))

@@ -113,11 +113,7 @@ func (c *client) tooLongFor(b *batch, l *lane, size int) {
 // cutOrFail lets the messages of b's frame continue in frames of half its length, or fails the one that is in it alone.
 func (c *client) cutOrFail(b *batch, message string, cause error) {
 	b.mu.Lock()
-	items := len(b.frame.items)
-	if b.frame.items == nil {
-		items = b.count()
-	}
-	if items > 1 && b.unsettled > 0 && !c.swept.Load() {
+	if b.frameCount() > 1 && b.unsettled > 0 && !c.swept.Load() {
 		b.room = b.frameSize() / 2
 		b.startAnew()
 		b.id = c.batches.nextID()

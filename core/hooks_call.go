@@ -1,0 +1,256 @@
+package dataproxy
+
+import (
+	"context"
+	"fmt"
+	"runtime/debug"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/inlong-dataproxy/inlong-dataproxy/core/internal/transport"
+)
+
+// hookList calls the hooks of the program. It is empty where there are none, which is what the hot path looks at.
+type hookList struct {
+	c       *client
+	all     []hookSet
+	perItem bool // some are called for each message
+}
+
+type hookSet struct {
+	Hooks
+	panicked atomic.Bool // and was logged
+}
+
+func (l *hookList) init(c *client) {
+	l.c, l.all = c, make([]hookSet, len(c.opts.Hooks))
+	for i, h := range c.opts.Hooks {
+		l.all[i].Hooks = h
+		l.perItem = l.perItem || h.Sending != nil || h.Accepted != nil || h.Refused != nil
+	}
+}
+
+// call runs a hook on a goroutine of the client. Its name is one that insideCallback looks for on the stack.
+func (s *hookSet) call(c *client, hook func()) {
+	returned := false
+	defer func() {
+		if returned {
+			return
+		}
+		if r := recover(); r != nil {
+			s.report(c, r)
+			return
+		}
+		c.log.Errorf("a hook called runtime.Goexit, which ends a goroutine of the client: it is closed")
+		go c.abort()
+	}()
+	hook()
+	returned = true
+}
+
+func (s *hookSet) report(c *client, panicked any) {
+	if !s.panicked.Swap(true) {
+		c.log.Errorf("a hook panicked, which is told once: %v\n%s", oneLine(fmt.Sprint(panicked)), debug.Stack())
+	}
+}
+
+// sending, and told, which calls Accepted or Refused, are call for the sender's goroutine, which is his to end. Their names too are looked
+// for on the stack.
+func (s *hookSet) sending(c *client, ctx context.Context, msg *Message) (token any) {
+	defer func() {
+		if r := recover(); r != nil {
+			s.report(c, r)
+		}
+	}()
+	return s.Sending(ctx, msg)
+}
+
+func (s *hookSet) told(c *client, token any, msg *Message, refused *Error) {
+	defer func() {
+		if r := recover(); r != nil {
+			s.report(c, r)
+		}
+	}()
+	switch {
+	case refused == nil && s.Accepted != nil:
+		s.Accepted(token, msg)
+	case refused != nil && s.Refused != nil:
+		s.Refused(token, msg, refused)
+	}
+}
+
+// hookedMessage is what hooks get while a message is being sent. The sender's own must not be moved to the heap where there are none.
+type hookedMessage struct {
+	msg    Message
+	tokens []any
+}
+
+var hookedMessages = sync.Pool{New: func() any { return new(hookedMessage) }}
+
+// accept is client.accept with the hooks around it.
+func (l *hookList) accept(ctx context.Context, msg *Message, recv receiver, tag Tag, kind sendKind, patience time.Duration) (place, *Error) {
+	m := hookedMessages.Get().(*hookedMessage)
+	m.msg, m.tokens = *msg, m.tokens[:0]
+	for i := range l.all {
+		var token any
+		if s := &l.all[i]; s.Sending != nil {
+			token = s.sending(l.c, ctx, &m.msg)
+		}
+		m.tokens = append(m.tokens, token)
+	}
+	at, refused := l.c.acceptOne(ctx, &m.msg, m.tokens, recv, tag, kind, patience)
+	for i := range l.all {
+		if s := &l.all[i]; s.Accepted != nil || s.Refused != nil {
+			s.told(l.c, m.tokens[i], &m.msg, refused)
+		}
+	}
+	m.msg = Message{}
+	clear(m.tokens)
+	hookedMessages.Put(m)
+	return at, refused
+}
+
+// addTokens keeps those of the last message, from the first one on that has some.
+func (b *batch) addTokens(tokens []any) {
+	some := len(b.tokens) > 0
+	for _, token := range tokens {
+		some = some || token != nil
+	}
+	if !some {
+		return
+	}
+	if missing := (b.count()-1)*len(tokens) - len(b.tokens); missing > 0 {
+		b.tokens = append(b.tokens, make([]any, missing)...)
+	}
+	b.tokens = append(b.tokens, tokens...)
+}
+
+// hooked is what hooks know of a batch. It is written by who owns the batch.
+type hooked struct {
+	BatchInfo
+	told    atomic.Bool  // as sealed
+	attempt BatchAttempt // the last one that was told as written
+}
+
+// ofBatch is for a batch that is sealed, or was read back; nil without hooks.
+func (l *hookList) ofBatch(b *batch, replayed bool) *hooked {
+	if len(l.all) == 0 {
+		return nil
+	}
+	h := &hooked{BatchInfo: BatchInfo{
+		Number: b.order, GroupID: b.st.key.group, StreamID: b.st.key.stream, Messages: b.count(), Bytes: len(b.body.b),
+		Opened: b.opened, Sealed: time.Now(), Replayed: replayed,
+	}}
+	if replayed {
+		h.Opened = h.Sealed
+		h.told.Store(true)
+	}
+	return h
+}
+
+// each calls f for every set, unless nothing may be called any more.
+func (l *hookList) each(f func(s *hookSet)) {
+	for i := range l.all {
+		if !l.c.muted.Load() {
+			f(&l.all[i])
+		}
+	}
+}
+
+func (l *hookList) sealed(h *hooked) {
+	if h.told.Swap(true) {
+		return
+	}
+	l.each(func(s *hookSet) {
+		if s.Sealed != nil {
+			s.call(l.c, func() { s.Sealed(h.BatchInfo) })
+		}
+	})
+}
+
+// written is called before the write: behind it the answer may have come, and the batch be another one. What was not written after all
+// has its end by that.
+func (l *hookList) written(lane *lane, all []transport.Written[*batch]) {
+	if len(l.all) == 0 {
+		return
+	}
+	now := time.Now()
+	for i := range all {
+		b := all[i].Item
+		h := b.hooked
+		l.sealed(h)
+		b.mu.Lock()
+		messages := b.frameCount()
+		h.attempt = BatchAttempt{
+			Batch: h.BatchInfo, Node: lane.node.addr, Lane: lane.index, Attempt: b.attempts, Messages: messages, Bytes: all[i].Size, At: now, id: b.id,
+		}
+		b.mu.Unlock()
+		l.each(func(s *hookSet) {
+			if s.Written != nil {
+				s.call(l.c, func() { s.Written(h.attempt) })
+			}
+		})
+	}
+}
+
+// answered is called by who has got b back from a connection. Nothing else of b is looked at: all of its messages may have their results.
+func (l *hookList) answered(b *batch, end AttemptEnd) {
+	if len(l.all) == 0 {
+		return
+	}
+	l.each(func(s *hookSet) {
+		if s.Answered != nil {
+			s.call(l.c, func() { s.Answered(b.hooked.attempt, end) })
+		}
+	})
+}
+
+// result is called before the receivers, so that the batch is there. A message that never was in a sealed batch (failTaken) was told as
+// refused.
+func (l *hookList) result(done *completion) {
+	b := done.b
+	if len(l.all) == 0 || b.hooked == nil {
+		return
+	}
+	first := 0
+	if done.indexes != nil {
+		first = int(done.indexes[0])
+	} else {
+		for b.settledAlone(first) {
+			first++
+		}
+	}
+	last := b.lastAttempt(first, done.err)
+	l.sealed(b.hooked)
+	for i := range l.all {
+		if s := &l.all[i]; s.Result != nil && !l.c.muted.Load() {
+			r := MessageResults{Batch: b.hooked.BatchInfo, Messages: done.messages, Err: done.err, Node: last.node, Attempts: last.number, id: last.id}
+			if len(b.tokens) > 0 {
+				r.Tokens = done.tokensOf(i, len(l.all))
+			}
+			s.call(l.c, func() { s.Result(r) })
+		}
+	}
+}
+
+// tokensOf returns what one set of hooks gave the messages of a completion.
+func (done *completion) tokensOf(set, sets int) (tokens []any) {
+	add := func(i int) {
+		if token := done.b.tokens[i*sets+set]; token != nil {
+			tokens = append(tokens, token)
+		}
+	}
+	if done.indexes != nil {
+		for _, i := range done.indexes {
+			add(int(i))
+		}
+		return tokens
+	}
+	for i := range done.b.count() {
+		if !done.b.settledAlone(i) {
+			add(i)
+		}
+	}
+	return tokens
+}
