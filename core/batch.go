@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/binary"
 	"math"
+	"reflect"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -98,20 +99,43 @@ const (
 	callbackCost = 16  // a small closure
 	callerCost   = 900 // somebody who waits in Send: a goroutine that is blocked, without its stack, and what takes its result
 	memberCost   = 112 // a message of SendBatch
+	mapHeader    = 48  // a map
+	mapEntry     = 36  // a place in it
 )
 
-// besideOf is what the receiver of a message holds outside its batch.
-func besideOf(recv receiver, kind sendKind) int64 {
+// besideOf is what a message, which may join open, holds outside its batch: its receiver, and the maps that its callback gets back.
+func (st *stream) besideOf(open *batch, msg *Message, own []byte, attributes string, recv receiver, kind sendKind) int64 {
 	switch kind {
 	case sendSync:
 		return callerCost
 	case sendGroup:
 		return memberCost
 	}
-	if _, ok := recv.(Callback); ok {
-		return callbackCost
+	if _, ok := recv.(Callback); !ok {
+		return 0
 	}
-	return 0
+	cost := int64(callbackCost)
+	if len(msg.Attributes)+len(msg.ItemAttributes) == 0 {
+		return cost
+	}
+	var before detail
+	if open != nil && len(open.details) > 0 {
+		before = open.details[len(open.details)-1] // many a program has one map for all
+	}
+	cost += mapCost(msg.Attributes, before.attributes, len(st.key.attributes)+len(attributes))
+	return cost + mapCost(msg.ItemAttributes, before.ofItem, len(own))
+}
+
+// mapCost is what a map with so many bytes of texts takes: nothing where the message before holds the same one.
+func mapCost(m, before map[string]string, texts int) int64 {
+	if len(m) == 0 || reflect.ValueOf(m).Pointer() == reflect.ValueOf(before).Pointer() {
+		return 0
+	}
+	entries := 8 // places, the power of two that leaves an eighth free
+	for len(m) > 8 && len(m) > entries/8*7 {
+		entries *= 2
+	}
+	return int64(mapHeader + mapEntry*entries + texts)
 }
 
 // footprint is the memory that b holds: what its lists and its body have room for, used or not.
@@ -158,12 +182,13 @@ func (b *batch) add(msg *Message, own []byte, recv receiver, tag Tag, deadline i
 		b.tags = append(b.tags, tag)
 	}
 	b.unsettled++
+	_, comesBack := recv.(Callback) // the rest is its caller's own memory, or nobody's
 	switch {
-	case recv == nil && deadline != 0: // the rest is an embedder's memory, which is used again
-		*b.detail(b.count() - 1) = detail{deadline: deadline}
-	case recv != nil && (deadline != 0 || msg.Headers != nil || msg.MetaData != nil || msg.Attributes != nil || b.itemized || !msg.Time.IsZero()):
+	case comesBack && (deadline != 0 || msg.Headers != nil || msg.MetaData != nil || msg.Attributes != nil || b.itemized || !msg.Time.IsZero()):
 		*b.detail(b.count() - 1) = detail{deadline: deadline, headers: msg.Headers, metaData: msg.MetaData,
 			attributes: msg.Attributes, ofItem: msg.ItemAttributes, time: msg.Time}
+	case deadline != 0:
+		*b.detail(b.count() - 1) = detail{deadline: deadline}
 	case len(b.details) > 0:
 		b.details = append(b.details, detail{})
 	}

@@ -56,25 +56,40 @@ func (q *fifo[T]) takeAll() []T {
 	return all
 }
 
-// batchQueue is a fifo of batches. Those that die in it are swept out as it grows: a lane that is stuck must not hold what nobody
-// waits for.
+// batchQueue is a fifo of batches. Those that die in it are swept out as it grows, or as they are many: a lane that is stuck must not
+// hold what nobody waits for.
 type batchQueue struct {
 	fifo[*batch]
 	limit int // of its length, before the next sweep
+	gone  int // batches that are known to have died in it since the last one
 }
 
 // push returns how many dead ones it has swept out.
 func (q *batchQueue) push(b *batch) (swept int) {
 	if q.n >= max(q.limit, 64) {
-		for range q.n {
-			if old, _ := q.pop(); old.dead() {
-				swept++
-			} else {
-				q.fifo.push(old)
-			}
-		}
+		swept = q.sweep()
 		q.limit = 2 * q.n
 	}
 	q.fifo.push(b)
+	return swept
+}
+
+// died is told of a batch that may be in q.
+func (q *batchQueue) died() {
+	if q.gone++; q.gone >= max(8, q.n/2) {
+		q.sweep()
+	}
+}
+
+// sweep takes the dead out and returns their number.
+func (q *batchQueue) sweep() (swept int) {
+	q.gone = 0
+	for range q.n {
+		if old, _ := q.pop(); old.dead() {
+			swept++
+		} else {
+			q.fifo.push(old)
+		}
+	}
 	return swept
 }

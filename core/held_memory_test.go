@@ -23,16 +23,28 @@ func heapNow() int64 {
 	return int64(m.HeapAlloc)
 }
 
+// mapOf returns a new map, with texts of its own.
+func mapOf(n int) map[string]string {
+	m := make(map[string]string)
+	for i := range n {
+		m[fmt.Sprint("attribute", i)] = fmt.Sprint("value ", i)
+	}
+	return m
+}
+
 // Only payload bytes were counted: 4 MiB of messages of one byte, one a batch, held 692 MiB. The bound is one of memory, whatever the
 // messages are and wherever they lie.
 func TestHeapStaysWithinMaxPendingBytes(t *testing.T) {
 	const bound = 4 << 20
 	linger := dataproxy.WithBatchingMaxPublishDelay
+	shared := mapOf(2)
 	for _, mode := range []struct {
 		name           string
 		streams        int
 		linger         time.Duration
 		callers, stuck bool
+		with           func(*dataproxy.Message)
+		beside         int64 // that this takes
 	}{
 		{name: "one stream", streams: 1, linger: 20 * time.Millisecond},
 		{name: "linger 0", streams: 1},
@@ -40,15 +52,28 @@ func TestHeapStaysWithinMaxPendingBytes(t *testing.T) {
 		{name: "callers", streams: 8, linger: 20 * time.Millisecond, callers: true},
 		{name: "stuck callback", streams: 1, linger: 20 * time.Millisecond, stuck: true},
 		{name: "stuck callback, linger 0", streams: 1, stuck: true},
+		{name: "attributes", streams: 1, linger: 20 * time.Millisecond,
+			with: func(m *dataproxy.Message) { m.Attributes = mapOf(2) }, beside: 450},
+		{name: "item attributes", streams: 1, linger: 20 * time.Millisecond,
+			with: func(m *dataproxy.Message) { m.ItemAttributes = mapOf(2) }, beside: 550},
+		{name: "many item attributes", streams: 1, linger: 20 * time.Millisecond,
+			with: func(m *dataproxy.Message) { m.ItemAttributes = mapOf(20) }, beside: 3000},
+		{name: "one map for all", streams: 1, linger: 20 * time.Millisecond,
+			with: func(m *dataproxy.Message) { m.Attributes = shared }, beside: 100},
 	} {
 		for _, size := range []int{1, 100, 10 << 10} {
 			t.Run(fmt.Sprintf("%s, %d bytes", mode.name, size), func(t *testing.T) {
 				c := cluster(t, dataproxytest.WithNodes(1), dataproxytest.WithoutRecorder())
 				client := connect(t, c, dataproxy.WithWorkerNum(1), dataproxy.WithMaxPendingBytes(bound), dataproxy.WithMaxPendingMessages(8<<20),
-					dataproxy.WithSendTimeout(time.Minute), dataproxy.WithAckTimeout(time.Minute), linger(mode.linger))
+					dataproxy.WithSendTimeout(time.Minute), dataproxy.WithAckTimeout(time.Minute), linger(mode.linger),
+					dataproxy.WithMessageFormat(dataproxy.Binary))
 				hurry(t, client)
 				msg := func(i int) dataproxy.Message {
-					return dataproxy.Message{StreamID: fmt.Sprint("stream", i%mode.streams), Payload: make([]byte, size)}
+					m := dataproxy.Message{StreamID: fmt.Sprint("stream", i%mode.streams), Payload: make([]byte, size)}
+					if mode.with != nil {
+						mode.with(&m)
+					}
+					return m
 				}
 				for i := range mode.streams { // a stream is kept for longer than its messages
 					client.SendAsync(context.Background(), msg(i), nil)
@@ -88,7 +113,7 @@ func TestHeapStaysWithinMaxPendingBytes(t *testing.T) {
 				t.Logf("%d messages: %.2f of the bound on the heap, %.2f counted", pending.PendingMessages, held, float64(pending.PendingBytes)/bound)
 				require.Less(t, held, 1.25)
 				require.Greater(t, float64(pending.PendingBytes)/bound, 0.9, "who is refused finds no room")
-				beside := int64(150) // and no more is counted than there can be
+				beside := 150 + mode.beside // and no more is counted than there can be
 				if mode.linger == 0 || mode.callers {
 					beside = 1100
 				}
@@ -99,22 +124,35 @@ func TestHeapStaysWithinMaxPendingBytes(t *testing.T) {
 }
 
 // Messages whose deadline had passed on a lane that is stuck had their result and gave their room back, and yet all that they had brought
-// stayed in queues and tables until the ack time-out: half a gigabyte behind a bound of one megabyte.
+// stayed in queues and tables until the ack time-out: half a gigabyte behind a bound of one megabyte. Where each stream has a queue, it was
+// swept only when the next batch came; and with a spool the dead kept what they were compressed into.
 func TestExpiredMessagesAreNotHeld(t *testing.T) {
 	const bound = 1 << 20
+	linger0 := []dataproxy.Option{dataproxy.WithBatchingMaxPublishDelay(0)}
 	for _, mode := range []struct {
 		name    string
 		options []dataproxy.Option
+		streams int
+		spool   bool
 	}{
-		{"batches", nil},
-		{"linger 0", []dataproxy.Option{dataproxy.WithBatchingMaxPublishDelay(0)}},
-		{"ordered", []dataproxy.Option{dataproxy.WithBatchingMaxPublishDelay(0), dataproxy.WithOrdered(true)}},
+		{name: "batches", streams: 1},
+		{name: "linger 0", options: linger0, streams: 1},
+		{name: "ordered", options: append(linger0, dataproxy.WithOrdered(true)), streams: 1},
+		{name: "ordered, one stream after the other", options: append(linger0, dataproxy.WithOrdered(true)), streams: 40},
+		{name: "spool", streams: 1, spool: true},
+		{name: "spool, ordered", options: []dataproxy.Option{dataproxy.WithOrdered(true)}, streams: 40, spool: true},
 	} {
 		for _, reads := range []bool{true, false} {
 			t.Run(fmt.Sprintf("%s, node reads %v", mode.name, reads), func(t *testing.T) {
 				c := cluster(t, dataproxytest.WithNodes(1), dataproxytest.WithoutRecorder())
-				client := connect(t, c, append([]dataproxy.Option{dataproxy.WithWorkerNum(1), dataproxy.WithMaxPendingBytes(bound), dataproxy.WithBlockIfQueueIsFull(true),
-					dataproxy.WithSendTimeout(time.Minute), dataproxy.WithAckTimeout(time.Minute)}, mode.options...)...)
+				opts := append([]dataproxy.Option{dataproxy.WithWorkerNum(1), dataproxy.WithMaxPendingBytes(bound), dataproxy.WithBlockIfQueueIsFull(true),
+					dataproxy.WithSendTimeout(time.Minute), dataproxy.WithAckTimeout(time.Minute)}, mode.options...)
+				payload := []byte("x")
+				if mode.spool {
+					opts = append(opts, dataproxy.WithSpoolDir(t.TempDir()))
+					payload = append(noise(1000), make([]byte, 1000)...)
+				}
+				client := connect(t, c, opts...)
 				hurry(t, client)
 				require.NoError(t, client.Send(patient(t), message("first")))
 				if reads {
@@ -127,11 +165,10 @@ func TestExpiredMessagesAreNotHeld(t *testing.T) {
 				before := heapNow()
 				var called sync.WaitGroup
 				done := func(dataproxy.Message, error) { called.Done() }
-				for range 40 {
+				for i := range 40 {
 					ctx, cancel := context.WithTimeout(context.Background(), 25*time.Millisecond)
 					for range 500 {
-						msg := message("x")
-						msg.MetaData = make([]byte, 4096)
+						msg := dataproxy.Message{StreamID: fmt.Sprint("stream", i%mode.streams), Payload: payload, MetaData: make([]byte, 4096)}
 						called.Add(1)
 						client.SendAsync(ctx, msg, done)
 					}

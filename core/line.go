@@ -25,6 +25,7 @@ type lined struct {
 type spoolLine struct {
 	sealed fifo[lined] // by this client, in the order of sealing
 	limit  int         // of its length, before the next sweep of those that have died
+	gone   int         // of those that have died since the last one
 	back   []lined     // read back, in the order of storing
 
 	disk  int      // are on the disk only
@@ -45,17 +46,30 @@ func (st *stream) enter(b *batch, at position) {
 	defer st.mu.Unlock()
 	l := st.spooled
 	if l.sealed.len() >= max(l.limit, 64) {
-		for range l.sealed.len() {
-			if old, _ := l.sealed.pop(); old.b.dead() {
-				st.c.spooler.end(old.b, false, nil)
-			} else {
-				l.sealed.push(old)
-			}
-		}
+		l.sweep(st.c.spooler)
 		l.limit = 2 * l.sealed.len()
 	}
 	l.sealed.push(lined{b, at})
 	st.getGoing()
+}
+
+// died is told of a batch that may be among the sealed ones.
+func (l *spoolLine) died(s *spooler) {
+	if l.gone++; l.gone >= max(8, l.sealed.len()/2) {
+		l.sweep(s)
+	}
+}
+
+// sweep takes the dead out: they count as being on the disk, before what is behind them is looked at.
+func (l *spoolLine) sweep(s *spooler) {
+	l.gone = 0
+	for range l.sealed.len() {
+		if old, _ := l.sealed.pop(); old.b.dead() {
+			s.end(old.b, false, nil)
+		} else {
+			l.sealed.push(old)
+		}
+	}
 }
 
 // getGoing sends the first in line, if it may go. The caller holds mu.

@@ -310,7 +310,7 @@ func (c *client) acceptOne(ctx context.Context, msg *Message, tokens []any, recv
 		case entered:
 			return at, nil
 		case noRoom:
-			paid = c.budget.needs(nil, itemSize(msg, own), besideOf(recv, kind))
+			paid = c.budget.needs(nil, itemSize(msg, own), st.besideOf(nil, msg, own, attributes, recv, kind))
 			if kind == sendTaken {
 				c.budget.add(st, 1, paid)
 				continue

@@ -101,6 +101,10 @@ func (r *registry) recycle(b *batch, reuse bool) {
 	b.mu.Lock()
 	body := b.body
 	b.body, b.charged = buffer{}, 0
+	if b.kept != nil && b.kept.block != nil {
+		giveBlock(b.kept.block)
+		b.kept.block = nil
+	}
 	if !reuse {
 		b.ends, b.receivers, b.tags, b.details, b.tokens, b.failure, b.frame = nil, nil, nil, nil, nil, attemptFailure{}, frame{}
 	} else {
@@ -111,9 +115,6 @@ func (r *registry) recycle(b *batch, reuse bool) {
 		b.hooked = nil
 		b.soon, b.userCode, b.callers, b.lost, b.beside = false, false, false, false, 0
 		b.lostAt, b.room = time.Time{}, 0
-		if b.kept != nil && b.kept.block != nil {
-			giveBlock(b.kept.block)
-		}
 		b.kept, b.ownTail = nil, false
 		b.startAnew()
 	}

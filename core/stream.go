@@ -59,7 +59,6 @@ func (st *stream) append(ctx context.Context, msg *Message, own []byte, attribut
 		// while the machine sleeps.
 		deadline = max(1, int64(time.Since(st.c.start)+time.Until(at)))
 	}
-	beside := besideOf(recv, kind)
 	st.mu.Lock()
 	defer st.mu.Unlock()
 	if st.c.closing.Load() { // set before the sweep that takes mu: no batch is opened behind it
@@ -74,6 +73,7 @@ func (st *stream) append(ctx context.Context, msg *Message, own []byte, attribut
 		st.seal()
 		b = nil
 	}
+	beside := st.besideOf(b, msg, own, attributes, recv, kind)
 	if paid == 0 {
 		if paid = st.c.budget.needs(b, itemSize(msg, own), beside); st.c.budget.admit(st, 1, paid) != noShortage {
 			return place{}, noRoom
@@ -256,9 +256,14 @@ func (st *stream) settled(b *batch) {
 	}
 	st.mu.Lock()
 	defer st.mu.Unlock()
-	if st.busy == b { // else it died among the waiting
+	switch {
+	case st.busy == b:
 		st.busy = nil
 		st.next()
+	case st.spooled != nil: // it died among the waiting
+		st.spooled.died(st.c.spooler)
+	default:
+		st.waiting.died()
 	}
 }
 
