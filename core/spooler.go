@@ -213,8 +213,11 @@ func (s *spooler) store() {
 	for len(batches) > 0 {
 		group, bytes := batches[:0:0], 0
 		for len(batches) > 0 && bytes < most {
-			bytes += len(batches[0].body.b)
-			group, batches = append(group, batches[0]), batches[1:]
+			b := batches[0]
+			b.mu.Lock() // it may have died, and is let go of then
+			bytes += len(b.body.b)
+			b.mu.Unlock()
+			group, batches = append(group, b), batches[1:]
 		}
 		s.storeGroup(group)
 		for i, b := range group {
