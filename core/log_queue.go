@@ -51,7 +51,7 @@ func (q *logQueue) put(line logLine) {
 	}
 }
 
-// run calls the Logger until no line is left. Its name is what insideLogger looks for on the stack.
+// run calls the Logger until no line is left. It is what insideLogger looks for on the stack.
 func (q *logQueue) run() {
 	through := false
 	defer func() {
@@ -98,4 +98,6 @@ func (q *logQueue) end(d time.Duration) {
 }
 
 // insideLogger reports whether the caller runs in a Logger: waiting there for the Logger would wait for itself.
-func insideLogger() bool { return inside(".(*logQueue).run") }
+func insideLogger() bool { return inside(logQueueRun) }
+
+var logQueueRun = entryOf((*logQueue).run)
