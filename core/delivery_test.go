@@ -115,6 +115,38 @@ func oneCode(t *testing.T, code int, retried, retryAll, retriable bool) {
 	require.EqualValues(t, 1, client.Stats().Retries)
 }
 
+// An attempt was counted before its frame was written, also where its connection was gone: "batches written again" told of writes that
+// never were.
+func TestAttemptThatWasNotBegunIsNoRetry(t *testing.T) {
+	t.Parallel()
+	c := cluster(t, dataproxytest.WithNodes(1))
+	node := c.Node(0)
+	client := connect(t, c, dataproxy.WithWorkerNum(1), dataproxy.WithRetryOnServerError(true), dataproxy.WithRetryInitialInterval(time.Minute))
+	node.Fault(dataproxytest.ErrorCode(777))
+	var again dataproxy.Result
+	sent := make(chan error, 2)
+	go func() {
+		var err error
+		msg := streamMessage("again", "x")
+		again, err = client.(dataproxy.Embedder).SendResult(patient(t), &msg)
+		sent <- err
+	}()
+	eventually(t, "it is refused", func() bool { return client.Stats().Nodes[0].Errors == 1 })
+	answer := make(chan struct{})
+	node.Handle(func(dataproxytest.Record) dataproxytest.Fault { <-answer; return dataproxytest.Fault{} })
+	go func() { sent <- client.Send(patient(t), streamMessage("holds_up", "x")) }()
+	eventually(t, "it is in flight", func() bool { return client.Stats().Lanes[0].InFlight == 1 })
+	letGo := dataproxy.LoseConnections(client, func() { close(answer) },
+		func() bool { return client.Stats().Lanes[0].InFlight == 0 })
+	dataproxy.EndBackOff(client)
+	eventually(t, "the lane takes what it cannot write", func() bool { return dataproxy.Parked(client) == 1 })
+	letGo()
+	require.NoError(t, <-sent)
+	require.NoError(t, <-sent)
+	require.Equal(t, 2, again.Attempts)
+	require.EqualValues(t, 1, client.Stats().Retries)
+}
+
 // With fewer lanes than nodes each retry used to go to the same nodes: one whose channels were full failed every message, beside others
 // that had room.
 func TestD3_LaneGoesToANodeThatHasNone(t *testing.T) {

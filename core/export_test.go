@@ -6,6 +6,8 @@ import (
 	"slices"
 	"time"
 	"unsafe"
+
+	"github.com/inlong-dataproxy/inlong-dataproxy/core/internal/transport"
 )
 
 // Leftovers says what a client still holds that should be gone when every message has its result; "" is a clean client.
@@ -67,6 +69,33 @@ func HoldSweep(of FullClient) (letGo func()) {
 	b := of.(*client).batches.all()[0]
 	b.mu.Lock()
 	return b.mu.Unlock
+}
+
+// LoseConnections ends the connections of all lanes, whose goroutines are held up in the result of the newest batch: no lane knows it
+// before letGo was called.
+func LoseConnections(of FullClient, answer func(), held func() bool) (letGo func()) {
+	c := of.(*client)
+	all := c.batches.all()
+	b := all[len(all)-1]
+	b.mu.Lock()
+	answer()
+	for !held() {
+		time.Sleep(time.Millisecond)
+	}
+	for _, l := range c.dispatcher.usable() {
+		l.conn.Fail(transport.ErrPeerClosed)
+	}
+	return b.mu.Unlock
+}
+
+// EndBackOff sends the oldest batch again now.
+func EndBackOff(of FullClient) {
+	b := of.(*client).batches.all()[0]
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	now := time.Now()
+	b.retryAt = now
+	b.wake(now)
 }
 
 // Flushes counts the calls of Flush that the client remembers.

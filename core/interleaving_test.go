@@ -134,6 +134,36 @@ func TestF5_CallbackDoesNotWaitForRoomThatItHolds(t *testing.T) {
 	settled(t, client)
 }
 
+// A callback of one client that hands on to another one, whose queue is full: that one may be emptied by callbacks which hand on to the first.
+// It does not wait, whatever way it sends.
+func TestF5_CallbackDoesNotWaitForRoomInAnotherClient(t *testing.T) {
+	c := cluster(t, dataproxytest.WithNodes(1))
+	full := connect(t, c, dataproxy.WithWorkerNum(1), dataproxy.WithMaxPendingMessages(1), dataproxy.WithBlockIfQueueIsFull(true),
+		dataproxy.WithResultHandler(func(*dataproxy.BatchResult) {}))
+	client := connect(t, c)
+	stuck := make(chan struct{})
+	full.SendAsync(context.Background(), message("fills it"), func(dataproxy.Message, error) { <-stuck })
+	results := make(chan error, 6)
+	note := func(_ dataproxy.Message, err error) { results <- err }
+	client.SendAsync(context.Background(), message("handed on"), func(msg dataproxy.Message, _ error) {
+		ctx, embedder := context.Background(), full.(dataproxy.Embedder)
+		full.SendAsync(ctx, msg, note)
+		full.SendBulk(ctx, msg, note)
+		results <- full.Send(ctx, msg)
+		results <- full.SendBatch(ctx, []dataproxy.Message{msg})[0]
+		results <- embedder.Submit(ctx, &msg, dataproxy.Tag{})
+		_, err := embedder.SubmitMany(ctx, &msg, [][]byte{msg.Payload}, make([]dataproxy.Tag, 1), true)
+		results <- err
+	})
+	inTime(t, 10*time.Second, "the callback", func() {
+		for range cap(results) {
+			fault(t, <-results, dataproxy.CodeQueueFull)
+		}
+	})
+	close(stuck)
+	settled(t, full)
+}
+
 // Connections that end while batches are drained from them, again and again: none may be left on a lane that is not there.
 func TestLanesThatAreReplacedAllTheTimeLoseNothing(t *testing.T) {
 	c := cluster(t)
