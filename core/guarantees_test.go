@@ -137,7 +137,7 @@ func TestNumbersOfTheGuarantees(t *testing.T) {
 	row("A close returns after its deadline, at the latest after", text(dataproxy.CloseGrace), "")
 	row("Python's exit closes what is open within", numberIn(t, "bindings/python/inlong_dataproxy/_host/end.py", `EXIT_SECONDS = (\d+)\.0\n`)+"s", "")
 	row("C's exit waits for callbacks that run, at most", numberIn(t, "capi/front/gate.c", `EXIT_WAIT_MS = (\d+)000 `)+"s", "")
-	option("Messages without a result, a lane", "max_pending_messages")
+	option("Messages without a result, a worker", "max_pending_messages")
 	option("Lanes", "worker_num")
 	option("Bytes of messages without a result", "max_pending_bytes")
 	option("Longest frame, and so longest message", "max_frame_size")
