@@ -2,8 +2,10 @@ package dataproxy_test
 
 import (
 	"errors"
+	"fmt"
 	"maps"
 	"regexp"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -33,6 +35,9 @@ func allowed(msg *dataproxy.Message) bool {
 	for k, v := range msg.Attributes {
 		total += len("&=") + len(k) + len(v)
 		if !attributeRule.MatchString(k) || v != "" && !attributeRule.MatchString(v) || reservedSet[k] || k == "__addcol1__world" {
+			return false
+		}
+		if n, err := strconv.ParseUint(v, 10, 63); k == "auditVersion" && (err != nil || fmt.Sprint(n) != v) {
 			return false
 		}
 	}

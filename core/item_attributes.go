@@ -41,6 +41,9 @@ func (st *stream) appendOwn(dst []byte, msg *Message) ([]byte, error) {
 		if err := checkAttribute(k, v); err != nil {
 			return nil, fmt.Errorf("item attributes: %w", err)
 		}
+		if k == auditVersion {
+			return nil, fmt.Errorf("item attributes: %q is read from the batch's attributes alone", k)
+		}
 		_, ofBatch := msg.Attributes[k]
 		_, added := st.c.opts.AddColumns[k]
 		if ofBatch || added || strings.HasPrefix(k, "__addcol") {

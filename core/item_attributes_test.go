@@ -107,17 +107,18 @@ func TestItemAttributesAreCheckedBeforeTheMessageIsAccepted(t *testing.T) {
 	c := cluster(t)
 	client := connect(t, c, dataproxy.WithMessageFormat(dataproxy.Binary), dataproxy.WithAddColumns(map[string]string{"host": "h"}))
 	for fault, own := range map[string]map[string]string{
-		"has an empty name":                 {"": "x"},
-		`"k&"`:                              {"k&": "x"},
-		`value "a=b"`:                       {"k": "a=b"},
-		`value "a&b"`:                       {"k": "a&b"},
-		`value " a"`:                        {"k": " a"},
-		`value "é"`:                         {"k": "é"},
-		`"mid": the name is reserved`:       {"mid": "x"},
-		`"t": the name is reserved`:         {"t": "x"},
-		`"mine" belongs to the whole batch`: {"mine": "x"},
-		`"__addcol1__host" belongs to the`:  {"__addcol1__host": "x"},
-		"bytes together":                    {"k": strings.Repeat("x", 40_000)},
+		"has an empty name":                  {"": "x"},
+		`"k&"`:                               {"k&": "x"},
+		`value "a=b"`:                        {"k": "a=b"},
+		`value "a&b"`:                        {"k": "a&b"},
+		`value " a"`:                         {"k": " a"},
+		`value "é"`:                          {"k": "é"},
+		`"mid": the name is reserved`:        {"mid": "x"},
+		`"t": the name is reserved`:          {"t": "x"},
+		`"mine" belongs to the whole batch`:  {"mine": "x"},
+		`"__addcol1__host" belongs to the`:   {"__addcol1__host": "x"},
+		`"auditVersion" is read from the ba`: {"auditVersion": "7"},
+		"bytes together":                     {"k": strings.Repeat("x", 40_000)},
 	} {
 		err := client.Send(patient(t), dataproxy.Message{StreamID: "s", Payload: []byte("x"), Attributes: map[string]string{"mine": "y"}, ItemAttributes: own})
 		require.ErrorIs(t, err, dataproxy.ErrLogInvalid, fault)

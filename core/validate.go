@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"strconv"
 	"strings"
 	"time"
 	"unicode/utf8"
@@ -19,9 +20,9 @@ const (
 // change how the batch is routed, acked or read.
 var reserved = func() map[string]bool {
 	m := make(map[string]bool)
-	for name := range strings.FieldsSeq(`groupId streamId dt msgUUID cp cnt mt m sid t NodeIP messageId isAck proxySend errCode
+	for name := range strings.FieldsSeq(`groupId streamId dt cp cnt mt m sid t NodeIP messageId isAck proxySend errCode
 		errMsg rtms sdkVersion _file_status_check _secretId _signature _timeStamp _nonce _userName _clientIP _encyVersion
-		_encyAesKey syncSend partitionKey dpIp dpIP rt node2ip rtime2 mid wid auditVersion uniq`) {
+		_encyAesKey syncSend partitionKey dpIp dpIP rt node2ip rtime2 mid wid uniq`) {
 		m[name] = true
 	}
 	return m
@@ -84,8 +85,23 @@ func checkAttribute(key, value string) error {
 	if err := checkAttributeText(key); err != nil {
 		return fmt.Errorf("attribute name %q: %w", cut(key), err)
 	}
-	if err := checkAttributeText(value); err != nil {
+	err := checkAttributeText(value)
+	if key == auditVersion && err == nil {
+		err = checkAuditVersion(value)
+	}
+	if err != nil {
 		return fmt.Errorf("value %q of attribute %q: %w", cut(value), cut(key), err)
+	}
+	return nil
+}
+
+// auditVersion is the one attribute that a program may set and a node reads: it counts the batch under that version in its audit.
+const auditVersion = "auditVersion"
+
+// checkAuditVersion refuses what a node would count under no version at all, without a word.
+func checkAuditVersion(value string) error {
+	if n, err := strconv.ParseInt(value, 10, 64); err != nil || strconv.FormatInt(n, 10) != value || n < 0 {
+		return fmt.Errorf("want a number of 0 to %d", math.MaxInt64)
 	}
 	return nil
 }

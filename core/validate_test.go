@@ -65,9 +65,9 @@ func TestH6_IDsAreChecked(t *testing.T) {
 }
 
 // reservedNames are the protocol's own, from its table of attributes.
-const reservedNames = `groupId streamId dt msgUUID cp cnt mt m sid t NodeIP messageId isAck proxySend errCode errMsg rtms sdkVersion
+const reservedNames = `groupId streamId dt cp cnt mt m sid t NodeIP messageId isAck proxySend errCode errMsg rtms sdkVersion
 	_file_status_check _secretId _signature _timeStamp _nonce _userName _clientIP _encyVersion _encyAesKey
-	syncSend partitionKey dpIp dpIP rt node2ip rtime2 mid wid auditVersion uniq`
+	syncSend partitionKey dpIp dpIP rt node2ip rtime2 mid wid uniq`
 
 // Scenario H6: an attribute must not break the attribute text, nor mean something to the server.
 func TestH6_AttributesAreChecked(t *testing.T) {
@@ -106,6 +106,38 @@ func TestH6_AttributesAreChecked(t *testing.T) {
 		require.Contains(t, refusal(t, client, msg), part)
 	}
 	require.Zero(t, c.Count())
+}
+
+// A program of the Java SDK sets these two, and consumers and the audit read them. A node counts a version that is no number as none, in
+// silence, and the sums of all who name one hide the rest.
+func TestProgramMaySetMsgUUIDAndAuditVersion(t *testing.T) {
+	for _, format := range []dataproxy.MessageFormat{dataproxy.Text, dataproxy.Binary} {
+		c := cluster(t)
+		client := connect(t, c, dataproxy.WithMessageFormat(format), dataproxy.WithAddColumns(map[string]string{"auditVersion": "7"}))
+		msg := message("x")
+		msg.Attributes = map[string]string{"msgUUID": "0f8fad5b-d9cb-469f-a165-70867728950e"}
+		require.NoError(t, client.Send(patient(t), msg))
+		got := c.Received()[0].Attr
+		require.Equal(t, []string{msg.Attributes["msgUUID"], "7"}, []string{got["msgUUID"], got["auditVersion"]})
+		require.NotEqual(t, "", got["mid"])
+		require.Contains(t, refusal(t, client, dataproxy.Message{StreamID: "s", Payload: []byte("x"), Attributes: map[string]string{"auditVersion": "8"}}),
+			"already added by add_columns")
+
+		client = connect(t, c, dataproxy.WithMessageFormat(format))
+		for _, version := range []string{"0", "7001", "9223372036854775807"} {
+			msg.Attributes = map[string]string{"auditVersion": version}
+			require.NoError(t, client.Send(patient(t), msg))
+			received := c.Received()
+			require.Equal(t, version, received[len(received)-1].Attr["auditVersion"])
+		}
+		for _, version := range []string{"", "-1", "+1", "01", "1.0", "v1", "0x1", "1_0", "9223372036854775808"} {
+			msg.Attributes = map[string]string{"auditVersion": version}
+			require.Contains(t, refusal(t, client, msg), fmt.Sprintf(`value %q of attribute "auditVersion": want a number of 0 to 9223372036854775807`, version))
+		}
+	}
+	var o dataproxy.Options
+	dataproxy.WithAddColumns(map[string]string{"auditVersion": "v1"})(&o)
+	require.ErrorContains(t, o.ValidateAndSetDefault(), `option add_columns: value "v1" of attribute "auditVersion": want a number`)
 }
 
 // What the rules let through must arrive as it was given, in both kinds of frames, up to the longest that is allowed.

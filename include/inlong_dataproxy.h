@@ -92,7 +92,7 @@ typedef struct inlong_client inlong_client;
 typedef struct inlong_mock inlong_mock;
 
 /** One attribute of a message. Printable ASCII without '&' and '=', without leading or trailing blank; names that the
- * protocol uses itself are refused. */
+ * protocol uses itself are refused, save msgUUID and auditVersion, a number of 0 to 2^63-1. */
 typedef struct inlong_attribute {
     const char *key;   /**< not empty */
     size_t key_len;    /**< 0 = strlen */

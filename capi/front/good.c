@@ -27,6 +27,18 @@ static bool good_value(const char *value, size_t len)
     return len == 0 || (value[0] != ' ' && value[len - 1] != ' ');
 }
 
+/* auditVersion is a name whose values have a rule of their own. */
+static bool good_of(const char *name, size_t name_len, const char *value, size_t len)
+{
+    static const char audit[] = "auditVersion";
+    if (name_len != sizeof audit - 1 || memcmp(name, audit, name_len) != 0)
+        return good_value(value, len);
+    for (size_t i = 0; i < len; i++)
+        if (value[i] < '0' || value[i] > '9')
+            return false;
+    return len == 1 || (len > 1 && len < 19 && value[0] != '0'); /* one of 19 digits may be too large: the core knows */
+}
+
 /* The number of a name that is known. */
 static int find(const inlong_ring *r, const char *name, size_t len)
 {
@@ -47,7 +59,7 @@ bool inlong_good_attributes(const inlong_ring *r, const inlong_message *m, char 
             used + name_len + value_len + 2 > INLONG_LONGEST_ATTRIBUTES)
             return false;
         int name = find(r, a->key, name_len);
-        if (name < 0 || (seen & 1u << name) || !good_value(a->value, value_len))
+        if (name < 0 || (seen & 1u << name) || !good_of(a->key, name_len, a->value, value_len))
             return false;
         seen |= 1u << name;
         if (i > 0)

@@ -87,12 +87,16 @@ static void faults_of_attributes_are_told_at_once(void)
         {{{"known", 6, "a", 0}}, 1, "character '\\x00'"},
         {{{"groupId", 0, "a", 0}}, 1, "reserved"},
         {{{"", 0, "a", 0}}, 1, "has an empty name"},
+        {{{"auditVersion", 0, "v1", 0}}, 1, "want a number of 0 to 9223372036854775807"},
+        {{{"auditVersion", 0, "01", 0}}, 1, "want a number of 0"},
+        {{{"auditVersion", 0, "", 0}}, 1, "want a number of 0"},
+        {{{"auditVersion", 0, "9223372036854775808", 0}}, 1, "want a number of 0"},
     };
-    static const inlong_attribute known = {"known", 0, "yes", 0};
+    static const inlong_attribute known[] = {{"known", 0, "yes", 0}, {"auditVersion", 0, "7", 0}};
     fixture f = open_ring(no_options);
     inlong_message m = message("x");
-    m.attributes = &known;
-    m.attribute_count = 1;
+    m.attributes = known;
+    m.attribute_count = 2;
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
         inlong_message wrong = message("x");
         CHECK_INT(inlong_client_send_async(f.client, &m, NULL, NULL), INLONG_OK);
@@ -101,7 +105,7 @@ static void faults_of_attributes_are_told_at_once(void)
         CHECK_INT(inlong_client_send_async(f.client, &wrong, NULL, NULL), INLONG_ERR_LOG_INVALID);
         CHECK_TEXT(inlong_last_error(), bad[i].part);
     }
-    CHECK_INT(ring_of(f.client)->names, 1);
+    CHECK_INT(ring_of(f.client)->names, 2);
     close_fixture(&f);
 }
 
