@@ -27,6 +27,7 @@ func AskStream(ctx context.Context, streamID string, opts ...Option) (*row.Strea
 	if err := CheckStreamID(streamID); err != nil {
 		return nil, err
 	}
+	c.log.out.to = NopLogger() // what the caller is to know it returns
 	manager, err := c.newManager()
 	if err != nil {
 		return nil, err

@@ -1,7 +1,6 @@
 package dataproxy
 
 import (
-	"crypto/tls"
 	"log/slog"
 	"time"
 )
@@ -53,17 +52,6 @@ func WithLazyStart(lazy bool) Option {
 	return func(o *Options) { o.LazyStart = lazy; o.mark("lazy_start") }
 }
 
-// WithTLSConfig sets how a Manager over https is verified. Default, also for nil: the system's roots. It excludes WithCAFile.
-func WithTLSConfig(c *tls.Config) Option {
-	return func(o *Options) { o.TLSConfig = c }
-}
-
-// WithCAFile names a PEM file of the authorities that may sign the Manager's certificate, instead of the system's roots; it is
-// read once, by NewClient. Default: the system's roots. It excludes WithTLSConfig.
-func WithCAFile(file string) Option {
-	return func(o *Options) { o.CAFile = file; o.mark("ca_file") }
-}
-
 // WithCompression sets how batches are compressed: Snappy (default) or None. Bodies of 256 bytes or less never are.
 func WithCompression(c Compression) Option {
 	return func(o *Options) { o.Compression = c; o.mark("compression") }
@@ -108,12 +96,6 @@ func WithSlog(l *slog.Logger) Option {
 		return WithLogger(nil)
 	}
 	return WithLogger(slogLogger{l})
-}
-
-// WithBasicAuth signs the Manager requests with a secret id and key, as the Manager demands since InLong 2.4.0. Default: not
-// signed. It excludes WithAuth.
-func WithBasicAuth(secretID, secretKey string) Option {
-	return func(o *Options) { o.BasicAuth = secretID + ":" + secretKey; o.mark("basic_auth") }
 }
 
 // WithSpoolDir has each batch stored in a folder before it is sent, and kept there until it is acked. What a client leaves there that is

@@ -89,7 +89,7 @@ func setters(t *testing.T) map[string]string {
 func TestEveryOptionIsInTheTable(t *testing.T) {
 	onlyGo := map[string]bool{ // their values are Go objects
 		"WithBufferPool": true, "WithBytePool": true, "WithLogger": true, "WithSlog": true, "WithMetricsRegistry": true, "WithAuth": true,
-		"WithTLSConfig": true, "WithResultHandler": true, "WithHooks": true,
+		"WithTLSConfig": true, "WithResultHandler": true, "WithHooks": true, "WithDialer": true,
 	}
 	table, keys := map[string]bool{}, map[string]bool{}
 	for _, info := range dataproxy.OptionTable() {

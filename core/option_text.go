@@ -55,7 +55,7 @@ func findOption(key string) *option {
 }
 
 func (opt *option) bad(value, rule string) error {
-	if opt.key == "basic_auth" {
+	if opt.key == "basic_auth" || opt.key == "socks_auth" {
 		return fmt.Errorf("option %s: %s", opt.key, rule) // the value is a secret
 	}
 	return fmt.Errorf("option %s = %q: %s", opt.key, value, rule)

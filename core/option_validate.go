@@ -1,11 +1,9 @@
 package dataproxy
 
 import (
-	"crypto/x509"
 	"errors"
 	"fmt"
 	"maps"
-	"os"
 	"slices"
 	"strings"
 	"time"
@@ -50,21 +48,7 @@ func (o *Options) ValidateAndSetDefault() error {
 	if e := checkTotal(o.AddColumns); e != nil {
 		err = multierr.Append(err, fmt.Errorf("option add_columns: %w", e))
 	}
-	if o.CAFile != "" {
-		if o.TLSConfig != nil {
-			err = multierr.Append(err, errors.New("option ca_file: cannot be given together with WithTLSConfig"))
-		}
-		err = multierr.Append(err, checkCAFile(o.CAFile))
-	}
-	if o.BasicAuth != "" {
-		if o.Auth != nil {
-			err = multierr.Append(err, errors.New("option basic_auth: cannot be given together with WithAuth"))
-		}
-		if id, key, ok := strings.Cut(o.BasicAuth, ":"); !ok || id == "" || key == "" {
-			err = multierr.Append(err, errors.New(`option basic_auth: want "secretId:secretKey", both not empty`))
-		}
-	}
-	return err
+	return multierr.Append(err, o.checkAccess())
 }
 
 func (o *Options) setDefaults() {
@@ -179,17 +163,6 @@ func (o *Options) validateSource() error {
 	}
 	if _, err := discovery.ListURLs(o.URL); err != nil {
 		return fmt.Errorf("option url = %q: %w: %v", cut(discovery.RedactURL(o.URL)), ErrInvalidURL, err)
-	}
-	return nil
-}
-
-func checkCAFile(path string) error {
-	pem, err := os.ReadFile(path)
-	if err != nil {
-		return fmt.Errorf("option ca_file = %q: %w", path, err)
-	}
-	if !x509.NewCertPool().AppendCertsFromPEM(pem) {
-		return fmt.Errorf("option ca_file = %q: holds no PEM certificate", path)
 	}
 	return nil
 }

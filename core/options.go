@@ -55,8 +55,16 @@ type Options struct {
 	LazyStart           bool
 	ManagerTimeout      time.Duration
 	BasicAuth           string
+	BasicAuthFile       string
 	TLSConfig           *tls.Config
 	CAFile              string
+	ClientCertFile      string
+	ClientKeyFile       string
+	Dialer              Dialer
+	Socks               string
+	SocksAuth           string
+	NodeTLS             bool
+	NodeTLSName         string
 	Compression         Compression
 	MessageFormat       MessageFormat
 	MaxFrameSize        int

@@ -196,6 +196,9 @@ func (c *client) init() (err error) {
 		HeartbeatInterval: o.HeartbeatInterval, SocketSendBuffer: o.SocketSendBufferSize, SocketRecvBuffer: o.SocketRecvBufferSize,
 		MaxAnswer: max(o.ReadBufferSize, leastAnswer), GetBuffer: o.BytePool.Get, PutBuffer: o.BytePool.Put, Guard: c.guard,
 	}
+	if err = c.findWay(&c.connConfig); err != nil {
+		return err
+	}
 	c.frameLimit.Store(int64(o.MaxFrameSize))
 	c.budget.init(c)
 	c.bulk.init(o)

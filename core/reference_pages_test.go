@@ -63,7 +63,8 @@ func quoted(name string) string { return "`" + name + "`" }
 // optionGroups is the order of the page of options.
 var optionGroups = []struct{ heading, keys string }{
 	{"The six that matter", "url group_id basic_auth send_timeout block_if_queue_is_full ordered"},
-	{"Manager and nodes", "static_nodes node_cache lazy_start update_interval manager_timeout ca_file"},
+	{"Manager and nodes", "static_nodes node_cache lazy_start update_interval manager_timeout"},
+	{"Credentials, TLS and proxies", "basic_auth_file ca_file client_cert_file client_key_file socks socks_auth node_tls node_tls_name"},
 	{"Time and retries", "ack_timeout max_retries retry_initial_interval retry_on_server_error"},
 	{"Batches", "batching_max_publish_delay batching_max_messages batching_max_size compression message_format max_frame_size add_columns " +
 		"trim_trailing_newline"},

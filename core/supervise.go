@@ -2,12 +2,8 @@ package dataproxy
 
 import (
 	"context"
-	"crypto/tls"
-	"crypto/x509"
-	"encoding/base64"
 	"errors"
 	"fmt"
-	"os"
 	"slices"
 	"strings"
 	"sync/atomic"
@@ -29,33 +25,6 @@ const mostProbes = 16
 // bounds, does not wait longer for it than ctx lasts.
 type Auth interface {
 	GetToken(ctx context.Context, groupID string) (key, token string, err error)
-}
-
-func (c *client) newManager() (*discovery.Manager, error) {
-	if len(c.opts.StaticNodes) > 0 {
-		return nil, nil
-	}
-	listURLs, err := discovery.ListURLs(c.opts.URL)
-	if err != nil {
-		return nil, err
-	}
-	m := &discovery.Manager{ListURLs: listURLs, Group: c.opts.GroupID, TLS: c.opts.TLSConfig}
-	if c.opts.CAFile != "" {
-		pem, err := os.ReadFile(c.opts.CAFile)
-		if err != nil {
-			return nil, err
-		}
-		m.TLS = &tls.Config{RootCAs: x509.NewCertPool()}
-		m.TLS.RootCAs.AppendCertsFromPEM(pem)
-	}
-	switch {
-	case c.opts.Auth != nil:
-		m.Authorize = (&tokenSource{auth: c.opts.Auth}).token
-	case c.opts.BasicAuth != "":
-		token := "Basic " + base64.StdEncoding.EncodeToString([]byte(c.opts.BasicAuth))
-		m.Authorize = func(context.Context, string) (string, string, error) { return "Authorization", token, nil }
-	}
-	return m, nil
 }
 
 // tokenSource asks the user's code. If that panics or never returns, the request fails and the client continues.

@@ -38,6 +38,10 @@ SPECIAL = {
     "basic_auth": "Union[str, tuple[str, str]]",
     "node_cache": "FilePath",
     "ca_file": "FilePath",
+    "basic_auth_file": "FilePath",
+    "client_cert_file": "FilePath",
+    "client_key_file": "FilePath",
+    "socks_auth": "Union[str, tuple[str, str]]",
     "spool_dir": "FilePath",
 }
 WIDTH = 132

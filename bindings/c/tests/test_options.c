@@ -121,6 +121,8 @@ static const char *const *bad_values(const inlong_option_info *o)
     static const char *const url[] = {"", "manager:8083", "ftp://m:1", "http://", "http://m:port", NULL};
     static const char *const basic_auth[] = {"id", ":key", "id:", NULL};
     static const char *const ca_file[] = {"/nowhere/ca.pem", "/dev/null", NULL};
+    static const char *const file[] = {"/nowhere/x", "/dev/null", NULL};
+    static const char *const socks[] = {"host", "host:0", "socks5://h:1", NULL};
     static const char *const none[] = {NULL};
     for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++)
         if (strcmp(o->kind, kinds[i].kind) == 0)
@@ -130,7 +132,11 @@ static const char *const *bad_values(const inlong_option_info *o)
            : strcmp(o->key, "url") == 0        ? url
            : strcmp(o->key, "basic_auth") == 0 ? basic_auth
            : strcmp(o->key, "ca_file") == 0    ? ca_file
-                                               : none; /* any text will do */
+           : strcmp(o->key, "socks") == 0      ? socks
+           : strcmp(o->key, "socks_auth") == 0 ? basic_auth
+           : strstr(o->key, "_auth_file") || strncmp(o->key, "client_", 7) == 0 ? file
+           : strcmp(o->key, "node_tls_name") == 0 ? basic_auth /* without node_tls */
+                                                  : none; /* any text will do */
 }
 
 static void refuses(const char *key, const char *value)

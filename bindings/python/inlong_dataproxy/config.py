@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from ._native.option_types import Options
 
-_SECRETS = ("basic_auth",)
+_SECRETS = ("basic_auth", "socks_auth")
 
 
 class Config:

@@ -169,11 +169,13 @@ def test_all_faults_are_reported_at_once() -> None:
 
 
 def test_a_secret_is_in_no_error_text() -> None:
-    for value in (("id", "sesame", "x"), 5, "sesame"):
-        with pytest.raises(ConfigError) as caught:
-            make(basic_auth=value)
-        assert "sesame" not in str(caught.value)
-        assert "basic_auth" in str(caught.value)
+    for key in ("basic_auth", "socks_auth"):
+        for value in (("id", "sesame", "x"), 5, "sesame"):
+            with pytest.raises(ConfigError) as caught:
+                make(socks="h:1", **{key: value}) if key == "socks_auth" else make(**{key: value})
+            assert "sesame" not in str(caught.value)
+            assert key in str(caught.value)
+    assert "sesame" not in repr(Config(group_id=GROUP, basic_auth="id:sesame", socks="h:1", socks_auth=("user", "sesame")))
 
 
 def test_options_reach_the_core(cluster: MockCluster) -> None:

@@ -3,12 +3,10 @@ package main
 import (
 	"context"
 	"crypto/tls"
-	"crypto/x509"
 	"encoding/base64"
 	"errors"
 	"fmt"
 	"maps"
-	"os"
 	"slices"
 	"sort"
 	"strconv"
@@ -19,6 +17,7 @@ import (
 
 	dataproxy "github.com/inlong-dataproxy/inlong-dataproxy/core"
 	"github.com/inlong-dataproxy/inlong-dataproxy/core/dataproxytest"
+	"github.com/inlong-dataproxy/inlong-dataproxy/core/internal/access"
 	"github.com/inlong-dataproxy/inlong-dataproxy/core/internal/discovery"
 )
 
@@ -101,12 +100,11 @@ func (t *target) ask(ctx context.Context) error {
 	}
 	m := discovery.Manager{ListURLs: listURLs, Group: t.group}
 	if file := t.options["ca_file"]; file != "" {
-		pem, err := os.ReadFile(file)
+		roots, err := access.ReadRoots(file)
 		if err != nil {
-			return err
+			return fmt.Errorf("option ca_file = %q: %w", file, err)
 		}
-		m.TLS = &tls.Config{RootCAs: x509.NewCertPool()}
-		m.TLS.RootCAs.AppendCertsFromPEM(pem)
+		m.TLS = func() *tls.Config { return &tls.Config{RootCAs: roots} }
 	}
 	ctx, cancel := context.WithTimeout(ctx, 20*time.Second)
 	defer cancel()

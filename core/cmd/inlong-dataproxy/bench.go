@@ -91,7 +91,8 @@ func (f *benchFlags) configure(cmd *cobra.Command) error {
 	if f.url != "" {
 		return usagef(cmd, "--mock: there is a url beside it; give one of them")
 	}
-	for _, key := range []string{"url", "static_nodes", "node_cache", "basic_auth", "ca_file"} {
+	for _, key := range strings.Fields("url static_nodes node_cache basic_auth basic_auth_file ca_file client_cert_file client_key_file " +
+		"socks socks_auth node_tls node_tls_name") { // the mock has none of it
 		delete(f.settings, key)
 	}
 	if f.value("group_id") == "" {

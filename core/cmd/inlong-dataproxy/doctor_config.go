@@ -37,7 +37,7 @@ func (d *doctor) checkConfig() bool {
 	if o.BatchingMaxSize > o.MaxFrameSize {
 		warn("Make batching_max_size smaller than max_frame_size.", "batching_max_size %d is over max_frame_size %d and never reached", o.BatchingMaxSize, o.MaxFrameSize)
 	}
-	if o.BasicAuth != "" && len(o.StaticNodes) == 0 {
+	if (o.BasicAuth != "" || o.BasicAuthFile != "") && len(o.StaticNodes) == 0 {
 		if u, err := url.Parse(o.URL); err == nil && u.Scheme == "http" && !isLoopback(u.Hostname()) {
 			warn("Use https, or be sure of the network.", "basic_auth travels in the clear to %s", u.Hostname())
 		}
@@ -55,14 +55,28 @@ func isLoopback(host string) bool {
 	return host == "localhost" || ip != nil && ip.IsLoopback()
 }
 
+// checkSecretFile looks for secrets that others on this machine can read.
 func (d *doctor) checkSecretFile() {
-	info, err := os.Stat(d.config.file)
-	secret := d.config.settings["basic_auth"]
-	if err == nil && strings.HasPrefix(secret.from, d.config.file) && d.config.file != "" && info.Mode().Perm()&0o077 != 0 {
-		d.add(levelWarn, "configuration", "chmod 600 "+d.config.file, "the file holds basic_auth and others may read it (mode %v)", info.Mode().Perm())
+	openTo := func(file string) (mode os.FileMode, others bool) {
+		info, err := os.Stat(file)
+		if file == "" || err != nil {
+			return 0, false
+		}
+		return info.Mode().Perm(), info.Mode().Perm()&0o077 != 0
 	}
-	if strings.HasPrefix(secret.from, "--") {
-		d.add(levelWarn, "configuration", "Give it as INLONG_BASIC_AUTH or in the file of --config.", "basic_auth was given as a flag, which everyone on this machine can read")
+	for _, key := range []string{"basic_auth", "socks_auth"} {
+		secret := d.config.settings[key]
+		if mode, others := openTo(d.config.file); others && strings.HasPrefix(secret.from, d.config.file) {
+			d.add(levelWarn, "configuration", "chmod 600 "+d.config.file, "the file holds %s and others may read it (mode %v)", key, mode)
+		}
+		if strings.HasPrefix(secret.from, "--") {
+			d.add(levelWarn, "configuration", "Give it as "+envName(key)+" or in the file of --config.", "%s was given as a flag, which everyone on this machine can read", key)
+		}
+	}
+	for _, secret := range []struct{ key, file string }{{"basic_auth_file", d.options.BasicAuthFile}, {"client_key_file", d.options.ClientKeyFile}} {
+		if mode, _ := openTo(secret.file); mode&0o007 != 0 { // a group of its own is how an orchestrator lets a process in
+			d.add(levelWarn, "configuration", "chmod o= "+secret.file, "everyone on this machine may read the %s (mode %v)", secret.key, mode)
+		}
 	}
 }
 

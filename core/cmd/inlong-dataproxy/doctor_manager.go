@@ -11,11 +11,11 @@ import (
 	"net"
 	"net/http"
 	"net/url"
-	"os"
 	"strings"
 	"syscall"
 	"time"
 
+	"github.com/inlong-dataproxy/inlong-dataproxy/core/internal/access"
 	"github.com/inlong-dataproxy/inlong-dataproxy/core/internal/discovery"
 )
 
@@ -53,7 +53,7 @@ func (d *doctor) checkManagerAt(ctx context.Context, listURL string) []string {
 		d.ok("Manager", "%s answers, in %v", hostOf(listURL), took)
 		d.checkClock(response.Header.Get("Date"), took)
 		advice := "Give the secret id and key of a Manager user as basic_auth (id:key), best by INLONG_BASIC_AUTH."
-		if d.options.BasicAuth != "" {
+		if d.options.BasicAuth != "" || d.options.BasicAuthFile != "" {
 			advice = "Check id, key and their letter case. The Manager answers the same when its database is down: ask its administrator."
 		}
 		d.add(levelFail, "credentials", advice, "the Manager answers %s", response.Status)
@@ -69,7 +69,7 @@ func (d *doctor) checkManagerAt(ctx context.Context, listURL string) []string {
 		d.groupFault(err)
 		return nil
 	}
-	if d.options.BasicAuth != "" {
+	if d.options.BasicAuth != "" || d.options.BasicAuthFile != "" {
 		d.ok("credentials", "accepted, or not asked for")
 	}
 	d.ok("group", "%s is ready, %s", d.options.GroupID, plural(len(list.Nodes), "node"))
@@ -100,18 +100,21 @@ func (d *doctor) askManager(ctx context.Context, listURL string) (*http.Response
 		return nil, nil, err
 	}
 	request.Header.Set("Accept", "application/json")
-	if d.options.BasicAuth != "" {
-		request.Header.Set("Authorization", "Basic "+base64.StdEncoding.EncodeToString([]byte(d.options.BasicAuth)))
-	}
-	transport := &http.Transport{Proxy: http.ProxyFromEnvironment, DisableKeepAlives: true}
-	if d.options.CAFile != "" {
-		pem, err := os.ReadFile(d.options.CAFile)
-		if err != nil {
+	secret := d.options.BasicAuth
+	if file := d.options.BasicAuthFile; file != "" {
+		if secret, err = access.ReadBasicAuth(file); err != nil {
 			return nil, nil, err
 		}
-		transport.TLSClientConfig = &tls.Config{RootCAs: x509.NewCertPool()}
-		transport.TLSClientConfig.RootCAs.AppendCertsFromPEM(pem)
 	}
+	if secret != "" {
+		request.Header.Set("Authorization", "Basic "+base64.StdEncoding.EncodeToString([]byte(secret)))
+	}
+	transport := &http.Transport{Proxy: http.ProxyFromEnvironment, DisableKeepAlives: true}
+	files, err := d.files().Open(func(error) {})
+	if err != nil {
+		return nil, nil, err
+	}
+	transport.TLSClientConfig = files.Config()
 	response, err := (&http.Client{Transport: transport}).Do(request)
 	if err != nil {
 		return nil, nil, err
@@ -119,6 +122,12 @@ func (d *doctor) askManager(ctx context.Context, listURL string) (*http.Response
 	defer response.Body.Close()
 	body, err := io.ReadAll(io.LimitReader(response.Body, 16<<20))
 	return response, body, err
+}
+
+// files are those of TLS.
+func (d *doctor) files() access.Files {
+	o := &d.options
+	return access.Files{CA: o.CAFile, Cert: o.ClientCertFile, Key: o.ClientKeyFile, ServerName: o.NodeTLSName}
 }
 
 // groupFault tells of an answer without nodes.
@@ -180,13 +189,18 @@ func adviceForDial(err error) string {
 	var timeout net.Error
 	var authority x509.UnknownAuthorityError
 	var name x509.HostnameError
+	var noTLS tls.RecordHeaderError
 	switch {
 	case errors.As(err, &dns):
 		return fmt.Sprintf("The name %q is not known here: check its spelling and this machine's DNS.", dns.Name)
 	case errors.As(err, &authority):
 		return "Name the authority that signed the certificate by the option ca_file."
+	case strings.Contains(err.Error(), "SOCKS proxy"):
+		return "Check the options socks and socks_auth, and what the proxy allows."
+	case errors.As(err, &noTLS):
+		return "What listens there speaks no TLS: a DataProxy itself does not. Turn node_tls off, or name the port of the proxy before it."
 	case errors.As(err, &name):
-		return "The certificate is for another name: use that one in --url."
+		return "The certificate is for another name: use that one in --url, or for a node in node_tls_name."
 	case strings.Contains(err.Error(), "connection refused"):
 		return "Nothing listens there: check host and port, and that the server runs."
 	case errors.Is(err, io.EOF), errors.Is(err, syscall.ECONNRESET):

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	dataproxy "github.com/inlong-dataproxy/inlong-dataproxy/core"
+	"github.com/inlong-dataproxy/inlong-dataproxy/core/internal/transport"
 	"github.com/inlong-dataproxy/inlong-dataproxy/core/internal/wire"
 )
 
@@ -33,7 +34,7 @@ func (d *doctor) checkNodes(ctx context.Context, nodes []string) (healthy []stri
 		all.Go(func() {
 			slots <- struct{}{}
 			defer func() { <-slots }()
-			seen[i] = examine(ctx, node, d.options.ConnTimeout)
+			seen[i] = examine(ctx, node, d.way())
 		})
 	}
 	all.Wait()
@@ -61,9 +62,31 @@ func (d *doctor) checkNodes(ctx context.Context, nodes []string) (healthy []stri
 	return healthy
 }
 
-func examine(ctx context.Context, node string, timeout time.Duration) (e examination) {
-	start := time.Now()
-	conn, err := (&net.Dialer{Timeout: timeout}).DialContext(ctx, "tcp", node)
+// way is how the client reaches nodes.
+func (d *doctor) way() *transport.Config {
+	o := &d.options
+	config := &transport.Config{ConnTimeout: o.ConnTimeout, Guard: func() {}}
+	if o.Socks != "" {
+		config.Open = transport.Socks(o.Socks, o.SocksAuth)
+	}
+	if o.NodeTLS {
+		if files, err := d.files().Open(func(error) {}); err == nil { // checkConfig has read them
+			config.TLS = files.To
+		}
+	}
+	return config
+}
+
+func examine(ctx context.Context, node string, way *transport.Config) (e examination) {
+	start, timeout := time.Now(), way.ConnTimeout
+	host, _, err := net.SplitHostPort(node)
+	if err != nil {
+		e.err = err
+		return e
+	}
+	dialing, cancel := context.WithTimeout(ctx, timeout)
+	defer cancel()
+	conn, err := transport.OpenTo(dialing, host, node, way)
 	if err != nil {
 		e.err = err
 		return e

@@ -88,17 +88,22 @@ func ListURL(raw string) (string, error) {
 
 // CheckAddress checks a node's "host:port": host is an IP address, in brackets if it is one of IPv6, or a name in DNS.
 func CheckAddress(address string) error {
-	host, port, err := net.SplitHostPort(address)
-	if err != nil {
-		return fmt.Errorf("node %q: want host:port, or [address]:port for IPv6", address)
-	}
-	if err := checkHost(host, address[0] == '['); err != nil {
-		return fmt.Errorf("node %q: %w", address, err)
-	}
-	if err := checkPort(port); err != nil {
+	if err := CheckHostPort(address); err != nil {
 		return fmt.Errorf("node %q: %w", address, err)
 	}
 	return nil
+}
+
+// CheckHostPort is CheckAddress for what is no node; its error does not show the text.
+func CheckHostPort(address string) error {
+	host, port, err := net.SplitHostPort(address)
+	if err != nil {
+		return errors.New("want host:port, or [address]:port for IPv6")
+	}
+	if err := checkHost(host, address[0] == '['); err != nil {
+		return err
+	}
+	return checkPort(port)
 }
 
 // The bounds of a name in DNS.

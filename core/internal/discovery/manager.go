@@ -39,7 +39,8 @@ type List struct {
 type Manager struct {
 	ListURLs []string // see ListURLs; each an address of the same Manager
 	Group    string
-	TLS      *tls.Config // optional
+	// TLS makes the configuration of one request by https; optional.
+	TLS func() *tls.Config
 	// Authorize returns the header that signs the requests; optional.
 	Authorize func(ctx context.Context, group string) (header, token string, err error)
 
@@ -179,8 +180,10 @@ func (m *Manager) exchange(ctx context.Context, method, target, header, token st
 	transport := &http.Transport{
 		// Where a company lets its programs out through a proxy only, they have these variables; nothing else leads to one.
 		Proxy:             http.ProxyFromEnvironment,
-		TLSClientConfig:   m.TLS,
 		DisableKeepAlives: true,
+	}
+	if m.TLS != nil && strings.HasPrefix(target, "https:") { // an http.Transport changes what it is given
+		transport.TLSClientConfig = m.TLS().Clone()
 	}
 	defer transport.CloseIdleConnections()
 	req, err := http.NewRequestWithContext(ctx, method, target, nil)

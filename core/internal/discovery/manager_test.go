@@ -232,7 +232,7 @@ func TestN8_CertificatesAreVerified(t *testing.T) {
 		c.cluster.Reset()
 		m := managerAt(t, c.cluster.URL())
 		if c.trusted != nil {
-			m.TLS = c.trusted.trust()
+			m.TLS = c.trusted.trust
 		}
 		list, err := m.Fetch(patient(t))
 		if c.part == "" {
@@ -268,7 +268,7 @@ func TestH7_RedirectGetsNoCredentials(t *testing.T) {
 			m := managerAt(t, server.URL)
 			roots := x509.NewCertPool()
 			roots.AddCert(server.Certificate())
-			m.TLS = &tls.Config{RootCAs: roots}
+			m.TLS = func() *tls.Config { return &tls.Config{RootCAs: roots} }
 			m.Authorize = func(context.Context, string) (string, string, error) { return "X-Token", "s3cret", nil }
 			_, err := m.Fetch(patient(t))
 			server.Close()

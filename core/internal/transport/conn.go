@@ -4,6 +4,7 @@ package transport
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"io"
@@ -40,6 +41,10 @@ type Config struct {
 	// GetBuffer and PutBuffer lend the read buffer; an answer that needs more, up to MaxAnswer, makes its own.
 	GetBuffer func() []byte
 	PutBuffer func([]byte)
+	// Open opens a connection to a node's "host:port"; nil: TCP, to each address of a host name in turn.
+	Open func(ctx context.Context, address string) (net.Conn, error)
+	// TLS makes the configuration of TLS to a host; nil: frames go in the clear.
+	TLS func(host string) *tls.Config
 	// Guard is deferred at the top of goroutines that only this package knows, to recover their panics.
 	Guard func()
 }
@@ -48,7 +53,7 @@ type Config struct {
 // Serve once; Close by any.
 type Conn[T any] struct {
 	cfg  *Config
-	conn *net.TCPConn
+	conn *link
 	node string
 
 	answer wire.Answer // the one that Serve hands on; here, so that none is allocated
@@ -78,20 +83,11 @@ func Dial[T any](ctx context.Context, node string, cfg *Config) (*Conn[T], error
 	if err != nil {
 		return nil, err
 	}
-	addrs, err := net.DefaultResolver.LookupIPAddr(ctx, host) // of an address: itself
+	conn, err := dial(ctx, host, port, cfg)
 	if err != nil {
 		return nil, err
 	}
-	rand.Shuffle(len(addrs), func(i, j int) { addrs[i], addrs[j] = addrs[j], addrs[i] })
-	conn, _, err := First(ctx, len(addrs), min(nextAddress, cfg.ConnTimeout/4), func(ctx context.Context, i int) (*net.TCPConn, error) {
-		return dialOne(ctx, net.JoinHostPort(addrs[i].String(), port))
-	}, hangUp)
-	if err != nil {
-		return nil, err
-	}
-	// The kernel holds these within its own bounds; a smaller buffer is no reason to go without the node.
-	_ = conn.SetWriteBuffer(cfg.SocketSendBuffer)
-	_ = conn.SetReadBuffer(cfg.SocketRecvBuffer)
+	conn.setBuffers(cfg.SocketSendBuffer, cfg.SocketRecvBuffer)
 	c := &Conn[T]{cfg: cfg, conn: conn, node: node, lastWrite: time.Now()}
 	c.mu.Lock() // check may run before AfterFunc has returned
 	c.timer = time.AfterFunc(cfg.HeartbeatInterval, c.check)
@@ -99,16 +95,29 @@ func Dial[T any](ctx context.Context, node string, cfg *Config) (*Conn[T], error
 	return c, nil
 }
 
-// dialOne opens and proves a connection to one address.
-func dialOne(ctx context.Context, address string) (*net.TCPConn, error) {
-	dialer := net.Dialer{KeepAliveConfig: net.KeepAliveConfig{Enable: true, Idle: 15 * time.Second, Interval: 5 * time.Second, Count: 3}}
-	raw, err := dialer.DialContext(ctx, "tcp", address)
+func dial(ctx context.Context, host, port string, cfg *Config) (*link, error) {
+	if cfg.Open != nil { // who opens it finds the host, too
+		return dialOne(ctx, host, net.JoinHostPort(host, port), cfg)
+	}
+	addrs, err := net.DefaultResolver.LookupIPAddr(ctx, host) // of an address: itself
 	if err != nil {
 		return nil, err
 	}
-	conn := raw.(*net.TCPConn)
+	rand.Shuffle(len(addrs), func(i, j int) { addrs[i], addrs[j] = addrs[j], addrs[i] })
+	conn, _, err := First(ctx, len(addrs), min(nextAddress, cfg.ConnTimeout/4), func(ctx context.Context, i int) (*link, error) {
+		return dialOne(ctx, host, net.JoinHostPort(addrs[i].String(), port), cfg)
+	}, (*link).hangUp)
+	return conn, err
+}
+
+// dialOne opens and proves a connection to one address of host.
+func dialOne(ctx context.Context, host, address string, cfg *Config) (*link, error) {
+	conn, err := openLink(ctx, host, address, cfg)
+	if err != nil {
+		return nil, err
+	}
 	if err := prove(ctx, conn); err != nil {
-		hangUp(conn)
+		conn.hangUp()
 		return nil, fmt.Errorf("%w: %w", ErrNotProven, err)
 	}
 	return conn, nil
@@ -117,7 +126,7 @@ func dialOne(ctx context.Context, address string) (*net.TCPConn, error) {
 // lastWords is how long before the end of its time a connection without an answer is asked what it is.
 const lastWords = 100 * time.Millisecond
 
-func prove(ctx context.Context, conn *net.TCPConn) error {
+func prove(ctx context.Context, conn *link) error {
 	end, bounded := ctx.Deadline()
 	if bounded {
 		_ = conn.SetDeadline(end.Add(-min(lastWords, time.Until(end)/10)))
@@ -148,10 +157,10 @@ func prove(ctx context.Context, conn *net.TCPConn) error {
 
 // silence tells why no answer came. A server of another protocol, such as HTTP, waits for more than a heartbeat; at the end of
 // what it gets it says what it is.
-func silence(ctx context.Context, conn *net.TCPConn, end time.Time) error {
+func silence(ctx context.Context, conn *link, end time.Time) error {
 	words := make([]byte, 64)
 	if ctx.Err() == nil { // else there is no time left for that
-		_ = conn.CloseWrite()
+		conn.closeWrite()
 		_ = conn.SetReadDeadline(end)
 	}
 	if n, _ := conn.Read(words); n > 0 {
@@ -254,15 +263,9 @@ func (c *Conn[T]) end(reason error) {
 	if c.table.live > 0 {
 		// Their batches go elsewhere, or are given up: what the kernel still holds of them must not reach the node behind that. Closed
 		// like this, the kernel drops it and resets the connection.
-		_ = c.conn.SetLinger(0)
+		c.conn.reset()
 	}
-	hangUp(c.conn)
-}
-
-// hangUp closes conn. A forked child may hold the socket open: shutting it down tells the node all the same.
-func hangUp(conn *net.TCPConn) {
-	_ = conn.CloseWrite()
-	_ = conn.Close()
+	c.conn.hangUp()
 }
 
 // check is the connection's one timer: it ends a connection whose next answer is overdue, and sends the heartbeats.

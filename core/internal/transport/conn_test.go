@@ -194,7 +194,7 @@ func TestCloseIsSeenByTheNode(t *testing.T) {
 		_, err := io.Copy(io.Discard, c)
 		ended <- err
 	})), config())
-	child, err := s.conn.File() // the same socket, open a second time
+	child, err := s.conn.socket.(*net.TCPConn).File() // the same socket, open a second time
 	require.NoError(t, err)
 	defer child.Close()
 	s.Close()

@@ -135,7 +135,7 @@ func TestDialSaysWhyThereIsNoConnection(t *testing.T) {
 // A socket that a child process inherits stays open behind our back: the node never sees the close.
 func TestSocketIsNotInherited(t *testing.T) {
 	s := connect(t, server(t, prover(silent)), config())
-	raw, err := s.conn.SyscallConn()
+	raw, err := s.conn.socket.(*net.TCPConn).SyscallConn()
 	require.NoError(t, err)
 	var flags uintptr
 	var errno syscall.Errno
@@ -151,7 +151,7 @@ func TestSocketOptionsAreSet(t *testing.T) {
 	cfg := config()
 	cfg.SocketSendBuffer, cfg.SocketRecvBuffer = 16<<10, 8<<10
 	s := connect(t, server(t, prover(silent)), cfg)
-	raw, err := s.conn.SyscallConn()
+	raw, err := s.conn.socket.(*net.TCPConn).SyscallConn()
 	require.NoError(t, err)
 	for name, c := range map[string]struct{ level, option, want int }{
 		"SO_SNDBUF":    {syscall.SOL_SOCKET, syscall.SO_SNDBUF, 2 * 16 << 10}, // the kernel doubles

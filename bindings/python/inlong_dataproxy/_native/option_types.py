@@ -145,7 +145,40 @@ class Options(TypedDict, total=False):
     """secretId:secretKey for the Manager; empty: its requests are not signed."""
 
     ca_file: FilePath
-    """PEM file of the authorities that may sign the Manager's certificate, instead of the system's."""
+    """PEM file of the authorities that may sign the Manager's certificate, and with node_tls the nodes', instead of the
+    system's; read again for each connection.
+    """
+
+    basic_auth_file: FilePath
+    """File with secretId:secretKey for the Manager, instead of basic_auth; read again for each request, so that a new secret
+    needs no restart.
+    """
+
+    client_cert_file: FilePath
+    """PEM file of the client's certificate, which the Manager, and with node_tls what stands before the nodes, may ask for; with
+    client_key_file; read again for each connection.
+    """
+
+    client_key_file: FilePath
+    """PEM file of that certificate's key."""
+
+    socks: str
+    """host:port of a SOCKS5 proxy through which nodes are reached; it looks up their names. The Manager is asked through what
+    HTTPS_PROXY names.
+    """
+
+    socks_auth: Union[str, tuple[str, str]]
+    """user:password for that proxy, 255 bytes or less each."""
+
+    node_tls: bool
+    """Speak TLS with the nodes: with a proxy before them that ends it, since a DataProxy speaks none; verified against ca_file
+    or the system's authorities. Default False.
+    """
+
+    node_tls_name: str
+    """Name that the certificate of each node must have with node_tls; empty: the node's host, as the Manager or static_nodes has
+    it.
+    """
 
     compression: Literal["none", "snappy"]
     """Compression of batches; bodies of 256 bytes or less are never compressed. Default snappy; none or snappy."""

@@ -107,6 +107,9 @@ _KINDS: dict[str, tuple[Callable[[object], str | None], str]] = {
 }
 
 
+_SECRETS = {"basic_auth": "secretId:secretKey", "socks_auth": "user:password"}
+
+
 def to_text(key: str, kind: str, value: object) -> str:
     """Return value as the text of an option.
 
@@ -118,7 +121,7 @@ def to_text(key: str, kind: str, value: object) -> str:
     Raises:
         ConfigError: value is of another type than the kind takes.
     """
-    if key == "basic_auth" and isinstance(value, tuple):
+    if key in _SECRETS and isinstance(value, tuple):
         parts = [part for part in cast("tuple[object, ...]", value) if isinstance(part, str)]
         value = ":".join(parts) if len(parts) == 2 else None
     convert, rule = _KINDS.get(kind, _KINDS["string"])
@@ -127,8 +130,8 @@ def to_text(key: str, kind: str, value: object) -> str:
     except _FaultyValue as fault:
         raise ConfigError(f"option {key}: {fault}") from None
     if text is None:
-        if key == "basic_auth":  # its value is a secret
-            raise ConfigError('option basic_auth: want "secretId:secretKey" or a tuple of these two str')
+        if key in _SECRETS:  # its value is to be in no text
+            raise ConfigError(f'option {key}: want "{_SECRETS[key]}" or a tuple of these two str')
         raise ConfigError(f"option {key} = {value!r:.80}: want {rule}, not {type(value).__name__}")
     if "\0" in text:
         raise ConfigError(f"option {key}: contains a NUL character")

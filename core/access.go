@@ -1,0 +1,187 @@
+package dataproxy
+
+import (
+	"context"
+	"encoding/base64"
+	"errors"
+	"fmt"
+	"net"
+	"strings"
+	"sync/atomic"
+
+	"go.uber.org/multierr"
+
+	"github.com/inlong-dataproxy/inlong-dataproxy/core/internal/access"
+	"github.com/inlong-dataproxy/inlong-dataproxy/core/internal/discovery"
+	"github.com/inlong-dataproxy/inlong-dataproxy/core/internal/transport"
+)
+
+// Dialer opens a connection to a node's "host:port"; the DialContext of a [net.Dialer] is one. See WithDialer.
+type Dialer func(ctx context.Context, network, address string) (net.Conn, error)
+
+// newManager makes the one that is asked for nodes; nil with static nodes.
+func (c *client) newManager() (*discovery.Manager, error) {
+	if len(c.opts.StaticNodes) > 0 {
+		return nil, nil
+	}
+	listURLs, err := discovery.ListURLs(c.opts.URL)
+	if err != nil {
+		return nil, err
+	}
+	files, err := c.opts.tlsFiles().Open(c.stale)
+	if err != nil {
+		return nil, err
+	}
+	m := &discovery.Manager{ListURLs: listURLs, Group: c.opts.GroupID, TLS: files.Config}
+	basic := func(idAndKey string) (string, string, error) {
+		return "Authorization", "Basic " + base64.StdEncoding.EncodeToString([]byte(idAndKey)), nil
+	}
+	switch o := &c.opts; {
+	case o.Auth != nil:
+		m.Authorize = (&tokenSource{auth: o.Auth}).token
+	case o.BasicAuthFile != "":
+		file, err := access.Keep(o.readBasicAuth, c.stale)
+		if err != nil {
+			return nil, err
+		}
+		m.Authorize = func(context.Context, string) (string, string, error) { return basic(file.Get()) }
+	case o.BasicAuth != "":
+		m.Authorize = func(context.Context, string) (string, string, error) { return basic(o.BasicAuth) }
+	}
+	return m, nil
+}
+
+// stale tells of a file that cannot be used since it has changed, such as one that is half written.
+func (c *client) stale(err error) {
+	c.log.Warnf("%v; what it held before stays in use", subject(err.Error()))
+}
+
+func (o *Options) readBasicAuth() (string, error) {
+	text, err := access.ReadBasicAuth(o.BasicAuthFile)
+	if err != nil {
+		return "", fmt.Errorf("option basic_auth_file = %q: %w", o.BasicAuthFile, err)
+	}
+	return text, nil
+}
+
+func (o *Options) tlsFiles() access.Files {
+	return access.Files{CA: o.CAFile, Cert: o.ClientCertFile, Key: o.ClientKeyFile, Base: o.TLSConfig, ServerName: o.NodeTLSName}
+}
+
+// checkAccess checks what opens the Manager and the way to the nodes.
+func (o *Options) checkAccess() (err error) {
+	fault := func(format string, args ...any) { err = multierr.Append(err, fmt.Errorf(format, args...)) }
+	for _, one := range []struct{ key, value string }{{"ca_file", o.CAFile}, {"client_cert_file", o.ClientCertFile}} {
+		if one.value != "" && o.TLSConfig != nil {
+			fault("option %s: cannot be given together with WithTLSConfig", one.key)
+		}
+	}
+	if (o.ClientCertFile == "") != (o.ClientKeyFile == "") {
+		fault("options client_cert_file, client_key_file: want both or none")
+	}
+	err = multierr.Append(err, multierr.Combine(o.tlsFiles().Check()...))
+	if o.BasicAuth != "" {
+		if o.Auth != nil {
+			fault("option basic_auth: cannot be given together with WithAuth")
+		}
+		if e := access.CheckPair(o.BasicAuth, "secretId:secretKey"); e != nil {
+			fault("option basic_auth: %w", e)
+		}
+	}
+	if o.BasicAuthFile != "" {
+		if o.Auth != nil || o.BasicAuth != "" {
+			fault("option basic_auth_file: cannot be given together with basic_auth or WithAuth")
+		}
+		_, e := o.readBasicAuth()
+		err = multierr.Append(err, e)
+	}
+	if o.Socks != "" {
+		if o.Dialer != nil {
+			fault("option socks: cannot be given together with WithDialer")
+		}
+		if e := discovery.CheckHostPort(o.Socks); e != nil {
+			fault("option socks = %q: %w", cut(o.Socks), e)
+		}
+	}
+	if o.SocksAuth != "" {
+		if o.Socks == "" {
+			fault("option socks_auth: is for the proxy of the option socks, which is not given")
+		}
+		if e := access.CheckPair(o.SocksAuth, "user:password"); e != nil {
+			fault("option socks_auth: %w", e)
+		} else if user, password, _ := strings.Cut(o.SocksAuth, ":"); max(len(user), len(password)) > transport.LongestSocksField {
+			fault("option socks_auth: want %d bytes or less for each of both", transport.LongestSocksField)
+		}
+	}
+	if o.NodeTLSName != "" && !o.NodeTLS {
+		fault("option node_tls_name = %q: is for node_tls, which is off", cut(o.NodeTLSName))
+	}
+	return err
+}
+
+// findWay settles how nodes are reached, where that is not by TCP alone.
+func (c *client) findWay(to *transport.Config) error {
+	switch o := &c.opts; {
+	case o.Dialer != nil:
+		to.Open = (&userDialer{dial: o.Dialer, most: int64(o.WorkerNum + mostProbes)}).open
+	case o.Socks != "":
+		to.Open = transport.Socks(o.Socks, o.SocksAuth)
+	}
+	if !c.opts.NodeTLS {
+		return nil
+	}
+	files, err := c.opts.tlsFiles().Open(c.stale)
+	if err == nil {
+		to.TLS = files.To
+	}
+	return err
+}
+
+// userDialer calls the user's code. If that panics or never returns, the connection fails and the client continues.
+type userDialer struct {
+	dial Dialer
+	late atomic.Int64 // calls that have not returned in time
+	most int64        // of those
+}
+
+func (d *userDialer) open(ctx context.Context, address string) (net.Conn, error) {
+	if late := d.late.Load(); late >= d.most {
+		return nil, fmt.Errorf("%d calls of the Dialer have not returned though their contexts have ended", late)
+	}
+	type outcome struct {
+		conn net.Conn
+		err  error
+	}
+	done, given := make(chan outcome, 1), new(atomic.Bool)
+	go func() {
+		o := outcome{err: errors.New("the Dialer did not return: it ended its goroutine")}
+		defer func() {
+			if r := recover(); r != nil {
+				o = outcome{err: fmt.Errorf("the Dialer panicked: %s", oneLine(fmt.Sprint(r)))}
+			}
+			if given.CompareAndSwap(false, true) {
+				done <- o
+				return
+			}
+			d.late.Add(-1) // nobody waits for it any more
+			if o.conn != nil {
+				_ = o.conn.Close()
+			}
+		}()
+		if o.conn, o.err = d.dial(ctx, "tcp", address); o.conn == nil && o.err == nil {
+			o.err = errors.New("the Dialer returned neither a connection nor an error")
+		}
+	}()
+	select {
+	case o := <-done:
+		return o.conn, o.err
+	case <-ctx.Done():
+		d.late.Add(1)
+		if given.CompareAndSwap(false, true) {
+			return nil, fmt.Errorf("the Dialer did not return in time: %w", ctx.Err())
+		}
+		d.late.Add(-1)
+		o := <-done
+		return o.conn, o.err
+	}
+}
