@@ -88,6 +88,9 @@ func (c *client) choose(b *batch, due []completion) []completion {
 	}
 	if len(items) < b.count() {
 		b.frame.items = items
+		if b.kept != nil { // on the disk its id names all of it, and who finds it there may cut it elsewhere
+			b.id = c.batches.nextID()
+		}
 	}
 	if len(tooLong) > 0 {
 		due = append(due, b.settle(tooLong, b.fault(CodeLogTooLong, "payload: does not fit into one frame since the Manager lowered maxPacketLength", nil)))
