@@ -128,15 +128,15 @@ static const char *const *bad_values(const inlong_option_info *o)
         if (strcmp(o->kind, kinds[i].kind) == 0)
             return kinds[i].values;
     CHECK(strcmp(o->kind, "string") == 0);
-    return strcmp(o->key, "group_id") == 0     ? group_id
-           : strcmp(o->key, "url") == 0        ? url
-           : strcmp(o->key, "basic_auth") == 0 ? basic_auth
-           : strcmp(o->key, "ca_file") == 0    ? ca_file
-           : strcmp(o->key, "socks") == 0      ? socks
-           : strcmp(o->key, "socks_auth") == 0 ? basic_auth
+    return strcmp(o->key, "group_id") == 0                                      ? group_id
+           : strcmp(o->key, "url") == 0                                         ? url
+           : strcmp(o->key, "basic_auth") == 0                                  ? basic_auth
+           : strcmp(o->key, "ca_file") == 0                                     ? ca_file
+           : strcmp(o->key, "socks") == 0                                       ? socks
+           : strcmp(o->key, "socks_auth") == 0                                  ? basic_auth
            : strstr(o->key, "_auth_file") || strncmp(o->key, "client_", 7) == 0 ? file
-           : strcmp(o->key, "node_tls_name") == 0 ? basic_auth /* without node_tls */
-                                                  : none; /* any text will do */
+           : strcmp(o->key, "node_tls_name") == 0                               ? basic_auth /* without node_tls */
+                                                                                : none;      /* any text will do */
 }
 
 static void refuses(const char *key, const char *value)
