@@ -56,6 +56,27 @@ func TestPowerCutsAndKillsBreakNoPromise(t *testing.T) {
 	t.Logf("histories %d to %d, %d states", first, last, states.Load())
 }
 
+// A power cut brought a removed segment back behind what was stored later: an owner that made several segments in a millisecond ended,
+// and the next one opened the slot within it, so that its numbers were the lower ones.
+func TestANewOwnersSegmentsAreBehindAllThatEarlierOnesMade(t *testing.T) {
+	fs := newMemFS(testDir)
+	highest := ""
+	for owner := range 3 {
+		s := openIn(t, fs, SyncOff)
+		for n := range 300 {
+			refs := put(t, s, true, 3*n+1, 3*n+2, 3*n+3)
+			name := fileName(refs[0].segment, segmentSuffix)
+			require.Greater(t, name, highest, "owner %d", owner)
+			highest = name
+			for _, ref := range refs {
+				s.Ack(ref)
+			}
+		}
+		require.NoError(t, s.Close())
+		require.Empty(t, fs.named(t, segmentSuffix))
+	}
+}
+
 // bend runs histories with a store that was bent until one is noticed.
 func bend(t *testing.T, how func(*history)) {
 	for seed := uint64(1); seed <= 200; seed++ {

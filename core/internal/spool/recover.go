@@ -36,7 +36,9 @@ func (s *Spool) recover() error {
 		_, ok := parseName(name, segmentSuffix)
 		return !ok
 	})
-	s.next = uint64(max(1, time.Now().UnixMilli())) // no number comes twice, also where the last segment of one owner was removed
+	// No number comes twice, also where the last segments of one owner were removed, which a power cut may bring back: no owner makes one
+	// in less than a nanosecond. With milliseconds those of an owner that made several in one were behind the next owner's.
+	s.next = uint64(max(1, time.Now().UnixNano()))
 	for _, name := range names {
 		number, _ := parseName(name, segmentSuffix)
 		if number >= 1<<63 { // no client comes there by counting
