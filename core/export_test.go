@@ -255,3 +255,6 @@ func SetBulkWindow(of Client, bytes int64) {
 	of.(*client).bulk.size.Store(bytes)
 	of.(*client).bulk.enough.Store(bytes)
 }
+
+// EndsOf is endsOf.
+func EndsOf(body []byte, itemized bool) []uint32 { return endsOf(body, itemized) }

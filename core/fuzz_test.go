@@ -1,6 +1,8 @@
 package dataproxy_test
 
 import (
+	"bytes"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"maps"
@@ -96,6 +98,44 @@ func FuzzIDsAndAttributes(f *testing.F) {
 		}
 		if !maps.Equal(want, got) {
 			t.Fatalf("%q: the server reads %q", msg, got)
+		}
+	})
+}
+
+// The body of a record with a right checksum may still be of another program: a message of it is taken from beyond its end, or there are
+// others in it than its items.
+func FuzzBodyOfARecord(f *testing.F) {
+	f.Add([]byte("\x00\x00\x00\x02ab\x00\x00\x00\x01c"), false)
+	f.Add([]byte("\x00\x00\x00\x02ab\x00\x00\x00\x00"), true)
+	f.Add([]byte("\xff\xff\xff\xffab"), false)
+	f.Add([]byte("\x00\x00\x00\x00"), false)
+	f.Fuzz(func(t *testing.T, body []byte, itemized bool) {
+		ends := dataproxy.EndsOf(body, itemized)
+		var again []byte
+		for i, end := range ends {
+			start := uint32(0)
+			if i > 0 {
+				start = ends[i-1]
+			}
+			item := body[start:end]
+			parts := 1
+			if itemized {
+				parts = 2
+			}
+			for part := range parts {
+				n := binary.BigEndian.Uint32(item)
+				if part == 0 && n == 0 {
+					t.Fatalf("message %d is empty", i)
+				}
+				again = append(again, item[:4+n]...)
+				item = item[4+n:]
+			}
+			if len(item) > 0 {
+				t.Fatalf("message %d has %d bytes that are in no item", i, len(item))
+			}
+		}
+		if len(ends) > 0 && !bytes.Equal(again, body) {
+			t.Fatalf("%d messages are not all of the body", len(ends))
 		}
 	})
 }
