@@ -21,6 +21,7 @@ import (
 // plan is what one process does, as the environment says it.
 type plan struct {
 	URL, Dir string
+	Mode     mode
 	Life     uint32
 	Seed     uint64
 	Drain    bool   // it sends nothing, and says when nothing is left
@@ -69,7 +70,7 @@ func live(p *plan) error {
 			time.Sleep(tick)
 		}
 	}()
-	load := load{life: p.Life, client: client, say: say}
+	load := load{life: p.Life, client: client, say: say, ordered: p.Mode.Ordered}
 	for range 2 {
 		seed := random.Uint64()
 		go load.run(rand.New(rand.NewPCG(seed, 2)))
@@ -92,7 +93,7 @@ func (p *plan) options(random *rand.Rand) []dataproxy.Option {
 	format, compression := pick(random, dataproxy.Text, dataproxy.Binary), pick(random, dataproxy.None, dataproxy.Snappy)
 	pending, batch := pick(random, 1000, 20_000), pick(random, 3, 50)
 	p.logger.Infof("life %d: spool_max_bytes %d, spool_sync %s, %s, %s, %d pending messages, %d a batch; %s", p.Life, room, sync, format, compression, pending, batch, p.Step)
-	return []dataproxy.Option{
+	return append(p.Mode.options(), []dataproxy.Option{
 		dataproxy.WithURL(p.URL), dataproxy.WithGroupID(group), dataproxy.WithSpoolDir(p.Dir), dataproxy.WithLogger(p.logger),
 		dataproxy.WithMetricsRegistry(prometheus.NewRegistry()), dataproxy.WithLazyStart(true),
 		// Nodes share a busy process with the judge: an answer that is late must not cost a connection, and what was written to it.
@@ -101,7 +102,7 @@ func (p *plan) options(random *rand.Rand) []dataproxy.Option {
 		dataproxy.WithSpoolSyncInterval(50 * time.Millisecond),
 		dataproxy.WithMaxPendingMessages(pending), dataproxy.WithSpoolMaxBytes(room), dataproxy.WithSpoolSync(sync),
 		dataproxy.WithMessageFormat(format), dataproxy.WithCompression(compression), dataproxy.WithBatchingMaxMessages(batch),
-	}
+	}...)
 }
 
 // lines writes what a client logs to a file.
@@ -128,6 +129,9 @@ type load struct {
 	life   uint32
 	client dataproxy.FullClient
 	say    func(kind byte, number uint32)
+	// ordered: a message is sent before the next one has its number.
+	ordered bool
+	sending sync.Mutex
 
 	mu        sync.Mutex
 	next      uint32
@@ -153,25 +157,37 @@ func (l *load) take() (number uint32, ok bool) {
 func (l *load) run(random *rand.Rand) {
 	for {
 		for range 1 + random.IntN(100) {
-			number, ok := l.take()
-			if !ok {
+			if !l.one() {
 				return
 			}
-			m := message{l.life, number}
-			l.client.SendAsync(context.Background(), m.whole(), func(_ dataproxy.Message, err error) {
-				var e *dataproxy.Error
-				switch {
-				case err == nil:
-					l.say(acked, number)
-				case errors.As(err, &e) && e.Code == dataproxy.CodeStored:
-					l.say(stored, number)
-				default:
-					l.say(refused, number)
-				}
-			})
 		}
 		time.Sleep(time.Duration(random.IntN(5000)) * time.Microsecond)
 	}
+}
+
+// one sends the next message.
+func (l *load) one() (ok bool) {
+	if l.ordered {
+		l.sending.Lock()
+		defer l.sending.Unlock()
+	}
+	number, ok := l.take()
+	if !ok {
+		return false
+	}
+	m := message{l.life, number}
+	l.client.SendAsync(context.Background(), m.whole(), func(_ dataproxy.Message, err error) {
+		var e *dataproxy.Error
+		switch {
+		case err == nil:
+			l.say(acked, number)
+		case errors.As(err, &e) && e.Code == dataproxy.CodeStored:
+			l.say(stored, number)
+		default:
+			l.say(refused, number)
+		}
+	})
+	return true
 }
 
 // drain has everything delivered that is in the folder, closes the client, and does so again while something is left: slots are adopted

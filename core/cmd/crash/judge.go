@@ -9,6 +9,7 @@ import (
 
 	"github.com/cespare/xxhash/v2"
 
+	dataproxy "github.com/inlong-dataproxy/inlong-dataproxy/core"
 	"github.com/inlong-dataproxy/inlong-dataproxy/core/dataproxytest"
 )
 
@@ -27,15 +28,22 @@ type entry struct {
 // known in the end.
 type history struct {
 	entries   []entry
-	announced uint32 // those below may have been sent
+	announced uint32          // those below may have been sent
+	last      [streams]uint32 // of each stream, one more than the highest number that has arrived
+	anyOrder  bool            // its disk fails, and what was left before is in no order with the rest
+}
+
+func (j *judge) history(life uint32) *history {
+	h := j.lives[life]
+	if h == nil {
+		h = &history{}
+		j.lives[life] = h
+	}
+	return h
 }
 
 func (j *judge) entry(m message) *entry {
-	h := j.lives[m.life]
-	if h == nil {
-		h = &history{}
-		j.lives[m.life] = h
-	}
+	h := j.history(m.life)
 	for int(m.number) >= len(h.entries) {
 		h.entries = append(h.entries, entry{})
 	}
@@ -53,6 +61,7 @@ type kill struct {
 // delivered.
 type judge struct {
 	mu    sync.Mutex
+	mode  mode
 	lives map[uint32]*history
 	kills []kill
 	again []repeat
@@ -84,19 +93,29 @@ type Tally struct {
 	Stale    int64 `json:"stale"`    // came again though they were acked long before the kill
 	Renamed  int64 `json:"renamed"`  // came again under another id or place
 	Unbacked int64 `json:"unbacked"` // acked though no node has them
+	Overtook int64 `json:"overtook"` // arrived for the first time behind a later one of their stream, with --ordered
 }
 
 func (t *Tally) add(o *Tally) {
 	for _, sum := range []struct{ to, from *int64 }{
 		{&t.Sent, &o.Sent}, {&t.Acked, &o.Acked}, {&t.Stored, &o.Stored}, {&t.Refused, &o.Refused}, {&t.Received, &o.Received},
 		{&t.Doubled, &o.Doubled}, {&t.Outage, &o.Outage}, {&t.Lost, &o.Lost}, {&t.Altered, &o.Altered}, {&t.Foreign, &o.Foreign},
-		{&t.Stale, &o.Stale}, {&t.Renamed, &o.Renamed}, {&t.Unbacked, &o.Unbacked},
+		{&t.Stale, &o.Stale}, {&t.Renamed, &o.Renamed}, {&t.Unbacked, &o.Unbacked}, {&t.Overtook, &o.Overtook},
 	} {
 		*sum.to += *sum.from
 	}
 }
 
-func newJudge(loose bool) *judge { return &judge{lives: map[uint32]*history{}, loose: loose} }
+func newJudge(loose bool, mode mode) *judge {
+	return &judge{mode: mode, lives: map[uint32]*history{}, loose: loose}
+}
+
+// begins notes how a life is to end.
+func (j *judge) begins(p *plan) {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	j.history(p.Life).anyOrder = p.Fails != ""
+}
 
 // wrong keeps the first of each round in words. The caller holds mu.
 func (j *judge) wrong(format string, args ...any) {
@@ -123,6 +142,10 @@ func (j *judge) hear(life uint32, n note) {
 		j.tally.Stored++
 	case acked:
 		j.tally.Acked++
+		if j.mode.Result == string(dataproxy.SpoolResultStored) { // a success says no more
+			j.tally.Stored++
+			break
+		}
 		if e.arrived == 0 {
 			j.tally.Unbacked++
 			j.wrong("life %d, message %d was acked and had not arrived", life, n.number)
@@ -164,6 +187,13 @@ func (j *judge) one(e *entry, m message, worker int, at time.Time, place uint64)
 	if e.arrived == 0 {
 		e.arrived, e.place, e.worker = at.UnixNano(), place, worker
 		j.tally.Received++
+		h := j.lives[m.life]
+		if last := &h.last[m.number%streams]; m.number >= *last {
+			*last = m.number + 1
+		} else if j.mode.Ordered && !h.anyOrder {
+			j.tally.Overtook++
+			j.wrong("life %d, message %d arrived behind message %d of its stream", m.life, m.number, *last-1)
+		}
 		return
 	}
 	if e.place != place {

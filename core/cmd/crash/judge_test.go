@@ -90,6 +90,15 @@ func TestJudgeFindsWhatIsBroken(t *testing.T) {
 			p.arrive(0, "x", 0)
 			p.arrive(second, "x", 0)
 		}, Tally{Received: 1, Outage: 1}},
+		"behind a later one of its stream": {func(p past) {
+			p.mode.Ordered = true
+			p.arrive(0, "x", streams)
+			p.arrive(0, "y", 0)
+			p.arrive(0, "z", 1)
+			p.begins(&plan{Life: 1, Fails: "sync segment"})
+			p.arrive(0, "u", 2+streams)
+			p.arrive(0, "v", 2)
+		}, Tally{Received: 5, Overtook: 1}},
 		"again under another id": {func(p past) {
 			p.arrive(0, "x", 0)
 			p.ends(window)
@@ -97,13 +106,13 @@ func TestJudgeFindsWhatIsBroken(t *testing.T) {
 		}, Tally{Received: 1, Doubled: 1, Renamed: 1}},
 	} {
 		t.Run(name, func(t *testing.T) {
-			p := past{newJudge(false), time.Now()}
+			p := past{newJudge(false, mode{}), time.Now()}
 			p.say(began, 10)
 			c.story(p)
 			got, first := p.end()
 			c.want.Sent = max(10, got.Sent)
 			require.Equal(t, c.want, got)
-			bad := c.want.Lost + c.want.Foreign + c.want.Altered + c.want.Stale + c.want.Renamed + c.want.Unbacked
+			bad := c.want.Lost + c.want.Foreign + c.want.Altered + c.want.Stale + c.want.Renamed + c.want.Unbacked + c.want.Overtook
 			require.Equal(t, bad > 0, first != "", first)
 		})
 	}
@@ -121,7 +130,7 @@ func TestJudgeComparesAllOfAMessage(t *testing.T) {
 		"part":      func(r *dataproxytest.Record) { r.Whole = false },
 	} {
 		t.Run(name, func(t *testing.T) {
-			p := past{newJudge(false), time.Now()}
+			p := past{newJudge(false, mode{}), time.Now()}
 			p.say(began, 10)
 			r := p.arrive(0, "x", 5)
 			change(r)

@@ -16,6 +16,7 @@ import (
 	"syscall"
 	"time"
 
+	dataproxy "github.com/inlong-dataproxy/inlong-dataproxy/core"
 	"github.com/inlong-dataproxy/inlong-dataproxy/core/dataproxytest"
 )
 
@@ -58,7 +59,13 @@ func run(ctx context.Context, args []string, out, progress io.Writer) error {
 	flags.SetOutput(progress)
 	duration := flags.Duration("duration", 10*time.Minute, "how long to kill")
 	seed := flags.Uint64("seed", uint64(time.Now().UnixNano()), "of the random choices; when they take effect differs from run to run")
+	mode := mode{}
+	flags.BoolVar(&mode.Ordered, "ordered", false, "clients keep the order of each stream, which is judged too")
+	flags.StringVar(&mode.Result, "result", string(dataproxy.SpoolResultAcked), "spool_result of the clients")
 	if err := flags.Parse(args); err != nil {
+		return err
+	}
+	if err := mode.check(); err != nil {
 		return err
 	}
 	if flags.NArg() > 0 || *duration <= 0 {
@@ -67,7 +74,7 @@ func run(ctx context.Context, args []string, out, progress io.Writer) error {
 	fmt.Fprintln(progress, "seed", *seed)
 	ctx, cancel := context.WithTimeout(ctx, *duration)
 	defer cancel()
-	report, err := crash(ctx, *seed, progress)
+	report, err := crash(ctx, *seed, mode, progress)
 	if err != nil {
 		return err
 	}
@@ -81,7 +88,7 @@ func run(ctx context.Context, args []string, out, progress io.Writer) error {
 }
 
 // crash goes through rounds until ctx ends.
-func crash(ctx context.Context, seed uint64, progress io.Writer) (*Report, error) {
+func crash(ctx context.Context, seed uint64, mode mode, progress io.Writer) (*Report, error) {
 	random := rand.New(rand.NewPCG(seed, 1))
 	report := newReport(random)
 	late := &stall{}
@@ -93,7 +100,7 @@ func crash(ctx context.Context, seed uint64, progress io.Writer) (*Report, error
 		if err != nil {
 			return nil, err
 		}
-		first, err := oneRound(ctx, dir, number%3 == 2, report, late, random)
+		first, err := oneRound(ctx, dir, mode, number%3 == 2, report, late, random)
 		if err != nil || first != "" {
 			report.breach("round %d: %s; its folder is %s", number, problem(first, err), dir)
 			break
@@ -117,10 +124,10 @@ func problem(first string, err error) string {
 	return first
 }
 
-func oneRound(ctx context.Context, dir string, loose bool, report *Report, late *stall, random *rand.Rand) (string, error) {
+func oneRound(ctx context.Context, dir string, mode mode, loose bool, report *Report, late *stall, random *rand.Rand) (string, error) {
 	ctx, cancel := context.WithTimeout(ctx, roundTime)
 	defer cancel()
-	r := &round{dir: dir, judge: newJudge(loose), report: report, stall: late}
+	r := &round{dir: dir, mode: mode, judge: newJudge(loose, mode), report: report, stall: late}
 	for range workers {
 		cluster, err := dataproxytest.NewCluster(dataproxytest.WithNodes(2), dataproxytest.WithoutRecorder())
 		if err != nil {

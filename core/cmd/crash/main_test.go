@@ -36,6 +36,7 @@ func TestCrashCommandLine(t *testing.T) {
 	cancel()
 	require.ErrorIs(t, run(ctx, nil, io.Discard, io.Discard), errBroken, "a run that killed nothing shows nothing")
 	require.ErrorContains(t, run(ctx, []string{"--duration", "0s"}, io.Discard, io.Discard), "--duration 0s")
+	require.ErrorContains(t, run(ctx, []string{"--result", "sent"}, io.Discard, io.Discard), `option spool_result = "sent"`)
 	require.ErrorContains(t, run(ctx, []string{"--seed", "x"}, io.Discard, io.Discard), "seed")
 }
 
@@ -54,6 +55,7 @@ func TestReportNamesEveryBreach(t *testing.T) {
 	r.judge()
 	require.Empty(t, r.Broken)
 	for what, breakIt := range map[string]func(r *Report){
+		"behind later":    func(r *Report) { r.tally.Overtook = 1 },
 		"did not arrive":  func(r *Report) { r.tally.Lost = 1 },
 		"another form":    func(r *Report) { r.tally.Altered = 1 },
 		"nobody sent":     func(r *Report) { r.tally.Foreign = 1 },

@@ -33,7 +33,8 @@ const (
 
 // round is some lives on one folder, until all of it is delivered.
 type round struct {
-	dir string
+	dir  string
+	mode mode
 	// clusters are the workers' own, so that it is known when nothing of a process is left to be read.
 	clusters []*dataproxytest.Cluster
 	judge    *judge
@@ -125,7 +126,7 @@ func (r *round) outage(on bool) {
 
 // plan draws how the next life ends.
 func (r *round) plan(c *dataproxytest.Cluster, random *rand.Rand) *plan {
-	p := &plan{URL: c.URL(), Dir: r.spool(), Life: r.report.nextLife(), Seed: random.Uint64()}
+	p := &plan{URL: c.URL(), Dir: r.spool(), Mode: r.mode, Life: r.report.nextLife(), Seed: random.Uint64()}
 	p.Log = filepath.Join(r.dir, fmt.Sprintf("life-%d.log", p.Life))
 	if random.IntN(5) < 2 { // from outside
 		return p
@@ -152,6 +153,7 @@ func (r *round) live(p *plan, c *dataproxytest.Cluster, random *rand.Rand) error
 		after = time.Duration(random.Int64N(int64(longestLife)))
 	}
 	var ticks []note
+	r.judge.begins(p)
 	r.stall.reset()
 	outside, err := start(p, after, func(n note) {
 		switch n.kind {
@@ -258,7 +260,7 @@ func start(p *plan, after time.Duration, hear func(note)) (killed bool, err erro
 // drain has what is left delivered.
 func (r *round) drain(seed uint64) error {
 	r.outage(false)
-	p := &plan{URL: r.clusters[0].URL(), Dir: r.spool(), Seed: seed, Drain: true, Log: filepath.Join(r.dir, "drain.log")}
+	p := &plan{URL: r.clusters[0].URL(), Dir: r.spool(), Mode: r.mode, Seed: seed, Drain: true, Log: filepath.Join(r.dir, "drain.log")}
 	done := false
 	_, err := start(p, drainTime, func(n note) { done = done || n.kind == drained })
 	if done {
