@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -67,3 +68,14 @@ def test_an_outage_fills_memory_ten_times_over_and_costs_nothing(cluster: MockCl
     assert sum(future.exception() is None for future in futures) + stats["failed"] == messages
     numbers = sorted(int(arrived.split()[0]) for arrived in cluster.payloads())
     assert numbers == list(range(messages))
+
+
+def test_a_folder_that_is_removed_stops_nothing(cluster: MockCluster, tmp_path: Path) -> None:
+    # S5: a disk that fails while the client runs fails its messages.
+    folder = tmp_path / "spool"
+    with Client(cluster.url, group_id=GROUP, spool_dir=folder) as client:
+        client.send(b"first", STREAM)
+        shutil.rmtree(folder)
+        for n in range(20):
+            client.send(b"%d" % n, STREAM)
+    assert len(cluster.payloads()) == 21
