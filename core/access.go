@@ -3,11 +3,9 @@ package dataproxy
 import (
 	"context"
 	"encoding/base64"
-	"errors"
 	"fmt"
 	"net"
 	"strings"
-	"sync/atomic"
 
 	"go.uber.org/multierr"
 
@@ -123,7 +121,7 @@ func (o *Options) checkAccess() (err error) {
 func (c *client) findWay(to *transport.Config) error {
 	switch o := &c.opts; {
 	case o.Dialer != nil:
-		to.Open = (&userDialer{dial: o.Dialer, most: int64(o.WorkerNum + mostProbes)}).open
+		to.Open = (&transport.UserDialer{Dial: o.Dialer, Most: int64(o.WorkerNum + mostProbes)}).Open
 	case o.Socks != "":
 		to.Open = transport.Socks(o.Socks, o.SocksAuth)
 	}
@@ -135,53 +133,4 @@ func (c *client) findWay(to *transport.Config) error {
 		to.TLS = files.To
 	}
 	return err
-}
-
-// userDialer calls the user's code. If that panics or never returns, the connection fails and the client continues.
-type userDialer struct {
-	dial Dialer
-	late atomic.Int64 // calls that have not returned in time
-	most int64        // of those
-}
-
-func (d *userDialer) open(ctx context.Context, address string) (net.Conn, error) {
-	if late := d.late.Load(); late >= d.most {
-		return nil, fmt.Errorf("%d calls of the Dialer have not returned though their contexts have ended", late)
-	}
-	type outcome struct {
-		conn net.Conn
-		err  error
-	}
-	done, given := make(chan outcome, 1), new(atomic.Bool)
-	go func() {
-		o := outcome{err: errors.New("the Dialer did not return: it ended its goroutine")}
-		defer func() {
-			if r := recover(); r != nil {
-				o = outcome{err: fmt.Errorf("the Dialer panicked: %s", oneLine(fmt.Sprint(r)))}
-			}
-			if given.CompareAndSwap(false, true) {
-				done <- o
-				return
-			}
-			d.late.Add(-1) // nobody waits for it any more
-			if o.conn != nil {
-				_ = o.conn.Close()
-			}
-		}()
-		if o.conn, o.err = d.dial(ctx, "tcp", address); o.conn == nil && o.err == nil {
-			o.err = errors.New("the Dialer returned neither a connection nor an error")
-		}
-	}()
-	select {
-	case o := <-done:
-		return o.conn, o.err
-	case <-ctx.Done():
-		d.late.Add(1)
-		if given.CompareAndSwap(false, true) {
-			return nil, fmt.Errorf("the Dialer did not return in time: %w", ctx.Err())
-		}
-		d.late.Add(-1)
-		o := <-done
-		return o.conn, o.err
-	}
 }

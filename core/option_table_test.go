@@ -168,6 +168,17 @@ func TestDocCommentsTellTheTable(t *testing.T) {
 
 // A key that sets another field than its With function does is an option that C and Python do not have.
 func TestKeysSetWhatTheFunctionsSet(t *testing.T) {
+	dir := t.TempDir()
+	_, cert, key := newAuthority(t).issue(t, "client")
+	certFile, keyFile, authFile := filepath.Join(dir, "cert"), filepath.Join(dir, "key"), filepath.Join(dir, "auth")
+	replace(t, certFile, cert)
+	replace(t, keyFile, key)
+	replace(t, authFile, []byte("id:key"))
+	// What a key is of no use without. Only the certificate and its key need each other.
+	beside := map[string]dataproxy.Option{
+		"client_cert_file": dataproxy.WithClientKeyFile(keyFile), "client_key_file": dataproxy.WithClientCertFile(certFile),
+		"socks_auth": dataproxy.WithSocks("proxy:1080"), "node_tls_name": dataproxy.WithNodeTLS(true),
+	}
 	for key, c := range map[string]struct {
 		text string
 		with dataproxy.Option
@@ -205,6 +216,13 @@ func TestKeysSetWhatTheFunctionsSet(t *testing.T) {
 		"lazy_start":                 {"true", dataproxy.WithLazyStart(true)},
 		"basic_auth":                 {"id:key:with:colons", dataproxy.WithBasicAuth("id", "key:with:colons")},
 		"ca_file":                    {caFile(t), dataproxy.WithCAFile(caFile(t))},
+		"basic_auth_file":            {authFile, dataproxy.WithBasicAuthFile(authFile)},
+		"client_cert_file":           {certFile, dataproxy.WithClientCertFile(certFile)},
+		"client_key_file":            {keyFile, dataproxy.WithClientKeyFile(keyFile)},
+		"socks":                      {"proxy:1080", dataproxy.WithSocks("proxy:1080")},
+		"socks_auth":                 {"user:pass:word", dataproxy.WithSocksAuth("user", "pass:word")},
+		"node_tls":                   {"true", dataproxy.WithNodeTLS(true)},
+		"node_tls_name":              {"node.example", dataproxy.WithNodeTLSName("node.example")},
 		"compression":                {"none", dataproxy.WithCompression(dataproxy.None)},
 		"message_format":             {"binary", dataproxy.WithMessageFormat(dataproxy.Binary)},
 		"max_frame_size":             {"20M", dataproxy.WithMaxFrameSize(20 << 20)},
@@ -221,6 +239,13 @@ func TestKeysSetWhatTheFunctionsSet(t *testing.T) {
 		plain := valid()
 		dataproxy.WithOption(key, c.text)(byText)
 		c.with(byFunction)
+		if with := beside[key]; with != nil {
+			with(byText)
+			with(byFunction)
+			if !strings.HasPrefix(key, "client_") {
+				with(plain)
+			}
+		}
 		for _, o := range []*dataproxy.Options{byText, byFunction, plain} {
 			require.NoError(t, o.ValidateAndSetDefault(), key)
 		}

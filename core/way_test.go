@@ -303,7 +303,7 @@ func TestDialerThatFailsPanicsOrHangsCostsOnlyTheConnection(t *testing.T) {
 	defer close(release)
 	for text, dial := range map[string]dataproxy.Dialer{
 		"the tunnel is down":                                func(context.Context, string, string) (net.Conn, error) { return nil, errors.New("the tunnel is down") },
-		"the Dialer panicked: in user code":                 func(context.Context, string, string) (net.Conn, error) { panic("in user code") },
+		`the Dialer panicked: "in user code"`:               func(context.Context, string, string) (net.Conn, error) { panic("in user code") },
 		"the Dialer did not return: it ended its goroutine": func(context.Context, string, string) (net.Conn, error) { runtime.Goexit(); return nil, nil },
 		"returned neither a connection nor an error":        func(context.Context, string, string) (net.Conn, error) { return nil, nil },
 		"the Dialer did not return in time":                 func(context.Context, string, string) (net.Conn, error) { <-release; return nil, nil },
@@ -314,5 +314,5 @@ func TestDialerThatFailsPanicsOrHangsCostsOnlyTheConnection(t *testing.T) {
 	lazy := connect(t, c, dataproxy.WithConnTimeout(10*time.Millisecond), dataproxy.WithLazyStart(true), dataproxy.WithSendTimeout(200*time.Millisecond),
 		dataproxy.WithDialer(func(context.Context, string, string) (net.Conn, error) { <-release; return nil, nil }))
 	require.Error(t, lazy.Send(patient(t), message("x")))
-	require.LessOrEqual(t, goroutinesIn("(*userDialer).open.func1"), 2*(8+16)) // of this client, and of the one before
+	require.LessOrEqual(t, goroutinesIn("(*UserDialer).Open.func1"), 2*(8+16)) // of this client, and of the one before
 }
