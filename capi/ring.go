@@ -38,7 +38,7 @@ func (c *client) intake() C.inlong_core_intake {
 		return C.inlong_core_intake{broken: 1, nap_ns: 1}
 	}
 	in := c.core.Intake()
-	out := C.inlong_core_intake{messages: C.int64_t(in.MostMessages - in.Messages), most_messages: C.int64_t(in.MostMessages), bytes: C.int64_t(in.MostBytes/2 - in.Bytes),
+	out := C.inlong_core_intake{messages: C.int64_t(in.MostMessages - in.Messages), most_messages: C.int64_t(in.MostMessages), bytes: C.int64_t(in.MostBytes/2 - in.Bytes), bulk: C.int64_t(in.Bulk),
 		longest: C.size_t(max(0, in.LongestPayload)), nap_ns: C.int64_t(min(max(in.Linger/10, shortestNap), longestNap))}
 	if in.Ordered {
 		out.ordered = 1
@@ -82,7 +82,7 @@ func (s *scratch) submitChunk(c *client, chunk *C.inlong_core_chunk) {
 			for j := range n {
 				s.payloads[j], data = data[:lengths[j]], data[lengths[j]:]
 			}
-			c.core.SubmitTaken(&s.msg, s.payloads[:n], tags[:n], at)
+			c.core.SubmitTaken(&s.msg, s.payloads[:n], tags[:n], at, bool(run.bulk))
 			lengths, tags = lengths[n:], tags[n:]
 			left -= n
 		}

@@ -116,15 +116,10 @@ func (c *client) submit(q *call) C.int {
 	s := scratches.Get().(*scratch)
 	defer s.free()
 	var fault error
-	switch q.kind {
-	case C.INLONG_CALL_SUBMIT_MANY:
+	if q.kind == C.INLONG_CALL_SUBMIT_MANY {
 		fault = s.submitMany(c, q)
-	case C.INLONG_CALL_SUBMIT_PACKED:
+	} else {
 		fault = s.submitPacked(c, q)
-	default:
-		if fault = s.load(q.message); fault == nil {
-			fault = c.core.Submit(context.Background(), &s.msg, dataproxy.Tag{A: uintptr(q.tag.a), B: uintptr(q.tag.b)})
-		}
 	}
 	q.intake = c.intake()
 	if fault != nil {
@@ -153,7 +148,7 @@ func (s *scratch) submitMany(c *client, q *call) error {
 			s.payloads[j] = unsafe.Slice((*byte)(next.payload), int(next.payload_len))
 			s.tags[j] = dataproxy.Tag{A: uintptr(q.tag.a), B: user}
 		}
-		done, fault := c.core.SubmitMany(context.Background(), &s.msg, s.payloads[:n], s.tags[:n], true)
+		done, fault := c.core.SubmitMany(context.Background(), &s.msg, s.payloads[:n], s.tags[:n], bool(q.bulk))
 		clear(s.payloads[:n]) // the caller's memory must not be looked at by a collection later
 		q.accepted += C.size_t(done)
 		if fault != nil {

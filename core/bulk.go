@@ -60,6 +60,14 @@ func (w *bulkWindow) init(o *Options) {
 
 func (w *bulkWindow) hasRoom() bool { return w.inFlight.Load() < w.size.Load() }
 
+// room returns how many bytes may be accepted before somebody has to wait.
+func (w *bulkWindow) room() int64 {
+	if w.waiting.Load() > 0 {
+		return 0
+	}
+	return max(0, w.size.Load()-w.inFlight.Load()) * whole / w.share.Load()
+}
+
 // isTight reports whether the window, and not the senders, is about to be the bound.
 func (w *bulkWindow) isTight() bool { return w.inFlight.Load() >= w.size.Load()/2 }
 

@@ -23,8 +23,8 @@ type Embedder interface {
 	// with i added to B.
 	SubmitPacked(ctx context.Context, msg *Message, data []byte, lengths []uint32, tag Tag, bulk bool) (accepted int, err error)
 	// SubmitTaken is SubmitMany for messages that the embedder has accepted itself, at the given time: it refuses none for want of room,
-	// and the result of one that the client cannot take is that fault. It never waits.
-	SubmitTaken(msg *Message, payloads [][]byte, tags []Tag, at time.Time)
+	// and the result of one that the client cannot take is that fault. bulk says that they count as in flight in bulk. It never waits.
+	SubmitTaken(msg *Message, payloads [][]byte, tags []Tag, at time.Time, bulk bool)
 	// Intake says what the client holds, and may hold: for an embedder that accepts messages itself.
 	Intake() Intake
 	// InCallback runs f for a callback that waits for it on another thread: what does not wait inside a callback does not wait in f.
@@ -37,6 +37,7 @@ type Embedder interface {
 type Intake struct {
 	Messages, Bytes         int64 // without a result, and the memory that they take
 	MostMessages, MostBytes int64 // that one stream beside others can hold
+	Bulk                    int64 // bytes of payloads that bulk ways may have in flight beside what they have
 	LongestPayload          int   // that fits into a frame, whatever ids the message has; it may shrink
 	Linger                  time.Duration
 	Ordered                 bool

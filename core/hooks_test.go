@@ -217,7 +217,7 @@ func TestHooksTellEachMessageOnceUnderLoad(t *testing.T) {
 		payloads, tags := [][]byte{[]byte("m1"), []byte("m2"), []byte("m3")}, make([]dataproxy.Tag, 3)
 		_, err := embedder.SubmitMany(context.Background(), &dataproxy.Message{StreamID: "many"}, payloads, tags, false)
 		require.NoError(t, err)
-		embedder.SubmitTaken(&dataproxy.Message{StreamID: "taken"}, payloads, tags, time.Now())
+		embedder.SubmitTaken(&dataproxy.Message{StreamID: "taken"}, payloads, tags, time.Now(), false)
 		node.Revive()
 		c.Nodes()[(round+1)%3].Fault(dataproxytest.ErrorCode(115))
 		c.Nodes()[(round+2)%3].Fault(dataproxytest.ResetAfterRead())

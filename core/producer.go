@@ -73,16 +73,21 @@ type client struct {
 type sendKind int
 
 const (
-	sendAsync sendKind = iota // nobody; the receiver runs user code
-	sendMany                  // nobody, in bulk
-	sendBulk                  // nobody, in bulk; its source can wait, whatever block_if_queue_is_full says
-	sendTaken                 // nobody; an embedder has accepted it, and must not be refused for want of room
-	sendGroup                 // a caller, in bulk, that seals the batch itself
-	sendSync                  // a caller; its batch leaves as soon as its lane is idle or makes progress
+	sendAsync     sendKind = iota // nobody; the receiver runs user code
+	sendMany                      // nobody, in bulk
+	sendBulk                      // nobody, in bulk; its source can wait, whatever block_if_queue_is_full says
+	sendTaken                     // nobody; an embedder has accepted it, and must not be refused for want of room
+	sendTakenMany                 // the same, in bulk
+	sendGroup                     // a caller, in bulk, that seals the batch itself
+	sendSync                      // a caller; its batch leaves as soon as its lane is idle or makes progress
 )
 
 // inBulk reports whether the message is bounded by the bulk window.
-func (k sendKind) inBulk() bool { return k == sendMany || k == sendBulk || k == sendGroup }
+func (k sendKind) inBulk() bool {
+	return k == sendMany || k == sendBulk || k == sendGroup || k == sendTakenMany
+}
+
+func (k sendKind) isTaken() bool { return k == sendTaken || k == sendTakenMany }
 
 // NewClient makes a client: it checks the options, asks the Manager for the nodes, opens the lanes and returns when the first
 // of them is proven. With WithNodeCache it starts with the nodes of last time and asks the Manager behind that. It takes at most the
@@ -256,7 +261,7 @@ func (c *client) acceptOne(ctx context.Context, msg *Message, tokens []any, recv
 			named.GroupID, named.StreamID = cut(cmp.Or(msg.GroupID, c.opts.GroupID)), cut(msg.StreamID)
 			refused = &named
 		}
-		if kind == sendTaken { // it is a result
+		if kind.isTaken() { // it is a result
 			return
 		}
 		c.refusedCount.Add(1)
@@ -298,13 +303,13 @@ func (c *client) acceptOne(ctx context.Context, msg *Message, tokens []any, recv
 	if int64(itemSize(msg, own)) > c.budget.most() {
 		return at, &Error{Code: CodeLogTooLong, Message: "payload: is alone larger than what max_pending_bytes leaves to one worker"}
 	}
-	if kind.inBulk() {
+	if kind.inBulk() && !kind.isTaken() {
 		if refused = c.enterBulk(ctx, kind, patience); refused != nil {
 			return at, refused
 		}
 	}
 	ago := time.Duration(0)
-	if kind == sendTaken {
+	if kind.isTaken() {
 		ago = c.opts.SendTimeout - patience
 	}
 	for paid := int64(0); ; {
@@ -314,7 +319,7 @@ func (c *client) acceptOne(ctx context.Context, msg *Message, tokens []any, recv
 			return at, nil
 		case noRoom:
 			paid = c.budget.needs(nil, itemSize(msg, own), st.besideOf(nil, msg, own, attributes, recv, kind))
-			if kind == sendTaken {
+			if kind.isTaken() {
 				c.budget.add(st, 1, paid)
 				continue
 			}

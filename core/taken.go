@@ -15,21 +15,25 @@ func (c *client) Intake() Intake {
 	head := len("groupId=&streamId=") + 2*maxID + len(c.columns)
 	longest := int(c.frameLimit.Load()) - max(wire.TextOverhead, wire.BinaryOverhead) - head - attrRoom - itemHeader
 	return Intake{Messages: messages, Bytes: bytes, MostMessages: most - most/8, MostBytes: c.budget.most() * 7 / 8,
-		LongestPayload: longest, Linger: c.linger, Ordered: c.opts.Ordered}
+		Bulk: c.bulk.room(), LongestPayload: longest, Linger: c.linger, Ordered: c.opts.Ordered}
 }
 
-func (c *client) SubmitTaken(msg *Message, payloads [][]byte, tags []Tag, at time.Time) {
+func (c *client) SubmitTaken(msg *Message, payloads [][]byte, tags []Tag, at time.Time, bulk bool) {
+	kind := sendTaken
+	if bulk {
+		kind = sendTakenMany
+	}
 	for n := 0; n < len(payloads); {
 		msg.Payload = payloads[n]
 		// What had no time left is accepted all the same: its batch's timer gives it its result.
 		left := c.opts.SendTimeout - max(0, time.Since(at))
-		at, err := c.accept(context.Background(), msg, nil, tags[n], sendTaken, left)
+		at, err := c.accept(context.Background(), msg, nil, tags[n], kind, left)
 		if err != nil {
 			c.failTaken(msg, tags[n], err)
 		}
 		n++
 		if err == nil {
-			n += at.st.appendMore(context.Background(), at, msg, payloads[n:], tags[n:], false)
+			n += at.st.appendMore(context.Background(), at, msg, payloads[n:], tags[n:], bulk)
 		}
 	}
 }

@@ -19,7 +19,7 @@ func take(client dataproxy.Embedder, first, n int, at time.Time) {
 		payloads = append(payloads, fmt.Append(nil, "message ", first+i))
 		tags = append(tags, dataproxy.Tag{A: uintptr(first + i)})
 	}
-	client.SubmitTaken(&dataproxy.Message{StreamID: "s"}, payloads, tags, at)
+	client.SubmitTaken(&dataproxy.Message{StreamID: "s"}, payloads, tags, at, false)
 }
 
 // A message that the binding has accepted was lost where the client had no room for it: it goes in beyond the bound, in order.
@@ -51,7 +51,7 @@ func TestTakenMessagesThatAreRefusedHaveAResult(t *testing.T) {
 	client, l := embedder(t, c, dataproxy.WithMaxFrameSize(2000))
 	longest := client.Intake().LongestPayload
 	client.SubmitTaken(&dataproxy.Message{StreamID: "s"}, [][]byte{make([]byte, longest), make([]byte, 2000), []byte("x")},
-		[]dataproxy.Tag{{A: 1}, {A: 2}, {A: 3}}, time.Now())
+		[]dataproxy.Tag{{A: 1}, {A: 2}, {A: 3}}, time.Now(), false)
 	require.NoError(t, client.Flush(patient(t)))
 	require.Equal(t, []error{nil}, l.results[dataproxy.Tag{A: 1}])
 	fault(t, l.results[dataproxy.Tag{A: 2}][0], dataproxy.CodeLogTooLong)
@@ -75,4 +75,25 @@ func TestTakenMessagesHaveTheirOwnDeadline(t *testing.T) {
 	take(client, 0, 1, time.Now().Add(-time.Hour))
 	require.NoError(t, client.Flush(patient(t)))
 	fault(t, l.results[dataproxy.Tag{}][0], dataproxy.CodeSendTimeout)
+}
+
+// What a binding has accepted in bulk was in flight beside the window, not in it: a slow network got all that its ring could take.
+func TestTakenBulkIsInTheWindow(t *testing.T) {
+	c := cluster(t, dataproxytest.WithNodes(1))
+	client, _ := embedder(t, c, dataproxy.WithCompression(dataproxy.None))
+	c.Node(0).Standing(dataproxytest.Silence())
+	dataproxy.SetBulkWindow(client, 500)
+	one := func(bulk bool) {
+		client.SubmitTaken(&dataproxy.Message{StreamID: "s"}, [][]byte{make([]byte, 400)}, []dataproxy.Tag{{}}, time.Now(), bulk)
+	}
+	one(false)
+	require.EqualValues(t, 500, client.Intake().Bulk, "single messages are not counted")
+	one(true)
+	require.Less(t, client.Intake().Bulk, int64(100))
+	one(true)
+	require.Zero(t, client.Intake().Bulk, "it is in, whatever there is")
+	c.Node(0).Standing(dataproxytest.Fault{})
+	require.NoError(t, client.Flush(patient(t)))
+	require.GreaterOrEqual(t, client.Intake().Bulk, int64(500))
+	settled(t, client)
 }

@@ -12,7 +12,7 @@
 
 #include "../../include/inlong_dataproxy.h"
 
-#define INLONG_CORE_ABI_VERSION 7
+#define INLONG_CORE_ABI_VERSION 8
 #define INLONG_CORE_ENTRY "inlong_core_entry"
 
 /* Clients open at the same time; the low bits of a handle are the slot, see handle.c. */
@@ -51,12 +51,14 @@ enum {
 typedef struct inlong_core_run {
     size_t count, group_len, stream_len, attributes_len;
     int64_t time_ms;
+    bool bulk; /* bounded by what bulk ways have in flight */
     char group[INLONG_LONGEST_ID], stream[INLONG_LONGEST_ID];
     char attributes[INLONG_LONGEST_ATTRIBUTES]; /* name=value&... */
 } inlong_core_run;
 
 typedef struct inlong_core_chunk {
     size_t runs, count, used;
+    size_t room, bulk;        /* the front's: messages for which the core has room; bytes in bulk */
     int64_t began_ms, ago_ms; /* when the first came; how long ago that was when it was taken */
     inlong_core_run run[INLONG_RUNS];
     uint32_t lengths[INLONG_CHUNK_MESSAGES];
@@ -67,6 +69,7 @@ typedef struct inlong_core_chunk {
 /* What the core holds and may hold. */
 typedef struct inlong_core_intake {
     int64_t messages, bytes; /* that one more stream may have */
+    int64_t bulk;            /* bytes that bulk ways may have in flight beside what they have */
     int64_t most_messages;   /* that it might have at most */
     int64_t nap_ns;          /* that a message may wait to be taken */
     size_t longest;          /* payload */
@@ -85,8 +88,7 @@ enum {
     INLONG_CALL_NEW,
     INLONG_CALL_CLOSE,
     INLONG_CALL_SEND,
-    INLONG_CALL_SUBMIT,
-    INLONG_CALL_SUBMIT_MANY, /* the caller's own array: ids of length 0 are NUL-terminated, tag.b stands for a message's user NULL */
+    INLONG_CALL_SUBMIT_MANY,   /* an array: ids of length 0 are NUL-terminated, tag.b stands for a message's user NULL */
     INLONG_CALL_SUBMIT_PACKED, /* message: the model */
     INLONG_CALL_READY,
     INLONG_CALL_FLUSH,

@@ -86,11 +86,15 @@ static void add(inlong_ring *r, const char *name, size_t len)
     atomic_store_explicit(&r->names, n + 1, memory_order_release);
 }
 
-void inlong_good_learn(inlong_slot *slot, uintptr_t client, const inlong_message *m)
+void inlong_good_learn(inlong_slot *slot, const inlong_core_call *call)
 {
-    pthread_mutex_lock(&slot->ring.mutex);
-    if (atomic_load(&slot->ring.open) && atomic_load(&slot->handle) == client)
-        for (size_t i = 0; i < m->attribute_count; i++)
-            add(&slot->ring, m->attributes[i].key, length(m->attributes[i].key, m->attributes[i].key_len));
-    pthread_mutex_unlock(&slot->ring.mutex);
+    inlong_ring *r = &slot->ring;
+    size_t messages = call->kind == INLONG_CALL_SUBMIT_PACKED ? 1 : call->accepted;
+    pthread_mutex_lock(&r->mutex);
+    for (size_t i = 0; i < messages && atomic_load(&r->open) && atomic_load(&slot->handle) == call->handle; i++) {
+        const inlong_message *m = &call->message[i];
+        for (size_t j = 0; j < m->attribute_count; j++)
+            add(r, m->attributes[j].key, length(m->attributes[j].key, m->attributes[j].key_len));
+    }
+    pthread_mutex_unlock(&r->mutex);
 }

@@ -4,7 +4,6 @@
  *
  * A message is put in only where nothing can be said against it: it is surely good (good.c), and the core surely has room for all chunks that
  * are on their way. Any other is a call, behind what its thread has put in, and has the core's own answer: a fault, or a wait for room. */
-#include <limits.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -13,9 +12,7 @@
 
 /* The goroutine sleeps until a message comes. Then it looks now and then for as long as it finds some: to be woken for each would cost many
  * times what a message does. */
-enum { LONGEST_PAYLOAD = 16 << 10, FEWEST_CHUNKS = 16, CLOSE_WAIT_MS = 1000, LONGEST_CLOSE_MS = 30000 };
-/* Memory of the core for a chunk, at most: a batch a run, a body that doubles as it grows. */
-enum { CHUNK_COST = 2 * INLONG_CHUNK_BYTES + INLONG_RUNS * 4096 };
+enum { LONGEST_BULK = 32 << 10, CLOSE_WAIT_MS = 1000, LONGEST_CLOSE_MS = 30000 };
 
 void inlong_ring_init(inlong_ring *r)
 {
@@ -44,6 +41,8 @@ void inlong_ring_open(inlong_slot *slot)
     inlong_ring *r = &slot->ring;
     atomic_store(&r->most, 0);
     atomic_store(&r->chunks, 0);
+    atomic_store(&r->granted, 0);
+    atomic_store(&r->bulk, 0);
     atomic_store(&r->width, 1);
     atomic_store(&r->names, 0);
     atomic_store(&r->running, true);
@@ -73,9 +72,7 @@ void inlong_ring_end(inlong_slot *slot)
     inlong_slot_leave(slot);
 }
 
-/* ---- the goroutine's sleep ---- */
-
-static void ring_bell(inlong_ring *r)
+void inlong_ring_bell(inlong_ring *r)
 {
     pthread_mutex_lock(&r->mutex);
     r->called = true;
@@ -84,70 +81,99 @@ static void ring_bell(inlong_ring *r)
     pthread_mutex_unlock(&r->mutex);
 }
 
-/* Until it is called, for that long at most; 0: without end. */
-static void sleep_here(inlong_ring *r, long ns)
-{
-    struct timespec until = inlong_deadline(0);
-    until.tv_nsec += ns;
-    until.tv_sec += until.tv_nsec / 1000000000;
-    until.tv_nsec %= 1000000000;
-    pthread_mutex_lock(&r->mutex);
-    while (!r->called &&
-           (ns > 0 ? pthread_cond_timedwait(&r->bell, &r->mutex, &until) : pthread_cond_wait(&r->bell, &r->mutex)) == 0)
-        ;
-    r->called = false;
-    pthread_mutex_unlock(&r->mutex);
-}
-
 /* ---- putting in ---- */
 
 static bool same(const char *a, size_t n, const char *b, size_t m) { return n == m && (n == 0 || memcmp(a, b, n) == 0); }
 
-/* The run that a message of these ids and this time belongs to; NULL where they may be bad. */
-static inlong_core_run *run_of(inlong_core_chunk *c, const inlong_message *m, size_t group_len, size_t stream_len,
-                               const char *attributes, size_t attributes_len)
+/* What a message has beside its payload, as in the run that it belongs to. */
+typedef struct head {
+    const inlong_message *of;
+    size_t group_len, stream_len, attributes_len;
+    char attributes[INLONG_LONGEST_ATTRIBUTES];
+} head;
+
+/* Whether m has the very head that was read before. */
+static bool is_read(const head *h, const inlong_message *m)
+{
+    const inlong_message *of = h->of;
+    return of && (m == of || (m->stream_id == of->stream_id && m->stream_id_len == of->stream_id_len &&
+                              m->group_id == of->group_id && m->group_id_len == of->group_id_len && m->attribute_count == 0 &&
+                              of->attribute_count == 0 && m->item_attribute_count == 0));
+}
+
+/* False where something may be said against it. */
+static bool read_head(const inlong_ring *r, const inlong_message *m, head *h)
+{
+    if (is_read(h, m))
+        return true;
+    h->of = m;
+    h->attributes_len = 0;
+    if (!m->stream_id || m->item_attribute_count > 0)
+        return false;
+    h->group_len = m->group_id_len == 0 && m->group_id ? strlen(m->group_id) : m->group_id_len;
+    h->stream_len = m->stream_id_len == 0 ? strlen(m->stream_id) : m->stream_id_len;
+    return m->attribute_count == 0 || inlong_good_attributes(r, m, h->attributes, &h->attributes_len);
+}
+
+/* The run that a message of this head and time belongs to; NULL where they may be bad. */
+static inlong_core_run *run_of(inlong_core_chunk *c, const inlong_message *m, const head *h, bool bulk)
 {
     enum { LEAST_GROUP = 4 };
     inlong_core_run *run = c->runs ? &c->run[c->runs - 1] : NULL;
-    if (run && run->time_ms == m->time_ms && same(run->stream, run->stream_len, m->stream_id, stream_len) &&
-        same(run->group, run->group_len, m->group_id, group_len) &&
-        same(run->attributes, run->attributes_len, attributes, attributes_len))
+    if (run && run->time_ms == m->time_ms && run->bulk == bulk && same(run->stream, run->stream_len, m->stream_id, h->stream_len) &&
+        same(run->group, run->group_len, m->group_id, h->group_len) &&
+        same(run->attributes, run->attributes_len, h->attributes, h->attributes_len))
         return run;
-    if (m->time_ms / 1000 > INT32_MAX || !inlong_good_id(m->stream_id, stream_len, 1) ||
-        !(group_len == 0 || inlong_good_id(m->group_id, group_len, LEAST_GROUP)))
+    if (m->time_ms / 1000 > INT32_MAX || !inlong_good_id(m->stream_id, h->stream_len, 1) ||
+        !(h->group_len == 0 || inlong_good_id(m->group_id, h->group_len, LEAST_GROUP)))
         return NULL;
     run = &c->run[c->runs++];
     run->count = 0;
     run->time_ms = m->time_ms;
-    run->group_len = group_len;
-    run->stream_len = stream_len;
-    run->attributes_len = attributes_len;
-    memcpy(run->stream, m->stream_id, stream_len);
-    memcpy(run->attributes, attributes, attributes_len);
-    if (group_len > 0)
-        memcpy(run->group, m->group_id, group_len);
+    run->bulk = bulk;
+    run->group_len = h->group_len;
+    run->stream_len = h->stream_len;
+    run->attributes_len = h->attributes_len;
+    memcpy(run->stream, m->stream_id, h->stream_len);
+    memcpy(run->attributes, h->attributes, h->attributes_len);
+    if (h->group_len > 0)
+        memcpy(run->group, m->group_id, h->group_len);
     return run;
+}
+
+/* For how many messages a new chunk may have room: half of what there is, so that other threads have some; 0: too few. */
+static int64_t grant(inlong_ring *r)
+{
+    int64_t left = atomic_load(&r->room) - atomic_load(&r->granted), least = atomic_load(&r->least);
+    int64_t n = left / 2 > least ? left / 2 : least;
+    n = n < INLONG_CHUNK_MESSAGES ? n : INLONG_CHUNK_MESSAGES;
+    if (n > left || atomic_fetch_add(&r->granted, n) + n <= atomic_load(&r->room))
+        return n > left ? 0 : n;
+    atomic_fetch_sub(&r->granted, n);
+    return 0;
 }
 
 /* A chunk for more messages, if the core has room for what is on its way and for that. */
 static inlong_core_chunk *new_chunk(inlong_ring *r, inlong_stripe *s)
 {
-    bool room = atomic_fetch_add(&r->chunks, 1) < atomic_load(&r->most);
-    inlong_core_chunk *c = !room ? NULL : s->spare ? s->spare : malloc(sizeof *c);
+    int64_t room = atomic_fetch_add(&r->chunks, 1) < atomic_load(&r->most) ? grant(r) : 0;
+    inlong_core_chunk *c = room == 0 ? NULL : s->spare ? s->spare : malloc(sizeof *c);
     if (!c) {
+        atomic_fetch_sub(&r->granted, room);
         atomic_fetch_sub(&r->chunks, 1);
         return NULL;
     }
     s->spare = NULL;
-    c->runs = c->count = c->used = 0;
+    c->runs = c->count = c->used = c->bulk = 0;
+    c->room = (size_t)room;
     c->began_ms = inlong_now_ms();
     s->begun++;
     return s->filling = c;
 }
 
-static bool is_full(const inlong_core_chunk *c, size_t limit, size_t length)
+static bool is_full(const inlong_core_chunk *c, size_t length)
 {
-    return c->count >= limit || c->used + length > INLONG_CHUNK_BYTES || c->runs == INLONG_RUNS;
+    return c->count >= c->room || c->used + length > INLONG_CHUNK_BYTES || c->runs == INLONG_RUNS;
 }
 
 /* Until the goroutine has taken a chunk of s, or has done with it. */
@@ -173,9 +199,9 @@ static inlong_core_chunk *chunk_for(inlong_slot *slot, uintptr_t client, inlong_
 {
     while (is_open(slot, client)) {
         inlong_core_chunk *c = s->filling ? s->filling : new_chunk(&slot->ring, s);
-        if (!c || !is_full(c, atomic_load_explicit(&slot->ring.limit, memory_order_relaxed), length))
+        if (!c || !is_full(c, length))
             return c;
-        ring_bell(&slot->ring);
+        inlong_ring_bell(&slot->ring);
         (void)wait_handed(s, NULL);
     }
     return NULL;
@@ -191,155 +217,71 @@ static inlong_stripe *stripe_of(inlong_ring *r)
     return &r->stripes[(own_stripe - 1) % atomic_load_explicit(&r->width, memory_order_relaxed)];
 }
 
-static bool put(inlong_slot *slot, uintptr_t client, inlong_stripe *s, const inlong_message *m, const void *payload, size_t length,
-                inlong_core_tag tag)
+static bool put(inlong_slot *slot, inlong_stripe *s, const inlong_core_call *call, head *h, const inlong_message *m,
+                const void *payload, size_t length, uintptr_t user)
 {
-    if (length == 0 || length > atomic_load_explicit(&slot->ring.longest, memory_order_relaxed) || !m->stream_id ||
-        m->item_attribute_count > 0 || (length == 1 && *(const char *)payload == '\n')) /* the core may trim that */
+    if (length == 0 || length > atomic_load_explicit(&slot->ring.longest, memory_order_relaxed) ||
+        (length == 1 && *(const char *)payload == '\n')) /* the core may trim that */
         return false;
-    size_t group_len = m->group_id_len == 0 && m->group_id ? strlen(m->group_id) : m->group_id_len;
-    size_t stream_len = m->stream_id_len == 0 ? strlen(m->stream_id) : m->stream_id_len;
-    inlong_core_chunk *c = chunk_for(slot, client, s, length);
-    char attributes[INLONG_LONGEST_ATTRIBUTES];
-    size_t attributes_len = 0;
-    if (!c || (m->attribute_count > 0 && !inlong_good_attributes(&slot->ring, m, attributes, &attributes_len)))
-        return false;
-    inlong_core_run *run = run_of(c, m, group_len, stream_len, attributes, attributes_len);
+    inlong_core_chunk *c = chunk_for(slot, call->handle, s, length);
+    inlong_core_run *run = c && read_head(&slot->ring, m, h) ? run_of(c, m, h, call->bulk) : NULL;
     if (!run)
         return false;
     run->count++;
     memcpy(c->data + c->used, payload, length);
     c->used += length;
+    c->bulk += call->bulk ? length : 0;
     c->lengths[c->count] = (uint32_t)length;
-    c->tags[c->count++] = tag;
-    if (c->count == atomic_load_explicit(&slot->ring.limit, memory_order_relaxed) / 2) /* while there is room for more */
-        ring_bell(&slot->ring);
+    c->tags[c->count++] = (inlong_core_tag){call->tag.a, user};
+    if (c->count == c->room / 2) /* while there is room for more */
+        inlong_ring_bell(&slot->ring);
     return true;
 }
 
-size_t inlong_ring_feed(inlong_slot *slot, uintptr_t client, const inlong_feed *feed)
+/* Takes of what bulk ways may have in flight what a call needs; false: it is more than there is, or so much that the core's own copying
+ * costs less than the ring's and its own. */
+static bool reserve_bulk(inlong_ring *r, const inlong_core_call *call, int64_t *bytes)
+{
+    int64_t most = atomic_load(&r->bulk_room);
+    most = most < LONGEST_BULK ? most : LONGEST_BULK;
+    uint64_t sum = 0; /* a length is PTRDIFF_MAX at most */
+    for (size_t i = 0; i < call->count && sum <= (uint64_t)most; i++)
+        sum += call->kind == INLONG_CALL_SUBMIT_PACKED ? call->lengths[i] : call->message[i].payload_len;
+    if (sum > (uint64_t)most)
+        return false;
+    *bytes = (int64_t)sum;
+    if (atomic_fetch_add(&r->bulk, *bytes) + *bytes <= most)
+        return true;
+    atomic_fetch_sub(&r->bulk, *bytes);
+    return false;
+}
+
+size_t inlong_ring_feed(inlong_slot *slot, const inlong_core_call *call)
 {
     inlong_ring *r = &slot->ring;
     inlong_stripe *s = stripe_of(r);
-    size_t i = 0, at = 0;
+    bool packed = call->kind == INLONG_CALL_SUBMIT_PACKED;
+    int64_t bulk = 0;
+    size_t i = 0, used = 0;
+    head h;
+    h.of = NULL;
+    if (call->bulk && !reserve_bulk(r, call, &bulk))
+        return 0;
     pthread_mutex_lock(&s->mutex);
-    for (; i < feed->count; i++) {
-        const inlong_message *m = feed->packed ? feed->messages : &feed->messages[i];
-        inlong_core_tag tag = {feed->tag.a, feed->packed ? feed->tag.b + i : feed->tag.b};
-        size_t length = feed->packed ? feed->lengths[i] : m->payload_len;
-        if (!put(slot, client, s, m, feed->packed ? feed->data + at : m->payload, length, tag))
+    for (; i < call->count; i++) {
+        const inlong_message *m = packed ? call->message : &call->message[i];
+        size_t length = packed ? call->lengths[i] : m->payload_len;
+        uintptr_t user = packed ? call->tag.b + i : m->user ? (uintptr_t)m->user : call->tag.b;
+        if (!put(slot, s, call, &h, m, packed ? (const char *)call->data + used : m->payload, length, user))
             break;
-        at += length;
+        used += length;
     }
     pthread_mutex_unlock(&s->mutex);
+    if (bulk > (int64_t)used)
+        atomic_fetch_sub(&r->bulk, bulk - (int64_t)used);
     if (atomic_load_explicit(&r->asleep, memory_order_relaxed)) /* it was set before the last look under the mutex */
-        ring_bell(r);
+        inlong_ring_bell(r);
     return i;
-}
-
-/* ---- taking ---- */
-
-static void done_with(inlong_ring *r, inlong_core_chunk *c)
-{
-    inlong_stripe *s = r->from;
-    pthread_mutex_lock(&s->mutex);
-    free(s->spare);
-    s->spare = c;
-    s->out = NULL;
-    s->done++;
-    if (s->waiting > 0)
-        pthread_cond_broadcast(&s->handed);
-    pthread_mutex_unlock(&s->mutex);
-    atomic_fetch_sub(&r->chunks, 1);
-}
-
-static inlong_core_chunk *take(inlong_ring *r)
-{
-    for (int i = 0; i < INLONG_STRIPES; i++) {
-        inlong_stripe *s = &r->stripes[r->next++ % INLONG_STRIPES];
-        pthread_mutex_lock(&s->mutex);
-        inlong_core_chunk *c = s->filling && s->filling->count > 0 ? s->filling : NULL;
-        if (c) {
-            c->ago_ms = inlong_now_ms() - c->began_ms;
-            s->out = c;
-            s->filling = NULL;
-            r->from = s;
-            if (s->waiting > 0)
-                pthread_cond_broadcast(&s->handed);
-        }
-        pthread_mutex_unlock(&s->mutex);
-        if (c)
-            return c;
-    }
-    return NULL;
-}
-
-void inlong_ring_publish(inlong_slot *slot, uintptr_t client, const inlong_core_intake *in)
-{
-    inlong_ring *r = &slot->ring;
-    if (atomic_load(&slot->handle) != client)
-        return;
-    atomic_store(&r->width, in->ordered ? 1 : INLONG_STRIPES); /* first: no thread may change its stripe */
-    int64_t limit = in->most_messages / FEWEST_CHUNKS;
-    limit = limit < 1 ? 1 : limit < INLONG_CHUNK_MESSAGES ? limit : INLONG_CHUNK_MESSAGES;
-    atomic_store(&r->limit, (size_t)limit);
-    int64_t by_messages = in->messages / limit, by_bytes = in->bytes / CHUNK_COST;
-    int64_t most = by_messages < by_bytes ? by_messages : by_bytes;
-    atomic_store(&r->most, most < 0 ? 0 : most > INT_MAX ? INT_MAX : (int)most);
-    atomic_store(&r->longest, in->longest < LONGEST_PAYLOAD ? in->longest : LONGEST_PAYLOAD);
-    if (in->broken)
-        atomic_store(&r->open, false);
-}
-
-/* An idle client keeps none. */
-static void free_spares(inlong_ring *r)
-{
-    for (int i = 0; i < INLONG_STRIPES; i++) {
-        pthread_mutex_lock(&r->stripes[i].mutex);
-        free(r->stripes[i].spare);
-        r->stripes[i].spare = NULL;
-        pthread_mutex_unlock(&r->stripes[i].mutex);
-    }
-}
-
-/* The next chunk behind a sleep; NULL: there is none. */
-static inlong_core_chunk *wait_and_take(inlong_ring *r, bool worked, int64_t nap_ns)
-{
-    inlong_core_chunk *c = NULL;
-    if (worked) {
-        sleep_here(r, (long)nap_ns);
-    } else {
-        free_spares(r);
-        atomic_store(&r->asleep, true);
-        if ((c = take(r)) == NULL) /* one that was put in before is found; who puts one in behind it finds `asleep` */
-            sleep_here(r, 0);
-        atomic_store(&r->asleep, false);
-    }
-    return c ? c : take(r);
-}
-
-inlong_core_chunk *inlong_ring_take(uintptr_t client, inlong_core_chunk *done, inlong_core_intake intake)
-{
-    static inlong_core_chunk nothing;
-    /* Not by the handle, which may have ended: the slot is no other client's before this goroutine has left. */
-    inlong_slot *slot = atomic_load(&inlong_slots[(client >> 1) & (INLONG_SLOTS - 1)]);
-    inlong_ring *r = &slot->ring;
-    INLONG_TAKES_OVER(&r->next); /* a goroutine comes on another thread each time */
-    bool worked = done && done != &nothing;
-    if (worked)
-        done_with(r, done);
-    inlong_ring_publish(slot, client, &intake);
-    bool open = atomic_load(&r->open); /* before the look: behind the end nothing is put in */
-    inlong_core_chunk *c = take(r);
-    if (!c && open)
-        c = wait_and_take(r, worked, intake.nap_ns);
-    if (!c && open)
-        c = &nothing;
-    if (!c)
-        inlong_ring_end(slot);
-    INLONG_HANDS_OVER(slot);
-    INLONG_HANDS_OVER(&r->next);
-    return c;
 }
 
 /* ---- waiting for it ---- */
@@ -351,7 +293,7 @@ static bool settle(inlong_ring *r, inlong_stripe *s, const struct timespec *unti
     unsigned target = s->begun - (s->filling && s->filling->count == 0);
     int late = 0;
     while ((int)(target - s->done) > 0 && atomic_load(&r->running) && late == 0) {
-        ring_bell(r);
+        inlong_ring_bell(r);
         late = wait_handed(s, until);
     }
     bool settled = late == 0;
@@ -381,7 +323,7 @@ size_t inlong_ring_close(inlong_slot *slot, int64_t timeout_ms)
         pthread_cond_broadcast(&r->stripes[i].handed);
         pthread_mutex_unlock(&r->stripes[i].mutex);
     }
-    ring_bell(r);
+    inlong_ring_bell(r);
     struct timespec until = inlong_deadline(timeout_ms < 0 ? LONGEST_CLOSE_MS : timeout_ms + CLOSE_WAIT_MS);
     int state = inlong_cancel_hold();
     pthread_mutex_lock(&r->mutex);

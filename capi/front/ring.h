@@ -27,10 +27,11 @@ typedef struct inlong_ring {
     inlong_stripe stripes[INLONG_STRIPES];
     atomic_bool open;                                   /* looked at under a stripe's mutex */
     atomic_uint width;                                  /* stripes that are used: all threads of an ordered client share one */
-    atomic_int chunks;                                  /* that hold messages which are not charged to the core's budget */
-    atomic_int most;                                    /* of them: behind that the core itself has to say whether there is room */
+    atomic_int chunks, most;                            /* that hold messages not charged to the core's budget, and may */
+    _Atomic int64_t granted, room;                      /* messages for which those have room, and may have */
+    _Atomic int64_t bulk, bulk_room;                    /* bytes of bulk ways in them, and that may be */
+    _Atomic int64_t least;                              /* messages for which a chunk must have room, to be worth its taking */
     atomic_size_t longest;                              /* payload that is copied */
-    atomic_size_t limit;                                /* messages in a chunk */
     atomic_uint names;                                  /* that are known */
     char name[INLONG_KNOWN_NAMES][INLONG_LONGEST_NAME]; /* of attributes that the core has taken; one is known for good */
     unsigned next;                                      /* stripe to look at; this and `from` are the goroutine's */
@@ -51,25 +52,19 @@ void inlong_ring_open(struct inlong_slot *slot);
 void inlong_ring_end(struct inlong_slot *slot);
 size_t inlong_ring_close(struct inlong_slot *slot, int64_t timeout_ms);
 
-/* Messages to put in: an array, or a model with payloads one behind the other. */
-typedef struct inlong_feed {
-    const inlong_message *messages; /* or the model */
-    const char *data;
-    const uint32_t *lengths;
-    size_t count;
-    inlong_core_tag tag; /* packed: of the first */
-    bool packed;
-} inlong_feed;
-/* Copies what the core is sure to take, and returns its number. The rest needs the core's own answer, behind inlong_ring_settle. */
-size_t inlong_ring_feed(struct inlong_slot *slot, uintptr_t client, const inlong_feed *feed);
+/* Copies what the core is sure to take of messages that are to be submitted, and returns its number. The rest needs the core's own
+ * answer, behind inlong_ring_settle. */
+size_t inlong_ring_feed(struct inlong_slot *slot, const inlong_core_call *call);
 /* good.c: writes the attributes of m as text, INLONG_LONGEST_ATTRIBUTES bytes at most, if they are surely good: their names are those
  * of a message that the core has taken. Under the mutex of a stripe of a ring that is open. */
 bool inlong_good_id(const char *id, size_t n, size_t least);
 bool inlong_good_attributes(const inlong_ring *r, const inlong_message *m, char *text, size_t *len);
-void inlong_good_learn(struct inlong_slot *slot, uintptr_t client, const inlong_message *m);
+void inlong_good_learn(struct inlong_slot *slot, const inlong_core_call *call);
 /* Waits until the core has what is in this thread's stripe, or in all: it has to come before what goes to the core directly. */
 bool inlong_ring_settle(struct inlong_slot *slot, bool all, int64_t timeout_ms);
-/* Tells what may be put in. */
+/* Has the goroutine look at once. */
+void inlong_ring_bell(inlong_ring *r);
+/* take.c: tells what may be put in. */
 void inlong_ring_publish(struct inlong_slot *slot, uintptr_t client, const inlong_core_intake *in);
 inlong_core_chunk *inlong_ring_take(uintptr_t client, inlong_core_chunk *done, inlong_core_intake intake);
 

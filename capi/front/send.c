@@ -39,18 +39,37 @@ int inlong_client_send(inlong_client *client, const inlong_message *message, int
     return code;
 }
 
-/* Gives messages to the core itself, behind those that this thread has put into the ring. */
-static int submit(inlong_slot *slot, inlong_client *client, inlong_core_call *call, size_t *accepted)
+/* Leaves out the first messages of a call. */
+static void skip(inlong_core_call *call, size_t n)
 {
+    size_t used = 0;
+    call->count -= n;
+    if (call->kind == INLONG_CALL_SUBMIT_MANY) {
+        call->message += n;
+        return;
+    }
+    for (size_t i = 0; i < n; i++)
+        used += call->lengths[i];
+    call->data = (const char *)call->data + used;
+    call->size -= used;
+    call->lengths += n;
+    call->tag.b += n;
+}
+
+/* By the ring as far as it takes them, the rest to the core itself. */
+static int submit(inlong_slot *slot, inlong_core_call *call, size_t *accepted)
+{
+    size_t put = inlong_ring_feed(slot, call);
+    *accepted += put;
+    if (put == call->count)
+        return INLONG_OK;
+    skip(call, put);
     (void)inlong_ring_settle(slot, false, INLONG_NO_TIMEOUT);
-    call->handle = (uintptr_t)client;
     int code = inlong_call(call);
+    *accepted += call->accepted;
     if (call->intake.nap_ns > 0)
-        inlong_ring_publish(slot, (uintptr_t)client, &call->intake);
-    if (code == INLONG_OK && call->message->attribute_count > 0)
-        inlong_good_learn(slot, (uintptr_t)client, call->message);
-    if (accepted)
-        *accepted += call->accepted;
+        inlong_ring_publish(slot, call->handle, &call->intake);
+    inlong_good_learn(slot, call);
     return code;
 }
 
@@ -63,11 +82,15 @@ int inlong_client_send_async(inlong_client *client, const inlong_message *messag
     int code = inlong_check_message(message, &m);
     if (code != INLONG_OK)
         return code;
-    inlong_feed feed = {.messages = &m, .count = 1, .tag = {(uintptr_t)callback, (uintptr_t)user}};
-    if (inlong_ring_feed(slot, (uintptr_t)client, &feed) == 1)
-        return INLONG_OK;
-    inlong_core_call call = {.kind = INLONG_CALL_SUBMIT, .message = &m, .tag = feed.tag};
-    return submit(slot, client, &call, NULL);
+    m.user = NULL;
+    size_t accepted = 0;
+    return submit(slot,
+                  &(inlong_core_call){.kind = INLONG_CALL_SUBMIT_MANY,
+                                      .handle = (uintptr_t)client,
+                                      .message = &m,
+                                      .count = 1,
+                                      .tag = {(uintptr_t)callback, (uintptr_t)user}},
+                  &accepted);
 }
 
 static const inlong_message *message_at(const inlong_message *messages, size_t i)
@@ -91,7 +114,7 @@ static size_t count_good(const inlong_message *messages, size_t count, int *faul
 }
 
 /* Those of a program built before a field was added lie closer together than the core takes them. */
-static int submit_shorter(inlong_slot *slot, inlong_client *client, const inlong_core_call *all, size_t *accepted)
+static int submit_shorter(inlong_slot *slot, const inlong_core_call *all, size_t *accepted)
 {
     enum { AT_ONCE = 32 };
     inlong_message full[AT_ONCE];
@@ -99,8 +122,10 @@ static int submit_shorter(inlong_slot *slot, inlong_client *client, const inlong
     for (size_t done = 0, n; done < all->count && code == INLONG_OK; done += n) {
         for (n = 0; n < AT_ONCE && done + n < all->count; n++)
             (void)inlong_check_message(message_at(all->message, done + n), &full[n]); /* for the copy: it was looked at before */
-        inlong_core_call part = {.kind = all->kind, .message = full, .count = n, .tag = all->tag};
-        code = submit(slot, client, &part, accepted);
+        inlong_core_call part = *all;
+        part.message = full;
+        part.count = n;
+        code = submit(slot, &part, accepted);
     }
     return code;
 }
@@ -121,11 +146,14 @@ int inlong_client_send_many(inlong_client *client, const inlong_message *message
         return inlong_fail(INLONG_ERR_ARG, NULL, 0, "count is negative");
     int fault = INLONG_OK, code = INLONG_OK;
     size_t good = count_good(messages, count, &fault);
-    if (good > 0) { /* one call, without a copy: the core resolves what has no length, and waits for its window */
-        inlong_core_call call = {
-            .kind = INLONG_CALL_SUBMIT_MANY, .message = messages, .count = good, .tag = {(uintptr_t)callback, (uintptr_t)user}};
-        code = messages->struct_size == sizeof *messages ? submit(slot, client, &call, accepted)
-                                                         : submit_shorter(slot, client, &call, accepted);
+    if (good > 0) {
+        inlong_core_call call = {.kind = INLONG_CALL_SUBMIT_MANY,
+                                 .handle = (uintptr_t)client,
+                                 .message = messages,
+                                 .count = good,
+                                 .tag = {(uintptr_t)callback, (uintptr_t)user},
+                                 .bulk = true};
+        code = messages->struct_size == sizeof *messages ? submit(slot, &call, accepted) : submit_shorter(slot, &call, accepted);
     }
     if (code == INLONG_OK && good > 0 && fault != INLONG_OK)
         (void)count_good(message_at(messages, good - 1), 2, &fault); /* its text must be the last written */
@@ -169,28 +197,17 @@ int inlong_client_send_packed(inlong_client *client, const inlong_message *model
     int code = check_packed(model, data, data_len, lengths, count, flags, timeout_ms, &m);
     if (code != INLONG_OK || count == 0)
         return code;
-    inlong_feed feed = {.messages = &m,
-                        .data = data,
-                        .lengths = lengths,
-                        .count = count,
-                        .tag = {flags & INLONG_PACKED_MERGE_ACKS ? INLONG_TAG_MERGE : INLONG_TAG_RANGE, (uintptr_t)user},
-                        .packed = true};
-    size_t done = 0, used = 0;
-    if (flags & INLONG_PACKED_SINGLES) /* what is in flight of others may have to be waited for */
-        done = inlong_ring_feed(slot, (uintptr_t)client, &feed);
-    *accepted = done;
-    if (done == count)
-        return INLONG_OK;
-    for (size_t i = 0; i < done; i++)
-        used += lengths[i];
-    inlong_core_call call = {.kind = INLONG_CALL_SUBMIT_PACKED,
-                             .message = &m,
-                             .data = (const char *)data + used,
-                             .size = data_len - used,
-                             .lengths = lengths + done,
-                             .count = count - done,
-                             .tag = {feed.tag.a, feed.tag.b + done},
-                             .bulk = !(flags & INLONG_PACKED_SINGLES),
-                             .timeout_ms = timeout_ms};
-    return submit(slot, client, &call, accepted);
+    return submit(
+        slot,
+        &(inlong_core_call){.kind = INLONG_CALL_SUBMIT_PACKED,
+                            .handle = (uintptr_t)client,
+                            .message = &m,
+                            .data = data,
+                            .size = data_len,
+                            .lengths = lengths,
+                            .count = count,
+                            .tag = {flags & INLONG_PACKED_MERGE_ACKS ? INLONG_TAG_MERGE : INLONG_TAG_RANGE, (uintptr_t)user},
+                            .bulk = !(flags & INLONG_PACKED_SINGLES),
+                            .timeout_ms = timeout_ms},
+        accepted);
 }

@@ -128,7 +128,8 @@ static void put(struct client *c, uintptr_t a, uintptr_t b)
 
 static inlong_core_intake intake_of(const struct client *c)
 {
-    return (inlong_core_intake){.messages = BOUND - (int64_t)c->count, .bytes = 1 << 30, .nap_ns = 1000, .longest = 1 << 20};
+    return (inlong_core_intake){
+        .messages = BOUND - (int64_t)c->count, .bytes = 1 << 30, .bulk = 1 << 30, .nap_ns = 1000, .longest = 1 << 20};
 }
 
 /* Takes what the front has accepted. */
@@ -190,12 +191,11 @@ static int submit(struct client *c, uintptr_t a, uintptr_t b)
     return INLONG_OK;
 }
 
-/* All three ways. */
+/* Both ways. */
 static int submit_all(struct client *c, inlong_core_call *q)
 {
     int code = INLONG_OK;
-    size_t count = q->kind == INLONG_CALL_SUBMIT ? 1 : q->count;
-    for (size_t i = 0; i < count; i++) {
+    for (size_t i = 0; i < q->count; i++) {
         uintptr_t b = q->kind == INLONG_CALL_SUBMIT_PACKED ? q->tag.b + i : q->tag.b;
         if (q->kind == INLONG_CALL_SUBMIT_MANY && q->message[i].user)
             b = (uintptr_t)q->message[i].user;

@@ -1,0 +1,130 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * take.c - the core's end of the ring: its goroutine tells what may be put in, takes chunks, and sleeps while there are none. */
+#include <limits.h>
+#include <stdlib.h>
+
+#include "front.h"
+#include "ring.h"
+
+enum { LONGEST_PAYLOAD = 16 << 10, FEWEST_CHUNKS = 16 };
+/* Memory of the core for a chunk, at most: a batch a run, a body that doubles as it grows. */
+enum { CHUNK_COST = 2 * INLONG_CHUNK_BYTES + INLONG_RUNS * 4096 };
+
+/* Until it is called, for that long at most; 0: without end. */
+static void sleep_here(inlong_ring *r, long ns)
+{
+    struct timespec until = inlong_deadline(0);
+    until.tv_nsec += ns;
+    until.tv_sec += until.tv_nsec / 1000000000;
+    until.tv_nsec %= 1000000000;
+    pthread_mutex_lock(&r->mutex);
+    while (!r->called &&
+           (ns > 0 ? pthread_cond_timedwait(&r->bell, &r->mutex, &until) : pthread_cond_wait(&r->bell, &r->mutex)) == 0)
+        ;
+    r->called = false;
+    pthread_mutex_unlock(&r->mutex);
+}
+
+static void done_with(inlong_ring *r, inlong_core_chunk *c)
+{
+    inlong_stripe *s = r->from;
+    atomic_fetch_sub(&r->chunks, 1);
+    atomic_fetch_sub(&r->granted, (int64_t)c->room);
+    atomic_fetch_sub(&r->bulk, (int64_t)c->bulk);
+    pthread_mutex_lock(&s->mutex);
+    free(s->spare);
+    s->spare = c;
+    s->out = NULL;
+    s->done++;
+    if (s->waiting > 0)
+        pthread_cond_broadcast(&s->handed);
+    pthread_mutex_unlock(&s->mutex);
+}
+
+static inlong_core_chunk *take(inlong_ring *r)
+{
+    for (int i = 0; i < INLONG_STRIPES; i++) {
+        inlong_stripe *s = &r->stripes[r->next++ % INLONG_STRIPES];
+        pthread_mutex_lock(&s->mutex);
+        inlong_core_chunk *c = s->filling && s->filling->count > 0 ? s->filling : NULL;
+        if (c) {
+            c->ago_ms = inlong_now_ms() - c->began_ms;
+            s->out = c;
+            s->filling = NULL;
+            r->from = s;
+            if (s->waiting > 0)
+                pthread_cond_broadcast(&s->handed);
+        }
+        pthread_mutex_unlock(&s->mutex);
+        if (c)
+            return c;
+    }
+    return NULL;
+}
+
+void inlong_ring_publish(inlong_slot *slot, uintptr_t client, const inlong_core_intake *in)
+{
+    inlong_ring *r = &slot->ring;
+    if (atomic_load(&slot->handle) != client)
+        return;
+    atomic_store(&r->width, in->ordered ? 1 : INLONG_STRIPES); /* first: no thread may change its stripe */
+    int64_t least = in->most_messages / FEWEST_CHUNKS, most = in->bytes / CHUNK_COST;
+    atomic_store(&r->least, least < 1 ? 1 : least < INLONG_CHUNK_MESSAGES ? least : INLONG_CHUNK_MESSAGES);
+    atomic_store(&r->room, in->messages);
+    atomic_store(&r->bulk_room, in->bulk);
+    atomic_store(&r->most, most < 0 ? 0 : most > INT_MAX ? INT_MAX : (int)most);
+    atomic_store(&r->longest, in->longest < LONGEST_PAYLOAD ? in->longest : LONGEST_PAYLOAD);
+    if (in->broken)
+        atomic_store(&r->open, false);
+}
+
+/* An idle client keeps none. */
+static void free_spares(inlong_ring *r)
+{
+    for (int i = 0; i < INLONG_STRIPES; i++) {
+        pthread_mutex_lock(&r->stripes[i].mutex);
+        free(r->stripes[i].spare);
+        r->stripes[i].spare = NULL;
+        pthread_mutex_unlock(&r->stripes[i].mutex);
+    }
+}
+
+/* The next chunk behind a sleep; NULL: there is none. */
+static inlong_core_chunk *wait_and_take(inlong_ring *r, bool worked, int64_t nap_ns)
+{
+    inlong_core_chunk *c = NULL;
+    if (worked) {
+        sleep_here(r, (long)nap_ns);
+    } else {
+        free_spares(r);
+        atomic_store(&r->asleep, true);
+        if ((c = take(r)) == NULL) /* one that was put in before is found; who puts one in behind it finds `asleep` */
+            sleep_here(r, 0);
+        atomic_store(&r->asleep, false);
+    }
+    return c ? c : take(r);
+}
+
+inlong_core_chunk *inlong_ring_take(uintptr_t client, inlong_core_chunk *done, inlong_core_intake intake)
+{
+    static inlong_core_chunk nothing;
+    /* Not by the handle, which may have ended: the slot is no other client's before this goroutine has left. */
+    inlong_slot *slot = atomic_load(&inlong_slots[(client >> 1) & (INLONG_SLOTS - 1)]);
+    inlong_ring *r = &slot->ring;
+    INLONG_TAKES_OVER(&r->next); /* a goroutine comes on another thread each time */
+    bool worked = done && done != &nothing;
+    inlong_ring_publish(slot, client, &intake);
+    if (worked) /* behind that: what the core has charged for the chunk is not room twice */
+        done_with(r, done);
+    bool open = atomic_load(&r->open); /* before the look: behind the end nothing is put in */
+    inlong_core_chunk *c = take(r);
+    if (!c && open)
+        c = wait_and_take(r, worked, intake.nap_ns);
+    if (!c && open)
+        c = &nothing;
+    if (!c)
+        inlong_ring_end(slot);
+    INLONG_HANDS_OVER(slot);
+    INLONG_HANDS_OVER(&r->next);
+    return c;
+}
