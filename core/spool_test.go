@@ -102,7 +102,7 @@ func segmentFiles(t *testing.T, dir string) []string {
 func TestStoredMessagesOutliveAnOutage(t *testing.T) {
 	t.Parallel()
 	c := cluster(t, dataproxytest.WithNodes(2))
-	client := connect(t, c, dataproxy.WithSpoolDir(t.TempDir()), dataproxy.WithSendTimeout(300*time.Millisecond))
+	client := connect(t, c, dataproxy.WithSpoolDir(t.TempDir()), dataproxy.WithSendTimeout(2*time.Second))
 	down(t, c, client)
 	c.Reset()
 	var results spoolResults
