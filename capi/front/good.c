@@ -89,7 +89,7 @@ static void add(inlong_ring *r, const char *name, size_t len)
 void inlong_good_learn(inlong_slot *slot, const inlong_core_call *call)
 {
     inlong_ring *r = &slot->ring;
-    size_t messages = call->kind == INLONG_CALL_SUBMIT_PACKED ? 1 : call->accepted;
+    size_t messages = call->kind == INLONG_CALL_SUBMIT_PACKED ? call->accepted > 0 : call->accepted; /* the model, once for all */
     pthread_mutex_lock(&r->mutex);
     for (size_t i = 0; i < messages && atomic_load(&r->open) && atomic_load(&slot->handle) == call->handle; i++) {
         const inlong_message *m = &call->message[i];

@@ -14,7 +14,7 @@ const char *__asan_default_options(void) { return "detect_leaks=0"; }
 
 static const char *const no_options[] = {NULL};
 
-#ifndef CHECK_ASAN /* which goes through libc's loader at the start of each thread: a fork then leaves its lock held */
+#ifndef CHECK_ASAN /* whose allocator has locks that a fork leaves held, where another thread was in it */
 static void use_old_then_new(void *parents)
 {
     const fixture *f = parents;

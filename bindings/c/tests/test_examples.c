@@ -1,4 +1,4 @@
-/* The examples, run against the mock as their users will run them; built with the sanitizers. */
+/* The examples, run against the mock as their users will run them; built with the sanitizers, but for the one that forks. */
 #include "fixture.h"
 
 #include <arpa/inet.h>
