@@ -49,6 +49,13 @@ func (s *hookSet) call(c *client, hook func()) {
 	returned = true
 }
 
+// recovered is deferred.
+func (s *hookSet) recovered(c *client) {
+	if r := recover(); r != nil {
+		s.report(c, r)
+	}
+}
+
 func (s *hookSet) report(c *client, panicked any) {
 	if !s.panicked.Swap(true) {
 		c.log.Errorf("a hook panicked, which is told once: %v\n%s", oneLine(fmt.Sprint(panicked)), debug.Stack())
@@ -58,20 +65,12 @@ func (s *hookSet) report(c *client, panicked any) {
 // sending, and told, which calls Accepted or Refused, are call for the sender's goroutine, which is his to end. Their names too are looked
 // for on the stack.
 func (s *hookSet) sending(c *client, ctx context.Context, msg *Message) (token any) {
-	defer func() {
-		if r := recover(); r != nil {
-			s.report(c, r)
-		}
-	}()
+	defer s.recovered(c)
 	return s.Sending(ctx, msg)
 }
 
 func (s *hookSet) told(c *client, token any, msg *Message, refused *Error) {
-	defer func() {
-		if r := recover(); r != nil {
-			s.report(c, r)
-		}
-	}()
+	defer s.recovered(c)
 	switch {
 	case refused == nil && s.Accepted != nil:
 		s.Accepted(token, msg)

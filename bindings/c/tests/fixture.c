@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <time.h>
+#include <unistd.h>
 
 inlong_client *open_client(const char *url, const char *const *options)
 {
@@ -67,6 +68,22 @@ long received(inlong_mock *mock)
     static char stats[1 << 16];
     CHECK(inlong_mock_stats(mock, stats, sizeof stats) > 0);
     return json_number(stats, "messages");
+}
+
+void wait_received(inlong_mock *mock, long count)
+{
+    while (received(mock) < count)
+        usleep(2000);
+}
+
+void all_nodes(inlong_mock *mock, const char *op)
+{
+    enum { NODES = 3 };
+    char request[64];
+    for (int i = 0; i < NODES; i++) {
+        snprintf(request, sizeof request, "{\"op\":\"%s\",\"node\":%d}", op, i);
+        control(mock, request);
+    }
 }
 
 inlong_message message(const char *text)

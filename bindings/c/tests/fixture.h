@@ -30,6 +30,10 @@ void close_fixture(fixture *f);
 const char *control(inlong_mock *mock, const char *request);
 /* Messages that the mock kept. */
 long received(inlong_mock *mock);
+void wait_received(inlong_mock *mock, long count);
+
+/* Asks for op of each of a fixture's nodes. */
+void all_nodes(inlong_mock *mock, const char *op);
 /* The number behind `"name":` in JSON. */
 long json_number(const char *json, const char *name);
 

@@ -80,12 +80,6 @@ static int run(const char *name, const char *args)
     return finish();
 }
 
-static void wait_received(inlong_mock *mock, long count)
-{
-    while (received(mock) < count)
-        usleep(2000);
-}
-
 static void fault_everywhere(inlong_mock *mock, const char *fault)
 {
     for (int i = 0; i < 3; i++) {

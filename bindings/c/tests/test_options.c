@@ -201,11 +201,7 @@ static void manager_answers_nonsense(void)
 static void every_node_is_down(void)
 {
     fixture f = open_fixture(NULL);
-    for (int i = 0; i < 3; i++) {
-        char request[64];
-        snprintf(request, sizeof request, "{\"op\":\"kill\",\"node\":%d}", i);
-        control(f.mock, request);
-    }
+    all_nodes(f.mock, "kill");
     FAILS(INLONG_ERR_NEW_CONN_FAILED, "no available worker", "group_id", GROUP, "url", f.url, "conn_timeout", "500ms");
     close_fixture(&f);
 }

@@ -1,15 +1,6 @@
 /* Whether a message could be written now, and why not. */
 #include "fixture.h"
 
-static void all_nodes(inlong_mock *mock, const char *op)
-{
-    char request[64];
-    for (int i = 0; i < 3; i++) {
-        snprintf(request, sizeof request, "{\"op\":\"%s\",\"node\":%d}", op, i);
-        control(mock, request);
-    }
-}
-
 static void *wait_ready(void *client)
 {
     static int code;

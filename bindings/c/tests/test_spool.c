@@ -6,16 +6,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-enum { NODES = 3, STORED = 100 };
-
-static void all_nodes(inlong_mock *mock, const char *op)
-{
-    char request[64];
-    for (int i = 0; i < NODES; i++) {
-        snprintf(request, sizeof request, "{\"op\":\"%s\",\"node\":%d}", op, i);
-        control(mock, request);
-    }
-}
+enum { STORED = 100 };
 
 static const char *new_folder(void)
 {
@@ -41,8 +32,7 @@ static long in_spool(inlong_client *client)
 
 static void wait_for_arrival(inlong_mock *mock, long messages)
 {
-    while (received(mock) < messages)
-        usleep(1000);
+    wait_received(mock, messages);
     CHECK_INT(received(mock), messages);
 }
 

@@ -104,7 +104,7 @@ type Kept[T any] struct {
 	read func() (T, error)
 	warn func(error)
 
-	mu   sync.Mutex
+	mu   sync.Mutex // held while files are read: good is never replaced by what they held before
 	good T
 }
 
