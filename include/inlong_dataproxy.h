@@ -41,7 +41,7 @@ extern "C" {
 
 /* ---- Codes ---- */
 
-/** Codes. Their numbers and meanings never change; inlong_error_list has their texts. From 10001 on they are results of
+/** Codes. Their numbers and meanings never change; inlong_error_describe has their texts. From 10001 on they are results of
  * messages, with the numbers of the other InLong SDKs; below zero they are faults of a call. */
 enum {
     INLONG_OK = 0, /**< acked; the call did what it should */
@@ -189,13 +189,13 @@ typedef struct inlong_error_info {
 /** All codes.
  *
  * @code
- *     for (i = 0; (info = inlong_error_list(i)) != NULL; i++)
+ *     for (i = 0; (info = inlong_error_describe(i)) != NULL; i++)
  *         printf("%d %s: %s\n", info->code, info->name, info->meaning);
  * @endcode
  * @param index 0, 1, ...
  * @return the entry, NULL after the last; static
  * @blocks never */
-INLONG_API const inlong_error_info *inlong_error_list(size_t index);
+INLONG_API const inlong_error_info *inlong_error_describe(size_t index);
 
 /* ---- Options. Pure C: loads nothing, works in forked children. ---- */
 
@@ -268,8 +268,11 @@ enum {
  * @param user   as given */
 typedef void (*inlong_log_callback)(inlong_client *client, int level, const char *text, void *user);
 
+/** In place of a callback: log lines wait for inlong_log_poll. */
+#define INLONG_LOG_QUEUE ((inlong_log_callback)1)
+
 /** Says where the log lines go of clients that are made after this call and have no own (inlong_options_set_log).
- * @param callback receives them; NULL: they wait for inlong_log_poll
+ * @param callback receives them; INLONG_LOG_QUEUE: they wait for inlong_log_poll; NULL: none, as with INLONG_LOG_OFF
  * @param user     handed to the callback; it must live as long as the clients
  * @param level    the least important that is wanted; INLONG_LOG_OFF: none
  * @return INLONG_OK, or INLONG_ERR_ARG: level
@@ -278,7 +281,7 @@ INLONG_API int inlong_log_set(inlong_log_callback callback, void *user, int leve
 
 /** inlong_log_set for the clients made from these options.
  * @param options  not NULL
- * @param callback receives their lines; NULL: they wait for inlong_log_poll
+ * @param callback receives their lines; INLONG_LOG_QUEUE: they wait for inlong_log_poll; NULL: none, as with INLONG_LOG_OFF
  * @param user     handed to the callback; it must live as long as the clients
  * @param level    the least important that is wanted; INLONG_LOG_OFF: none
  * @return INLONG_OK, or INLONG_ERR_ARG: options or level
@@ -295,7 +298,7 @@ typedef struct inlong_log_line {
     char text[1024];       /**< NUL-terminated, cut to fit */
 } inlong_log_line;
 
-/** Takes log lines that wait because their callback is NULL: for those whose code cannot be called from other threads, as
+/** Takes the log lines of INLONG_LOG_QUEUE: for those whose code cannot be called from other threads, as
  * in languages with a runtime of their own. One queue of 256 lines for the whole process.
  * @param lines      not NULL; lines[0].struct_size is to be set, the call sets that of the others
  * @param max        elements of lines, 1 or more
@@ -393,7 +396,7 @@ typedef void (*inlong_callback)(const inlong_result *result, void *user);
  * @endcode
  * @param client   an open client
  * @param message  not NULL; copied
- * @param callback receives the result; NULL: it goes to the client's batch callback (inlong_options_set_results), or, without
+ * @param callback receives the result; NULL: it goes to the client's batch callback (inlong_options_set_batch_callback), or, without
  *                 one, to its queue for inlong_client_poll
  * @param user     handed back with the result, never looked at
  * @return INLONG_OK: accepted. Any other code: refused, no result follows. INLONG_ERR_QUEUE_FULL: wait for results and send
@@ -456,7 +459,7 @@ INLONG_API int inlong_client_send_packed(inlong_client *client, const inlong_mes
  * @param result valid until the callback returns; result->count == count
  * @param users  the messages' user data, in the order of sending; valid until the callback returns
  * @param count  how many: 512 at most, more come in the next call
- * @param user   as given to inlong_options_set_results */
+ * @param user   as given to inlong_options_set_batch_callback */
 typedef void (*inlong_batch_callback)(const inlong_result *result, void *const *users, size_t count, void *user);
 
 /** Gives the clients made from these options a batch callback, in place of the queue: inlong_client_poll and
@@ -466,7 +469,7 @@ typedef void (*inlong_batch_callback)(const inlong_result *result, void *const *
  * @param user     handed to the callback; it must live as long as the clients
  * @return INLONG_OK or INLONG_ERR_ARG
  * @blocks never */
-INLONG_API int inlong_options_set_results(inlong_options *options, inlong_batch_callback callback, void *user);
+INLONG_API int inlong_options_set_batch_callback(inlong_options *options, inlong_batch_callback callback, void *user);
 
 /** Takes results from the client's queue. Pure C: it costs a lock.
  *

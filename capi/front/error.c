@@ -65,7 +65,7 @@ const char *inlong_error_name(int code) { return find(code)->name; }
 const char *inlong_error_text(int code) { return find(code)->text; }
 int inlong_error_is_retriable(int code) { return find(code)->retriable; }
 
-const inlong_error_info *inlong_error_list(size_t index)
+const inlong_error_info *inlong_error_describe(size_t index)
 {
     return index < inlong_error_table_size ? &inlong_error_table[index] : NULL;
 }

@@ -57,7 +57,7 @@ typedef struct inlong_log_sink {
     void *user;
     int level;
 } inlong_log_sink;
-int inlong_log_check_level(int level);
+int inlong_log_sink_of(inlong_log_sink *sink, inlong_log_callback callback, void *user, int level);
 inlong_log_sink inlong_log_of_process(void);
 void inlong_log_deliver(uintptr_t client, int level, const char *text);
 /* Whether this thread runs a log callback; then calls that would wait for the library's threads are refused. */

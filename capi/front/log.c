@@ -46,20 +46,22 @@ __attribute__((constructor)) static void init(void)
 
 /* ---- Where lines go ---- */
 
-int inlong_log_check_level(int level)
+int inlong_log_sink_of(inlong_log_sink *sink, inlong_log_callback callback, void *user, int level)
 {
     if (level < INLONG_LOG_OFF || level > INLONG_LOG_DEBUG)
         return inlong_fail(INLONG_ERR_ARG, NULL, 0, "level is %d: want INLONG_LOG_OFF (0) to INLONG_LOG_DEBUG (4)", level);
+    *sink = (inlong_log_sink){callback == INLONG_LOG_QUEUE ? NULL : callback, user, callback ? level : INLONG_LOG_OFF};
     return INLONG_OK;
 }
 
 int inlong_log_set(inlong_log_callback callback, void *user, int level)
 {
-    int code = inlong_log_check_level(level);
+    inlong_log_sink sink;
+    int code = inlong_log_sink_of(&sink, callback, user, level);
     if (code != INLONG_OK)
         return code;
     inlong_fork_lock(&mutex);
-    process = (inlong_log_sink){callback, user, level};
+    process = sink;
     inlong_fork_unlock(&mutex);
     return INLONG_OK;
 }

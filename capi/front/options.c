@@ -84,15 +84,12 @@ int inlong_options_set_log(inlong_options *options, inlong_log_callback callback
 {
     if (!options)
         return inlong_fail(INLONG_ERR_ARG, NULL, 0, "options is NULL");
-    int code = inlong_log_check_level(level);
-    if (code != INLONG_OK)
-        return code;
-    options->own_log = true;
-    options->log = (inlong_log_sink){callback, user, level};
-    return INLONG_OK;
+    int code = inlong_log_sink_of(&options->log, callback, user, level);
+    options->own_log |= code == INLONG_OK;
+    return code;
 }
 
-int inlong_options_set_results(inlong_options *options, inlong_batch_callback callback, void *user)
+int inlong_options_set_batch_callback(inlong_options *options, inlong_batch_callback callback, void *user)
 {
     if (!options)
         return inlong_fail(INLONG_ERR_ARG, NULL, 0, "options is NULL");

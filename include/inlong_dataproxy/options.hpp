@@ -56,15 +56,16 @@ class Options
     {
         bool wanted = static_cast<bool>(callback);
         log_ = std::make_shared<LogCallback>(std::move(callback));
-        return detail::status(inlong_options_set_log(options_.get(), detail::log, log_.get(), wanted ? level : INLONG_LOG_OFF));
+        return detail::status(inlong_options_set_log(options_.get(), wanted ? detail::log : nullptr, log_.get(), level));
     }
 
     /** Results of messages that are sent without a callable go to this one by the batch, in place of the queue. */
-    Status try_results(BatchCallback callback)
+    Status try_batch_callback(BatchCallback callback)
     {
         bool wanted = static_cast<bool>(callback);
         results_ = std::make_shared<BatchCallback>(std::move(callback));
-        return detail::status(inlong_options_set_results(options_.get(), wanted ? detail::results : nullptr, results_.get()));
+        return detail::status(
+            inlong_options_set_batch_callback(options_.get(), wanted ? detail::results : nullptr, results_.get()));
     }
 
 #ifdef __cpp_exceptions
@@ -87,12 +88,12 @@ class Options
         return *this;
     }
     Options &&log(LogCallback callback, int level) && { return std::move(log(std::move(callback), level)); }
-    Options &results(BatchCallback callback) &
+    Options &batch_callback(BatchCallback callback) &
     {
-        try_results(std::move(callback)).value();
+        try_batch_callback(std::move(callback)).value();
         return *this;
     }
-    Options &&results(BatchCallback callback) && { return std::move(results(std::move(callback))); }
+    Options &&batch_callback(BatchCallback callback) && { return std::move(batch_callback(std::move(callback))); }
 /** @} */
 #endif
 

@@ -110,7 +110,7 @@ static void open_client(const char *url, const char *group)
     if (inlong_options_set(options, "url", url, err, sizeof err) != INLONG_OK ||
         inlong_options_set(options, "group_id", group, err, sizeof err) != INLONG_OK ||
         inlong_options_set(options, "block_if_queue_is_full", "true", err, sizeof err) != INLONG_OK ||
-        (bench.mode == BATCH && inlong_options_set_results(options, on_results, NULL) != INLONG_OK) ||
+        (bench.mode == BATCH && inlong_options_set_batch_callback(options, on_results, NULL) != INLONG_OK) ||
         inlong_client_new(options, &bench.client, err, sizeof err) != INLONG_OK)
         die("no client", err);
     inlong_options_free(options);

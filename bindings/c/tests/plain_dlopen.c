@@ -157,7 +157,7 @@ static inlong_options *again;
 static inlong_client *before, *after;
 
 static void close_before_fork(void) { CHECK_INT(lib.client_close(before, 5000, NULL), INLONG_OK); }
-static void set_log_in_child(void) { CHECK_INT(lib.log_set(NULL, NULL, INLONG_LOG_ERROR), INLONG_OK); }
+static void set_log_in_child(void) { CHECK_INT(lib.log_set(INLONG_LOG_QUEUE, NULL, INLONG_LOG_ERROR), INLONG_OK); }
 static void open_after_fork(void) { CHECK_INT(lib.client_new(again, &after, NULL, 0), INLONG_OK); }
 
 /* Handlers in the order of their registration: the host's call the library while the library's own have the fork held up. Those
@@ -167,7 +167,7 @@ static void handlers_of_the_host_close_and_open(void)
     CHECK_INT(pthread_atfork(close_before_fork, open_after_fork, set_log_in_child), 0);
     load(RTLD_NOW | RTLD_LOCAL);
     find(&lib.log_set, "inlong_log_set");
-    CHECK_INT(lib.log_set(NULL, NULL, INLONG_LOG_DEBUG), INLONG_OK);
+    CHECK_INT(lib.log_set(INLONG_LOG_QUEUE, NULL, INLONG_LOG_DEBUG), INLONG_OK);
     inlong_mock *mock;
     char url[128];
     CHECK_INT(lib.mock_new(0, &mock, NULL, 0), INLONG_OK);
@@ -179,7 +179,7 @@ static void handlers_of_the_host_close_and_open(void)
     pid_t child = fork();
     if (child == 0) { /* the lines' and the loader's locks are free here */
         inlong_client *own;
-        CHECK_INT(lib.log_set(NULL, NULL, INLONG_LOG_WARN), INLONG_OK);
+        CHECK_INT(lib.log_set(INLONG_LOG_QUEUE, NULL, INLONG_LOG_WARN), INLONG_OK);
         CHECK_INT(lib.client_new(again, &own, NULL, 0), INLONG_OK);
         _exit(0);
     }

@@ -200,7 +200,7 @@ static life *begin(void)
     CHECK_INT(inlong_options_set(o, "max_pending_messages", any(2) ? "100" : "20000", err, sizeof err), INLONG_OK);
     CHECK_INT(inlong_options_set(o, "send_timeout", "5s", err, sizeof err), INLONG_OK);
     if (l->kind == BATCHES)
-        CHECK_INT(inlong_options_set_results(o, on_results, l), INLONG_OK);
+        CHECK_INT(inlong_options_set_batch_callback(o, on_results, l), INLONG_OK);
     CHECK_INT(inlong_client_new(o, &l->client, err, sizeof err), INLONG_OK);
     inlong_options_free(o);
     keep_life(l);

@@ -192,7 +192,7 @@ static void *poll_lines(void *unused)
 static void log_lines_are_polled(void)
 {
     pthread_t poller;
-    CHECK_INT(inlong_log_set(NULL, NULL, INLONG_LOG_WARN), INLONG_OK);
+    CHECK_INT(inlong_log_set(INLONG_LOG_QUEUE, NULL, INLONG_LOG_WARN), INLONG_OK);
     CHECK_INT(pthread_create(&poller, NULL, poll_lines, NULL), 0);
     fixture f = open_fixture(NULL);
     for (int i = 0; i < 20; i++)

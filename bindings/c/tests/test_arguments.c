@@ -225,7 +225,7 @@ static void null_for_each_pointer(void)
         {inlong_options_set(o, NULL, "x", NULL, 0), "key is NULL"},
         {inlong_options_set(o, "url", NULL, NULL, 0), "value is NULL"},
         {inlong_options_set_log(NULL, NULL, NULL, 0), "options is NULL"},
-        {inlong_options_set_results(NULL, NULL, NULL), "options is NULL"},
+        {inlong_options_set_batch_callback(NULL, NULL, NULL), "options is NULL"},
         {inlong_log_poll(NULL, 1, 0), "lines is NULL"},
         {inlong_runtime_get(INLONG_RUNTIME_GC_PERCENT, NULL), "value is NULL"},
         {inlong_client_new(NULL, &made, NULL, 0), "options is NULL"},

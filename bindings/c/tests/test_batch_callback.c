@@ -41,7 +41,7 @@ static fixture open_batched(const char *key, const char *value)
     char err[512];
     fixture f = open_fixture(NULL);
     inlong_options *o = inlong_options_new();
-    CHECK_INT(inlong_options_set_results(o, see_batch, &mark), INLONG_OK);
+    CHECK_INT(inlong_options_set_batch_callback(o, see_batch, &mark), INLONG_OK);
     inlong_options_set(o, "url", f.url, err, sizeof err);
     inlong_options_set(o, "group_id", GROUP, err, sizeof err);
     CHECK_INT(inlong_options_set(o, "ordered", "true", err, sizeof err), INLONG_OK);
@@ -134,7 +134,7 @@ static void there_is_no_queue(void)
     CHECK_INT(inlong_client_poll(f.client, &r, 1, INLONG_NO_TIMEOUT), INLONG_ERR_ARG);
     CHECK_TEXT(inlong_last_error(), "batch callback");
     CHECK_INT(inlong_client_event_fd(f.client), INLONG_ERR_ARG);
-    CHECK_INT(inlong_options_set_results(NULL, see_batch, NULL), INLONG_ERR_ARG);
+    CHECK_INT(inlong_options_set_batch_callback(NULL, see_batch, NULL), INLONG_ERR_ARG);
     close_fixture(&f);
 }
 
@@ -154,7 +154,7 @@ static void it_may_close_the_client(void)
     inlong_options *o = inlong_options_new();
     inlong_options_set(o, "url", f.url, err, sizeof err);
     inlong_options_set(o, "group_id", GROUP, err, sizeof err);
-    CHECK_INT(inlong_options_set_results(o, close_inside, &f.client), INLONG_OK);
+    CHECK_INT(inlong_options_set_batch_callback(o, close_inside, &f.client), INLONG_OK);
     CHECK_INT(inlong_client_new(o, &f.client, err, sizeof err), INLONG_OK);
     inlong_options_free(o);
     inlong_message m = message("last");

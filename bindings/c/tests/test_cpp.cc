@@ -312,7 +312,7 @@ static void options_callables_live_as_long_as_the_client(void)
         inlong::Options options;
         options.url(mock.url()).group_id(GROUP);
         options.log([&, witness](int l, std::string_view text) { level = text.empty() ? 0 : l, lines++; }, INLONG_LOG_WARN)
-            .results([&, witness](const inlong::Result &result, void *const *users, std::size_t count) {
+            .batch_callback([&, witness](const inlong::Result &result, void *const *users, std::size_t count) {
                 results += result.code == INLONG_OK && users[0] == &lines ? static_cast<int>(count) : 0;
                 calls++;
             });
@@ -343,7 +343,7 @@ static void options_callables_live_as_long_as_the_client(void)
               INLONG_ERR_NEW_CONN_FAILED);
     CHECK_INT(witness.use_count(), 1);
     CHECK_INT(thrown([] { inlong::Options().log([](int, std::string_view) {}, 9); }), INLONG_ERR_ARG);
-    inlong::Client plain(inlong::Options().url(mock.url()).group_id(GROUP).log(nullptr, INLONG_LOG_DEBUG).results(nullptr));
+    inlong::Client plain(inlong::Options().url(mock.url()).group_id(GROUP).log(nullptr, INLONG_LOG_DEBUG).batch_callback(nullptr));
     CHECK(plain.event_fd() >= 0);
     CHECK(plain.metrics().find("# TYPE data_proxy_msg_count counter") != std::string::npos);
     CHECK_INT(inlong::try_set_runtime(INLONG_RUNTIME_GC_PERCENT, 400).code(), INLONG_ERR_OPTION);

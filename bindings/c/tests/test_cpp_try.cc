@@ -64,7 +64,7 @@ static void failures_are_values(void)
     CHECK_INT(none.try_stats().code(), INLONG_ERR_HANDLE);
     CHECK_INT(none.try_metrics().code(), INLONG_ERR_HANDLE);
     CHECK_INT(options.try_log([](int, std::string_view) {}, 9).code(), INLONG_ERR_ARG);
-    CHECK(options.try_results([](const inlong::Result &, void *const *, std::size_t) {}));
+    CHECK(options.try_batch_callback([](const inlong::Result &, void *const *, std::size_t) {}));
     CHECK_INT(inlong::try_set_runtime(0, 0).code(), INLONG_ERR_ARG);
     CHECK_INT(inlong::Mock::try_start(65).code(), INLONG_ERR_ARG);
 }

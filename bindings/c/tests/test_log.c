@@ -90,12 +90,14 @@ static void process_callback_hears_those_without_their_own(void)
     inlong_client_close(before, 1000, NULL);
     inlong_client_close(quiet, 1000, NULL);
     close_fixture(&f);
-    CHECK_INT(inlong_log_set(NULL, NULL, INLONG_LOG_OFF), INLONG_OK);
+    CHECK_INT(inlong_log_set(NULL, NULL, INLONG_LOG_DEBUG), INLONG_OK); /* no callback: none, and none in the queue */
     int heard = lines_of(&process);
     f = open_fixture((const char *const[]){NULL});
     cause_a_line(&f);
     close_fixture(&f);
     CHECK_INT(lines_of(&process), heard);
+    inlong_log_line line = {.struct_size = sizeof line};
+    CHECK_INT(inlong_log_poll(&line, 1, 0), 0);
 }
 
 static void line_without_a_callback_waits(void)
@@ -103,7 +105,7 @@ static void line_without_a_callback_waits(void)
     inlong_log_line lines[4] = {{.struct_size = sizeof *lines}};
     CHECK_INT(inlong_log_poll(lines, 4, 0), 0);
     CHECK_INT(inlong_log_poll(lines, 4, 20), 0);
-    CHECK_INT(inlong_log_set(NULL, NULL, INLONG_LOG_WARN), INLONG_OK);
+    CHECK_INT(inlong_log_set(INLONG_LOG_QUEUE, NULL, INLONG_LOG_WARN), INLONG_OK);
     fixture f = open_fixture((const char *const[]){NULL});
     cause_a_line(&f);
     CHECK(inlong_log_poll(lines, 4, 10000) >= 1);
@@ -122,7 +124,7 @@ static void *poll_log(void *line) { return (void *)(intptr_t)inlong_log_poll(lin
 static void forked_child_has_a_queue_of_its_own(void)
 {
     static inlong_log_line line = {.struct_size = sizeof line};
-    CHECK_INT(inlong_log_set(NULL, NULL, INLONG_LOG_WARN), INLONG_OK);
+    CHECK_INT(inlong_log_set(INLONG_LOG_QUEUE, NULL, INLONG_LOG_WARN), INLONG_OK);
     fixture f = open_fixture((const char *const[]){NULL});
     pthread_t waiting;
     CHECK_INT(pthread_create(&waiting, NULL, poll_log, &line), 0);

@@ -43,7 +43,7 @@ static void error_list_ends_and_is_complete(void)
     static const int codes[] = {INLONG_OK,          INLONG_ERR_SEND_TIMEOUT, INLONG_ERR_CONN_CLOSED_BY_PEER,
                                 INLONG_ERR_UNKNOWN, INLONG_ERR_ARG,          INLONG_ERR_NOMEM};
     size_t n = 0;
-    for (const inlong_error_info *e; (e = inlong_error_list(n)); n++) {
+    for (const inlong_error_info *e; (e = inlong_error_describe(n)); n++) {
         CHECK_INT(e->struct_size, sizeof *e);
         CHECK(*e->name && *e->text && *e->meaning);
         CHECK(strcmp(e->name, inlong_error_name(e->code)) == 0);
@@ -51,7 +51,7 @@ static void error_list_ends_and_is_complete(void)
         CHECK_INT(inlong_error_is_retriable(e->code), e->retriable);
     }
     CHECK_INT(n, 26);
-    CHECK(inlong_error_list(n + 1) == NULL && inlong_error_list((size_t)-1) == NULL);
+    CHECK(inlong_error_describe(n + 1) == NULL && inlong_error_describe((size_t)-1) == NULL);
     for (size_t i = 0; i < sizeof codes / sizeof *codes; i++)
         CHECK(codes[i] == INLONG_ERR_UNKNOWN || strcmp(inlong_error_name(codes[i]), "unknown") != 0);
 }

@@ -38,7 +38,7 @@ UNUSED = {
     "inlong_row_format_new",  # rows are made in Python: a call for each would cost more
     "inlong_row_write",
     "inlong_log_set",  # each client's options say it
-    "inlong_options_set_results",  # results are polled: C does not call Python
+    "inlong_options_set_batch_callback",  # results are polled: C does not call Python
 }
 
 

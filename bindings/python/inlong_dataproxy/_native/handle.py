@@ -139,7 +139,7 @@ def make_handle(texts: Mapping[str, str]) -> low.ClientHandle:
     given = native_options(texts)
     handle = low.ClientHandle()
     try:
-        low.options_set_log(given, None, None, log_lines.DEBUG)
+        low.options_set_log(given, low.LOG_QUEUE, None, log_lines.DEBUG)
         log_lines.start()
         low.client_new(given, handle, None, 0)
     finally:

@@ -200,7 +200,7 @@ version = _func("inlong_version", c_char_p, ())
 last_error = _func("inlong_last_error", c_char_p, (), keep_gil=True)
 error_name = _func("inlong_error_name", c_char_p, (c_int,), keep_gil=True)
 error_is_retriable = _func("inlong_error_is_retriable", c_int, (c_int,), keep_gil=True)
-error_list = _func("inlong_error_list", POINTER(ErrorInfo), (c_size_t,), keep_gil=True)
+error_list = _func("inlong_error_describe", POINTER(ErrorInfo), (c_size_t,), keep_gil=True)
 
 # Options.
 options_new = _func("inlong_options_new", POINTER(OptionsHandle), ())
@@ -210,6 +210,7 @@ options_describe = _func("inlong_options_describe", POINTER(OptionInfo), (c_size
 
 # Logging.
 options_set_log = _func("inlong_options_set_log", c_int, (POINTER(OptionsHandle), c_void_p, c_void_p, c_int), _check_code)
+LOG_QUEUE = 1  # INLONG_LOG_QUEUE
 log_poll = _func("inlong_log_poll", c_int, (POINTER(LogLine), c_int, c_int64))
 
 # The runtime.
