@@ -99,7 +99,7 @@ func WithSlog(l *slog.Logger) Option {
 }
 
 // WithSpoolDir has each batch stored in a folder before it is sent, and kept there until it is acked. What a client leaves there that is
-// closed, or whose process ends, is sent by the next one that opens the folder, or by another one that has it open within a minute.
+// closed, or whose process ends, is sent by the next one that opens the folder, or by another one that has it open, which looks for it every 10 seconds.
 //
 // A message whose time is over while it is stored ends with CodeStored: it will be delivered, and must not be sent again. So do the
 // oldest messages where memory is short while no node takes any. Doubles are possible behind the end of a process: they have the ids of

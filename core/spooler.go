@@ -18,7 +18,7 @@ const (
 	// acksEvery is the time between two records of acks: what is acked within it comes again behind a crash.
 	acksEvery = 50 * time.Millisecond
 	// adoptEvery is the time between two looks for slots whose owner is gone, and two tries of what could not be read.
-	adoptEvery = time.Minute
+	adoptEvery = 10 * time.Second
 	// reopenEvery is the time between two tries to use a folder again that has failed.
 	reopenEvery = 5 * time.Second
 	// tellEvery is the time between two looks of metrics at the folder.

@@ -69,34 +69,43 @@ func openTaken(dir, slot string, opts Options, unlock func()) (*Spool, error) {
 	return s, err
 }
 
-// Adopt takes a slot that has batches and whose owner is gone. It returns nil where there is none.
+// Adopt takes a slot that has batches and whose owner is gone. It returns nil where there is none. Slots that it cannot take or read are
+// passed by; the error tells of them, also beside a slot.
 func Adopt(dir string, opts Options) (s *Spool, err error) {
 	if dir, err = filepath.Abs(dir); err != nil {
 		return nil, err
 	}
-	for from := 1; ; {
+	var faults []error
+	for from := 1; s == nil; {
 		var slot string
 		var unlock func()
 		err := exclusive(dir, func() (err error) {
 			slot, unlock, from, err = orphan(dir, from)
 			return err
 		})
-		if err == nil && unlock == nil {
-			return nil, nil
-		}
-		if err == nil {
-			s, err = openTaken(dir, slot, opts, unlock)
-		}
 		if err != nil {
-			return nil, fmt.Errorf("spool %s: %w", dir, err)
+			faults = append(faults, err)
 		}
-		if s.hasMore() {
-			return s, nil
+		if unlock == nil {
+			break
 		}
-		if err := s.Close(); err != nil { // it removes what is acked
-			return nil, fmt.Errorf("spool %s: %w", slot, err)
+		if s, err = adopted(dir, slot, opts, unlock); err != nil {
+			faults = append(faults, err)
 		}
 	}
+	if err = errors.Join(faults...); err != nil {
+		err = fmt.Errorf("spool %s: %w", dir, err)
+	}
+	return s, err
+}
+
+// adopted opens a slot whose lock is held. It returns nil where nothing is left in it.
+func adopted(dir, slot string, opts Options, unlock func()) (*Spool, error) {
+	s, err := openTaken(dir, slot, opts, unlock)
+	if err == nil && !s.hasMore() {
+		s, err = nil, s.Close() // it removes what is acked
+	}
+	return s, err
 }
 
 // hasMore reports whether anything is left that is not acked. Segments whose records nobody has counted are read to know that: an owner
@@ -113,25 +122,25 @@ func (s *Spool) hasMore() bool {
 }
 
 // orphan takes the first slot from that number on that has files of records and no owner, also behind one that somebody has removed.
-// unlock is nil where there is none.
+// unlock is nil where there is none. The error is that of slots which were passed by.
 func orphan(dir string, from int) (slot string, unlock func(), next int, err error) {
 	folders, err := slotFolders(dir)
-	if err != nil {
-		return "", nil, from, err
-	}
 	for _, folder := range folders {
 		n := folder.number
 		if slot = folder.path; n < from || slot != slotPath(dir, n) {
 			continue
 		}
-		if found, err := hasSegments(slot); err != nil || !found {
-			continue
+		found, fault := hasSegments(slot)
+		if found {
+			if unlock, fault = takeSlot(slot); fault == nil {
+				return slot, unlock, n + 1, err
+			}
 		}
-		if unlock, err = takeSlot(slot); !errors.Is(err, errBusy) {
-			return slot, unlock, n + 1, err
+		if fault != nil && !errors.Is(fault, errBusy) {
+			err = errors.Join(err, fault)
 		}
 	}
-	return "", nil, from, nil
+	return "", nil, from, err
 }
 
 type slotFolder struct {

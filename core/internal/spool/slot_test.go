@@ -197,6 +197,28 @@ func TestAnOrphanBehindARemovedSlotIsAdopted(t *testing.T) {
 	require.NoError(t, s.Close())
 }
 
+// A slot that cannot be taken, or read, hid all behind it, and what those held was delivered by nobody.
+func TestAnOrphanBehindOneThatCannotBeTakenIsAdopted(t *testing.T) {
+	dir := t.TempDir()
+	first, err := Open(dir, Options{})
+	require.NoError(t, err)
+	second, err := Open(dir, Options{})
+	require.NoError(t, err)
+	put(t, first, false, 1)
+	put(t, second, false, 2, 3)
+	require.NoError(t, first.Close())
+	require.NoError(t, second.Close())
+	lock := filepath.Join(slotPath(dir, 1), slotLock)
+	require.NoError(t, os.Remove(lock))
+	require.NoError(t, os.Mkdir(lock, 0o700)) // nobody can open it to write
+	s, err := Adopt(dir, Options{})
+	require.ErrorContains(t, err, lock)
+	require.NotNil(t, s)
+	_, got := readAll(t, s)
+	require.Equal(t, seq(2, 3), got)
+	require.NoError(t, s.Close())
+}
+
 // S6: an owner is killed whose forked child lives on, and with the child its lock: nobody delivers its batches until the child ends.
 func TestAForkedChildKeepsNoSlot(t *testing.T) {
 	if runtime.GOOS != "linux" {
