@@ -158,5 +158,5 @@ $(BUILD)/tools/node/koffi-%:
 
 $(CLANG_FORMAT): .ci/requirements.txt
 	$(PYTHON) -m venv $(BUILD)/tools/venv
-	$(BUILD)/tools/venv/bin/pip install --quiet --disable-pip-version-check -r $<
+	$(BUILD)/tools/venv/bin/pip install --no-compile --quiet --disable-pip-version-check -r $<
 	@touch $@

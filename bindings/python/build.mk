@@ -16,7 +16,7 @@ venv: $(VENV)/.installed ## make build/venv with what the Python tests and linte
 $(VENV)/.installed: $(PYTHON_DIR)/requirements.txt
 	@mkdir -p build
 	$(PYTHON) -m venv $(VENV)
-	$(VENV_PYTHON) -m pip install --quiet --disable-pip-version-check -r $(PYTHON_DIR)/requirements.txt
+	$(VENV_PYTHON) -m pip install --no-compile --quiet --disable-pip-version-check -r $(PYTHON_DIR)/requirements.txt
 	@touch $@
 
 python-lib: capi ## build the native libraries; the package of a checkout finds them in build/lib
