@@ -56,7 +56,10 @@ type batch struct {
 	retryAt   time.Time      // end of the back-off; zero when not in one
 	timer     *time.Timer
 
-	kept *kept // nil: it is not stored
+	kept     *kept    // nil: it is not stored
+	storing  bool     // it may be stored at any moment
+	place    position // of an ordered client's with a spool, among what is stored; zero until that has come to it
+	replayed bool     // it was read back: nobody waits for its messages; set before it is sent
 
 	hooked *hooked // nil without hooks, and while it is open
 
@@ -314,7 +317,7 @@ func (b *batch) startAnew() {
 // persisted says what is known of the batch at the server when no ack came: a node that answered with an error did not
 // take it.
 func (b *batch) persisted() Persisted {
-	if b.lost || b.written {
+	if b.lost || b.written || b.storing {
 		return MaybeWritten
 	}
 	return NotWritten
@@ -344,7 +347,7 @@ func (b *batch) unwritten() {
 // uniq is the number of b's binary frame, by which its answer is found. That of a batch which another client has stored is not of its id,
 // whose number may be in flight for another batch.
 func (b *batch) uniq() uint64 {
-	if b.replayed() {
+	if b.replayed {
 		return b.order
 	}
 	return b.id.Seq

@@ -258,3 +258,11 @@ func SetBulkWindow(of Client, bytes int64) {
 
 // EndsOf is endsOf.
 func EndsOf(body []byte, itemized bool) []uint32 { return endsOf(body, itemized) }
+
+// ToBeStored is how many sealed batches the spool looks at later.
+func ToBeStored(of FullClient) int {
+	s := of.(*client).spooler
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.queue.len()
+}

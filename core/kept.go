@@ -9,14 +9,13 @@ import (
 
 // kept is what a stored batch has of the store.
 type kept struct {
-	store    *spool.Spool
-	ref      spool.Ref // its name there
-	opening  int       // of the store
-	replayed bool      // it was read back: nobody waits for its messages
-	ended    bool      // acked, given up, or left to the store
-	size     int64     // of what was read back; its messages may be gone when it ends
-	block    []byte    // its body as it was stored, where that is compressed and as this client sends it; from blocks
-	counts   bool      // being stored is its messages' result
+	store   *spool.Spool
+	ref     spool.Ref // its name there
+	opening int       // of the store
+	ended   bool      // acked, given up, or left to the store
+	size    int64     // of what was read back; its messages may be gone when it ends
+	block   []byte    // its body as it was stored, where that is compressed and as this client sends it; from blocks
+	counts  bool      // being stored is its messages' result
 	// ackedAtLoss is how many batches had been acked when this one last lost its connection.
 	ackedAtLoss int64
 }
@@ -36,9 +35,6 @@ func giveBlock(block []byte) {
 	block = block[:0]
 	blocks.Put(&block)
 }
-
-// replayed reports whether b was read back.
-func (b *batch) replayed() bool { return b.kept != nil && b.kept.replayed }
 
 // ended is told of each batch that is done with: acked, failed, or left to the disk. It is called before b's memory is used again.
 func (s *spooler) ended(b *batch, acked bool, err *Error) {
@@ -63,7 +59,7 @@ func (s *spooler) end(b *batch, acked bool, err *Error) {
 	again := k.ended
 	k.ended = true
 	acked = acked && !k.counts
-	if k.replayed && !again {
+	if b.replayed && !again {
 		s.reading.Add(-k.size)
 	}
 	b.mu.Unlock()
@@ -71,7 +67,7 @@ func (s *spooler) end(b *batch, acked bool, err *Error) {
 	case acked:
 		k.store.Ack(k.ref)
 		s.acked.Add(1)
-		if k.replayed {
+		if b.replayed {
 			s.counts.replayed.Add(int64(b.count()))
 		}
 	case again:
@@ -86,12 +82,12 @@ func (s *spooler) end(b *batch, acked bool, err *Error) {
 	default:
 		k.store.Ack(k.ref)
 		s.counts.givenUp.Add(int64(b.count()))
-		if k.replayed {
+		if b.replayed {
 			s.c.log.Countf(b.count(), "%d messages of the spool are given up with code %s, the last one: %v", err.Code, err)
 		}
 	}
 	s.ackedOne()
-	if k.replayed { // there is room for the next one
+	if b.replayed { // there is room for the next one
 		s.wake()
 	}
 }

@@ -173,7 +173,7 @@ func (l *lane) write() {
 // written is b's entry in the in-flight table.
 func (l *lane) written(b *batch, start, size int) transport.Written[*batch] {
 	w := transport.Written[*batch]{Item: b, Seq: b.id.Seq, Start: start, Size: size}
-	if b.replayed() {
+	if b.replayed {
 		if l.c.opts.MessageFormat == Binary {
 			w.Seq = b.uniq()
 		} else if b.id.Client != l.c.connConfig.Client {

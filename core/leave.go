@@ -8,6 +8,9 @@ func (s *spooler) makeRoom() {
 	if bytes <= most/4*3 && messages <= b.maxMessages/4*3 {
 		return
 	}
+	if s.c.opts.SpoolAfter > 0 && s.noneTakes() {
+		s.store(true)
+	}
 	if s.c.opts.Ordered {
 		s.makeRoomInLines(messages, bytes)
 		return
@@ -28,7 +31,7 @@ func (s *spooler) makeRoom() {
 // makeRoomInLines is makeRoom for an ordered client, where what waits is behind the batch of its stream that waits for a lane, or that is
 // on the disk.
 func (s *spooler) makeRoomInLines(messages, bytes int64) {
-	if !s.c.dispatcher.waiting.Load() && s.c.dispatcher.usable() != nil {
+	if !s.noneTakes() {
 		return
 	}
 	for _, b := range s.c.batches.all() {
@@ -44,7 +47,7 @@ func (s *spooler) makeRoomInLines(messages, bytes int64) {
 // back.
 func (s *spooler) leave(b *batch) (messages, bytes int64) {
 	b.mu.Lock()
-	if b.kept == nil || b.kept.replayed || b.written || b.unsettled == 0 {
+	if b.kept == nil || b.replayed || b.written || b.unsettled == 0 {
 		b.mu.Unlock()
 		return 0, 0
 	}
@@ -54,4 +57,9 @@ func (s *spooler) leave(b *batch) (messages, bytes int64) {
 		return b.fault(CodeSendTimeout, "memory was short while no node took messages", s.c.outage(b))
 	})
 	return messages, bytes
+}
+
+// noneTakes reports whether no node takes messages.
+func (s *spooler) noneTakes() bool {
+	return s.c.dispatcher.waiting.Load() || s.c.dispatcher.usable() == nil
 }

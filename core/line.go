@@ -1,6 +1,10 @@
 package dataproxy
 
-import "github.com/inlong-dataproxy/inlong-dataproxy/core/internal/spool"
+import (
+	"math"
+
+	"github.com/inlong-dataproxy/inlong-dataproxy/core/internal/spool"
+)
 
 // A batch of an ordered stream goes when all that were sealed before it have their end. With a spool some of those may be on the disk only:
 // read back, they have their old places. The places are those of the store, which stores in the order of sealing.
@@ -15,18 +19,28 @@ func (p position) before(other position) bool {
 	return p.opening < other.opening || p.opening == other.opening && p.ref.Before(other.ref)
 }
 
-// lined is a batch that waits in a line.
+// lined is a batch that was read back and waits in a line.
 type lined struct {
 	b  *batch
 	at position
 }
 
+// placed is b's place. One that is still to be stored is behind all that is.
+func (b *batch) placed() position {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.place == (position{}) {
+		return position{opening: math.MaxInt}
+	}
+	return b.place
+}
+
 // spoolLine is what waits behind the batch of an ordered stream that is on its way. It is guarded by the stream's mu.
 type spoolLine struct {
-	sealed fifo[lined] // by this client, in the order of sealing
-	limit  int         // of its length, before the next sweep of those that have died
-	gone   int         // of those that have died since the last one
-	back   []lined     // read back, in the order of storing
+	sealed fifo[*batch] // by this client, in the order of sealing
+	limit  int          // of its length, before the next sweep of those that have died
+	gone   int          // of those that have died since the last one
+	back   []lined      // read back, in the order of storing
 
 	disk  int      // are on the disk only
 	least position // none of those is before it
@@ -40,16 +54,14 @@ func (l *spoolLine) idle() bool {
 	return l == nil || l.sealed.len() == 0 && len(l.back) == 0 && l.disk == 0
 }
 
-// enter puts a batch that was to be stored into its line.
-func (st *stream) enter(b *batch, at position) {
-	st.mu.Lock()
-	defer st.mu.Unlock()
+// enter puts a sealed batch into its line. The caller holds mu.
+func (st *stream) enter(b *batch) {
 	l := st.spooled
 	if l.sealed.len() >= max(l.limit, 64) {
 		l.sweep(st.c.spooler)
 		l.limit = 2 * l.sealed.len()
 	}
-	l.sealed.push(lined{b, at})
+	l.sealed.push(b)
 	st.getGoing()
 }
 
@@ -64,8 +76,8 @@ func (l *spoolLine) died(s *spooler) {
 func (l *spoolLine) sweep(s *spooler) {
 	l.gone = 0
 	for range l.sealed.len() {
-		if old, _ := l.sealed.pop(); old.b.dead() {
-			s.end(old.b, false, nil)
+		if old, _ := l.sealed.pop(); old.dead() {
+			s.end(old, false, nil)
 		} else {
 			l.sealed.push(old)
 		}
@@ -135,18 +147,22 @@ func (l *spoolLine) unstick(s *spooler) {
 // pop takes the first batch out of l; ok is false where there is none, or where what is on the disk is before it.
 func (l *spoolLine) pop(s *spooler) (b *batch, ok bool) {
 	for {
-		first, sealed := l.sealed.peek()
-		if len(l.back) > 0 && (!sealed || l.back[0].at.before(first.at)) {
-			first, sealed = l.back[0], false
+		b, sealed := l.sealed.peek()
+		var at position
+		if sealed {
+			at = b.placed()
+		}
+		if len(l.back) > 0 && (!sealed || l.back[0].at.before(at)) {
+			b, at, sealed = l.back[0].b, l.back[0].at, false
 		} else if !sealed {
 			return nil, false
 		}
-		if sealed && first.b.dead() { // it counts as being on the disk before the next one is looked at
+		if sealed && b.dead() { // it counts as being on the disk before the next one is looked at
 			l.sealed.pop()
-			s.end(first.b, false, nil)
+			s.end(b, false, nil)
 			continue
 		}
-		if sealed && s.surveying.Load() || l.disk > 0 && l.least.before(first.at) {
+		if sealed && s.surveying.Load() || l.disk > 0 && l.least.before(at) {
 			if len(l.back) > 0 && !l.stuck {
 				l.stuck = true
 				s.stuck.Add(1)
@@ -159,7 +175,7 @@ func (l *spoolLine) pop(s *spooler) (b *batch, ok bool) {
 		} else if l.back = l.back[1:]; len(l.back) == 0 {
 			l.back = nil
 		}
-		return first.b, true
+		return b, true
 	}
 }
 

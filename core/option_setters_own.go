@@ -118,6 +118,14 @@ func WithSpoolMaxBytes(n int) Option {
 	return func(o *Options) { o.SpoolMaxBytes = n; o.mark("spool_max_bytes") }
 }
 
+// WithSpoolAfter has each batch sent at once, and stored only when it has no result this long after it was sealed. So a healthy cluster
+// costs no disk; a crash can lose what is younger. While no node takes messages and memory is short, and at a close, all is stored that has
+// no result. Default 0: a batch is stored before it is sent; otherwise 10 ms or more, and less than WithSendTimeout. It does not go
+// with SpoolResultStored.
+func WithSpoolAfter(d time.Duration) Option {
+	return func(o *Options) { o.SpoolAfter = d; o.mark("spool_after") }
+}
+
 // WithSpoolSync sets when what is stored is safe from a power cut: SpoolSyncOff (default), SpoolSyncInterval or SpoolSyncBatch. It is safe
 // from the end of the process in any case.
 func WithSpoolSync(s SpoolSync) Option {

@@ -159,6 +159,9 @@ var optionTable = []option{
 			"It may be shared by clients and processes of one machine; made, with mode 0700, where there is none. Empty: nothing is stored"},
 	size("spool_max_bytes", "WithSpoolMaxBytes", func(o *Options) *int { return &o.SpoolMaxBytes }, 1*gib, 1*mib, 1024*gib,
 		"bound of what the client stores; beyond it batches are kept in memory alone, as without spool_dir"),
+	duration("spool_after", "WithSpoolAfter", func(o *Options) *time.Duration { return &o.SpoolAfter }, 0, 0, time.Hour,
+		"a batch is sent at once, and stored only when it has no result this long after it was sealed, or at a close: a healthy cluster costs no disk, and a crash can lose what is "+
+			"younger. 0: stored before it is sent; otherwise 10ms or more, and less than send_timeout"),
 	{key: "spool_sync", name: "WithSpoolSync", kind: kindEnum, field: func(o *Options) any { return (*string)(&o.SpoolSync) },
 		defText: string(SpoolSyncOff), values: []string{string(SpoolSyncOff), string(SpoolSyncInterval), string(SpoolSyncBatch)},
 		doc: "off: what is stored outlives the end of the process; interval: all but the last spool_sync_interval a power cut too; batch: all of it, each batch waits for an fsync, " +

@@ -230,6 +230,7 @@ func TestKeysSetWhatTheFunctionsSet(t *testing.T) {
 		"trim_trailing_newline":      {"true", dataproxy.WithTrimTrailingNewline(true)},
 		"spool_dir":                  {"/tmp/x", dataproxy.WithSpoolDir("/tmp/x")},
 		"spool_max_bytes":            {"1024G", dataproxy.WithSpoolMaxBytes(1 << 40)},
+		"spool_after":                {"100ms", dataproxy.WithSpoolAfter(100 * time.Millisecond)},
 		"spool_sync":                 {"batch", dataproxy.WithSpoolSync(dataproxy.SpoolSyncBatch)},
 		"spool_sync_interval":        {"1h", dataproxy.WithSpoolSyncInterval(time.Hour)},
 		"spool_result":               {"stored", dataproxy.WithSpoolResult(dataproxy.SpoolResultStored)},

@@ -37,6 +37,7 @@ func (o *Options) ValidateAndSetDefault() error {
 	if d := o.SpoolMaxAge; d > 0 && d < time.Second {
 		err = multierr.Append(err, fmt.Errorf("option spool_max_age = %q: want 0 or 1s or more", d))
 	}
+	err = multierr.Append(err, o.checkSpoolAfter())
 	if d := o.MaxConnLifetime; d > 0 && d < leastConnLifetime {
 		err = multierr.Append(err, fmt.Errorf("option max_conn_lifetime = %q: want 0 or %v or more", d, leastConnLifetime))
 	}
@@ -163,6 +164,21 @@ func (o *Options) validateSource() error {
 	}
 	if _, err := discovery.ListURLs(o.URL); err != nil {
 		return fmt.Errorf("option url = %q: %w: %v", cut(discovery.RedactURL(o.URL)), ErrInvalidURL, err)
+	}
+	return nil
+}
+
+// leastSpoolAfter keeps the spool's goroutine from looking all the time.
+const leastSpoolAfter = 10 * time.Millisecond
+
+func (o *Options) checkSpoolAfter() error {
+	switch d := o.SpoolAfter; {
+	case d <= 0:
+		return nil
+	case d < leastSpoolAfter || d >= o.SendTimeout:
+		return fmt.Errorf("option spool_after = %q: want 0, or %v or more and less than send_timeout, which is %v", d, leastSpoolAfter, o.SendTimeout)
+	case o.SpoolResult == SpoolResultStored:
+		return fmt.Errorf("option spool_after = %q: want 0 with spool_result=stored, whose results wait for the disk", d)
 	}
 	return nil
 }

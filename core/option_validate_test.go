@@ -166,6 +166,8 @@ func TestValuesThatBreakARuleAreRefused(t *testing.T) {
 		"auth without colon":   {dataproxy.WithOption("basic_auth", "k3y"), "both not empty"},
 		"metrics name":         {dataproxy.WithMetricsName("\xff"), `option metrics_name = "\xff": want UTF-8`},
 		"lifetime too short":   {dataproxy.WithMaxConnLifetime(time.Nanosecond), `option max_conn_lifetime = "1ns": want 0 or 10ms or more`},
+		"stored too soon":      {dataproxy.WithSpoolAfter(time.Millisecond), `option spool_after = "1ms": want 0, or 10ms or more and less than send_timeout, which is 30s`},
+		"stored too late":      {dataproxy.WithSpoolAfter(time.Minute), `option spool_after = "1m0s": want 0, or 10ms or more and less than send_timeout, which is 30s`},
 		"age too short":        {dataproxy.WithSpoolMaxAge(time.Millisecond), `option spool_max_age = "1ms": want 0 or 1s or more`},
 		"lifetime negative":    {dataproxy.WithMaxConnLifetime(-1), "option max_conn_lifetime"},
 		"empty compression":    {dataproxy.WithCompression(""), "option compression"},

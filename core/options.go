@@ -74,6 +74,7 @@ type Options struct {
 	Hooks               []Hooks
 	SpoolDir            string
 	SpoolMaxBytes       int
+	SpoolAfter          time.Duration
 	SpoolSync           SpoolSync
 	SpoolSyncInterval   time.Duration
 	SpoolResult         SpoolResult

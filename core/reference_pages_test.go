@@ -69,7 +69,7 @@ var optionGroups = []struct{ heading, keys string }{
 	{"Batches", "batching_max_publish_delay batching_max_messages batching_max_size compression message_format max_frame_size add_columns " +
 		"trim_trailing_newline"},
 	{"Memory", "max_pending_messages max_pending_bytes buffer_pool_size byte_pool_size byte_pool_width"},
-	{"Disk", "spool_dir spool_max_bytes spool_sync spool_sync_interval spool_result spool_max_age"},
+	{"Disk", "spool_dir spool_max_bytes spool_after spool_sync spool_sync_interval spool_result spool_max_age"},
 	{"Connections", "worker_num conn_timeout max_conn_lifetime heartbeat_interval write_buffer_size read_buffer_size " +
 		"socket_send_buffer_size socket_recv_buffer_size"},
 	{"Metrics", "metrics_name"},

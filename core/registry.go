@@ -115,7 +115,7 @@ func (r *registry) recycle(b *batch, reuse bool) {
 		b.hooked = nil
 		b.soon, b.userCode, b.callers, b.lost, b.beside = false, false, false, false, 0
 		b.lostAt, b.room = time.Time{}, 0
-		b.kept, b.ownTail = nil, false
+		b.kept, b.ownTail, b.replayed, b.storing, b.place = nil, false, false, false, position{}
 		b.startAnew()
 	}
 	b.mu.Unlock()

@@ -13,7 +13,7 @@ import (
 // have the rest, and share the lanes with it. A sixteenth is its own, so that it makes progress where senders take all the room that comes.
 func (s *spooler) readBack() {
 	most := int64(s.c.opts.MaxPendingBytes)
-	for !s.surveying.Load() && !s.c.dispatcher.waiting.Load() && s.c.dispatcher.usable() != nil && (s.reading.Load() < most/4 || s.stuck.Load() > 0) {
+	for !s.surveying.Load() && !s.noneTakes() && (s.reading.Load() < most/4 || s.stuck.Load() > 0) {
 		if s.c.closing.Load() {
 			return
 		}
@@ -174,7 +174,7 @@ func (s *spooler) rebuild(store *spool.Spool, ref spool.Ref, r *spool.Record) *b
 	}
 	b.unsettled = len(ends)
 	b.undelivered.Store(int32(len(ends)))
-	b.kept = &kept{store: store, ref: ref, opening: s.openingOf(store), replayed: true, size: int64(len(body))}
+	b.replayed, b.kept = true, &kept{store: store, ref: ref, opening: s.openingOf(store), size: int64(len(body))}
 	b.hooked = s.c.hooks.ofBatch(b, true)
 	if r.Flags&flagSnappy != 0 && s.c.opts.Compression == Snappy {
 		b.kept.block = append(*blocks.Get().(*[]byte), r.Body...)

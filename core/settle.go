@@ -36,7 +36,7 @@ func (c *client) finish(b *batch, fault func() *Error) (messages int) {
 	b.leaveBulk(err == nil)
 	// A timer that cannot be stopped may be looking at b right now.
 	reuse := b.timer.Stop() && err == nil && !b.expired
-	replayed := b.replayed() // counted when it was left to the store
+	replayed := b.replayed // counted when it was left to the store
 	if !replayed {
 		c.metrics.batch(err, b)
 	}
@@ -140,7 +140,7 @@ func (c *client) completeAll(done []completion) {
 		if d.messages == 0 {
 			continue
 		}
-		if d.b.replayed() { // counted when it was left to the store
+		if d.b.replayed { // counted when it was left to the store
 			c.complete(d)
 			continue
 		}

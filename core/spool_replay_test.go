@@ -116,7 +116,7 @@ func TestACallerWhoseTimeIsOverIsToldThatItsMessageIsStored(t *testing.T) {
 func TestNoOutageBurnsWhatIsStored(t *testing.T) {
 	t.Parallel()
 	for name, fault := range map[string]dataproxytest.Fault{
-		"silent": dataproxytest.BlackHole(), "not now": dataproxytest.ErrorCode(114), "unready": dataproxytest.Unready(),
+		"silent": dataproxytest.Silence(), "not now": dataproxytest.ErrorCode(114), "unready": dataproxytest.Unready(),
 		"closes": dataproxytest.CloseAfterRead(),
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -1,7 +1,6 @@
 package dataproxy
 
 import (
-	"errors"
 	"fmt"
 	"slices"
 	"sync"
@@ -9,7 +8,6 @@ import (
 	"time"
 
 	"github.com/inlong-dataproxy/inlong-dataproxy/core/internal/spool"
-	"github.com/inlong-dataproxy/inlong-dataproxy/core/internal/wire"
 )
 
 const (
@@ -35,7 +33,8 @@ type spooler struct {
 	done chan struct{} // closed behind its end
 
 	mu    sync.Mutex
-	queue fifo[*batch] // sealed, to be stored
+	queue fifo[sealed] // batches to be stored
+	limit int          // of its length, before the next sweep
 
 	// Of its goroutine alone.
 	own      *spool.Spool   // nil while the folder cannot be used
@@ -44,7 +43,7 @@ type spooler struct {
 	waiting  *batch         // was read back, and lacks room
 	records  []spool.Record
 	refs     []spool.Ref
-	group    []*batch
+	group    []sealed
 	body     []byte // of what is read back
 	reopenAt time.Time
 	metrics  *spoolMetrics
@@ -55,7 +54,6 @@ type spooler struct {
 	adoptions int                     // slots that were ever adopted
 	lines     map[*spool.Spool]string // of adopted slots: what their streams are named by
 	behind    position                // all that was stored
-	places    []position
 	surveyed  uint64
 	surveying atomic.Bool
 	onDisk    atomic.Int64 // batches that are counted as being there only
@@ -102,16 +100,6 @@ func (s *spooler) wake() {
 	}
 }
 
-// take takes a sealed batch to be stored and sent. behind asks the sender to let others run.
-func (s *spooler) take(b *batch) (behind bool) {
-	s.mu.Lock()
-	s.queue.push(b)
-	behind = s.queue.len() > yieldAfter
-	s.mu.Unlock()
-	s.wake()
-	return behind
-}
-
 // storeGrace bounds what a close whose time is over gives to the disk.
 const storeGrace = 25 * time.Millisecond
 
@@ -152,15 +140,15 @@ func (s *spooler) run() {
 	s.adopt()
 	for quiet := false; ; {
 		s.survey()
-		s.store()
+		s.store(false)
 		s.giveBack()
 		s.makeRoom()
 		s.readBack()
 		if s.c.closing.Load() {
 			s.leaveWaiting()
 		}
-		if s.backlog.Load() {
-			again.start(acksEvery)
+		if s.backlog.Load() || s.storesLater() {
+			again.start(s.lookEvery())
 		}
 		if !quiet { // the last look has found nothing, and nothing has happened since
 			tell.start(tellEvery)
@@ -172,7 +160,7 @@ func (s *spooler) run() {
 		select {
 		case <-s.kick:
 		case stored := <-s.rest:
-			s.store()
+			s.store(true)
 			close(stored)
 		case <-again.c:
 			again.c = nil
@@ -204,155 +192,6 @@ func (s *spooler) warn(err error) {
 	}
 }
 
-// store stores what is sealed, in few writes, and hands it on. A disk that refuses does not stop it: the client continues as without one.
-func (s *spooler) store() {
-	s.mu.Lock()
-	batches := s.queue.takeAll()
-	s.mu.Unlock()
-	most := min(storedAtOnce, s.c.opts.SpoolMaxBytes/16) // near the bound all of it is stored, or nothing
-	for len(batches) > 0 {
-		group, bytes := batches[:0:0], 0
-		for len(batches) > 0 && bytes < most {
-			b := batches[0]
-			b.mu.Lock() // it may have died, and is let go of then
-			bytes += len(b.body.b)
-			b.mu.Unlock()
-			group, batches = append(group, b), batches[1:]
-		}
-		s.storeGroup(group)
-		for i, b := range group {
-			switch {
-			case s.c.opts.SpoolResult == SpoolResultStored && s.isResult(b):
-				s.c.finish(b, nil)
-			case s.c.opts.Ordered:
-				b.st.enter(b, s.places[i])
-			default:
-				s.c.dispatcher.dispatch(b) // one that is dead is dropped there
-			}
-		}
-	}
-}
-
-// isResult reports whether b's messages have their result now, which is that they are stored: b is read back when its turn comes.
-func (s *spooler) isResult(b *batch) bool {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	if b.kept == nil || b.unsettled == 0 {
-		return false
-	}
-	b.kept.counts = true
-	return true
-}
-
-func (s *spooler) storeGroup(all []*batch) {
-	if s.own == nil && !s.reopen() {
-		s.place(all, nil)
-		return
-	}
-	s.records, s.group = s.records[:0], s.group[:0]
-	for _, b := range all {
-		b.mu.Lock()
-		if b.unsettled > 0 && !b.expired { // who was told that a message failed may send it again
-			s.group = append(s.group, b)
-			s.records = append(s.records, b.record())
-		}
-		b.mu.Unlock()
-	}
-	if len(s.group) == 0 {
-		s.place(all, nil)
-		return
-	}
-	var err error
-	s.refs, err = s.own.Append(s.refs[:0], s.records, true)
-	s.place(all, s.refs)
-	if err == nil && s.opts.Sync == spool.SyncBatch {
-		if err = s.own.Sync(); err != nil { // it may be there all the same
-			for _, r := range s.refs {
-				s.own.Ack(r)
-			}
-		}
-	}
-	s.unsynced = s.unsynced || err == nil && s.opts.Sync == spool.SyncInterval
-	store, opening := s.own, s.opening
-	switch s.warn(err); {
-	case err == nil:
-		s.counts.stored(s.own, s.opts.MaxBytes)
-	case errors.Is(err, spool.ErrFull):
-		s.counts.state.Store(SpoolFull)
-	default:
-		s.counts.state.Store(SpoolFailed)
-		s.reconsider()
-	}
-	_, pending := s.c.budget.pending()
-	keep := pending < int64(s.c.opts.MaxPendingBytes)/2 // else memory is for other batches, and this one is compressed again when it is sent
-	for i, b := range s.group {
-		block := s.records[i].Body
-		b.mu.Lock()
-		if err == nil {
-			if b.unsettled == 0 || b.expired { // meanwhile: its sender was told that it failed
-				store.Ack(s.refs[i])
-			} else {
-				b.kept = &kept{store: store, ref: s.refs[i], opening: opening}
-				b.leaveBulk(false) // it does not fail for what is before it
-				if keep && s.records[i].Flags&flagSnappy != 0 {
-					b.kept.block, block = block, nil
-					b.pay()
-				}
-			}
-		}
-		b.mu.Unlock()
-		if block != nil {
-			giveBlock(block)
-		}
-	}
-	clear(s.records)
-	clear(s.group)
-}
-
-// place gives the batches of an ordered client their places: those of s.group where they were stored, and the others that of the next one.
-func (s *spooler) place(all []*batch, refs []spool.Ref) {
-	if !s.c.opts.Ordered {
-		return
-	}
-	if len(refs) > 0 {
-		s.behind = position{s.opening, refs[len(refs)-1].Behind()}
-	}
-	s.places = s.places[:0]
-	stored := 0
-	for _, b := range all {
-		at := s.behind
-		if stored < len(refs) {
-			at.ref = refs[stored]
-			if s.group[stored] == b {
-				stored++
-			}
-		}
-		s.places = append(s.places, at)
-	}
-}
-
-// record is b as it is kept: with its body as it goes to the network, in bytes of its own, since who gets the payload of a message that fails
-// meanwhile may change it. The caller holds b.mu.
-func (b *batch) record() spool.Record {
-	flags := uint32(0)
-	if b.itemized {
-		flags = flagItemized
-	}
-	block, compressed := *blocks.Get().(*[]byte), false
-	if b.st.c.opts.Compression == Snappy {
-		if block, compressed = wire.Compress(block, b.body.b); compressed {
-			flags |= flagSnappy
-		}
-	}
-	if !compressed {
-		block = append(block, b.body.b...)
-	}
-	return spool.Record{
-		ID: b.id, Group: b.st.key.group, Stream: b.st.key.stream, Attributes: string(b.st.tail) + b.attributes, EventTime: b.eventTime,
-		Stored: b.st.c.now().UnixMilli(), Messages: b.count(), Flags: flags, Body: block,
-	}
-}
-
 func (s *spooler) sync() error {
 	if s.own == nil {
 		return nil
@@ -381,7 +220,7 @@ func (s *spooler) giveBack() {
 }
 
 func (s *spooler) close() {
-	s.store() // what was sealed last: it has no result yet, or is swept
+	s.store(true) // what was sealed last: it has no result yet, or is swept
 	for _, store := range s.stores() {
 		s.warn(store.Close())
 	}

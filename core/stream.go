@@ -225,10 +225,16 @@ func (st *stream) getOn() {
 // seal hands the open batch to the dispatcher. The caller holds mu, so that batches leave in the order of sealing.
 func (st *stream) seal() (behind bool) {
 	b := st.takeOpen()
-	if st.c.spooler != nil {
-		return st.c.spooler.take(b)
+	if s := st.c.spooler; s != nil {
+		if behind = s.take(b); s.c.opts.SpoolAfter == 0 {
+			return behind
+		}
 	}
-	if st.c.opts.Ordered {
+	switch {
+	case st.spooled != nil:
+		st.enter(b)
+		return false
+	case st.c.opts.Ordered:
 		if st.busy != nil {
 			st.waiting.push(b)
 			return false

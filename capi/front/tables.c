@@ -161,6 +161,8 @@ const inlong_option_info inlong_option_table[] = {
            "folder in which each batch is stored before it is sent, and kept until it is acked; what is left there by a client that is gone is sent by the next one. It may be shared by clients and processes of one machine; made, with mode 0700, where there is none. Empty: nothing is stored"),
     OPTION("spool_max_bytes", "size", "1G", "1M", "1024G", "",
            "bound of what the client stores; beyond it batches are kept in memory alone, as without spool_dir"),
+    OPTION("spool_after", "duration", "0s", "0s", "1h", "",
+           "a batch is sent at once, and stored only when it has no result this long after it was sealed, or at a close: a healthy cluster costs no disk, and a crash can lose what is younger. 0: stored before it is sent; otherwise 10ms or more, and less than send_timeout"),
     OPTION("spool_sync", "enum", "off", "", "", "off|interval|batch",
            "off: what is stored outlives the end of the process; interval: all but the last spool_sync_interval a power cut too; batch: all of it, each batch waits for an fsync, which many of them share"),
     OPTION("spool_sync_interval", "duration", "1s", "10ms", "1h", "",

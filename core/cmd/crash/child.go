@@ -34,6 +34,9 @@ type plan struct {
 	logger dataproxy.Logger
 }
 
+// sendTimeout is that of the clients.
+const sendTimeout = 300 * time.Millisecond
+
 // mostMessages is how many messages one life sends at most.
 const mostMessages = 30_000
 
@@ -97,7 +100,7 @@ func (p *plan) options(random *rand.Rand) []dataproxy.Option {
 		dataproxy.WithURL(p.URL), dataproxy.WithGroupID(group), dataproxy.WithSpoolDir(p.Dir), dataproxy.WithLogger(p.logger),
 		dataproxy.WithMetricsRegistry(prometheus.NewRegistry()), dataproxy.WithLazyStart(true),
 		// Nodes share a busy process with the judge: an answer that is late must not cost a connection, and what was written to it.
-		dataproxy.WithSendTimeout(300 * time.Millisecond), dataproxy.WithAckTimeout(time.Minute), dataproxy.WithBlockIfQueueIsFull(true),
+		dataproxy.WithSendTimeout(sendTimeout), dataproxy.WithAckTimeout(time.Minute), dataproxy.WithBlockIfQueueIsFull(true),
 		dataproxy.WithRetryInitialInterval(5 * time.Millisecond), dataproxy.WithMaxPendingBytes(8 << 20),
 		dataproxy.WithSpoolSyncInterval(50 * time.Millisecond),
 		dataproxy.WithMaxPendingMessages(pending), dataproxy.WithSpoolMaxBytes(room), dataproxy.WithSpoolSync(sync),

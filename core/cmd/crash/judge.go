@@ -19,9 +19,11 @@ const window = 100 * time.Millisecond
 // entry is what is known of one message.
 type entry struct {
 	promised bool  // its result was acked or stored
+	failed   bool  // its result was another error
 	arrived  int64 // ns since 1970; 0: not yet
 	place    uint64
-	worker   int // whose process sent it
+	worker   int    // whose process sent it
+	behind   uint32 // it arrived for the first time behind the one before this number, a later one of its stream; 0: in order
 }
 
 // history is what is known of the messages of one life, by number. What it says may be read behind what nodes took, so who is foreign is
@@ -137,6 +139,7 @@ func (j *judge) hear(life uint32, n note) {
 	switch n.kind {
 	case refused:
 		j.tally.Refused++
+		e.failed = true
 		return
 	case stored:
 		j.tally.Stored++
@@ -191,8 +194,7 @@ func (j *judge) one(e *entry, m message, worker int, at time.Time, place uint64)
 		if last := &h.last[m.number%streams]; m.number >= *last {
 			*last = m.number + 1
 		} else if j.mode.Ordered && !h.anyOrder {
-			j.tally.Overtook++
-			j.wrong("life %d, message %d arrived behind message %d of its stream", m.life, m.number, *last-1)
+			e.behind = *last
 		}
 		return
 	}
@@ -236,10 +238,14 @@ func (j *judge) end() (Tally, string) {
 	defer j.mu.Unlock()
 	for life, h := range j.lives {
 		j.tally.Sent += int64(h.announced)
-		for number := int(h.announced); number < len(h.entries); number++ {
-			if h.entries[number].arrived != 0 {
+		for number, e := range h.entries {
+			if e.arrived != 0 && number >= int(h.announced) {
 				j.tally.Foreign++
 				j.wrong("nobody sent life %d, message %d", life, number)
+			}
+			if e.behind > 0 && !e.failed { // one that failed has no place any more, though it may have been stored just then
+				j.tally.Overtook++
+				j.wrong("life %d, message %d arrived behind message %d of its stream", life, number, e.behind-1)
 			}
 		}
 	}

@@ -99,6 +99,12 @@ func TestJudgeFindsWhatIsBroken(t *testing.T) {
 			p.arrive(0, "u", 2+streams)
 			p.arrive(0, "v", 2)
 		}, Tally{Received: 5, Overtook: 1}},
+		"failed, and behind a later one all the same": {func(p past) {
+			p.mode.Ordered = true
+			p.arrive(0, "x", streams)
+			p.say(refused, 0)
+			p.arrive(0, "y", 0)
+		}, Tally{Received: 2, Refused: 1}},
 		"again under another id": {func(p past) {
 			p.arrive(0, "x", 0)
 			p.ends(window)

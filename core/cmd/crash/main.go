@@ -61,6 +61,7 @@ func run(ctx context.Context, args []string, out, progress io.Writer) error {
 	seed := flags.Uint64("seed", uint64(time.Now().UnixNano()), "of the random choices; when they take effect differs from run to run")
 	mode := mode{}
 	flags.BoolVar(&mode.Ordered, "ordered", false, "clients keep the order of each stream, which is judged too")
+	flags.DurationVar(&mode.After, "after", 0, "spool_after of the clients")
 	flags.StringVar(&mode.Result, "result", string(dataproxy.SpoolResultAcked), "spool_result of the clients")
 	if err := flags.Parse(args); err != nil {
 		return err

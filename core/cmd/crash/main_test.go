@@ -30,6 +30,13 @@ func TestKilledClientsKeepEveryPromise(t *testing.T) {
 	require.Contains(t, progress.String(), "seed ")
 }
 
+// The same where batches are stored while they are on their way: what an ack or a deadline overtook is sent again for ever, or order breaks.
+func TestKilledClientsKeepEveryPromiseWithSpoolAfter(t *testing.T) {
+	var out, progress bytes.Buffer
+	err := run(context.Background(), []string{"--duration", "4s", "--ordered", "--after", "20ms"}, &out, &progress)
+	require.NoError(t, err, "%s%s", &progress, &out)
+}
+
 // A run that is interrupted still reports; a bad command line does not run.
 func TestCrashCommandLine(t *testing.T) {
 	ctx, cancel := context.WithCancel(context.Background())
@@ -37,6 +44,7 @@ func TestCrashCommandLine(t *testing.T) {
 	require.ErrorIs(t, run(ctx, nil, io.Discard, io.Discard), errBroken, "a run that killed nothing shows nothing")
 	require.ErrorContains(t, run(ctx, []string{"--duration", "0s"}, io.Discard, io.Discard), "--duration 0s")
 	require.ErrorContains(t, run(ctx, []string{"--result", "sent"}, io.Discard, io.Discard), `option spool_result = "sent"`)
+	require.ErrorContains(t, run(ctx, []string{"--after", "1s"}, io.Discard, io.Discard), `option spool_after = "1s"`)
 	require.ErrorContains(t, run(ctx, []string{"--seed", "x"}, io.Discard, io.Discard), "seed")
 }
 

@@ -207,6 +207,12 @@ class Options(TypedDict, total=False):
     1024G.
     """
 
+    spool_after: Duration
+    """A batch is sent at once, and stored only when it has no result this long after it was sealed, or at a close: a healthy
+    cluster costs no disk, and a crash can lose what is younger. 0: stored before it is sent; otherwise 10ms or more, and less
+    than send_timeout. Default 0s; 0s to 1h.
+    """
+
     spool_sync: Literal["off", "interval", "batch"]
     """Off: what is stored outlives the end of the process; interval: all but the last spool_sync_interval a power cut too;
     batch: all of it, each batch waits for an fsync, which many of them share. Default off; off or interval or batch.
