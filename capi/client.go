@@ -23,6 +23,9 @@ func options(q *call) (opts []dataproxy.Option) {
 	for _, o := range unsafe.Slice(q.options, int(q.count)) {
 		opts = append(opts, dataproxy.WithOption(C.GoString(o.key), C.GoString(o.value)))
 	}
+	if q.asks {
+		opts = append(opts, dataproxy.WithAuth(hostAuth{q.handle}))
+	}
 	return opts
 }
 

@@ -22,4 +22,10 @@ static inline void inlong_host_deliver(uintptr_t client, inlong_core_tag *tags, 
 static inline void inlong_host_closed(uintptr_t client) { inlong_host.closed(client); }
 static inline void inlong_host_log(uintptr_t client, int level, char *text) { inlong_host.log(client, level, text); }
 
+static inline inlong_auth *inlong_host_auth(uintptr_t client, const char *group_id, int64_t timeout_ms)
+{
+    return inlong_host.auth(client, group_id, timeout_ms);
+}
+static inline void inlong_host_auth_free(inlong_auth *auth) { inlong_host.auth_free(auth); }
+
 #endif

@@ -80,7 +80,7 @@ func (o *Options) checkAccess() (err error) {
 	err = multierr.Append(err, multierr.Combine(o.tlsFiles().Check()...))
 	if o.BasicAuth != "" {
 		if o.Auth != nil {
-			fault("option basic_auth: cannot be given together with WithAuth")
+			fault("option basic_auth: cannot be given together with auth (WithAuth)")
 		}
 		if e := access.CheckPair(o.BasicAuth, "secretId:secretKey"); e != nil {
 			fault("option basic_auth: %w", e)
@@ -88,7 +88,7 @@ func (o *Options) checkAccess() (err error) {
 	}
 	if o.BasicAuthFile != "" {
 		if o.Auth != nil || o.BasicAuth != "" {
-			fault("option basic_auth_file: cannot be given together with basic_auth or WithAuth")
+			fault("option basic_auth_file: cannot be given together with basic_auth or auth (WithAuth)")
 		}
 		_, e := o.readBasicAuth()
 		err = multierr.Append(err, e)

@@ -155,7 +155,7 @@ func TestFilesOfCredentialsAreCheckedAtTheStart(t *testing.T) {
 		`": want "secretId:secretKey", both not empty`:                                                    one(dataproxy.WithBasicAuthFile(write("half", []byte("s3cret")))),
 		`": want "secretId:secretKey" in one line`:                                                        one(dataproxy.WithBasicAuthFile(write("lines", []byte("id:s3cret\nx\n")))),
 		fmt.Sprintf(`option basic_auth_file = %q: it is not a regular file`, pipe):                        one(dataproxy.WithBasicAuthFile(pipe)),
-		`option basic_auth_file: cannot be given together with basic_auth or WithAuth`:                    one(dataproxy.WithBasicAuthFile(good), dataproxy.WithBasicAuth("id", "s3cret")),
+		`option basic_auth_file: cannot be given together with basic_auth or auth (WithAuth)`:             one(dataproxy.WithBasicAuthFile(good), dataproxy.WithBasicAuth("id", "s3cret")),
 		fmt.Sprintf(`option ca_file = %q: it is not a regular file`, pipe):                                one(dataproxy.WithCAFile(pipe)),
 		`of 1 PEM blocks that begin 0 are whole`:                                                          one(dataproxy.WithCAFile(write("ca", a.pem[:len(a.pem)-9]))),
 		`options client_cert_file, client_key_file: want both or none`:                                    one(dataproxy.WithClientCertFile(write("c", cert))),

@@ -52,7 +52,7 @@ var codeTable = []CodeInfo{
 	{CodeServerPanic, "server_panic", "server panic", false, either, "an internal fault of this client, which is closed",
 		"This is a fault of the client: report it with the log lines, and make a new client."},
 	{CodeWorkerBusy, "worker_busy", "worker is busy", true, nil,
-		"a call inside a callback would wait for itself: a flush or close is begun and not waited for, in C a send inside a log callback is refused; " +
+		"a call inside a callback would wait for itself: a flush or close is begun and not waited for, in C a send inside a callback for log lines or credentials is refused; " +
 			"no message that was accepted ends with it",
 		"Make the call from elsewhere."},
 	{CodeNoMatchRequest, "no_match_request", "no match unacknowledged request for response", false, nil,

@@ -133,13 +133,13 @@ func TestN7_TokenIsRefreshedWhileRunning(t *testing.T) {
 func TestHeaderThatGetTokenCannotMeanIsNamed(t *testing.T) {
 	c := cluster(t)
 	for _, header := range []struct{ key, token, part string }{
-		{"", "", `Auth.GetToken returned the header name "": want one or more of`},
-		{"", "s3cret", `Auth.GetToken returned the header name "": want one or more of`},
-		{"Bad Header", "s3cret", `Auth.GetToken returned the header name "Bad Header": want`},
-		{"X:", "s3cret", `Auth.GetToken returned the header name "X:": want`},
-		{"Tökén", "s3cret", `Auth.GetToken returned the header name "Tökén": want`},
-		{"Authorization", "s3cret\r\nX-Other: y", "Auth.GetToken returned a header value with a control character"},
-		{"Authorization", "s3cret\x7f", "Auth.GetToken returned a header value with a control character"},
+		{"", "", `auth: the header name is "": want one or more of`},
+		{"", "s3cret", `auth: the header name is "": want one or more of`},
+		{"Bad Header", "s3cret", `auth: the header name is "Bad Header": want`},
+		{"X:", "s3cret", `auth: the header name is "X:": want`},
+		{"Tökén", "s3cret", `auth: the header name is "Tökén": want`},
+		{"Authorization", "s3cret\r\nX-Other: y", "auth: the header value has a control character"},
+		{"Authorization", "s3cret\x7f", "auth: the header value has a control character"},
 	} {
 		calls := 0
 		err := startFails(t, c, dataproxy.WithAuth(tokens{func(context.Context, string) (string, string, error) {
@@ -167,9 +167,9 @@ func TestAuthThatFailsPanicsOrHangsCostsOnlyTheRequest(t *testing.T) {
 		part string
 	}{
 		"fails":  {func(context.Context, string) (string, string, error) { return "", "", cause }, "getting a token for the Manager: token server is down"},
-		"panics": {func(context.Context, string) (string, string, error) { panic("in user code") }, "Auth.GetToken panicked: in user code"},
+		"panics": {func(context.Context, string) (string, string, error) { panic("in user code") }, "auth: the call for credentials panicked: in user code"},
 		"ends":   {func(context.Context, string) (string, string, error) { runtime.Goexit(); return "", "", nil }, "it ended its goroutine"},
-		"hangs":  {func(context.Context, string) (string, string, error) { <-release; return "", "", nil }, "Auth.GetToken did not return in time"},
+		"hangs":  {func(context.Context, string) (string, string, error) { <-release; return "", "", nil }, "auth: the call for credentials did not return in time"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			err := startFails(t, c, dataproxy.WithAuth(tokens{get.f}))

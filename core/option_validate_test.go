@@ -184,7 +184,7 @@ func TestValuesThatBreakARuleAreRefused(t *testing.T) {
 	faults := faultsOf(dataproxy.WithCAFile(caFile(t)), dataproxy.WithTLSConfig(&tls.Config{}), dataproxy.WithBasicAuth("a", "b"), dataproxy.WithAuth(tokens{}))
 	require.Len(t, faults, 2)
 	require.ErrorContains(t, faults[0], "option ca_file: cannot be given together with WithTLSConfig")
-	require.ErrorContains(t, faults[1], "option basic_auth: cannot be given together with WithAuth")
+	require.ErrorContains(t, faults[1], "option basic_auth: cannot be given together with auth (WithAuth)")
 }
 
 // Fixing one fault to see the next one is a deployment each.

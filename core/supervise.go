@@ -35,7 +35,7 @@ type tokenSource struct {
 
 func (s *tokenSource) token(ctx context.Context, group string) (string, string, error) {
 	if !s.asked.CompareAndSwap(false, true) {
-		return "", "", errors.New("Auth.GetToken has not returned since the last request")
+		return "", "", errors.New("auth: the call for credentials has not returned since the last request")
 	}
 	type answer struct {
 		key, token string
@@ -43,10 +43,10 @@ func (s *tokenSource) token(ctx context.Context, group string) (string, string, 
 	}
 	done := make(chan answer, 1)
 	go func() {
-		a := answer{err: errors.New("Auth.GetToken did not return: it ended its goroutine")}
+		a := answer{err: errors.New("auth: the call for credentials did not return: it ended its goroutine")}
 		defer func() {
 			if r := recover(); r != nil {
-				a.err = fmt.Errorf("Auth.GetToken panicked: %s", oneLine(fmt.Sprint(r)))
+				a.err = fmt.Errorf("auth: the call for credentials panicked: %s", oneLine(fmt.Sprint(r)))
 			}
 			s.asked.Store(false)
 			done <- a
@@ -59,7 +59,7 @@ func (s *tokenSource) token(ctx context.Context, group string) (string, string, 
 	case a := <-done:
 		return a.key, a.token, a.err
 	case <-ctx.Done():
-		return "", "", fmt.Errorf("Auth.GetToken did not return in time: %w", ctx.Err())
+		return "", "", fmt.Errorf("auth: the call for credentials did not return in time: %w", ctx.Err())
 	}
 }
 
@@ -70,10 +70,10 @@ func checkHeader(key, token string) error {
 		return (r < 'a' || r > 'z') && (r < 'A' || r > 'Z') && (r < '0' || r > '9') && !strings.ContainsRune(others, r)
 	}
 	if key == "" || strings.ContainsFunc(key, bad) {
-		return fmt.Errorf("Auth.GetToken returned the header name %q: want one or more of A-Z a-z 0-9 %s", key, others)
+		return fmt.Errorf("auth: the header name is %q: want one or more of A-Z a-z 0-9 %s", key, others)
 	}
 	if strings.ContainsFunc(token, func(r rune) bool { return r < ' ' && r != '\t' || r == 0x7f }) {
-		return errors.New("Auth.GetToken returned a header value with a control character: want none")
+		return errors.New("auth: the header value has a control character: want none")
 	}
 	return nil
 }

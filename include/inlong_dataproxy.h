@@ -58,8 +58,8 @@ enum {
     INLONG_ERR_LOG_INVALID = 10010,       /**< the payload is empty, or an id or attribute breaks its rule */
     INLONG_ERR_SERVER_ERROR = 10011,      /**< the DataProxy refused the batch: see server_code */
     INLONG_ERR_SERVER_PANIC = 10012,      /**< an internal fault of this client; it does not continue */
-    INLONG_ERR_WORKER_BUSY = 10013,       /**< inside a callback: flush or close, begun; a send in one of the log */
-    INLONG_ERR_NO_MATCH_REQUEST = 10014,  /**< in metrics: an answer belongs to no batch in flight */
+    INLONG_ERR_WORKER_BUSY = 10013, /**< inside a callback: flush or close, begun; a send in one for log lines or credentials */
+    INLONG_ERR_NO_MATCH_REQUEST = 10014,    /**< in metrics: an answer belongs to no batch in flight */
     INLONG_ERR_CONN_CLOSED_BY_PEER = 10015, /**< the node closed the connection before it answered */
     INLONG_ERR_UNKNOWN = 20001,             /**< no result: what a number that is none of these is taken for */
     INLONG_ERR_STORED = 30001, /**< with spool_dir: no ack yet, but it is stored and will be delivered: do not send it again */
@@ -307,6 +307,66 @@ typedef struct inlong_log_line {
  * @blocks timeout_ms at most */
 INLONG_API int inlong_log_poll(inlong_log_line *lines, int max, int64_t timeout_ms);
 
+/* ---- Credentials. Pure C. ---- */
+
+/** A question for the credentials of a request to the Manager, which are one header, and the answer. */
+typedef struct inlong_auth {
+    size_t struct_size; /**< sizeof(inlong_auth) */
+    uint64_t question;  /**< its number, from 1: what inlong_auth_answer goes by */
+    void *user;         /**< as given to inlong_options_set_auth */
+    char group_id[208]; /**< the client's group */
+    char name[128];     /**< the header's name, 126 bytes at most; "Authorization" unless you change it */
+    char value[16384];  /**< the header's value, such as "Bearer ...", 16,382 bytes at most; "" in the question */
+    char text[512];     /**< where there are none: why; errors and log lines show it, so no secret */
+} inlong_auth;
+
+/** Answers a question for credentials: before each request to the Manager, and again after a 401 or 403. So it may renew a token.
+ *
+ * It runs on a thread of the library, also before inlong_client_new has returned: one at a time for a client, and on several threads for
+ * several clients. The request waits for it, for the option manager_timeout at most; a later one fails at once while it has not
+ * returned. Nothing else waits: the client sends to the nodes that it knows. Not after inlong_client_close has returned INLONG_OK. It may
+ * call this header's functions, but inlong_client_send, ready, flush and close answer INLONG_ERR_WORKER_BUSY. A child that it forks ends
+ * inside. To leave it by longjmp, a C++ exception or pthread_exit is undefined.
+ * @param auth the question, and room for the answer; valid until the callback returns
+ * @param user as given
+ * @return INLONG_OK: name and value are set. Else the request fails with what is in text */
+typedef int (*inlong_auth_callback)(inlong_auth *auth, void *user);
+
+/** In place of a callback: questions wait for inlong_auth_poll. */
+#define INLONG_AUTH_QUEUE ((inlong_auth_callback)1)
+
+/** Has the clients that are made from these options ask for credentials. It excludes the options basic_auth and basic_auth_file.
+ * @code
+ *     int bearer(inlong_auth *auth, void *user)
+ *     {
+ *         snprintf(auth->value, sizeof auth->value, "Bearer %s", (const char *)user);
+ *         return INLONG_OK;
+ *     }
+ * @endcode
+ * @param options  not NULL
+ * @param callback answers; INLONG_AUTH_QUEUE: the questions wait for inlong_auth_poll; NULL: nothing is asked
+ * @param user     handed to the callback; it must live as long as the clients
+ * @return INLONG_OK, or INLONG_ERR_ARG: options
+ * @blocks never */
+INLONG_API int inlong_options_set_auth(inlong_options *options, inlong_auth_callback callback, void *user);
+
+/** Takes a question of INLONG_AUTH_QUEUE: for those whose code cannot be called from other threads, as in languages with a runtime of
+ * their own. One line for the whole process; a question leaves it when its client is closed, and when the
+ * option manager_timeout has passed. Answer on another thread than that which polls when answers take long.
+ * @param auth       not NULL, its struct_size set; receives the question
+ * @param timeout_ms how long to wait for one; INLONG_NO_TIMEOUT: until one comes
+ * @return 1, or 0 when the time passed; INLONG_ERR_ARG, INLONG_ERR_ABI
+ * @blocks timeout_ms at most */
+INLONG_API int inlong_auth_poll(inlong_auth *auth, int64_t timeout_ms);
+
+/** Answers a question that inlong_auth_poll gave, once, from any thread.
+ * @param auth not NULL: the question, with name and value or text set; copied
+ * @param code INLONG_OK: name and value are set. Else the request fails with what is in text
+ * @return INLONG_OK; INLONG_ERR_CONTEXT_EXPIRED: nobody waits for it any more: it was answered, it took too long, or the client is being
+ *         closed; INLONG_ERR_ARG, INLONG_ERR_ABI
+ * @blocks never */
+INLONG_API int inlong_auth_answer(const inlong_auth *auth, int code);
+
 /* ---- The runtime ---- */
 
 /** Settings of the library's runtime, for the whole process. Set, they go before GOGC and GOMEMLIMIT of the environment. */
@@ -370,7 +430,7 @@ INLONG_API int inlong_client_new(const inlong_options *options, inlong_client **
  *                   refused for an argument or its handle: look at what is returned
  * @return INLONG_OK: acked. Else the result's code. Nothing was sent after INLONG_ERR_ARG, INLONG_ERR_ABI,
  *         INLONG_ERR_HANDLE, INLONG_ERR_FORKED, INLONG_ERR_LOG_INVALID, INLONG_ERR_LOG_TOO_LONG, INLONG_ERR_QUEUE_FULL; inside a
- *         log callback INLONG_ERR_WORKER_BUSY
+ *         callback for log lines or credentials INLONG_ERR_WORKER_BUSY
  * @blocks until it has its result, timeout_ms at most, the option send_timeout in any case */
 INLONG_API int inlong_client_send(inlong_client *client, const inlong_message *message, int64_t timeout_ms, inlong_result *result);
 
@@ -541,7 +601,7 @@ INLONG_API int inlong_client_flush(inlong_client *client, int64_t timeout_ms);
  * @param client     an open client
  * @param timeout_ms how long to wait for that; 0: says how it is now; INLONG_NO_TIMEOUT: until it is, or the client is closed
  * @return INLONG_OK; INLONG_ERR_NEW_CONN_FAILED: no node can be used, the text names the causes; INLONG_ERR_CLOSED: the client is being
- *         closed; INLONG_ERR_WORKER_BUSY: inside a log callback; INLONG_ERR_ARG, INLONG_ERR_HANDLE, INLONG_ERR_FORKED
+ *         closed; INLONG_ERR_WORKER_BUSY: inside a callback for log lines or credentials; INLONG_ERR_ARG, INLONG_ERR_HANDLE, INLONG_ERR_FORKED
  * @blocks timeout_ms at most; inside a callback never */
 INLONG_API int inlong_client_ready(inlong_client *client, int64_t timeout_ms);
 
@@ -563,7 +623,7 @@ typedef struct inlong_close_report {
  * INLONG_ERR_CLOSED. When it has returned no callback starts any more.
  *
  * Inside a callback the close is begun and not waited for; it continues by itself, bounded by the option send_timeout, and
- * callbacks come until it has ended. Inside a log callback nothing is begun.
+ * callbacks come until it has ended. Inside a callback for log lines or credentials nothing is begun.
  * @param client     an open client. Of two threads that close at the same time one closes, the other answers
  *                   INLONG_ERR_HANDLE at once; so does closing again
  * @param timeout_ms how long to deliver; INLONG_NO_TIMEOUT: the option send_timeout
@@ -681,7 +741,7 @@ INLONG_API int inlong_row_format_new(const inlong_row_settings *settings, inlong
  * @param errlen    its length
  * @return INLONG_OK; INLONG_ERR_OPTION: the options, or the stream has no rows, or settings that readers take differently;
  *         INLONG_ERR_NEW_CONN_FAILED: the Manager could not be asked, or knows no such stream; else as inlong_client_new
- * @blocks the option manager_timeout at most */
+ * @blocks the option manager_timeout at most, and a second for a callback for credentials that has not returned; it may still run then */
 INLONG_API int inlong_row_format_ask(const inlong_options *options, const char *stream_id, inlong_row_format **format, char *err,
                                      size_t errlen);
 

@@ -86,10 +86,11 @@ class Client
     {
         Client client;
         client.promises_ = std::make_shared<detail::Promises>();
-        if (options.log_ || options.results_) {
+        if (options.log_ || options.results_ || options.auth_) {
             client.kept_.reset(new detail::Kept);
             client.kept_->log = options.log_;
             client.kept_->results = options.results_;
+            client.kept_->auth = options.auth_;
         }
         int code = inlong_client_new(options.get(), &client.handle_, nullptr, 0);
         if (code == INLONG_OK)

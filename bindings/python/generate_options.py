@@ -10,7 +10,7 @@ import textwrap
 from pathlib import Path
 
 from inlong_dataproxy import OptionInfo, options
-from inlong_dataproxy._native.option_docs import OF_THE_SIGNATURE, describe
+from inlong_dataproxy._native.option_docs import AUTH, OF_THE_SIGNATURE, describe
 
 FILE = Path(__file__).resolve().parent / "inlong_dataproxy" / "_native" / "option_types.py"
 HEAD = '''"""The keyword arguments of Client, for type checkers and editors. Made by generate_options.py: do not edit."""
@@ -20,7 +20,9 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping, Sequence
 from datetime import timedelta
-from typing import Literal, TypedDict, Union
+from typing import Literal, Optional, TypedDict, Union
+
+from .auth import Auth
 
 Duration = Union[float, timedelta, str]
 """Seconds, a timedelta, or a text with its unit such as "20ms"."""
@@ -59,10 +61,15 @@ def module() -> str:
     text = HEAD
     for option in options():
         if option.key not in OF_THE_SIGNATURE:
-            lines = textwrap.wrap(describe(option).replace("\\", "\\\\"), WIDTH - 10)
-            end = '"' if len(lines) == 1 else '\n    "'
-            text += f'\n    {option.key}: {type_of(option)}\n    """{(chr(10) + "    ").join(lines)}{end}""\n'
-    return text
+            text += entry(option.key, type_of(option), describe(option))
+    return text + entry("auth", "Optional[Auth]", AUTH)
+
+
+def entry(key: str, kind: str, text: str) -> str:
+    """Return one option's annotation and docstring."""
+    lines = textwrap.wrap(text.replace("\\", "\\\\"), WIDTH - 10)
+    end = '"' if len(lines) == 1 else '\n    "'
+    return f'\n    {key}: {kind}\n    """{(chr(10) + "    ").join(lines)}{end}""\n'
 
 
 def main() -> int:

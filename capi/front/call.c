@@ -59,7 +59,7 @@ int inlong_call(inlong_core_call *call)
     struct caller c = {.call = call};
     const void *order = ordered_by(call);
     call->err = inlong_error_buffer();
-    call->inside = inlong_gate_inside() && !inlong_log_inside();
+    call->inside = inlong_gate_inside();
     call->caller = &c;
     inlong_cond_init(&c.answered);
     int state = inlong_cancel_hold();

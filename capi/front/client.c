@@ -5,13 +5,14 @@
 #include "check.h"
 #include "client.h"
 
-enum { CALLING_WAIT_MS = 10, LOG_WAIT_MS = 1000, FLUSH_PART_MS = 1000 };
+enum { CALLING_WAIT_MS = 10, CALLBACK_WAIT_MS = 1000, FLUSH_PART_MS = 1000 };
 
 /* No callback starts any more. Those that run, and one that a thread was about to call, are waited for; false: they take
  * longer than that. */
 static bool mute(inlong_slot *slot, int64_t wait_ms)
 {
     atomic_store(&slot->muted, true);
+    inlong_auth_cancel(atomic_load(&slot->handle));
     while (atomic_load(&slot->calling) > 0 && wait_ms-- > 0)
         nanosleep(&(struct timespec){.tv_nsec = 1000000}, NULL);
     return atomic_load(&slot->calling) == 0;
@@ -38,25 +39,43 @@ void inlong_client_closed(uintptr_t client)
         (void)finish(slot, CALLING_WAIT_MS, &unpolled);
 }
 
+/* A slot with the callbacks of options; NULL with the failure noted. */
+static inlong_slot *slot_for(const inlong_options *options, const inlong_log_sink *log, uintptr_t *handle, char *err, size_t errlen)
+{
+    inlong_slot *slot = inlong_slot_take(handle);
+    int64_t unpolled;
+    if (slot && !inlong_leftover_prepare(slot)) {
+        (void)finish(slot, 0, &unpolled);
+        slot = NULL;
+    }
+    if (!slot) {
+        (void)inlong_fail(INLONG_ERR_NOMEM, err, errlen, "no memory, or %d clients are open", 1 << INLONG_SLOT_BITS);
+        return NULL;
+    }
+    atomic_store(&slot->log, log->callback);
+    atomic_store(&slot->log_user, log->user);
+    atomic_store(&slot->results, options->results);
+    atomic_store(&slot->results_user, options->results_user);
+    atomic_store(&slot->auth, options->auth);
+    atomic_store(&slot->auth_user, options->auth_user);
+    return slot;
+}
+
 static int new_client(const inlong_options *options, inlong_client **client, char *err, size_t errlen)
 {
     uintptr_t handle;
-    inlong_slot *slot = inlong_slot_take(&handle);
-    if (!slot)
-        return inlong_fail(INLONG_ERR_NOMEM, err, errlen, "no memory, or %d clients are open", 1 << INLONG_SLOT_BITS);
-    int64_t unpolled;
-    if (!inlong_leftover_prepare(slot)) {
-        (void)finish(slot, 0, &unpolled);
-        return inlong_fail(INLONG_ERR_NOMEM, err, errlen, "no memory");
-    }
     inlong_log_sink log = options->own_log ? options->log : inlong_log_of_process();
-    atomic_store(&slot->log, log.callback);
-    atomic_store(&slot->log_user, log.user);
-    atomic_store(&slot->results, options->results);
-    atomic_store(&slot->results_user, options->results_user);
+    inlong_slot *slot = slot_for(options, &log, &handle, err, errlen);
+    if (!slot)
+        return INLONG_ERR_NOMEM;
+    int64_t unpolled;
     inlong_ring_open(slot);
-    int code = inlong_call(&(inlong_core_call){
-        .kind = INLONG_CALL_NEW, .handle = handle, .options = options->items, .count = options->count, .log_level = log.level});
+    int code = inlong_call(&(inlong_core_call){.kind = INLONG_CALL_NEW,
+                                               .handle = handle,
+                                               .options = options->items,
+                                               .count = options->count,
+                                               .asks = options->asks,
+                                               .log_level = log.level});
     if (code == INLONG_OK) {
         pthread_mutex_lock(&slot->mutex);
         slot->state = INLONG_SLOT_OPEN;
@@ -66,7 +85,7 @@ static int new_client(const inlong_options *options, inlong_client **client, cha
     }
     inlong_copy_text(err, errlen, inlong_last_error());
     inlong_ring_end(slot);
-    (void)finish(slot, LOG_WAIT_MS, &unpolled);
+    (void)finish(slot, CALLBACK_WAIT_MS, &unpolled);
     return code;
 }
 
@@ -80,6 +99,27 @@ int inlong_client_new(const inlong_options *options, inlong_client **client, cha
         return inlong_fail(INLONG_ERR_ARG, err, errlen, "%s is NULL", options ? "client" : "options");
     int code = inlong_core_load(err, errlen);
     return code == INLONG_OK ? new_client(options, client, err, errlen) : code;
+}
+
+int inlong_client_ask_row(const inlong_options *options, const char *stream_id, inlong_row_settings *settings, char *err,
+                          size_t errlen)
+{
+    uintptr_t handle;
+    inlong_slot *slot = slot_for(options, &(inlong_log_sink){0}, &handle, err, errlen);
+    if (!slot)
+        return INLONG_ERR_NOMEM;
+    int code = inlong_call(&(inlong_core_call){.kind = INLONG_CALL_ROW_ASK,
+                                               .handle = handle,
+                                               .options = options->items,
+                                               .count = options->count,
+                                               .asks = options->asks,
+                                               .data = stream_id,
+                                               .settings = settings});
+    int64_t unpolled;
+    if (code != INLONG_OK)
+        inlong_copy_text(err, errlen, inlong_last_error());
+    (void)finish(slot, CALLBACK_WAIT_MS, &unpolled);
+    return code;
 }
 
 /* Locks the slot of an open client; NULL with the failure noted. Of one that is still being made too: its maker ends that. */
@@ -130,7 +170,7 @@ static int check_wait(inlong_client *client, int64_t timeout_ms)
     if (!inlong_client_slot(client))
         return inlong_client_fault(client);
     int code = inlong_check_timeout(timeout_ms);
-    return code == INLONG_OK && inlong_log_inside() ? inlong_fail_inside_log() : code;
+    return code == INLONG_OK && inlong_gate_beside() ? inlong_fail_beside() : code;
 }
 
 int inlong_client_flush(inlong_client *client, int64_t timeout_ms)
@@ -182,8 +222,8 @@ int inlong_client_close(inlong_client *client, int64_t timeout_ms, inlong_close_
     int code = inlong_check_timeout(timeout_ms);
     if (code == INLONG_OK && report)
         code = check_report(report);
-    if (code == INLONG_OK && inlong_log_inside())
-        code = inlong_fail_inside_log();
+    if (code == INLONG_OK && inlong_gate_beside())
+        code = inlong_fail_beside();
     if (code != INLONG_OK)
         return code;
     if (!(slot = lock_open(client)))
@@ -207,16 +247,16 @@ int inlong_client_close(inlong_client *client, int64_t timeout_ms, inlong_close_
         give_report(report, &full);
         return code;
     }
-    /* The core has waited for the callbacks of results. What may run then is a log callback. */
-    int64_t left = timeout_ms < 0 ? LOG_WAIT_MS : timeout_ms - (inlong_now_ms() - began);
+    /* The core has waited for the callbacks of results. What may run then is one for log lines or credentials. */
+    int64_t left = timeout_ms < 0 ? CALLBACK_WAIT_MS : timeout_ms - (inlong_now_ms() - began);
     bool quiet = finish(slot,
                         code != INLONG_OK || left < CALLING_WAIT_MS ? CALLING_WAIT_MS
-                        : left < LOG_WAIT_MS                        ? left
-                                                                    : LOG_WAIT_MS,
+                        : left < CALLBACK_WAIT_MS                   ? left
+                                                                    : CALLBACK_WAIT_MS,
                         &full.unpolled);
     give_report(report, &full);
     if (code == INLONG_OK && !quiet)
-        code = inlong_fail(INLONG_ERR_CONTEXT_EXPIRED, NULL, 0, "a log callback has not returned");
+        code = inlong_fail(INLONG_ERR_CONTEXT_EXPIRED, NULL, 0, "a callback for log lines or credentials has not returned");
     return code;
 }
 

@@ -60,9 +60,11 @@ typedef struct inlong_log_sink {
 int inlong_log_sink_of(inlong_log_sink *sink, inlong_log_callback callback, void *user, int level);
 inlong_log_sink inlong_log_of_process(void);
 void inlong_log_deliver(uintptr_t client, int level, const char *text);
-/* Whether this thread runs a log callback; then calls that would wait for the library's threads are refused. */
-bool inlong_log_inside(void);
-int inlong_fail_inside_log(void);
+
+/* auth.c: asks the host for credentials, until timeout_ms. NULL without memory; a `text` that is not empty says why there are none. */
+inlong_auth *inlong_auth_ask(uintptr_t client, const char *group_id, int64_t timeout_ms);
+void inlong_auth_free(inlong_auth *auth);
+void inlong_auth_cancel(uintptr_t client); /* nobody waits for its answers any more */
 
 /* runtime.c: gives the core the settings made before, and refuses later ones. */
 void inlong_runtime_apply(void);
@@ -76,6 +78,9 @@ struct inlong_options {
     inlong_log_sink log; /* if own_log; else the process's */
     inlong_batch_callback results;
     void *results_user;
+    bool asks; /* for credentials */
+    inlong_auth_callback auth;
+    void *auth_user;
 };
 
 /* nearest.c: the key that a wrong one was meant to be, NULL when none is near. */
@@ -130,7 +135,13 @@ void inlong_gate_arm(void);
 bool inlong_gate_enter(void);
 void inlong_gate_leave(void);
 bool inlong_gate_closed(void);
-bool inlong_gate_inside(void); /* whether this thread runs a callback */
+bool inlong_gate_inside(void); /* whether this thread runs a callback of results */
+/* The same for callbacks of one client for log lines and credentials. Calls that would wait for the library's threads are refused there. */
+typedef struct inlong_slot inlong_slot;
+bool inlong_gate_enter_beside(inlong_slot *slot, uintptr_t client);
+void inlong_gate_leave_beside(inlong_slot *slot);
+bool inlong_gate_beside(void);
+int inlong_fail_beside(void);
 void inlong_gate_forked(void); /* on the thread that forked, in the child */
 void inlong_gate_forget(void); /* what runs is the parent's */
 
@@ -168,7 +179,7 @@ typedef struct inlong_results {
 struct inlong_leftover; /* leftover.c: those of a closed client */
 
 /* A client. Slots are never freed, so that a stale handle finds memory that says so. */
-typedef struct inlong_slot {
+struct inlong_slot {
     _Atomic uintptr_t handle; /* the one that is valid now, 0 = none */
     atomic_bool muted;        /* its close is over its time: no callback is called any more */
     struct inlong_slot *next_free;
@@ -179,6 +190,8 @@ typedef struct inlong_slot {
     void *_Atomic log_user;
     _Atomic(inlong_batch_callback) results;
     void *_Atomic results_user;
+    _Atomic(inlong_auth_callback) auth;
+    void *_Atomic auth_user;
     char apart[64]; /* senders read what stands above, pollers and workers write what stands below: not one cache line */
 
     pthread_mutex_t mutex; /* guards all below; a holder checks `handle` again */
@@ -192,7 +205,7 @@ typedef struct inlong_slot {
     inlong_results queue;
     struct inlong_leftover *leftover; /* for what is in the queue at the close */
     inlong_ring ring;
-} inlong_slot;
+};
 
 /* Handles are never used twice, in a process and its children together. */
 uintptr_t inlong_handle_new(uintptr_t slot);
@@ -230,7 +243,10 @@ size_t inlong_leftover_leave(inlong_slot *slot, uintptr_t client);
 int64_t inlong_leftover_take(uintptr_t client, inlong_result *results, int max);
 void inlong_leftover_forget(void); /* in a forked child: what is left is the parent's */
 
-void inlong_client_closed(uintptr_t client); /* client.c: a close that was begun inside a callback has ended */
+/* client.c: a close that was begun inside a callback has ended; the Manager is asked for a stream's settings. */
+void inlong_client_closed(uintptr_t client);
+int inlong_client_ask_row(const inlong_options *options, const char *stream_id, inlong_row_settings *settings, char *err,
+                          size_t errlen);
 
 /* deliver.c and queue.c: the way of results from the core */
 void inlong_deliver(uintptr_t client, const inlong_core_tag *tags, size_t count, inlong_result *result);

@@ -8,12 +8,21 @@ enum { EXIT_WAIT_MS = 2000 };
 
 static atomic_bool closed;
 static atomic_int running;
-static _Thread_local bool inside;
+/* In which kind of callback this thread is. */
+static _Thread_local enum { OUTSIDE, RESULTS, BESIDE } inside;
 
 static pthread_mutex_t mutex = PTHREAD_MUTEX_INITIALIZER;
 static pthread_cond_t left;
 
-bool inlong_gate_inside(void) { return inside; }
+bool inlong_gate_inside(void) { return inside == RESULTS; }
+
+bool inlong_gate_beside(void) { return inside == BESIDE; }
+
+int inlong_fail_beside(void)
+{
+    return inlong_fail(INLONG_ERR_WORKER_BUSY, NULL, 0,
+                       "inside a callback for log lines or credentials: this call would wait for the thread that it runs on");
+}
 
 bool inlong_gate_closed(void) { return atomic_load_explicit(&closed, memory_order_relaxed); }
 
@@ -26,13 +35,13 @@ bool inlong_gate_enter(void)
         inlong_gate_leave();
         return false;
     }
-    inside = true;
+    inside = RESULTS;
     return true;
 }
 
 void inlong_gate_leave(void)
 {
-    inside = false;
+    inside = OUTSIDE;
     atomic_fetch_sub(&running, 1);
     if (!atomic_load(&closed))
         return;
@@ -41,12 +50,30 @@ void inlong_gate_leave(void)
     pthread_mutex_unlock(&mutex);
 }
 
+bool inlong_gate_enter_beside(inlong_slot *slot, uintptr_t client)
+{
+    if (!inlong_gate_enter())
+        return false;
+    inside = BESIDE;
+    inlong_slot_enter(slot); /* before the look at `muted`: a close mutes first and counts then */
+    if (!atomic_load(&slot->muted) && atomic_load(&slot->handle) == client)
+        return true;
+    inlong_gate_leave_beside(slot);
+    return false;
+}
+
+void inlong_gate_leave_beside(inlong_slot *slot)
+{
+    inlong_slot_leave(slot);
+    inlong_gate_leave();
+}
+
 static void shut(void)
 {
     if (inlong_forked()) /* what `running` counts are threads of the parent */
         return;
     atomic_store(&closed, true);
-    int self = inside ? 1 : 0; /* exit() was called by a callback: do not wait for it */
+    int self = inside != OUTSIDE; /* exit() was called by a callback: do not wait for it */
     struct timespec deadline = inlong_deadline(EXIT_WAIT_MS);
     pthread_mutex_lock(&mutex);
     while (atomic_load(&running) > self && pthread_cond_timedwait(&left, &mutex, &deadline) == 0)
@@ -54,7 +81,7 @@ static void shut(void)
     pthread_mutex_unlock(&mutex);
 }
 
-void inlong_gate_forked(void) { inside = false; }
+void inlong_gate_forked(void) { inside = OUTSIDE; }
 
 void inlong_gate_forget(void)
 {

@@ -19,8 +19,6 @@ static inlong_log_sink process;
 static struct line *head, *tail;
 static int queued, lost;
 
-static _Thread_local bool inside;
-
 static void before_fork(void) { inlong_fork_hold(&mutex); }
 
 static void in_parent(void) { inlong_fork_let_go(&mutex); }
@@ -32,7 +30,6 @@ static void in_child(void)
         head = l->next;
     tail = NULL;
     queued = lost = 0;
-    inside = false;
     inlong_cond_init(&ready);
     in_parent();
 }
@@ -74,14 +71,6 @@ inlong_log_sink inlong_log_of_process(void)
     return sink;
 }
 
-bool inlong_log_inside(void) { return inside; }
-
-int inlong_fail_inside_log(void)
-{
-    return inlong_fail(INLONG_ERR_WORKER_BUSY, NULL, 0,
-                       "inside a log callback: this call would wait for the thread that it runs on");
-}
-
 /* ---- Lines from the core ---- */
 
 static void push(uintptr_t client, int level, const char *text)
@@ -114,26 +103,19 @@ static void push(uintptr_t client, int level, const char *text)
 
 static void call(inlong_slot *slot, uintptr_t client, int level, const char *text)
 {
-    if (!inlong_gate_enter())
+    if (!inlong_gate_enter_beside(slot, client))
         return;
-    inlong_slot_enter(slot); /* before the look at `muted`: a close mutes first and counts then */
     inlong_log_callback callback = atomic_load(&slot->log);
-    void *user = atomic_load(&slot->log_user);
-    if (!atomic_load(&slot->muted) && atomic_load(&slot->handle) == client && callback) {
-        inside = true;
-        callback((inlong_client *)client, level, text, user);
-        inlong_guard_return(client);
-        inside = false;
-    }
-    inlong_slot_leave(slot);
-    inlong_gate_leave();
+    callback((inlong_client *)client, level, text, atomic_load(&slot->log_user));
+    inlong_guard_return(client);
+    inlong_gate_leave_beside(slot);
 }
 
 void inlong_log_deliver(uintptr_t client, int level, const char *text)
 {
     inlong_slot *slot = inlong_slot_find(client);
     INLONG_TAKES_OVER(slot);
-    if (slot && atomic_load(&slot->log) && !inside) /* a line that a callback caused would feed on itself */
+    if (slot && atomic_load(&slot->log) && !inlong_gate_beside()) /* a line that a callback caused would feed on itself */
         call(slot, client, level, text);
     else if (slot && !atomic_load(&slot->log))
         push(client, level, text);

@@ -98,6 +98,16 @@ int inlong_options_set_batch_callback(inlong_options *options, inlong_batch_call
     return INLONG_OK;
 }
 
+int inlong_options_set_auth(inlong_options *options, inlong_auth_callback callback, void *user)
+{
+    if (!options)
+        return inlong_fail(INLONG_ERR_ARG, NULL, 0, "options is NULL");
+    options->asks = callback != NULL;
+    options->auth = callback == INLONG_AUTH_QUEUE ? NULL : callback;
+    options->auth_user = user;
+    return INLONG_OK;
+}
+
 const inlong_option_info *inlong_options_describe(size_t index)
 {
     return index < inlong_option_table_size ? &inlong_option_table[index] : NULL;

@@ -228,12 +228,9 @@ int inlong_row_format_ask(const inlong_options *options, const char *stream_id, 
     if (code != INLONG_OK)
         return code;
     inlong_row_settings settings = {.struct_size = sizeof settings};
-    code = inlong_call(&(inlong_core_call){
-        .kind = INLONG_CALL_ROW_ASK, .options = options->items, .count = options->count, .data = stream_id, .settings = &settings});
-    if (code != INLONG_OK) {
-        inlong_copy_text(err, errlen, inlong_last_error());
+    code = inlong_client_ask_row(options, stream_id, &settings, err, errlen);
+    if (code != INLONG_OK)
         return code;
-    }
     code = inlong_row_format_new(&settings, format, err, errlen);
     free((void *)settings.columns);
     return code;

@@ -16,8 +16,8 @@ int inlong_client_send(inlong_client *client, const inlong_message *message, int
         code = inlong_check_timeout(timeout_ms);
     if (code == INLONG_OK && result)
         code = inlong_check_size("result", result->struct_size, sizeof *result);
-    if (code == INLONG_OK && inlong_log_inside())
-        code = inlong_fail_inside_log();
+    if (code == INLONG_OK && inlong_gate_beside())
+        code = inlong_fail_beside();
     if (code != INLONG_OK)
         return code;
     inlong_result unwanted;

@@ -37,7 +37,7 @@ const inlong_error_info inlong_error_table[] = {
     CODE(10012, 0, "server_panic", "server panic",
          "an internal fault of this client, which is closed"),
     CODE(10013, 1, "worker_busy", "worker is busy",
-         "a call inside a callback would wait for itself: a flush or close is begun and not waited for, in C a send inside a log callback is refused; no message that was accepted ends with it"),
+         "a call inside a callback would wait for itself: a flush or close is begun and not waited for, in C a send inside a callback for log lines or credentials is refused; no message that was accepted ends with it"),
     CODE(10014, 0, "no_match_request", "no match unacknowledged request for response",
          "an answer belongs to no batch in flight; in metrics only"),
     CODE(10015, 1, "conn_closed_by_peer", "conn closed by peer",

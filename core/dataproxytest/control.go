@@ -20,6 +20,8 @@ type Command struct {
 	Stream   string          `json:"stream"`   // set_stream
 	Data     map[string]any  `json:"data"`     // set_stream: see Manager.SetStream; null takes the changes back
 	Status   string          `json:"status"`   // group_status: empty makes the group ready
+	Header   string          `json:"header"`   // manager_demand: a header's name; empty ends the demand
+	Value    string          `json:"value"`    // manager_demand: what it must be
 	Offset   int             `json:"offset"`   // messages: index of the first message
 	Limit    int             `json:"limit"`    // messages: at most so many; 0 is 1000
 }
@@ -107,6 +109,11 @@ var ops = map[string]op{
 	"manager_fault": {uses: faultFields, do: func(c *Cluster, _ *Node, cmd Command) (any, error) {
 		return nil, cmd.apply(c.manager, forManager)
 	}},
+	"manager_demand": {uses: []string{"header", "value"}, do: func(c *Cluster, _ *Node, cmd Command) (any, error) {
+		c.manager.Demand(cmd.Header, cmd.Value)
+		return nil, nil
+	}},
+	"manager_tls":          {do: func(c *Cluster, _ *Node, _ Command) (any, error) { return c.manager.SpeakTLS() }},
 	"manager_clear_faults": {do: func(c *Cluster, _ *Node, _ Command) (any, error) { c.manager.ClearFaults(); return nil, nil }},
 	"group_status": {uses: []string{"group", "status"}, do: func(c *Cluster, _ *Node, cmd Command) (any, error) {
 		if cmd.Group == "" {

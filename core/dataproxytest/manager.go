@@ -37,6 +37,8 @@ type Manager struct {
 
 	mu       sync.Mutex
 	server   *http.Server // nil while the port is closed
+	tls      *tls.Config  // nil for plain http
+	demand   [2]string    // a header and its value; none for the name ""
 	serving  sync.WaitGroup
 	gone     chan struct{}
 	closed   bool
@@ -52,7 +54,7 @@ func startManager(c *Cluster) (*Manager, error) {
 	if err != nil {
 		return nil, fmt.Errorf("manager: %w", err)
 	}
-	m := &Manager{cluster: c, port: port, hold: hold, gone: make(chan struct{}), freed: make(chan struct{}),
+	m := &Manager{cluster: c, port: port, hold: hold, tls: c.opts.managerTLS, gone: make(chan struct{}), freed: make(chan struct{}),
 		statuses: make(map[string]string), streams: make(map[string]map[string]any)}
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -65,8 +67,10 @@ func startManager(c *Cluster) (*Manager, error) {
 
 // URL returns the base url, without a path.
 func (m *Manager) URL() string {
+	m.mu.Lock()
+	defer m.mu.Unlock()
 	scheme := "http"
-	if m.cluster.opts.managerTLS != nil {
+	if m.tls != nil {
 		scheme = "https"
 	}
 	return scheme + "://" + net.JoinHostPort(m.cluster.opts.advertised, strconv.Itoa(m.port))
@@ -175,6 +179,9 @@ const knownTenant = "public"
 // authorised compares as the real one does: the scheme is case-sensitive, with one blank behind it; a user is asked for its
 // tenant too.
 func (m *Manager) authorised(r *http.Request) bool {
+	if name, value := m.demanded(); name != "" {
+		return r.Header.Get(name) == value
+	}
 	o := &m.cluster.opts
 	if !o.auth {
 		return true
@@ -207,8 +214,8 @@ func (m *Manager) settleListener() error {
 	if err != nil {
 		return err
 	}
-	if m.cluster.opts.managerTLS != nil {
-		l = tls.NewListener(l, m.cluster.opts.managerTLS)
+	if m.tls != nil {
+		l = tls.NewListener(l, m.tls)
 	}
 	server := &http.Server{
 		Handler:           http.HandlerFunc(m.serve),

@@ -11,6 +11,7 @@
 #include <functional>
 #include <memory>
 #include <string_view>
+#include <type_traits>
 #include <utility>
 #include <vector>
 
@@ -29,8 +30,9 @@ inline std::atomic<ExceptionHandler> exception_handler{nullptr};
 
 template <class Callable, class... Arguments> void call(const Callable &callable, Arguments &&...arguments) noexcept
 {
-    if (!callable)
-        return;
+    if constexpr (std::is_constructible_v<bool, const Callable &>)
+        if (!callable)
+            return;
 #ifdef __cpp_exceptions
     try {
         callable(std::forward<Arguments>(arguments)...);
@@ -59,6 +61,8 @@ using ManyCallback = std::function<void(const Result &result, std::size_t index)
 using BatchCallback = std::function<void(const Result &result, void *const *users, std::size_t count)>;
 /** Gets a log line: INLONG_LOG_ERROR ... INLONG_LOG_DEBUG, and the text. */
 using LogCallback = std::function<void(int level, std::string_view text)>;
+/** Gives credentials: sets the name or value of `auth` and returns true; or its text, which says why there are none, and returns false. */
+using AuthCallback = std::function<bool(inlong_auth &auth)>;
 
 namespace detail
 {
@@ -68,10 +72,18 @@ inline void deliver(const inlong_result *result, void *user) noexcept
     call(*callback, *result);
 }
 
+/* It lives until a call of it has returned that was begun before, however long that takes: a client that could not be made waits for
+ * a second only. */
+struct Auth : std::enable_shared_from_this<Auth> {
+    AuthCallback callback;
+    explicit Auth(AuthCallback c) : callback(std::move(c)) {}
+};
+
 /* The callables of a client, which the library calls until its close has ended. */
 struct Kept {
     std::shared_ptr<const LogCallback> log;
     std::shared_ptr<const BatchCallback> results;
+    std::shared_ptr<Auth> auth;
     std::atomic<bool> quiet{false}; /* the close has ended */
     Kept *next = nullptr;
 };
@@ -99,6 +111,15 @@ inline void log(inlong_client *, int level, const char *text, void *user) noexce
 inline void results(const inlong_result *result, void *const *users, std::size_t count, void *user) noexcept
 {
     call(*static_cast<const BatchCallback *>(user), *result, users, count);
+}
+
+/* One that an exception left gives none. */
+inline int auth(inlong_auth *question, void *user) noexcept
+{
+    std::shared_ptr<Auth> alive = static_cast<Auth *>(user)->shared_from_this();
+    bool given = false;
+    call([&] { given = alive->callback(*question); });
+    return given ? INLONG_OK : INLONG_ERR_UNKNOWN;
 }
 
 /* One call of send_many: lives until each accepted message has its result and the call itself has returned. */

@@ -68,6 +68,15 @@ class Options
             inlong_options_set_batch_callback(options_.get(), wanted ? detail::results : nullptr, results_.get()));
     }
 
+    /** Requests to the Manager are signed by what the callable gives. It runs as inlong_auth_callback says: one call at a time for a client,
+     * which may take as long as the option manager_timeout. */
+    Status try_auth(AuthCallback callback)
+    {
+        bool wanted = static_cast<bool>(callback);
+        auth_ = std::make_shared<detail::Auth>(std::move(callback));
+        return detail::status(inlong_options_set_auth(options_.get(), wanted ? detail::auth : nullptr, auth_.get()));
+    }
+
 #ifdef __cpp_exceptions
     /** @{ */
     /** As its twin above, but it throws Error: set("send_timeout", 5s), set("ordered", true), set("worker_num", 4),
@@ -94,6 +103,12 @@ class Options
         return *this;
     }
     Options &&batch_callback(BatchCallback callback) && { return std::move(batch_callback(std::move(callback))); }
+    Options &auth(AuthCallback callback) &
+    {
+        try_auth(std::move(callback)).value();
+        return *this;
+    }
+    Options &&auth(AuthCallback callback) && { return std::move(auth(std::move(callback))); }
 /** @} */
 #endif
 
@@ -108,6 +123,7 @@ class Options
     std::unique_ptr<inlong_options, Free> options_;
     std::shared_ptr<LogCallback> log_;
     std::shared_ptr<BatchCallback> results_;
+    std::shared_ptr<detail::Auth> auth_;
 };
 
 /** inlong_runtime_set: INLONG_RUNTIME_..., before the first client or mock of the process. */

@@ -86,6 +86,31 @@ void all_nodes(inlong_mock *mock, const char *op)
     }
 }
 
+void demand(fixture *f, const char *header, const char *value)
+{
+    char request[256];
+    snprintf(request, sizeof request, "{\"op\":\"manager_demand\",\"header\":\"%s\",\"value\":\"%s\"}", header, value);
+    control(f->mock, request);
+}
+
+static int known_nodes(inlong_client *client)
+{
+    static char stats[1 << 16];
+    int n = 0;
+    CHECK(inlong_client_stats(client, stats, sizeof stats) > 0);
+    for (const char *at = stats; (at = strstr(at, "\"addr\":")); at++)
+        n++;
+    return n;
+}
+
+void manager_is_heard(fixture *f)
+{
+    int before = known_nodes(f->client);
+    control(f->mock, "{\"op\":\"add_node\"}");
+    while (known_nodes(f->client) == before)
+        usleep(5000);
+}
+
 inlong_message message(const char *text)
 {
     inlong_message m = {.struct_size = sizeof m};

@@ -37,6 +37,11 @@ void all_nodes(inlong_mock *mock, const char *op);
 /* The number behind `"name":` in JSON. */
 long json_number(const char *json, const char *name);
 
+/* Has the Manager refuse requests without that header. */
+void demand(fixture *f, const char *header, const char *value);
+/* Waits until the client knows a node that the Manager tells of only now: by a request that it has not refused. */
+void manager_is_heard(fixture *f);
+
 inlong_message message(const char *text);
 
 /* Results as a callback sees them: pass &tally as user. */

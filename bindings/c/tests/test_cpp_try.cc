@@ -1,6 +1,8 @@
 /* The C++ header's calls that do not throw; built with and without exceptions. */
 #include "check.hpp"
 
+#include <cstring>
+
 using namespace std::chrono_literals;
 
 static inlong::Client open(const inlong::Mock &mock)
@@ -69,7 +71,50 @@ static void failures_are_values(void)
     CHECK_INT(inlong::Mock::try_start(65).code(), INLONG_ERR_ARG);
 }
 
+static inlong::Options asking(const inlong::Mock &mock, inlong::AuthCallback callback)
+{
+    inlong::Options options;
+    CHECK(options.try_set("url", *mock.try_url()));
+    CHECK(options.try_set("group_id", GROUP));
+    CHECK(options.try_set("update_interval", 10ms));
+    CHECK(options.try_auth(std::move(callback)));
+    return options;
+}
+
+/* The callable is asked for as long as the client lives, which its options do not; behind the client it is gone. */
+static void credentials_come_from_a_callable(void)
+{
+    auto mock = inlong::Mock::try_start(1);
+    CHECK(mock->try_control("{\"op\":\"manager_demand\",\"header\":\"X-Token\",\"value\":\"t\"}"));
+    std::atomic<int> calls{0};
+    auto witness = std::make_shared<int>(0);
+    {
+        auto client = inlong::Client::try_open(asking(*mock, [&calls, witness](inlong_auth &auth) {
+            std::strcpy(auth.name, "X-Token");
+            std::strcpy(auth.value, "t");
+            calls++;
+            return true;
+        }));
+        CHECK(client);
+        for (int before = calls; calls < before + 3;)
+            usleep(1000);
+        CHECK(client->try_send({STREAM, "x"}));
+    }
+    CHECK_INT(witness.use_count(), 1);
+
+    auto refused =
+        inlong::Client::try_open(asking(*mock, [](inlong_auth &auth) { return std::strcpy(auth.text, "none today") == nullptr; }));
+    CHECK_INT(refused.code(), INLONG_ERR_NEW_CONN_FAILED);
+    CHECK_TEXT(refused.error().what(), "none today");
+    CHECK_TEXT(inlong::Client::try_open(asking(*mock, nullptr)).error().what(), "403"); /* an empty one is none */
+#ifdef __cpp_exceptions
+    auto thrown = inlong::Client::try_open(asking(*mock, [](inlong_auth &) -> bool { throw 1; }));
+    CHECK_TEXT(thrown.error().what(), "there are no credentials");
+#endif
+}
+
 static const check_test tests[] = {
+    {"credentials_come_from_a_callable", credentials_come_from_a_callable},
     {"every_way_to_send", every_way_to_send},
     {"failures_are_values", failures_are_values},
 };

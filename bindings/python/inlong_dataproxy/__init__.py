@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 from ._host import interpreter as interpreter  # before all others
 
 # isort: on
+from ._native.auth import Auth
 from ._native.handle import OptionInfo, option_table
 from ._results.future import Result, ResultCallback
 from ._results.taker import CloseReport
@@ -67,6 +68,7 @@ def __getattr__(name: str) -> Any:
 
 __all__ = [
     "AsyncClient",
+    "Auth",
     "Client",
     "CloseReport",
     "ClosedError",

@@ -76,7 +76,7 @@ class AsyncClient:
         process_end.arm()
         bounds = Bounds.of(self._config.texts, waiting=False)
         try:
-            handle = await offloop.new_handle(bounds.texts)
+            handle = await offloop.new_handle(bounds.texts, self._config.auth)
         except BaseException:
             self._opening = False
             raise

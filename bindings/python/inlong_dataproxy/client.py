@@ -72,7 +72,7 @@ class Client:
         self._group_id = group_id
         self._empty = (b"", b"\n") if texts.get("trim_trailing_newline") == "true" else (b"",)
         bounds = Bounds.of(texts, waiting=True)
-        self._delivery = delivery = Delivery(new_handle(bounds.texts), group_id, bounds)
+        self._delivery = delivery = Delivery(new_handle(bounds.texts, self._config.auth), group_id, bounds)
         self._handle = delivery.handle
         self._line = delivery.line
         self._plain = delivery.line.models.plain

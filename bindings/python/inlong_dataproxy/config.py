@@ -5,8 +5,9 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, Optional, cast
 
+from ._native.auth import Auth, checked
 from ._native.handle import option_texts
 
 if TYPE_CHECKING:
@@ -33,11 +34,12 @@ class Config:
         ConfigError: an option is unknown or has a value of a wrong type. Making a client finds the other faults.
     """
 
-    __slots__ = ("_group_id", "_texts", "_url", "_values")
+    __slots__ = ("_auth", "_group_id", "_texts", "_url", "_values")
 
     def __init__(self, url: str = "", *, group_id: str = "", **options: Unpack[Options]) -> None:
         self._url, self._group_id = url, group_id
         self._values: dict[str, Any] = {key: _own(value) for key, value in options.items()}
+        self._auth = checked(options.pop("auth", None))
         self._texts = option_texts(url, group_id, options)
 
     @property
@@ -45,19 +47,24 @@ class Config:
         """All options that were given, as the library and the command line take them. Secrets are among them."""
         return MappingProxyType(self._texts)
 
+    @property
+    def auth(self) -> Optional[Auth]:
+        """What signs the requests to the Manager. A config that is pickled needs one that can be."""
+        return self._auth
+
     def arguments(self, **changes: Unpack[Options]) -> dict[str, Any]:
         """Return the arguments that make a client of these options, with some changed if any are given."""
         return {"url": self._url, "group_id": self._group_id, **self._values, **cast("dict[str, Any]", changes)}
 
     def __eq__(self, other: object) -> bool:
-        return isinstance(other, Config) and other._texts == self._texts
+        return isinstance(other, Config) and other._texts == self._texts and other._auth == self._auth
 
     def __hash__(self) -> int:
         return hash(frozenset(self._texts.items()))
 
     def __repr__(self) -> str:
         shown = (f"{key}={'***' if key in _SECRETS else _masked(text)!r}" for key, text in self._texts.items())
-        return f"Config({', '.join(shown)})"
+        return f"Config({', '.join([*shown, *(['auth=***'] if self._auth else [])])})"
 
 
 def _masked(text: str) -> str:

@@ -18,9 +18,11 @@ from typing import TYPE_CHECKING, Optional
 
 from ._host.calls import interruptible
 from ._native import handle, lowlevel as low
+from ._native.auth import Signer
 from ._rows.settings import Settings
 from ._rows.sources import OnError, rows
 from ._rows.writer import Writer
+from .config import Config
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
@@ -92,7 +94,7 @@ class RowFormat:
             ConfigError: the options; or the stream has no rows, or settings that readers take differently.
             SendError: the Manager could not be asked, or knows no such stream (code 10006).
         """
-        return interruptible(_ask, cls, handle.option_texts(url, group_id, options), stream_id)
+        return interruptible(_ask, cls, Config(url, group_id=group_id, **options), stream_id)
 
     def row(self, fields: object) -> bytes:
         """Return one row, a payload.
@@ -148,8 +150,9 @@ def _restore(s: Settings) -> RowFormat:
     )
 
 
-def _ask(cls: type[RowFormat], texts: dict[str, str], stream_id: str) -> RowFormat:
-    options = handle.native_options(texts)
+def _ask(cls: type[RowFormat], config: Config, stream_id: str) -> RowFormat:
+    signer = None if config.auth is None else Signer(config.auth)
+    options = handle.native_options(config.texts, signer)
     found = low.RowFormatPointer()
     try:
         low.row_format_ask(options, stream_id.encode("utf-8", "surrogatepass"), ctypes.byref(found), None, 0)

@@ -25,7 +25,7 @@ def test_the_generated_types_are_those_of_the_library() -> None:
     # An option added to the table that editors and type checkers call unknown, or whose text changed.
     generate_options = pytest.importorskip("generate_options", reason="a wheel has no generator")
     assert generate_options.FILE.read_text() == generate_options.module(), "run: make python-options"
-    assert {info.key for info in options()} == {*Options.__annotations__, "url", "group_id"}
+    assert {*(info.key for info in options()), "auth"} == {*Options.__annotations__, "url", "group_id"}
 
 
 @pytest.mark.parametrize("client", [Client, AsyncClient])
@@ -33,7 +33,7 @@ def test_signature_and_docstring_show_every_option(client: type) -> None:
     # **options tells a reader of help() nothing.
     parameters = inspect.signature(client).parameters
     assert list(parameters)[:2] == ["url", "group_id"]
-    assert set(parameters) == {info.key for info in options()}
+    assert set(parameters) == {*(info.key for info in options()), "auth"}
     assert (parameters["max_retries"].default, parameters["ordered"].default, parameters["send_timeout"].default) == (
         2,
         False,

@@ -5,11 +5,12 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import Mapping
-from typing import Any, Callable, TypeVar
+from typing import Any, Callable, Optional, TypeVar
 
 from inlong_dataproxy._host import interpreter
 from inlong_dataproxy._host.calls import Call
 from inlong_dataproxy._native import lowlevel as low
+from inlong_dataproxy._native.auth import Auth
 from inlong_dataproxy._native.handle import discard, make_handle
 
 T = TypeVar("T")
@@ -48,10 +49,10 @@ async def call(function: Callable[..., T], *arguments: Any) -> T:
     return await start(asyncio.get_running_loop(), function, *arguments)[1]
 
 
-async def new_handle(texts: Mapping[str, str]) -> low.ClientHandle:
+async def new_handle(texts: Mapping[str, str], auth: Optional[Auth]) -> low.ClientHandle:
     """Make a client in the library. What a cancelled await leaves is closed at once."""
     interpreter.check_threads()
-    call, future = start(asyncio.get_running_loop(), make_handle, texts)
+    call, future = start(asyncio.get_running_loop(), make_handle, texts, auth)
     try:
         return await future
     except asyncio.CancelledError:

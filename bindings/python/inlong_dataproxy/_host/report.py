@@ -10,10 +10,10 @@ from types import SimpleNamespace
 _log = logging.getLogger("inlong_dataproxy")
 
 
-def report(error: BaseException, callback: object) -> None:
+def report(error: BaseException, callback: object, what: str = "a callback of a message's result") -> None:
     """Log what a callback raised. Logging runs user code, too: when that raises, the exception goes where unraisable ones go."""
     try:
-        _log.error("a callback of a message's result raised: %r", callback, exc_info=error)
+        _log.error("%s raised: %r", what, callback, exc_info=error)
     except BaseException as second:  # noqa: BLE001 - as for callbacks
         report_unraisable(second)
 

@@ -5,12 +5,13 @@ from __future__ import annotations
 import functools
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from typing import Optional
 
 from inlong_dataproxy._host import interpreter
 from inlong_dataproxy._host.calls import Call
 from inlong_dataproxy.errors import ConfigError
 
-from . import codes, log_lines, lowlevel as low, options
+from . import auth, codes, log_lines, lowlevel as low, options
 
 _WAITING_PART = 16  # of the bounds of what is pending
 
@@ -118,10 +119,10 @@ def _unknown(key: str) -> str:
     raise ConfigError(f"option {key!r}: unknown")
 
 
-def new_handle(texts: Mapping[str, str]) -> low.ClientHandle:
+def new_handle(texts: Mapping[str, str], signs: Optional[auth.Auth]) -> low.ClientHandle:
     """Make a client in the library. Ctrl-C ends the wait; a client that comes into being after that is closed at once."""
     interpreter.check_threads()
-    call = Call(make_handle, texts)
+    call = Call(make_handle, texts, signs)
     try:
         return call.wait()
     except KeyboardInterrupt:
@@ -134,10 +135,11 @@ def discard(call: Call[low.ClientHandle]) -> None:
     low.client_close(call.wait(), 0, None)
 
 
-def make_handle(texts: Mapping[str, str]) -> low.ClientHandle:
+def make_handle(texts: Mapping[str, str], signs: Optional[auth.Auth]) -> low.ClientHandle:
     """Make a client in the library. Blocks without regard to signals."""
-    given = native_options(texts)
     handle = low.ClientHandle()
+    handle.kept = signer = None if signs is None else auth.Signer(signs)
+    given = native_options(texts, signer)
     try:
         low.options_set_log(given, low.LOG_QUEUE, None, log_lines.DEBUG)
         log_lines.start()
@@ -147,14 +149,17 @@ def make_handle(texts: Mapping[str, str]) -> low.ClientHandle:
     return handle
 
 
-def native_options(texts: Mapping[str, str]) -> low.OptionsPointer:
-    """Return options of the library, to be freed by low.options_free."""
+def native_options(texts: Mapping[str, str], signer: Optional[auth.Signer] = None) -> low.OptionsPointer:
+    """Return options of the library, to be freed by low.options_free. The signer must live as long as what is made of them."""
     made = low.options_new()
     if not made:
         raise codes.call_error(codes.ERR_NOMEM, b"no memory", b"")
     try:
         for key, text in texts.items():
             low.options_set(made, key.encode("utf-8", "surrogatepass"), text.encode("utf-8", "surrogatepass"), None, 0)
+        if signer is not None:
+            low.options_set_auth(made, low.AUTH_QUEUE, signer.number)
+            auth.start()
     except BaseException:
         low.options_free(made)
         raise

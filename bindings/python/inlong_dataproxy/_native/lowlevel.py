@@ -20,7 +20,13 @@ class OptionsHandle(Structure):
 
 
 class ClientHandle(c_void_p):
-    """inlong_client, a number in disguise. A subclass, so that ctypes does not turn it into an int."""
+    """inlong_client, a number in disguise. A subclass, so that ctypes does not turn it into an int.
+
+    Attributes:
+        kept: what must live as long as the client.
+    """
+
+    kept: object = None
 
 
 class MockHandle(c_void_p):
@@ -134,6 +140,20 @@ class LogLine(Structure):
     )
 
 
+class AuthRecord(Structure):
+    """inlong_auth."""
+
+    _fields_ = (
+        ("struct_size", c_size_t),
+        ("question", c_uint64),
+        ("user", c_uint64),  # a void * that this package uses as a number
+        ("group_id", c_char * 208),
+        ("name", c_char * 128),
+        ("value", c_char * 16384),
+        ("text", c_char * 512),
+    )
+
+
 class RowFormatHandle(Structure):
     """inlong_row_format, opaque."""
 
@@ -212,6 +232,12 @@ options_describe = _func("inlong_options_describe", POINTER(OptionInfo), (c_size
 options_set_log = _func("inlong_options_set_log", c_int, (POINTER(OptionsHandle), c_void_p, c_void_p, c_int), _check_code)
 LOG_QUEUE = 1  # INLONG_LOG_QUEUE
 log_poll = _func("inlong_log_poll", c_int, (POINTER(LogLine), c_int, c_int64))
+
+# Credentials.
+options_set_auth = _func("inlong_options_set_auth", c_int, (POINTER(OptionsHandle), c_void_p, c_void_p), _check_code)
+AUTH_QUEUE = 1  # INLONG_AUTH_QUEUE
+auth_poll = _func("inlong_auth_poll", c_int, (POINTER(AuthRecord), c_int64))
+auth_answer = _func("inlong_auth_answer", c_int, (POINTER(AuthRecord), c_int), keep_gil=True)
 
 # The runtime.
 runtime_set = _func("inlong_runtime_set", c_int, (c_int, c_int64), _check_code)

@@ -13,6 +13,13 @@ from .handle import OptionInfo, option_table
 OF_THE_SIGNATURE = ("url", "group_id")
 """Options that are written into the signatures in the source."""
 
+AUTH = (
+    "Signs the requests to the Manager: called with the group before each, on a thread of its own, it returns the value of the "
+    "header Authorization, or a tuple of name and value of another header. What it raises is logged, and fails the request, which "
+    "waits for it for manager_timeout at most. It excludes basic_auth and basic_auth_file."
+)
+"""Of the option auth, which is no text and so in no table of the library."""
+
 _WIDTH = 120
 _CONVERT: dict[str, Callable[[str], object]] = {"int": int, "bool": lambda text: text == "true"}
 
@@ -60,13 +67,18 @@ def with_options(client: type[T]) -> type[T]:
         annotation: Any = option_types.Options.__annotations__.get(option.key, object)
         kind = inspect.Parameter.KEYWORD_ONLY
         parameters.append(inspect.Parameter(option.key, kind, default=default, annotation=_named(annotation)))
-        indent = " " * 8
-        lines += textwrap.wrap(
-            f"{option.key}: {describe(option)}", _WIDTH, initial_indent=indent, subsequent_indent=indent + "    "
-        )
+        lines += _lines(option.key, describe(option))
+    annotation = _named(option_types.Options.__annotations__.get("auth", object))
+    parameters.append(inspect.Parameter("auth", inspect.Parameter.KEYWORD_ONLY, default=None, annotation=annotation))
+    lines += _lines("auth", AUTH)
     client.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]  # pyright: ignore[reportAttributeAccessIssue]
     client.__doc__ = f"{(client.__doc__ or '').rstrip()}\n\n    Options:\n" + "\n".join(lines) + "\n    "
     return client
+
+
+def _lines(key: str, text: str) -> list[str]:
+    indent = " " * 8
+    return textwrap.wrap(f"{key}: {text}", _WIDTH, initial_indent=indent, subsequent_indent=indent + "    ")
 
 
 def _named(annotation: Any) -> object:

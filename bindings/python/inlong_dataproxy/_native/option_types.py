@@ -5,7 +5,9 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping, Sequence
 from datetime import timedelta
-from typing import Literal, TypedDict, Union
+from typing import Literal, Optional, TypedDict, Union
+
+from .auth import Auth
 
 Duration = Union[float, timedelta, str]
 """Seconds, a timedelta, or a text with its unit such as "20ms"."""
@@ -233,3 +235,9 @@ class Options(TypedDict, total=False):
 
     trim_trailing_newline: bool
     """Cut one newline off the end of a payload, as the existing Go SDK does. Default False."""
+
+    auth: Optional[Auth]
+    """Signs the requests to the Manager: called with the group before each, on a thread of its own, it returns the value of the
+    header Authorization, or a tuple of name and value of another header. What it raises is logged, and fails the request,
+    which waits for it for manager_timeout at most. It excludes basic_auth and basic_auth_file.
+    """
