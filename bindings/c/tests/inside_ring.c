@@ -109,6 +109,30 @@ static void faults_of_attributes_are_told_at_once(void)
     close_fixture(&f);
 }
 
+/* The name of a packed call that was refused was learnt as a good one: the next message with it was accepted, and failed in its batch, which was
+ * cut at another place for it. */
+static void name_refused_in_a_packed_call_is_not_learnt(void)
+{
+    static const inlong_attribute reserved = {"groupId", 0, "a", 0}, good = {"known", 0, "yes", 0};
+    const uint32_t lengths[] = {1, 1};
+    size_t accepted = 9;
+    fixture f = open_ring(no_options);
+    inlong_message m = message("x");
+    m.attributes = &reserved;
+    m.attribute_count = 1;
+    for (int i = 0; i < 3; i++) {
+        CHECK_INT(inlong_client_send_packed(f.client, &m, "ab", 2, lengths, 2, NULL, 0, 0, &accepted), INLONG_ERR_LOG_INVALID);
+        CHECK_TEXT(inlong_last_error(), "reserved");
+        CHECK_INT((long long)accepted, 0);
+        CHECK_INT(ring_of(f.client)->names, 0);
+        CHECK_INT(inlong_client_send_async(f.client, &m, NULL, NULL), INLONG_ERR_LOG_INVALID);
+    }
+    m.attributes = &good;
+    CHECK_INT(inlong_client_send_packed(f.client, &m, "ab", 2, lengths, 2, NULL, 0, 0, &accepted), INLONG_OK);
+    CHECK_INT(ring_of(f.client)->names, 1);
+    close_fixture(&f);
+}
+
 /* A chunk of its full size would take the whole of a small bound: none was ever begun, and each message was a call of the core. */
 static void small_bound_has_a_ring(void)
 {
@@ -352,6 +376,7 @@ static const check_test tests[] = {
     {"messages_arrive_as_given", messages_arrive_as_given},
     {"attributes_arrive_as_given", attributes_arrive_as_given},
     {"faults_of_attributes_are_told_at_once", faults_of_attributes_are_told_at_once},
+    {"name_refused_in_a_packed_call_is_not_learnt", name_refused_in_a_packed_call_is_not_learnt},
     {"small_bound_has_a_ring", small_bound_has_a_ring},
     {"bulk_goes_by_the_ring", bulk_goes_by_the_ring},
     {"bulk_keeps_to_its_window", bulk_keeps_to_its_window},
