@@ -31,11 +31,21 @@ func (e *FieldError) Error() string {
 // a column without a field is null. On an error it returns dst as it was, and what is wrong: a *[FieldError], [ErrEmpty], or the number of
 // fields.
 func (f *Format) Append(dst []byte, fields ...Field) ([]byte, error) {
+	if f.settings.Type == CSV {
+		if row, ok := f.plainCSV(dst, fields); ok {
+			return row, nil
+		}
+	}
 	named, fault := f.shape(fields)
 	if fault != nil {
 		return dst, fault
 	}
 	row, index, reason := dst, 0, ""
+	if f.settings.Type == KV {
+		if row, ok := f.plainKV(dst, fields); ok {
+			return row, nil
+		}
+	}
 	if f.settings.Type == CSV {
 		row, index, reason = f.csv(dst, fields, named)
 	} else {
@@ -75,12 +85,26 @@ func (f *Format) shape(fields []Field) (named bool, fault error) {
 			}
 		}
 	}
-	if named {
+	if named && !f.inOrder(fields) {
 		if i := repeated(fields); i >= 0 {
 			return named, f.fieldError(fields, i, true, "there is another one of that name")
 		}
 	}
 	return named, nil
+}
+
+// inOrder reports whether the fields are the first columns, of which no two have one name.
+func (f *Format) inOrder(fields []Field) bool {
+	columns := f.settings.Columns
+	if len(fields) > len(columns) {
+		return false
+	}
+	for i := range fields {
+		if columns[i] != fields[i].name {
+			return false
+		}
+	}
+	return true
 }
 
 // column returns the place of field i among the columns, -1 for none. Most come in their order.
@@ -170,12 +194,7 @@ func (f *Format) csv(dst []byte, fields []Field, named bool) (row []byte, index 
 		} else if at := f.field(fields, column); at >= 0 {
 			field, i = &fields[at], at
 		}
-		switch {
-		case field.kind == kindNull:
-		case field.kind <= kindBytes && f.scan(field.text, 0) == len(field.text): // most are: two calls less
-			row = append(row, field.text...)
-			end = len(row)
-		default:
+		if field.kind != kindNull {
 			if row, fault = f.value(row, field); fault != "" {
 				return dst, i, fault
 			}
@@ -224,14 +243,14 @@ func (f *Format) pairs(dst []byte, fields []Field, named bool) (row []byte, inde
 func (f *Format) value(dst []byte, field *Field) (row []byte, fault string) {
 	switch field.kind {
 	case kindText:
-		return f.text(dst, field.text, true)
+		return f.text(dst, field.text(), true)
 	case kindBytes:
-		return f.text(dst, field.text, false)
+		return f.text(dst, field.text(), false)
 	}
 	if f.plain {
 		return field.append(dst)
 	}
-	var room [64]byte
+	var room [longestValue]byte
 	text, fault := field.append(room[:0])
 	if fault != "" {
 		return dst, fault

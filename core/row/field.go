@@ -10,11 +10,13 @@ import (
 // Field is one value of a row, with a name or without. It points to the text it was made of and is used at once, not kept.
 type Field struct {
 	name  string
-	text  string
-	bits  uint64
+	data  *byte  // of a text
+	bits  uint64 // its length, or the value
 	kind  kind
 	named bool
 }
+
+func (f *Field) text() string { return unsafe.String(f.data, int(f.bits)) }
 
 type kind uint8
 
@@ -34,12 +36,14 @@ const (
 func Null() Field { return Field{} }
 
 // Text is a text in UTF-8.
-func Text(text string) Field { return Field{text: text, kind: kindText} }
+func Text(text string) Field {
+	return Field{data: unsafe.StringData(text), bits: uint64(len(text)), kind: kindText}
+}
 
 // Bytes is a text in the stream's encoding. Not any bytes: what is no text in that encoding is refused, since readers decode it to
 // characters first; write such data as base64 or hex. It must not change until the row is made.
 func Bytes(text []byte) Field {
-	return Field{text: unsafe.String(unsafe.SliceData(text), len(text)), kind: kindBytes}
+	return Field{data: unsafe.SliceData(text), bits: uint64(len(text)), kind: kindBytes}
 }
 
 // Int is a whole number.
@@ -88,7 +92,10 @@ const (
 	year10000  = 253402300800
 )
 
-// append writes the value of a field that has one as it is without escaping. It fits into 64 bytes.
+// longestValue is the most bytes that append writes.
+const longestValue = 64
+
+// append writes the value of a field that has one as it is without escaping.
 func (f *Field) append(dst []byte) (row []byte, fault string) {
 	switch f.kind {
 	case kindInt:

@@ -134,6 +134,42 @@ func TestEveryReaderReadsBackWhatWasWritten(t *testing.T) {
 	require.Less(t, refused, rounds/2, "most rows can be written")
 }
 
+// The quick way joins a row and looks at it as a whole: what it overlooks is a row that readers split elsewhere, and that nobody refused.
+func TestQuickRowsAreThoseOfTheRules(t *testing.T) {
+	r := rand.New(rand.NewPCG(5, 6))
+	for range 100_000 {
+		s := randomSettings(r)
+		s.RefuseEmptyFirst = s.Type == row.CSV && r.IntN(8) == 0
+		s.ControlEscapes = s.Type == row.CSV && s.Escape != 0 && s.Separator != '\r' && s.Escape != '\r' && s.LineSeparator != '\r' && r.IntN(4) == 0
+		for i := range r.IntN(4) {
+			s.Columns = append(s.Columns, string(rune('A'+i)))
+		}
+		format, err := row.New(s)
+		require.NoError(t, err)
+		var fields []row.Field
+		named := r.IntN(2) == 0
+		for i := range r.IntN(5) {
+			v := randomValue(r, &s)
+			if r.IntN(2) == 0 { // else hardly any has nothing to escape
+				v.field = row.Text([]string{"", "plain", "eight888", "sixteen of bytes", "seventeen of them", "日本", "\xff"}[r.IntN(7)])
+			}
+			if named {
+				v.field = v.field.Named(string(rune('A' + i)))
+			}
+			if named && r.IntN(8) == 0 {
+				v.field = v.field.Named(string(randomText(r, &s, true)))
+			}
+			fields = append(fields, v.field)
+		}
+		want, fault := format.Slowly().Append([]byte("before"), fields...)
+		for _, room := range []int{6, len(want), len(want) + 1, 1024} { // some of them just enough
+			got, err := format.Append(append(make([]byte, 0, room), "before"...), fields...)
+			require.Equal(t, fault, err, "%q by %+v", want, s)
+			require.Equal(t, string(want), string(got), "%+v", s)
+		}
+	}
+}
+
 // Bytes that are no text in the stream's encoding reach a reader as question marks.
 func TestWhatIsNoTextInTheEncodingIsRefused(t *testing.T) {
 	for _, test := range []struct {

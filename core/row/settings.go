@@ -89,6 +89,7 @@ type Format struct {
 	escape    []byte   // nil for none
 	prefixes  [][]byte // of KV with columns: each key, escaped, and the kv separator
 	plain     bool     // no mark is a character of a number, bool or time
+	quickly   *quickly // nil where rows are made field by field
 }
 
 // What is to be done about a byte of a value.
@@ -122,6 +123,7 @@ func New(s Settings) (*Format, error) {
 		f.escape = []byte(string(s.Escape))
 	}
 	f.setMarks()
+	f.setQuickly()
 	for i, name := range s.Columns {
 		if s.Type != KV {
 			break

@@ -44,6 +44,7 @@ type load struct {
 	size    int
 	streams []string
 	callers int
+	makers  []maker // one for each caller, nil for lines as they are
 
 	acked, failed atomic.Int64
 	fault         atomic.Pointer[error]
@@ -55,6 +56,13 @@ func newLoad(j job, client dataproxy.FullClient) (*load, error) {
 		return nil, err
 	}
 	l := &load{client: client, corpus: corpus, size: j.Size, streams: []string{benchStream}, callers: max(j.Callers, 1)}
+	for range l.callers {
+		m, err := newMaker(j)
+		if err != nil {
+			return nil, err
+		}
+		l.makers = append(l.makers, m)
+	}
 	for i := 1; i < j.Streams; i++ {
 		l.streams = append(l.streams, fmt.Sprintf("%s_%d", benchStream, i))
 	}
@@ -82,7 +90,7 @@ func (l *load) push(p pace) int64 {
 	var total atomic.Int64
 	var callers sync.WaitGroup
 	for i := range l.callers {
-		callers.Go(func() { total.Add(l.send(p, loglines.NewCursor(l.corpus, l.size, i))) })
+		callers.Go(func() { total.Add(l.send(p, loglines.NewCursor(l.corpus, l.size, i), l.makers[i])) })
 	}
 	callers.Wait()
 	return total.Load()
@@ -106,11 +114,15 @@ func (l *load) settle(sent int64) error {
 }
 
 // send is one caller: each message goes to the next stream.
-func (l *load) send(p pace, corpus *loglines.Cursor) (sent int64) {
+func (l *load) send(p pace, corpus *loglines.Cursor, make maker) (sent int64) {
 	ctx, result, stream := context.Background(), dataproxy.Callback(l.result), 0
 	for n := p.next(0); n > 0; n = p.next(sent) {
 		for range n {
-			l.client.SendAsync(ctx, dataproxy.Message{StreamID: l.streams[stream], Payload: corpus.Next()}, result)
+			msg := dataproxy.Message{StreamID: l.streams[stream], Payload: corpus.Next()}
+			if make != nil {
+				msg = make(msg)
+			}
+			l.client.SendAsync(ctx, msg, result)
 			if stream++; stream == len(l.streams) {
 				stream = 0
 			}

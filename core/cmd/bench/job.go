@@ -30,6 +30,8 @@ type job struct {
 	WarmUp   float64           `json:"warm_up"` // seconds before that, not measured
 	Streams  int               `json:"streams"`
 	Callers  int               `json:"callers"` // goroutines that send
+	Row      bool              `json:"row"`     // a row of ten fields is made of each message
+	Items    bool              `json:"items"`   // each message has attributes of its own
 	Options  map[string]string `json:"options"`
 	Profiles profiles          `json:"profiles"`
 }

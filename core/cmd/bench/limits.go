@@ -21,6 +21,8 @@ var limits = []limit{
 	{"Go async, 10 streams: CPU to the bare loop's", 1.5, "x", "go-10", limitSize, keyBare, toBare},
 	{"Go async, 1,000 streams: CPU to the bare loop's", 2.5, "x", "go-1000", limitSize, keyBare, toBare},
 	{"Go async, 8 senders: CPU to the bare loop's", 1.3, "x", "go-8", limitSize, keyBare, toBare},
+	{"Go async, making rows of 10 fields: CPU to none", 1.25, "x", keyRows, limitSize, keyGo, toGo},
+	{"Go async, 20,000 attributes: CPU to none", 1.5, "x", keyItems, limitSize, keyBin, toGo},
 	{"Go async: allocations a message", 0.01, "", keyGo, limitSize, "", func(r, _ row) float64 { return *r.Allocs }},
 	{"Go sync, 1 caller: p50 over the bare round trip", 50, "us", "sync-1", limitSize, keyTrip, func(r, _ row) float64 { return r.OverTrip }},
 	{"Go sync, 32 callers: CPU a message", 6, "us", "sync-32", limitSize, "", func(r, _ row) float64 { return r.CPU / 1000 }},

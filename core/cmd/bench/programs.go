@@ -28,6 +28,9 @@ const (
 	keyLoop  = "python-asyncio"
 	keyRival = "confluent-kafka"
 	keyIdle  = "idle"
+	keyRows  = "go-rows"
+	keyBin   = "go-binary"
+	keyItems = "go-items"
 )
 
 // program is one thing that is measured.
@@ -64,11 +67,16 @@ var programs = []program{
 	{key: keyLoop, label: "Python AsyncClient", command: pythonProgram("asyncio"), needs: pythonNeeds, guess: 300_000, yardstick: keyPy},
 	{key: "go-10", label: "Go async, 10 streams", job: job{Kind: kindAsync, Streams: 10}},
 	{key: "go-1000", label: "Go async, 1,000 streams", job: job{Kind: kindAsync, Streams: 1000}},
+	{key: keyRows, label: "Go async, a row of 10 fields made of each", job: job{Kind: kindAsync, Streams: 1, Row: true}, pair: keyGo, first: true},
+	{key: keyBin, label: "Go async, binary", job: job{Kind: kindAsync, Streams: 1, Options: inBinary}, first: true},
+	{key: keyItems, label: "Go async, attributes of items", job: job{Kind: kindAsync, Streams: 1, Items: true, Options: inBinary}, pair: keyBin, first: true},
 	{key: keyTrip, label: "bare round trip", job: job{Kind: kindTrip}, latency: true, alone: true},
 	{key: "sync-1", label: "Go sync, 1 caller", job: job{Kind: kindSync, Callers: 1}, latency: true, alone: true},
 	{key: "sync-32", label: "Go sync, 32 callers", job: job{Kind: kindSync, Callers: 32}, latency: true, alone: true},
 	{key: keyIdle, label: "idle Go client", job: job{Kind: kindIdle}, alone: true},
 }
+
+var inBinary = map[string]string{"message_format": "binary"}
 
 var cNeeds = []string{"build/bench/bench_async"}
 

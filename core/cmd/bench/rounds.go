@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"os"
 	"path/filepath"
 	"runtime"
@@ -124,7 +125,7 @@ func (s *settings) measure(ctx context.Context) (report, error) {
 func (s *settings) longRuns() (steps []step) {
 	for i, size := range s.sizes {
 		for _, p := range s.programs {
-			if p.job.Kind == kindAsync || p.job.Kind == kindIdle && i == 0 {
+			if p.job.Kind == kindAsync && (i == 0 || !p.first) || p.job.Kind == kindIdle && i == 0 {
 				steps = append(steps, step{p, size})
 			}
 			if p.key == keyGo && size == limitSize { // a limit depends on it
@@ -158,7 +159,9 @@ func (b *session) run(ctx context.Context, st step, long bool, take func(*figure
 }
 
 func (b *session) job(j job, size int, seconds float64) job {
-	j.Server, j.Corpus, j.Size, j.Options = b.server.address, b.corpora[size], size, b.options
+	options := maps.Clone(b.options)
+	maps.Copy(options, j.Options)
+	j.Server, j.Corpus, j.Size, j.Options = b.server.address, b.corpora[size], size, options
 	j.Count, j.Seconds, j.WarmUp = b.count, seconds, min(0.3, seconds/3)
 	return j
 }
