@@ -23,6 +23,8 @@ type metrics struct {
 	batchSize    *prometheus.HistogramVec
 	batchTime    *prometheus.HistogramVec
 
+	streams *streamMetrics
+
 	name    string
 	good    codeSeries // of code 0, looked up once: a success costs no label look-up
 	pending []prometheus.Gauge
@@ -38,7 +40,7 @@ type codeSeries struct {
 	size, time prometheus.Observer
 }
 
-func newMetrics(registry prometheus.Registerer, name string, workers int) (*metrics, error) {
+func newMetrics(registry prometheus.Registerer, name string, workers, streams int) (*metrics, error) {
 	m := &metrics{name: name, bad: make(map[Code]codeSeries), faults: make(map[Code]prometheus.Counter)}
 	r := registrar{registry: registry}
 	m.msgCount, m.errorCount = r.counter(metricMessages), r.counter(metricErrors)
@@ -46,6 +48,10 @@ func newMetrics(registry prometheus.Registerer, name string, workers int) (*metr
 	m.connCount, m.pendingGauge = r.counter(metricConnections), r.gauge(metricPending)
 	m.batchSize, m.batchTime = r.histogram(metricBatchSize), r.histogram(metricBatchTime)
 	if err := r.err(); err != nil {
+		return nil, err
+	}
+	var err error
+	if m.streams, err = newStreamMetrics(registry, name, streams); err != nil {
 		return nil, err
 	}
 	m.good = m.series(CodeOK)
@@ -95,7 +101,7 @@ func (i *metricInfo) labels() []string {
 	if i.label == "" {
 		return []string{"name"}
 	}
-	return []string{"name", i.label}
+	return append([]string{"name"}, strings.Split(i.label, ", ")...)
 }
 
 // register returns the collector that is registered already under the same name, so that clients of one registry share it,

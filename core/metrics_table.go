@@ -6,7 +6,7 @@ import "github.com/prometheus/client_golang/prometheus"
 type metricInfo struct {
 	name  string
 	kind  string    // "counter", "gauge" or "histogram"
-	label string    // beside "name"; "": none
+	label string    // beside "name"; "": none; several are separated by ", "
 	upTo  []float64 // the buckets of a histogram
 	// help is the existing Go SDK's text, word for word: a registry takes two clients' metrics of one name only when their help
 	// is the same too. What there is to say stands in moves.
@@ -30,6 +30,8 @@ const (
 	metricSpoolReplayed
 	metricSpoolGivenUp
 	metricSpoolErrors
+	metricStreamMessages
+	metricStreamBytes
 )
 
 var metricTable = [...]metricInfo{
@@ -69,4 +71,9 @@ var metricTable = [...]metricInfo{
 		moves: "each second, by the messages that were stored, and that nodes refuse for good"},
 	metricSpoolErrors: {name: "data_proxy_spool_error_count", kind: "counter", help: "Counter of errors of the spool's disk",
 		moves: "each second, by the calls of the disk that failed"},
+	// Nor these; they are there with metrics_streams.
+	metricStreamMessages: {name: "data_proxy_stream_msg_count", kind: "counter", label: "group, stream, code", help: "Counter of messages by stream",
+		moves: "as data_proxy_msg_count, without the messages that are refused before their stream is known: for a faulty id or attribute, or by a closed client"},
+	metricStreamBytes: {name: "data_proxy_stream_bytes_count", kind: "counter", label: "group, stream, code", help: "Counter of payload bytes by stream",
+		moves: "together with data_proxy_stream_msg_count: by the bytes of their payloads"},
 }

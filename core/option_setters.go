@@ -95,6 +95,12 @@ func WithMetricsName(name string) Option {
 	return func(o *Options) { o.MetricsName = name; o.mark("metrics_name") }
 }
 
+// WithMetricsStreams counts messages by stream: the first n streams that are sent to have label values of their own in the
+// data_proxy_stream_ metrics, the others are counted together, as stream "other". Default 0, nothing is counted by stream; up to 10,000.
+func WithMetricsStreams(n int) Option {
+	return func(o *Options) { o.MetricsStreams = n; o.mark("metrics_streams") }
+}
+
 // WithMetricsRegistry sets where the metrics are registered. Default, also for nil: prometheus.DefaultRegisterer.
 func WithMetricsRegistry(r prometheus.Registerer) Option {
 	return func(o *Options) { o.MetricsRegistry = r }

@@ -79,6 +79,9 @@ var optionTable = []option{
 		"length of the byte slices of the client's own byte pool; default max(4096, batching_max_size)"),
 	{key: "metrics_name", name: "WithMetricsName", kind: kindString, field: func(o *Options) any { return &o.MetricsName },
 		defText: "dataproxy-go", doc: "label \"name\" of the client's metrics; clients of one registry with one name share their series"},
+	count("metrics_streams", "WithMetricsStreams", func(o *Options) *int { return &o.MetricsStreams }, 0, 0, 10000,
+		"streams that are counted by themselves, the first that are sent to, in the data_proxy_stream_ metrics; the others are counted together, as stream \"other\"; "+
+			"0 means that nothing is counted by stream"),
 	count("worker_num", "WithWorkerNum", func(o *Options) *int { return &o.WorkerNum }, 8, 1, 1024,
 		"number of lanes: connections, spread evenly over the nodes"),
 	duration("send_timeout", "WithSendTimeout", func(o *Options) *time.Duration { return &o.SendTimeout }, 30*time.Second,

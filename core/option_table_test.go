@@ -196,6 +196,7 @@ func TestKeysSetWhatTheFunctionsSet(t *testing.T) {
 		"byte_pool_size":             {"2", dataproxy.WithBytePoolSize(2)},
 		"byte_pool_width":            {"3", dataproxy.WithBytePoolWidth(3)},
 		"metrics_name":               {"n", dataproxy.WithMetricsName("n")},
+		"metrics_streams":            {"7", dataproxy.WithMetricsStreams(7)},
 		"worker_num":                 {"1024", dataproxy.WithWorkerNum(1024)},
 		"send_timeout":               {"1ms", dataproxy.WithSendTimeout(time.Millisecond)},
 		"max_retries":                {"0", dataproxy.WithMaxRetries(0)},

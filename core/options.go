@@ -72,6 +72,7 @@ type Options struct {
 	TrimTrailingNewline bool
 	ResultHandler       ResultHandler
 	Hooks               []Hooks
+	MetricsStreams      int
 	SpoolDir            string
 	SpoolMaxBytes       int
 	SpoolAfter          time.Duration

@@ -176,7 +176,7 @@ func (c *client) init() (err error) {
 	for _, k := range sortedKeys(o.AddColumns) {
 		c.columns += "&" + k + "=" + strings.ReplaceAll(o.AddColumns[k], "{{ip}}", transport.LocalIP())
 	}
-	if c.metrics, err = newMetrics(o.MetricsRegistry, o.MetricsName, o.WorkerNum); err != nil {
+	if c.metrics, err = newMetrics(o.MetricsRegistry, o.MetricsName, o.WorkerNum, o.MetricsStreams); err != nil {
 		return err
 	}
 	if c.manager, err = c.newManager(); err != nil {
@@ -249,6 +249,7 @@ func (c *client) accept(ctx context.Context, msg *Message, recv receiver, tag Ta
 }
 
 func (c *client) acceptOne(ctx context.Context, msg *Message, tokens []any, recv receiver, tag Tag, kind sendKind, patience time.Duration) (at place, refused *Error) {
+	var st *stream
 	defer func() {
 		if kind.inBulk() {
 			c.bulk.next()
@@ -267,6 +268,9 @@ func (c *client) acceptOne(ctx context.Context, msg *Message, tokens []any, recv
 		c.refusedCount.Add(1)
 		c.metrics.messages(refused, 1)
 		c.metrics.failed(refused.Code)
+		if st != nil {
+			st.series.refused(refused, msg.Payload)
+		}
 	}()
 	if c.closing.Load() {
 		return at, errClosed
@@ -274,8 +278,8 @@ func (c *client) acceptOne(ctx context.Context, msg *Message, tokens []any, recv
 	if err := ctx.Err(); err != nil {
 		return at, &Error{Code: CodeContextExpired, Message: "before the message was accepted", cause: context.Cause(ctx)}
 	}
-	st, attributes, refused := c.stream(msg)
-	if refused != nil {
+	var attributes string
+	if st, attributes, refused = c.stream(msg); refused != nil {
 		return at, refused
 	}
 	// One that is longer than a frame is refused without a look at its end.

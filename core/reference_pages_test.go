@@ -72,7 +72,7 @@ var optionGroups = []struct{ heading, keys string }{
 	{"Disk", "spool_dir spool_max_bytes spool_after spool_sync spool_sync_interval spool_result spool_max_age"},
 	{"Connections", "worker_num conn_timeout max_conn_lifetime heartbeat_interval write_buffer_size read_buffer_size " +
 		"socket_send_buffer_size socket_recv_buffer_size"},
-	{"Metrics", "metrics_name"},
+	{"Metrics", "metrics_name metrics_streams"},
 }
 
 func writeOptions(p *page) {
@@ -213,11 +213,12 @@ func writeMetrics(p *page) {
 ` + made + `
 
 A Go client registers these Prometheus metrics with its ` + "`WithMetricsRegistry`" + `, by default prometheus.DefaultRegisterer. Names, kinds,
-labels, buckets and help texts are those of the existing Go SDK, save of the spool, which it has not, so dashboards and alerts keep working, and clients of both, or
+labels, buckets and help texts are those of the existing Go SDK, save of the spool and by stream, which it has not, so dashboards and alerts keep working, and clients of both, or
 several of this one, share a registry. A metric of another kind under one of these names makes NewClient fail, with the name.
 
 Labels: ` + "`name`" + ` is the option metrics_name. ` + "`code`" + ` is the client's result code, 0 for success, see ERRORS.md; the server's own codes
-are all in 10011. ` + "`worker`" + ` is the lane, from 0 to worker_num - 1.
+are all in 10011. ` + "`worker`" + ` is the lane, from 0 to worker_num - 1. ` + "`group`" + ` and ` + "`stream`" + ` are there with the option metrics_streams, for as
+many streams as it says; what is sent to others has the stream "other" and an empty group.
 
 C and Python programs get them as text by ` + "`inlong_client_metrics`" + ` and ` + "`client.metrics()`" + `; for prometheus_client there is
 ` + "`inlong_dataproxy.prometheus`" + `.

@@ -41,13 +41,13 @@ func (c *client) finish(b *batch, fault func() *Error) (messages int) {
 		c.metrics.batch(err, b)
 	}
 	b.mu.Unlock()
+	done := completion{b: b, err: err, messages: messages, reuse: reuse}
 	if !replayed {
-		c.count(err, messages)
-		c.metrics.messages(err, messages)
+		c.count(&done)
 	}
 	c.spooler.ended(b, err == nil, err)
 	b.st.settled(b)
-	c.complete(completion{b: b, err: err, messages: messages, reuse: reuse})
+	c.complete(done)
 	return messages
 }
 
@@ -126,12 +126,14 @@ func (c *client) settleSome(st *stream, b *batch, pick func() []completion) {
 }
 
 // count counts results before their receivers are called: anyone who has a result finds it in Stats.
-func (c *client) count(err *Error, messages int) {
-	if err == nil {
-		c.ackedCount.Add(int64(messages))
+func (c *client) count(done *completion) {
+	if done.err == nil {
+		c.ackedCount.Add(int64(done.messages))
 	} else {
-		c.failures.add(err.Code, int64(messages))
+		c.failures.add(done.err.Code, int64(done.messages))
 	}
+	c.metrics.messages(done.err, done.messages)
+	done.b.st.series.completed(done)
 }
 
 // completeAll completes messages that were settled one by one.
@@ -144,8 +146,7 @@ func (c *client) completeAll(done []completion) {
 			c.complete(d)
 			continue
 		}
-		c.count(d.err, d.messages)
-		c.metrics.messages(d.err, d.messages)
+		c.count(&d)
 		if d.err != nil {
 			c.metrics.failed(d.err.Code)
 			if d.err.Code == CodeSendTimeout {

@@ -23,6 +23,7 @@ type stream struct {
 	tail      []byte // added columns and attributes, each as "&key=value"
 	completer *completer
 	share     *share
+	series    *streamSeries        // nil without metrics_streams
 	_         [64]byte             // what changes with each message apart from what lane and completer read
 	lane      atomic.Pointer[lane] // the one it sticks to; set by the dispatcher
 	streamLine

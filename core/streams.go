@@ -89,7 +89,7 @@ func (c *client) addStream(key streamKey) *stream {
 	// stay in order when it is swept out and comes back.
 	i := maphash.Comparable(s.seed, streamKey{group: key.group, stream: key.stream}) % uint64(len(c.completers))
 	st := &stream{
-		c: c, key: key, completer: &c.completers[i], share: &c.budget.shares[i],
+		c: c, key: key, completer: &c.completers[i], share: &c.budget.shares[i], series: c.metrics.streams.series(key.group, key.stream),
 		head: []byte("groupId=" + key.group + "&streamId=" + key.stream),
 		tail: []byte(c.columns + key.attributes),
 	}

@@ -93,6 +93,8 @@ const inlong_option_info inlong_option_table[] = {
            "length of the byte slices of the client's own byte pool; default max(4096, batching_max_size)"),
     OPTION("metrics_name", "string", "dataproxy-go", "", "", "",
            "label \"name\" of the client's metrics; clients of one registry with one name share their series"),
+    OPTION("metrics_streams", "int", "0", "0", "10000", "",
+           "streams that are counted by themselves, the first that are sent to, in the data_proxy_stream_ metrics; the others are counted together, as stream \"other\"; 0 means that nothing is counted by stream"),
     OPTION("worker_num", "int", "8", "1", "1024", "",
            "number of lanes: connections, spread evenly over the nodes"),
     OPTION("send_timeout", "duration", "30s", "1ms", "24h", "",

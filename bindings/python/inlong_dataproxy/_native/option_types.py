@@ -55,6 +55,11 @@ class Options(TypedDict, total=False):
     metrics_name: str
     """Label "name" of the client's metrics; clients of one registry with one name share their series. Default dataproxy-go."""
 
+    metrics_streams: int
+    """Streams that are counted by themselves, the first that are sent to, in the data_proxy_stream_ metrics; the others are
+    counted together, as stream "other"; 0 means that nothing is counted by stream. Default 0; 0 to 10000.
+    """
+
     worker_num: int
     """Number of lanes: connections, spread evenly over the nodes. Default 8; 1 to 1024."""
 
