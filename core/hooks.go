@@ -10,18 +10,21 @@ import (
 // Hooks are told what becomes of messages and batches, for tracing and for figures of your own. Each is optional, and one that is nil
 // costs nothing.
 //
-// Sending, Accepted and Refused run on the goroutine that sends. The others run on the client's own goroutines, several at a time: those
+// Want, Sending, Accepted and Refused run on the goroutine that sends. The others run on the client's own goroutines, several at a time: those
 // that write to nodes, read their answers, or find that time is over. So a hook must be safe for concurrent use, and must not block: it
 // holds up a connection. It may call the client, but nothing waits there: what needs room that is not free fails with CodeQueueFull, as
 // inside a [Callback]. A hook that panics is logged once, and called again; one that ends its goroutine with runtime.Goexit closes the
-// client, unless that goroutine is the sender's. Behind the end of Shutdown only Sending and Refused are called.
+// client, unless that goroutine is the sender's. Behind the end of Shutdown only Want, Sending and Refused are called.
 //
-// A message has Sending first, then Refused or Accepted, and behind Accepted, or while it runs, its one place in a Result. A batch has
+// A message that is wanted has Sending first, then Refused or Accepted, and behind Accepted, or while it runs, its one place in a Result. A batch has
 // Sealed first, then a pair of Written and Answered for each attempt, and a Result each time that some of its messages have theirs. Of an
 // attempt whose messages all have their results before its answer, Answered may be missing.
 //
 // Batches that are read back from a spool have Written, Answered and Result too, with BatchInfo.Replayed.
 type Hooks struct {
+	// Want says whether this Hooks' Sending, Accepted and Refused are called for a message, by the context of its send call; nil: for each.
+	// It is called first, once or more for a message, and costs one that is not wanted little: tracing wants what is sampled.
+	Want func(ctx context.Context) bool
 	// Sending is called before anything else is done for a message. What it returns is the message's token, for the hooks of this Hooks
 	// alone; nil for none. msg is a copy that is used again: it may change the fields, ItemAttributes for example, and must not keep it. The
 	// maps and the payload are the sender's, and must not be changed. What it puts into msg comes back in the Callback, too.

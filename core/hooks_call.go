@@ -13,21 +13,25 @@ import (
 
 // hookList calls the hooks of the program. It is empty where there are none, which is what the hot path looks at.
 type hookList struct {
-	c       *client
-	all     []hookSet
-	perItem bool // some are called for each message
+	c        *client
+	all      []hookSet
+	perItem  bool // some are called for each message
+	onTheWay bool // some are called for each batch or attempt
 }
 
 type hookSet struct {
 	Hooks
+	perItem  bool        // some are called for each message that is wanted
 	panicked atomic.Bool // and was logged
 }
 
 func (l *hookList) init(c *client) {
 	l.c, l.all = c, make([]hookSet, len(c.opts.Hooks))
 	for i, h := range c.opts.Hooks {
-		l.all[i].Hooks = h
-		l.perItem = l.perItem || h.Sending != nil || h.Accepted != nil || h.Refused != nil
+		s := &l.all[i]
+		s.Hooks, s.perItem = h, h.Sending != nil || h.Accepted != nil || h.Refused != nil
+		l.perItem = l.perItem || s.perItem
+		l.onTheWay = l.onTheWay || h.Sealed != nil || h.Written != nil || h.Answered != nil
 	}
 }
 
@@ -62,8 +66,16 @@ func (s *hookSet) report(c *client, panicked any) {
 	}
 }
 
-// sending, and told, which calls Accepted or Refused, are call for the sender's goroutine, which is his to end. Their names too are looked
-// for on the stack.
+// wants, sending, and told, which calls Accepted or Refused, are call for the sender's goroutine, which is his to end. Their names too are
+// looked for on the stack.
+func (s *hookSet) wants(c *client, ctx context.Context) bool {
+	if s.Want == nil || !s.perItem {
+		return s.perItem
+	}
+	defer s.recovered(c)
+	return s.Want(ctx)
+}
+
 func (s *hookSet) sending(c *client, ctx context.Context, msg *Message) (token any) {
 	defer s.recovered(c)
 	return s.Sending(ctx, msg)
@@ -82,25 +94,40 @@ func (s *hookSet) told(c *client, token any, msg *Message, refused *Error) {
 // hookedMessage is what hooks get while a message is being sent. The sender's own must not be moved to the heap where there are none.
 type hookedMessage struct {
 	msg    Message
+	wanted []bool // by each set
 	tokens []any
 }
 
 var hookedMessages = sync.Pool{New: func() any { return new(hookedMessage) }}
 
+// firstToWant returns the place of the first set that wants a message, the number of sets for none.
+func (l *hookList) firstToWant(ctx context.Context) int {
+	first := 0
+	for first < len(l.all) && !l.all[first].wants(l.c, ctx) {
+		first++
+	}
+	return first
+}
+
 // accept is client.accept with the hooks around it.
 func (l *hookList) accept(ctx context.Context, msg *Message, recv receiver, tag Tag, kind sendKind, patience time.Duration) (place, *Error) {
+	first := l.firstToWant(ctx)
+	if first == len(l.all) {
+		return l.c.acceptOne(ctx, msg, nil, recv, tag, kind, patience)
+	}
 	m := hookedMessages.Get().(*hookedMessage)
-	m.msg, m.tokens = *msg, m.tokens[:0]
+	m.msg, m.wanted, m.tokens = *msg, m.wanted[:0], m.tokens[:0]
 	for i := range l.all {
-		var token any
-		if s := &l.all[i]; s.Sending != nil {
+		s := &l.all[i]
+		wanted, token := i == first || i > first && s.wants(l.c, ctx), any(nil)
+		if wanted && s.Sending != nil {
 			token = s.sending(l.c, ctx, &m.msg)
 		}
-		m.tokens = append(m.tokens, token)
+		m.wanted, m.tokens = append(m.wanted, wanted), append(m.tokens, token)
 	}
 	at, refused := l.c.acceptOne(ctx, &m.msg, m.tokens, recv, tag, kind, patience)
 	for i := range l.all {
-		if s := &l.all[i]; s.Accepted != nil || s.Refused != nil {
+		if s := &l.all[i]; m.wanted[i] && (s.Accepted != nil || s.Refused != nil) {
 			s.told(l.c, m.tokens[i], &m.msg, refused)
 		}
 	}
@@ -171,7 +198,7 @@ func (l *hookList) sealed(h *hooked) {
 // written is called before the write: behind it the answer may have come, and the batch be another one. What was not written after all
 // has its end by that.
 func (l *hookList) written(lane *lane, all []transport.Written[*batch]) {
-	if len(l.all) == 0 {
+	if !l.onTheWay {
 		return
 	}
 	now := time.Now()
@@ -195,7 +222,7 @@ func (l *hookList) written(lane *lane, all []transport.Written[*batch]) {
 
 // answered is called by who has got b back from a connection. Nothing else of b is looked at: all of its messages may have their results.
 func (l *hookList) answered(b *batch, end AttemptEnd) {
-	if len(l.all) == 0 {
+	if !l.onTheWay {
 		return
 	}
 	l.each(func(s *hookSet) {
@@ -236,8 +263,8 @@ func (l *hookList) result(done *completion) {
 // tokensOf returns what one set of hooks gave the messages of a completion.
 func (done *completion) tokensOf(set, sets int) (tokens []any) {
 	add := func(i int) {
-		if token := done.b.tokens[i*sets+set]; token != nil {
-			tokens = append(tokens, token)
+		if at := i*sets + set; at < len(done.b.tokens) && done.b.tokens[at] != nil { // the last messages may have none
+			tokens = append(tokens, done.b.tokens[at])
 		}
 	}
 	if done.indexes != nil {

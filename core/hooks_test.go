@@ -270,10 +270,72 @@ func TestSendingMayAddItemAttributes(t *testing.T) {
 	require.Equal(t, map[string]string{"x": "trace=7"}, itemsOf(t, c))
 }
 
+// Tracing wants one message of a hundred: the others must be none of its business, however they are sent, and tokens must not slip to them.
+func TestHooksAreToldOfMessagesThatTheyWant(t *testing.T) {
+	c := cluster(t)
+	type wantKey struct{}
+	wanted := context.WithValue(context.Background(), wantKey{}, true)
+	var all hookNotes
+	var mu sync.Mutex
+	got := map[string][]string{}
+	note := func(what string, name any) {
+		mu.Lock()
+		defer mu.Unlock()
+		got[what] = append(got[what], name.(string))
+	}
+	some := dataproxy.Hooks{
+		Want:     func(ctx context.Context) bool { return ctx.Value(wantKey{}) != nil },
+		Sending:  func(_ context.Context, msg *dataproxy.Message) any { return string(msg.Payload) },
+		Accepted: func(token any, _ *dataproxy.Message) { note("accepted", token) },
+		Refused:  func(token any, _ *dataproxy.Message, _ *dataproxy.Error) { note("refused", token) },
+		Result: func(r dataproxy.MessageResults) {
+			for _, token := range r.Tokens {
+				note("result", token)
+			}
+		},
+	}
+	client := connect(t, c, dataproxy.WithHooks(all.hooks()), dataproxy.WithHooks(some))
+	only := connect(t, c, dataproxy.WithHooks(some), dataproxy.WithHooks(dataproxy.Hooks{Want: some.Want}))
+	var want []string
+	for i := range 120 {
+		ctx, by := context.Background(), client
+		if i%2 == 0 {
+			by = only
+		}
+		if i%7 < 2 {
+			ctx = wanted
+			want = append(want, fmt.Sprint(i))
+		}
+		by.SendAsync(ctx, streamMessage("s", "%d", i), nil)
+	}
+	payloads, tags := [][]byte{[]byte("m1"), []byte("m2"), []byte("m3")}, make([]dataproxy.Tag, 3)
+	for _, ctx := range []context.Context{context.Background(), wanted} {
+		_, err := only.(dataproxy.Embedder).SubmitMany(ctx, &dataproxy.Message{StreamID: "many"}, payloads, tags, false)
+		require.NoError(t, err)
+	}
+	want = append(want, "m1", "m2", "m3")
+	require.Error(t, only.Send(wanted, dataproxy.Message{StreamID: "no stream", Payload: []byte("r")}))
+	require.Error(t, only.Send(context.Background(), message("")))
+	settled(t, client)
+	settled(t, only)
+	client.Close()
+	only.Close()
+	slices.Sort(want)
+	for _, what := range []string{"accepted", "result"} {
+		slices.Sort(got[what])
+		require.Equal(t, want, got[what], what)
+	}
+	require.Equal(t, []string{"r"}, got["refused"])
+	all.complete(t)
+	require.Equal(t, 60, all.tokens)
+}
+
 // A hook that panics, ends its goroutine, or sends must not take the client or its program down.
 func TestHooksThatMisbehave(t *testing.T) {
 	bad := func(what string) { panic("bad " + what) }
+	var looked sync.Once
 	panics := dataproxy.Hooks{
+		Want:     func(context.Context) bool { looked.Do(func() { bad("want") }); return true },
 		Sending:  func(context.Context, *dataproxy.Message) any { bad("sending"); return nil },
 		Accepted: func(any, *dataproxy.Message) { bad("accepted") },
 		Refused:  func(any, *dataproxy.Message, *dataproxy.Error) { bad("refused") },
@@ -292,7 +354,7 @@ func TestHooksThatMisbehave(t *testing.T) {
 		require.Error(t, client.Send(context.Background(), message("")))
 		client.Close()
 		require.Equal(t, 1, log.count("a hook panicked"))
-		require.Equal(t, 1, log.count("bad sending"))
+		require.Equal(t, 1, log.count("bad want"))
 	})
 	t.Run("ends its goroutine", func(t *testing.T) {
 		c := cluster(t)

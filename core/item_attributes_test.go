@@ -102,6 +102,24 @@ func TestItemsWithAndWithoutAttributesTravelApart(t *testing.T) {
 	require.Equal(t, 304, c.Count())
 }
 
+// One traced message of a hundred closed the batch of the others, and its own behind it: three frames instead of one.
+func TestFewItemsWithAttributesDivideNoBatches(t *testing.T) {
+	c := cluster(t)
+	client := connect(t, c, dataproxy.WithMessageFormat(dataproxy.Binary), dataproxy.WithBatchingMaxPublishDelay(time.Minute))
+	notes := newLedger()
+	for i := range 1000 {
+		msg := traced(fmt.Sprint("m", i), fmt.Sprint("trace=", i))
+		if i%20 != 0 {
+			msg.ItemAttributes = nil
+		}
+		notes.send(context.Background(), client, msg)
+	}
+	require.NoError(t, client.Flush(patient(t)))
+	settled(t, client)
+	notes.balanced(t, c)
+	require.Len(t, c.Received(), 950/50+1)
+}
+
 // What a node acks and no consumer can read is lost with a success.
 func TestItemAttributesAreCheckedBeforeTheMessageIsAccepted(t *testing.T) {
 	c := cluster(t)

@@ -11,9 +11,12 @@ import (
 	"github.com/inlong-dataproxy/inlong-dataproxy/core/internal/wire"
 )
 
-// streamKey names what travels together: one group and stream with the same attributes. An ordered client leaves attributes
-// empty here: they are a batch's there, so that messages of all attributes are in one line.
-type streamKey struct{ group, stream, attributes string }
+// streamKey names what travels together: one group and stream with the same attributes, and attributes of each message or none. An
+// ordered client leaves both empty here: they are a batch's there, so that all messages are in one line.
+type streamKey struct {
+	group, stream, attributes string
+	itemized                  bool
+}
 
 // stream holds the one open batch of a key.
 type stream struct {
@@ -124,7 +127,8 @@ func (st *stream) append(ctx context.Context, msg *Message, own []byte, attribut
 // the batch, and returns their number. It spares what append does for each message: half of what a small one costs
 // its sender. None is taken when the batch is gone, or when append has more to do.
 func (st *stream) appendMore(ctx context.Context, at place, msg *Message, payloads [][]byte, tags []Tag, bulk bool) (count int) {
-	if _, bounded := ctx.Deadline(); bounded || st.c.opts.TrimTrailingNewline || len(msg.ItemAttributes) > 0 || st.c.hooks.perItem {
+	if _, bounded := ctx.Deadline(); bounded || st.c.opts.TrimTrailingNewline || len(msg.ItemAttributes) > 0 ||
+		st.c.hooks.firstToWant(ctx) < len(st.c.hooks.all) {
 		return 0
 	}
 	st.mu.Lock()

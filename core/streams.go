@@ -38,6 +38,7 @@ func (c *client) stream(msg *Message) (*stream, string, *Error) {
 			key.attributes, attributes = attributes, ""
 		}
 	}
+	key.itemized = len(msg.ItemAttributes) > 0 && !c.opts.Ordered
 	if st := c.streams.recent.Load(); st != nil && st.key == key {
 		return st, attributes, nil
 	}
@@ -75,7 +76,7 @@ func (c *client) checkAttributes(attributes map[string]string) error {
 
 func (c *client) addStream(key streamKey) *stream {
 	// The caller's strings may lie in memory that it re-uses.
-	key = streamKey{strings.Clone(key.group), strings.Clone(key.stream), strings.Clone(key.attributes)}
+	key.group, key.stream, key.attributes = strings.Clone(key.group), strings.Clone(key.stream), strings.Clone(key.attributes)
 	s := &c.streams
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -124,7 +124,7 @@ func (f *Format) plainKV(dst []byte, fields []Field) (row []byte, ok bool) {
 	return row, len(made) > 0 && bytes.Count(made, []byte{q.separator}) == pairs-1 && bytes.Count(made, []byte{q.kv}) == pairs && f.clean(made)
 }
 
-// clean reports whether a row has none of the marks that are no separators, and is a text in the stream's encoding whoever has written it.
+// clean reports whether a row has none of the marks that are no separators, and is a text in the stream's encoding.
 func (f *Format) clean(row []byte) bool {
 	for _, mark := range f.quickly.never {
 		if bytes.IndexByte(row, mark) >= 0 {
