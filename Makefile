@@ -72,8 +72,14 @@ test: ## run all tests: Go (race detector on), C, Python, documentation; list wh
 # It lists the tests that were skipped, with the reason, which go test does not.
 GO_TEST := $(GOTESTSUM) --format pkgname-and-test-fails --format-hide-empty-pkg --raw-command -- $(GO) test -json
 
+# A module of its own, which ./... does not reach.
+OTEL := core/otel
+.PHONY: test-otel
+test-otel: $(GOTESTSUM) ## run the tests of core/otel (TEST_FLAGS=...)
+	$(GO_TEST:test=-C $(OTEL) test) -race $(TEST_FLAGS) ./...
+
 .PHONY: test-go
-test-go: $(GOTESTSUM) capi build/conformance/send_plan $(KOFFI) ## run the Go tests with the race detector (TEST_FLAGS=...)
+test-go: test-otel $(GOTESTSUM) capi build/conformance/send_plan $(KOFFI) ## run the Go tests with the race detector (TEST_FLAGS=...)
 	$(GO_TEST) -race -timeout 15m $(TEST_FLAGS) ./...
 
 .PHONY: test-pages
@@ -124,6 +130,8 @@ lint-go: $(STATICCHECK) ## gofmt, go vet, staticcheck
 	$(GO) vet ./...
 	@for system in windows darwin; do echo "go vet for $$system"; CGO_ENABLED=0 GOOS=$$system $(GO) vet ./core/... || exit 1; done
 	$(STATICCHECK) ./...
+	$(GO) -C $(OTEL) vet ./...
+	cd $(OTEL) && $(abspath $(STATICCHECK)) ./...
 
 .PHONY: lint-c
 lint-c: $(CLANG_FORMAT) ## clang-format

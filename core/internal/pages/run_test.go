@@ -58,7 +58,11 @@ func (s *session) runGo(b *block) {
 		s.run("go", "test", "-C", s.checkout, path)
 		return
 	}
-	s.run("go", "build", "-C", s.checkout, "-o", program, path)
+	module := s.checkout
+	if strings.Contains(b.text, `/core/otel"`) { // a module of its own
+		module = filepath.Join(s.checkout, "core/otel")
+	}
+	s.run("go", "build", "-C", module, "-o", program, path)
 	if !b.has("compile") {
 		s.run(program)
 	}

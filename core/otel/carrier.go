@@ -1,0 +1,112 @@
+package oteldataproxy
+
+import (
+	"context"
+	"maps"
+	"strings"
+
+	"go.opentelemetry.io/otel/propagation"
+
+	dataproxy "github.com/inlong-dataproxy/inlong-dataproxy/core"
+)
+
+// Carrier says what takes a span's context to the consumer.
+type Carrier int
+
+const (
+	// ItemAttributes are the message's own attributes. They take dataproxy.WithMessageFormat(Binary): with the text format nothing is
+	// carried. Traced messages and others travel in batches of their own.
+	ItemAttributes Carrier = iota
+	// BatchAttributes are those of the message's batch, in any format: each traced message travels in a batch of its own.
+	BatchAttributes
+	// Nothing is carried.
+	Nothing
+)
+
+// inject adds the span's context to a copy of the message's attributes. What is there already stays: the program's own, and a name that
+// belongs to the whole batch. A message must not be refused for being traced: where there is no room nothing is added.
+func (t *tracing) inject(ctx context.Context, msg *dataproxy.Message) {
+	attributes := &msg.ItemAttributes
+	switch {
+	case t.carrier == BatchAttributes:
+		attributes = &msg.Attributes
+	case t.carrier == Nothing || t.client.MessageFormat != dataproxy.Binary:
+		return
+	}
+	own := carrier{}
+	t.propagator.Inject(ctx, own)
+	total := uint64(0)
+	for _, there := range []map[string]string{msg.Attributes, msg.ItemAttributes, t.client.AddColumns} {
+		for name, value := range there {
+			delete(own, name)
+			total += uint64(len(name) + len(value) + 2)
+		}
+	}
+	for name, value := range own {
+		total += uint64(len(name) + len(value) + 2)
+	}
+	if len(own) == 0 || dataproxy.CheckAttributesTotal(total) != nil {
+		return
+	}
+	maps.Copy(own, *attributes)
+	*attributes = own
+}
+
+// Extract returns ctx with the span's context that came with a message's attributes, as a consumer gets them, package inlongmsg for
+// example. p is what WithPropagator had; nil: propagation.TraceContext.
+func Extract(ctx context.Context, p propagation.TextMapPropagator, attributes map[string]string) context.Context {
+	if p == nil {
+		p = propagation.TraceContext{}
+	}
+	return p.Extract(ctx, carrier(attributes))
+}
+
+// carrier writes values as attributes allow: '%', '&', '=' and what is not printable as %XX. W3C's "traceparent" has none of them.
+type carrier map[string]string
+
+func (c carrier) Get(name string) string { return unescape(c[name]) }
+
+func (c carrier) Set(name, value string) {
+	if value != "" {
+		c[name] = escape(value)
+	}
+}
+
+func (c carrier) Keys() []string {
+	names := make([]string, 0, len(c))
+	for name := range c {
+		names = append(names, name)
+	}
+	return names
+}
+
+const digits = "0123456789ABCDEF"
+
+func escape(value string) string {
+	var b strings.Builder
+	for i := range len(value) {
+		if c := value[i]; c <= ' ' || c > '~' || c == '%' || c == '&' || c == '=' {
+			b.WriteString("%" + digits[c>>4:c>>4+1] + digits[c&15:c&15+1])
+		} else {
+			b.WriteByte(c)
+		}
+	}
+	return b.String()
+}
+
+// unescape leaves what is no %XX as it is.
+func unescape(value string) string {
+	var b strings.Builder
+	for i := 0; i < len(value); i++ {
+		if value[i] == '%' && i+2 < len(value) {
+			high, low := strings.IndexByte(digits, value[i+1]), strings.IndexByte(digits, value[i+2])
+			if high >= 0 && low >= 0 {
+				b.WriteByte(byte(high<<4 | low))
+				i += 2
+				continue
+			}
+		}
+		b.WriteByte(value[i])
+	}
+	return b.String()
+}

@@ -1,0 +1,133 @@
+//go:build unix
+
+package oteldataproxy_test
+
+import (
+	"bufio"
+	"context"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"os"
+	"os/exec"
+	"slices"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+	sdktrace "go.opentelemetry.io/otel/sdk/trace"
+	"go.opentelemetry.io/otel/trace"
+
+	dataproxy "github.com/inlong-dataproxy/inlong-dataproxy/core"
+	"github.com/inlong-dataproxy/inlong-dataproxy/core/dataproxytest"
+	oteldataproxy "github.com/inlong-dataproxy/inlong-dataproxy/core/otel"
+)
+
+const serveVariable = "INLONG_TEST_SERVE"
+
+// The cluster of a measurement is a process of its own: this one's CPU time is the clients'.
+func TestMain(m *testing.M) {
+	if os.Getenv(serveVariable) == "" {
+		os.Exit(m.Run())
+	}
+	cluster, err := dataproxytest.NewCluster(dataproxytest.WithoutRecorder(), dataproxytest.WithTrustedBodies())
+	if err != nil {
+		panic(err)
+	}
+	fmt.Println(cluster.URL())
+	_, _ = io.Copy(io.Discard, os.Stdin)
+}
+
+// cpu is what one client uses for so many messages, one of a hundred sampled.
+func cpu(t *testing.T, url string, messages int, opts ...dataproxy.Option) time.Duration {
+	client, err := dataproxy.NewClient(append([]dataproxy.Option{dataproxy.WithURL(url), dataproxy.WithGroupID("test_group"),
+		dataproxy.WithBlockIfQueueIsFull(true), dataproxy.WithMessageFormat(dataproxy.Binary)}, opts...)...)
+	require.NoError(t, err)
+	defer client.Close()
+	contexts := make([]context.Context, 100)
+	for i := range contexts {
+		contexts[i] = unsampled(context.Background())
+	}
+	contexts[0] = trace.ContextWithSpanContext(context.Background(), trace.NewSpanContext(trace.SpanContextConfig{TraceID: trace.TraceID{1},
+		SpanID: trace.SpanID{1}, TraceFlags: trace.FlagsSampled}))
+	random := rand.New(rand.NewPCG(1, 2)) // lines that compress as those of a log do
+	lines := make([]string, 4096)
+	for i := range lines {
+		for len(lines[i]) < 100 {
+			lines[i] += fmt.Sprintf("%s=%d ", []string{"user", "latency_ms", "status", "bytes", "shard", "tenant"}[random.IntN(6)], random.IntN(100_000))
+		}
+	}
+	payloads := make([][]byte, len(lines))
+	for i, line := range lines {
+		payloads[i] = []byte(line[:100])
+	}
+	failed := 0
+	result := func(_ dataproxy.Message, err error) {
+		if err != nil {
+			failed++
+		}
+	}
+	send := func(n int) {
+		for i := range n {
+			client.SendAsync(contexts[i%100], dataproxy.Message{StreamID: "s", Payload: payloads[i%len(payloads)]}, result)
+		}
+		require.NoError(t, client.Flush(patient(t)))
+	}
+	send(messages / 10)
+	before := used(t)
+	send(messages)
+	took := used(t) - before
+	require.Zero(t, failed)
+	return took
+}
+
+func used(t *testing.T) time.Duration {
+	var u syscall.Rusage
+	require.NoError(t, syscall.Getrusage(syscall.RUSAGE_SELF, &u))
+	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
+}
+
+// What tracing costs where one message of a hundred is sampled: INLONG_TEST_COST=1 go test -run TestWhatTracingCosts -v. Pairs of runs
+// follow each other, since a machine's mood changes over seconds.
+func TestWhatTracingCosts(t *testing.T) {
+	if os.Getenv("INLONG_TEST_COST") == "" {
+		t.Skip("INLONG_TEST_COST is not set: a measurement, which a busy machine spoils")
+	}
+	server := exec.Command(os.Args[0])
+	server.Env = append(os.Environ(), serveVariable+"=1")
+	in, err := server.StdinPipe()
+	require.NoError(t, err)
+	out, err := server.StdoutPipe()
+	require.NoError(t, err)
+	require.NoError(t, server.Start())
+	defer func() { _ = in.Close(); _ = server.Wait() }()
+	url, err := bufio.NewReader(out).ReadString('\n')
+	require.NoError(t, err)
+	url = strings.TrimSpace(url)
+
+	const messages = 400_000
+	provider := sdktrace.NewTracerProvider(sdktrace.WithBatcher(discard{}))
+	token := dataproxy.Hooks{Sending: func(context.Context, *dataproxy.Message) any { return nil }}
+	for name, option := range map[string]dataproxy.Option{
+		"traced":              oteldataproxy.WithTracing(oteldataproxy.WithTracerProvider(provider)),
+		"traced, not carried": oteldataproxy.WithTracing(oteldataproxy.WithTracerProvider(provider), oteldataproxy.WithCarrier(oteldataproxy.Nothing)),
+		"a Sending hook":      dataproxy.WithHooks(token),
+		"by stream":           dataproxy.WithMetricsStreams(10),
+		"plain again":         nil,
+	} {
+		var ratios []float64
+		for range 9 {
+			opts := []dataproxy.Option{option}
+			ratios = append(ratios, 1/cpu(t, url, messages).Seconds()*cpu(t, url, messages, opts...).Seconds())
+		}
+		slices.Sort(ratios)
+		t.Logf("%-20s %.2f x plain (%.2f to %.2f)", name, ratios[len(ratios)/2], ratios[0], ratios[len(ratios)-1])
+	}
+}
+
+type discard struct{}
+
+func (discard) ExportSpans(context.Context, []sdktrace.ReadOnlySpan) error { return nil }
+func (discard) Shutdown(context.Context) error                             { return nil }

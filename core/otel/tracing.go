@@ -1,0 +1,239 @@
+// Package oteldataproxy traces what a client sends, with OpenTelemetry. It is a module of its own: a program that does not import it gets
+// nothing of OpenTelemetry.
+//
+//	client, err := dataproxy.NewClient(..., oteldataproxy.WithTracing())
+//
+// A message whose context has a sampled span gets a span of its own, "send GROUP/STREAM", a child of that one, from the send call to the
+// message's result, with node, attempts and error. The sampler of the TracerProvider is asked for it. A message whose context has no
+// sampled span has none: that is one look at its context, and nothing is allocated. [WithBatches] makes spans of batches, too.
+//
+// The span's context goes to the consumer with the message, see [Carrier]; [Extract] reads it there.
+package oteldataproxy
+
+import (
+	"cmp"
+	"context"
+	"net"
+	"slices"
+	"strconv"
+	"time"
+
+	"go.opentelemetry.io/otel"
+	"go.opentelemetry.io/otel/attribute"
+	"go.opentelemetry.io/otel/codes"
+	"go.opentelemetry.io/otel/metric"
+	"go.opentelemetry.io/otel/propagation"
+	semconv "go.opentelemetry.io/otel/semconv/v1.43.0"
+	"go.opentelemetry.io/otel/trace"
+
+	dataproxy "github.com/inlong-dataproxy/inlong-dataproxy/core"
+)
+
+const scope = "github.com/inlong-dataproxy/inlong-dataproxy/core/otel"
+
+// What OpenTelemetry's conventions have no name for.
+const (
+	attemptsKey = attribute.Key("messaging.inlong.attempts")
+	batchIDKey  = attribute.Key("messaging.inlong.batch_id")
+	storedKey   = attribute.Key("messaging.inlong.stored")
+)
+
+// Option sets something other than its default.
+type Option func(*tracing)
+
+// WithTracerProvider sets who makes the spans. Default, also for nil: otel.GetTracerProvider, when the client is made.
+func WithTracerProvider(p trace.TracerProvider) Option {
+	return func(t *tracing) { t.tracers = p }
+}
+
+// WithMeterProvider counts results in messaging.client.sent.messages, and the time from a batch's opening to its result in
+// messaging.client.operation.duration. Default, also for nil: nothing is counted.
+func WithMeterProvider(p metric.MeterProvider) Option {
+	return func(t *tracing) { t.meters = p }
+}
+
+// WithPropagator sets how a span's context is written. Default, also for nil: propagation.TraceContext, which is W3C's.
+func WithPropagator(p propagation.TextMapPropagator) Option {
+	return func(t *tracing) {
+		if p != nil {
+			t.propagator = p
+		}
+	}
+}
+
+// WithCarrier sets what takes a span's context to the consumer. Default: [ItemAttributes].
+func WithCarrier(c Carrier) Option { return func(t *tracing) { t.carrier = c } }
+
+// WithRoots asks the sampler for messages, too, whose contexts have no span at all. Its answer costs each of them several times what the
+// rest of a send does. Default: they have none.
+func WithRoots() Option { return func(t *tracing) { t.roots = true } }
+
+// WithBatches makes a span "send GROUP/STREAM" of each batch, from its sealing to its result: a child of that of its first message that has
+// one, with links to the others; those are named "create GROUP/STREAM" then. For a batch without traced messages it is a trace of its own,
+// if the sampler wants it. Default: batches have no spans.
+func WithBatches() Option { return func(t *tracing) { t.batches = true } }
+
+type tracing struct {
+	client     *dataproxy.Options // as the client has it: what other options set later is there, too
+	tracers    trace.TracerProvider
+	meters     metric.MeterProvider
+	propagator propagation.TextMapPropagator
+	carrier    Carrier
+	roots      bool
+	batches    bool
+
+	tracer trace.Tracer
+	name   string // of a message's operation
+	what   attribute.KeyValue
+	figures
+}
+
+// WithTracing traces what the client sends. It may stand anywhere among the client's options, beside hooks of the program's own. The
+// functions that it adds never block, apart from what the providers do.
+func WithTracing(opts ...Option) dataproxy.Option {
+	return func(o *dataproxy.Options) {
+		t := &tracing{client: o, propagator: propagation.TraceContext{}}
+		for _, opt := range opts {
+			if opt != nil {
+				opt(t)
+			}
+		}
+		if t.tracers == nil {
+			t.tracers = otel.GetTracerProvider()
+		}
+		t.tracer = t.tracers.Tracer(scope, trace.WithInstrumentationVersion(dataproxy.Version), trace.WithSchemaURL(semconv.SchemaURL))
+		t.name, t.what = "send", semconv.MessagingOperationTypeSend
+		if t.batches {
+			t.name, t.what = "create", semconv.MessagingOperationTypeCreate
+		}
+		t.figures.init(t.meters)
+		o.Hooks = append(o.Hooks, dataproxy.Hooks{Want: t.wants, Sending: t.sending, Refused: t.refused, Result: t.result})
+	}
+}
+
+func (t *tracing) wants(ctx context.Context) bool {
+	parent := trace.SpanContextFromContext(ctx)
+	return parent.IsSampled() || t.roots && !parent.IsValid()
+}
+
+func (t *tracing) sending(ctx context.Context, msg *dataproxy.Message) (token any) {
+	destination := destinationOf(cmp.Or(msg.GroupID, t.client.GroupID), msg.StreamID)
+	ctx, span := t.tracer.Start(ctx, t.name+" "+destination, trace.WithSpanKind(trace.SpanKindProducer), trace.WithAttributes(
+		system, semconv.MessagingOperationName(t.name), t.what,
+		semconv.MessagingDestinationName(destination), semconv.MessagingMessageBodySize(len(msg.Payload))))
+	if !span.IsRecording() {
+		return nil
+	}
+	t.inject(ctx, msg)
+	return span
+}
+
+func (t *tracing) refused(token any, _ *dataproxy.Message, err *dataproxy.Error) {
+	if span, ok := token.(trace.Span); ok {
+		end(span, err)
+	}
+}
+
+func (t *tracing) result(r dataproxy.MessageResults) {
+	t.figures.add(&r)
+	var way []attribute.KeyValue
+	if r.Attempts > 0 && (t.batches || len(r.Tokens) > 0) {
+		way = append(server(r.Node), attemptsKey.Int(r.Attempts), batchIDKey.String(r.BatchID()))
+	}
+	if t.batches {
+		t.batch(&r, way)
+	}
+	for _, token := range r.Tokens {
+		if span, ok := token.(trace.Span); ok {
+			span.SetAttributes(way...)
+			end(span, r.Err)
+		}
+	}
+}
+
+// batch makes the span of a batch afterwards, when it is known which of its messages are traced.
+func (t *tracing) batch(r *dataproxy.MessageResults, way []attribute.KeyValue) {
+	ctx := context.Background()
+	var links []trace.Link
+	for i, token := range r.Tokens {
+		span, ok := token.(trace.Span)
+		switch {
+		case !ok:
+		case i == 0:
+			ctx = trace.ContextWithSpanContext(ctx, span.SpanContext())
+		default:
+			links = append(links, trace.Link{SpanContext: span.SpanContext()})
+		}
+	}
+	destination := destinationOf(r.Batch.GroupID, r.Batch.StreamID)
+	_, span := t.tracer.Start(ctx, "send "+destination, trace.WithSpanKind(trace.SpanKindClient), trace.WithTimestamp(r.Batch.Sealed),
+		trace.WithLinks(links...))
+	if span.IsRecording() {
+		span.SetAttributes(append(slices.Clip(way), system, semconv.MessagingOperationName("send"), semconv.MessagingOperationTypeSend,
+			semconv.MessagingDestinationName(destination), semconv.MessagingBatchMessageCount(r.Messages))...)
+	}
+	end(span, r.Err)
+}
+
+// end ends a span with a result. What is stored is no failure: it will be delivered.
+func end(span trace.Span, err *dataproxy.Error) {
+	switch {
+	case err == nil:
+	case err.Code == dataproxy.CodeStored:
+		span.SetAttributes(storedKey.Bool(true))
+	default:
+		span.SetAttributes(errorType(err))
+		span.SetStatus(codes.Error, err.Error())
+	}
+	span.End()
+}
+
+var system = semconv.MessagingSystemKey.String("inlong")
+
+func destinationOf(group, stream string) string { return group + "/" + stream }
+
+func errorType(err *dataproxy.Error) attribute.KeyValue {
+	return semconv.ErrorTypeKey.String(strconv.Itoa(int(err.Code)))
+}
+
+func server(node string) []attribute.KeyValue {
+	host, port, err := net.SplitHostPort(node)
+	if err != nil {
+		return nil
+	}
+	number, _ := strconv.Atoi(port)
+	return []attribute.KeyValue{semconv.ServerAddress(host), semconv.ServerPort(number)}
+}
+
+// figures are the metrics of the conventions, nil without a MeterProvider.
+type figures struct {
+	messages metric.Int64Counter
+	duration metric.Float64Histogram
+}
+
+// init never fails: what a meter answers beside an error may be used, and counts nothing.
+func (f *figures) init(meters metric.MeterProvider) {
+	if meters == nil {
+		return
+	}
+	meter := meters.Meter(scope, metric.WithInstrumentationVersion(dataproxy.Version), metric.WithSchemaURL(semconv.SchemaURL))
+	f.messages, _ = meter.Int64Counter("messaging.client.sent.messages", metric.WithUnit("{message}"),
+		metric.WithDescription("Messages that have their result."))
+	f.duration, _ = meter.Float64Histogram("messaging.client.operation.duration", metric.WithUnit("s"),
+		metric.WithDescription("From a batch's opening to its result."),
+		metric.WithExplicitBucketBoundaries(0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1, 2.5, 5, 7.5, 10))
+}
+
+func (f *figures) add(r *dataproxy.MessageResults) {
+	if f.messages == nil {
+		return
+	}
+	with := []attribute.KeyValue{system, semconv.MessagingOperationName("send"),
+		semconv.MessagingDestinationName(destinationOf(r.Batch.GroupID, r.Batch.StreamID))}
+	if r.Err != nil && r.Err.Code != dataproxy.CodeStored {
+		with = append(with, errorType(r.Err))
+	}
+	set := metric.WithAttributeSet(attribute.NewSet(with...))
+	f.messages.Add(context.Background(), int64(r.Messages), set)
+	f.duration.Record(context.Background(), time.Since(r.Batch.Opened).Seconds(), set)
+}
