@@ -68,6 +68,34 @@ func TestBenchMeasuresEveryProgram(t *testing.T) {
 	}
 }
 
+// A spool whose backlog is not sent, or one that costs nothing because nothing was stored, gives figures all the same.
+func TestBenchMeasuresWhatASpoolCosts(t *testing.T) {
+	t.Setenv("GORACE", "atexit_sleep_ms=0")
+	t.Setenv("TMPDIR", t.TempDir())
+	var out bytes.Buffer
+	if err := start(t.Context(), []string{"--quick", "--spool", "--sizes", "100", "--count", "3000", "--root", t.TempDir(), "--json"}, &out); err != nil {
+		t.Fatal(err)
+	}
+	var r report
+	if err := json.Unmarshal(out.Bytes(), &r); err != nil {
+		t.Fatalf("%v in %s", err, out.Bytes())
+	}
+	if len(r.Rows) != len(spoolPrograms)+1 {
+		t.Errorf("%d rows", len(r.Rows))
+	}
+	for _, row := range r.Rows {
+		if row.CPU <= 0 || row.Key != keyGo && row.ToGo <= 0 {
+			t.Errorf("%+v", row)
+		}
+	}
+	if len(r.Limits) != len(spoolLimits)+1 {
+		t.Errorf("%d limits were judged: %v", len(r.Limits), r.Limits)
+	}
+	if left, err := os.ReadDir(os.Getenv("TMPDIR")); err != nil || len(left) > 0 {
+		t.Errorf("folders are left: %v %v", left, err)
+	}
+}
+
 // The other languages' programs are separate builds: what they print, and how they fail, must come through.
 func TestProgramsOfOtherLanguages(t *testing.T) {
 	root := t.TempDir()

@@ -28,8 +28,9 @@ const asyncStep = 1024
 
 // connect makes a client with the default options, but one that waits when its queue is full.
 func connect(j job) (dataproxy.FullClient, error) {
-	options := []dataproxy.Option{
-		dataproxy.WithURL(j.Server.URL), dataproxy.WithGroupID(benchGroup), dataproxy.WithBlockIfQueueIsFull(true),
+	options := []dataproxy.Option{dataproxy.WithGroupID(benchGroup), dataproxy.WithBlockIfQueueIsFull(true)}
+	if j.Server.URL != "" {
+		options = append(options, dataproxy.WithURL(j.Server.URL))
 	}
 	for key, value := range j.Options {
 		options = append(options, dataproxy.WithOption(key, value))
@@ -134,6 +135,12 @@ func (l *load) send(p pace, corpus *loglines.Cursor, make maker) (sent int64) {
 
 // withLoad runs f with the load of a client that lives as long.
 func withLoad(j job, f func(l *load) (sample, error)) (sample, error) {
+	options, remove, err := j.spoolOptions()
+	if err != nil {
+		return sample{}, err
+	}
+	defer remove()
+	j.Options = options
 	client, err := connect(j)
 	if err != nil {
 		return sample{}, err

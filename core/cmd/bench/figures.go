@@ -60,6 +60,8 @@ type row struct {
 	P50       float64  `json:"p50_us,omitempty"`
 	P99       float64  `json:"p99_us,omitempty"`
 	OverTrip  float64  `json:"p50_us_over_round_trip,omitempty"`
+	First     float64  `json:"first_ack_seconds,omitempty"`
+	Heap      uint64   `json:"heap,omitempty"`
 	Idle      *idle    `json:"idle,omitempty"`
 	Fault     string   `json:"fault,omitempty"`
 	Samples   []sample `json:"samples"` // of each run
@@ -93,6 +95,7 @@ func (f *figures) row() row {
 	r.P50, r.P99 = of(func(s sample) float64 { return s.P50 }), of(func(s sample) float64 { return s.P99 })
 	r.ToBare, r.ToGo, r.OverGo, r.OverTrip = median(f.toBare), median(f.toGo), median(f.overGo), median(f.overTrip)
 	r.Gain = median(f.gain)
+	r.First, r.Heap = of(func(s sample) float64 { return s.First }), uint64(of(func(s sample) float64 { return float64(s.Heap) }))
 	if r.Key == keyBare {
 		r.ToBare = 1
 	}

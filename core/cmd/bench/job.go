@@ -33,6 +33,7 @@ type job struct {
 	Row      bool              `json:"row"`     // a row of ten fields is made of each message
 	Items    bool              `json:"items"`   // each message has attributes of its own
 	Options  map[string]string `json:"options"`
+	Spool    map[string]string `json:"spool"` // its client has a spool, with these options; nil: none
 	Profiles profiles          `json:"profiles"`
 }
 
@@ -48,6 +49,8 @@ type sample struct {
 	Allocs     float64 `json:"allocs_per_message"`
 	P50        float64 `json:"p50_us,omitempty"`
 	P99        float64 `json:"p99_us,omitempty"`
+	First      float64 `json:"first_ack_seconds,omitempty"` // of a replay, since the client's start
+	Heap       uint64  `json:"heap,omitempty"`              // of a replay, at most
 	Idle       *idle   `json:"idle,omitempty"`
 	Collected  uint32  `json:"gc_cycles"`
 	SystemTime float64 `json:"system_seconds"` // of CPUSeconds
@@ -65,6 +68,7 @@ func runJob(text string) error {
 	}
 	does, known := map[string]func(job) (sample, error){
 		kindBare: runBare, kindTrip: runTrip, kindAsync: runAsync, kindSteady: runSteady, kindSync: runSync, kindIdle: runIdle,
+		kindReplay: runReplay,
 	}[j.Kind]
 	if !known {
 		return fmt.Errorf("job of unknown kind %q", j.Kind)

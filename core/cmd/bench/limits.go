@@ -1,6 +1,9 @@
 package main
 
-import "fmt"
+import (
+	"fmt"
+	"slices"
+)
 
 const limitSize = 100 // the size of message that most limits are for
 
@@ -58,7 +61,7 @@ type verdict struct {
 // judge holds the limits against the rows. A limit of a program that was not asked for is left out; one whose program did
 // not work is missed.
 func judge(rows []row) (verdicts []verdict) {
-	for _, l := range limits {
+	for _, l := range slices.Concat(limits, spoolLimits) {
 		// Latency and idleness are measured at the first size only, whichever that is.
 		find := func(key string) *row {
 			for i := range rows {

@@ -93,6 +93,7 @@ func parse(args []string) (*settings, error) {
 	quick := flags.Bool("quick", false, "one round of 0.2 seconds: a look, not a measurement")
 	sizes := flags.String("sizes", "100,1024", "sizes of messages in bytes")
 	only := flags.String("only", strings.Join(keys, ","), "which programs to run")
+	spool := flags.Bool("spool", false, "measure what spool_dir costs, beside Go async, and nothing else")
 	flags.BoolVar(&s.json, "json", false, "print JSON")
 	flags.BoolVar(&s.check, "check", false, "exit with status 1 if a limit is missed")
 	flags.StringVar(&s.profiles.CPU, "cpuprofile", "", "run Go async once more and write its CPU profile to this file")
@@ -127,6 +128,9 @@ func parse(args []string) (*settings, error) {
 		}
 		s.sizes = append(s.sizes, size)
 	}
+	if *spool {
+		*only = keyGo
+	}
 	chosen := strings.Split(*only, ",")
 	for _, key := range chosen {
 		if !slices.Contains(keys, key) {
@@ -136,6 +140,11 @@ func parse(args []string) (*settings, error) {
 	for i := range programs {
 		if slices.Contains(chosen, programs[i].key) {
 			s.programs = append(s.programs, &programs[i])
+		}
+	}
+	for i := range spoolPrograms {
+		if *spool {
+			s.programs = append(s.programs, &spoolPrograms[i])
 		}
 	}
 	root, err := filepath.Abs(s.root)
