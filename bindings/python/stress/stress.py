@@ -52,15 +52,15 @@ def slow_at_times(cluster: MockCluster, number: int) -> None:
     """Have the queue full in every fifth round."""
     cluster.clear_faults(0)
     if number % 5 == 1:
-        cluster.fault(0, "delay", delay_ms=15, standing=True)
+        cluster.fault(0, "delay", delay_ms=1, standing=True)
 
 
-def order(options: argparse.Namespace) -> str:
+def order(options: argparse.Namespace, **more: Any) -> str:
     """All ways to send, attributes, times, groups, full queues, one thread."""
     numbers, dice = itertools.count(), random.Random(1)  # noqa: S311
     full = 0
-    with MockCluster(1) as cluster, Client(cluster.url, group_id=GROUP, **TIGHT) as client:
-        for number in range(options.messages // 2 // ROUND):
+    with MockCluster(1) as cluster, Client(cluster.url, group_id=GROUP, **TIGHT, **more) as client:
+        for number in range(options.messages // 3 // ROUND):
             slow_at_times(cluster, number)
             sent: list[bytes] = []
             while len(sent) < ROUND:
@@ -86,6 +86,11 @@ def order(options: argparse.Namespace) -> str:
     return f"{next(numbers):,} messages, {full:,} refused by a full queue, 0 breaks"
 
 
+def order_blocking(options: argparse.Namespace) -> str:
+    """The same, with a full queue that is waited for."""
+    return order(options, block_if_queue_is_full=True)
+
+
 def order_asyncio(options: argparse.Namespace) -> str:
     """The same on a loop."""
     numbers, dice = itertools.count(), random.Random(2)  # noqa: S311
@@ -93,7 +98,7 @@ def order_asyncio(options: argparse.Namespace) -> str:
     async def main() -> None:
         with MockCluster(1) as cluster:
             async with AsyncClient(cluster.url, group_id=GROUP, block_if_queue_is_full=True, **TIGHT) as client:
-                for number in range(options.messages // 2 // ROUND):
+                for number in range(options.messages // 3 // ROUND):
                     slow_at_times(cluster, number)
                     sent: list[bytes] = []
                     while len(sent) < ROUND:
@@ -315,13 +320,13 @@ def descriptors() -> int:
     return len(list(Path("/proc/self/fd").iterdir()))
 
 
-SCENARIOS = {function.__name__: function for function in (order, order_asyncio, watchers, reentry, closes, loops)}
+SCENARIOS = {function.__name__: function for function in (order, order_blocking, order_asyncio, watchers, reentry, closes, loops)}
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("scenario", nargs="*", choices=[[], *SCENARIOS], help="default: all")
-    parser.add_argument("--messages", type=int, default=5_000_000, help="of the two about order, together")
+    parser.add_argument("--messages", type=int, default=5_000_000, help="of the three about order, together")
     parser.add_argument("--seconds", type=float, default=20, help="of each of the others")
     parser.add_argument(
         "--interval", type=float, default=1e-6, help="seconds after which another thread gets its turn; not of those about order"

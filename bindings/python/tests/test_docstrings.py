@@ -51,6 +51,7 @@ def test_the_samples_are_found() -> None:
     assert set(samples()) == {
         "inlong_dataproxy",
         "inlong_dataproxy.config.Config",
+        "inlong_dataproxy.opentelemetry",
         "inlong_dataproxy.prometheus",
         "inlong_dataproxy.rows",
         "inlong_dataproxy.runtime",

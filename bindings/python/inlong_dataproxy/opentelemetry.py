@@ -1,0 +1,207 @@
+"""Spans of OpenTelemetry for what a client sends (`pip install inlong-dataproxy[opentelemetry]`).
+
+    from inlong_dataproxy import Client
+    from inlong_dataproxy.opentelemetry import instrument
+
+    with Client("http://manager:8083", group_id="my_group", message_format="binary") as client:
+        instrument(client)
+        client.send(b"payload", stream_id="my_stream")
+
+Each message has a span "send my_group/my_stream" of kind PRODUCER, from the call to its result; a send_many has one for all. Their
+attributes follow the semantic conventions for messaging:
+
+    messaging.system, messaging.operation.name, messaging.operation.type    "inlong", "send", "send"
+    messaging.destination.name          group and stream, with "/" between
+    messaging.message.body.size         bytes, of a single message
+    messaging.batch.message_count       taken by a send_many
+    messaging.inlong.failed             those of them that failed
+    messaging.inlong.batch_id           the batch's id on the wire
+    messaging.inlong.attempts           how often the message was written
+    server.address, server.port         the node that answered
+    error.type                          the number of the code, such as "10004", or the exception's name
+
+The span's context travels with the message: a consumer gives its attributes to a propagator's extract. With
+message_format="binary" it travels in item_attributes, and costs no batch of its own. Else it does not travel, unless it is told to
+go into attributes, where each message makes a batch of its own. A header that attributes cannot carry, as a tracestate with "=" in
+it, is left out.
+"""
+
+from __future__ import annotations
+
+import weakref
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, Literal, Optional, TypeVar, Union, cast
+
+from opentelemetry import context, propagate, trace
+from opentelemetry.trace import Span, SpanKind, Status, StatusCode, Tracer, TracerProvider
+
+from .client import Client
+from .errors import SendError
+
+if TYPE_CHECKING:
+    from concurrent.futures import Future
+
+    from ._results.future import Result, ResultCallback
+    from ._sending.bulk import SendReport
+    from .async_client import AsyncClient
+
+Place = Literal["item_attributes", "attributes"]
+
+C = TypeVar("C", bound="Union[Client, AsyncClient]")
+
+
+def instrument(client: C, tracer_provider: Optional[TracerProvider] = None, *, propagate_in: Optional[Place] = None) -> C:
+    """Have spans made for what this client sends from now on. Call it once, before others use the client.
+
+    Args:
+        client: a Client or an AsyncClient.
+        tracer_provider: default: the global one.
+        propagate_in: where the span's context travels, see the top of this module. Default: item_attributes with
+            message_format="binary", else nowhere.
+
+    Returns:
+        The client.
+
+    Raises:
+        ValueError: propagate_in is neither, or item_attributes without message_format="binary".
+    """
+    binary = client.config.texts.get("message_format") == "binary"
+    if propagate_in not in (None, "item_attributes", "attributes") or (propagate_in == "item_attributes" and not binary):
+        raise ValueError(
+            f'propagate_in = {propagate_in!r}: want "attributes", None, or with message_format="binary" "item_attributes"'
+        )
+    place: Optional[Place] = "item_attributes" if propagate_in is None and binary else propagate_in
+    tracing = _Tracing(client, trace.get_tracer("inlong_dataproxy", tracer_provider=tracer_provider), place)
+    names = ("send", "send_async", "send_many") if isinstance(client, Client) else ("send_nowait", "send_many")
+    for name in names:
+        kind = "send_many_async" if name == "send_many" and len(names) == 2 else name
+        setattr(client, name, getattr(tracing, kind))
+    return client
+
+
+class _Tracing:
+    """The methods that stand before a client's own. It does not hold the client, which holds it."""
+
+    def __init__(self, client: Union[Client, AsyncClient], tracer: Tracer, place: Optional[Place]) -> None:
+        self._client = weakref.ref(client)
+        self._kind: Any = type(client)
+        self._tracer = tracer
+        self._place: Optional[Place] = place
+
+    def send(self, payload: Any, stream_id: str, **more: Any) -> Result:
+        """Client.send."""
+        span, more = self._begin(stream_id, payload, more)
+        try:
+            result: Result = self._kind.send(self._client(), payload, stream_id, **more)
+        except BaseException as error:
+            _end(span, None, error)
+            raise
+        _end(span, result, None)
+        return result
+
+    def send_async(self, payload: Any, stream_id: str, *, callback: Optional[ResultCallback] = None, **more: Any) -> Future[Result]:
+        """Client.send_async."""
+        span, more = self._begin(stream_id, payload, more)
+
+        def ended(result: Optional[Result], error: Optional[SendError]) -> None:
+            _end(span, result, error)
+            if callback is not None:
+                callback(result, error)
+
+        try:
+            return cast("Future[Result]", self._kind.send_async(self._client(), payload, stream_id, callback=ended, **more))
+        except BaseException as error:
+            _end(span, None, error)
+            raise
+
+    def send_nowait(self, payload: Any, stream_id: str, **more: Any) -> Any:
+        """AsyncClient.send_nowait, by which its send goes."""
+        span, more = self._begin(stream_id, payload, more)
+
+        def ended(future: Any) -> None:
+            cancelled = future.cancelled()  # nobody waits: what becomes of the message is not told
+            error = None if cancelled else future.exception()
+            _end(span, None if cancelled or error else future.result(), error)
+
+        try:
+            future = self._kind.send_nowait(self._client(), payload, stream_id, **more)
+        except BaseException as error:
+            _end(span, None, error)
+            raise
+        future.add_done_callback(ended)
+        return future
+
+    def send_many(self, messages: Any, stream_id: str, **more: Any) -> SendReport:
+        """Client.send_many."""
+        span, more = self._begin(stream_id, None, more)
+        try:
+            report: SendReport = self._kind.send_many(self._client(), messages, stream_id, **more)
+        except BaseException as error:
+            _end(span, None, error)
+            raise
+        _end_many(span, report)
+        return report
+
+    async def send_many_async(self, messages: Any, stream_id: str, **more: Any) -> SendReport:
+        """AsyncClient.send_many."""
+        span, more = self._begin(stream_id, None, more)
+        try:
+            report: SendReport = await self._kind.send_many(self._client(), messages, stream_id, **more)
+        except BaseException as error:
+            _end(span, None, error)
+            raise
+        _end_many(span, report)
+        return report
+
+    def _begin(self, stream_id: str, payload: Any, more: dict[str, Any]) -> tuple[Span, dict[str, Any]]:
+        """Return the span of a message, and the arguments that carry its context."""
+        client = self._client()
+        destination = f"{more.get('group_id') or (client.group_id if client is not None else '')}/{stream_id}"
+        span = self._tracer.start_span(f"send {destination}", kind=SpanKind.PRODUCER)
+        if span.is_recording():
+            span.set_attributes(
+                {
+                    "messaging.system": "inlong",
+                    "messaging.operation.name": "send",
+                    "messaging.operation.type": "send",
+                    "messaging.destination.name": destination,
+                }
+            )
+            if isinstance(payload, (bytes, bytearray)):
+                span.set_attribute("messaging.message.body.size", len(payload))
+        if self._place is not None:
+            headers: dict[str, str] = {}
+            propagate.inject(headers, trace.set_span_in_context(span, context.get_current()))
+            carried = {name: value for name, value in headers.items() if _fits(name) and _fits(value)}
+            given: Mapping[str, str] = more.get(self._place) or {}
+            more = {**more, self._place: {**given, **carried}} if carried else more
+        return span, more
+
+
+def _fits(text: str) -> bool:
+    return text.isascii() and text.isprintable() and "&" not in text and "=" not in text and text == text.strip() != ""
+
+
+def _end(span: Span, result: Optional[Result], error: Optional[BaseException]) -> None:
+    if span.is_recording():
+        told: Any = result if result is not None else error if isinstance(error, SendError) else None
+        if told is not None and told.node:
+            host, _, port = str(told.node).rpartition(":")
+            span.set_attributes({"server.address": host.strip("[]"), "server.port": int(port) if port.isdecimal() else 0})
+        if told is not None and told.batch_id:
+            span.set_attributes({"messaging.inlong.batch_id": told.batch_id, "messaging.inlong.attempts": told.attempts})
+        if error is not None:
+            span.set_attribute(
+                "error.type", str(error.code) if isinstance(error, SendError) and error.code else type(error).__name__
+            )
+            span.set_status(Status(StatusCode.ERROR, str(error)))
+    span.end()
+
+
+def _end_many(span: Span, report: SendReport) -> None:
+    if span.is_recording():
+        span.set_attributes({"messaging.batch.message_count": report.taken, "messaging.inlong.failed": report.failed})
+        if report.failed:
+            span.set_attribute("error.type", "partial" if report.acked else "failed")
+            span.set_status(Status(StatusCode.ERROR, f"{report.failed} of {report.taken} messages failed"))
+    span.end()
