@@ -114,6 +114,7 @@ func TestWhatTracingCosts(t *testing.T) {
 		"traced":              oteldataproxy.WithTracing(oteldataproxy.WithTracerProvider(provider)),
 		"traced, not carried": oteldataproxy.WithTracing(oteldataproxy.WithTracerProvider(provider), oteldataproxy.WithCarrier(oteldataproxy.Nothing)),
 		"a Sending hook":      dataproxy.WithHooks(token),
+		"none wanted":         dataproxy.WithHooks(dataproxy.Hooks{Want: func(context.Context) bool { return false }, Sending: token.Sending}),
 		"by stream":           dataproxy.WithMetricsStreams(10),
 		"plain again":         nil,
 	} {
