@@ -25,7 +25,7 @@ type benchFlags struct {
 	config
 	size, streams, callers     int
 	rate                       float64
-	duration                   time.Duration
+	duration, outage           time.Duration
 	count                      int64
 	sync, mock, json, progress bool
 	plot                       string
@@ -45,6 +45,8 @@ The latency of a message is the time from its send call to its result, and only 
 what a message takes. At a rate the time counts from when the message was due, so that a stall is seen in all that it delayed.
 Where the queue is full a caller waits (--option block_if_queue_is_full=false: the message fails). The CPU time is that of this
 process, in which making messages and taking times has its part, but not that of the mock.
+
+With spool_dir what is stored through an outage counts as stored, and is waited for until it was delivered, as long as that makes progress.
 
 A first SIGINT stops sending; what was sent is waited for and told.
 
@@ -74,7 +76,8 @@ Exit status:
 	flags.Int64Var(&f.count, "count", 0, "send so many messages")
 	flags.BoolVar(&f.sync, "sync", false, "each caller waits for the ack of one message before it sends the next one")
 	flags.BoolVar(&f.mock, "mock", false, "start a fake cluster and send to it; addresses and credentials of the configuration are not used")
-	flags.StringVar(&f.plot, "plot", "", `plot throughput, latency, memory and usable connections over time: a file that ends in .png, or "terminal"`)
+	flags.DurationVar(&f.outage, "outage", 0, "with --mock: how long no node is there, from a tenth of the duration on")
+	flags.StringVar(&f.plot, "plot", "", `plot throughput, latency, memory, the spool and usable connections over time: a file that ends in .png, or "terminal"`)
 	flags.BoolVar(&f.progress, "progress", false, "draw a progress bar also where standard error is no terminal (=false: never)")
 	flags.BoolVar(&f.json, "json", false, "print the result as JSON on standard output, each interval included")
 	return cmd
@@ -135,6 +138,8 @@ func (f *benchFlags) check(cmd *cobra.Command) error {
 		return fmt.Errorf("--rate %v: must be 0 or more", f.rate)
 	case f.duration <= 0:
 		return fmt.Errorf("--duration %v: must be more than 0", f.duration)
+	case f.outage < 0 || f.outage > 0 && (!f.mock || f.outage > f.duration/10*9 || f.duration == math.MaxInt64):
+		return fmt.Errorf("--outage %v: must be 0, or with --mock and a --duration up to nine tenths of that", f.outage)
 	case f.count < 0:
 		return fmt.Errorf("--count %d: must be 0 or more", f.count)
 	case f.plot != "" && f.plot != plotTerminal && !strings.HasSuffix(f.plot, ".png"):
@@ -168,13 +173,14 @@ func bench(cmd *cobra.Command, f *benchFlags) error {
 	if plotTo != nil {
 		defer plotTo.Close()
 	}
+	var mock *runningMock
 	if f.mock {
-		url, stop, err := startMock()
-		if err != nil {
+		var err error
+		if mock, err = startMock(); err != nil {
 			return fmt.Errorf("--mock: %w", err)
 		}
-		defer stop()
-		f.settings["url"] = setting{"url", url, "--mock"}
+		defer mock.stop()
+		f.settings["url"] = setting{"url", mock.url, "--mock"}
 	}
 	stdout, screen := cmd.OutOrStdout(), openScreen(cmd, f.progress, false)
 	client, err := dataproxy.NewClient(append([]dataproxy.Option{dataproxy.WithBlockIfQueueIsFull(true), dataproxy.WithSlog(screen.logger())},
@@ -185,6 +191,9 @@ func bench(cmd *cobra.Command, f *benchFlags) error {
 	defer client.Close()
 
 	l := newBenchLoad(f, client)
+	if mock != nil {
+		go mock.outage(cmd.Context(), f, screen)
+	}
 	report := l.run(cmd.Context(), screen)
 
 	told := io.Writer(stdout)
@@ -202,6 +211,8 @@ func bench(cmd *cobra.Command, f *benchFlags) error {
 	switch {
 	case cmd.Context().Err() != nil:
 		return &exitError{exitInterrupted, errors.New("interrupted before the end")}
+	case report.Left > 0:
+		return fmt.Errorf("%d of %d messages are left in the spool", report.Left, report.Messages)
 	case report.Failed > 0:
 		return fmt.Errorf("%d of %d messages were not acked", report.Failed, report.Messages)
 	}

@@ -21,6 +21,7 @@ type benchLoad struct {
 	started time.Time
 
 	acked, failed atomic.Int64
+	stored        atomic.Int64 // with the result "stored": delivered later
 	failures      failures
 	times         *latencies
 	shots         sync.Pool // of *shot
@@ -51,7 +52,7 @@ func (l *benchLoad) unit() string { return "messages" }
 
 func (l *benchLoad) done() (n, total int64) {
 	if l.count > 0 {
-		return l.acked.Load() + l.failed.Load(), l.count
+		return l.acked.Load() + l.stored.Load() + l.failed.Load(), l.count
 	}
 	return min(time.Since(l.started), l.duration).Milliseconds(), l.duration.Milliseconds()
 }
@@ -69,10 +70,29 @@ func (l *benchLoad) run(ctx context.Context, screen *screen) *benchReport {
 	callers.Wait()
 	// Every message has its own deadline, so this ends.
 	_ = l.client.Flush(context.WithoutCancel(ctx))
+	l.drain(ctx)
 	wall, cpu := clock.passed()
 	points := watch()
 	stopBar(ctx.Err() == nil)
 	return l.report(wall, cpu, points)
+}
+
+// drainPause is how long the spool may make no progress before what is left in it is given up on.
+const drainPause = 30 * time.Second
+
+// drain waits until what is stored was delivered.
+func (l *benchLoad) drain(ctx context.Context) {
+	left, moved := int64(-1), time.Now()
+	for ctx.Err() == nil && time.Since(moved) < drainPause {
+		now := l.client.Stats().Spool.Messages
+		if now == 0 {
+			return
+		}
+		if now != left {
+			left, moved = now, time.Now()
+		}
+		sleep(ctx, 10*time.Millisecond)
+	}
 }
 
 // call is one caller. At a rate its messages are due at fixed times, in turn with those of the others.
@@ -140,6 +160,8 @@ func (l *benchLoad) result(ctx context.Context, times *shard, due time.Time, err
 		l.acked.Add(1)
 	case errors.Is(err, dataproxy.ErrContextExpired) && ctx.Err() != nil:
 		// Only an interruption gives up a message so, and it counts as not sent.
+	case isStored(err):
+		l.stored.Add(1)
 	default:
 		l.failed.Add(1)
 		l.failures.add(err, "")
@@ -158,6 +180,7 @@ func (l *benchLoad) watch() (stop func() []point) {
 	look := func(apart bool) {
 		if apart {
 			before.At, before.Sent, before.Failed = last.At, before.Sent+last.Sent, before.Failed+last.Failed
+			before.Replayed += last.Replayed
 		} else {
 			all = all[:len(all)-1]
 		}
@@ -165,6 +188,7 @@ func (l *benchLoad) watch() (stop func() []point) {
 		stats := l.client.Stats()
 		last = l.times.point(before.At, time.Since(l.started).Seconds())
 		last.Sent, last.Failed = stats.Accepted-before.Sent, l.failed.Load()-before.Failed
+		last.Replayed, last.Stored = stats.Spool.Replayed-before.Replayed, stats.Spool.Messages
 		last.PendingMessages, last.PendingBytes, last.HeapBytes = stats.PendingMessages, stats.PendingBytes, heapBytes()
 		for _, node := range stats.Nodes {
 			last.Connections += node.Lanes

@@ -7,6 +7,7 @@ import (
 	"image/png"
 	"io"
 	"math"
+	"slices"
 
 	chart "github.com/go-analyze/charts/chartdraw"
 	"github.com/go-analyze/charts/chartdraw/drawing"
@@ -39,7 +40,14 @@ func (r *benchReport) plots() []plot {
 		throughput.curves = append(throughput.curves,
 			curve{"failed", chart.ColorRed, "x", func(p point) float64 { return float64(p.Failed) / p.Seconds }})
 	}
-	return []plot{throughput, {"latency in ms", []curve{
+	spool := []plot{}
+	if r.usesSpool() {
+		throughput.curves = append(throughput.curves,
+			curve{"from the spool", chart.ColorGreen, "+", func(p point) float64 { return float64(p.Replayed) / p.Seconds }})
+		spool = append(spool, plot{"messages in the spool", []curve{
+			{"stored", chart.ColorBlue, "", func(p point) float64 { return float64(p.Stored) }}}})
+	}
+	return append([]plot{throughput, {"latency in ms", []curve{
 		{"p50", chart.ColorGreen, "", func(p point) float64 { return p.P50 / 1000 }},
 		{"p99", chart.ColorOrange, "*", func(p point) float64 { return p.P99 / 1000 }},
 		{"max", chart.ColorRed, ".", func(p point) float64 { return p.Max / 1000 }},
@@ -49,7 +57,11 @@ func (r *benchReport) plots() []plot {
 	}}, {"connected", []curve{
 		{"connections", chart.ColorGreen, "", func(p point) float64 { return float64(p.Connections) }},
 		{"nodes", chart.ColorBlue, "*", func(p point) float64 { return float64(p.Nodes) }},
-	}}}
+	}}}, spool...)
+}
+
+func (r *benchReport) usesSpool() bool {
+	return slices.ContainsFunc(r.Intervals, func(p point) bool { return p.Stored+p.Replayed > 0 })
 }
 
 // lines returns each curve's values, and the highest of all.

@@ -18,6 +18,8 @@ type benchReport struct {
 	Rate           float64   `json:"rate,omitempty"` // that was asked for
 	Messages       int64     `json:"messages"`
 	Acked          int64     `json:"acked"`
+	Stored         int64     `json:"stored"` // had this result; delivered later, but for those left
+	Left           int64     `json:"left"`   // in the spool
 	Failed         int64     `json:"failed"`
 	Seconds        float64   `json:"seconds"`
 	PerSecond      float64   `json:"messages_per_second"` // acked
@@ -31,10 +33,11 @@ type benchReport struct {
 
 func (l *benchLoad) report(wall, cpu time.Duration, points []point) *benchReport {
 	acked, failed := l.counts()
+	stored := l.stored.Load()
 	r := &benchReport{
 		Mode: "async", Mock: l.mock, Size: l.size, Streams: l.streams, Callers: l.callers, Rate: l.rate,
-		Messages: acked + failed, Acked: acked, Failed: failed, Seconds: wall.Seconds(), CPUSeconds: cpu.Seconds(),
-		PerSecond: float64(acked) / wall.Seconds(), CPUPerMessage: float64(cpu) / float64(max(acked+failed, 1)),
+		Messages: acked + stored + failed, Acked: acked, Stored: stored, Left: l.client.Stats().Spool.Messages, Failed: failed, Seconds: wall.Seconds(), CPUSeconds: cpu.Seconds(),
+		PerSecond: float64(acked) / wall.Seconds(), CPUPerMessage: float64(cpu) / float64(max(acked+stored+failed, 1)),
 		Latency: l.times.total(), Failures: l.failures.all(), Intervals: points,
 	}
 	r.BytesPerSecond = r.PerSecond * float64(l.size)
@@ -54,6 +57,9 @@ func (r *benchReport) print(w io.Writer) {
 	}
 	fmt.Fprintf(w, "%s, %s, %s, %d B a message, %s%s\n", r.Mode, plural(r.Callers, "caller"), plural(r.Streams, "stream"), r.Size, rate, where)
 	fmt.Fprintf(w, "  messages    %d acked, %d failed in %.2f s\n", r.Acked, r.Failed, r.Seconds)
+	if r.Stored > 0 {
+		fmt.Fprintf(w, "  spool       %d stored through an outage, %d of them left\n", r.Stored, r.Left)
+	}
 	fmt.Fprintf(w, "  throughput  %.0f messages/s, %.1f MiB/s; %s CPU a message\n", r.PerSecond, r.BytesPerSecond/(1<<20),
 		short(r.CPUPerMessage/1000))
 	if l := r.Latency; r.Acked > 0 {

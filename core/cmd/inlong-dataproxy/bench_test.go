@@ -116,6 +116,29 @@ func TestBenchShowsAnOutage(t *testing.T) {
 	}
 }
 
+// An outage that the spool outlives counted as failures, or the run ended before what was stored was delivered.
+func TestBenchWaitsForWhatTheSpoolKeptThroughAnOutage(t *testing.T) {
+	cluster := dataproxytest.Start(t, dataproxytest.WithNodes(1))
+	go func() {
+		_ = cluster.WaitCount(t.Context(), 100)
+		cluster.Node(0).Kill()
+		time.Sleep(1500 * time.Millisecond) // messages have their results meanwhile
+		cluster.Node(0).Revive()
+	}()
+	r := benchmark(t, cluster, 0, "--rate", "1000", "--duration", "1s", "--option", "send_timeout=500ms", "--option", "spool_dir="+t.TempDir(),
+		"--plot", filepath.Join(t.TempDir(), "outage.png"))
+	if r.Stored == 0 || r.Left != 0 || r.Acked+r.Stored != 1000 || cluster.Count() < 1000 {
+		t.Errorf("acked %d, stored %d, left %d, failed %d, arrived %d", r.Acked, r.Stored, r.Left, r.Failed, cluster.Count())
+	}
+	stored, replayed := int64(0), int64(0)
+	for _, p := range r.Intervals {
+		stored, replayed = max(stored, p.Stored), replayed+p.Replayed
+	}
+	if stored < r.Stored/2 || replayed != r.Stored {
+		t.Errorf("%d were in the spool at a time, %d came back of %d", stored, replayed, r.Stored)
+	}
+}
+
 // Who asks for a rate wants to know what a cluster does at that rate.
 func TestBenchKeepsRateAndDuration(t *testing.T) {
 	cluster := dataproxytest.Start(t)

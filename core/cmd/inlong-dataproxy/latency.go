@@ -54,15 +54,18 @@ type point struct {
 	Sent    int64   `json:"sent"` // taken by a send call
 	Acked   int64   `json:"acked"`
 	Failed  int64   `json:"failed"`
-	P50     float64 `json:"p50_us"`
-	P99     float64 `json:"p99_us"`
-	Max     float64 `json:"max_us"`
+	// Messages that were read back from the spool and then acked.
+	Replayed int64   `json:"replayed"`
+	P50      float64 `json:"p50_us"`
+	P99      float64 `json:"p99_us"`
+	Max      float64 `json:"max_us"`
 	// These are of the interval's end.
 	PendingMessages int64 `json:"pending_messages"`
 	PendingBytes    int64 `json:"pending_bytes"`
-	HeapBytes       int64 `json:"heap_bytes"`  // of this whole process, with what the garbage collector has not freed yet
-	Connections     int   `json:"connections"` // that messages can go to
-	Nodes           int   `json:"nodes"`       // with such a connection
+	Stored          int64 `json:"stored_messages"` // in the spool
+	HeapBytes       int64 `json:"heap_bytes"`      // of this whole process, with what the garbage collector has not freed yet
+	Connections     int   `json:"connections"`     // that messages can go to
+	Nodes           int   `json:"nodes"`           // with such a connection
 }
 
 // look takes what was recorded since the last call, which is a point of its own, or goes to that of the last call.

@@ -230,7 +230,7 @@ func (s *shipment) result(msg dataproxy.Message, err error) {
 		s.finish(from)
 		return
 	}
-	if e := (*dataproxy.Error)(nil); errors.As(err, &e) && e.Code == dataproxy.CodeStored {
+	if isStored(err) {
 		s.spooled.Add(1)
 		s.finish(from)
 		return
@@ -242,4 +242,10 @@ func (s *shipment) result(msg dataproxy.Message, err error) {
 func (s *shipment) finish(from origin) {
 	s.doneBytes.Add(from.Size())
 	from.Done()
+}
+
+// isStored reports whether a message is in the spool, from where it will be delivered.
+func isStored(err error) bool {
+	var e *dataproxy.Error
+	return errors.As(err, &e) && e.Code == dataproxy.CodeStored
 }
