@@ -15,7 +15,7 @@ import (
 
 func guarantees(t *testing.T) string {
 	t.Helper()
-	page, err := os.ReadFile("GUARANTEES.md")
+	page, err := os.ReadFile("docs/GUARANTEES.md")
 	require.NoError(t, err)
 	return string(page)
 }
@@ -143,7 +143,7 @@ func TestNumbersOfTheGuarantees(t *testing.T) {
 	option("Longest frame, and so longest message", "max_frame_size")
 	row("Streams kept before idle ones are swept out", fmt.Sprint(dataproxy.KeptStreams), "")
 	row("Results in a C completion queue", numberIn(t, "capi/front/queue.c", `QUEUE_BOUND = (\d+)`), "")
-	generated(t, "GUARANTEES.md", "numbers", table.String())
+	generated(t, "docs/GUARANTEES.md", "numbers", table.String())
 }
 
 func text(d time.Duration) string { return strings.TrimSuffix(d.String(), "m0s") }

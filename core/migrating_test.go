@@ -26,7 +26,7 @@ func TestShimsReadTheSameKeys(t *testing.T) {
 	require.Greater(t, len(cpp), 10)
 	require.Equal(t, cpp, python)
 
-	page, err := os.ReadFile("MIGRATING.md")
+	page, err := os.ReadFile("docs/MIGRATING.md")
 	require.NoError(t, err)
 	table := regexp.MustCompile(`(?s)TestShimsReadTheSameKeys -->\n(.*?)\n\n`).FindSubmatch(page)
 	require.NotNil(t, table)

@@ -100,7 +100,7 @@ func TestDashboardAndAlertsUseMetricsThatExist(t *testing.T) {
 
 // Anyone who is woken by an alert looks it up; anyone who finds a line in a log, too.
 func TestOperatingPageExplainsEveryAlertAndLogLine(t *testing.T) {
-	page, err := os.ReadFile("OPERATING.md")
+	page, err := os.ReadFile("docs/OPERATING.md")
 	require.NoError(t, err)
 	explained := map[string]bool{}
 	for _, row := range regexp.MustCompile("(?m)^\\| (`[^|]+`) \\|").FindAllStringSubmatch(string(page), -1) {

@@ -20,7 +20,7 @@ const made = "Made from the tables in the code; do not edit. To make it anew: `g
 //
 // To make them: go test ./core -run TestReferencePagesAreCurrent -update
 func TestReferencePagesAreCurrent(t *testing.T) {
-	for file, write := range map[string]func(*page){"OPTIONS.md": writeOptions, "ERRORS.md": writeErrors, "METRICS.md": writeMetrics} {
+	for file, write := range map[string]func(*page){"docs/OPTIONS.md": writeOptions, "docs/ERRORS.md": writeErrors, "docs/METRICS.md": writeMetrics} {
 		var want page
 		write(&want)
 		if *update {

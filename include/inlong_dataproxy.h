@@ -104,7 +104,7 @@ typedef struct inlong_attribute {
  *
  * `item_attributes` are for what differs from message to message, such as a trace id: messages with other ones travel in the same batch.
  * They take the option message_format=binary, else the message is refused with INLONG_ERR_LOG_INVALID, as for a name that `attributes` or
- * the option add_columns has. To a consumer the order between messages with other ones is lost: core/ATTRIBUTES.md.
+ * the option add_columns has. To a consumer the order between messages with other ones is lost: core/docs/ATTRIBUTES.md.
  *
  * A program built before a field was added has a shorter struct, which is taken as one without it. In an array all have one size. */
 typedef struct inlong_message {
@@ -762,7 +762,7 @@ INLONG_API int inlong_row_format_settings(const inlong_row_format *format, inlon
  * @endcode
  *
  * What is written is read back as the same fields by every reader of InLong; what one of them would read differently is refused.
- * core/ROWS.md has the rules.
+ * core/docs/ROWS.md has the rules.
  * @param format not NULL
  * @param fields not NULL unless count is 0
  * @param count  elements of fields

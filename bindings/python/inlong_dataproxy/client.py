@@ -104,7 +104,7 @@ class Client:
             attributes: sent with the message; messages with other attributes travel in another batch.
             event_time: a datetime or seconds since 1970; default: when the message's batch was opened.
             item_attributes: sent with this message alone, for what differs from message to message, such as a trace id: messages
-                with other ones travel in the same batch. They take the option message_format="binary"; core/ATTRIBUTES.md says
+                with other ones travel in the same batch. They take the option message_format="binary"; core/docs/ATTRIBUTES.md says
                 what a consumer sees.
             timeout: seconds; default: the option send_timeout (30 s), which bounds it in any case.
 

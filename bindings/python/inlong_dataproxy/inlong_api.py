@@ -1,7 +1,7 @@
 """InLongApi, the class of InLong's own Python SDK, over this package.
 
 A program written for that SDK runs as it is: `import inlong_dataproxy`, `inlong_dataproxy.InLongApi()`, the same configuration
-file. core/MIGRATING.md says which of its keys count and what behaves otherwise. New programs use Client.
+file. core/docs/MIGRATING.md says which of its keys count and what behaves otherwise. New programs use Client.
 """
 
 from __future__ import annotations

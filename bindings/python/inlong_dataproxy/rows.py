@@ -7,7 +7,7 @@
         client.send(rows.row(["nuts|bolts", 2.5]), stream_id="my_stream")
         client.send_many(rows.rows([("wood", 1), {"name": "glue", "price": None}]), stream_id="my_stream")
 
-core/ROWS.md has the rules, and what readers make of rows.
+core/docs/ROWS.md has the rules, and what readers make of rows.
 """
 
 from __future__ import annotations

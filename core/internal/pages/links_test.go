@@ -131,7 +131,7 @@ func TestNamesInSentencesExist(t *testing.T) {
 		}
 	})
 	options := map[string]bool{}
-	table, err := os.ReadFile(filepath.Join(top, "core/OPTIONS.md")) // which is made from the code
+	table, err := os.ReadFile(filepath.Join(top, "core/docs/OPTIONS.md")) // which is made from the code
 	require.NoError(t, err)
 	for _, row := range regexp.MustCompile("(?m)^\\| `(\\w+)` \\|").FindAllStringSubmatch(string(table), -1) {
 		options[row[1]] = true

@@ -2,7 +2,7 @@
  *
  * inlong_api.h - the class InLongApi of InLong's own C++ SDK over this library, header only, from C++11 on: a program that was
  * written for that SDK is built with -I.../inlong_dataproxy/compat and -linlong_dataproxy, and reads the same configuration file.
- * core/MIGRATING.md says which of its keys count and what behaves otherwise. New programs use inlong_dataproxy.hpp.
+ * core/docs/MIGRATING.md says which of its keys count and what behaves otherwise. New programs use inlong_dataproxy.hpp.
  *
  * Every function may be called from any thread at any time. Callbacks run on threads of the library. In a forked child an object of
  * the parent sends nothing (kFailGetRevGroup), and closing it does nothing: a child makes its own.
