@@ -72,16 +72,18 @@ inline void deliver(const inlong_result *result, void *user) noexcept
     call(*callback, *result);
 }
 
-/* It lives until a call of it has returned that was begun before, however long that takes: a client that could not be made waits for
- * a second only. */
-struct Auth : std::enable_shared_from_this<Auth> {
-    AuthCallback callback;
-    explicit Auth(AuthCallback c) : callback(std::move(c)) {}
+/* A callable that lives until a call of it has returned that was begun before, however long that takes: a client that could not be
+ * made waits for a second only. */
+template <class Callable> struct Held : std::enable_shared_from_this<Held<Callable>> {
+    Callable callback;
+    explicit Held(Callable c) : callback(std::move(c)) {}
 };
+using Log = Held<LogCallback>;
+using Auth = Held<AuthCallback>;
 
 /* The callables of a client, which the library calls until its close has ended. */
 struct Kept {
-    std::shared_ptr<const LogCallback> log;
+    std::shared_ptr<Log> log;
     std::shared_ptr<const BatchCallback> results;
     std::shared_ptr<Auth> auth;
     std::atomic<bool> quiet{false}; /* the close has ended */
@@ -105,7 +107,8 @@ struct Release {
 
 inline void log(inlong_client *, int level, const char *text, void *user) noexcept
 {
-    call(*static_cast<const LogCallback *>(user), level, std::string_view(text));
+    std::shared_ptr<Log> alive = static_cast<Log *>(user)->shared_from_this();
+    call(alive->callback, level, std::string_view(text));
 }
 
 inline void results(const inlong_result *result, void *const *users, std::size_t count, void *user) noexcept

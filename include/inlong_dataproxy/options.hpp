@@ -55,7 +55,7 @@ class Options
     Status try_log(LogCallback callback, int level)
     {
         bool wanted = static_cast<bool>(callback);
-        log_ = std::make_shared<LogCallback>(std::move(callback));
+        log_ = std::make_shared<detail::Log>(std::move(callback));
         return detail::status(inlong_options_set_log(options_.get(), wanted ? detail::log : nullptr, log_.get(), level));
     }
 
@@ -121,7 +121,7 @@ class Options
         void operator()(inlong_options *options) const noexcept { inlong_options_free(options); }
     };
     std::unique_ptr<inlong_options, Free> options_;
-    std::shared_ptr<LogCallback> log_;
+    std::shared_ptr<detail::Log> log_;
     std::shared_ptr<BatchCallback> results_;
     std::shared_ptr<detail::Auth> auth_;
 };

@@ -113,10 +113,44 @@ static void credentials_come_from_a_callable(void)
 #endif
 }
 
+/* A client that could not be made left a call running whose callable was freed under it. */
+static void log_callable_outlives_a_client_that_could_not_be_made(void)
+{
+    auto mock = inlong::Mock::try_start(1);
+    CHECK(mock->try_control("{\"op\":\"kill\",\"node\":0}"));
+    static std::atomic<bool> begun, freed, gone; /* freed: options and client are */
+    {
+        inlong::Options options;
+        CHECK(options.try_set("url", *mock->try_url()));
+        CHECK(options.try_set("group_id", GROUP));
+        CHECK(options.try_set("conn_timeout", 50ms));
+        std::shared_ptr<int> last(new int(7), [](int *held) {
+            delete held;
+            gone = true;
+        });
+        CHECK(options.try_log(
+            [last](int, std::string_view) {
+                begun = true;
+                while (!freed)
+                    usleep(1000);
+                CHECK_INT(*last, 7);
+            },
+            INLONG_LOG_WARN));
+        last.reset();
+        CHECK(!inlong::Client::try_open(options));
+    }
+    CHECK(begun);
+    CHECK(!gone);
+    freed = true;
+    while (!gone)
+        usleep(1000);
+}
+
 static const check_test tests[] = {
     {"credentials_come_from_a_callable", credentials_come_from_a_callable},
     {"every_way_to_send", every_way_to_send},
     {"failures_are_values", failures_are_values},
+    {"log_callable_outlives_a_client_that_could_not_be_made", log_callable_outlives_a_client_that_could_not_be_made},
 };
 
 #ifdef __cpp_exceptions
