@@ -96,7 +96,7 @@ func WithMetricsName(name string) Option {
 }
 
 // WithMetricsStreams counts messages by stream: the first n streams that are sent to have label values of their own in the
-// data_proxy_stream_ metrics, the others are counted together, as stream "other". Default 0, nothing is counted by stream; up to 10,000.
+// data_proxy_stream_ metrics, the others are counted together, as stream "other". Default 0, nothing is counted by stream; up to 10000.
 func WithMetricsStreams(n int) Option {
 	return func(o *Options) { o.MetricsStreams = n; o.mark("metrics_streams") }
 }
