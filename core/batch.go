@@ -18,17 +18,8 @@ import (
 // Its messages are settled once each: by the answer or the last failed attempt, or before that one by one by their deadline
 // or a caller that gave up. A batch without unsettled messages is dead: anyone who owns it drops it.
 type batch struct {
-	st        *stream
-	id        wire.BatchID
-	opened    time.Time
-	sealAt    time.Time // end of the linger
-	eventTime int64     // dt in ms
-	timed     bool      // eventTime is the messages' own
-	// attributes of its messages as "&key=value", where they are not the stream's.
-	attributes string
-	itemized   bool // each message has attributes of its own behind its payload; else none has
-	ownTail    bool // attributes is all that its frame adds, also in place of what its stream does
-	body       buffer
+	// What each message touches comes first: of a thousand open batches none is in a cache, and each line of it costs.
+	body buffer
 	// One entry a message: the end of its item in body, and who takes its result: either receivers or, in a batch of
 	// messages from Submit, tags. They are what the hot path touches for each message, so they are kept small.
 	ends      []uint32
@@ -36,7 +27,24 @@ type batch struct {
 	tags      []Tag
 	details   []detail // empty, or one entry a message
 	tokens    []any    // of hooks: empty, or for each message one of each of their sets, nil for none
-	soon      bool     // a sync caller waits: sealed as soon as its lane is idle or makes progress
+	// attributes of its messages as "&key=value", where they are not the stream's.
+	attributes string
+	eventTime  int64  // dt in ms
+	beside     int64  // bytes that receivers hold elsewhere
+	charged    int64  // bytes, to the budget
+	order      uint64 // of its opening, among the batches of a client
+	bulk       bulkBytes
+	timed      bool // eventTime is the messages' own
+	itemized   bool // each message has attributes of its own behind its payload; else none has
+	ownTail    bool // attributes is all that its frame adds, also in place of what its stream does
+	soon       bool // a sync caller waits: sealed as soon as its lane is idle or makes progress
+	userCode   bool // some receiver runs user code
+	callers    bool // some receiver is a caller that waits
+
+	st     *stream
+	id     wire.BatchID
+	opened time.Time
+	sealAt time.Time // end of the linger
 
 	mu        sync.Mutex
 	unsettled int
@@ -64,14 +72,8 @@ type batch struct {
 	hooked *hooked // nil without hooks, and while it is open
 
 	undelivered atomic.Int32 // messages whose receiver was not called yet, plus one while the batch is open
-	userCode    bool         // some receiver runs user code
-	callers     bool         // some receiver is a caller that waits
-	beside      int64        // bytes that receivers hold elsewhere
-	charged     int64        // bytes, to the budget
-	bulk        bulkBytes
 
 	prev, next *batch // in registry
-	order      uint64 // of its opening, among the batches of a client
 }
 
 // attemptFailure is how an attempt ended that another one was to follow.

@@ -140,6 +140,14 @@ func SetNodes(of FullClient, addrs ...string) { of.(*client).nodes.set(addrs) }
 // FrameLimit is the longest frame that the client writes now.
 func FrameLimit(of Client) int { return int(of.(*client).frameLimit.Load()) }
 
+// FindsWithoutLock reports whether the next message of a stream finds it where those asked for last are.
+func FindsWithoutLock(c FullClient, streamID string) bool {
+	cl := c.(*client)
+	key := streamKey{group: cl.opts.GroupID, stream: streamID}
+	st := cl.streams.place(&key, key.group).Load()
+	return st != nil && st.key == key && !st.gone
+}
+
 // SweepStreams removes idle streams, which else happens when there are many.
 func SweepStreams(of FullClient, now bool) {
 	if c := of.(*client); now {

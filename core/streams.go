@@ -18,9 +18,18 @@ type streams struct {
 
 	mu     sync.RWMutex
 	all    map[streamKey]*stream
-	limit  int                    // of all, before the next sweep
-	gone   int64                  // messages that streams which were swept out had accepted
-	recent atomic.Pointer[stream] // the last one asked for: most programs send long runs to one
+	limit  int                          // of all, before the next sweep
+	gone   int64                        // messages that streams which were swept out had accepted
+	recent [1024]atomic.Pointer[stream] // the last one asked for at each place: it spares most programs the lock and the map
+}
+
+// place is where key is in recent, by its ids.
+func (s *streams) place(key *streamKey, group string) *atomic.Pointer[stream] {
+	h := maphash.String(s.seed, key.stream)
+	if key.group != group {
+		h ^= maphash.String(s.seed, key.group)
+	}
+	return &s.recent[h%uint64(len(s.recent))]
 }
 
 // stream returns the stream of a message, and the message's attributes where they are not the stream's own. Ids are checked
@@ -39,11 +48,13 @@ func (c *client) stream(msg *Message) (*stream, string, *Error) {
 		}
 	}
 	key.itemized = len(msg.ItemAttributes) > 0 && !c.opts.Ordered
-	if st := c.streams.recent.Load(); st != nil && st.key == key {
-		return st, attributes, nil
-	}
+	var recent *atomic.Pointer[stream]
 	var st *stream
 	if len(key.group) <= maxID && len(key.stream) <= maxID { // a longer one is not hashed: all of it would be read
+		recent = c.streams.place(&key, c.opts.GroupID)
+		if st = recent.Load(); st != nil && st.key == key {
+			return st, attributes, nil
+		}
 		c.streams.mu.RLock()
 		st = c.streams.all[key]
 		c.streams.mu.RUnlock()
@@ -57,7 +68,7 @@ func (c *client) stream(msg *Message) (*stream, string, *Error) {
 		}
 		st = c.addStream(key)
 	}
-	c.streams.recent.Store(st)
+	recent.Store(st)
 	return st, attributes, nil
 }
 
