@@ -144,7 +144,7 @@ func FrameLimit(of Client) int { return int(of.(*client).frameLimit.Load()) }
 func FindsWithoutLock(c FullClient, streamID string) bool {
 	cl := c.(*client)
 	key := streamKey{group: cl.opts.GroupID, stream: streamID}
-	st := cl.streams.place(&key, key.group).Load()
+	st := cl.streams.recentAt(&key, key.group).Load()
 	return st != nil && st.key == key && !st.gone
 }
 

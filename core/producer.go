@@ -332,7 +332,7 @@ func (c *client) acceptOne(ctx context.Context, msg *Message, tokens []any, recv
 			}
 		case swept:
 			old := st
-			c.streams.place(&old.key, c.opts.GroupID).CompareAndSwap(old, nil)
+			c.streams.recentAt(&old.key, c.opts.GroupID).CompareAndSwap(old, nil)
 			if st = c.addStream(old.key); paid > 0 {
 				old.held.add(-1, -paid) // the share is the same
 				st.held.add(1, paid)

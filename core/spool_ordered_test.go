@@ -26,6 +26,17 @@ func onceEach(t *testing.T, c *dataproxytest.Cluster, messages int) {
 	}
 }
 
+// orderedOrNot runs a test for a client that keeps order and for one that does not.
+func orderedOrNot(t *testing.T, test func(t *testing.T, ordered bool)) {
+	t.Helper()
+	for _, ordered := range []bool{false, true} {
+		t.Run(fmt.Sprint("ordered ", ordered), func(t *testing.T) {
+			t.Parallel()
+			test(t, ordered)
+		})
+	}
+}
+
 // S1 with ordered: what is sent while memory is short overtakes what was left to the disk, or senders wait although the disk has room.
 func TestOrderIsKeptThroughAnOutageThatFillsMemoryTenTimes(t *testing.T) {
 	t.Parallel()

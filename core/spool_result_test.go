@@ -2,7 +2,6 @@ package dataproxy_test
 
 import (
 	"context"
-	"fmt"
 	"strings"
 	"testing"
 	"time"
@@ -16,36 +15,33 @@ import (
 // What nobody wants any more fills the disk through an outage, and is sent behind it.
 func TestWhatIsOlderThanItsAgeIsGivenUp(t *testing.T) {
 	t.Parallel()
-	for _, ordered := range []bool{false, true} {
-		t.Run(fmt.Sprint("ordered ", ordered), func(t *testing.T) {
-			t.Parallel()
-			c := cluster(t, dataproxytest.WithNodes(2))
-			dir, log := t.TempDir(), newMemoLog()
-			client := connect(t, c, dataproxy.WithSpoolDir(dir), dataproxy.WithSpoolMaxAge(2*time.Second), dataproxy.WithOrdered(ordered),
-				dataproxy.WithSendTimeout(300*time.Millisecond), dataproxy.WithLogger(log))
-			require.NoError(t, client.Send(patient(t), streamMessage("s", "first")))
-			down(t, c, client)
-			var results spoolResults
-			const messages = 300
-			for i := range messages {
-				client.SendAsync(context.Background(), streamMessage("s", "old %d", i), results.callback)
-			}
-			eventually(t, "results", func() bool { return results.count() == messages })
-			_, stored, _ := results.counts()
-			require.Equal(t, messages, stored)
-			eventually(t, "they are given up during the outage", func() bool { return client.Stats().Spool.GivenUp == messages })
-			eventually(t, "a log line says so", func() bool { return log.count("older than spool_max_age") > 0 })
-			up(c)
-			eventually(t, "new messages are sent", func() bool { return client.Send(patient(t), streamMessage("s", "new")) == nil })
-			eventually(t, "those that were stored too", func() bool { return client.Stats().Spool.Batches == 0 })
-			client.Close()
-			require.Empty(t, segmentFiles(t, dir), "nothing is left")
-			for payload := range arrived(c) {
-				require.False(t, strings.HasPrefix(payload, "old"), payload)
-			}
-			settled(t, client)
-		})
-	}
+	orderedOrNot(t, func(t *testing.T, ordered bool) {
+		c := cluster(t, dataproxytest.WithNodes(2))
+		dir, log := t.TempDir(), newMemoLog()
+		client := connect(t, c, dataproxy.WithSpoolDir(dir), dataproxy.WithSpoolMaxAge(2*time.Second), dataproxy.WithOrdered(ordered),
+			dataproxy.WithSendTimeout(300*time.Millisecond), dataproxy.WithLogger(log))
+		require.NoError(t, client.Send(patient(t), streamMessage("s", "first")))
+		down(t, c, client)
+		var results spoolResults
+		const messages = 300
+		for i := range messages {
+			client.SendAsync(context.Background(), streamMessage("s", "old %d", i), results.callback)
+		}
+		eventually(t, "results", func() bool { return results.count() == messages })
+		_, stored, _ := results.counts()
+		require.Equal(t, messages, stored)
+		eventually(t, "they are given up during the outage", func() bool { return client.Stats().Spool.GivenUp == messages })
+		eventually(t, "a log line says so", func() bool { return log.count("older than spool_max_age") > 0 })
+		up(c)
+		eventually(t, "new messages are sent", func() bool { return client.Send(patient(t), streamMessage("s", "new")) == nil })
+		eventually(t, "those that were stored too", func() bool { return client.Stats().Spool.Batches == 0 })
+		client.Close()
+		require.Empty(t, segmentFiles(t, dir), "nothing is left")
+		for payload := range arrived(c) {
+			require.False(t, strings.HasPrefix(payload, "old"), payload)
+		}
+		settled(t, client)
+	})
 }
 
 // What was read back and cannot be sent in its time is sent all the same, or its memory is never free again.
@@ -69,41 +65,38 @@ func TestWhatWasReadBackIsGivenUpTooWhenItIsTooOld(t *testing.T) {
 // Who needs to know no more than that a message is safe waits for nodes all the same.
 func TestStoredIsTheResultWhereThatWasAskedFor(t *testing.T) {
 	t.Parallel()
-	for _, ordered := range []bool{false, true} {
-		t.Run(fmt.Sprint("ordered ", ordered), func(t *testing.T) {
-			t.Parallel()
-			c := cluster(t, dataproxytest.WithNodes(2))
-			dir := t.TempDir()
-			client := connect(t, c, dataproxy.WithSpoolDir(dir), dataproxy.WithSpoolResult(dataproxy.SpoolResultStored), dataproxy.WithOrdered(ordered),
-				dataproxy.WithSpoolSync(dataproxy.SpoolSyncBatch), dataproxy.WithBatchingMaxMessages(10))
-			down(t, c, client)
-			c.Reset()
-			const messages = 1000
-			var results spoolResults
-			for i := range messages / 2 {
-				client.SendAsync(context.Background(), streamMessage("s", "0 %d", i), results.callback)
-			}
-			require.NoError(t, client.Flush(patient(t)))
-			acked, _, _ := results.counts()
-			require.Equal(t, messages/2, acked)
-			require.EqualValues(t, messages/2, client.Stats().Acked)
-			require.Zero(t, c.Count())
-			up(c)
-			for i := messages / 2; i < messages; i++ {
-				client.SendAsync(context.Background(), streamMessage("s", "0 %d", i), results.callback)
-			}
-			require.NoError(t, c.WaitCount(patient(t), messages))
-			require.NoError(t, client.Flush(patient(t)))
-			onceEach(t, c, messages)
-			if ordered {
-				inOrder(t, c, 1, messages)
-			}
-			require.EqualValues(t, messages, client.Stats().Acked, "once each")
-			settled(t, client)
-			client.Close()
-			require.Empty(t, segmentFiles(t, dir))
-		})
-	}
+	orderedOrNot(t, func(t *testing.T, ordered bool) {
+		c := cluster(t, dataproxytest.WithNodes(2))
+		dir := t.TempDir()
+		client := connect(t, c, dataproxy.WithSpoolDir(dir), dataproxy.WithSpoolResult(dataproxy.SpoolResultStored), dataproxy.WithOrdered(ordered),
+			dataproxy.WithSpoolSync(dataproxy.SpoolSyncBatch), dataproxy.WithBatchingMaxMessages(10))
+		down(t, c, client)
+		c.Reset()
+		const messages = 1000
+		var results spoolResults
+		for i := range messages / 2 {
+			client.SendAsync(context.Background(), streamMessage("s", "0 %d", i), results.callback)
+		}
+		require.NoError(t, client.Flush(patient(t)))
+		acked, _, _ := results.counts()
+		require.Equal(t, messages/2, acked)
+		require.EqualValues(t, messages/2, client.Stats().Acked)
+		require.Zero(t, c.Count())
+		up(c)
+		for i := messages / 2; i < messages; i++ {
+			client.SendAsync(context.Background(), streamMessage("s", "0 %d", i), results.callback)
+		}
+		require.NoError(t, c.WaitCount(patient(t), messages))
+		require.NoError(t, client.Flush(patient(t)))
+		onceEach(t, c, messages)
+		if ordered {
+			inOrder(t, c, 1, messages)
+		}
+		require.EqualValues(t, messages, client.Stats().Acked, "once each")
+		settled(t, client)
+		client.Close()
+		require.Empty(t, segmentFiles(t, dir))
+	})
 }
 
 // Where nothing can be stored, the result comes without a reason, or never.

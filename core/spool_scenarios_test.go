@@ -17,36 +17,33 @@ import (
 // S9: a stream that is gone is tried for ever, or holds up the others.
 func TestAStoredStreamThatIsGoneHoldsUpNoOther(t *testing.T) {
 	t.Parallel()
-	for _, ordered := range []bool{false, true} {
-		t.Run(fmt.Sprint("ordered ", ordered), func(t *testing.T) {
-			t.Parallel()
-			c := cluster(t, dataproxytest.WithNodes(1))
-			dir := t.TempDir()
-			store, err := spool.Open(dir, spool.Options{})
-			require.NoError(t, err)
-			const each = 20
-			for i := range each {
-				for _, stream := range []string{"gone", "there"} {
-					put(t, store, uint64(i), stream, fmt.Sprint(stream, " ", i), time.Now())
-				}
+	orderedOrNot(t, func(t *testing.T, ordered bool) {
+		c := cluster(t, dataproxytest.WithNodes(1))
+		dir := t.TempDir()
+		store, err := spool.Open(dir, spool.Options{})
+		require.NoError(t, err)
+		const each = 20
+		for i := range each {
+			for _, stream := range []string{"gone", "there"} {
+				put(t, store, uint64(i), stream, fmt.Sprint(stream, " ", i), time.Now())
 			}
-			require.NoError(t, store.Close())
-			c.Node(0).Handle(func(r dataproxytest.Record) dataproxytest.Fault {
-				if r.Stream == "gone" {
-					return dataproxytest.ErrorCode(115)
-				}
-				return dataproxytest.Fault{}
-			})
-			client := connect(t, c, dataproxy.WithSpoolDir(dir), dataproxy.WithOrdered(ordered), dataproxy.WithMaxRetries(0))
-			require.NoError(t, c.WaitCount(patient(t), each))
-			require.NoError(t, client.Send(patient(t), streamMessage("there", "new")))
-			eventually(t, "the others are given up", func() bool { return client.Stats().Spool.GivenUp == each })
-			onceEach(t, c, each+1)
-			settled(t, client)
-			client.Close()
-			require.Empty(t, segmentFiles(t, dir))
+		}
+		require.NoError(t, store.Close())
+		c.Node(0).Handle(func(r dataproxytest.Record) dataproxytest.Fault {
+			if r.Stream == "gone" {
+				return dataproxytest.ErrorCode(115)
+			}
+			return dataproxytest.Fault{}
 		})
-	}
+		client := connect(t, c, dataproxy.WithSpoolDir(dir), dataproxy.WithOrdered(ordered), dataproxy.WithMaxRetries(0))
+		require.NoError(t, c.WaitCount(patient(t), each))
+		require.NoError(t, client.Send(patient(t), streamMessage("there", "new")))
+		eventually(t, "the others are given up", func() bool { return client.Stats().Spool.GivenUp == each })
+		onceEach(t, c, each+1)
+		settled(t, client)
+		client.Close()
+		require.Empty(t, segmentFiles(t, dir))
+	})
 }
 
 // S10: where the clock was set by a day between two runs, messages are lost, never end, or have an age that is none.

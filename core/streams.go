@@ -23,8 +23,8 @@ type streams struct {
 	recent [1024]atomic.Pointer[stream] // the last one asked for at each place: it spares most programs the lock and the map
 }
 
-// place is where key is in recent, by its ids.
-func (s *streams) place(key *streamKey, group string) *atomic.Pointer[stream] {
+// recentAt is where key is in recent, by its ids.
+func (s *streams) recentAt(key *streamKey, group string) *atomic.Pointer[stream] {
 	h := maphash.String(s.seed, key.stream)
 	if key.group != group {
 		h ^= maphash.String(s.seed, key.group)
@@ -51,7 +51,7 @@ func (c *client) stream(msg *Message) (*stream, string, *Error) {
 	var recent *atomic.Pointer[stream]
 	var st *stream
 	if len(key.group) <= maxID && len(key.stream) <= maxID { // a longer one is not hashed: all of it would be read
-		recent = c.streams.place(&key, c.opts.GroupID)
+		recent = c.streams.recentAt(&key, c.opts.GroupID)
 		if st = recent.Load(); st != nil && st.key == key {
 			return st, attributes, nil
 		}
