@@ -152,6 +152,7 @@ build/bench/bench_async build/conformance/send_plan: $(C_FRONT) include/inlong_d
 	$(CC) $(C_FLAGS) $(filter %.c,$^) -o $@ -L$(LIB) '-Wl,-rpath,$$ORIGIN/../lib' -linlong_dataproxy
 
 test-c: capi examples ## run the C tests
+	@$(MAKE) --no-print-directory -j $(JOBS) -C bindings/c/tests all
 	@$(MAKE) --no-print-directory -C bindings/c/tests test
 
 .PHONY: test-valgrind

@@ -34,7 +34,8 @@ $(C_TEST_OUT)/asan_%: $(C_TESTS)/%.cc $(CPP_NEEDED)
 
 .PHONY: test-cpp
 ifneq ($(shell command -v $(CXX)),)
-test-cpp: capi $(CPP_PROGRAMS)
+test-cpp: capi
+	@$(MAKE) --no-print-directory -j $(JOBS) $(CPP_PROGRAMS)
 	@$(MAKE) --no-print-directory -C $(C_TESTS) examples
 	@cd $(C_TESTS) && ./run $(abspath $(CPP_PROGRAMS)) ./headers_cpp
 else
