@@ -81,6 +81,7 @@ func TestD17_EchoIsNoAck(t *testing.T) {
 
 // A wrong address in the configuration cost hours: the error said that something is late, or nothing at all.
 func TestD17_ErrorSaysWhatIsThereInsteadOfADataProxy(t *testing.T) {
+	t.Parallel()
 	plain, secured := httptest.NewServer(http.NotFoundHandler()), httptest.NewUnstartedServer(http.NotFoundHandler())
 	secured.Config.ErrorLog = log.New(io.Discard, "", 0)
 	secured.StartTLS()

@@ -14,8 +14,8 @@ import (
 	"github.com/inlong-dataproxy/inlong-dataproxy/core/dataproxytest"
 )
 
-// patience bounds what a test waits for; a test that works never waits that long.
-const patience = 20 * time.Second
+// patience bounds what a test waits for; one that works never waits that long, also where other processes hold up each step of it.
+const patience = time.Minute
 
 func TestMain(m *testing.M) {
 	if dir := os.Getenv(spoolHelperKey); dir != "" {

@@ -89,7 +89,7 @@ func TestWhatIsStoredInFlightIsAckedOnce(t *testing.T) {
 				return dataproxytest.Fault{}
 			})
 		}
-		const streams, each = 10, 1500
+		const streams, each = 10, 600
 		var results spoolResults
 		for i := range each {
 			for s := range streams {
