@@ -122,7 +122,7 @@ func (s *Set) newcomers(now time.Time) {
 			continue
 		}
 		looked := s.looked[path]
-		if sum := s.timesOf(looked.dirs); looked.dirs == nil || sum != looked.sum || looked.again && now.Sub(looked.at) >= time.Second {
+		if sum := s.timesOf(looked.dirs); looked.dirs == nil || sum != looked.sum || looked.again && (!s.cfg.Follow || now.Sub(looked.at) >= time.Second) {
 			changed := looked.dirs == nil || sum != looked.sum
 			looked.dirs, _ = s.folders(f)
 			looked.sum, looked.at = s.timesOf(looked.dirs), now

@@ -61,3 +61,25 @@ func TestWhatWasPutAsideAndCannotBeUnpackedIsNamed(t *testing.T) {
 		t.Errorf("the next run has faults %q", o.faults)
 	}
 }
+
+// What gzip, zstd or bzip2 appended to a packed file that had been read to its end was never read while it was followed: nothing said so.
+func TestWhatIsAppendedToAPackedFileIsRead(t *testing.T) {
+	d := newFolder(t)
+	d.add("app.log", "a")
+	d.pack("app.log")
+	d.add("more", "b")
+	d.pack("more")
+	member, err := os.ReadFile(d.path("more.gz"))
+	d.must(err)
+	o, stop := d.follow(run{paths: []string{"app.log.gz"}})
+	d.arrives(o, "a")
+	for _, part := range [][]byte{member[:12], member[12:]} {
+		f, err := os.OpenFile(d.path("app.log.gz"), os.O_APPEND|os.O_WRONLY, 0)
+		d.must(err)
+		_, err = f.Write(part)
+		d.must(err)
+		d.must(f.Close())
+	}
+	d.arrives(o, "a", "b")
+	d.same(stop(), "a", "b")
+}

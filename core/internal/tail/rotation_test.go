@@ -319,3 +319,40 @@ func TestACopyUnderAPatternIsNotReadAgain(t *testing.T) {
 	d.add("app.log.2", append(many("a", 300), "but other")...)
 	d.same(d.once("app.log*"), append(many("a", 300), "but other")...)
 }
+
+// Two files of one program begin with the same header. When one that had no more in it went, the lines of the other were taken for its
+// rest, and sent, though nobody had asked for them.
+func TestAHeaderThatFilesShareProvesNoCopy(t *testing.T) {
+	header := "#Fields: date time s-ip cs-method cs-uri-stem cs-uri-query s-port"
+	d := newFolder(t)
+	d.add("app.log", header)
+	d.same(d.once("app.log"), header)
+	d.add("other.log", header, "not asked for")
+	d.remove("app.log")
+	d.same(d.once("app.log"))
+}
+
+// The copies of two rotations begin with the header that was all there was, and so does the file: until that is read further they could
+// be parts of it, and the run ended without them.
+func TestRotationsOfAFileWithAHeaderAreReadByTheSameRun(t *testing.T) {
+	header := "#Fields: date time s-ip cs-method cs-uri-stem cs-uri-query s-port"
+	d := newFolder(t)
+	d.add("app.log", header)
+	d.same(d.once("app.log"), header)
+	want := map[string]bool{}
+	for _, name := range []string{"app.log.2", "app.log.1", ""} {
+		d.add("app.log", header, "line of "+name)
+		want["line of "+name] = false
+		if name != "" {
+			d.copytruncate("app.log", name)
+		}
+	}
+	for _, line := range d.once("app.log").got() {
+		want[line] = true
+	}
+	for line, came := range want {
+		if !came {
+			t.Errorf("%q did not come", line)
+		}
+	}
+}

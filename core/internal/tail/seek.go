@@ -13,8 +13,9 @@ const (
 	wasGone      = "it was gone"
 )
 
-// proofLength is how long a beginning must be that proves a copy whose name has nothing to do with the file's.
-const proofLength = 32
+// proofLength is how long a beginning must be that proves a copy whose name has nothing to do with the file's: other programs' files may
+// begin with the same header.
+const proofLength = printLength
 
 // seek looks for a file that is not where it was, and gives it up in the end.
 func (s *Set) seek(f *File) {

@@ -10,6 +10,7 @@ import (
 	"os"
 	"slices"
 	"time"
+	"unicode/utf8"
 
 	"github.com/cespare/xxhash/v2"
 )
@@ -34,8 +35,8 @@ type stateContent struct {
 
 // stateFile is one file, as it was seen last.
 type stateFile struct {
-	Path string `json:"path"` // by which it was met
-	Real string `json:"real,omitempty"`
+	Path pathname `json:"path"` // by which it was met
+	Real pathname `json:"real,omitempty"`
 	ID
 	Head Head `json:"head"`
 	Place
@@ -44,6 +45,30 @@ type stateFile struct {
 	Aside    bool  `json:"aside,omitempty"` // another file has the path, or none
 	Last     bool  `json:"last,omitempty"`  // none has, and this one had it before
 	Gone     int64 `json:"gone,omitempty"`  // given up, in ns since 1970
+}
+
+// pathname is a path as JSON can hold it: one that is not UTF-8 would come back as another one.
+type pathname string
+
+type rawPathname struct {
+	Base64 []byte `json:"base64"`
+}
+
+func (p pathname) MarshalJSON() ([]byte, error) {
+	if utf8.ValidString(string(p)) {
+		return json.Marshal(string(p))
+	}
+	return json.Marshal(rawPathname{[]byte(p)})
+}
+
+func (p *pathname) UnmarshalJSON(data []byte) error {
+	if !bytes.HasPrefix(data, []byte("{")) {
+		return json.Unmarshal(data, (*string)(p))
+	}
+	var raw rawPathname
+	err := json.Unmarshal(data, &raw)
+	*p = pathname(raw.Base64)
+	return err
 }
 
 // OpenState reads the file, if there is one, and locks it until Close.
@@ -137,7 +162,7 @@ func (s *State) write() error {
 // load makes the state's files known.
 func (s *Set) load(state *State) {
 	for _, kept := range state.content.Files {
-		f := &File{live: kept.Path, real: kept.Real, head: kept.Head, at: kept.Place, size: kept.Size, modified: kept.Modified, proven: kept.Modified,
+		f := &File{live: string(kept.Path), real: string(kept.Real), head: kept.Head, at: kept.Place, size: kept.Size, modified: kept.Modified, proven: kept.Modified,
 			aside: kept.Aside, latest: !kept.Aside || kept.Last, fromPast: kept.Gone == 0, start: kept.Offset}
 		if kept.Gone != 0 {
 			f.gone = time.Unix(0, kept.Gone)
@@ -174,7 +199,7 @@ func (s *Set) Save() error {
 		if !f.gone.IsZero() && done.Offset >= at.Offset && !f.id.known() {
 			continue // the part before a truncation, and nothing of it is on its way
 		}
-		kept := stateFile{Path: f.live, Real: f.real, ID: f.id, Head: head, Place: done, Size: size, Modified: f.modified, Aside: f.aside}
+		kept := stateFile{Path: pathname(f.live), Real: pathname(f.real), ID: f.id, Head: head, Place: done, Size: size, Modified: f.modified, Aside: f.aside}
 		if s.current[f.live] == f {
 			kept.Modified, kept.Last = s.since(f.live, f), f.aside
 		}
@@ -211,7 +236,7 @@ func Places(path string) (map[string]Place, error) {
 	places := map[string]Place{}
 	for _, f := range s.content.Files {
 		if !f.Aside {
-			places[f.Path] = f.Place
+			places[string(f.Path)] = f.Place
 		}
 	}
 	return places, nil

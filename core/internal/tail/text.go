@@ -113,6 +113,7 @@ type packedText struct {
 	near   []byte // the last bytes before at, for reads that begin a little before the last one ended
 	size   int64  // of the text, 0 before its end was seen
 	ended  bool
+	length int64 // of the file, before the unpacking began
 }
 
 const nearLength = 4 * printLength
@@ -142,8 +143,18 @@ func (p *packedText) stop() {
 }
 
 func (p *packedText) ReadAt(b []byte, off int64) (int, error) {
+	if p.r != nil && p.ended { // what unpacks does not look again behind an end, where the packer may have appended
+		if m, err := inspectFile(p.f); err != nil || m.size != p.length {
+			p.stop()
+		}
+	}
 	if p.r == nil || off < p.at-int64(len(p.near)) {
 		p.stop()
+		m, err := inspectFile(p.f)
+		if err != nil {
+			return 0, err
+		}
+		p.length = m.size
 		r, free, err := p.unpack(bufio.NewReaderSize(io.NewSectionReader(p.f, 0, 1<<62), 64<<10))
 		if err != nil {
 			return 0, unfinished(err)
