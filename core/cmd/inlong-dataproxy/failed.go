@@ -26,6 +26,7 @@ type failedRecord struct {
 type failedFile struct {
 	mu   sync.Mutex
 	file *os.File
+	torn bool // it ends in a part of a line: a full disk or a kill took the rest
 }
 
 func openFailed(path string) (*failedFile, error) {
@@ -33,7 +34,23 @@ func openFailed(path string) (*failedFile, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &failedFile{file: file}, nil
+	return &failedFile{file: file, torn: endsTorn(path)}, nil
+}
+
+// endsTorn reports whether a file ends in the middle of a line.
+func endsTorn(path string) bool {
+	info, err := os.Stat(path)
+	if err != nil || !info.Mode().IsRegular() || info.Size() == 0 {
+		return false
+	}
+	file, err := os.Open(path)
+	if err != nil {
+		return false
+	}
+	defer file.Close()
+	var end [1]byte
+	_, err = file.ReadAt(end[:], info.Size()-1)
+	return err == nil && end[0] != '\n'
 }
 
 // keep writes the record and does not return before it is on the disk: the state passes it then.
@@ -49,7 +66,13 @@ func (f *failedFile) keep(r *failedRecord, payload []byte) error {
 	}
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	if _, err := f.file.Write(append(line, '\n')); err != nil {
+	line = append(line, '\n')
+	if f.torn { // else this one would be lost with it
+		line = append([]byte{'\n'}, line...)
+	}
+	n, err := f.file.Write(line)
+	f.torn = n > 0 && n < len(line) || n == 0 && f.torn
+	if err != nil {
 		return err
 	}
 	if err := f.file.Sync(); err != nil && !isNoFile(f.file) {
@@ -65,6 +88,10 @@ func isNoFile(f *os.File) bool {
 }
 
 func (f *failedFile) Close() error { return f.file.Close() }
+
+// longestFailed is how long a line can be that holds a record of that length: JSON writes one byte as six at most, and has room for the
+// names and the reason.
+func longestFailed(record int) int { return 6*record + 64<<10 }
 
 // failedSplitter reads such a file again.
 type failedSplitter struct{ lineSplitter }

@@ -71,8 +71,11 @@ func (s *shipment) keep(msg dataproxy.Message, from origin, e *dataproxy.Error) 
 	if msg.Payload == nil {
 		r.LeftOut = from.Size()
 	}
+	if err := s.failed.keep(r, msg.Payload); err != nil {
+		return err
+	}
 	s.kept.Add(1)
-	return s.failed.keep(r, msg.Payload)
+	return nil
 }
 
 // resender sends lines again that failed while a file is followed: an outage passes, and a stream may come to be.

@@ -92,6 +92,7 @@ func (f *format) open(at begin) (splitter, error) {
 	case "json-lines":
 		inner = &jsonSplitter{lines, f.keyColumn}
 	case "failed":
+		lines.longest = longestFailed(f.longest)
 		inner = &failedSplitter{lines}
 	default:
 		inner = &lines
