@@ -36,7 +36,7 @@ WRONG_TYPES: dict[str, tuple[Bad, str]] = {
 
 ONLY_ASCII = "want only A-Z a-z 0-9 _ . -"
 PRINTABLE = "want printable ASCII without & and ="
-TIME = "want seconds since 1970, more than 0 and less than 9007199254740"
+TIME = "want seconds since 1970, 0.001 or more and less than 9007199254740"
 
 BROKEN_RULES: dict[str, tuple[Bad, str]] = {
     "payload empty": ({"payload": b""}, "payload: is empty: want at least one byte"),
@@ -61,6 +61,7 @@ BROKEN_RULES: dict[str, tuple[Bad, str]] = {
     "attribute of the protocol": ({"attributes": {"groupId": "x"}}, 'attribute "groupId": the name is reserved by the protocol'),
     "attributes too long": ({"attributes": {"a": "x" * 5000}}, "attributes: 5003 bytes together: want 4096 or less"),
     "event time 0": ({"event_time": 0}, f"event_time = 0: {TIME}"),
+    "event time below a millisecond": ({"event_time": 0.0004}, f"event_time = 0.0004: {TIME}"),  # was sent as no time at all
     "event time before 1970": ({"event_time": -1.5}, f"event_time = -1.5: {TIME}"),
     "event time NaN": ({"event_time": math.nan}, f"event_time = nan: {TIME}"),
     "event time infinite": ({"event_time": math.inf}, f"event_time = inf: {TIME}"),

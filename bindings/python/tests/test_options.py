@@ -4,6 +4,7 @@ import inspect
 import math
 import pickle
 from datetime import timedelta
+from enum import IntEnum
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ from support import GROUP, STREAM
 
 from inlong_dataproxy import AsyncClient, Client, Config, ConfigError, options
 from inlong_dataproxy._native.option_types import Options
-from inlong_dataproxy._native.options import duration_seconds, to_text
+from inlong_dataproxy._native.options import duration_seconds, size_bytes, to_text
 from inlong_dataproxy.testing import MockCluster
 
 
@@ -68,6 +69,17 @@ def test_a_config_is_pickled_where_a_client_cannot_be(cluster: MockCluster) -> N
         Config(worker_nun=1)  # type: ignore[call-arg]
 
 
+class Seconds(float):
+    """As float64 of numpy is, of which the package took the repr for a number."""
+
+    def __repr__(self) -> str:
+        return f"Seconds({float(self)})"
+
+
+class Level(IntEnum):
+    FIVE = 5
+
+
 @pytest.mark.parametrize(
     ("kind", "value", "text"),
     [
@@ -75,6 +87,9 @@ def test_a_config_is_pickled_where_a_client_cannot_be(cluster: MockCluster) -> N
         ("duration", 0.02, "0.02s"),
         ("duration", 1e-05, "0.00001s"),  # an exponent would not be read
         ("duration", timedelta(minutes=5), "300.0s"),
+        ("duration", Seconds(0.5), "0.5s"),
+        ("duration", Level.FIVE, "5s"),
+        ("int", Level.FIVE, "5"),
         ("duration", "20ms", "20ms"),
         ("int", 7, "7"),
         ("size", 4096, "4096"),
@@ -119,7 +134,10 @@ def test_a_value_of_a_wrong_type_names_the_option(kind: str, value: object) -> N
         to_text("some_key", kind, value)
 
 
-@pytest.mark.parametrize(("text", "seconds"), [("30s", 30), ("1m30s", 90), ("20ms", 0.02), ("1.5h", 5400), ("250us", 0.00025)])
+@pytest.mark.parametrize(
+    ("text", "seconds"),
+    [("30s", 30), ("1m30s", 90), ("20ms", 0.02), ("1.5h", 5400), ("250us", 0.00025), ("250\u03bcs", 0.00025)],
+)
 def test_durations_are_read_as_the_library_writes_them(text: str, seconds: float) -> None:
     assert duration_seconds(text) == pytest.approx(seconds)
 
@@ -139,6 +157,8 @@ def test_durations_are_read_as_the_library_writes_them(text: str, seconds: float
         ({"worker_num": 0}, "worker_num"),
         ({"worker_num": "three"}, "option worker_num = 'three': want an int, not str"),
         ({"send_timeout": -1}, "send_timeout"),
+        ({"send_timeout": "5sec"}, 'option send_timeout = "5sec": want a duration'),  # was a KeyError
+        ({"send_timeout": "1.2.3s"}, 'option send_timeout = "1.2.3s": want a duration'),  # was of float(), and named no option
         ({"batching_max_size": "40X"}, "batching_max_size"),
         ({"compression": "gzip"}, "compression"),
         ({"static_nodes": ["no-port"]}, "static_nodes"),
@@ -192,6 +212,11 @@ def test_options_reach_the_core(cluster: MockCluster) -> None:
         client.send(b"x", STREAM)
         assert len(client.stats()["lanes"]) == 2
     assert cluster.messages()[0].attributes["__addcol1__worldid"] == "7"
+
+
+def test_a_size_with_a_small_letter_bounds_what_waits_here_too() -> None:
+    # The library takes "64m"; in Python one byte was allowed to wait then.
+    assert [size_bytes(text) for text in ("64m", "64M", "3k", "1G")] == [64 << 20, 64 << 20, 3072, 1 << 30]
 
 
 def test_static_nodes_need_no_manager(cluster: MockCluster) -> None:

@@ -1,13 +1,17 @@
 from __future__ import annotations
 
+import asyncio
 import re
+import time
 from datetime import datetime, timezone
-from typing import Any
+from typing import Any, Optional
+from zoneinfo import ZoneInfo
 
 import pytest
 from support import GROUP, STREAM
 
 from inlong_dataproxy import (
+    AsyncClient,
     Client,
     Persisted,
     SendError,
@@ -184,3 +188,46 @@ def test_an_event_time_may_be_a_number_of_another_library(cluster: MockCluster, 
 def test_an_event_time_that_is_no_number_is_refused(client: Client, wrong: Any) -> None:
     with pytest.raises(TypeError, match="event_time"):
         client.send(b"x", STREAM, event_time=wrong)
+
+
+@pytest.mark.parametrize("name", ["Europe/Berlin", None])
+def test_an_event_time_in_the_hour_that_comes_twice_is_the_one_that_was_meant(
+    cluster: MockCluster, client: Client, monkeypatch: pytest.MonkeyPatch, name: Optional[str]
+) -> None:
+    # Two datetimes that differ by their fold are equal: the second message had the time of the first.
+    if name is None:
+        monkeypatch.setenv("TZ", "Europe/Berlin")
+        time.tzset()
+    first = datetime(2024, 10, 27, 2, 30, tzinfo=None if name is None else ZoneInfo(name))
+    try:
+        for moment in (first, first.replace(fold=1)):
+            client.send(b"x", STREAM, event_time=moment)
+    finally:
+        monkeypatch.undo()
+        time.tzset()
+    assert [message.attributes["dt"] for message in cluster.messages()] == ["1729989000000", "1729992600000"]
+
+
+class Boasting(bytes):
+    def __len__(self) -> int:
+        return 300
+
+
+class BoastingArray(bytearray):
+    def __bytes__(self) -> bytes:
+        return bytes(300)
+
+
+@pytest.mark.parametrize("payload", [Boasting(b"x"), BoastingArray(b"x")])
+def test_a_payload_is_what_it_holds_whatever_its_class_says(cluster: MockCluster, client: Client, payload: Any) -> None:
+    # A length of its own had the library read, and send, what lay behind it in memory.
+    async def main() -> None:
+        async with AsyncClient(cluster.url, group_id=GROUP) as other:
+            await other.send(payload, STREAM)
+            assert (await other.send_many([payload], STREAM)).acked == 1
+
+    client.send(payload, STREAM)
+    client.send_async(payload, STREAM).result()
+    assert client.send_many([payload], STREAM).acked == 1
+    asyncio.run(main())
+    assert cluster.payloads() == [b"x"] * 5

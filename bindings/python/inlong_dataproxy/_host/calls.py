@@ -50,14 +50,19 @@ class Call(Generic[T]):
             _idle.append(worker)  # before the release: who waits may have the next call at once
         self._done.release()
 
-    def wait(self) -> T:
-        """Wait for the call and return what it returned, or raise what it raised."""
+    def outcome(self) -> Optional[T]:
+        """Wait for the call and return what it returned, None if it raised."""
         while not self._done.acquire(timeout=SLICE_SECONDS):
             pass
         self._done.release()
+        return self._value
+
+    def wait(self) -> T:
+        """Wait for the call and return what it returned, or raise what it raised."""
+        value = self.outcome()
         if self._error is not None:
             raise self._error
-        return self._value  # type: ignore[return-value]  # pyright: ignore[reportReturnType]
+        return value  # type: ignore[return-value]  # pyright: ignore[reportReturnType]
 
 
 class _Worker:

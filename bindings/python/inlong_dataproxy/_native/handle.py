@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -101,7 +102,9 @@ class Bounds:
         def text(key: str) -> str:
             return texts.get(key) or option_table()[key].default
 
-        block, seconds = text("block_if_queue_is_full") == "true", options.duration_seconds(text("send_timeout"))
+        block, seconds = text("block_if_queue_is_full") == "true", 0.0
+        with contextlib.suppress(ValueError):  # the library says what is wrong
+            seconds = options.duration_seconds(text("send_timeout"))
         left, parts = dict(texts), [1, 1]
         for place, (key, enough) in enumerate((("max_pending_messages", 1024), ("max_pending_bytes", 1 << 20))):
             try:
@@ -125,14 +128,16 @@ def new_handle(texts: Mapping[str, str], signs: Optional[auth.Auth]) -> low.Clie
     call = Call(make_handle, texts, signs)
     try:
         return call.wait()
-    except KeyboardInterrupt:
+    except BaseException:  # Ctrl-C, or what another signal handler raises
         Call(discard, call)
         raise
 
 
 def discard(call: Call[low.ClientHandle]) -> None:
-    """Close the client that a call makes, once it is made."""
-    low.client_close(call.wait(), 0, None)
+    """Close the client that a call makes, once it is made, if it is."""
+    handle = call.outcome()
+    if handle is not None:
+        low.client_close(handle, 0, None)
 
 
 def make_handle(texts: Mapping[str, str], signs: Optional[auth.Auth]) -> low.ClientHandle:

@@ -15,20 +15,25 @@ from inlong_dataproxy.errors import ConfigError
 
 def duration_text(seconds: float) -> str:
     """Write seconds as the library reads them: decimal, never with an exponent."""
-    return format(Decimal(repr(seconds)), "f") + "s"
+    # A subclass has a repr of its own, as numpy's float64 has.
+    return format(Decimal(int(seconds)) if isinstance(seconds, int) else Decimal(repr(float(seconds))), "f") + "s"
 
 
-_UNITS = {"ns": 1e-9, "us": 1e-6, "\u00b5s": 1e-6, "ms": 1e-3, "s": 1.0, "m": 60.0, "h": 3600.0}
+_UNITS = {"ns": 1e-9, "us": 1e-6, "\u00b5s": 1e-6, "\u03bcs": 1e-6, "ms": 1e-3, "s": 1.0, "m": 60.0, "h": 3600.0}
+_DURATION = re.compile(rf"\+?((\d+\.?\d*|\.\d+)({'|'.join(_UNITS)}))+", re.ASCII)
+_PART = re.compile(rf"([\d.]+)({'|'.join(_UNITS)})", re.ASCII)
 
 
 def duration_seconds(text: str) -> float:
-    """Read a duration that the library has found to be right, such as "1m30s"."""
-    return sum(float(number) * _UNITS[unit] for number, unit in re.findall(r"([\d.]+)([a-z\u00b5]+)", text))
+    """Read a duration such as "1m30s"; ValueError when it is none, about which the library has more to say."""
+    if not _DURATION.fullmatch(text):
+        raise ValueError(text)
+    return sum(float(number) * _UNITS[unit] for number, unit in _PART.findall(text))
 
 
 def size_bytes(text: str) -> int:
     """Read a size such as "40K"; ValueError when it is none."""
-    unit = {"K": 1 << 10, "M": 1 << 20, "G": 1 << 30}.get(text[-1:], 1)
+    unit = {"K": 1 << 10, "M": 1 << 20, "G": 1 << 30}.get(text[-1:].upper(), 1)
     return int(text if unit == 1 else text[:-1]) * unit
 
 
@@ -37,13 +42,13 @@ def _duration(value: object) -> str | None:
         return duration_text(value.total_seconds())
     if isinstance(value, str):
         return value
-    if isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value):
+    if isinstance(value, (int, float)) and not isinstance(value, bool) and (isinstance(value, int) or math.isfinite(value)):
         return duration_text(value)
     return None
 
 
 def _number(value: object) -> str | None:
-    return str(value) if isinstance(value, int) and not isinstance(value, bool) else None
+    return str(int(value)) if isinstance(value, int) and not isinstance(value, bool) else None
 
 
 def _size(value: object) -> str | None:

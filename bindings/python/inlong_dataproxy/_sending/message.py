@@ -26,15 +26,16 @@ def to_bytes(payload: object) -> bytes:
         TypeError: payload is none of bytes, bytearray, memoryview and str.
         InvalidMessageError: it is a str that UTF-8 cannot express.
     """
-    if isinstance(payload, bytes):
+    if type(payload) is bytes:
         return payload
     if isinstance(payload, str):
         try:
-            return payload.encode("utf-8")
+            return str.encode(payload, "utf-8")
         except UnicodeEncodeError as error:
             raise InvalidMessageError(f"payload: cannot be written as UTF-8: {error}", code=10010, name="log_invalid") from None
-    if isinstance(payload, (bytearray, memoryview)):
-        return bytes(cast("bytearray | memoryview[int]", payload))
+    if isinstance(payload, (bytes, bytearray, memoryview)):
+        # What it holds, not what a subclass says: a length of its own would have the library read beyond its end.
+        return bytes(memoryview(cast("bytes | bytearray | memoryview[int]", payload)))
     raise TypeError(f"payload must be bytes, bytearray, memoryview or str, not {type(payload).__name__}")
 
 
@@ -57,7 +58,12 @@ def _identifier(field: str, value: object) -> tuple[bytes, int]:
     return text, len(text)
 
 
-def _milliseconds(event_time: object) -> int:
+def milliseconds(event_time: object) -> int:
+    """Return an event time as the library takes it, 0 for none.
+
+    Raises:
+        TypeError: it is no time. InvalidMessageError: it is out of range.
+    """
     if event_time is None:
         return 0
     seconds = event_time
@@ -70,13 +76,13 @@ def _milliseconds(event_time: object) -> int:
     if not number:
         raise TypeError(f"event_time must be a datetime or seconds since 1970, not {type(seconds).__name__}")
     try:
-        milliseconds = float(cast("Any", seconds)) * 1000
+        exact = float(cast("Any", seconds)) * 1000
     except OverflowError:
-        milliseconds = math.inf
-    if not 0 < milliseconds < 2**53:  # also refuses NaN
-        rule = f"want seconds since 1970, more than 0 and less than {2**53 // 1000}"
+        exact = math.inf
+    if not 1 <= exact < 2**53:  # also refuses NaN
+        rule = f"want seconds since 1970, 0.001 or more and less than {2**53 // 1000}"
         raise InvalidMessageError(f"event_time = {event_time}: {rule}", code=10010, name="log_invalid")
-    return round(milliseconds)
+    return round(exact)
 
 
 def _attribute_array(field: str, attributes: object) -> ctypes.Array[low.Attribute]:
@@ -111,7 +117,7 @@ class Model:
         group_id: str,
         stream_id: str,
         attributes: Mapping[str, str] | None = None,
-        event_time: EventTime | None = None,
+        time_ms: int = 0,
     ) -> None:
         self.guard = guard
         self.group_id = group_id
@@ -120,7 +126,7 @@ class Model:
         self.base: Model | None = None
         self.proven = False
         self.tag = self.tags_end = self.tags_size = 0
-        self._message = message = low.Message(struct_size=ctypes.sizeof(low.Message), time_ms=_milliseconds(event_time))
+        self._message = message = low.Message(struct_size=ctypes.sizeof(low.Message), time_ms=time_ms)
         message.stream_id, message.stream_id_len = _identifier("stream_id", stream_id)
         message.group_id, message.group_id_len = _identifier("group_id", group_id)
         if attributes is not None:

@@ -7,7 +7,7 @@ from typing import Any, Optional
 
 from inlong_dataproxy._results.future import Guard
 
-from .message import EventTime, Model
+from .message import EventTime, Model, milliseconds
 
 _MODELS = 4096
 _TAGS = 1 << 16
@@ -40,14 +40,16 @@ class Models:
         """Return what a message's ids, attributes and time are to the library."""
         if item_attributes is not None:
             return self(stream_id, group_id, attributes, event_time).with_own(item_attributes)
+        # Not the time itself: two that are equal may be an hour apart, by their fold.
+        time_ms = milliseconds(event_time)
         ids = key = None
         try:
             ids = (stream_id, group_id, None if attributes is None else tuple(attributes.items()))
-            key = (ids, event_time, type(event_time))
+            key = (ids, time_ms)
             return self._known[key]
         except (KeyError, TypeError, AttributeError):
             pass  # not here, or an error would have happened "during handling of" this one
-        model = Model(self.guard, group_id, stream_id, attributes, event_time)  # raises when something has a wrong type
+        model = Model(self.guard, group_id, stream_id, attributes, time_ms)  # raises when something has a wrong type
         model.group_id = group_id or self._group_id
         model.ids = ids
         model.proven = ids in self._proven
@@ -66,7 +68,7 @@ class Models:
             model = model.base
             model.proven = True
         self._proven.add(model.ids)
-        if self._known.get((model.ids, None, type(None))) is model and model.ids[1:] == ("", None):
+        if self._known.get((model.ids, 0)) is model and model.ids[1:] == ("", None):
             self.plain[model.stream_id] = model
 
     def tags(self, model: Model, count: int) -> int:
