@@ -271,5 +271,6 @@ class AsyncClient:
         fork.look()
         delivery = self._delivery
         if delivery is not None and not delivery.closing and not delivery.forked:
-            warnings.warn(f"unclosed {self!r}", ResourceWarning, source=self, stacklevel=2)
+            name = repr(self)
             delivery.begin_close(time.monotonic() + EXIT_SECONDS)
+            warnings.warn(f"unclosed {name}", ResourceWarning, source=self, stacklevel=2)  # which may raise

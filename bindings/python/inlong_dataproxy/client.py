@@ -363,8 +363,9 @@ class Client:
         if not self.closed:
             delivery = cast("Delivery", self._delivery)
             if not delivery.forked:
-                warnings.warn(f"unclosed {self!r}", ResourceWarning, source=self, stacklevel=2)
+                name = repr(self)
                 delivery.begin_close(time.monotonic() + EXIT_SECONDS)
+                warnings.warn(f"unclosed {name}", ResourceWarning, source=self, stacklevel=2)  # which may raise
 
 
 def timeout_milliseconds(timeout: Timeout) -> int:

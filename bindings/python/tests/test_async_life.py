@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import threading
+import warnings
 import weakref
 from pathlib import Path
 from typing import Any
@@ -17,10 +19,13 @@ from inlong_dataproxy import (
     ClosedError,
     ConfigError,
     InlongError,
+    Result,
     SendError,
     SendTimeoutError,
 )
+from inlong_dataproxy._asyncio import offloop
 from inlong_dataproxy._host.end import still_open
+from inlong_dataproxy._native import handle
 from inlong_dataproxy.testing import MockCluster
 
 
@@ -179,6 +184,66 @@ def test_a_close_that_the_end_of_the_loop_cancels_goes_on_without_it(cluster: Mo
     wait_until(lambda: still_open() == set(), "all are closed")
     gc.collect()
     wait_until(lambda: descriptors() <= before, "no descriptor stays")
+
+
+@pytest.mark.parametrize("what", ["open", "close"])
+def test_a_loop_that_is_closed_in_the_middle_leaves_no_client(
+    cluster: MockCluster, monkeypatch: pytest.MonkeyPatch, what: str
+) -> None:
+    # It cancels nobody: what it was at ends by GeneratorExit. 5 rounds left 5 clients and 90 descriptors.
+    go = threading.Event()
+    make_handle = handle.make_handle
+    monkeypatch.setattr(offloop, "make_handle", lambda *given: (go.wait(), make_handle(*given))[1])
+    silence(cluster)
+    asyncio.run(asyncio.sleep(0))
+    before = descriptors()
+
+    async def opening() -> None:
+        await AsyncClient(cluster.url, group_id=GROUP).open()
+
+    async def closing() -> None:
+        go.set()
+        client = await AsyncClient(cluster.url, group_id=GROUP, send_timeout=1).open()
+        client.send_nowait(b"x", STREAM)
+        asyncio.create_task(client.close())  # noqa: RUF006 - its end is what is tried
+        asyncio.get_running_loop().call_later(0.1, asyncio.get_running_loop().stop)
+
+    loop = asyncio.new_event_loop()
+    loop.set_exception_handler(lambda *_: None)  # asyncio tells of a task that nobody ended
+    task = loop.create_task(opening() if what == "open" else closing())
+    if what == "open":
+        loop.call_later(0.1, loop.stop)
+    loop.run_forever()
+    loop.close()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ResourceWarning)
+        del task, loop
+        go.set()
+        wait_until(lambda: gc.collect() >= 0 and still_open() == set() and descriptors() <= before, "nothing stays")
+    wait_until(lambda: sum(node["connections"] for node in cluster.stats()["nodes"]) == 0, "its connections are closed")
+
+
+def test_what_a_closed_loop_cannot_be_told_keeps_no_client_open(cluster: MockCluster) -> None:
+    # Passing on what its loop left in line raised "Event loop is closed": neither this client nor any behind it was closed at exit.
+    loop = asyncio.new_event_loop()
+    client = loop.run_until_complete(AsyncClient(cluster.url, group_id=GROUP).open())
+    futures: list[asyncio.Future[Result]] = []
+
+    def last_round(client: AsyncClient) -> None:
+        for payload in (b"", b"x"):
+            futures.append(client.send_nowait(payload, STREAM))
+            futures[-1].add_done_callback(lambda _: None)
+        loop.stop()
+
+    loop.call_soon(last_round, client)
+    loop.run_forever()
+    loop.close()
+    with pytest.warns(ResourceWarning, match="unclosed"):  # noqa: PT031
+        del client
+        gc.collect()
+    wait_until(lambda: still_open() == set(), "it is closed")
+    assert isinstance(futures[0].exception(), SendError)
+    assert cluster.payloads() == [b"x"]
 
 
 def test_a_client_that_is_forgotten_behind_its_loops_last_round_is_closed(cluster: MockCluster) -> None:

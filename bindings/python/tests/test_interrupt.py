@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import itertools
-from typing import Callable
+import signal
+import threading
+from typing import Any, Callable
 
 import pytest
-from support import GROUP, LONG, STREAM, interrupt, rounds, silence
+from support import GROUP, LONG, STREAM, interrupt, rounds, silence, wait_until
 
 from inlong_dataproxy import Client
+from inlong_dataproxy._native import handle, lowlevel as low
 from inlong_dataproxy.testing import MockCluster
 
 LIMIT = 0.25
@@ -102,3 +105,65 @@ def test_h3_making_a_client(cluster: MockCluster) -> None:
         with pytest.raises(KeyboardInterrupt):
             Client(cluster.url, group_id=GROUP)
         assert since() < LIMIT
+
+
+def test_h3_a_client_whose_making_a_signal_handler_breaks_off_is_closed(
+    cluster: MockCluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Only after Ctrl-C it was, not after what a handler of a time limit raises.
+    go, closed = threading.Event(), threading.Event()
+    make_handle, client_close = handle.make_handle, low.client_close
+    monkeypatch.setattr(handle, "make_handle", lambda *given: (go.wait(), make_handle(*given))[1])
+
+    def close_and_tell(*given: Any) -> Any:
+        closed.set()
+        return client_close(*given)
+
+    monkeypatch.setattr(low, "client_close", close_and_tell)
+
+    def too_long(*_: object) -> None:
+        raise TimeoutError
+
+    before = signal.signal(signal.SIGALRM, too_long)
+    signal.setitimer(signal.ITIMER_REAL, 0.05)
+    try:
+        with pytest.raises(TimeoutError):
+            Client(cluster.url, group_id=GROUP)
+    finally:
+        signal.signal(signal.SIGALRM, before)
+        go.set()
+    assert closed.wait(10)
+
+
+@pytest.mark.parametrize("name", ["inlong-line", "inlong-results"])
+def test_h3_a_client_whose_threads_ctrl_c_keeps_from_beginning_is_closed(
+    cluster: MockCluster, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    # Its connections and the thread that had begun stayed until the end of the process.
+    start = threading.Thread.start
+
+    def interrupted(self: threading.Thread) -> None:
+        start(self)
+        if self.name == name:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(threading.Thread, "start", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        Client(cluster.url, group_id=GROUP)
+    wait_until(lambda: name not in {thread.name for thread in threading.enumerate()}, "its threads ended")
+    wait_until(lambda: sum(node["connections"] for node in cluster.stats()["nodes"]) == 0, "its connections are closed")
+
+
+def test_h3_a_send_many_that_ctrl_c_breaks_off_at_once_leaves_no_thread(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    # The thread that stands in for its caller looked every 10 ms for ever.
+    start = threading.Thread.start
+
+    def interrupted(self: threading.Thread) -> None:
+        start(self)
+        if self.name == "inlong-send-many":
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(threading.Thread, "start", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        client.send_many([b"x"], STREAM)
+    wait_until(lambda: "inlong-send-many" not in {thread.name for thread in threading.enumerate()}, "it ended")

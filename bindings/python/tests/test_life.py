@@ -245,6 +245,17 @@ def test_a_forgotten_client_warns_and_still_delivers(cluster: MockCluster) -> No
     wait_until(lambda: our_threads() == [], "its thread ended")
 
 
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+def test_a_forgotten_client_is_closed_also_where_warnings_are_errors(cluster: MockCluster) -> None:
+    # As in a test run with -W error: the warning was raised, and the close behind it never came.
+    client = Client(cluster.url, group_id=GROUP)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        del client
+        gc.collect()
+    wait_until(lambda: our_threads() == [], "its threads ended")
+
+
 def test_a_client_in_a_cycle_is_collected(cluster: MockCluster) -> None:
     # The thread of results must not keep the client alive.
     client: Any = Client(cluster.url, group_id=GROUP)

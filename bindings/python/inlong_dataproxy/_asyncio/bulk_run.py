@@ -7,6 +7,8 @@ import asyncio
 from inlong_dataproxy._sending.bulk import Bulk
 from inlong_dataproxy._sending.run import Packed
 
+from .offloop import answer
+
 
 class BulkRun:
     """One of them.
@@ -24,11 +26,10 @@ class BulkRun:
         try:
             self._first, room = self._bulk.push(self._first, self._packed, 0)
         except Exception as error:  # noqa: BLE001 - anyone who awaits it raises it
-            if not self.gone.done():
-                self.gone.set_exception(error)
+            answer(self.gone, error)
             return True
-        if room and not self.gone.done():
-            self.gone.set_result(None)
+        if room:
+            answer(self.gone, None)
         return room
 
 

@@ -184,7 +184,7 @@ class AsyncDelivery(ResultTaker[Waiting]):
             if code in FULL:
                 return len(run.waiting)
             for (_, future), error in run.refused(code) if code != codes.OK else ():
-                _fail(future, error)
+                offloop.answer(future, error)
         return 0
 
     def _wait_for_room(self) -> None:
@@ -196,11 +196,11 @@ class AsyncDelivery(ResultTaker[Waiting]):
             bulks = [entry for entry in self._line if isinstance(entry, BulkRun)]
             for entry in self._line:
                 if not isinstance(entry, BulkRun):
-                    _fail(entry[2], refusal(codes.QUEUE_FULL, entry[0]))
+                    offloop.answer(entry[2], refusal(codes.QUEUE_FULL, entry[0]))
             self._line = deque(bulks)
         if not self._line:
             self._full = False
-        elif not self._looking:
+        elif not (self._looking or self.loop.is_closed()):
             self._looking = True
             self.loop.call_later(_LOOK_SECONDS, self._look)
 
@@ -237,7 +237,7 @@ class AsyncDelivery(ResultTaker[Waiting]):
 
     def _failed(self, waiting: list[Waiting], outcome: Outcome) -> None:
         for model, future in waiting:
-            _fail(future, outcome.error(model.group_id, model.stream_id))
+            offloop.answer(future, outcome.error(model.group_id, model.stream_id))
 
     def _abandon(self, error: Exception) -> None:
         """Answer anyone who still waits, and leave the loop: nothing comes any more."""
@@ -247,7 +247,7 @@ class AsyncDelivery(ResultTaker[Waiting]):
         self.pending.clear()
         self._line.clear()
         for future in waiting:
-            _fail(future, error)
+            offloop.answer(future, error)
         for counter in list(self.counters.values()):
             counter.abandon(error)
 
@@ -293,7 +293,7 @@ class AsyncDelivery(ResultTaker[Waiting]):
             with contextlib.suppress(InlongError):
                 await self.flush(timeout_ms)
             code = await offloop.call(self._close_handle, end, record)
-        except asyncio.CancelledError:  # by the end of the loop: anyone who only waits is shielded
+        except (asyncio.CancelledError, GeneratorExit):  # by the end of the loop: anyone who only waits is shielded
             self.begin_close(min(end, time.monotonic() + EXIT_SECONDS), patient=False)
             warnings.warn(f"the loop of {name} ended before its close did", ResourceWarning, stacklevel=2)
             raise
@@ -371,8 +371,3 @@ class AsyncDelivery(ResultTaker[Waiting]):
     def disown(self) -> None:
         """In a forked child: the loop's selector is the parent's too and stays as it is."""
         self.forked = True
-
-
-def _fail(future: asyncio.Future[Any], error: Exception) -> None:
-    if not future.done():
-        future.set_exception(error)

@@ -44,6 +44,16 @@ def _post(loop: asyncio.AbstractEventLoop, future: asyncio.Future[T], setter: Ca
         loop.call_soon_threadsafe(deliver)
 
 
+def answer(future: asyncio.Future[Any], outcome: object) -> None:
+    """Give a future its outcome, unless it has one. A closed loop tells nobody of it."""
+    if not future.done():
+        with contextlib.suppress(RuntimeError):  # raised behind the setting
+            if isinstance(outcome, Exception):
+                future.set_exception(outcome)
+            else:
+                future.set_result(outcome)
+
+
 async def call(function: Callable[..., T], *arguments: Any) -> T:
     """Call function on another thread and return what it returns."""
     return await start(asyncio.get_running_loop(), function, *arguments)[1]
@@ -55,6 +65,6 @@ async def new_handle(texts: Mapping[str, str], auth: Optional[Auth]) -> low.Clie
     call, future = start(asyncio.get_running_loop(), make_handle, texts, auth)
     try:
         return await future
-    except asyncio.CancelledError:
+    except BaseException:  # also GeneratorExit: its loop is gone, and nobody cancelled it
         Call(discard, call)
         raise

@@ -31,9 +31,9 @@ class ThreadBulk(Bulk):
         self._size = _FIRST_CHUNK
         self._broken: Optional[Exception] = None  # why the other thread could not continue
         ended = threading.Event()
-        with contextlib.suppress(RuntimeError):  # no threads any more: the interpreter is shutting down
-            threading.Thread(target=self._stand_in, args=(ended,), name="inlong-send-many", daemon=True).start()
         try:
+            with contextlib.suppress(RuntimeError):  # no threads any more: the interpreter is shutting down
+                threading.Thread(target=self._stand_in, args=(ended,), name="inlong-send-many", daemon=True).start()
             # By type, as the source gives them: what may change is copied before the source is asked again.
             for kind, group in groupby(source, type):
                 if kind is bytes:

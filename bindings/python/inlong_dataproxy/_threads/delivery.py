@@ -44,7 +44,7 @@ class Delivery(ResultTaker[DeliveryFuture]):
         try:
             self.line.thread.start()
             self._thread.start()
-        except RuntimeError:  # no threads any more
+        except BaseException:  # no threads any more, or a signal handler raised while one began
             self.line.refuse_all(codes.closed_error)
             self.line.close(0, lambda: None)
             low.client_close(handle, 0, None)
