@@ -252,6 +252,20 @@ func TestAFolderThatFailsStopsNothing(t *testing.T) {
 	require.Equal(t, 21, c.Count())
 }
 
+// What was written to a segment of a folder that is gone was nowhere, and its messages were called stored.
+func TestNothingIsStoredInAFolderThatIsGone(t *testing.T) {
+	t.Parallel()
+	c := cluster(t)
+	dir := filepath.Join(t.TempDir(), "spool")
+	client := connect(t, c, dataproxy.WithSpoolDir(dir), dataproxy.WithSendTimeout(300*time.Millisecond))
+	require.NoError(t, client.Send(patient(t), message("1"))) // a segment is open now
+	down(t, c, client)
+	require.NoError(t, os.RemoveAll(dir))
+	err := client.Send(patient(t), message("2"))
+	require.True(t, isCode(err, dataproxy.CodeSendTimeout), "%v", err)
+	require.Equal(t, dataproxy.SpoolFailed, client.Stats().Spool.State)
+}
+
 // A spool's folder that cannot be used is noticed when the first message is lost.
 func TestAFolderThatCannotBeUsedIsAnErrorAtTheStart(t *testing.T) {
 	t.Parallel()

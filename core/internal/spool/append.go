@@ -47,6 +47,11 @@ func (s *Spool) Append(refs []Ref, records []Record, hold bool) ([]Ref, error) {
 		s.scratch = records[i].append(s.scratch, at)
 	}
 	err := write(g.file, s.scratch)
+	if err == nil { // a write to a file that somebody has removed succeeds, and is nowhere
+		if _, gone := g.file.Size(); errors.Is(gone, fs.ErrNotExist) {
+			err = gone
+		}
+	}
 	if cap(s.scratch) > 4*window {
 		defer func() { s.scratch = nil }()
 	}

@@ -33,6 +33,7 @@ type File interface {
 	Write(p []byte) (int, error)
 	Truncate(size int64) error
 	Sync() error
+	// Size fails with fs.ErrNotExist where the file was removed.
 	Size() (int64, error)
 }
 
@@ -49,6 +50,9 @@ func (f osFile) Size() (int64, error) {
 	info, err := f.Stat()
 	if err != nil {
 		return 0, err
+	}
+	if isRemoved(info) {
+		return 0, &fs.PathError{Op: "stat", Path: f.Name(), Err: fs.ErrNotExist}
 	}
 	return info.Size(), nil
 }
