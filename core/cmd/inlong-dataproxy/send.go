@@ -185,6 +185,7 @@ func send(cmd *cobra.Command, f *sendFlags, files []string) error {
 	}
 	screen.sayWhatIsRead(s.streams, s.stdin)
 	started := startClock()
+	backlog := effective.SpoolDir != "" && !f.follow && hasLeft(effective.SpoolDir)
 	if s.client, err = dataproxy.NewClient(options...); err != nil {
 		return &exitError{exitUnreachable, fmt.Errorf("cannot start: %w\nto find out why: inlong-dataproxy doctor", err)}
 	}
@@ -194,6 +195,9 @@ func send(cmd *cobra.Command, f *sendFlags, files []string) error {
 	stopResending := s.resend(ctx)
 	ended := s.run(ctx)
 	stopResending()
+	if backlog { // a run that is over in a moment would never deliver it
+		_ = emptied(ctx, s.client, effective.SendTimeout)
+	}
 	s.close(cmd.Context(), effective.SendTimeout, screen)
 	if err := stopSaving(); err != nil && ended == nil {
 		ended = &exitError{exitInput, fmt.Errorf("writing the state: %w", err)}

@@ -90,6 +90,27 @@ func TestSendKeepsLinesInASpool(t *testing.T) {
 	}
 }
 
+// What a run had kept was never delivered by runs that had few lines themselves, as from cron: they were over in a moment.
+func TestAShortRunDeliversWhatAnEarlierOneHasKept(t *testing.T) {
+	cluster := dataproxytest.Start(t)
+	dir := t.TempDir()
+	args := []string{"--spool-dir", dir, "--stream", "s", "--option", "send_timeout=300ms", "--option", "batching_max_messages=1"}
+	for _, node := range cluster.Nodes() {
+		node.Standing(dataproxytest.ErrorCode(114))
+	}
+	const lines = 3000
+	status, _, stderr := program(strings.Repeat("line\n", lines), sendArgs(cluster, args...)...)
+	if status != 0 {
+		t.Fatalf("status %d: %s", status, stderr)
+	}
+	for _, node := range cluster.Nodes() {
+		node.ClearFaults()
+	}
+	if status, _, stderr = program("last\n", sendArgs(cluster, args...)...); status != 0 || cluster.Count() != lines+1 {
+		t.Errorf("status %d, %d lines came of %d: %s", status, cluster.Count(), lines+1, stderr)
+	}
+}
+
 // A shell script continues after status 0: a single line that was refused must show there.
 func TestSendEndsWithOneWhenALineFails(t *testing.T) {
 	cluster := dataproxytest.Start(t)

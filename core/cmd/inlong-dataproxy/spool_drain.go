@@ -3,11 +3,13 @@ package main
 import (
 	"context"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/spf13/cobra"
 
 	dataproxy "github.com/inlong-dataproxy/inlong-dataproxy/core"
+	"github.com/inlong-dataproxy/inlong-dataproxy/core/internal/spool"
 )
 
 // adoption is how long a client has for taking over slots before it counts as one that finds nothing.
@@ -61,6 +63,19 @@ func (d *drained) drain(ctx context.Context, options []dataproxy.Option, timeout
 	if err != nil {
 		return &exitError{exitUnreachable, fmt.Errorf("cannot start: %w\nto find out why: inlong-dataproxy doctor", err)}
 	}
+	if emptied(ctx, client, timeout) != nil {
+		leave(client)
+		return &exitError{exitInterrupted, fmt.Errorf("interrupted: %s were delivered", plural(d.delivered+client.Stats().Spool.Replayed, "message"))}
+	}
+	leave(client)
+	st := client.Stats().Spool
+	d.delivered += st.Replayed
+	d.givenUp += st.GivenUp
+	return nil
+}
+
+// emptied waits until nothing is left in a client's spool, or nothing has left it for that long; 0: however long. Its error is that of ctx.
+func emptied(ctx context.Context, client dataproxy.FullClient, timeout time.Duration) error {
 	poll := time.NewTicker(20 * time.Millisecond)
 	defer poll.Stop()
 	st, moved, empty := dataproxy.SpoolStats{}, time.Now(), time.Now()
@@ -73,20 +88,20 @@ func (d *drained) drain(ctx context.Context, options []dataproxy.Option, timeout
 			moved = time.Now()
 		}
 		if time.Since(empty) > adoption || timeout > 0 && time.Since(moved) > timeout {
-			break
+			return nil
 		}
 		select {
 		case <-ctx.Done():
-			leave(client)
-			return &exitError{exitInterrupted, fmt.Errorf("interrupted: %s were delivered", plural(d.delivered+st.Replayed, "message"))}
+			return ctx.Err()
 		case <-poll.C:
 		}
 	}
-	leave(client)
-	st = client.Stats().Spool
-	d.delivered += st.Replayed
-	d.givenUp += st.GivenUp
-	return nil
+}
+
+// hasLeft reports whether clients that are gone have left something in a spool's folder.
+func hasLeft(dir string) bool {
+	slots, _ := spool.Inspect(dir, nil) // what cannot be read the client tells
+	return slices.ContainsFunc(slots, func(s spool.SlotInfo) bool { return !s.InUse && sumOf(s).Batches > 0 })
 }
 
 // leave closes a client that need not wait for acks: what has none stays in the spool.
