@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"testing"
 	"time"
 
@@ -106,6 +107,23 @@ func TestD8_LingerDoesNotOutliveADeadline(t *testing.T) {
 	result := make(chan error, 1)
 	client.SendAsync(ctx, message("in a hurry"), func(_ dataproxy.Message, err error) { result <- err })
 	require.NoError(t, <-result)
+}
+
+// "Never", written as a deadline in a far year or as the longest duration, was added to the time since the start and overflowed: the
+// message failed at once, with its deadline over.
+func TestDeadlineThatIsCenturiesAwayBoundsNothing(t *testing.T) {
+	client := connect(t, cluster(t))
+	far, cancel := context.WithDeadline(context.Background(), time.Date(9999, 12, 31, 0, 0, 0, 0, time.UTC))
+	defer cancel()
+	longest, stop := context.WithTimeout(context.Background(), math.MaxInt64)
+	defer stop()
+	for _, ctx := range []context.Context{far, longest} {
+		require.NoError(t, client.Send(ctx, message("x")))
+		result := make(chan error, 1)
+		client.SendAsync(ctx, message("x"), func(_ dataproxy.Message, err error) { result <- err })
+		require.NoError(t, <-result)
+		require.NoError(t, errors.Join(client.SendBatch(ctx, []dataproxy.Message{message("x"), message("y")})...))
+	}
 }
 
 // Send must return when its context ends, whatever the message waits for, and say whether it may have been written.

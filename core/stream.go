@@ -60,8 +60,10 @@ func (st *stream) append(ctx context.Context, msg *Message, own []byte, attribut
 	deadline := int64(0)
 	if at, ok := ctx.Deadline(); ok {
 		// What is left of it, not its difference to start: at may be of the wall clock alone, which steps and does not stand still
-		// while the machine sleeps.
-		deadline = max(1, int64(time.Since(st.c.start)+time.Until(at)))
+		// while the machine sleeps. One behind the batch's own bounds nothing, and is no time to add to: it may be centuries away.
+		if left := time.Until(at); left < st.c.opts.SendTimeout {
+			deadline = max(1, int64(time.Since(st.c.start)+left))
+		}
 	}
 	st.mu.Lock()
 	defer st.mu.Unlock()
