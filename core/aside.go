@@ -43,13 +43,25 @@ func (s *nodes) putAside(n *node, written time.Time, answer attemptFailure) {
 // tryAgain sends a scout to n. One whose answer never comes is followed by another.
 func (s *nodes) tryAgain(n *node) {
 	defer s.c.guard()
-	if s.c.ctx.Err() != nil || !n.aside.Load() || !s.c.dispatcher.scout(n) {
+	if s.c.ctx.Err() != nil || !n.aside.Load() {
+		return
+	}
+	s.mu.Lock()
+	n.again.Reset(maxBackOffNotNow) // before the scout goes, whose answer says better when
+	s.mu.Unlock()
+	s.c.dispatcher.scout(n)
+}
+
+// nextScout is for an answer of n that is neither an ack nor "not now". Was it to a scout, then n looks at batches again, and only this one
+// is at fault: those that wait behind it must not wait for the end of a pause each.
+func (s *nodes) nextScout(n *node, written time.Time) {
+	if !n.aside.Load() {
 		return
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if n.aside.Load() {
-		n.again.Reset(maxBackOffNotNow)
+	if written.After(n.since) {
+		n.again.Reset(0)
 	}
 }
 

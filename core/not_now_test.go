@@ -3,6 +3,7 @@ package dataproxy_test
 import (
 	"context"
 	"fmt"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -163,4 +164,41 @@ func TestFullNodeIsPutAside(t *testing.T) {
 	}
 	require.Less(t, c.Node(0).Frames(), 10)
 	require.Less(t, time.Since(start), 5*time.Second)
+}
+
+// A node that was put aside is ready again, and the first in the line are batches that it refuses for their own fault. Each of those
+// used to end only its own wait, a second for each, and the good ones behind them ran out of their time.
+func TestFaultyBatchesDoNotHoldUpThoseBehindThem(t *testing.T) {
+	for _, code := range []int{105, 115} {
+		t.Run(fmt.Sprint(code), func(t *testing.T) {
+			t.Parallel()
+			c := cluster(t, dataproxytest.WithNodes(1))
+			client := connect(t, c, dataproxy.WithSendTimeout(12*time.Second))
+			node := c.Node(0)
+			node.Standing(dataproxytest.Unready())
+			ctx, cancel := context.WithTimeout(context.Background(), 200*time.Millisecond)
+			defer cancel()
+			require.Error(t, client.Send(ctx, message("puts it aside")))
+			faulty, good := newLedger(), newLedger()
+			for i := range 30 {
+				faulty.send(context.Background(), client, streamMessage(fmt.Sprint("faulty", i), "%d", i))
+			}
+			time.Sleep(100 * time.Millisecond) // beyond their linger: they are first in the line
+			for i := range 30 {
+				good.send(context.Background(), client, streamMessage(fmt.Sprint("good", i), "%d", i))
+			}
+			node.Handle(func(r dataproxytest.Record) dataproxytest.Fault {
+				if strings.HasPrefix(r.Stream, "faulty") {
+					return dataproxytest.ErrorCode(code)
+				}
+				return dataproxytest.Fault{}
+			})
+			node.ClearFaults()
+			require.NoError(t, client.Flush(patient(t)))
+			require.Len(t, good.acked(), 30, "%v", firstError(good))
+			require.Empty(t, faulty.acked())
+			fault(t, firstError(faulty), dataproxy.CodeServerError)
+			settled(t, client)
+		})
+	}
 }

@@ -74,6 +74,7 @@ func (c *client) refused(b *batch, l *lane, written time.Time, guess bool, a *wi
 		c.failedAttempt(b, l.node, CodeServerError, failure, forFree, c.elsewhereOrLater(elsewhere))
 		return
 	}
+	c.nodes.nextScout(l.node, written)
 	price := forOneAttempt
 	if !retryOtherNode(a.Code) && (!c.opts.RetryOnServerError || neverCured(a.Code)) {
 		price = noMore
