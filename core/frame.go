@@ -15,6 +15,7 @@ type frame struct {
 	fixed bool    // a node may know it under its id: it must not change
 	// closer is the node that closed the connection on it, which is longer than all that this node ever took.
 	closer *node
+	away   int64 // of closer, then
 }
 
 // frameSize is the length of the items of b's frame.

@@ -25,6 +25,7 @@ const (
 type lengths struct {
 	taken   atomic.Int64               // the longest that it acked
 	tooLong atomic.Pointer[knownLimit] // nil: nothing is known
+	away    atomic.Int64               // how often all this was forgotten
 }
 
 // knownLimit is the length of a frame that a node closed on.
@@ -52,6 +53,7 @@ func (n *node) closesOn(size int, now time.Time) bool {
 
 // forgetLengths is for a node that was away.
 func (n *node) forgetLengths() {
+	n.away.Add(1)
 	n.taken.Store(0)
 	n.tooLong.Store(nil)
 }
@@ -77,7 +79,10 @@ func (n *node) culprit(unanswered []transport.Written[*batch], reason error) (cu
 func (c *client) closedOn(b *batch, n *node, size int, reason error) (done bool) {
 	b.mu.Lock()
 	first := b.frame.closer
-	b.frame.closer = n
+	if first != nil && first.away.Load() != b.frame.away { // it was its own end
+		first = nil
+	}
+	b.frame.closer, b.frame.away = n, n.away.Load()
 	b.mu.Unlock()
 	if first == nil {
 		return false

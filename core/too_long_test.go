@@ -229,3 +229,27 @@ func firstError(l *ledger) error {
 	}
 	return nil
 }
+
+// A node that is killed twice with the same long frame in flight closed on it each time, and yet nothing is wrong with the frame: in
+// between the node was away. The message failed as too long, whatever max_retries said.
+func TestNodeThatIsKilledDoesNotMakeAFrameTooLong(t *testing.T) {
+	c := cluster(t, dataproxytest.WithNodes(1))
+	node := c.Node(0)
+	client := connect(t, c, dataproxy.WithMaxRetries(100))
+	node.Standing(dataproxytest.DropAnswer())
+	result := make(chan error, 1)
+	client.SendAsync(context.Background(), dataproxy.Message{StreamID: "long", Payload: noise(100 << 10)},
+		func(_ dataproxy.Message, err error) { result <- err })
+	for i := range 3 {
+		eventually(t, "it is written", func() bool { return node.Frames() > i })
+		node.Kill()
+		errors := client.Stats().Nodes[0].Errors
+		eventually(t, "it is seen to be away", func() bool { return client.Stats().Nodes[0].Errors > errors+8 })
+		if i == 2 {
+			node.ClearFaults()
+		}
+		node.Revive()
+	}
+	require.NoError(t, <-result)
+	settled(t, client)
+}
