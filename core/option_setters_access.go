@@ -46,8 +46,8 @@ func WithClientKeyFile(file string) Option {
 // WithDialer sets who opens the connections to nodes, say through a tunnel. Default, also for nil: TCP. The network is "tcp", the address a
 // node's host:port as the Manager or WithStaticNodes has it: its name is the Dialer's to look up. Its context ends with WithConnTimeout, and
 // with the client. It is called from goroutines of the client, from many at a time; one that returns late costs that attempt, one that panics
-// too. The client proves each connection by a heartbeat, and owns it: its methods must be safe to call from several goroutines, and end with
-// its deadlines. Where it is no TCP connection, nor TLS over one, frames that it still holds when the client closes it may arrive all the same,
+// too. The client proves each connection by a heartbeat, and owns it: its methods must be safe to call from several goroutines, and end when it
+// is closed; it need not know deadlines. Where it is no TCP connection, nor TLS over one, frames that it still holds when the client closes it may arrive all the same,
 // as doubles of what was sent elsewhere. It excludes WithSocks; WithNodeTLS speaks TLS over it. The Manager is not asked through it.
 func WithDialer(dial Dialer) Option {
 	return func(o *Options) { o.Dialer = dial }

@@ -316,3 +316,37 @@ func TestDialerThatFailsPanicsOrHangsCostsOnlyTheConnection(t *testing.T) {
 	require.Error(t, lazy.Send(patient(t), message("x")))
 	require.LessOrEqual(t, goroutinesIn("(*UserDialer).Open.func1"), 2*(8+16)) // of this client, and of the one before
 }
+
+// withoutDeadlines is a connection as an SSH tunnel makes them.
+type withoutDeadlines struct{ net.Conn }
+
+func (withoutDeadlines) SetDeadline(time.Time) error      { return errors.ErrUnsupported }
+func (withoutDeadlines) SetReadDeadline(time.Time) error  { return errors.ErrUnsupported }
+func (withoutDeadlines) SetWriteDeadline(time.Time) error { return errors.ErrUnsupported }
+
+// Connections of a Dialer that know no deadlines were all refused, and one to a node that accepts and never answers was waited for without
+// an end: by its lane, and by NewClient.
+func TestConnectionsWithoutDeadlinesWork(t *testing.T) {
+	c := cluster(t, dataproxytest.WithNodes(2))
+	tunnel := dataproxy.WithDialer(func(ctx context.Context, network, address string) (net.Conn, error) {
+		conn, err := new(net.Dialer).DialContext(ctx, network, address)
+		if err != nil {
+			return nil, err
+		}
+		return withoutDeadlines{conn}, nil
+	})
+	const connTimeout = 300 * time.Millisecond
+	c.Node(0).Standing(dataproxytest.BlackHole())
+	client := connect(t, c, tunnel, dataproxy.WithConnTimeout(connTimeout))
+	eventually(t, "all lanes are on the other one", func() bool { return usableLanes(client) == 8 })
+	require.NoError(t, client.Send(patient(t), message("x")))
+	client.Close()
+
+	c.Node(1).Standing(dataproxytest.BlackHole())
+	inTime(t, connTimeout+100*time.Millisecond, "start", func() {
+		_, err := dataproxy.NewClient(append(basics(c), tunnel, dataproxy.WithConnTimeout(connTimeout))...)
+		if !errors.Is(err, dataproxy.ErrNoAvailableWorker) || !strings.Contains(err.Error(), "not a byte came") {
+			t.Errorf("%v", err)
+		}
+	})
+}

@@ -131,7 +131,7 @@ func prove(ctx context.Context, conn *link) error {
 	if bounded {
 		_ = conn.SetDeadline(end.Add(-min(lastWords, time.Until(end)/10)))
 	}
-	stop := context.AfterFunc(ctx, func() { conn.SetDeadline(time.Unix(1, 0)) })
+	stop := context.AfterFunc(ctx, conn.hangUp) // a deadline is not enough: what a dialer opens may know none
 	defer stop()
 	if _, err := conn.Write(wire.Heartbeat); err != nil {
 		return err
@@ -139,7 +139,7 @@ func prove(ctx context.Context, conn *link) error {
 	answer := make([]byte, len(wire.Heartbeat))
 	n, err := io.ReadFull(conn, answer)
 	switch {
-	case n == 0 && errors.Is(err, os.ErrDeadlineExceeded):
+	case err != nil && n == 0 && (errors.Is(err, os.ErrDeadlineExceeded) || ctx.Err() != nil):
 		return silence(ctx, conn, end)
 	case errors.Is(err, io.EOF):
 		return fmt.Errorf("it closed the connection instead, as a load balancer without a node does, or a server of another protocol: %w", err)
@@ -152,7 +152,8 @@ func prove(ctx context.Context, conn *link) error {
 	if !stop() {
 		return ctx.Err()
 	}
-	return conn.SetDeadline(time.Time{})
+	_ = conn.SetDeadline(time.Time{})
+	return nil
 }
 
 // silence tells why no answer came. A server of another protocol, such as HTTP, waits for more than a heartbeat; at the end of
