@@ -50,8 +50,7 @@ type Manager struct {
 // Fetch asks for the node list until ctx ends. After a 401 or 403 it asks Authorize once more, since a token may have expired.
 func (m *Manager) Fetch(ctx context.Context) (List, error) {
 	list, err := m.fetch(ctx)
-	var status *statusError
-	if m.Authorize != nil && errors.As(err, &status) && status.denied() {
+	if m.Authorize != nil && errors.Is(err, errDenied) {
 		return m.fetch(ctx)
 	}
 	return list, err
@@ -274,6 +273,11 @@ type statusError struct {
 	code int
 	to   string // of a redirect
 }
+
+// errDenied is what each statusError is that comes of credentials.
+var errDenied = errors.New("denied")
+
+func (e *statusError) Is(target error) bool { return target == errDenied && e.denied() }
 
 func (e *statusError) denied() bool {
 	return e.code == http.StatusUnauthorized || e.code == http.StatusForbidden
