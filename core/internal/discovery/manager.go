@@ -65,7 +65,7 @@ type answer struct {
 
 // fetch asks the addresses in turn, and takes the first good answer. An address that is silent for a while is not given up, since a
 // Manager that has just started takes seconds: the next one is asked beside it, or the same again, as a request may be lost. fetch
-// ends when ctx does, or when each address has failed.
+// ends when ctx does, or when each address has failed and none is being asked.
 func (m *Manager) fetch(ctx context.Context) (List, error) {
 	header, token, err := m.sign(ctx)
 	if err != nil {
@@ -106,9 +106,8 @@ func (m *Manager) fetch(ctx context.Context) (List, error) {
 				m.answered.Store(int32(a.address))
 				return a.list, nil
 			}
-			inTime := !errors.Is(a.err, context.DeadlineExceeded)
 			switch {
-			case inTime:
+			case !errors.Is(a.err, context.DeadlineExceeded):
 				faults[a.address], told[a.address] = a.err, 0
 			case faults[a.address] == nil || a.turn < told[a.address]: // no time was left: who was asked first knows most
 				faults[a.address], told[a.address] = a.err, a.turn
@@ -117,7 +116,7 @@ func (m *Manager) fetch(ctx context.Context) (List, error) {
 			case asked < len(m.ListURLs) && ctx.Err() == nil:
 				next()
 				silence.Reset(patience)
-			case open == 0 || inTime && !slices.Contains(faults, nil):
+			case open == 0: // else one that is slow may still answer well, whatever one that was asked later met
 				return List{}, m.fault(faults)
 			}
 		case <-silence.C:

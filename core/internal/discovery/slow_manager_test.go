@@ -16,13 +16,23 @@ import (
 // A Manager that has just started takes seconds for its first answer, and a request may be lost: neither is a Manager that is away.
 func TestSlowManagerIsNoManagerThatIsAway(t *testing.T) {
 	const allowed = 3 * time.Second
-	for name, slow := range map[string]func(call int64, r *http.Request){
-		"its first answer is lost": func(call int64, r *http.Request) {
+	for name, slow := range map[string]func(call int64, w http.ResponseWriter, r *http.Request){
+		"its first answer is lost": func(call int64, _ http.ResponseWriter, r *http.Request) {
 			if call == 1 {
 				<-r.Context().Done()
 			}
 		},
-		"each answer takes most of the time": func(_ int64, r *http.Request) {
+		"each answer takes most of the time": func(_ int64, _ http.ResponseWriter, r *http.Request) {
+			select {
+			case <-time.After(allowed / 2):
+			case <-r.Context().Done():
+			}
+		},
+		"what is asked beside the first is refused": func(call int64, w http.ResponseWriter, r *http.Request) {
+			if call > 1 {
+				w.WriteHeader(http.StatusNotFound)
+				return
+			}
 			select {
 			case <-time.After(allowed / 2):
 			case <-r.Context().Done():
@@ -33,7 +43,7 @@ func TestSlowManagerIsNoManagerThatIsAway(t *testing.T) {
 			t.Parallel()
 			var calls atomic.Int64
 			server := serving(t, func(w http.ResponseWriter, r *http.Request) {
-				slow(calls.Add(1), r)
+				slow(calls.Add(1), w, r)
 				_, _ = w.Write([]byte(`{"success":true,"data":{"nodeList":[{"ip":"h","port":1}]}}`))
 			})
 			ctx, cancel := context.WithTimeout(context.Background(), allowed)
