@@ -274,3 +274,16 @@ func ToBeStored(of FullClient) int {
 	defer s.mu.Unlock()
 	return s.queue.len()
 }
+
+// Probe tries all nodes, as is done with one that failed when its time is over.
+func Probe(of FullClient) {
+	c := of.(*client)
+	c.nodes.mu.Lock()
+	list := slices.Clone(c.nodes.list)
+	c.nodes.mu.Unlock()
+	for _, n := range list {
+		c.probes <- struct{}{}
+		c.lanesDone.Add(1)
+		c.probe(n)
+	}
+}

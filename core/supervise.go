@@ -289,6 +289,7 @@ func (c *client) probe(n *node) {
 		c.nodes.connected(n)
 		c.nodes.balance()
 	case c.ctx.Err() == nil:
+		n.forgetLengths()
 		n.errors.Add(1)
 		c.nodes.suspect(n, err)
 	}

@@ -253,3 +253,27 @@ func TestNodeThatIsKilledDoesNotMakeAFrameTooLong(t *testing.T) {
 	require.NoError(t, <-result)
 	settled(t, client)
 }
+
+// A node that was away may take longer frames than before. What it did not take was only forgotten where a lane had tried to connect: lanes
+// leave a node that failed, and who tries it then is a probe.
+func TestProbeOfANodeThatIsAwayForgetsItsLength(t *testing.T) {
+	c := cluster(t, dataproxytest.WithNodes(1))
+	node := c.Node(0)
+	node.Handle(func(r dataproxytest.Record) dataproxytest.Fault {
+		if len(r.Items[0]) > 50_000 {
+			return dataproxytest.CloseAfterRead()
+		}
+		return dataproxytest.Fault{}
+	})
+	client := static(t, []*dataproxytest.Cluster{c})
+	long := dataproxy.Message{StreamID: "long", Payload: noise(100 << 10)}
+	for range 2 {
+		fault(t, client.Send(patient(t), long), dataproxy.CodeLogTooLong)
+	}
+	eventually(t, "all lanes", func() bool { return usableLanes(client) == 8 })
+	node.Standing(dataproxytest.RefuseConnect())
+	dataproxy.Probe(client)
+	node.ClearFaults()
+	node.Handle(nil)
+	require.NoError(t, client.Send(patient(t), long))
+}
