@@ -46,7 +46,10 @@ void inlong_ring_open(inlong_slot *slot)
     atomic_store(&r->width, 1);
     atomic_store(&r->names, 0);
     atomic_store(&r->running, true);
+    pthread_mutex_lock(&r->mutex);
     r->called = false;
+    r->by_calls = r->told = 0;
+    pthread_mutex_unlock(&r->mutex);
     atomic_store(&r->open, true);
     inlong_slot_enter(slot);
 }
@@ -256,6 +259,11 @@ static bool reserve_bulk(inlong_ring *r, const inlong_core_call *call, int64_t *
     return false;
 }
 
+bool inlong_ring_is_tight(const inlong_ring *r, size_t messages)
+{
+    return atomic_load(&r->granted) + (int64_t)messages > atomic_load(&r->room);
+}
+
 size_t inlong_ring_feed(inlong_slot *slot, const inlong_core_call *call)
 {
     inlong_ring *r = &slot->ring;
@@ -265,6 +273,8 @@ size_t inlong_ring_feed(inlong_slot *slot, const inlong_core_call *call)
     size_t i = 0, used = 0;
     head h;
     h.of = NULL;
+    if (inlong_ring_is_tight(r, 0)) /* calls took what had been granted */
+        return 0;
     if (call->bulk && !reserve_bulk(r, call, &bulk))
         return 0;
     pthread_mutex_lock(&s->mutex);
@@ -324,7 +334,8 @@ size_t inlong_ring_close(inlong_slot *slot, int64_t timeout_ms)
         pthread_mutex_unlock(&r->stripes[i].mutex);
     }
     inlong_ring_bell(r);
-    struct timespec until = inlong_deadline(timeout_ms < 0 ? LONGEST_CLOSE_MS : timeout_ms + CLOSE_WAIT_MS);
+    bool bounded = timeout_ms >= 0 && timeout_ms < LONGEST_CLOSE_MS;
+    struct timespec until = inlong_deadline(bounded ? timeout_ms + CLOSE_WAIT_MS : LONGEST_CLOSE_MS);
     int state = inlong_cancel_hold();
     pthread_mutex_lock(&r->mutex);
     while (atomic_load(&r->running) && pthread_cond_timedwait(&r->bell, &r->mutex, &until) == 0)

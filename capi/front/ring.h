@@ -39,8 +39,10 @@ typedef struct inlong_ring {
     atomic_bool running;                                /* the goroutine; written under the mutex */
     pthread_mutex_t mutex;                              /* guards all below */
     pthread_cond_t bell;
-    atomic_bool asleep; /* the goroutine waits for the first message */
-    bool called;        /* it is to look at once */
+    atomic_bool asleep;     /* the goroutine waits for the first message */
+    bool called;            /* it is to look at once */
+    unsigned turn;          /* how often the goroutine has told what may be put in */
+    int64_t by_calls, told; /* messages of calls, now and when its turn began */
 } inlong_ring;
 
 void inlong_ring_init(inlong_ring *r);
@@ -55,6 +57,8 @@ size_t inlong_ring_close(struct inlong_slot *slot, int64_t timeout_ms);
 /* Copies what the core is sure to take of messages that are to be submitted, and returns its number. The rest needs the core's own
  * answer, behind inlong_ring_settle. */
 size_t inlong_ring_feed(struct inlong_slot *slot, const inlong_core_call *call);
+/* Whether the core may lack room for so many messages beside those that chunks have room for. */
+bool inlong_ring_is_tight(const inlong_ring *r, size_t messages);
 /* good.c: writes the attributes of m as text, INLONG_LONGEST_ATTRIBUTES bytes at most, if they are surely good: their names are those
  * of a message that the core has taken. Under the mutex of a stripe of a ring that is open. */
 bool inlong_good_id(const char *id, size_t n, size_t least);
@@ -64,8 +68,9 @@ void inlong_good_learn(struct inlong_slot *slot, const inlong_core_call *call);
 bool inlong_ring_settle(struct inlong_slot *slot, bool all, int64_t timeout_ms);
 /* Has the goroutine look at once. */
 void inlong_ring_bell(inlong_ring *r);
-/* take.c: tells what may be put in. */
-void inlong_ring_publish(struct inlong_slot *slot, uintptr_t client, const inlong_core_intake *in);
+/* take.c: tells what may be put in behind a call that brought messages; `turn` is that of before the call. */
+unsigned inlong_ring_turn(inlong_ring *r);
+void inlong_ring_publish(struct inlong_slot *slot, const inlong_core_call *call, unsigned turn);
 inlong_core_chunk *inlong_ring_take(uintptr_t client, inlong_core_chunk *done, inlong_core_intake intake);
 
 #endif

@@ -64,11 +64,13 @@ static int submit(inlong_slot *slot, inlong_core_call *call, size_t *accepted)
     if (put == call->count)
         return INLONG_OK;
     skip(call, put);
-    (void)inlong_ring_settle(slot, false, INLONG_NO_TIMEOUT);
+    /* Behind what others have put in, where it might take their room. */
+    (void)inlong_ring_settle(slot, inlong_ring_is_tight(&slot->ring, call->count), INLONG_NO_TIMEOUT);
+    unsigned turn = inlong_ring_turn(&slot->ring);
     int code = inlong_call(call);
     *accepted += call->accepted;
     if (call->intake.nap_ns > 0)
-        inlong_ring_publish(slot, call->handle, &call->intake);
+        inlong_ring_publish(slot, call, turn);
     inlong_good_learn(slot, call);
     return code;
 }

@@ -62,20 +62,57 @@ static inlong_core_chunk *take(inlong_ring *r)
     return NULL;
 }
 
-void inlong_ring_publish(inlong_slot *slot, uintptr_t client, const inlong_core_intake *in)
+/* With the mutex held. */
+static void publish(inlong_ring *r, const inlong_core_intake *in, int64_t room)
 {
-    inlong_ring *r = &slot->ring;
-    if (atomic_load(&slot->handle) != client)
-        return;
     atomic_store(&r->width, in->ordered ? 1 : INLONG_STRIPES); /* first: no thread may change its stripe */
     int64_t least = in->most_messages / FEWEST_CHUNKS, most = in->bytes / CHUNK_COST;
     atomic_store(&r->least, least < 1 ? 1 : least < INLONG_CHUNK_MESSAGES ? least : INLONG_CHUNK_MESSAGES);
-    atomic_store(&r->room, in->messages);
+    atomic_store(&r->room, room);
     atomic_store(&r->bulk_room, in->bulk);
     atomic_store(&r->most, most < 0 ? 0 : most > INT_MAX ? INT_MAX : (int)most);
     atomic_store(&r->longest, in->longest < LONGEST_PAYLOAD ? in->longest : LONGEST_PAYLOAD);
     if (in->broken)
         atomic_store(&r->open, false);
+}
+
+unsigned inlong_ring_turn(inlong_ring *r)
+{
+    pthread_mutex_lock(&r->mutex);
+    unsigned turn = r->turn;
+    pthread_mutex_unlock(&r->mutex);
+    return turn;
+}
+
+/* What the goroutine has told meanwhile is newer, and may lack what the call brought. */
+void inlong_ring_publish(inlong_slot *slot, const inlong_core_call *call, unsigned turn)
+{
+    inlong_ring *r = &slot->ring;
+    pthread_mutex_lock(&r->mutex);
+    if (atomic_load(&r->open) && atomic_load(&slot->handle) == call->handle) { /* else it may be another client's by now */
+        r->by_calls += (int64_t)call->accepted;
+        if (r->turn != turn)
+            atomic_fetch_sub(&r->room, (int64_t)call->accepted);
+        else
+            publish(r, &call->intake, call->intake.messages);
+    }
+    pthread_mutex_unlock(&r->mutex);
+}
+
+/* The goroutine's: what calls have brought since it came last may be missing in what it tells. */
+static void tell(inlong_ring *r, const inlong_core_intake *in)
+{
+    pthread_mutex_lock(&r->mutex);
+    publish(r, in, in->messages - (r->by_calls - r->told));
+    r->turn++;
+    pthread_mutex_unlock(&r->mutex);
+}
+
+static void begin_turn(inlong_ring *r)
+{
+    pthread_mutex_lock(&r->mutex);
+    r->told = r->by_calls;
+    pthread_mutex_unlock(&r->mutex);
 }
 
 /* An idle client keeps none. */
@@ -113,7 +150,7 @@ inlong_core_chunk *inlong_ring_take(uintptr_t client, inlong_core_chunk *done, i
     inlong_ring *r = &slot->ring;
     INLONG_TAKES_OVER(&r->next); /* a goroutine comes on another thread each time */
     bool worked = done && done != &nothing;
-    inlong_ring_publish(slot, client, &intake);
+    tell(r, &intake);
     if (worked) /* behind that: what the core has charged for the chunk is not room twice */
         done_with(r, done);
     bool open = atomic_load(&r->open); /* before the look: behind the end nothing is put in */
@@ -122,6 +159,7 @@ inlong_core_chunk *inlong_ring_take(uintptr_t client, inlong_core_chunk *done, i
         c = wait_and_take(r, worked, intake.nap_ns);
     if (!c && open)
         c = &nothing;
+    begin_turn(r);
     if (!c)
         inlong_ring_end(slot);
     INLONG_HANDS_OVER(slot);

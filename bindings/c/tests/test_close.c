@@ -272,8 +272,31 @@ static void callback_that_outlives_its_client_is_none_of_the_next_ones(void)
     close_fixture(&f);
 }
 
+/* The longest time-outs overflowed where a second was added to them: the close did not wait until the core had what was accepted, and failed up
+ * to thousands of messages. */
+static void the_longest_time_out_fails_nothing(void)
+{
+    enum { COUNT = 5000 };
+    inlong_message m = message("x");
+    fixture f = open_fixture(NULL);
+    for (int round = 0; round < 20; round++) {
+        tally t = TALLY;
+        f.client = open_client(f.url, no_options);
+        for (int i = 0; i < COUNT; i++)
+            CHECK_INT(inlong_client_send_async(f.client, &m, tally_result, &t), INLONG_OK);
+        inlong_close_report report = {.struct_size = sizeof report};
+        CHECK_INT(inlong_client_close(f.client, INT64_MAX - round, &report), INLONG_OK);
+        CHECK_INT(t.acked, COUNT);
+        CHECK_INT(report.acked, COUNT);
+        CHECK_INT(report.failed + report.unsent + report.uncalled, 0);
+    }
+    f.client = NULL;
+    close_fixture(&f);
+}
+
 static const check_test tests[] = {
     {"close_delivers_what_is_pending", close_delivers_what_is_pending},
+    {"the_longest_time_out_fails_nothing", the_longest_time_out_fails_nothing},
     {"report_of_an_older_program", report_of_an_older_program},
     {"stale_handle_reaches_nobody", stale_handle_reaches_nobody},
     {"two_threads_close_one_client", two_threads_close_one_client},
