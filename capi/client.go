@@ -9,6 +9,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"math"
 	"strings"
 	"time"
 	"unsafe"
@@ -55,12 +56,38 @@ func failNew(q *call, err error) C.int {
 }
 
 func (c *client) flush(q *call) C.int {
-	ctx, cancel := timeout(q.timeout_ms)
+	bounded, cancel := timeout(q.timeout_ms)
 	defer cancel()
-	if fault := c.core.Flush(ctx); fault != nil {
+	ctx, giveUp := context.WithCancelCause(bounded)
+	defer giveUp(nil)
+	go c.watchQueue(ctx, giveUp)
+	switch fault := c.core.Flush(ctx); {
+	case fault == nil:
+		return C.INLONG_OK
+	case context.Cause(ctx) == errStuck:
+		return fail(q, C.INLONG_ERR_QUEUE_FULL, errStuck.Error())
+	default:
 		return failError(q, fault)
 	}
-	return C.INLONG_OK
+}
+
+var errStuck = errors.New("the queue of results is full, and nobody polls: take results, then flush again")
+
+// watchQueue ends a flush that waits in vain. The flush itself is one, however long it takes: begun anew it would wait for the messages
+// that were sent meanwhile, too.
+func (c *client) watchQueue(ctx context.Context, giveUp context.CancelCauseFunc) {
+	look := time.NewTicker(time.Second)
+	defer look.Stop()
+	for polls := C.uint64_t(math.MaxUint64); ; {
+		select {
+		case <-ctx.Done():
+			return
+		case <-look.C:
+			if C.inlong_host_stuck(C.uintptr_t(c.handle), &polls) {
+				giveUp(errStuck)
+			}
+		}
+	}
 }
 
 func (c *client) ready(q *call) C.int {

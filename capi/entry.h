@@ -28,4 +28,6 @@ static inline inlong_auth *inlong_host_auth(uintptr_t client, const char *group_
 }
 static inline void inlong_host_auth_free(inlong_auth *auth) { inlong_host.auth_free(auth); }
 
+static inline bool inlong_host_stuck(uintptr_t client, uint64_t *polls) { return inlong_host.stuck(client, polls); }
+
 #endif

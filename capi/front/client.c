@@ -5,7 +5,7 @@
 #include "check.h"
 #include "client.h"
 
-enum { CALLING_WAIT_MS = 10, CALLBACK_WAIT_MS = 1000, FLUSH_PART_MS = 1000 };
+enum { CALLING_WAIT_MS = 10, CALLBACK_WAIT_MS = 1000 };
 
 /* No callback starts any more. Those that run, and one that a thread was about to call, are waited for; false: they take
  * longer than that. */
@@ -136,32 +136,16 @@ static inlong_slot *lock_open(inlong_client *client)
     return NULL;
 }
 
-/* Whether nobody polls although the queue is full, since it was looked at last: what is to be waited for cannot come. */
-static bool stuck(inlong_slot *slot, uintptr_t client, uint64_t *polls)
+bool inlong_client_stuck(uintptr_t client, uint64_t *polls)
 {
+    inlong_slot *slot = inlong_slot_find(client);
+    if (!slot)
+        return false;
     pthread_mutex_lock(&slot->mutex);
     bool yes = atomic_load(&slot->handle) == client && inlong_queue_is_full(slot) && slot->polls == *polls;
     *polls = slot->polls;
     pthread_mutex_unlock(&slot->mutex);
     return yes;
-}
-
-/* Waits in parts: the thread that flushes is often the one that polls, and would wait for itself beside a full queue. */
-static int flush(inlong_slot *slot, uintptr_t client, int64_t timeout_ms)
-{
-    int64_t began = inlong_now_ms(), left = timeout_ms;
-    uint64_t polls = UINT64_MAX;
-    for (;;) {
-        int64_t part = left < 0 || left > FLUSH_PART_MS ? FLUSH_PART_MS : left;
-        int code = inlong_call(&(inlong_core_call){.kind = INLONG_CALL_FLUSH, .handle = client, .timeout_ms = part});
-        if (code != INLONG_ERR_CONTEXT_EXPIRED)
-            return code;
-        if (stuck(slot, client, &polls))
-            return inlong_fail(INLONG_ERR_QUEUE_FULL, NULL, 0,
-                               "the queue of results is full, and nobody polls: take results, then flush again");
-        if (timeout_ms >= 0 && (left = timeout_ms - (inlong_now_ms() - began)) <= 0)
-            return code;
-    }
 }
 
 /* Whether a call may wait for the client. */
@@ -182,8 +166,13 @@ int inlong_client_flush(inlong_client *client, int64_t timeout_ms)
     if (!slot)
         return INLONG_ERR_HANDLE;
     pthread_mutex_unlock(&slot->mutex);
+    int64_t began = inlong_now_ms();
     bool settled = inlong_ring_settle(slot, true, timeout_ms);
-    code = flush(slot, (uintptr_t)client, settled ? timeout_ms : 0); /* the core knows a callback, which has its own answer */
+    int64_t rest = timeout_ms < 0 ? timeout_ms : timeout_ms - (inlong_now_ms() - began);
+    code = inlong_call(
+        &(inlong_core_call){.kind = INLONG_CALL_FLUSH, /* also late: the core knows a callback, which has its own answer */
+                            .handle = (uintptr_t)client,
+                            .timeout_ms = timeout_ms >= 0 && (!settled || rest < 0) ? 0 : rest});
     if (code == INLONG_OK && !settled)
         code = inlong_fail(INLONG_ERR_CONTEXT_EXPIRED, NULL, 0, "message context expired: before the core had taken all messages");
     return code;

@@ -12,7 +12,7 @@
 
 #include "../../include/inlong_dataproxy.h"
 
-#define INLONG_CORE_ABI_VERSION 9
+#define INLONG_CORE_ABI_VERSION 10
 #define INLONG_CORE_ENTRY "inlong_core_entry"
 
 /* Clients open at the same time; the low bits of a handle are the slot, see handle.c. */
@@ -128,7 +128,8 @@ typedef struct inlong_core_call {
  * take: the core has done with a chunk, or NULL, and wants the next; waits for it; NULL: the client is closed, and
  * there is none any more. A chunk without runs: the core is to tell what it holds. deliver: here is the one result of `count` messages;
  * may block. closed: a close that was begun inside a callback, and so answered INLONG_ERR_WORKER_BUSY, has ended. log: a line of
- * log_level or more important; called with no lock held, from any of the core's threads. auth: see inlong_auth_ask. */
+ * log_level or more important; called with no lock held, from any of the core's threads. auth: see inlong_auth_ask. stuck: the queue is full
+ * and was not polled since the look that gave `polls`: what a flush waits for cannot come, since who flushes is often who polls. */
 typedef struct inlong_core_host {
     inlong_core_call *(*next)(inlong_core_call *answered);
     inlong_core_chunk *(*take)(uintptr_t client, inlong_core_chunk *done, inlong_core_intake intake);
@@ -137,6 +138,7 @@ typedef struct inlong_core_host {
     void (*log)(uintptr_t client, int level, const char *text);
     inlong_auth *(*auth)(uintptr_t client, const char *group_id, int64_t timeout_ms);
     void (*auth_free)(inlong_auth *auth);
+    bool (*stuck)(uintptr_t client, uint64_t *polls);
 } inlong_core_host;
 
 /* What the core finds its runtime to be: changed by capi/runtime_overlay, as it comes with Go because the build says so, or neither, in

@@ -245,6 +245,7 @@ void inlong_leftover_forget(void); /* in a forked child: what is left is the par
 
 /* client.c: a close that was begun inside a callback has ended; the Manager is asked for a stream's settings. */
 void inlong_client_closed(uintptr_t client);
+bool inlong_client_stuck(uintptr_t client, uint64_t *polls); /* see inlong_core_host */
 int inlong_client_ask_row(const inlong_options *options, const char *stream_id, inlong_row_settings *settings, char *err,
                           size_t errlen);
 

@@ -107,6 +107,8 @@ void inlong_slots_forget(void)
     inlong_leftover_forget();
     for (uintptr_t i = 0; i < used; i++) {
         inlong_slot *slot = atomic_load(&inlong_slots[i]);
+        if (!slot) /* a thread of the parent was just making it */
+            continue;
         struct inlong_leftover *leftover = slot->leftover;
         inlong_ring_forget(&slot->ring);
         memset(slot, 0, sizeof *slot);

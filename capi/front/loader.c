@@ -97,8 +97,8 @@ static void remember_core(void *library)
         inlong_copy_remember(&core_file, map->l_name);
 }
 
-static const inlong_core_host host = {inlong_call_next,   inlong_ring_take, inlong_deliver,  inlong_client_closed,
-                                      inlong_log_deliver, inlong_auth_ask,  inlong_auth_free};
+static const inlong_core_host host = {inlong_call_next,   inlong_ring_take, inlong_deliver,   inlong_client_closed,
+                                      inlong_log_deliver, inlong_auth_ask,  inlong_auth_free, inlong_client_stuck};
 
 static int start(void *library, char *err, size_t errlen)
 {

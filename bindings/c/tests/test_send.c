@@ -1,6 +1,7 @@
 /* The ways to send, and what a result says. */
 #include "fixture.h"
 
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <time.h>
 
@@ -280,6 +281,80 @@ static void packed_wait_for_room_is_bounded(void)
     close_fixture(&f);
 }
 
+static void all_nodes_are(inlong_mock *mock, const char *fault)
+{
+    for (int i = 0; i < 3; i++) {
+        char request[160];
+        snprintf(request, sizeof request, "{\"op\":\"fault\",\"node\":%d,\"standing\":true,\"fault\":{%s}}", i, fault);
+        control(mock, request);
+    }
+}
+
+/* Sends until it is refused; user: the client. Returns how many were accepted. */
+static void *send_until_full(void *user)
+{
+    inlong_message m = message("x");
+    intptr_t accepted = 0;
+    int code;
+    while ((code = inlong_client_send_async(user, &m, NULL, NULL)) == INLONG_OK)
+        accepted++;
+    CHECK_INT(code, INLONG_ERR_QUEUE_FULL);
+    return (void *)accepted;
+}
+
+/* What one thread had room for in the front was given to another by the core, too: half as many again as the bound allows were accepted.
+ * Here the first message of a thread is refused, which leaves it with such room. */
+static void the_bound_holds_for_all_threads_together(void)
+{
+    enum { BOUND = 1000 };
+    fixture f = open_fixture((const char *const[]){"max_pending_messages", "1000", "worker_num", "1", NULL});
+    inlong_message m = message("x"), bad = message("x");
+    bad.stream_id = "b&d";
+    CHECK_INT(inlong_client_send(f.client, &m, 10000, NULL), INLONG_OK);
+    all_nodes_are(f.mock, "\"kind\":\"silence\"");
+    CHECK_INT(inlong_client_send_async(f.client, &bad, NULL, NULL), INLONG_ERR_LOG_INVALID);
+    pthread_t thread;
+    void *others;
+    CHECK_INT(pthread_create(&thread, NULL, send_until_full, f.client), 0);
+    pthread_join(thread, &others);
+    CHECK_INT((intptr_t)others, BOUND);
+    CHECK_INT((intptr_t)send_until_full(f.client), 0);
+    inlong_client_close(f.client, 0, NULL);
+    f.client = NULL;
+    close_fixture(&f);
+}
+
+struct steady {
+    inlong_client *client;
+    atomic_bool ends;
+};
+
+static void *send_steadily(void *user)
+{
+    struct steady *s = user;
+    inlong_message m = message("x");
+    for (; !atomic_load(&s->ends); usleep(2000))
+        CHECK_INT(inlong_client_send_async(s->client, &m, NULL, NULL), INLONG_OK);
+    return NULL;
+}
+
+/* A flush was begun anew each second, and waited then for what had been sent meanwhile: beside a sender, and with acks that take longer, it
+ * ended by its time-out alone. */
+static void flush_waits_for_what_came_before_it_alone(void)
+{
+    fixture f = open_fixture(no_options);
+    struct steady s = {.client = f.client};
+    pthread_t thread;
+    all_nodes_are(f.mock, "\"kind\":\"delay\",\"delay_ms\":1500");
+    inlong_message m = message("x");
+    CHECK_INT(inlong_client_send_async(f.client, &m, NULL, NULL), INLONG_OK);
+    CHECK_INT(pthread_create(&thread, NULL, send_steadily, &s), 0);
+    CHECK_INT(inlong_client_flush(f.client, 15000), INLONG_OK);
+    atomic_store(&s.ends, true);
+    pthread_join(thread, NULL);
+    close_fixture(&f);
+}
+
 static const check_test tests[] = {
     {"send_returns_when_acked", send_returns_when_acked},
     {"everything_arrives_as_given", everything_arrives_as_given},
@@ -291,6 +366,8 @@ static const check_test tests[] = {
     {"full_queue_is_told_or_waited_for", full_queue_is_told_or_waited_for},
     {"threads_wait_for_room_beside_each_other", threads_wait_for_room_beside_each_other},
     {"packed_wait_for_room_is_bounded", packed_wait_for_room_is_bounded},
+    {"the_bound_holds_for_all_threads_together", the_bound_holds_for_all_threads_together},
+    {"flush_waits_for_what_came_before_it_alone", flush_waits_for_what_came_before_it_alone},
 };
 
 CHECK_MAIN("send", tests)
