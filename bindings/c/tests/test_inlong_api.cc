@@ -4,6 +4,7 @@
 #include <map>
 #include <mutex>
 #include <string>
+#include <thread>
 #include <vector>
 
 #include <compat_config.h>
@@ -181,12 +182,41 @@ static void object_of_the_parent_is_refused_in_a_child(void)
     unlink(file.c_str());
 }
 
+/* A thread that is inside the first InitApi has no client yet by which the child would know: it waited for the mutex, at its exit too. */
+static void object_that_the_parent_was_making_is_refused_in_a_child(void)
+{
+    fixture f = open_fixture(NULL);
+    const std::string file = config(url_of(f), "");
+    inlong::InLongApi api;
+    api.mutex_.lock();
+    std::thread first([&] { api.InitApi(file.c_str()); });
+    while (api.owner_ == 0)
+        std::this_thread::yield();
+    pid_t child = fork();
+    if (child == 0) {
+        alarm(5);
+        CHECK_INT(api.Send("test_group", "stream1", "x", 1), inlong::kFailGetRevGroup);
+        CHECK_TEXT(api.LastError().c_str(), "belongs to the parent process");
+        CHECK_INT(api.InitApi(file.c_str()), inlong::kMultiInit);
+        CHECK_INT(api.CloseApi(0), inlong::kSuccess);
+        _exit(0);
+    }
+    api.mutex_.unlock();
+    first.join();
+    CHECK_INT(check_status(child), 0);
+    CHECK_INT(api.Send("test_group", "stream1", "x", 1), 0);
+    CHECK_INT(api.CloseApi(10000), 0);
+    inlong_mock_free(f.mock);
+    unlink(file.c_str());
+}
+
 static const check_test tests[] = {
     {"program_of_the_other_sdk_delivers", program_of_the_other_sdk_delivers},
     {"callback_comes_for_a_failure_alone", callback_comes_for_a_failure_alone},
     {"close_is_bounded_and_tells", close_is_bounded_and_tells},
     {"what_is_refused_has_its_code", what_is_refused_has_its_code},
     {"H2_object_of_the_parent_is_refused_in_a_child", object_of_the_parent_is_refused_in_a_child},
+    {"H2_object_that_the_parent_was_making_is_refused_in_a_child", object_that_the_parent_was_making_is_refused_in_a_child},
 };
 
 CHECK_MAIN("inlong_api", tests)

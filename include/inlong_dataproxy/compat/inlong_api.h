@@ -17,6 +17,8 @@
 #include <map>
 #include <mutex>
 #include <string>
+#include <sys/types.h>
+#include <unistd.h>
 #include <vector>
 
 namespace inlong
@@ -45,7 +47,7 @@ enum SdkCode {
 class InLongApi
 {
   public:
-    InLongApi() : known_(nullptr), state_(kFresh) {}
+    InLongApi() : known_(nullptr), owner_(0), state_(kFresh) {}
     /* CloseApi with 10 seconds. */
     ~InLongApi() { CloseApi(10000); }
     InLongApi(const InLongApi &) = delete;
@@ -56,18 +58,22 @@ class InLongApi
     {
         if (forked())
             return kMultiInit;
+        owner_ = getpid();
         std::lock_guard<std::mutex> lock(mutex_);
         if (state_ != kFresh)
             return kMultiInit;
         config_ = detail_compat::Config();
-        if (!config_.read(config_path, fault_))
+        if (!config_.read(config_path, fault_)) {
+            owner_ = 0;
             return kErrorInit;
+        }
         for (const std::string &group : config_.groups)
             if (open(group) == nullptr) {
                 for (auto &client : clients_)
                     inlong_client_close(client.second, 0, nullptr);
                 clients_.clear();
                 known_ = nullptr;
+                owner_ = 0;
                 return kErrorInit;
             }
         state_ = kOpen;
@@ -145,7 +151,7 @@ class InLongApi
     std::string LastError() const
     {
         if (forked())
-            return inlong_last_error();
+            return "this object belongs to the parent process: a forked child cannot use it";
         std::lock_guard<std::mutex> lock(mutex_);
         return fault_;
     }
@@ -195,8 +201,16 @@ class InLongApi
         return kFailGetRevGroup;
     }
 
-    /* Looked at before the mutex: in a forked child a thread of the parent may hold that for ever. */
-    bool forked() const { return inlong_client_send_many(known_, nullptr, 0, nullptr, nullptr, nullptr) == INLONG_ERR_FORKED; }
+    /* Looked at before the mutex: in a forked child a thread of the parent may hold that for ever, also one that was inside InitApi, and had
+     * no client yet. */
+    bool forked() const
+    {
+        inlong_client *known = known_;
+        if (known != nullptr)
+            return inlong_client_send_many(known, nullptr, 0, nullptr, nullptr, nullptr) == INLONG_ERR_FORKED;
+        const pid_t owner = owner_;
+        return owner != 0 && owner != getpid();
+    }
 
     int32_t find(const std::string &group, inlong_client *&client)
     {
@@ -228,6 +242,7 @@ class InLongApi
     }
 
     std::atomic<inlong_client *> known_; /* one of clients_, open or closed */
+    std::atomic<pid_t> owner_;           /* the process that has called InitApi; 0: none, or it failed */
     mutable std::mutex mutex_;
     State state_;
     detail_compat::Config config_; /* not changed once state_ is kOpen */
