@@ -183,7 +183,7 @@ func (s *Set) between(path string, before, after *File) (unsure bool) {
 		if !related || e.modified < since || s.isKnown(e) {
 			continue
 		}
-		t, err := openText(e.path)
+		t, err := s.openText(e.path)
 		if err != nil {
 			unsure = unsure || errors.Is(err, errUnfinished)
 			if errors.Is(err, errForeign) && e.modified > since { // it was written to after all that was read

@@ -5,6 +5,7 @@ package tail
 import (
 	"errors"
 	"os"
+	"strconv"
 	"strings"
 	"testing"
 )
@@ -90,4 +91,38 @@ func TestAFileThatIsAwaitedIsNamedOnce(t *testing.T) {
 	w.look()
 	w.came("a")
 	w.stop(true)
+}
+
+// More files than a process may have open took every handle: the client could open no connection, and nothing was sent, of no file.
+func TestMoreFilesThanMayBeOpenAreAllRead(t *testing.T) {
+	swap(t, &mostOpen, func() int { return 10 })
+	d := newFolder(t)
+	d.must(os.Mkdir(d.path("logs"), 0o700))
+	var want []string
+	add := func(text string) {
+		for i := range 50 {
+			name := "logs/" + strconv.Itoa(i)
+			d.add(name, text+name)
+			want = append(want, text+name)
+		}
+	}
+	add("a")
+	d.same(d.once("logs"), want...)
+	want = nil
+	add("b")
+	if o := d.once("logs"); len(o.faults) > 0 {
+		t.Error(o.faults)
+	} else {
+		d.same(o, want...)
+	}
+	want = nil
+	o, stop := d.follow(run{paths: []string{"logs"}})
+	add("c")
+	d.arrives(o, want...)
+	add("d")
+	d.arrives(o, want...)
+	d.same(stop(), want...)
+	if n := strings.Count(o.log.String(), "\n"); n != 1 {
+		t.Errorf("said %d lines, want one: %s", n, o.log.String())
+	}
 }

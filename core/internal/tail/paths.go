@@ -102,6 +102,9 @@ func (s *Set) tell(path, fault string) {
 		return
 	}
 	s.said[path] = fault
+	if s.waits(fault) {
+		return
+	}
 	text := "a file cannot be read; the others continue"
 	if s.cfg.Follow {
 		text = "a file cannot be read; it is tried again, the others continue"

@@ -106,7 +106,9 @@ func (s *Set) has(path string, f *File) {
 // takes notes that a path leads to the file. It returns the one that had it before, if others may have had it since.
 func (s *Set) takes(path string, f *File) (before *File) {
 	if fault := s.said[path]; fault != "" {
-		s.cfg.Log.Warn("a file can be read again", "file", path)
+		if !s.waits(fault) {
+			s.cfg.Log.Warn("a file can be read again", "file", path)
+		}
 		delete(s.said, path)
 	}
 	if before = s.current[path]; before == f {
@@ -150,14 +152,16 @@ func (s *Set) open(f *File, path string, m meta) likeness {
 	if f.dead || now.Before(f.retryAt) {
 		return isSame
 	}
-	t, err := openText(path)
+	t, err := s.openText(path)
 	if errors.Is(err, fs.ErrNotExist) {
 		s.moved = true
 		return isUnsure
 	}
 	if err != nil {
 		f.live = path
-		s.failed(f, err)
+		if s.failed(f, err); errors.Is(err, errHandles) {
+			f.retryAt = time.Time{} // there is room when others are read
+		}
 		return isSame
 	}
 	is := s.attach(f, t, path, f.id.key())
@@ -249,7 +253,7 @@ func (s *Set) meet(sight sighting, first bool) {
 		s.has(sight.path, f)
 		return
 	}
-	t, err := openText(sight.path)
+	t, err := s.openText(sight.path)
 	if errors.Is(err, errUnfinished) && s.cfg.Follow && s.isPatient(sight.path) {
 		return
 	}

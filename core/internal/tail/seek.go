@@ -75,7 +75,7 @@ func (s *Set) find(f *File) (found, sure bool) {
 
 // try opens a file of a folder as the one that is sought.
 func (s *Set) try(f *File, e entry) likeness {
-	t, err := openText(e.path)
+	t, err := s.openText(e.path)
 	switch {
 	case errors.Is(err, errForeign):
 		return isOther

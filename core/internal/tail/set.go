@@ -71,6 +71,7 @@ type Set struct {
 
 	said     map[string]string // by path: the fault that was told
 	queue    []*File
+	crowded  bool // it was told that there are more files than may be open
 	losses   []Loss
 	changes  int // that a state has to tell
 	scanned  bool
@@ -307,7 +308,7 @@ func (s *Set) truncated(f *File) {
 
 // failed keeps a file that cannot be read for later, and says so once.
 func (s *Set) failed(f *File, err error) {
-	if f.fault == nil || f.fault.Error() != err.Error() {
+	if (f.fault == nil || f.fault.Error() != err.Error()) && !s.waits(err.Error()) {
 		text := "a file cannot be read; it is tried again, the others continue"
 		if !s.cfg.Follow {
 			text = "a file cannot be read; the others continue"
@@ -326,7 +327,9 @@ func (s *Set) failed(f *File, err error) {
 
 func (s *Set) ok(f *File) {
 	if f.fault != nil {
-		s.cfg.Log.Warn("a file can be read again", "file", f.Name())
+		if !s.waits(f.fault.Error()) {
+			s.cfg.Log.Warn("a file can be read again", "file", f.Name())
+		}
 		f.fault = nil
 	}
 }
