@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  * row_value.c - numbers, bools and times as text, whatever the host's locale and time zone are. */
+#include <float.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -14,13 +15,21 @@ static size_t copy(char *to, const char *text)
     return len;
 }
 
+/* At a power of two the numbers below lie closer: the text next above may be read back where the nearest one, below, is not. */
+static bool next_above(char *text, double d)
+{
+    char *last = strchr(text, 'e') - 1;
+    *last += *last < '9';
+    return strtod(text, NULL) == d;
+}
+
 /* The digits of a number above 0, as few as tell it from others, and its exponent: 0.digits x 10^exponent. */
 static int digits_of(double d, char *digits, int *exponent)
 {
     char text[40];
-    for (int precision = 14; precision <= 16; precision++) {
+    for (int precision = d < DBL_MIN ? 0 : 14; precision <= 16; precision++) { /* what is smaller has fewer digits */
         snprintf(text, sizeof text, "%.*e", precision, d);
-        if (precision == 16 || strtod(text, NULL) == d)
+        if (precision == 16 || strtod(text, NULL) == d || (precision == 15 && next_above(text, d)))
             break;
     }
     char *e = strchr(text, 'e');
