@@ -67,7 +67,7 @@ class AsyncBulk(Bulk):
             self._put_in_line()
             self._refuse(self._cut, error)
             self._cut += 1
-        return len(self._box) < self._size
+        return not self._is_full(self._size)
 
     def _look(self) -> None:
         self._looking = False
@@ -75,6 +75,7 @@ class AsyncBulk(Bulk):
             self._put_in_line()
 
     def _put_in_line(self) -> None:
+        self._weight = 0
         first, packed = self._pack()
         if packed is not None:
             self._gone = self._delivery.queue_bulk(self, first, packed)

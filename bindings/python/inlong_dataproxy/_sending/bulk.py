@@ -111,6 +111,7 @@ class Bulk:
         self._box: deque[bytes] = deque()
         self._cut = 0  # messages that have left the box, or were refused before it
         self._bytes = 0
+        self._weight = 0  # bytes that _take has put into the box since the caller passed it on
         self._changed = threading.Condition()
         # Guarded by _changed:
         self._accepted = 0
@@ -164,7 +165,12 @@ class Bulk:
             error.__context__ = None
             return error.with_traceback(None)  # or the report would keep the frames, and they what the source gave
         self._box.append(data)
+        self._weight += len(data)
         return None
+
+    def _is_full(self, messages: int) -> bool:
+        """Return whether the box is to be passed on: by count, or because its messages are larger than those before."""
+        return len(self._box) >= messages or self._weight >= CHUNK_BYTES
 
     def _pack(self) -> tuple[int, Optional[Packed]]:
         """Take what is in the box. Return the index of the first message, and all; None when there is none."""

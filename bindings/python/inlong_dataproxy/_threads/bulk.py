@@ -13,6 +13,7 @@ from inlong_dataproxy._native import lowlevel as low
 from inlong_dataproxy._sending.bulk import CHUNK_BYTES, CHUNK_MESSAGES, Bulk, SendReport, iterator
 
 _FIRST_CHUNK = 64  # while nothing is known of the messages' size
+_STEP = 61  # messages between two looks at the size of one; a prime, so that no pattern of sizes has it look at the same ones
 _LOOK_SECONDS = 0.01  # of the thread that stands in
 _WAIT_MS = 50  # of one wait for room
 
@@ -29,7 +30,7 @@ class ThreadBulk(Bulk):
         source = iterator(messages)
         self._passing = threading.Lock()  # held by who passes on what is in the box; never by the main thread
         self._size = _FIRST_CHUNK
-        self._broken: Optional[Exception] = None  # why the other thread could not continue
+        self._broken: Optional[Exception] = None  # why what was in the box could not be passed on; guarded by _passing
         ended = threading.Event()
         try:
             with contextlib.suppress(RuntimeError):  # no threads any more: the interpreter is shutting down
@@ -49,7 +50,6 @@ class ThreadBulk(Bulk):
         finally:
             ended.set()
         interruptible(self._pass_on)
-        self._check()
         low.client_seal(self._handle, 0)  # the last batches need not wait for their linger
         self._wait(0)
         return self._report()
@@ -57,20 +57,21 @@ class ThreadBulk(Bulk):
     def _take_bytes(self, group: Iterator[object]) -> None:
         for first in group:
             self._box.append(first)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
-            self._box.extend(islice(group, self._size - 1))  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
-            self._chunk_is_full()
+            self._box.extend(islice(group, min(self._size, _STEP) - 1))  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+            if self._is_full(self._size) or len(first) * _STEP > CHUNK_BYTES:  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+                self._chunk_is_full()
 
     def _take_each(self, group: Iterator[object]) -> None:
         for payload in group:
             error = self._take(payload)
             if error is not None:
                 interruptible(self._pass_on, error)
-            elif len(self._box) >= self._size:
+            elif self._is_full(self._size):
                 self._chunk_is_full()
 
     def _chunk_is_full(self) -> None:
         interruptible(self._pass_on)
-        self._check()
+        self._weight = 0
         self._size = min(CHUNK_MESSAGES, self.fitting(CHUNK_BYTES))
         window = self.window()
         if self.outstanding() > window:
@@ -82,22 +83,30 @@ class ThreadBulk(Bulk):
             if self._box:
                 try:
                     self._pass_on()
-                except Exception as error:  # noqa: BLE001 - the caller raises it
-                    self._broken = error
+                except Exception:  # noqa: BLE001 - the caller raises it
                     return
 
     def _pass_on(self, error: Optional[Exception] = None) -> None:
         """Pass on what is in the box. Behind it comes a payload that error says is none."""
         with self._passing:
-            first, packed = self._pack()
-            while packed is not None:
-                first, room = self.push(first, packed, _WAIT_MS)
-                if room:
-                    break
-                self._wait_for_room()
+            if self._broken is not None:
+                raise self._broken
+            try:
+                self._pass_on_box()
+            except Exception as broken:
+                self._broken = broken  # before anybody else may look: what was in the box has no result
+                raise
             if error is not None:
                 self._refuse(self._cut, error)
                 self._cut += 1
+
+    def _pass_on_box(self) -> None:
+        first, packed = self._pack()
+        while packed is not None:
+            first, room = self.push(first, packed, _WAIT_MS)
+            if room:
+                break
+            self._wait_for_room()
 
     def _wait_for_room(self) -> None:
         with self._changed:
@@ -106,10 +115,6 @@ class ThreadBulk(Bulk):
             self._wanted = self.outstanding() // 2
             self._changed.wait(_WAIT_MS / 1000)
             self._wanted = -1
-
-    def _check(self) -> None:
-        if self._broken is not None:
-            raise self._broken
 
     def _wait(self, wanted: int) -> None:
         """Wait until no more than wanted messages are without a result."""
