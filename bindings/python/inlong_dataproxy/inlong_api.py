@@ -9,10 +9,12 @@ from __future__ import annotations
 import json
 import threading
 import time
+import weakref
 from concurrent.futures import Future
 from pathlib import Path
 from typing import Any, Callable, Optional, Union, cast
 
+from ._host import fork
 from ._results.future import Result
 from .client import Client
 from .errors import ClosedError, ConfigError, InlongError, InvalidMessageError, QueueFullError
@@ -36,12 +38,17 @@ class InLongApi:
     """Sends messages of any group; each has a client of its own. All methods may be called from any thread."""
 
     def __init__(self) -> None:
-        self._lock = threading.Lock()
+        self._free_lock()
         self._config: Optional[_Config] = None
         self._closed = False
         self._clients: dict[str, Client] = {}
         self.last_error = ""
         """What was wrong when a method did not return 0, for people. Not in InLong's own SDK."""
+        _apis.add(self)
+
+    def _free_lock(self) -> None:
+        """Also in a forked child: a thread of the parent may have held the lock."""
+        self._lock = threading.RLock()  # a signal handler or a finalizer may send
 
     def init_api(self, config_path: str) -> int:
         """Read the configuration file. Waits for no server. 0, or MULTI_INIT, or ERROR_INIT."""
@@ -109,6 +116,7 @@ class InLongApi:
 
         0: all were acked or had failed before. FAIL_SEND_PROXY: some were not delivered in time.
         """
+        fork.look()
         with self._lock:
             self._closed = True
             clients, self._clients = list(self._clients.values()), {}
@@ -125,6 +133,7 @@ class InLongApi:
         return FAIL_SEND_PROXY if unsent else SUCCESS
 
     def _find(self, group_id: str) -> tuple[int, Optional[Client], Optional[_Config]]:
+        fork.look()
         with self._lock:
             if self._closed:
                 return SEND_AFTER_CLOSE, None, None
@@ -133,14 +142,28 @@ class InLongApi:
             client = self._clients.get(group_id)
             if client is None:
                 try:
-                    client = self._clients[group_id] = self._config.client(group_id)
+                    made = self._config.client(group_id)
                 except InlongError as error:
                     return self._failed(FAIL_GET_REV_GROUP, error), None, None
+                client = self._clients.setdefault(group_id, made)
+                if client is not made:  # a signal handler came between, and has sent by its own
+                    made.close(0)
             return SUCCESS, client, self._config
 
     def _failed(self, code: int, error: Exception) -> int:
         self.last_error = str(error)
         return code
+
+
+_apis: weakref.WeakSet[InLongApi] = weakref.WeakSet()
+
+
+def _free_locks() -> None:
+    for api in _apis:
+        api._free_lock()  # pyright: ignore[reportPrivateUsage]
+
+
+fork.after_fork(_free_locks)
 
 
 class _Config:

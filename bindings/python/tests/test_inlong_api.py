@@ -143,3 +143,43 @@ def test_close_api_in_an_exit_handler_returns_its_number(cluster: MockCluster, p
     # It raised: no thread can be started any more by then.
     assert run_python(AT_EXIT, cluster.url, python=python.path).stdout == "0\n"
     assert cluster.payloads() == ["\u00e4".encode()]
+
+
+REENTRY = """
+import faulthandler, os, signal, sys, threading
+import inlong_dataproxy
+faulthandler.dump_traceback_later(20, exit=True)
+api = inlong_dataproxy.InLongApi()
+assert api.init_api(sys.argv[1]) == 0
+make, inside, go = api._config.client, threading.Event(), threading.Event()
+
+def client(group):
+    if group == "own_group":
+        os.kill(os.getpid(), signal.SIGUSR1)
+    elif group == "slow_group":
+        inside.set()
+        go.wait()
+    return make(group)
+
+api._config.client = client
+signal.signal(signal.SIGUSR1, lambda *_: print(api.send("test_group", "s", b"signal")))
+print(api.send("own_group", "s", b"x"))
+
+thread = threading.Thread(target=api.send, args=("slow_group", "s", b"x"))
+thread.start()
+inside.wait()
+pid = os.fork()
+if pid == 0:
+    os._exit(api.send("test_group", "s", b"x"))
+print(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]))
+go.set()
+thread.join()
+print(api.close_api(5000))
+"""
+
+
+def test_a_signal_handler_and_a_forked_child_do_not_wait_for_a_lock(cluster: MockCluster, tmp_path: Path) -> None:
+    # While a client was made for a new group: the handler waited for its own thread, the child for one of its parent's.
+    done = run_python("import warnings\nwarnings.simplefilter('ignore')\n" + REENTRY, config(tmp_path, cluster.url))
+    assert done.stdout.split() == ["0", "0", str(codes.FAIL_GET_REV_GROUP), "0"]
+    assert sorted(cluster.payloads()) == [b"signal", b"x", b"x"]
