@@ -317,3 +317,37 @@ assert sorted(cluster.payloads()) == [b"child"] * 6 + [b"parent"], cluster.paylo
 def test_h2_logging_that_was_set_up_before_the_fork_reaches_the_cluster(fork: str) -> None:
     # All that the workers of a pre-forking server logged was dropped in silence.
     run_python(QUIET + PRELUDE + LOGGING, fork)
+
+
+IN_HAND = """
+client = Client(cluster.url, group_id="test_group")
+client.send(b"parent", "s")
+started, go = threading.Event(), threading.Event()
+
+def slow(_):
+    started.set()
+    go.wait()
+
+def check():
+    for future in futures[1:]:
+        try:
+            future.result(10)
+        except ForkError:
+            continue
+        raise AssertionError("no ForkError")
+
+for node in range(3):
+    cluster.fault(node, "delay", standing=True, delay_ms=100)
+futures = client.send_async(b"a", "s"), client.send_async(b"b", "s")
+futures[0].add_done_callback(slow)
+futures[1].add_done_callback(lambda future: None)
+assert started.wait(10)
+child(check)
+go.set()
+client.close()
+"""
+
+
+def test_h2_a_future_that_was_about_to_have_its_result_at_the_fork_is_a_fork_error() -> None:
+    # Its result was on its way in the parent, behind a slow callback: in the child it was waited for without end.
+    run_python(QUIET + PRELUDE + IN_HAND)

@@ -14,6 +14,7 @@ from support import LONG, STREAM, rounds, run_python, wait_until
 
 from inlong_dataproxy import Client, ClosedError, InlongError, LibraryError, Persisted, Result, ServerError
 from inlong_dataproxy._results.future import DeliveryFuture, Guard
+from inlong_dataproxy._results.taker import Outcome
 from inlong_dataproxy._sending import models
 from inlong_dataproxy._sending.message import Model
 from inlong_dataproxy.testing import MockCluster
@@ -316,3 +317,29 @@ def test_a_thread_of_results_that_ends_closes_its_client(client: Client, monkeyp
     wait_until(lambda: client.closed, "the client's close")
     with pytest.raises(ClosedError):
         client.send_many([b"z"], STREAM)
+
+
+def test_a_thread_of_results_that_ends_in_a_batch_leaves_none_of_it_without_a_result(
+    cluster: MockCluster, client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Whose outcome it was about to set, and what it was to do behind that, were in nobody's hands.
+    cluster.fault(0, "error_code", standing=True, code=150)
+    cluster.fault(1, "error_code", standing=True, code=150)
+    cluster.fault(2, "error_code", standing=True, code=150)
+    monkeypatch.setattr(threading, "excepthook", lambda _: None)  # its end is no fault of this test
+    monkeypatch.setattr(Outcome, "error", lambda *_: 1 / 0)
+    futures = [client.send_async(b"x", STREAM) for _ in range(10)]
+    for future in futures:
+        assert isinstance(future.exception(timeout=10), LibraryError)
+
+
+def test_ctrl_c_in_a_callback_that_is_called_at_once_is_for_its_caller(client: Client) -> None:
+    # It was logged, and the program continued.
+    future = client.send_async(b"x", STREAM)
+    future.result(timeout=10)
+
+    def interrupted(_: Future[Result]) -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        future.add_done_callback(interrupted)

@@ -17,6 +17,7 @@ from inlong_dataproxy import Client, ClosedError, InvalidMessageError, QueueFull
 from inlong_dataproxy._native import lowlevel as low
 from inlong_dataproxy._results.future import DeliveryFuture
 from inlong_dataproxy._sending.run import Run
+from inlong_dataproxy._threads import line
 from inlong_dataproxy.testing import MockCluster
 
 OTHERS: list[dict[str, Any]] = [{}, {"attributes": {"a": "b"}}, {"event_time": 1.7e9}, {"group_id": GROUP}]
@@ -381,3 +382,17 @@ def test_a_closed_client_goes_without_the_collector(cluster: MockCluster) -> Non
         wait_until(lambda: all(part() is None for part in kept), "all of it is gone")
     finally:
         gc.enable()
+
+
+@pytest.mark.parametrize("part", ["split", "Run"])
+def test_a_line_that_ends_between_queue_and_hand_leaves_nobody_without_a_result(
+    client: Client, monkeypatch: pytest.MonkeyPatch, part: str
+) -> None:
+    # As without memory for what it makes of the messages: those it had taken were in nobody's hands.
+    client.send_async(b"x", STREAM).result(timeout=10)
+    monkeypatch.setattr(threading, "excepthook", lambda _: None)  # its end is no fault of this test
+    with held(client):
+        futures = [client.send_async(b"x", STREAM) for _ in range(10)]
+        monkeypatch.setattr(line, part, lambda *_: 1 / 0)
+    for future in futures:
+        assert isinstance(future.exception(timeout=10), ClosedError)

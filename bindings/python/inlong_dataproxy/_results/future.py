@@ -39,9 +39,10 @@ ResultCallback = Callable[[Optional[Result], Optional[Exception]], object]
 class Guard:
     """The lock of all futures of one client: of each it guards the outcome, the callbacks and the watch."""
 
-    __slots__ = ("lock",)
+    __slots__ = ("error", "lock")
 
     def __init__(self) -> None:
+        self.error: Optional[Exception] = None  # of all that have no outcome: this is a forked child, and the client its parent's
         self.renew()
 
     def renew(self) -> None:
@@ -137,11 +138,15 @@ class DeliveryFuture(Future[Result]):
                 self._callbacks.append(fn)
                 self._attended = True
                 return
-        _call(fn, self)
+        try:
+            fn(self)
+        except Exception as error:  # noqa: BLE001 - the rule of concurrent.futures; Ctrl-C is for the caller
+            report(error, fn)
 
     def wait(self, timeout: float | None) -> bool:
         """Wait until done, timeout seconds at most (None: without end). Return whether it is."""
         fork.look()
+        self._disown_late()
         if self._outcome is not None:
             return True
         end = math.inf if timeout is None else time.monotonic() + timeout
@@ -161,6 +166,7 @@ class DeliveryFuture(Future[Result]):
     # ---- what concurrent.futures.wait, as_completed and repr look at ----
 
     def _watch_it(self) -> _Watch:
+        self._disown_late()
         with self.model.guard.lock:
             if self._watch is None:
                 self._watch = _Watch()
@@ -250,6 +256,12 @@ class DeliveryFuture(Future[Result]):
         """Set an error in a forked child, without a lock, which a thread of the parent may have held."""
         self._outcome = error
         self._watch = None
+
+    def _disown_late(self) -> None:
+        """Do so if a thread of the parent had this future in its hand at the fork, where nobody else finds it."""
+        error = self.model.guard.error if self._outcome is None else None
+        if error is not None:
+            self.disown(error)
 
 
 def _call_back(callback: ResultCallback, outcome: Union[Result, Exception]) -> None:

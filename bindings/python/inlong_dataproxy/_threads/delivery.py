@@ -34,6 +34,8 @@ class Delivery(ResultTaker[DeliveryFuture]):
     def __init__(self, handle: low.ClientHandle, group_id: str, bounds: Bounds) -> None:
         super().__init__(handle, bounds.send_timeout)
         self._inbox = Inbox(handle)
+        self._todo: deque[Any] = deque()  # functions of the inbox, to be called
+        self._held: list[DeliveryFuture] = []  # whose outcome is being set
         self.line = Line(handle, group_id, bounds, self.pending, self._inbox)
         self._lock = threading.RLock()  # a signal handler may close, too
         self._closers: deque[Ticket] = deque()  # of those who wait for the close
@@ -61,20 +63,23 @@ class Delivery(ResultTaker[DeliveryFuture]):
         finally:
             self.begin_close(0)  # if nobody did: a fault of this package or of the library's
             self.line.thread.join()
-            self._work(self._inbox.take())
-            for future in list(self.pending.values()):  # nobody, unless the library broke its promise of one result a message
-                future.resolve(error)
+            self._work(self._todo)
+            self._work(deque(self._inbox.take()))
+            # Nobody, unless this thread fails, or the library broke its promise of one result a message.
+            for future in [*self._held, *self.pending.values()]:
+                if not future.done():
+                    future.resolve(error)
             for counter in list(self.counters.values()):
                 counter.abandon(error)
             self._ended = True
             self._answer_closers()
-            self._work(self._inbox.take())
+            self._work(deque(self._inbox.take()))
 
     def _take_results(self) -> int:
         """Hand out results until the library says that none come any more, and return the code by which it says so."""
         while True:
             count = self.poll()
-            work = self._inbox.take()
+            self._todo = deque(self._inbox.take())
             messages = polls = 0
             while count > 0:
                 messages += self.hand_out(count)
@@ -82,23 +87,27 @@ class Delivery(ResultTaker[DeliveryFuture]):
                     self.line.made_room()
                 polls += 1
                 count = self.poll_now() if polls < _POLLS else 0
-            self._work(work)
+            self._work(self._todo)
             if count < 0:
                 return count
             if messages > _PACE_MESSAGES:
                 time.sleep(_PACE_SECONDS)
 
     @staticmethod
-    def _work(functions: list[Any]) -> None:
-        for function in functions:
-            function()
+    def _work(functions: deque[Any]) -> None:
+        while functions:
+            functions.popleft()()
 
     def _acked(self, waiting: list[DeliveryFuture], result: Result) -> None:
+        self._held = waiting
         DeliveryFuture.resolve_acked(waiting, result, self.line.models.guard)
+        self._held = []
 
     def _failed(self, waiting: list[DeliveryFuture], outcome: Outcome) -> None:
+        self._held = waiting
         for future in waiting:
             future.resolve(outcome.error(future.model.group_id, future.model.stream_id))
+        self._held = []
 
     def is_own_thread(self) -> bool:
         """Return whether this is the thread of results, which must not wait for itself."""

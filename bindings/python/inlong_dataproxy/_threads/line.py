@@ -69,6 +69,7 @@ class Line:
         self._behind: deque[Entry] = deque()  # taken from the queue, not yet looked at
         self._hand: deque[tuple[Model, list[bytes], list[DeliveryFuture]]] = deque()  # runs to be passed on, behind the one that is
         self._run: Optional[Run[DeliveryFuture]] = None
+        self._taken: list[Entry] = []  # from the queue, on their way into the hand
         self._room = Ticket()
         self._look_seconds = _LOOK_SECONDS
         self._give_up = math.inf  # when messages that find no room are refused
@@ -181,13 +182,14 @@ class Line:
 
     def _lost(self) -> list[DeliveryFuture]:
         """Return whose messages the thread has in its hands."""
-        futures = [future for _, _, future in self._behind if future is not None]
+        futures = [future for _, _, future in [*self._taken, *self._behind] if future is not None]
         futures += [future for _, _, some in self._hand for future in some]
-        return futures + (self._run.waiting if self._run is not None else [])
+        return list(dict.fromkeys(futures + (self._run.waiting if self._run is not None else [])))
 
     def disown(self, error: Exception) -> None:
         """In a forked child: answer those who might wait. The thread is the parent's."""
         self.models.guard.renew()
+        self.models.guard.error = error
         self.refuse_all(lambda: error)
         self.ended = True
         self._sweeping = threading.RLock()
@@ -208,7 +210,8 @@ class Line:
                 else:
                     self._gather(entry)
                     while self._hand:
-                        self._run = Run(*self._hand.popleft())
+                        self._run = Run(*self._hand[0])
+                        self._hand.popleft()  # not before: what fails here must find all whose messages are lost
                         self._pass_on(self._run)
         finally:
             if not self._stopped:  # a fault of this package: nothing may be accepted that nobody would have a result of
@@ -239,7 +242,8 @@ class Line:
 
     def _gather(self, entry: Entry) -> None:
         """Take entry and the messages behind it into the hand, as many as may be there."""
-        entries, size, most = [entry], len(entry[1]), self.bounds.payload_bytes
+        self._taken = entries = [entry]
+        size, most = len(entry[1]), self.bounds.payload_bytes
         behind, get = self._behind, self._queue.get_nowait
         try:
             while len(entries) < self.bounds.messages and size < most:
@@ -254,6 +258,7 @@ class Line:
         self._set_limit()
         self._answer_shorter()
         self._hand.extend(split(cast("list[tuple[Model, bytes, DeliveryFuture]]", entries)))
+        self._taken = []
         if self.largest > self._small:  # what comes next may be small again
             self._allow(max(len(entry[1]) for entry in entries))
 
