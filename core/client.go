@@ -49,7 +49,7 @@ type FullClient interface {
 	// when no node is known, else ErrNoAvailableWorker, and names the causes; it is CodeClosed once the client is closed. A message may
 	// be sent all the same: it waits for a node until its deadline. Inside a callback of any client it does not wait.
 	Ready(ctx context.Context) error
-	// Stats returns a snapshot of the counters; it does not block.
+	// Stats returns a snapshot of the counters; it does not block. Behind a close Acked and Failed are those of its report.
 	Stats() Stats
 }
 

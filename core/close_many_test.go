@@ -60,6 +60,7 @@ func TestCloseReturnsInTimeHoweverMuchIsPending(t *testing.T) {
 	require.EqualValues(t, n+1, report.Unsent)
 	require.EqualValues(t, n+1, report.Failed)
 	require.EqualValues(t, n+1, report.ByCode[dataproxy.CodeClosed])
+	require.EqualValues(t, n+1, client.Stats().Failed, "as the report has it, though the sweep is not over")
 	before := called.Load()
 	require.GreaterOrEqual(t, report.Uncalled, n-before, "callbacks that nobody calls")
 	letGo()

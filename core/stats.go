@@ -29,6 +29,11 @@ func (f *failureCounts) snapshot() map[Code]int64 {
 
 func (c *client) Stats() Stats {
 	report := c.reportNow()
+	select {
+	case <-c.closed: // a sweep of very many may still be counting what the report has
+		report = c.report
+	default:
+	}
 	s := Stats{
 		Acked: report.Acked, Failed: report.Failed, Refused: c.refusedCount.Load(), Retries: c.retries.Load(),
 		Batches: c.doneBatches.Load(), Spool: c.spooler.stats(), Nodes: c.nodes.stats(),

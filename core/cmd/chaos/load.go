@@ -14,7 +14,11 @@ import (
 	"github.com/inlong-dataproxy/inlong-dataproxy/core/dataproxytest"
 )
 
-const sendTimeout = 4 * time.Second
+const (
+	sendTimeout = 4 * time.Second
+	// returning is how long the room of messages may take to come back behind a close that had too little time for that.
+	returning = 5 * time.Second
+)
 
 // use is one way to use a client.
 type use struct {
@@ -196,6 +200,9 @@ func (u *user) close(limit time.Duration, next func() error) {
 	u.swap.Lock()
 	defer u.swap.Unlock()
 	s := u.client.Stats()
+	for end := time.Now().Add(returning); s.PendingMessages > report.Uncalled && time.Now().Before(end); s = u.client.Stats() {
+		time.Sleep(time.Millisecond)
+	}
 	if s.PendingMessages > report.Uncalled || s.Accepted != s.Acked+s.Failed || s.Acked != report.Acked || s.Failed != report.Failed {
 		u.breach("after close %d messages pending, %d accepted, %d acked, %d failed; the close reported %d acked, %d failed, %d uncalled",
 			s.PendingMessages, s.Accepted, s.Acked, s.Failed, report.Acked, report.Failed, report.Uncalled)
