@@ -2,6 +2,9 @@ module github.com/inlong-dataproxy/inlong-dataproxy
 
 go 1.26.0
 
+// What is made there, such as the roots of `make test-fresh`, is no part of ./...
+ignore ./build
+
 require (
 	github.com/HdrHistogram/hdrhistogram-go v1.4.0
 	github.com/cespare/xxhash/v2 v2.3.0
