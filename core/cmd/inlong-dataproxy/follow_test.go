@@ -18,10 +18,6 @@ import (
 	"github.com/inlong-dataproxy/inlong-dataproxy/core/dataproxytest"
 )
 
-func sendArgs(cluster *dataproxytest.Cluster, more ...string) []string {
-	return append([]string{"send", "--url", cluster.URL(), "--group", "test_group"}, more...)
-}
-
 // "To ship for ever" ended after send_timeout, and at once where it was started in an outage.
 func TestFollowOutlastsAnOutageAndAStartWithoutAManager(t *testing.T) {
 	away := dataproxytest.Start(t)

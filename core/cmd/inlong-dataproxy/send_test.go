@@ -13,6 +13,10 @@ import (
 	"github.com/inlong-dataproxy/inlong-dataproxy/core/dataproxytest"
 )
 
+func sendArgs(cluster *dataproxytest.Cluster, more ...string) []string {
+	return append([]string{"send", "--url", cluster.URL(), "--group", "test_group"}, more...)
+}
+
 // program runs the program in this process.
 func program(stdin string, args ...string) (status int, stdout, stderr string) {
 	var out, errs bytes.Buffer
