@@ -26,7 +26,11 @@ func (s *Spool) Append(refs []Ref, records []Record, hold bool) ([]Ref, error) {
 	if len(records) == 0 {
 		return refs, nil
 	}
-	if err := s.room(int64(added)); err != nil {
+	err := s.room(int64(added))
+	if err == ErrFull && s.endAcked() {
+		err = s.room(int64(added))
+	}
+	if err != nil {
 		return refs, err
 	}
 	if g := s.active; g != nil && g.records > 0 &&
@@ -46,7 +50,7 @@ func (s *Spool) Append(refs []Ref, records []Record, hold bool) ([]Ref, error) {
 		at := place{g.salt, g.size + int64(len(s.scratch)), g.records + uint32(i)}
 		s.scratch = records[i].append(s.scratch, at)
 	}
-	err := write(g.file, s.scratch)
+	err = write(g.file, s.scratch)
 	if err == nil { // a write to a file that somebody has removed succeeds, and is nowhere
 		if _, gone := g.file.Size(); errors.Is(gone, fs.ErrNotExist) {
 			err = gone
@@ -103,6 +107,23 @@ func (s *Spool) room(n int64) error {
 		return ErrFull
 	}
 	return nil
+}
+
+// endAcked removes the active segment where all of it is acked: else one of large records would keep the spool full for ever, with nothing
+// in it. The caller holds writing.
+func (s *Spool) endAcked() bool {
+	g := s.active
+	if g == nil {
+		return false
+	}
+	s.mu.Lock()
+	empty := g.ackCount >= int(g.records)
+	s.mu.Unlock()
+	if !empty {
+		return false
+	}
+	_ = s.endSegment() // without its end it goes, too
+	return s.flushAcks(false) == nil
 }
 
 // begin makes the next segment the active one.

@@ -174,6 +174,26 @@ func TestTheBoundOfTheDiskHolds(t *testing.T) {
 	require.ErrorIs(t, err, ErrClosed)
 }
 
+// A spool was full for ever with nothing in it, where a record had more than half of the bound: its segment was still being written.
+func TestASpoolInWhichAllIsAckedIsNotFull(t *testing.T) {
+	for _, sync := range []Sync{SyncOff, SyncBatch} {
+		s, err := openSlot(t.TempDir(), Options{Sync: sync, MaxBytes: 1 << 20, Warn: t.Logf}, nil)
+		require.NoError(t, err)
+		large := batchOf(1)
+		large.Body = make([]byte, 600<<10)
+		for range 3 {
+			refs, err := s.Append(nil, []Record{large}, true)
+			require.NoError(t, err)
+			require.NoError(t, s.Sync())
+			_, err = s.Append(nil, []Record{large}, true)
+			require.ErrorIs(t, err, ErrFull)
+			require.True(t, s.Ack(refs[0]))
+		}
+		require.NoError(t, s.FlushAcks(true))
+		require.NoError(t, s.Close())
+	}
+}
+
 // A payload that is a file of this or of another spool is read as its records: messages appear that nobody sent.
 func TestARecordInAPayloadIsNone(t *testing.T) {
 	other := newMemFS(testDir)
