@@ -41,9 +41,9 @@ type FullClient interface {
 	// Shutdown closes the client: no message is accepted any more, what was accepted is delivered until ctx ends, the rest
 	// fails with CodeClosed. When it returns (ctx's end plus 100 ms at the latest) no callback runs any more, except one that
 	// itself does not return. The error is CodeContextExpired when messages were left without a result in time, or when
-	// callbacks took so long that not all were called (see CloseReport). A second call waits like the first and returns the same; where its ctx ends
-	// before that, it fails with CodeContextExpired, and the first call continues, with callbacks.
-	// Inside a callback of any client it begins the close and does not wait: it fails with CodeWorkerBusy.
+	// callbacks took so long that not all were called (see CloseReport). A second call waits like the first and returns the same;
+	// where its ctx ends before that, it fails with CodeContextExpired, and the first call continues, with callbacks. Inside a
+	// callback of any client it begins the close and does not wait: it fails with CodeWorkerBusy.
 	Shutdown(ctx context.Context) (CloseReport, error)
 	// Ready returns nil as soon as a message could be written: a node has answered on a connection of its own, and takes batches as far
 	// as is known. It waits for that until ctx ends; with one that has ended it says how it is now. The error then wraps ErrNoEndpoint
