@@ -267,7 +267,8 @@ class Client:
             SendTimeoutError: timeout ended first; the messages are still on their way.
             ClosedError, ForkError: the client cannot be used any more.
         """
-        interruptible(self._usable().flush, timeout_milliseconds(timeout))
+        delivery, callbacks = self._usable(), not self._line.models.guard.is_held()
+        interruptible(lambda: delivery.flush(timeout_milliseconds(timeout), callbacks=callbacks))
 
     def _begin_close(self, end: float) -> None:
         """Begin what close does, to end at end (of time.monotonic), without waiting."""

@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
-from support import LONG, rounds, run_python
+import time
+from typing import Callable
 
+import pytest
+from support import LONG, STREAM, rounds, run_python
+
+from inlong_dataproxy import Client
 from inlong_dataproxy.testing import MockCluster
 
 REENTRY = """
@@ -108,3 +113,15 @@ def test_ctrl_c_in_the_middle_of_sending_loses_nothing(cluster: MockCluster) -> 
     # KeyboardInterrupt is raised between any two steps of the sender: every future that was given out gets its result, and no flush
     # waits for one that is in nobody's hands.
     run_python(CTRL_C, cluster.url)
+
+
+@pytest.mark.parametrize("call", [Client.flush, Client.close])
+def test_a_signal_handler_may_flush_and_close_wherever_it_comes(client: Client, call: Callable[[Client, float], object]) -> None:
+    # In the middle of add_done_callback its thread holds what the thread of results needs: flush failed after its whole time.
+    future = client.send_async(b"x", STREAM)
+    future.add_done_callback(lambda _: None)
+    began = time.monotonic()
+    with client._line.models.guard.lock:
+        call(client, 20)
+    assert time.monotonic() - began < 10
+    future.result(timeout=10)

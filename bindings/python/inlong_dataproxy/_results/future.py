@@ -49,6 +49,10 @@ class Guard:
         """Also in a forked child, where a thread of the parent may have held the lock."""
         self.lock = threading.RLock()  # a signal handler or a finalizer may come back to it
 
+    def is_held(self) -> bool:
+        """Return whether this thread holds it, and a signal handler came between: that must not wait for the thread of results."""
+        return bool(self.lock._is_owned())  # type: ignore[attr-defined]  # pyright: ignore[reportAttributeAccessIssue,reportUnknownMemberType,reportUnknownArgumentType]
+
 
 class Sent(Protocol):
     """What a future knows of its message."""

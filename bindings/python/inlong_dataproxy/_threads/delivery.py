@@ -146,9 +146,10 @@ class Delivery(ResultTaker[DeliveryFuture]):
         end = self.end(timeout_ms)
         first = self.begin_close(end)
         if not (self.is_own_thread() or self.line.is_own_thread()):
-            ended = self.wait_closed(end + _GRACE_SECONDS)
+            held = self.line.models.guard.is_held()
+            ended = not held and self.wait_closed(end + _GRACE_SECONDS)
             # A callback that does not return keeps the thread of results, and no close.
-            self.check_closed_in_time(ended or (first and self._wait_reported(end + _LATE_SECONDS)))
+            self.check_closed_in_time(ended or ((first or held) and self._wait_reported(end + _LATE_SECONDS)))
             if ended:
                 self._thread.join(_GRACE_SECONDS)  # it only returns now; a program counts its threads after a close
         return self._report
