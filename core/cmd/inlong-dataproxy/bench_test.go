@@ -125,7 +125,7 @@ func TestBenchWaitsForWhatTheSpoolKeptThroughAnOutage(t *testing.T) {
 		time.Sleep(1500 * time.Millisecond) // messages have their results meanwhile
 		cluster.Node(0).Revive()
 	}()
-	r := benchmark(t, cluster, 0, "--rate", "1000", "--duration", "1s", "--option", "send_timeout=500ms", "--option", "spool_dir="+t.TempDir(),
+	r := benchmark(t, cluster, 0, "--rate", "1000", "--count", "1000", "--option", "send_timeout=500ms", "--option", "spool_dir="+t.TempDir(),
 		"--plot", filepath.Join(t.TempDir(), "outage.png"))
 	if r.Stored == 0 || r.Left != 0 || r.Acked+r.Stored != 1000 || cluster.Count() < 1000 {
 		t.Errorf("acked %d, stored %d, left %d, failed %d, arrived %d", r.Acked, r.Stored, r.Left, r.Failed, cluster.Count())
