@@ -1,6 +1,10 @@
 package inlongmsg
 
-import "sync"
+import (
+	"slices"
+	"strings"
+	"sync"
+)
 
 // Dedup tells values of the queue that were there before. A batch whose ack was lost is sent again, and is then there twice: as whole
 // values, with the same messages in the same order under the same "mid". No other batch of any client of this project has that mid, so
@@ -36,6 +40,7 @@ func (d *Dedup) Seen(m *Message) bool {
 	if _, seen := d.known[key]; seen {
 		return true
 	}
+	key = batchKey{strings.Clone(key.group), strings.Clone(key.stream), strings.Clone(key.mid)} // they would keep all attributes
 	d.known[key] = struct{}{}
 	if len(d.ring) < cap(d.ring) {
 		d.ring = append(d.ring, key)
@@ -59,12 +64,16 @@ func (d *Dedup) Forget(m *Message) {
 		return
 	}
 	delete(d.known, key)
-	for i := range d.ring {
-		if d.ring[i] == key {
-			d.ring[i] = batchKey{} // which no value has
-			return
-		}
+	at := slices.Index(d.ring, key)
+	if len(d.ring) < cap(d.ring) {
+		d.ring = slices.Delete(d.ring, at, at+1)
+		return
 	}
+	// Those that came later move up, and the next one gets the room: a value that is read again and again must push no other one out.
+	for after := (at + 1) % len(d.ring); after != d.next; at, after = after, (after+1)%len(d.ring) {
+		d.ring[at] = d.ring[after]
+	}
+	d.ring[at], d.next = batchKey{}, at // which no value has
 }
 
 // keyOf is false for a value of which no batch is known, or, as no DataProxy leaves it, of several.

@@ -2,7 +2,12 @@ package inlongmsg
 
 import (
 	"fmt"
+	"math/rand/v2"
+	"runtime"
+	"slices"
+	"strings"
 	"testing"
+	"unsafe"
 )
 
 func valueOf(attr string) *Message {
@@ -73,6 +78,52 @@ func TestDedupForgetsWhatWasNotUsed(t *testing.T) {
 		}
 	}
 	d.Forget(valueOf(""))
+}
+
+// A value that fails again and again must not push out those that were used: their doubles would be used, too.
+func TestDedupForgettingTakesNoBatchsPlace(t *testing.T) {
+	const most = 7
+	rng := rand.New(rand.NewPCG(1, 1))
+	d := NewDedup(most)
+	var known []int // in the order of coming
+	for step := range 20_000 {
+		mid := rng.IntN(2 * most)
+		at := slices.Index(known, mid)
+		if rng.IntN(3) == 0 {
+			d.Forget(batchOf(mid))
+			if at >= 0 {
+				known = slices.Delete(known, at, at+1)
+			}
+			continue
+		}
+		if seen := d.Seen(batchOf(mid)); seen != (at >= 0) {
+			t.Fatalf("step %d: batch %d of %v: seen: %v", step, mid, known, seen)
+		}
+		if at < 0 {
+			if known = append(known, mid); len(known) > most {
+				known = known[1:]
+			}
+		}
+		if len(d.known) != len(known) {
+			t.Fatalf("step %d: %d batches are remembered, want %v", step, len(d.known), known)
+		}
+	}
+}
+
+// The ids of a batch are a part of its attributes, all of which would stay in memory with them: up to 64 KB for each batch.
+func TestDedupKeepsNoOtherAttributes(t *testing.T) {
+	d := NewDedup(10)
+	attr := strings.Clone("groupId=g&streamId=s&mid=1&long=" + strings.Repeat("x", 1000))
+	d.Seen(valueOf(attr))
+	begin := uintptr(unsafe.Pointer(unsafe.StringData(attr)))
+	for key := range d.known {
+		for _, text := range []string{key.group, key.stream, key.mid} {
+			if at := uintptr(unsafe.Pointer(unsafe.StringData(text))); at >= begin && at < begin+uintptr(len(attr)) {
+				t.Errorf("%q is a part of the attributes", text)
+			}
+		}
+	}
+	runtime.KeepAlive(attr)
 }
 
 // Items with attributes of their own are several blocks of one batch.
