@@ -52,6 +52,12 @@ static void try_beside(struct inlong_search *s, const char *front)
         inlong_search_try(s, path);
 }
 
+static bool same_folder(const char *a, const char *b)
+{
+    size_t length = (size_t)(strrchr(a, '/') - a);
+    return length == (size_t)(strrchr(b, '/') - b) && memcmp(a, b, length) == 0;
+}
+
 static void find(struct inlong_search *s)
 {
     const char *named = secure_getenv("INLONG_DATAPROXY_CORE");
@@ -64,7 +70,7 @@ static void find(struct inlong_search *s)
     char real[PATH_MAX];
     if (front_path[0]) {
         try_beside(s, front_path);
-        if (!s->library && realpath(front_path, real) && strcmp(real, front_path) != 0)
+        if (!s->library && realpath(front_path, real) && !same_folder(real, front_path))
             try_beside(s, real); /* the front was found through a link from another folder */
     }
     inlong_search_try(s, inlong_core_name);
@@ -134,7 +140,10 @@ static int load(char *err, size_t errlen)
     struct inlong_search s = {NULL, ""};
     find(&s);
     if (!s.library)
-        return inlong_fail(INLONG_ERR_LOAD, err, errlen, "cannot load %s; tried: %s", inlong_core_name, s.tried);
+        return inlong_fail(
+            INLONG_ERR_LOAD, err, errlen,
+            "cannot load %s, which belongs beside libinlong_dataproxy.so, or is named by INLONG_DATAPROXY_CORE; tried: %s",
+            inlong_core_name, s.tried);
     remember_core(s.library);
     return start(s.library, err, errlen);
 }
