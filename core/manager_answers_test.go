@@ -97,8 +97,8 @@ func TestN1_ManagersAnswersAndWhatTheUserReads(t *testing.T) {
 				c.RemoveNode(n)
 			}
 		}},
-		"bad path":            {auth: right, path: "/inlong/manager/v1", text: "the Manager answered 404 Not Found"},
-		"outside the Manager": {auth: right, path: "/elsewhere", text: "the Manager answered 404 Not Found"},
+		"bad path":            {auth: right, path: "/inlong/manager/v1", text: "the Manager answered 404 Not Found: the url is not a Manager's, or its path is wrong: most end with the port"},
+		"outside the Manager": {auth: right, path: "/elsewhere", text: "the Manager answered 404 Not Found: the url is not a Manager's, or its path is wrong: most end with the port"},
 		"database frozen": {auth: right, fault: dataproxytest.Silence(), timeout: 300 * time.Millisecond,
 			text: "no answer of the Manager in time: context deadline exceeded"},
 	} {

@@ -132,7 +132,7 @@ func (opt *option) checkNumber(n int64) error {
 func (o *Options) validateGroupID() error {
 	if o.GroupID == "" {
 		if o.explicit["group_id"] {
-			return fmt.Errorf("option group_id = \"\": %w", ErrInvalidGroupID)
+			return fmt.Errorf("option group_id = \"\": %w: has 0 characters: want 1 to %d", ErrInvalidGroupID, maxID)
 		}
 		return fmt.Errorf("option group_id: %w", ErrGroupIDNotGiven)
 	}

@@ -291,6 +291,9 @@ func (e *statusError) Error() string {
 		// The real Manager says 403 in both cases.
 		text += ": the credentials are missing or wrong, or the Manager's database is down"
 	}
+	if e.code == http.StatusNotFound {
+		text += ": the url is not a Manager's, or its path is wrong: most end with the port"
+	}
 	return text
 }
 

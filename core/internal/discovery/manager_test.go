@@ -51,7 +51,7 @@ func TestN1_EachFailureOfTheManagerIsNamed(t *testing.T) {
 	}{
 		"403":          {dataproxytest.HTTPStatus(403, ""), 1, "403 Forbidden: the credentials are missing or wrong, or the Manager's database is down"},
 		"401":          {dataproxytest.HTTPStatus(401, ""), 1, "401 Unauthorized"},
-		"404":          {dataproxytest.HTTPStatus(404, "<html>"), 1, "404 Not Found"},
+		"404":          {dataproxytest.HTTPStatus(404, "<html>"), 1, "404 Not Found: the url is not a Manager's"},
 		"500":          {dataproxytest.HTTPStatus(500, "boom"), 3, "the Manager answered 500"},
 		"503":          {dataproxytest.HTTPStatus(503, ""), 3, "the Manager answered 503"},
 		"429":          {dataproxytest.HTTPStatus(429, ""), 3, "the Manager answered 429"},
