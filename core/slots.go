@@ -26,12 +26,18 @@ func (s *spooler) stores() (all []*spool.Spool) {
 // reconsider closes a slot that has gone from under its store.
 func (s *spooler) reconsider() {
 	if err := s.own.Check(); err != nil {
-		s.warn(fmt.Errorf("the folder cannot be used, what is sent now is not stored: %w", err))
 		_ = s.own.Close()
 		s.counts.closed(s.own)
-		s.own, s.reopenAt = nil, time.Now().Add(reopenEvery)
+		s.own = nil
+		s.unusable(err)
 		s.counts.opened(s.stores())
 	}
+}
+
+// unusable says so, and has the folder tried again later.
+func (s *spooler) unusable(err error) {
+	s.warn(fmt.Errorf("the folder cannot be used, what is sent now is not stored: %w", err))
+	s.reopenAt = time.Now().Add(reopenEvery)
 }
 
 func (s *spooler) reopen() bool {

@@ -1,10 +1,12 @@
 package dataproxy
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"time"
 
 	"github.com/inlong-dataproxy/inlong-dataproxy/core/internal/spool"
@@ -67,7 +69,7 @@ type spooler struct {
 	counts  spoolCounts
 }
 
-// newSpooler opens the folder. What it finds there is sent as room comes.
+// newSpooler opens the folder. What it finds there is sent as room comes. One on a full disk is tried again later.
 func newSpooler(c *client) (*spooler, error) {
 	o := &c.opts
 	s := &spooler{c: c, kick: make(chan struct{}, 1), rest: make(chan chan struct{}), done: make(chan struct{})}
@@ -83,11 +85,17 @@ func newSpooler(c *client) (*spooler, error) {
 	if s.metrics, err = newSpoolMetrics(o.MetricsRegistry, o.MetricsName); err != nil {
 		return nil, err
 	}
-	if s.own, err = spool.Open(o.SpoolDir, s.opts); err != nil {
+	switch s.own, err = spool.Open(o.SpoolDir, s.opts); {
+	case err == nil:
+		s.opened()
+		s.counts.state.Store(SpoolOK)
+	case errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT): // which would not stop it later either
+		s.unusable(err)
+		s.counts.opened(nil)
+		s.counts.state.Store(SpoolFailed)
+	default:
 		return nil, fmt.Errorf("option spool_dir: %w", err)
 	}
-	s.opened()
-	s.counts.state.Store(SpoolOK)
 	s.metrics.tell(s.stats())
 	return s, nil
 }

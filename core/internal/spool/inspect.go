@@ -135,7 +135,7 @@ func inUse(slot string) bool {
 	if _, err := os.Stat(path); err != nil {
 		return false
 	}
-	if text, err := os.ReadFile(filepath.Join(slot, slotOwner)); err == nil && string(text) == processName() {
+	if isOwn(slot) {
 		return true
 	}
 	busy := false

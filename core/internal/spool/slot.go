@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strings"
 	"time"
 )
 
@@ -17,6 +18,8 @@ const (
 	slotsLock = "slots.lock"
 	slotLock  = "lock"
 	slotOwner = "owner"
+	// ownerSize is how long that file is, always: it is written in place, which needs no room. So a full disk keeps nobody from a slot.
+	ownerSize = 256
 	mostSlots = 9999
 	// slotsWait is how long somebody waits for the lock of the folder, which is held for moments.
 	slotsWait = 2 * time.Second
@@ -193,22 +196,39 @@ func exclusive(dir string, f func() error) error {
 
 // takeSlot takes the lock of a slot, or returns errBusy. The caller holds that of the folder.
 func takeSlot(slot string) (unlock func(), err error) {
-	owner := filepath.Join(slot, slotOwner)
-	if text, err := os.ReadFile(owner); err == nil && string(text) == processName() {
+	if isOwn(slot) {
 		return nil, errBusy // another client of this process: the lock's file must not be opened, since closing it gives the lock away
 	}
 	release, err := lockSlot(filepath.Join(slot, slotLock))
 	if err != nil {
 		return nil, err
 	}
-	if err := os.WriteFile(owner, []byte(processName()), 0o600); err != nil {
+	if err := noteOwner(slot, processName()); err != nil {
 		release()
 		return nil, err
 	}
 	return func() {
-		_ = os.Remove(owner)
+		if noteOwner(slot, "") != nil {
+			_ = os.Remove(filepath.Join(slot, slotOwner))
+		}
 		release()
 	}, nil
+}
+
+// isOwn reports whether a client of this process holds a slot.
+func isOwn(slot string) bool {
+	text, err := os.ReadFile(filepath.Join(slot, slotOwner))
+	return err == nil && strings.HasPrefix(string(text), processName())
+}
+
+// noteOwner writes down who holds a slot; "" is nobody.
+func noteOwner(slot, name string) error {
+	f, err := os.OpenFile(filepath.Join(slot, slotOwner), os.O_WRONLY|os.O_CREATE, 0o600)
+	if err != nil {
+		return err
+	}
+	_, err = fmt.Fprintf(f, "%-*s", ownerSize, name)
+	return errors.Join(err, f.Close())
 }
 
 // unlockLater is unlock for somebody who does not hold the lock of the folder. Where it cannot be had the slot stays this process's.
