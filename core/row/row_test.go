@@ -140,7 +140,7 @@ func TestQuickRowsAreThoseOfTheRules(t *testing.T) {
 	for range 100_000 {
 		s := randomSettings(r)
 		s.RefuseEmptyFirst = s.Type == row.CSV && r.IntN(8) == 0
-		s.ControlEscapes = s.Type == row.CSV && s.Escape != 0 && s.Separator != '\r' && s.Escape != '\r' && s.LineSeparator != '\r' && r.IntN(4) == 0
+		s.ControlEscapes = s.Type == row.CSV && s.Escape != 0 && !strings.ContainsAny(string([]rune{s.Separator, s.Escape, s.LineSeparator}), "\rnr0") && r.IntN(4) == 0
 		for i := range r.IntN(4) {
 			s.Columns = append(s.Columns, string(rune('A'+i)))
 		}
@@ -252,7 +252,10 @@ func TestSettingsAreChecked(t *testing.T) {
 		`column 1 ("a=b"): holds the kv separator`:         {Type: row.KV, Columns: []string{"a=b"}},
 		"control escapes: want CSV and an escape":          {Type: row.CSV, ControlEscapes: true},
 		"refuse empty first: only rows of CSV":             {Type: row.KV, RefuseEmptyFirst: true},
-		"must not be CR with control escapes":              {Type: row.CSV, Separator: '\r', Escape: '\\', ControlEscapes: true},
+		`separator '\r': must not be CR, n, r or 0`:        {Type: row.CSV, Separator: '\r', Escape: '\\', ControlEscapes: true},
+		`separator 'n': must not be CR, n, r or 0`:         {Type: row.CSV, Separator: 'n', Escape: '\\', ControlEscapes: true},
+		`escape character '0': must not be CR, n, r or 0`:  {Type: row.CSV, Escape: '0', ControlEscapes: true},
+		`line separator 'r': must not be CR, n, r or 0`:    {Type: row.CSV, LineSeparator: 'r', Escape: '\\', ControlEscapes: true},
 	} {
 		_, err := row.New(s)
 		require.ErrorContains(t, err, fault)

@@ -165,8 +165,8 @@ func (s *Settings) check() error {
 		case c.char == 0:
 			continue
 		case c.char == '\n' && c.what == "line separator":
-		case s.ControlEscapes && c.char == '\r':
-			fault("%s: must not be CR with control escapes", c.what)
+		case s.ControlEscapes && strings.ContainsRune("\rnr0", c.char): // escaped it would be what a control character is written as
+			fault("%s %q: must not be CR, n, r or 0 with control escapes", c.what, c.char)
 		case c.char == '\n':
 			fault("%s: must not be LF, at which readers split rows", c.what)
 		case !utf8.ValidRune(c.char) || c.char > 0xffff || c.char == utf8.RuneError:

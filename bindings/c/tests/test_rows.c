@@ -178,6 +178,8 @@ static void bad_arguments_are_named(void)
     REFUSED((bad.columns = nameless, bad.column_count = 1), "column 1: has no name");
     REFUSED((bad.type = INLONG_ROW_KV, bad.columns = unwritable, bad.column_count = 1, bad.escape = 0), "holds the kv separator");
     REFUSED((bad.escape = 0, bad.flags = INLONG_ROW_CONTROL_ESCAPES), "control escapes");
+    REFUSED((bad.separator = 'n', bad.flags = INLONG_ROW_CONTROL_ESCAPES), "separator is U+006E: must not be CR, n, r or 0");
+    REFUSED((bad.escape = '0', bad.flags = INLONG_ROW_CONTROL_ESCAPES), "escape is U+0030: must not be CR, n, r or 0");
     s.column_count = 1;
     CHECK_INT(inlong_row_format_new(&s, &format, err, sizeof err), INLONG_ERR_ARG);
     s.column_count = 0;

@@ -129,7 +129,7 @@ def random_settings(rng: random.Random) -> dict[str, Any]:
         settings["encoding"] = "gbk"
     if settings["type"] == "csv":
         settings["refuse_empty_first"] = rng.random() < 0.1
-        settings["control_escapes"] = settings["escape"] is not None and "\r" not in settings.values() and rng.random() < 0.2
+        settings["control_escapes"] = settings["escape"] is not None and not {"\r", "n"} & set(settings.values()) and rng.random() < 0.2
     return settings
 
 
@@ -261,6 +261,8 @@ def test_what_has_no_text_names_its_field() -> None:
         ({"columns": ["a", ""]}, "no name"),
         ({"type": "kv", "columns": ["a=b"]}, "kv separator"),
         ({"control_escapes": True}, "escape character"),
+        ({"separator": "n", "escape": "\\", "control_escapes": True}, "separator 'n': must not be CR, n, r or 0"),
+        ({"escape": "0", "control_escapes": True}, "escape '0': must not be CR, n, r or 0"),
         ({"type": "kv", "refuse_empty_first": True}, "first field"),
     ],
 )

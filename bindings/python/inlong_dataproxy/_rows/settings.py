@@ -59,8 +59,8 @@ class Settings:
                 faults.append(f"{name}: must not be LF, at which readers split rows")
             elif self.encoding == "gbk" and not char.isascii():
                 faults.append(f"{name} {char!r}: must be ASCII with GBK")
-            elif char == "\r" and self.control_escapes:
-                faults.append(f"{name}: must not be CR with control escapes")
+            elif char in "\rnr0" and self.control_escapes:  # escaped it would be what a control character is written as
+                faults.append(f"{name} {char!r}: must not be CR, n, r or 0 with control escapes")
             elif char in used:
                 faults.append(f"{name} {char!r}: is used for something else already")
             used.add(char)
