@@ -43,6 +43,8 @@
 #include <future>
 #include <iterator>
 #include <memory>
+#include <new>
+#include <pthread.h>
 #include <string>
 #include <string_view>
 #include <type_traits>
@@ -53,9 +55,14 @@ namespace inlong
 {
 inline namespace INLONG_EXCEPTION_MODE
 {
+namespace detail
+{
+/* Weak: before glibc 2.34 a program may be linked without libpthread, which the library brings to it. */
+static decltype(::pthread_create) start_thread __attribute__((__weakref__("pthread_create")));
+} // namespace detail
 
-/** A client. Move-only; its destructor closes it without a time-out of its own (at most the option send_timeout). An empty
- * or moved-from one answers INLONG_ERR_HANDLE. */
+/** A client. Move-only; its destructor closes it without a time-out of its own (at most the option send_timeout), inside a callback
+ * without waiting for that. An empty or moved-from one answers INLONG_ERR_HANDLE. */
 class Client
 {
   public:
@@ -77,8 +84,12 @@ class Client
     }
     ~Client()
     {
-        if (handle_)
-            note_close(inlong_client_close(handle_, INLONG_NO_TIMEOUT, nullptr));
+        if (!handle_)
+            return;
+        int code = inlong_client_close(handle_, INLONG_NO_TIMEOUT, nullptr);
+        note_close(code);
+        if (code == INLONG_ERR_WORKER_BUSY && inlong_client_ready(handle_, 0) == INLONG_ERR_WORKER_BUSY)
+            close_elsewhere();
     }
 
     /** inlong_client_new: blocks at most the options manager_timeout and conn_timeout together. The options are copied. */
@@ -157,8 +168,7 @@ class Client
         return send_copies(std::vector<Message>(messages, messages + count), std::move(callback));
     }
     /** The same for all elements of `payloads` (anything of which Payload can be made) as messages of one stream. */
-    template <class Range>
-    Expected<std::size_t> try_send_many(std::string_view stream, const Range &payloads, ManyCallback callback) const
+    template <class Range> Expected<std::size_t> try_send_many(Text stream, const Range &payloads, ManyCallback callback) const
     {
         using Element = decltype(*std::begin(payloads));
         static_assert(std::is_reference_v<Element> || std::is_same_v<Element, std::string_view> || std::is_same_v<Element, Payload>,
@@ -246,7 +256,7 @@ class Client
     {
         return try_send_many(messages, count, std::move(callback)).value();
     }
-    template <class Range> std::size_t send_many(std::string_view stream, const Range &payloads, ManyCallback callback) const
+    template <class Range> std::size_t send_many(Text stream, const Range &payloads, ManyCallback callback) const
     {
         return try_send_many(stream, payloads, std::move(callback)).value();
     }
@@ -273,6 +283,20 @@ class Client
             promises_->forsake();
         if (code == INLONG_OK && kept_)
             kept_->quiet = true;
+    }
+
+    /* Inside a callback for log lines or credentials no close is begun: a thread of its own ends the client. */
+    void close_elsewhere() noexcept
+    {
+        pthread_t thread;
+        pthread_attr_t detached;
+        auto *client = new (std::nothrow) Client(std::move(*this));
+        if (!client || !detail::start_thread || pthread_attr_init(&detached) != 0)
+            return;
+        auto end = [](void *it) -> void * { return delete static_cast<Client *>(it), nullptr; };
+        pthread_attr_setdetachstate(&detached, PTHREAD_CREATE_DETACHED);
+        detail::start_thread(&thread, &detached, end, client);
+        pthread_attr_destroy(&detached);
     }
 
     /* What the library took over must not be freed here. */

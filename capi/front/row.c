@@ -199,10 +199,10 @@ static int64_t check_shape(row_writer *w)
     w->named = w->count > 0 && w->fields[0].name;
     for (size_t i = 0; i < w->count; i++) {
         const inlong_field *field = &w->fields[i];
+        if (field->name && field->name_len > PTRDIFF_MAX) /* first: what fails names the field */
+            return inlong_fail(INLONG_ERR_ARG, NULL, 0, "field %zu: name_len is negative", i + 1);
         if ((field->name != NULL) != w->named)
             return fail(w, i, "either all fields of a row have a name or none", NULL);
-        if (field->name && field->name_len > PTRDIFF_MAX)
-            return inlong_fail(INLONG_ERR_ARG, NULL, 0, "field %zu: name_len is negative", i + 1);
     }
     if (w->named && s->column_count == 0 && s->type == INLONG_ROW_CSV)
         return inlong_fail(INLONG_ERR_ARG, NULL, 0,

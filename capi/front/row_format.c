@@ -39,7 +39,8 @@ static int check_characters(const inlong_row_settings *s, char *err, size_t errl
         if (c >= 0x80 && s->encoding == INLONG_ROW_GBK)
             return inlong_fail(INLONG_ERR_OPTION, err, errlen, "%s is U+%04X: must be ASCII with GBK", names[i], c);
         if ((c == '\r' || c == 'n' || c == 'r' || c == '0') && (s->flags & INLONG_ROW_CONTROL_ESCAPES))
-            return inlong_fail(INLONG_ERR_OPTION, err, errlen, "%s is U+%04X: must not be CR, n, r or 0 with control escapes", names[i], c);
+            return inlong_fail(INLONG_ERR_OPTION, err, errlen, "%s is U+%04X: must not be CR, n, r or 0 with control escapes",
+                               names[i], c);
         for (int j = 0; j < i; j++)
             if (chars[j] == c)
                 return inlong_fail(INLONG_ERR_OPTION, err, errlen, "%s is U+%04X, as %s: they must differ", names[i], c, names[j]);

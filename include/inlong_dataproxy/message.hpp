@@ -17,6 +17,18 @@ namespace inlong
 inline namespace INLONG_EXCEPTION_MODE
 {
 
+/** A view of a text: all that a std::string_view can be made of. A nullptr, such as a getenv of what is not set, is the empty text. */
+struct Text : std::string_view {
+    /** @{ */
+    /** Of what the caller keeps. */
+    Text(const char *text) noexcept : std::string_view(text ? text : "") {}
+    template <class T, class = std::enable_if_t<std::is_class_v<T> && std::is_convertible_v<const T &, std::string_view>>>
+    Text(const T &text) noexcept : std::string_view(text)
+    {
+    }
+    /** @} */
+};
+
 /** A view of bytes: pointer and size, a string literal or string_view, or anything contiguous with data() and size() whose
  * elements are plain values (std::string, std::vector<uint8_t>, std::array, std::span, ...). */
 struct Payload {
@@ -37,7 +49,7 @@ struct Payload {
 };
 
 /** One attribute for Message::with_attributes; a view too. */
-inline inlong_attribute attribute(std::string_view key, std::string_view value) noexcept
+inline inlong_attribute attribute(Text key, Text value) noexcept
 {
     /* A length of 0 would mean "up to the NUL" of whatever the view was cut from. */
     return {key.empty() ? "" : key.data(), key.size(), value.empty() ? "" : value.data(), value.size()};
@@ -46,7 +58,7 @@ inline inlong_attribute attribute(std::string_view key, std::string_view value) 
 /** One message: the C struct, filled. */
 struct Message : inlong_message {
     /** For a stream of the client's group. */
-    Message(std::string_view stream, Payload data) noexcept : inlong_message()
+    Message(Text stream, Payload data) noexcept : inlong_message()
     {
         struct_size = sizeof(inlong_message);
         stream_id = stream.empty() ? "" : stream.data();
@@ -54,8 +66,8 @@ struct Message : inlong_message {
         payload = data.bytes;
         payload_len = data.size;
     }
-    /** Instead of the client's group. */
-    Message &group(std::string_view id) noexcept
+    /** Instead of the client's group; an empty id is the client's. */
+    Message &group(Text id) noexcept
     {
         group_id = id.empty() ? "" : id.data();
         group_id_len = id.size();

@@ -26,12 +26,19 @@ class Options
 
     /** @{ */
     /** Sets an option; durations and numbers can be given as what they are. INLONG_ERR_OPTION: no such key, or a value that is
-     * not UTF-8 or holds NUL. Whether it fits is judged by Client. */
+     * not UTF-8 or holds NUL. INLONG_ERR_ARG: a value that is nullptr, such as a getenv of what is not set. Whether it fits is judged by
+     * Client. */
     Status try_set(const std::string &key, const std::string &value)
     {
         if (key.find('\0') != std::string::npos || value.find('\0') != std::string::npos)
             return Error(INLONG_ERR_OPTION, "option " + std::string(key.c_str()) + ": key or value holds a NUL byte");
         return detail::status(inlong_options_set(options_.get(), key.c_str(), value.c_str(), nullptr, 0));
+    }
+    Status try_set(const std::string &key, const char *value)
+    {
+        if (value == nullptr) /* no std::string can be made of it */
+            return Error(INLONG_ERR_ARG, "option " + key + ": the value is NULL");
+        return try_set(key, std::string(value));
     }
     template <class T> std::enable_if_t<std::is_arithmetic_v<T>, Status> try_set(const std::string &key, T value)
     {
@@ -89,8 +96,12 @@ class Options
     template <class T> Options &&set(const std::string &key, const T &value) && { return std::move(set(key, value)); }
     Options &url(const std::string &value) & { return set("url", value); }
     Options &&url(const std::string &value) && { return std::move(set("url", value)); }
+    Options &url(const char *value) & { return set("url", value); }
+    Options &&url(const char *value) && { return std::move(set("url", value)); }
     Options &group_id(const std::string &value) & { return set("group_id", value); }
     Options &&group_id(const std::string &value) && { return std::move(set("group_id", value)); }
+    Options &group_id(const char *value) & { return set("group_id", value); }
+    Options &&group_id(const char *value) && { return std::move(set("group_id", value)); }
     Options &log(LogCallback callback, int level) &
     {
         try_log(std::move(callback), level).value();

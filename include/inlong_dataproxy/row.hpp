@@ -52,7 +52,7 @@ struct Field : inlong_field {
     /** A text in the stream's encoding. */
     static Field bytes(Payload text) noexcept { return {INLONG_FIELD_BYTES, text.bytes, text.size}; }
     /** The key, or the column. */
-    Field &&named(std::string_view text) && noexcept
+    Field &&named(Text text) && noexcept
     {
         name = text.empty() ? "" : text.data();
         name_len = text.size();
@@ -81,13 +81,19 @@ class RowFormat
         int code = inlong_row_format_new(&settings, &format, nullptr, 0);
         return code == INLONG_OK ? Expected<RowFormat>(RowFormat(format)) : Error::last(code);
     }
+    /** @{ */
     /** As the Manager says, which takes the option manager_timeout at most. */
-    static Expected<RowFormat> try_ask(const Options &options, const std::string &stream_id)
+    static Expected<RowFormat> try_ask(const Options &options, const char *stream_id)
     {
         inlong_row_format *format = nullptr;
-        int code = inlong_row_format_ask(options.get(), stream_id.c_str(), &format, nullptr, 0);
+        int code = inlong_row_format_ask(options.get(), stream_id, &format, nullptr, 0);
         return code == INLONG_OK ? Expected<RowFormat>(RowFormat(format)) : Error::last(code);
     }
+    static Expected<RowFormat> try_ask(const Options &options, const std::string &stream_id)
+    {
+        return try_ask(options, stream_id.c_str());
+    }
+    /** @} */
     /** Puts the row into `row`, in place of what it held; its memory is used again. */
     Status try_write(std::string &row, std::initializer_list<Field> fields) const
     {
@@ -120,6 +126,7 @@ class RowFormat
     /** @{ */
     /** As its twin above, but it throws Error. */
     explicit RowFormat(const inlong_row_settings &settings) : RowFormat(try_make(settings).value()) {}
+    static RowFormat ask(const Options &options, const char *stream_id) { return try_ask(options, stream_id).value(); }
     static RowFormat ask(const Options &options, const std::string &stream_id) { return try_ask(options, stream_id).value(); }
     std::string write(std::initializer_list<Field> fields) const
     {

@@ -146,11 +146,59 @@ static void log_callable_outlives_a_client_that_could_not_be_made(void)
         usleep(1000);
 }
 
+/* A destructor there was refused, and left the client open for ever, with its connections and what the callable holds. */
+static void client_may_end_inside_its_log_callback(void)
+{
+    auto mock = inlong::Mock::try_start(1);
+    std::shared_ptr<int> witness = std::make_shared<int>(7);
+    static std::atomic<inlong::Client *> held;
+    inlong_client *handle;
+    {
+        inlong::Options options;
+        CHECK(options.try_set("url", *mock->try_url()));
+        CHECK(options.try_set("group_id", GROUP));
+        CHECK(options.try_log([witness](int, std::string_view) { delete held.exchange(nullptr); }, INLONG_LOG_WARN));
+        auto client = inlong::Client::try_open(options);
+        CHECK(client);
+        handle = client->get();
+        held = new inlong::Client(*std::move(client));
+    }
+    CHECK(mock->try_control("{\"op\":\"kill\",\"node\":0}"));
+    while (inlong_client_wake(handle) != INLONG_ERR_HANDLE || witness.use_count() > 1)
+        usleep(1000);
+}
+
+/* A getenv of what is not set ended the program: by std::logic_error, which is no inlong::Error, or by SIGSEGV. */
+static void null_for_a_text_is_an_error(void)
+{
+    auto mock = inlong::Mock::try_start(1);
+    inlong::Client client = open(*mock);
+    const char *unset = nullptr;
+    inlong::Options options;
+    CHECK_INT(options.try_set("group_id", unset).code(), INLONG_ERR_ARG);
+    CHECK_TEXT(options.try_set("group_id", unset).error().what(), "option group_id: the value is NULL");
+    CHECK_INT(client.try_send({unset, "x"}).code(), INLONG_ERR_LOG_INVALID);
+    CHECK_INT(client.try_send({STREAM, unset}).code(), INLONG_ERR_LOG_INVALID);
+    const inlong_attribute nameless[] = {inlong::attribute(unset, "v")};
+    CHECK_TEXT(client.try_send(inlong::Message(STREAM, "x").with_attributes(nameless)).error().what(), "empty name");
+#ifdef __cpp_exceptions
+    for (int i = 0; i < 2; i++)
+        try {
+            i == 0 ? inlong::Options().url(unset) : inlong::Options().group_id(unset);
+            CHECK(!"returned");
+        } catch (const inlong::Error &error) {
+            CHECK_TEXT(error.what(), i == 0 ? "option url: the value is NULL" : "option group_id: the value is NULL");
+        }
+#endif
+}
+
 static const check_test tests[] = {
+    {"client_may_end_inside_its_log_callback", client_may_end_inside_its_log_callback},
     {"credentials_come_from_a_callable", credentials_come_from_a_callable},
     {"every_way_to_send", every_way_to_send},
     {"failures_are_values", failures_are_values},
     {"log_callable_outlives_a_client_that_could_not_be_made", log_callable_outlives_a_client_that_could_not_be_made},
+    {"null_for_a_text_is_an_error", null_for_a_text_is_an_error},
 };
 
 #ifdef __cpp_exceptions

@@ -200,6 +200,9 @@ static void bad_arguments_are_named(void)
     CHECK_INT(inlong_row_write(format, &bad, 1, buf, sizeof buf), INLONG_ERR_ARG);
     bad = (inlong_field){.kind = INLONG_FIELD_BYTES, .data = "x", .data_len = (size_t)-1};
     CHECK_INT(inlong_row_write(format, &bad, 1, buf, sizeof buf), INLONG_ERR_ARG);
+    inlong_field second[] = {{.kind = INLONG_FIELD_NULL}, {.name = "a", .name_len = (size_t)-1}}; /* was read to say which it is */
+    CHECK_INT(inlong_row_write(format, second, 2, buf, sizeof buf), INLONG_ERR_ARG);
+    CHECK_TEXT(inlong_last_error(), "field 2: name_len is negative");
     bad = (inlong_field){.kind = INLONG_FIELD_TIME, .value.i = INT64_MIN};
     CHECK_INT(inlong_row_write(format, &bad, 1, buf, sizeof buf), INLONG_ERR_ARG);
     CHECK_TEXT(inlong_last_error(), "years 0 to 9999");
