@@ -129,7 +129,8 @@ def random_settings(rng: random.Random) -> dict[str, Any]:
         settings["encoding"] = "gbk"
     if settings["type"] == "csv":
         settings["refuse_empty_first"] = rng.random() < 0.1
-        settings["control_escapes"] = settings["escape"] is not None and not {"\r", "n"} & set(settings.values()) and rng.random() < 0.2
+        escapable = settings["escape"] is not None and not {"\r", "n"} & set(settings.values())
+        settings["control_escapes"] = escapable and rng.random() < 0.2
     return settings
 
 
