@@ -20,7 +20,8 @@ inline namespace INLONG_EXCEPTION_MODE
 /** A view of a text: all that a std::string_view can be made of. A nullptr, such as a getenv of what is not set, is the empty text. */
 struct Text : std::string_view {
     /** @{ */
-    /** Of what the caller keeps. */
+    /** Of what the caller keeps, or empty. */
+    Text() noexcept = default;
     Text(const char *text) noexcept : std::string_view(text ? text : "") {}
     template <class T, class = std::enable_if_t<std::is_class_v<T> && std::is_convertible_v<const T &, std::string_view>>>
     Text(const T &text) noexcept : std::string_view(text)

@@ -179,6 +179,7 @@ static void null_for_a_text_is_an_error(void)
     CHECK_TEXT(options.try_set("group_id", unset).error().what(), "option group_id: the value is NULL");
     CHECK_INT(client.try_send({unset, "x"}).code(), INLONG_ERR_LOG_INVALID);
     CHECK_INT(client.try_send({STREAM, unset}).code(), INLONG_ERR_LOG_INVALID);
+    CHECK(client.try_send(inlong::Message(STREAM, "x").group({}))); /* what a std::string_view takes, too */
     const inlong_attribute nameless[] = {inlong::attribute(unset, "v")};
     CHECK_TEXT(client.try_send(inlong::Message(STREAM, "x").with_attributes(nameless)).error().what(), "empty name");
 #ifdef __cpp_exceptions
