@@ -55,9 +55,9 @@ go-programs: ## build the Go programs into build/bin
 .PHONY: demo
 demo: ## ship a real log from Go, C and Python, a node dies on the way (FILE=path DEMO_REPEAT=n)
 	@.ci/tools needed
-	@echo "demo, 1 of 3: the programs. About a minute the first time, when Go downloads modules and compiles its own library"
+	@echo "demo, 1 of 3: the programs. A minute or two the first time, when Go downloads modules and compiles its own library"
 	@$(MAKE) --no-print-directory go-programs
-	@echo "demo, 2 of 3: the C library, which holds the Go core, and its examples. Half a minute the first time"
+	@echo "demo, 2 of 3: the C library, which holds the Go core, and its examples. A minute the first time"
 	@$(MAKE) --no-print-directory build
 	@echo "demo, 3 of 3: a million lines from each language to a fake cluster, while a node dies. Some seconds each"
 	$(BIN)/demo $(if $(FILE),--file "$$FILE") $(if $(DEMO_REPEAT),--repeat $(DEMO_REPEAT))
