@@ -25,7 +25,7 @@ KOFFI       := $(if $(and $(shell command -v node),$(shell command -v npm)),$(BU
 # The commit is not stamped into binaries: a build must also work from a tarball and in another user's checkout.
 export GOFLAGS := $(filter-out -buildvcs=%,$(GOFLAGS)) -buildvcs=false
 
-# What is compiled in many small steps, without a test that waits.
+# Compilers side by side where many small files are compiled and nothing is measured meanwhile.
 JOBS := $(shell getconf _NPROCESSORS_ONLN)
 
 SHELL := bash

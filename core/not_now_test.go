@@ -183,7 +183,7 @@ func TestFaultyBatchesDoNotHoldUpThoseBehindThem(t *testing.T) {
 			for i := range 30 {
 				faulty.send(context.Background(), client, streamMessage(fmt.Sprint("faulty", i), "%d", i))
 			}
-			time.Sleep(100 * time.Millisecond) // beyond their linger: they are first in the line
+			fault(t, client.Flush(ctx), dataproxy.CodeContextExpired) // its time is over: it seals them, so that they are first in the line
 			for i := range 30 {
 				good.send(context.Background(), client, streamMessage(fmt.Sprint("good", i), "%d", i))
 			}

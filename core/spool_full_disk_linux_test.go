@@ -6,7 +6,6 @@ import (
 	"os"
 	"path/filepath"
 	"testing"
-	"time"
 
 	"github.com/stretchr/testify/require"
 	"golang.org/x/sys/unix"
@@ -64,8 +63,7 @@ func TestAFullDiskStopsNoClientFromStarting(t *testing.T) {
 	require.NoError(t, client.Send(patient(t), message("from memory")))
 	require.Equal(t, dataproxy.SpoolFailed, client.Stats().Spool.State)
 	free()
-	for end := time.Now().Add(patience); client.Stats().Spool.State != dataproxy.SpoolOK; {
-		require.NoError(t, client.Send(patient(t), message("stored as soon as there is room")))
-		require.True(t, time.Now().Before(end), "the folder is used again")
-	}
+	eventually(t, "the folder is used again", func() bool {
+		return client.Send(patient(t), message("stored as soon as there is room")) == nil && client.Stats().Spool.State == dataproxy.SpoolOK
+	})
 }

@@ -3,7 +3,6 @@ from __future__ import annotations
 import asyncio
 import gc
 import threading
-import time
 import weakref
 from _thread import allocate_lock
 from collections.abc import AsyncIterator, Iterator
@@ -336,18 +335,21 @@ def test_a_source_whose_messages_become_large_takes_no_more_memory(
 
 
 class _LateLock:
-    """Behind its release its owner needs a while to continue, unless that is the main thread."""
+    """Behind its release the thread that stands in continues when another one has taken it."""
 
     def __init__(self) -> None:
         self._lock = allocate_lock()
+        self._taken = threading.Event()
 
     def __enter__(self) -> None:
         self._lock.acquire()
+        self._taken.set()
 
     def __exit__(self, *_: object) -> None:
+        self._taken.clear()
         self._lock.release()
         if threading.current_thread().name == "inlong-send-many":
-            time.sleep(0.2)
+            assert self._taken.wait(10)
 
 
 def test_what_the_thread_that_stands_in_could_not_pass_on_is_an_error(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -102,6 +102,11 @@ func (s *Set) tell(path, fault string) {
 		return
 	}
 	s.said[path] = fault
+	s.warnUnreadable(path, fault)
+}
+
+// warnUnreadable says that a file cannot be read, unless it only waits for others.
+func (s *Set) warnUnreadable(name, fault string) {
 	if s.waits(fault) {
 		return
 	}
@@ -109,5 +114,12 @@ func (s *Set) tell(path, fault string) {
 	if s.cfg.Follow {
 		text = "a file cannot be read; it is tried again, the others continue"
 	}
-	s.cfg.Log.Warn(text, "file", path, "error", fault)
+	s.cfg.Log.Warn(text, "file", name, "error", fault)
+}
+
+// warnReadable says that a file of which that was said can be read again.
+func (s *Set) warnReadable(name, fault string) {
+	if !s.waits(fault) {
+		s.cfg.Log.Warn("a file can be read again", "file", name)
+	}
 }

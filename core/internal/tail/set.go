@@ -308,12 +308,8 @@ func (s *Set) truncated(f *File) {
 
 // failed keeps a file that cannot be read for later, and says so once.
 func (s *Set) failed(f *File, err error) {
-	if (f.fault == nil || f.fault.Error() != err.Error()) && !s.waits(err.Error()) {
-		text := "a file cannot be read; it is tried again, the others continue"
-		if !s.cfg.Follow {
-			text = "a file cannot be read; the others continue"
-		}
-		s.cfg.Log.Warn(text, "file", f.Name(), "error", err)
+	if f.fault == nil || f.fault.Error() != err.Error() {
+		s.warnUnreadable(f.Name(), err.Error())
 	}
 	f.fault, f.atEnd = err, false
 	var final interface{ Final() bool }
@@ -327,9 +323,7 @@ func (s *Set) failed(f *File, err error) {
 
 func (s *Set) ok(f *File) {
 	if f.fault != nil {
-		if !s.waits(f.fault.Error()) {
-			s.cfg.Log.Warn("a file can be read again", "file", f.Name())
-		}
+		s.warnReadable(f.Name(), f.fault.Error())
 		f.fault = nil
 	}
 }
