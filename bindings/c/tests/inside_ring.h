@@ -11,11 +11,20 @@ static const char *const no_options[] = {NULL};
 
 static inline inlong_ring *ring_of(inlong_client *client) { return &inlong_client_slot(client)->ring; }
 
+/* Under the mutex: `most` is not the last that is told. */
+static inline bool is_told(inlong_ring *r)
+{
+    pthread_mutex_lock(&r->mutex);
+    bool told = atomic_load(&r->most) > 0;
+    pthread_mutex_unlock(&r->mutex);
+    return told;
+}
+
 /* A client that accepts messages by itself: the core has told it that there is room. */
 static inline fixture open_ring(const char *const *options)
 {
     fixture f = open_fixture(options);
-    while (atomic_load(&ring_of(f.client)->most) == 0)
+    while (!is_told(ring_of(f.client)))
         sched_yield();
     return f;
 }
