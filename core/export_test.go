@@ -258,6 +258,9 @@ const MostProbes = mostProbes
 // LinesDropped is the format of the line that no limit keeps back.
 const LinesDropped = linesDropped
 
+// SetCallbackGrace is for tests in which no callback may be left out because the machine is busy.
+func SetCallbackGrace(of Client, grace time.Duration) { of.(*client).grace = grace }
+
 // SetBulkWindow bounds what bulk ways have in flight, until something is acked.
 func SetBulkWindow(of Client, bytes int64) {
 	of.(*client).bulk.size.Store(bytes)

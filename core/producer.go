@@ -56,11 +56,12 @@ type client struct {
 	working    running // writers
 	completing running // completers
 
-	closing    atomic.Bool  // no message is accepted any more
-	reason     *Error       // of what has no result when the client ends; set before swept
-	swept      atomic.Bool  // nothing is retried any more
-	muted      atomic.Bool  // no callback is called any more
-	called     atomic.Int64 // callbacks since swept: shows a close that they continue
+	closing    atomic.Bool   // no message is accepted any more
+	reason     *Error        // of what has no result when the client ends; set before swept
+	swept      atomic.Bool   // nothing is retried any more
+	muted      atomic.Bool   // no callback is called any more
+	called     atomic.Int64  // callbacks since swept: shows a close that they continue
+	grace      time.Duration // callbackGrace, but in tests
 	closeBegun atomic.Bool
 	closed     chan struct{} // closed when Shutdown has ended
 	report     CloseReport
@@ -95,7 +96,7 @@ func (k sendKind) isTaken() bool { return k == sendTaken || k == sendTakenMany }
 // with ErrNoEndpoint or with ErrNoAvailableWorker, and leaves nothing behind then. WithLazyStart makes it return at once.
 func NewClient(opts ...Option) (FullClient, error) {
 	c := &client{
-		start: time.Now(), ready: make(chan struct{}), closed: make(chan struct{}),
+		start: time.Now(), ready: make(chan struct{}), closed: make(chan struct{}), grace: callbackGrace,
 	}
 	for _, opt := range opts {
 		if opt != nil {

@@ -132,7 +132,7 @@ func (c *client) shut(ctx context.Context, fault *Error) {
 	case <-swept:
 	case <-ctx.Done():
 	}
-	grace := time.NewTimer(callbackGrace)
+	grace := time.NewTimer(c.grace)
 	defer grace.Stop()
 	inTime := false
 	select {

@@ -191,6 +191,7 @@ func oneBecomesTooLong(t *testing.T, ends string, long int, metaData, ordered bo
 	c.Node(0).Revive()
 	if ends == "closed" {
 		eventually(t, "a frame is refused", func() bool { return c.Node(0).Frames() > 0 })
+		dataproxy.SetCallbackGrace(client, patience)
 		over, cancel := context.WithCancel(context.Background())
 		cancel()
 		report, _ := client.Shutdown(over)
