@@ -151,7 +151,9 @@ build/bench/bench_async build/conformance/send_plan: $(C_FRONT) include/inlong_d
 	@mkdir -p $(@D)
 	$(CC) $(C_FLAGS) $(filter %.c,$^) -o $@ -L$(LIB) '-Wl,-rpath,$$ORIGIN/../lib' -linlong_dataproxy
 
-test-c: capi examples ## run the C tests
+.PHONY: test-c-programs
+test-c: test-c-programs ## run the C tests
+test-c-programs: capi examples
 	@$(MAKE) --no-print-directory -j $(JOBS) -C bindings/c/tests all
 	@$(MAKE) --no-print-directory -C bindings/c/tests test
 
