@@ -258,8 +258,8 @@ enum {
  *
  * It runs on threads of the library, also before inlong_client_new has returned: one line at a time of a client, and on several
  * threads for several clients. Nothing but the lines behind it waits for it; 256 do, more are dropped and counted. It may
- * call this header's functions, but inlong_client_send, flush and close answer INLONG_ERR_WORKER_BUSY; lines that its own
- * calls cause are dropped. Not after inlong_client_close has returned INLONG_OK. To leave it by longjmp, a C++ exception or
+ * call this header's functions, but inlong_client_send, flush and close answer INLONG_ERR_WORKER_BUSY; a line that its own
+ * calls cause comes behind it. Not after inlong_client_close has returned INLONG_OK. To leave it by longjmp, a C++ exception or
  * pthread_exit is undefined.
  * @param client whose line it is; until inlong_client_new has returned it is not open: sends, flush and close answer
  *               INLONG_ERR_HANDLE

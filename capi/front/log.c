@@ -115,9 +115,9 @@ void inlong_log_deliver(uintptr_t client, int level, const char *text)
 {
     inlong_slot *slot = inlong_slot_find(client);
     INLONG_TAKES_OVER(slot);
-    if (slot && atomic_load(&slot->log) && !inlong_gate_beside()) /* a line that a callback caused would feed on itself */
+    if (slot && atomic_load(&slot->log))
         call(slot, client, level, text);
-    else if (slot && !atomic_load(&slot->log))
+    else if (slot)
         push(client, level, text);
     INLONG_HANDS_OVER(slot);
 }
