@@ -168,11 +168,10 @@ int inlong_client_flush(inlong_client *client, int64_t timeout_ms)
     pthread_mutex_unlock(&slot->mutex);
     int64_t began = inlong_now_ms();
     bool settled = inlong_ring_settle(slot, true, timeout_ms);
-    int64_t rest = timeout_ms < 0 ? timeout_ms : timeout_ms - (inlong_now_ms() - began);
     code = inlong_call(
         &(inlong_core_call){.kind = INLONG_CALL_FLUSH, /* also late: the core knows a callback, which has its own answer */
                             .handle = (uintptr_t)client,
-                            .timeout_ms = timeout_ms >= 0 && (!settled || rest < 0) ? 0 : rest});
+                            .timeout_ms = inlong_rest_ms(timeout_ms, began)});
     if (code == INLONG_OK && !settled)
         code = inlong_fail(INLONG_ERR_CONTEXT_EXPIRED, NULL, 0, "message context expired: before the core had taken all messages");
     return code;
@@ -223,12 +222,9 @@ int inlong_client_close(inlong_client *client, int64_t timeout_ms, inlong_close_
 
     int64_t began = inlong_now_ms();
     int64_t lost = (int64_t)inlong_ring_close(slot, timeout_ms);
-    int64_t rest = timeout_ms < 0 ? timeout_ms : timeout_ms - (inlong_now_ms() - began);
     inlong_close_report full = {0};
-    code = inlong_call(&(inlong_core_call){.kind = INLONG_CALL_CLOSE,
-                                           .handle = (uintptr_t)client,
-                                           .timeout_ms = timeout_ms >= 0 && rest < 0 ? 0 : rest,
-                                           .report = &full});
+    code = inlong_call(&(inlong_core_call){
+        .kind = INLONG_CALL_CLOSE, .handle = (uintptr_t)client, .timeout_ms = inlong_rest_ms(timeout_ms, began), .report = &full});
     full.failed += lost;
     full.unsent += lost;
     full.uncalled += lost;
@@ -237,15 +233,17 @@ int inlong_client_close(inlong_client *client, int64_t timeout_ms, inlong_close_
         return code;
     }
     /* The core has waited for the callbacks of results. What may run then is one for log lines or credentials. */
-    int64_t left = timeout_ms < 0 ? CALLBACK_WAIT_MS : timeout_ms - (inlong_now_ms() - began);
+    int64_t left = timeout_ms < 0 ? CALLBACK_WAIT_MS : inlong_rest_ms(timeout_ms, began);
     bool quiet = finish(slot,
                         code != INLONG_OK || left < CALLING_WAIT_MS ? CALLING_WAIT_MS
                         : left < CALLBACK_WAIT_MS                   ? left
                                                                     : CALLBACK_WAIT_MS,
                         &full.unpolled);
     give_report(report, &full);
-    if (code == INLONG_OK && !quiet)
-        code = inlong_fail(INLONG_ERR_CONTEXT_EXPIRED, NULL, 0, "a callback for log lines or credentials has not returned");
+    if (code == INLONG_OK && (lost > 0 || !quiet))
+        code = inlong_fail(INLONG_ERR_CONTEXT_EXPIRED, NULL, 0,
+                           lost > 0 ? "message context expired: before the core had taken all messages"
+                                    : "a callback for log lines or credentials has not returned");
     return code;
 }
 

@@ -36,6 +36,12 @@ int64_t inlong_now_ms(void)
     return (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000;
 }
 
+int64_t inlong_rest_ms(int64_t timeout_ms, int64_t began_ms)
+{
+    int64_t passed = inlong_now_ms() - began_ms;
+    return timeout_ms < 0 ? timeout_ms : timeout_ms > passed ? timeout_ms - passed : 0;
+}
+
 void inlong_cond_init(pthread_cond_t *cond)
 {
     pthread_condattr_t attr;

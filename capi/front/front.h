@@ -256,6 +256,7 @@ void inlong_queue_push(uintptr_t client, const inlong_core_tag *tags, size_t cou
 /* clock.c */
 struct timespec inlong_deadline(int64_t timeout_ms);
 int64_t inlong_now_ms(void);
+int64_t inlong_rest_ms(int64_t timeout_ms, int64_t began_ms); /* what is left of a time-out; INLONG_NO_TIMEOUT stays that */
 void inlong_cond_init(pthread_cond_t *cond);
 /* Until `until`, NULL = without end. A thread that is cancelled here leaves the mutex unlocked. */
 int inlong_cond_wait(pthread_cond_t *cond, pthread_mutex_t *mutex, const struct timespec *until);

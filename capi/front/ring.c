@@ -12,7 +12,7 @@
 
 /* The goroutine sleeps until a message comes. Then it looks now and then for as long as it finds some: to be woken for each would cost many
  * times what a message does. */
-enum { LONGEST_BULK = 32 << 10, CLOSE_WAIT_MS = 1000, LONGEST_CLOSE_MS = 30000 };
+enum { LONGEST_BULK = 32 << 10, CLOSE_GRACE_MS = 50, LAST_CHUNK_MS = 1000, LONGEST_CLOSE_MS = 30000 };
 
 void inlong_ring_init(inlong_ring *r)
 {
@@ -41,12 +41,12 @@ void inlong_ring_open(inlong_slot *slot)
     inlong_ring *r = &slot->ring;
     atomic_store(&r->most, 0);
     atomic_store(&r->chunks, 0);
-    atomic_store(&r->granted, 0);
     atomic_store(&r->bulk, 0);
     atomic_store(&r->width, 1);
     atomic_store(&r->names, 0);
     atomic_store(&r->running, true);
     pthread_mutex_lock(&r->mutex);
+    atomic_store(&r->granted, 0);
     r->called = false;
     r->by_calls = r->told = 0;
     pthread_mutex_unlock(&r->mutex);
@@ -259,9 +259,16 @@ static bool reserve_bulk(inlong_ring *r, const inlong_core_call *call, int64_t *
     return false;
 }
 
-bool inlong_ring_is_tight(const inlong_ring *r, size_t messages)
+static bool is_tight(const inlong_ring *r) { return atomic_load(&r->granted) > atomic_load(&r->room); }
+
+bool inlong_ring_begin_call(inlong_slot *slot, const inlong_core_call *call)
 {
-    return atomic_load(&r->granted) + (int64_t)messages > atomic_load(&r->room);
+    inlong_ring *r = &slot->ring;
+    pthread_mutex_lock(&r->mutex);
+    if (atomic_load(&slot->handle) == call->handle) /* else it may be another client's by now */
+        atomic_fetch_add(&r->granted, (int64_t)call->count);
+    pthread_mutex_unlock(&r->mutex);
+    return is_tight(r);
 }
 
 size_t inlong_ring_feed(inlong_slot *slot, const inlong_core_call *call)
@@ -273,7 +280,7 @@ size_t inlong_ring_feed(inlong_slot *slot, const inlong_core_call *call)
     size_t i = 0, used = 0;
     head h;
     h.of = NULL;
-    if (inlong_ring_is_tight(r, 0)) /* calls took what had been granted */
+    if (is_tight(r)) /* calls may take what there is */
         return 0;
     if (call->bulk && !reserve_bulk(r, call, &bulk))
         return 0;
@@ -296,11 +303,26 @@ size_t inlong_ring_feed(inlong_slot *slot, const inlong_core_call *call)
 
 /* ---- waiting for it ---- */
 
+/* One that holds no message holds room. */
+static void drop_empty(inlong_ring *r, inlong_stripe *s)
+{
+    inlong_core_chunk *c = s->filling;
+    if (!c || c->count > 0)
+        return;
+    atomic_fetch_sub(&r->granted, (int64_t)c->room);
+    atomic_fetch_sub(&r->chunks, 1);
+    free(s->spare);
+    s->spare = c;
+    s->filling = NULL;
+    s->begun--;
+}
+
 /* Until the core has done with what is in the stripe now, or takes nothing more. */
 static bool settle(inlong_ring *r, inlong_stripe *s, const struct timespec *until)
 {
     pthread_mutex_lock(&s->mutex);
-    unsigned target = s->begun - (s->filling && s->filling->count == 0);
+    drop_empty(r, s);
+    unsigned target = s->begun;
     int late = 0;
     while ((int)(target - s->done) > 0 && atomic_load(&r->running) && late == 0) {
         inlong_ring_bell(r);
@@ -323,10 +345,25 @@ bool inlong_ring_settle(inlong_slot *slot, bool all, int64_t timeout_ms)
     return settled;
 }
 
+/* Whether the goroutine has ended, by then. */
+static bool wait_end(inlong_ring *r, int64_t timeout_ms)
+{
+    struct timespec until = inlong_deadline(timeout_ms);
+    int state = inlong_cancel_hold();
+    pthread_mutex_lock(&r->mutex);
+    while (atomic_load(&r->running) && pthread_cond_timedwait(&r->bell, &r->mutex, &until) == 0)
+        ;
+    bool ended = !atomic_load(&r->running);
+    pthread_mutex_unlock(&r->mutex);
+    inlong_cancel_let_go(state);
+    return ended;
+}
+
 size_t inlong_ring_close(inlong_slot *slot, int64_t timeout_ms)
 {
     inlong_ring *r = &slot->ring;
     size_t left = 0;
+    bool out = false;
     atomic_store(&r->open, false);
     for (int i = 0; i < INLONG_STRIPES; i++) { /* anyone who was about to put one in has done it, anyone who waits gives up */
         pthread_mutex_lock(&r->stripes[i].mutex);
@@ -335,19 +372,18 @@ size_t inlong_ring_close(inlong_slot *slot, int64_t timeout_ms)
     }
     inlong_ring_bell(r);
     bool bounded = timeout_ms >= 0 && timeout_ms < LONGEST_CLOSE_MS;
-    struct timespec until = inlong_deadline(bounded ? timeout_ms + CLOSE_WAIT_MS : LONGEST_CLOSE_MS);
-    int state = inlong_cancel_hold();
-    pthread_mutex_lock(&r->mutex);
-    while (atomic_load(&r->running) && pthread_cond_timedwait(&r->bell, &r->mutex, &until) == 0)
-        ;
-    bool ended = !atomic_load(&r->running);
-    pthread_mutex_unlock(&r->mutex);
-    inlong_cancel_let_go(state);
-    for (int i = 0; !ended && i < INLONG_STRIPES; i++) {
+    if (wait_end(r, bounded ? timeout_ms + CLOSE_GRACE_MS : LONGEST_CLOSE_MS))
+        return 0;
+    for (int i = 0; i < INLONG_STRIPES; i++) {
         inlong_stripe *s = &r->stripes[i];
         pthread_mutex_lock(&s->mutex);
-        left += (s->filling ? s->filling->count : 0) + (s->out ? s->out->count : 0);
+        left += s->filling ? s->filling->count : 0;
+        out |= s->out != NULL;
+        free(s->filling);
+        s->filling = NULL;
         pthread_mutex_unlock(&s->mutex);
     }
+    if (out) /* what the core has, it counts */
+        (void)wait_end(r, LAST_CHUNK_MS);
     return left;
 }

@@ -28,7 +28,7 @@ typedef struct inlong_ring {
     atomic_bool open;                                   /* looked at under a stripe's mutex */
     atomic_uint width;                                  /* stripes that are used: all threads of an ordered client share one */
     atomic_int chunks, most;                            /* that hold messages not charged to the core's budget, and may */
-    _Atomic int64_t granted, room;                      /* messages for which those have room, and may have */
+    _Atomic int64_t granted, room;                      /* messages for which those, and calls, have room, and may have */
     _Atomic int64_t bulk, bulk_room;                    /* bytes of bulk ways in them, and that may be */
     _Atomic int64_t least;                              /* messages for which a chunk must have room, to be worth its taking */
     atomic_size_t longest;                              /* payload that is copied */
@@ -41,7 +41,7 @@ typedef struct inlong_ring {
     pthread_cond_t bell;
     atomic_bool asleep;     /* the goroutine waits for the first message */
     bool called;            /* it is to look at once */
-    unsigned turn;          /* how often the goroutine has told what may be put in */
+    unsigned turn;          /* how often it was told what may be put in */
     int64_t by_calls, told; /* messages of calls, now and when its turn began */
 } inlong_ring;
 
@@ -49,7 +49,7 @@ void inlong_ring_init(inlong_ring *r);
 /* In a forked child: what is in it is the parent's. */
 void inlong_ring_forget(inlong_ring *r);
 /* For a new client; where there is no goroutine, and at its end; and when the client is closed: nothing is put in any more, and what was is
- * with the core. Returns the number of messages of which that is not sure, since the core does not make progress. */
+ * with the core, or taken back where the core does not make progress. Returns the number of those messages. */
 void inlong_ring_open(struct inlong_slot *slot);
 void inlong_ring_end(struct inlong_slot *slot);
 size_t inlong_ring_close(struct inlong_slot *slot, int64_t timeout_ms);
@@ -57,8 +57,9 @@ size_t inlong_ring_close(struct inlong_slot *slot, int64_t timeout_ms);
 /* Copies what the core is sure to take of messages that are to be submitted, and returns its number. The rest needs the core's own
  * answer, behind inlong_ring_settle. */
 size_t inlong_ring_feed(struct inlong_slot *slot, const inlong_core_call *call);
-/* Whether the core may lack room for so many messages beside those that chunks have room for. */
-bool inlong_ring_is_tight(const inlong_ring *r, size_t messages);
+/* Before a call that brings messages: their room is granted to no chunk until inlong_ring_publish. True: the core may lack it beside what chunks
+ * have been granted, and these are to be settled first. */
+bool inlong_ring_begin_call(struct inlong_slot *slot, const inlong_core_call *call);
 /* good.c: writes the attributes of m as text, INLONG_LONGEST_ATTRIBUTES bytes at most, if they are surely good: their names are those
  * of a message that the core has taken. Under the mutex of a stripe of a ring that is open. */
 bool inlong_good_id(const char *id, size_t n, size_t least);
@@ -68,7 +69,7 @@ void inlong_good_learn(struct inlong_slot *slot, const inlong_core_call *call);
 bool inlong_ring_settle(struct inlong_slot *slot, bool all, int64_t timeout_ms);
 /* Has the goroutine look at once. */
 void inlong_ring_bell(inlong_ring *r);
-/* take.c: tells what may be put in behind a call that brought messages; `turn` is that of before the call. */
+/* take.c: tells what may be put in behind a call that brought messages, also behind one that failed; `turn` is that of before the call. */
 unsigned inlong_ring_turn(inlong_ring *r);
 void inlong_ring_publish(struct inlong_slot *slot, const inlong_core_call *call, unsigned turn);
 inlong_core_chunk *inlong_ring_take(uintptr_t client, inlong_core_chunk *done, inlong_core_intake intake);

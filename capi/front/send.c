@@ -26,11 +26,15 @@ int inlong_client_send(inlong_client *client, const inlong_message *message, int
     memset(result, 0, sizeof *result);
     result->struct_size = sizeof *result;
     result->count = 1;
-    if (inlong_ring_settle(slot, false, timeout_ms))
-        code = inlong_call(&(inlong_core_call){
-            .kind = INLONG_CALL_SEND, .handle = (uintptr_t)client, .message = &m, .timeout_ms = timeout_ms, .result = result});
+    int64_t began = inlong_now_ms();
+    inlong_core_call call = {.kind = INLONG_CALL_SEND, .handle = (uintptr_t)client, .message = &m, .count = 1, .result = result};
+    bool settled = inlong_ring_settle(slot, inlong_ring_begin_call(slot, &call), timeout_ms);
+    call.timeout_ms = inlong_rest_ms(timeout_ms, began);
+    if (settled)
+        code = inlong_call(&call);
     else
         code = inlong_fail(INLONG_ERR_CONTEXT_EXPIRED, NULL, 0, "message context expired: before those in front of it were taken");
+    inlong_ring_publish(slot, &call, 0);
     if (code != INLONG_OK && result->code == INLONG_OK) { /* a fault behind which no result came: it must not look like an ack */
         result->code = code;
         result->persisted = code == INLONG_ERR_INTERNAL ? INLONG_MAYBE_WRITTEN : INLONG_NOT_WRITTEN;
@@ -65,12 +69,11 @@ static int submit(inlong_slot *slot, inlong_core_call *call, size_t *accepted)
         return INLONG_OK;
     skip(call, put);
     /* Behind what others have put in, where it might take their room. */
-    (void)inlong_ring_settle(slot, inlong_ring_is_tight(&slot->ring, call->count), INLONG_NO_TIMEOUT);
+    (void)inlong_ring_settle(slot, inlong_ring_begin_call(slot, call), INLONG_NO_TIMEOUT);
     unsigned turn = inlong_ring_turn(&slot->ring);
     int code = inlong_call(call);
     *accepted += call->accepted;
-    if (call->intake.nap_ns > 0)
-        inlong_ring_publish(slot, call, turn);
+    inlong_ring_publish(slot, call, turn);
     inlong_good_learn(slot, call);
     return code;
 }

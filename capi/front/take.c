@@ -89,13 +89,17 @@ void inlong_ring_publish(inlong_slot *slot, const inlong_core_call *call, unsign
 {
     inlong_ring *r = &slot->ring;
     pthread_mutex_lock(&r->mutex);
-    if (atomic_load(&r->open) && atomic_load(&slot->handle) == call->handle) { /* else it may be another client's by now */
+    bool here = atomic_load(&slot->handle) == call->handle; /* else it may be another client's by now */
+    if (here && atomic_load(&r->open) && call->intake.nap_ns > 0) {
         r->by_calls += (int64_t)call->accepted;
         if (r->turn != turn)
             atomic_fetch_sub(&r->room, (int64_t)call->accepted);
         else
             publish(r, &call->intake, call->intake.messages);
+        r->turn++; /* what another call knows is older */
     }
+    if (here) /* behind that: what the core has charged is not room meanwhile */
+        atomic_fetch_sub(&r->granted, (int64_t)call->count);
     pthread_mutex_unlock(&r->mutex);
 }
 

@@ -21,6 +21,7 @@ struct client {
     int up;   /* lanes that have started */
     int busy; /* lanes that deliver */
     bool closing, taking;
+    bool sticks, stuck; /* it takes nothing more until its close, once there was nothing to take */
     int64_t acked;
 };
 
@@ -145,6 +146,8 @@ static void *take_all(void *argument)
         pthread_mutex_lock(&mutex);
         for (size_t i = 0; i < chunk->count; i++)
             put(c, chunk->tags[i].a, chunk->tags[i].b);
+        for (c->stuck = c->sticks && chunk->count == 0; c->stuck && !c->closing;)
+            pthread_cond_wait(&c->idle, &mutex);
         pthread_mutex_unlock(&mutex);
     }
     pthread_mutex_lock(&mutex);
@@ -157,15 +160,19 @@ static void *take_all(void *argument)
 
 static int client_new(inlong_core_call *q)
 {
-    for (size_t i = 0; i < q->count; i++)
+    bool sticks = false;
+    for (size_t i = 0; i < q->count; i++) {
         if (strcmp(q->options[i].key, "group_id") == 0 && strcmp(q->options[i].value, "refused") == 0) {
             snprintf(q->err.buf, q->err.len, "group_id is refused");
             return INLONG_ERR_OPTION;
         }
+        sticks |= strcmp(q->options[i].key, "group_id") == 0 && strcmp(q->options[i].value, "stuck") == 0;
+    }
     struct client *c = calloc(1, sizeof *c);
     c->handle = q->handle;
     c->users = 1;
     c->taking = true;
+    c->sticks = sticks;
     pthread_cond_init(&c->work, NULL);
     pthread_cond_init(&c->idle, NULL);
     if (q->log_level >= INLONG_LOG_WARN)
@@ -236,6 +243,7 @@ static int client_close(struct client *c, inlong_core_call *q)
 {
     c->closing = true;
     pthread_cond_broadcast(&c->work);
+    pthread_cond_broadcast(&c->idle);
     if (q->inside)
         start(finish_close, c);
     else
@@ -253,6 +261,7 @@ static int answer(struct client *c, inlong_core_call *q)
     case INLONG_CALL_SEND:
         c->acked++;
         fill(q->result);
+        snprintf(q->result->batch_id, sizeof q->result->batch_id, "%lld", (long long)q->timeout_ms); /* for a test */
         return INLONG_OK;
     case INLONG_CALL_READY:
         return INLONG_OK;
@@ -262,7 +271,7 @@ static int answer(struct client *c, inlong_core_call *q)
         return q->inside ? INLONG_ERR_WORKER_BUSY : INLONG_OK;
     case INLONG_CALL_STATS:
     case INLONG_CALL_METRICS:
-        return snprintf(q->text.buf, q->text.len, "{\"acked\":%lld}", (long long)c->acked);
+        return snprintf(q->text.buf, q->text.len, "{\"acked\":%lld,\"stuck\":%d}", (long long)c->acked, c->stuck);
     }
     return submit_all(c, q);
 }

@@ -1,14 +1,12 @@
 /* The front's threads and memory, over a core without Go: see stub_core.c. */
-#include "fixture.h"
+#include "inside_ring.h"
 
 #include <poll.h>
-#include <sched.h>
 #include <stdatomic.h>
 #include <stdbool.h>
+#include <stdlib.h>
 
 enum { THREADS = 4, EACH = 1000, PACKED = 100 };
-
-static const char *const no_options[] = {NULL};
 
 static struct {
     inlong_client *client;
@@ -214,12 +212,125 @@ static void failed_client_leaves_nothing(void)
     inlong_options_free(o);
 }
 
+/* What a call had room for in the core a chunk was granted, too: of 10 messages that may wait up to 16 were accepted. */
+static void room_of_a_call_is_granted_to_no_chunk(void)
+{
+    const uint32_t length = 1;
+    inlong_slot *slot = calloc(1, sizeof *slot);
+    inlong_ring *r = &slot->ring;
+    inlong_message m = message("x");
+    inlong_core_call one = {
+        .kind = INLONG_CALL_SUBMIT_PACKED, .handle = 3, .message = &m, .data = "x", .lengths = &length, .count = 1};
+    inlong_core_call call = {.handle = 3, .count = 10};
+    inlong_ring_init(r);
+    atomic_store(&slot->handle, one.handle);
+    inlong_ring_open(slot);
+    atomic_store(&r->most, 2);
+    atomic_store(&r->longest, 1);
+    atomic_store(&r->least, 1);
+    atomic_store(&r->room, 10);
+    CHECK(!inlong_ring_begin_call(slot, &call));
+    CHECK_INT(inlong_ring_feed(slot, &one), 0);
+    inlong_ring_publish(slot, &call, 0);
+    CHECK_INT(inlong_ring_feed(slot, &one), 1);
+    CHECK_INT(atomic_load(&r->granted), 5);
+    CHECK(inlong_ring_begin_call(slot, &call)); /* settles what the chunk has */
+    inlong_ring_publish(slot, &call, 0);
+
+    /* Two calls tell what they have left, the newer one first. */
+    unsigned turn = inlong_ring_turn(r);
+    call.intake = (inlong_core_intake){.messages = 7, .most_messages = 10, .bytes = 1 << 30, .nap_ns = 1};
+    call.accepted = 1;
+    inlong_ring_publish(slot, &call, turn);
+    call.intake.messages = 8;
+    inlong_ring_publish(slot, &call, turn);
+    CHECK_INT(atomic_load(&r->room), 6);
+
+    /* A thread that comes late, behind the close of its client. */
+    int64_t granted = atomic_load(&r->granted);
+    atomic_store(&slot->handle, one.handle + 2);
+    (void)inlong_ring_begin_call(slot, &call);
+    CHECK_INT(atomic_load(&r->granted), granted);
+    inlong_ring_publish(slot, &call, turn);
+    CHECK_INT(atomic_load(&r->granted), granted);
+    inlong_ring_end(slot);
+    free(slot);
+}
+
+/* ---- beside a core that does not take what was accepted ---- */
+
+/* It took a second longer than it may, and what was left in the ring was counted twice: there, and by the core, which got it behind that. */
+static void close_takes_back_what_the_core_does_not_take(void)
+{
+    char stats[256] = "";
+    inlong_message m = message("x");
+    inlong_close_report report = {.struct_size = sizeof report};
+    fixture f = open_ring((const char *const[]){"group_id", "stuck", NULL});
+    while (!strstr(stats, "\"stuck\":1")) {
+        inlong_ring_bell(ring_of(f.client));
+        CHECK(inlong_client_stats(f.client, stats, sizeof stats) > 0);
+    }
+    for (int i = 0; i < 3; i++)
+        CHECK_INT(inlong_client_send_async(f.client, &m, NULL, NULL), INLONG_OK);
+    int64_t began = inlong_now_ms();
+    CHECK_INT(inlong_client_close(f.client, 0, &report), INLONG_ERR_CONTEXT_EXPIRED);
+    CHECK(inlong_now_ms() - began < 1000);
+    CHECK_INT(report.acked, 0);
+    CHECK_INT(report.failed, 3);
+    CHECK_INT(report.unsent, 3);
+    CHECK_INT(report.uncalled, 3);
+    f.client = NULL;
+    close_fixture(&f);
+}
+
+struct held_up {
+    inlong_ring *ring;
+    atomic_bool held;
+};
+
+/* Holds up all who come to the ring, until 50 ms after a call has begun. */
+static void *hold_up(void *user)
+{
+    struct held_up *h = user;
+    for (int i = 0; i < INLONG_STRIPES; i++)
+        pthread_mutex_lock(&h->ring->stripes[i].mutex);
+    h->held = true;
+    while (atomic_load(&h->ring->granted) == 0)
+        sched_yield();
+    for (int64_t until = inlong_now_ms() + 50; inlong_now_ms() < until;)
+        usleep(1000);
+    for (int i = 0; i < INLONG_STRIPES; i++)
+        pthread_mutex_unlock(&h->ring->stripes[i].mutex);
+    return NULL;
+}
+
+/* It had its time twice: for the messages in front of its own, and for that. */
+static void send_has_its_time_once(void)
+{
+    enum { TIME = 100000 };
+    pthread_t thread;
+    inlong_message m = message("x");
+    inlong_result r = {.struct_size = sizeof r};
+    fixture f = open_ring(no_options);
+    struct held_up h = {.ring = ring_of(f.client)};
+    CHECK_INT(pthread_create(&thread, NULL, hold_up, &h), 0);
+    while (!h.held)
+        sched_yield();
+    CHECK_INT(inlong_client_send(f.client, &m, TIME, &r), INLONG_OK);
+    CHECK_INT(pthread_join(thread, NULL), 0);
+    CHECK(atoll(r.batch_id) < TIME - 48); /* what the core was given */
+    close_fixture(&f);
+}
+
 static const check_test tests[] = {
     {"results_of_every_way_arrive", results_of_every_way_arrive},
     {"clients_come_and_go_beside_their_users", clients_come_and_go_beside_their_users},
     {"close_inside_a_callback", close_inside_a_callback},
     {"log_lines_are_polled", log_lines_are_polled},
     {"failed_client_leaves_nothing", failed_client_leaves_nothing},
+    {"room_of_a_call_is_granted_to_no_chunk", room_of_a_call_is_granted_to_no_chunk},
+    {"close_takes_back_what_the_core_does_not_take", close_takes_back_what_the_core_does_not_take},
+    {"send_has_its_time_once", send_has_its_time_once},
 };
 
 CHECK_MAIN("stub_threads", tests)
