@@ -17,8 +17,8 @@ licences: ## write core/THIRD_PARTY_LICENSES.txt anew, after a change of what is
 
 # The database is asked over the network. Where it cannot be, nothing was found out, which is said and is no fault of the code.
 vulncheck: $(TOOLS)/govulncheck ## look for known vulnerabilities in what is linked
-	@$(TOOLS)/govulncheck ./... >$(TOOLS)/vulncheck.log 2>&1 && { tail -n 1 $(TOOLS)/vulncheck.log; exit 0; }; \
-		if grep -q '^govulncheck: fetching vulnerabilities' $(TOOLS)/vulncheck.log; then \
+	@{ $(TOOLS)/govulncheck ./... && $(TOOLS)/govulncheck -C $(OTEL) ./...; } >$(TOOLS)/vulncheck.log 2>&1 && \
+		{ tail -n 1 $(TOOLS)/vulncheck.log; exit 0; }; if grep -q '^govulncheck: fetching vulnerabilities' $(TOOLS)/vulncheck.log; then \
 			echo "skip vulncheck: the database cannot be reached: $$(tail -n 1 $(TOOLS)/vulncheck.log)"; \
 		else cat $(TOOLS)/vulncheck.log; exit 1; fi
 

@@ -6,7 +6,8 @@ VENV_PYTHON := $(abspath $(VENV)/bin/python)
 PYTHON_DIR := bindings/python
 
 .PHONY: versions
-versions: c-tables ## write the version of core/producer.go into the C tables and the Python package
+versions: c-tables ## write the version of core/producer.go into the C tables, the Python package and the module core/otel
+	sed -i 's|\(inlong-dataproxy/inlong-dataproxy\) v.*|\1 v$(VERSION)|' core/otel/go.mod
 	sed -i 's/^__version__ = .*/__version__ = "$(VERSION)"/' $(PYTHON_DIR)/inlong_dataproxy/_version.py
 
 .PHONY: stress-python test-python-rounds venv python-lib python-native python-options wheel sdist try-wheel test-python lint-python format-python
