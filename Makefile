@@ -1,7 +1,11 @@
 # `make` prints the targets. Everything that is made goes to build/; nothing is installed into the system.
 
-ifneq ($(words $(CURDIR)),1)
-$(error make cannot build in a folder with a space in its name: move the clone, which is in '$(CURDIR)')
+# Neither make nor the shell nor the linker's options take every name.
+COMMA := ,
+UNFIT := $(strip $(if $(filter 1,$(words $(CURDIR))),,a space) \
+	$(foreach c,$$ & ( ) ; ' " ` \ < > | $(COMMA),$(if $(findstring $c,$(CURDIR)),$c)))
+ifneq ($(UNFIT),)
+$(error make cannot build in a folder with $(UNFIT) in its name: move the clone, which is in '$(CURDIR)')
 endif
 
 BUILD       := build

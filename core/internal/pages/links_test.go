@@ -85,6 +85,7 @@ func TestFilesAndTargetsInSentencesExist(t *testing.T) {
 	})
 	source := regexp.MustCompile(`^([\w./-]*?)([\w.-]+\.(?:go|c|cc|cpp|h|hpp|py|md|mk|map|json|yml|yaml))$`)
 	folder := regexp.MustCompile(`^(?:core|capi|include|bindings)/[\w./-]*$`)
+	ours := regexp.MustCompile(`^(?:core|capi|include|bindings)/`) // a page that moved has its name elsewhere
 	made := regexp.MustCompile(`^make ([a-z][a-z-]*)`)
 	checked := 0
 	pages := readPages(t)
@@ -106,7 +107,7 @@ func TestFilesAndTargetsInSentencesExist(t *testing.T) {
 			} else if file := source.FindStringSubmatch(span.text); file != nil {
 				_, beside := os.Stat(filepath.Join(top, filepath.Dir(p.path), span.text))
 				_, fromTop := os.Stat(filepath.Join(top, span.text))
-				good = beside == nil || fromTop == nil || names[file[2]]
+				good = beside == nil || fromTop == nil || names[file[2]] && !ours.MatchString(file[1])
 			} else {
 				continue
 			}

@@ -57,7 +57,7 @@ func walk(t *testing.T, visit func(path string, read func() string)) {
 			return err
 		}
 		name := entry.Name()
-		if entry.IsDir() && path != top && (name == "build" || strings.HasPrefix(name, ".") || strings.HasSuffix(name, ".egg-info")) {
+		if entry.IsDir() && path != top && (name == "build" || name[0] == '.' && name != ".github" || strings.HasSuffix(name, ".egg-info")) {
 			return filepath.SkipDir
 		}
 		visit(path, func() string {

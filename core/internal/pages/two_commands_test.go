@@ -4,6 +4,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -53,8 +54,11 @@ func script(t *testing.T, programs []string, args ...string) (string, error) {
 		require.NoError(t, err)
 		require.NoError(t, os.Symlink(path, filepath.Join(folder, name)))
 	}
-	for _, name := range programs {
-		require.NoError(t, os.WriteFile(filepath.Join(folder, name), []byte("#!/bin/sh\n"), 0o700))
+	for _, name := range programs { // "name": it does nothing; "name 1": it fails; "id 0": it says so
+		name, answer, _ := strings.Cut(name, " ")
+		does := map[string]string{"1": "exit 1", "0": "echo 0"}[answer]
+		_ = os.Remove(filepath.Join(folder, name))
+		require.NoError(t, os.WriteFile(filepath.Join(folder, name), []byte("#!/bin/sh\n"+does+"\n"), 0o700))
 	}
 	args[0] = filepath.Join(top, ".ci", args[0])
 	cmd := exec.CommandContext(t.Context(), "bash", args...)
@@ -83,6 +87,18 @@ func TestToolsThatAreAbsentAreNamedBeforeTheFirstTest(t *testing.T) {
 	require.Contains(t, said, "skip valgrind (the C library under valgrind): not on this machine\n")
 	require.NotContains(t, said, "clang")
 
+	// As root, where apt can install nothing: no network, or a system that lacks one of them.
+	said, err = script(t, append(needed, "clang", "apt-get 1", "id 0"), "tools", "install")
+	require.NoError(t, err, said)
+	require.Contains(t, said, "apt could not install valgrind")
+	require.Contains(t, said, "skip valgrind (the C library under valgrind): not on this machine\n")
+	require.NotContains(t, said, "skip clang")
+
+	// A Go of the system that is older than go.mod wants and may not fetch another one failed each part, behind the installation.
+	said, err = script(t, append(needed[1:], "clang", "go 1"), "tools", "install")
+	require.Error(t, err)
+	require.Empty(t, said, "but what Go says")
+
 	said, err = script(t, []string{"qemu"}, "tools", "get", "qemu=qemu-user", "debootstrap=debootstrap")
 	require.Error(t, err, "it is neither there nor installed")
 	require.Empty(t, said)
@@ -90,16 +106,24 @@ func TestToolsThatAreAbsentAreNamedBeforeTheFirstTest(t *testing.T) {
 	require.NoError(t, err)
 }
 
-// The compiler was given half the folder's name, and said so seven times.
-func TestFolderWithASpaceIsRefusedInAWord(t *testing.T) {
-	folder := filepath.Join(t.TempDir(), "my projects")
-	require.NoError(t, os.Mkdir(folder, 0o700))
+// The compiler was given half the folder's name, and said so seven times; in "R&D" the shell looked for a program "D".
+func TestFolderWhoseNameTheBuildCannotTakeIsRefusedInAWord(t *testing.T) {
 	text, err := os.ReadFile(filepath.Join(top, "Makefile"))
 	require.NoError(t, err)
-	require.NoError(t, os.WriteFile(filepath.Join(folder, "Makefile"), text, 0o600))
-	said, err := exec.CommandContext(t.Context(), "make", "-C", folder, "--no-print-directory", "capi").CombinedOutput()
-	require.Error(t, err)
-	require.Regexp(t, `^Makefile:\d+: \*\*\* make cannot build in a folder with a space in its name: [^\n]*\n$`, string(said))
+	for name, unfit := range map[string]string{"my projects": "a space", "R&D": "&", "clone(1)": "( )", "it's": "'", "a,b": ",", "a$b": "$",
+		"job@2": "", "feature%2Fx": "", "Müller": "", "c#": ""} {
+		folder := filepath.Join(t.TempDir(), name)
+		require.NoError(t, os.Mkdir(folder, 0o700))
+		require.NoError(t, os.WriteFile(filepath.Join(folder, "Makefile"), text, 0o600))
+		said, err := exec.CommandContext(t.Context(), "make", "-C", folder, "--no-print-directory", "help").CombinedOutput()
+		if unfit == "" {
+			require.NoError(t, err, "%s: %s", name, said)
+			continue
+		}
+		require.Error(t, err, name)
+		require.Regexp(t, `^Makefile:\d+: \*\*\* make cannot build in a folder with `+regexp.QuoteMeta(unfit)+
+			` in its name: [^\n]*\n$`, string(said))
+	}
 }
 
 // go test says nothing of a test that was skipped: a machine without Kafka, promtool or IPv6 was as green as one with them.
