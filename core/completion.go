@@ -9,6 +9,7 @@ import (
 	"strconv"
 	"sync"
 
+	"github.com/inlong-dataproxy/inlong-dataproxy/core/internal/fifo"
 	"github.com/inlong-dataproxy/inlong-dataproxy/core/internal/wire"
 )
 
@@ -49,7 +50,7 @@ type completer struct {
 	c *client
 
 	mu      sync.Mutex
-	queue   fifo[completion]
+	queue   fifo.Queue[completion]
 	running bool
 	runner  func() // run: with an argument it would cost each start an allocation
 }
@@ -62,7 +63,7 @@ func (q *completer) init(c *client) {
 // push hands over a result. It never blocks and runs no user code.
 func (q *completer) push(done completion) {
 	q.mu.Lock()
-	q.queue.push(done)
+	q.queue.Push(done)
 	start := !q.running
 	q.running = true
 	q.mu.Unlock()
@@ -81,7 +82,7 @@ func (q *completer) run(d *delivery) {
 	}
 	for {
 		q.mu.Lock()
-		done, ok := q.queue.pop()
+		done, ok := q.queue.Pop()
 		if !ok {
 			q.running = false
 			q.mu.Unlock()

@@ -5,6 +5,8 @@ import (
 	"slices"
 	"sync"
 	"sync/atomic"
+
+	"github.com/inlong-dataproxy/inlong-dataproxy/core/internal/fifo"
 )
 
 // spreadAfter is the number of batches waiting to be written from which a lane no longer keeps up: its streams then move to
@@ -22,7 +24,7 @@ type dispatcher struct {
 
 	mu      sync.Mutex
 	next    int // where the search for a lane starts, so that streams spread from the beginning
-	parked  batchQueue
+	parked  fifo.Mortal[*batch]
 	waiting atomic.Bool // parked is not empty; set under mu, readable without
 
 	pace pace
@@ -40,7 +42,7 @@ func (d *dispatcher) dispatch(b *batch) (behind bool) {
 	}
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	if fresh && d.parked.len() > 0 {
+	if fresh && d.parked.Len() > 0 {
 		d.park(b)
 		d.fill()
 		return false
@@ -68,7 +70,7 @@ func (d *dispatcher) place(b *batch) (l *lane, behind bool) {
 }
 
 func (d *dispatcher) park(b *batch) {
-	d.parked.push(b)
+	d.parked.Push(b, (*batch).dead)
 	d.waiting.Store(true)
 }
 
@@ -77,7 +79,7 @@ func (d *dispatcher) takeParked() []*batch {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	d.waiting.Store(false)
-	return d.parked.takeAll()
+	return d.parked.TakeAll()
 }
 
 // unpark gives lanes what waited for one. A new lane is usable before the call, so that a batch is either parked before it and found
@@ -99,9 +101,9 @@ func (d *dispatcher) fill() {
 		if l == nil {
 			break
 		}
-		b, ok := d.parked.pop()
+		b, ok := d.parked.Pop()
 		for ok && b.dead() {
-			b, ok = d.parked.pop()
+			b, ok = d.parked.Pop()
 		}
 		if !ok {
 			break
@@ -110,10 +112,10 @@ func (d *dispatcher) fill() {
 			l = other
 		}
 		if taken, _ := l.enqueue(b, math.MaxInt, false); !taken {
-			d.parked.push(b) // the lane has just ended, or was put aside: choose looks again
+			d.parked.Push(b, (*batch).dead) // the lane has just ended, or was put aside: choose looks again
 		}
 	}
-	d.waiting.Store(d.parked.len() > 0)
+	d.waiting.Store(d.parked.Len() > 0)
 }
 
 // roomy returns a lane with room for parked batches, or nil where there is none. The caller holds mu.
@@ -182,18 +184,18 @@ func (d *dispatcher) scout(n *node) bool {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if l := d.laneOn(n); l != nil {
-		for b, ok := d.parked.pop(); ok; b, ok = d.parked.pop() {
+		for b, ok := d.parked.Pop(); ok; b, ok = d.parked.Pop() {
 			if b.dead() {
 				continue
 			}
 			if taken, _ := l.enqueue(b, math.MaxInt, true); taken {
 				return true
 			}
-			d.parked.push(b)
+			d.parked.Push(b, (*batch).dead)
 			break
 		}
 	}
-	d.waiting.Store(d.parked.len() > 0)
+	d.waiting.Store(d.parked.Len() > 0)
 	n.aside.Store(false) // under mu: what is parked was parked before, or finds the node
 	return false
 }

@@ -37,15 +37,15 @@ func Leftovers(of FullClient) string {
 			add("stream %v is charged %d messages and %d bytes", key, n, size)
 		}
 		st.mu.Lock()
-		if st.open != nil || st.busy != nil || st.waiting.len() > 0 {
-			add("stream %v: open %v, busy %v, %d wait", key, st.open != nil, st.busy != nil, st.waiting.len())
+		if st.open != nil || st.busy != nil || st.waiting.Len() > 0 {
+			add("stream %v: open %v, busy %v, %d wait", key, st.open != nil, st.busy != nil, st.waiting.Len())
 		}
 		st.mu.Unlock()
 	}
 	for i := range c.dispatcher.lanes {
 		l := c.dispatcher.lanes[i].Load()
 		l.mu.Lock()
-		if n := l.queue.len(); n != 0 || l.outstanding != 0 || l.writing {
+		if n := l.queue.Len(); n != 0 || l.outstanding != 0 || l.writing {
 			add("lane %d: %d queued, %d outstanding, writing %v", l.index, n, l.outstanding, l.writing)
 		}
 		l.mu.Unlock()
@@ -162,7 +162,7 @@ func Parked(of FullClient) int {
 	d := &of.(*client).dispatcher
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	return d.parked.len()
+	return d.parked.Len()
 }
 
 // What the page of guarantees tells in numbers.
@@ -275,7 +275,7 @@ func ToBeStored(of FullClient) int {
 	s := of.(*client).spooler
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.queue.len()
+	return s.queue.Len()
 }
 
 // Probe tries all nodes, as is done with one that failed when its time is over.

@@ -6,6 +6,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/inlong-dataproxy/inlong-dataproxy/core/internal/fifo"
 	"github.com/inlong-dataproxy/inlong-dataproxy/core/internal/transport"
 	"github.com/inlong-dataproxy/inlong-dataproxy/core/internal/wire"
 )
@@ -36,7 +37,7 @@ type lane struct {
 	mu          sync.Mutex
 	usable      bool // takes batches: neither draining nor at its end
 	replaced    bool // another one takes its place
-	queue       batchQueue
+	queue       fifo.Mortal[*batch]
 	writing     bool
 	writer      func()               // write: as a method it would cost each start an allocation
 	outstanding int                  // batches taken and neither answered nor handed back
@@ -55,12 +56,12 @@ var writerScratch = sync.Pool{New: func() any { return new(scratch) }}
 // the sender to let others run.
 func (l *lane) enqueue(b *batch, limit int, scout bool) (taken, behind bool) {
 	l.mu.Lock()
-	if !l.usable || l.queue.len() >= limit || l.node.aside.Load() && !scout || limit == spreadAfter && l.late() {
+	if !l.usable || l.queue.Len() >= limit || l.node.aside.Load() && !scout || limit == spreadAfter && l.late() {
 		l.mu.Unlock()
 		return false, false
 	}
-	l.outstanding -= l.queue.push(b)
-	behind = l.queue.len() > yieldAfter
+	l.outstanding -= l.queue.Push(b, (*batch).dead)
+	behind = l.queue.Len() > yieldAfter
 	l.outstanding++
 	start := !l.writing
 	l.writing = true
@@ -187,7 +188,7 @@ func (l *lane) written(b *batch, start, size int) transport.Written[*batch] {
 func (l *lane) dequeue(last bool) *batch {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	b, ok := l.queue.pop()
+	b, ok := l.queue.Pop()
 	if !ok {
 		l.writing = l.writing && !last
 	}
@@ -357,7 +358,7 @@ func (l *lane) giveBack() {
 func (l *lane) takeLate(least int) (queue []*batch, soon map[*stream]struct{}) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if !l.usable || l.queue.len() < lateFrom || l.outstanding/2 <= least || !l.late() {
+	if !l.usable || l.queue.Len() < lateFrom || l.outstanding/2 <= least || !l.late() {
 		return nil, nil
 	}
 	queue, soon = l.takeQueue(), l.soon
@@ -367,7 +368,7 @@ func (l *lane) takeLate(least int) (queue []*batch, soon map[*stream]struct{}) {
 
 // takeQueue empties the queue. The caller holds mu.
 func (l *lane) takeQueue() []*batch {
-	queue := l.queue.takeAll()
+	queue := l.queue.TakeAll()
 	l.outstanding -= len(queue)
 	return queue
 }
@@ -386,7 +387,7 @@ func (l *lane) handBack(queue []*batch, soon map[*stream]struct{}) {
 func (l *lane) stats() LaneStats {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	s := LaneStats{Usable: l.usable, Queued: l.queue.len()}
+	s := LaneStats{Usable: l.usable, Queued: l.queue.Len()}
 	if l.usable {
 		s.Node, s.InFlight = l.node.addr, l.conn.InFlight()
 	}

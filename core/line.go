@@ -3,6 +3,7 @@ package dataproxy
 import (
 	"math"
 
+	"github.com/inlong-dataproxy/inlong-dataproxy/core/internal/fifo"
 	"github.com/inlong-dataproxy/inlong-dataproxy/core/internal/spool"
 )
 
@@ -37,10 +38,10 @@ func (b *batch) placed() position {
 
 // spoolLine is what waits behind the batch of an ordered stream that is on its way. It is guarded by the stream's mu.
 type spoolLine struct {
-	sealed fifo[*batch] // by this client, in the order of sealing
-	limit  int          // of its length, before the next sweep of those that have died
-	gone   int          // of those that have died since the last one
-	back   []lined      // read back, in the order of storing
+	sealed fifo.Queue[*batch] // by this client, in the order of sealing
+	limit  int                // of its length, before the next sweep of those that have died
+	gone   int                // of those that have died since the last one
+	back   []lined            // read back, in the order of storing
 
 	disk  int      // are on the disk only
 	least position // none of those is before it
@@ -51,23 +52,23 @@ type spoolLine struct {
 
 // idle reports whether nothing is in l, nor on the disk.
 func (l *spoolLine) idle() bool {
-	return l == nil || l.sealed.len() == 0 && len(l.back) == 0 && l.disk == 0
+	return l == nil || l.sealed.Len() == 0 && len(l.back) == 0 && l.disk == 0
 }
 
 // enter puts a sealed batch into its line. The caller holds mu.
 func (st *stream) enter(b *batch) {
 	l := st.spooled
-	if l.sealed.len() >= max(l.limit, 64) {
+	if l.sealed.Len() >= max(l.limit, 64) {
 		l.sweep(st.c.spooler)
-		l.limit = 2 * l.sealed.len()
+		l.limit = 2 * l.sealed.Len()
 	}
-	l.sealed.push(b)
+	l.sealed.Push(b)
 	st.getGoing()
 }
 
 // died is told of a batch that may be among the sealed ones.
 func (l *spoolLine) died(s *spooler) {
-	if l.gone++; l.gone >= max(8, l.sealed.len()/2) {
+	if l.gone++; l.gone >= max(8, l.sealed.Len()/2) {
 		l.sweep(s)
 	}
 }
@@ -75,11 +76,11 @@ func (l *spoolLine) died(s *spooler) {
 // sweep takes the dead out: they count as being on the disk, before what is behind them is looked at.
 func (l *spoolLine) sweep(s *spooler) {
 	l.gone = 0
-	for range l.sealed.len() {
-		if old, _ := l.sealed.pop(); old.dead() {
+	for range l.sealed.Len() {
+		if old, _ := l.sealed.Pop(); old.dead() {
 			s.end(old, false, nil)
 		} else {
-			l.sealed.push(old)
+			l.sealed.Push(old)
 		}
 	}
 }
@@ -147,7 +148,7 @@ func (l *spoolLine) unstick(s *spooler) {
 // pop takes the first batch out of l; ok is false where there is none, or where what is on the disk is before it.
 func (l *spoolLine) pop(s *spooler) (b *batch, ok bool) {
 	for {
-		b, sealed := l.sealed.peek()
+		b, sealed := l.sealed.Peek()
 		var at position
 		if sealed {
 			at = b.placed()
@@ -158,7 +159,7 @@ func (l *spoolLine) pop(s *spooler) (b *batch, ok bool) {
 			return nil, false
 		}
 		if sealed && b.dead() { // it counts as being on the disk before the next one is looked at
-			l.sealed.pop()
+			l.sealed.Pop()
 			s.end(b, false, nil)
 			continue
 		}
@@ -171,7 +172,7 @@ func (l *spoolLine) pop(s *spooler) (b *batch, ok bool) {
 			return nil, false
 		}
 		if sealed {
-			l.sealed.pop()
+			l.sealed.Pop()
 		} else if l.back = l.back[1:]; len(l.back) == 0 {
 			l.back = nil
 		}

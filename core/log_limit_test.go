@@ -53,7 +53,7 @@ func TestLinesThatASlowLoggerCannotTakeAreCounted(t *testing.T) {
 	for i := range sent {
 		l.out.put(logLine{text: fmt.Sprint("line ", i)})
 	}
-	require.Equal(t, mostLogLines, l.out.lines.len())
+	require.Equal(t, mostLogLines, l.out.lines.Len())
 	close(gate)
 	<-l.out.runs.none()
 	require.Len(t, told, 1+mostLogLines+1)

@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"sync"
 	"time"
+
+	"github.com/inlong-dataproxy/inlong-dataproxy/core/internal/fifo"
 )
 
 const (
@@ -22,7 +24,7 @@ type logQueue struct {
 	to Logger
 
 	mu      sync.Mutex
-	lines   fifo[logLine]
+	lines   fifo.Queue[logLine]
 	dropped int // since the queue was full; none is taken until it is empty and the log has been told
 	calling bool
 	runs    running
@@ -39,11 +41,11 @@ func (q *logQueue) put(line logLine) {
 	}
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	if q.dropped > 0 || q.lines.len() == mostLogLines {
+	if q.dropped > 0 || q.lines.Len() == mostLogLines {
 		q.dropped++
 		return
 	}
-	q.lines.push(line)
+	q.lines.Push(line)
 	if !q.calling {
 		q.calling = true
 		q.runs.Add(1)
@@ -75,7 +77,7 @@ func (q *logQueue) run() {
 func (q *logQueue) next() (line logLine, ok bool) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	if line, ok = q.lines.pop(); ok {
+	if line, ok = q.lines.Pop(); ok {
 		return line, true
 	}
 	if n := q.dropped; n > 0 {
@@ -94,7 +96,7 @@ func (q *logQueue) end(d time.Duration) {
 	}
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	q.lines, q.dropped = fifo[logLine]{}, 0
+	q.lines, q.dropped = fifo.Queue[logLine]{}, 0
 }
 
 // insideLogger reports whether the caller runs in a Logger: waiting there for the Logger would wait for itself.

@@ -31,12 +31,12 @@ func (s *spooler) take(b *batch) (behind bool) {
 		e.at = time.Since(s.c.start)
 	}
 	s.mu.Lock()
-	if later && s.queue.len() >= max(s.limit, 1024) {
+	if later && s.queue.Len() >= max(s.limit, 1024) {
 		s.sweep()
-		s.limit = 2 * s.queue.len()
+		s.limit = 2 * s.queue.Len()
 	}
-	s.queue.push(e)
-	n := s.queue.len()
+	s.queue.Push(e)
+	n := s.queue.Len()
 	s.mu.Unlock()
 	if !later || n == 1 { // else a timer runs
 		s.wake()
@@ -46,13 +46,13 @@ func (s *spooler) take(b *batch) (behind bool) {
 
 // sweep takes those out that are done with. The caller holds mu.
 func (s *spooler) sweep() {
-	for range s.queue.len() {
-		e, _ := s.queue.pop()
+	for range s.queue.Len() {
+		e, _ := s.queue.Pop()
 		e.b.mu.Lock()
 		lives := e.lives()
 		e.b.mu.Unlock()
 		if lives {
-			s.queue.push(e)
+			s.queue.Push(e)
 		}
 	}
 }
@@ -66,11 +66,11 @@ func (s *spooler) due(all bool) (due []sealed) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if wait == 0 || all {
-		return s.queue.takeAll()
+		return s.queue.TakeAll()
 	}
 	now := time.Since(s.c.start)
-	for e, ok := s.queue.peek(); ok && now-e.at >= wait; e, ok = s.queue.peek() {
-		s.queue.pop()
+	for e, ok := s.queue.Peek(); ok && now-e.at >= wait; e, ok = s.queue.Peek() {
+		s.queue.Pop()
 		due = append(due, e)
 	}
 	return due
@@ -80,7 +80,7 @@ func (s *spooler) due(all bool) (due []sealed) {
 func (s *spooler) storesLater() bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.queue.len() > 0
+	return s.queue.Len() > 0
 }
 
 // lookEvery is the time between two looks at what waits for the disk, or on it.

@@ -9,6 +9,7 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/inlong-dataproxy/inlong-dataproxy/core/internal/fifo"
 	"github.com/inlong-dataproxy/inlong-dataproxy/core/internal/spool"
 )
 
@@ -35,8 +36,8 @@ type spooler struct {
 	done chan struct{} // closed behind its end
 
 	mu    sync.Mutex
-	queue fifo[sealed] // batches to be stored
-	limit int          // of its length, before the next sweep
+	queue fifo.Queue[sealed] // batches to be stored
+	limit int                // of its length, before the next sweep
 
 	// Of its goroutine alone.
 	own      *spool.Spool   // nil while the folder cannot be used

@@ -8,6 +8,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/inlong-dataproxy/inlong-dataproxy/core/internal/fifo"
 	"github.com/inlong-dataproxy/inlong-dataproxy/core/internal/wire"
 )
 
@@ -39,10 +40,10 @@ type stream struct {
 
 	accepted int64 // messages, ever
 
-	gone    bool       // swept out: senders look the key up again
-	busy    *batch     // ordered: on its way
-	waiting batchQueue // ordered: sealed behind it, without a spool
-	spooled *spoolLine // ordered: behind it, with a spool
+	gone    bool                // swept out: senders look the key up again
+	busy    *batch              // ordered: on its way
+	waiting fifo.Mortal[*batch] // ordered: sealed behind it, without a spool
+	spooled *spoolLine          // ordered: behind it, with a spool
 }
 
 // entry says whether a message came into its stream.
@@ -243,7 +244,7 @@ func (st *stream) seal() (behind bool) {
 		return false
 	case st.c.opts.Ordered:
 		if st.busy != nil {
-			st.waiting.push(b)
+			st.waiting.Push(b, (*batch).dead)
 			return false
 		}
 		st.busy = b
@@ -276,14 +277,14 @@ func (st *stream) settled(b *batch) {
 	case st.spooled != nil: // it died among the waiting
 		st.spooled.died(st.c.spooler)
 	default:
-		st.waiting.died()
+		st.waiting.Died((*batch).dead)
 	}
 }
 
 // next sends the first batch that waits in an ordered stream none of whose batches is on its way. The caller holds mu.
 func (st *stream) next() {
 	for {
-		b, ok := st.waiting.pop()
+		b, ok := st.waiting.Pop()
 		if st.spooled != nil {
 			b, ok = st.spooled.pop(st.c.spooler)
 		}

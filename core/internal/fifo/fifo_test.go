@@ -1,4 +1,4 @@
-package dataproxy
+package fifo
 
 import (
 	"testing"
@@ -8,15 +8,15 @@ import (
 
 // A queue that is never empty used to keep the room of everything that went through it.
 func TestFifoKeepsOrderAndDoesNotGrowWhileInUse(t *testing.T) {
-	var q fifo[int]
+	var q Queue[int]
 	in, out := 0, 0
 	for range 10000 {
 		for range 3 {
-			q.push(in)
+			q.Push(in)
 			in++
 		}
-		for q.len() > 2 {
-			got, ok := q.pop()
+		for q.Len() > 2 {
+			got, ok := q.Pop()
 			require.True(t, ok)
 			require.Equal(t, out, got)
 			out++
@@ -24,30 +24,30 @@ func TestFifoKeepsOrderAndDoesNotGrowWhileInUse(t *testing.T) {
 	}
 	require.LessOrEqual(t, len(q.ring), 8)
 	for range 20 {
-		q.push(in)
+		q.Push(in)
 		in++
 	}
-	for i, got := range q.takeAll() {
+	for i, got := range q.TakeAll() {
 		require.Equal(t, out+i, got)
 	}
-	_, ok := q.pop()
+	_, ok := q.Pop()
 	require.False(t, ok)
 }
 
 // A ring as long as the worst jam stayed for the client's life: 13 MiB in an idle client behind one burst.
 func TestFifoKeepsNoLongRingWhenItIsEmpty(t *testing.T) {
-	var q fifo[int]
+	var q Queue[int]
 	for i := range 100 * keptRing {
-		q.push(i)
+		q.Push(i)
 	}
 	for want := range 100 * keptRing {
-		got, ok := q.pop()
+		got, ok := q.Pop()
 		require.True(t, ok)
 		require.Equal(t, want, got)
 	}
 	require.LessOrEqual(t, len(q.ring), keptRing)
-	q.push(1)
-	got, ok := q.pop()
+	q.Push(1)
+	got, ok := q.Pop()
 	require.True(t, ok)
 	require.Equal(t, 1, got)
 }
