@@ -1,0 +1,83 @@
+package dataproxy
+
+import (
+	"errors"
+	"sync/atomic"
+	"time"
+
+	"github.com/inlong-dataproxy/inlong-dataproxy/core/internal/transport"
+)
+
+const (
+	// leastLimit is what every node takes: its max-msg-length is 64 KiB where nobody sets it. Who closes on less has another reason.
+	leastLimit = 8 * kib
+	// limitMemory is how long it is remembered what a node did not take. One that was away may have another configuration, and is
+	// asked anew.
+	limitMemory = 10 * time.Minute
+)
+
+// lengths is what a node's connections have shown of the frames it takes.
+type lengths struct {
+	taken   atomic.Int64               // the longest that it acked
+	tooLong atomic.Pointer[knownLimit] // nil: nothing is known
+	away    atomic.Int64               // how often all this was forgotten
+}
+
+// knownLimit is the length of a frame that a node closed on.
+type knownLimit struct {
+	size  int
+	until time.Time
+}
+
+// took notes a frame that the node acked.
+func (n *node) took(size int) {
+	if int64(size) <= n.taken.Load() {
+		return
+	}
+	n.taken.Store(int64(size))
+	if limit := n.tooLong.Load(); limit != nil && size >= limit.size {
+		n.tooLong.Store(nil)
+	}
+}
+
+// closesOn reports whether the node is known to close on a frame of that length.
+func (n *node) closesOn(size int, now time.Time) bool {
+	limit := n.tooLong.Load()
+	return limit != nil && size >= limit.size && now.Before(limit.until)
+}
+
+// forgetLengths is for a node that was away.
+func (n *node) forgetLengths() {
+	n.away.Add(1)
+	n.taken.Store(0)
+	n.tooLong.Store(nil)
+}
+
+// culprit returns which of the frames without an answer, oldest first, the node closed on. It answers in order, so that is the oldest;
+// but a reset may take answers with it that were on their way, so one that is longer than all that the node ever took is it before
+// that.
+func (n *node) culprit(unanswered []transport.Written[*batch], reason error) (culprit int, tooLong bool) {
+	if !errors.Is(reason, transport.ErrPeerClosed) && !errors.Is(reason, transport.ErrWrite) {
+		return 0, false
+	}
+	longest := max(int(n.taken.Load()), leastLimit)
+	for i, w := range unanswered {
+		if w.Size > longest {
+			culprit, tooLong, longest = i, true, w.Size
+		}
+	}
+	return culprit, tooLong
+}
+
+// takers reports whether a node that did not fail may take a frame of that length, and whether one of those has a lane.
+func (s *nodes) takers(size int) (some, connected bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	now := time.Now()
+	for _, n := range s.list {
+		if n.cause == nil && !n.closesOn(size, now) {
+			some, connected = true, connected || n.lanes > 0
+		}
+	}
+	return some, connected
+}
