@@ -183,6 +183,10 @@ func (s *Set) between(path string, before, after *File) (unsure bool) {
 		if !related || e.modified < since || s.isKnown(e) {
 			continue
 		}
+		if _, is := s.doubtful(nil, e.meta); is {
+			unsure = true
+			continue
+		}
 		t, err := s.openText(e.path)
 		if err != nil {
 			unsure = unsure || errors.Is(err, errUnfinished)
@@ -203,6 +207,10 @@ func (s *Set) between(path string, before, after *File) (unsure bool) {
 		f, err := s.begin(t, e.path)
 		if err != nil {
 			t.Close()
+			if errors.Is(err, errDamaged) {
+				s.setDoubt(nil, e.meta)
+				s.tell(e.path, cause(err))
+			}
 			unsure = true
 			continue
 		}
@@ -240,7 +248,11 @@ func (s *Set) isPart(t text, e entry, path string, before *File) bool {
 			return true // a read may be under way, of what is in the copy
 		}
 		if head.Length > 0 {
-			if ok, err := holds(t, head, at); ok || errors.Is(err, errUnfinished) {
+			switch ok, err := holds(t, head, at); {
+			case isBroken(err): // what is there cannot be told from its continuation
+				s.setDoubt(nil, e.meta)
+				return true
+			case ok:
 				return true
 			}
 		}

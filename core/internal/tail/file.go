@@ -54,6 +54,7 @@ type File struct {
 	latest   bool // of its path, as the state had it
 	start    int64
 	cutAt    int64 // where the unpacking met a fault
+	broken   meta  // packed, as it was when the fault was met: until it changes the next reading meets it too
 	name     atomic.Pointer[string]
 }
 

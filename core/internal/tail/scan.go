@@ -147,7 +147,7 @@ func (s *Set) open(f *File, path string, m meta) likeness {
 	if !f.fromPast && f.fault == nil && f.sought.IsZero() && m.size == f.seen.size && m.modified == f.seen.modified {
 		return isSame // closed, and as it was
 	}
-	if f.dead || now.Before(f.retryAt) {
+	if f.dead || now.Before(f.retryAt) || f.isBroken(m) {
 		return isSame
 	}
 	t, err := s.openText(path)
@@ -251,6 +251,9 @@ func (s *Set) meet(sight sighting, first bool) {
 		s.has(sight.path, f)
 		return
 	}
+	if _, is := s.doubtful(nil, sight.meta); is {
+		return
+	}
 	t, err := s.openText(sight.path)
 	if errors.Is(err, errUnfinished) && s.cfg.Follow && s.isPatient(sight.path) {
 		return
@@ -270,6 +273,9 @@ func (s *Set) meet(sight sighting, first bool) {
 	f, err := s.begin(t, sight.path)
 	if err != nil {
 		t.Close()
+		if isBroken(err) {
+			s.setDoubt(nil, sight.meta)
+		}
 		s.tell(sight.path, cause(err))
 		return
 	}
@@ -306,6 +312,10 @@ func (s *Set) begin(t text, path string) (*File, error) {
 	s.files = append(s.files, f)
 	s.number(f, m.ID)
 	s.changes++
+	select {
+	case s.met <- struct{}{}:
+	default:
+	}
 	return f, nil
 }
 

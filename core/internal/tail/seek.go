@@ -3,6 +3,7 @@ package tail
 import (
 	"cmp"
 	"errors"
+	"maps"
 	"path/filepath"
 	"slices"
 	"time"
@@ -75,6 +76,12 @@ func (s *Set) find(f *File) (found, sure bool) {
 
 // try opens a file of a folder as the one that is sought.
 func (s *Set) try(f *File, e entry) likeness {
+	if since, is := s.doubtful(f, e.meta); is {
+		if time.Since(since) < patience {
+			return isUnsure
+		}
+		return isOther // its packer was killed, or the disk was full
+	}
 	t, err := s.openText(e.path)
 	switch {
 	case errors.Is(err, errForeign):
@@ -83,6 +90,9 @@ func (s *Set) try(f *File, e entry) likeness {
 		return isUnsure
 	}
 	if is := s.attach(f, t, e.path, e.key()); is != isSame {
+		if is == isUnsure && t.packed() {
+			s.setDoubt(f, e.meta)
+		}
 		t.Close()
 		return is
 	}
@@ -184,6 +194,27 @@ func (s *Set) isPatient(path string) bool {
 	return s.cfg.Follow && time.Since(since) < patience
 }
 
+// doubt is that about a packed file which cannot be unpacked up to the place of another one; f is nil where it is no one's.
+type doubt struct {
+	f *File
+	key
+}
+
+// doubted is how the packed file was. Until it changes the unpacking, which costs much, would end as it did.
+type doubted struct {
+	size, modified int64
+	since          time.Time
+}
+
+func (s *Set) setDoubt(f *File, m meta) {
+	s.doubts[doubt{f, m.key()}] = doubted{m.size, m.modified, time.Now()}
+}
+
+func (s *Set) doubtful(f *File, m meta) (since time.Time, is bool) {
+	d, known := s.doubts[doubt{f, m.key()}]
+	return d.since, known && d.size == m.size && d.modified == m.modified
+}
+
 type likeness int
 
 const (
@@ -271,6 +302,7 @@ func (s *Set) forget(now time.Time) {
 			return false
 		}
 		s.number(f, ID{})
+		maps.DeleteFunc(s.doubts, func(d doubt, _ doubted) bool { return d.f == f })
 		s.changes++
 		return true
 	})

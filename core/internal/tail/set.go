@@ -61,6 +61,7 @@ type Set struct {
 	ignored  map[key]ignored  // what had been put aside before anything was read
 	copies   map[key]int64    // copies of files that are read, with the time of their last change
 	held     map[string]time.Time
+	doubts   map[doubt]doubted
 	looked   map[string]look // by path
 	plain    map[string]bool // the paths of cfg
 	patterns []string        // those of them that are patterns
@@ -74,6 +75,7 @@ type Set struct {
 	crowded  bool // it was told that there are more files than may be open
 	losses   []Loss
 	changes  int // that a state has to tell
+	met      chan struct{}
 	scanned  bool
 	moved    bool // a path changed hands during the last scan
 	lastScan time.Time
@@ -89,7 +91,7 @@ type ignored struct {
 // Open looks at all files. A fault of one is in Faults; it does not keep the others from being read.
 func Open(cfg Config) *Set {
 	s := &Set{cfg: cfg, byKey: map[key]*File{}, current: map[string]*File{}, ignored: map[key]ignored{}, copies: map[key]int64{},
-		held: map[string]time.Time{}, looked: map[string]look{}, plain: map[string]bool{}, said: map[string]string{}}
+		met: make(chan struct{}, 1), held: map[string]time.Time{}, doubts: map[doubt]doubted{}, looked: map[string]look{}, plain: map[string]bool{}, said: map[string]string{}}
 	s.ready.L = &s.mu
 	s.cfg.Paths = absolute(cfg.Paths)
 	for _, path := range s.cfg.Paths {
@@ -198,7 +200,11 @@ func (s *Set) Release(f *File, end bool, err error) {
 		s.truncated(f)
 	case err == errUnfinished && s.cfg.Follow:
 		f.retryAt, f.atEnd = now.Add(retryIn), false
+		f.setBroken()
 	case err != nil:
+		if isBroken(err) {
+			f.setBroken()
+		}
 		s.failed(f, err)
 	case end:
 		s.ok(f)
@@ -256,6 +262,12 @@ func (s *Set) look(f *File, now time.Time) {
 		s.failed(f, err)
 		return
 	}
+	if file, err := inspectFile(f.text.file()); err == nil && f.isBroken(file) {
+		if now.Sub(f.changed) >= patience {
+			s.failed(f, errUnfinished) // its packer was killed, or the disk was full
+		}
+		return
+	}
 	changed := !f.atEnd || m.size != f.seen.size || m.modified != f.seen.modified
 	if changed {
 		f.changed, f.last = now, false
@@ -306,6 +318,18 @@ func (s *Set) truncated(f *File) {
 	s.push(next)
 }
 
+// setBroken notes of what the unpacking failed. Only that of a packed file does.
+func (f *File) setBroken() {
+	if p, ok := f.text.(*packedText); ok {
+		f.broken = p.began
+	}
+}
+
+// isBroken reports whether it is as it was then.
+func (f *File) isBroken(m meta) bool {
+	return f.broken.modified != 0 && f.broken.size == m.size && f.broken.modified == m.modified
+}
+
 // failed keeps a file that cannot be read for later, and says so once.
 func (s *Set) failed(f *File, err error) {
 	if f.fault == nil || f.fault.Error() != err.Error() {
@@ -343,6 +367,9 @@ func (s *Set) Faults() (faults []string) {
 	slices.Sort(faults)
 	return faults
 }
+
+// Met has a value when a file was met that no Save has told of: behind a kill nobody would know that it was there, if it had moved on.
+func (s *Set) Met() <-chan struct{} { return s.met }
 
 // Losses is what was lost so far.
 func (s *Set) Losses() []Loss {

@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"strings"
 
@@ -113,7 +114,7 @@ type packedText struct {
 	near   []byte // the last bytes before at, for reads that begin a little before the last one ended
 	size   int64  // of the text, 0 before its end was seen
 	ended  bool
-	length int64 // of the file, before the unpacking began
+	began  meta // the file, before the unpacking began
 }
 
 const nearLength = 4 * printLength
@@ -144,7 +145,7 @@ func (p *packedText) stop() {
 
 func (p *packedText) ReadAt(b []byte, off int64) (int, error) {
 	if p.r != nil && p.ended { // what unpacks does not look again behind an end, where the packer may have appended
-		if m, err := inspectFile(p.f); err != nil || m.size != p.length {
+		if m, err := inspectFile(p.f); err != nil || m.size != p.began.size {
 			p.stop()
 		}
 	}
@@ -154,7 +155,7 @@ func (p *packedText) ReadAt(b []byte, off int64) (int, error) {
 		if err != nil {
 			return 0, err
 		}
-		p.length = m.size
+		p.began = m
 		r, free, err := p.unpack(bufio.NewReaderSize(io.NewSectionReader(p.f, 0, 1<<62), 64<<10))
 		if err != nil {
 			return 0, unfinished(err)
@@ -192,12 +193,22 @@ func (p *packedText) failed(err error) error {
 // errUnfinished is what a packed file that is still being written looks like.
 var errUnfinished = errors.New("it ends in the middle")
 
+// errDamaged is what no packer has left so.
+var errDamaged = errors.New("cannot be unpacked")
+
 func unfinished(err error) error {
-	if errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, io.EOF) {
+	var read *fs.PathError
+	switch {
+	case errors.As(err, &read): // one of the disk, which may pass
+		return err
+	case errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, io.EOF):
 		return errUnfinished
 	}
-	return fmt.Errorf("cannot be unpacked: %w", err)
+	return fmt.Errorf("%w: %w", errDamaged, err)
 }
+
+// isBroken reports whether an error is that of a packed text, which comes again until the file changes.
+func isBroken(err error) bool { return errors.Is(err, errUnfinished) || errors.Is(err, errDamaged) }
 
 // nearWriter counts what was unpacked and keeps the end of it.
 type nearWriter struct{ p *packedText }
