@@ -51,17 +51,23 @@ func (s *shipment) keepState() (stop func() error) {
 	quit, over := make(chan struct{}), make(chan struct{})
 	go func() {
 		defer close(over)
-		pause, told := stateInterval, time.Time{}
+		rest, told := time.Duration(0), time.Time{}
 		for {
 			select {
 			case <-quit:
 				return
-			case <-time.After(pause):
+			case <-time.After(rest):
+			}
+			select {
+			case <-quit:
+				return
+			case <-s.files.Met():
+			case <-time.After(stateInterval - rest):
 			}
 			began := time.Now()
 			err := s.files.Save()
 			// A state of many files takes its time: most of it is left to the files.
-			pause = max(stateInterval, 20*time.Since(began))
+			rest = 20 * time.Since(began)
 			switch {
 			case err == nil:
 			case !s.follow:
@@ -80,7 +86,7 @@ func (s *shipment) keepState() (stop func() error) {
 	}
 }
 
-const stateInterval = 200 * time.Millisecond
+var stateInterval = 200 * time.Millisecond
 
 // resend sends lines again that failed while files are followed, until the returned function is called.
 func (s *shipment) resend(ctx context.Context) (stop func()) {
