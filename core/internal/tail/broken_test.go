@@ -126,7 +126,7 @@ func TestWhatCannotBeUnpackedIsTriedAgainWhenItChanges(t *testing.T) {
 			d.must(os.WriteFile(d.path("a.gz"), packed, 0o600))
 			set.turns(d, o, unpackings)
 			if got := o.got(); !slices.Equal(got, lines) || len(set.Faults()) > 0 {
-				t.Errorf("mended, it gave %d lines of %d; faults %q", len(got), len(lines), set.Faults())
+				t.Errorf("whole again, it gave %d lines of %d; faults %q", len(got), len(lines), set.Faults())
 			}
 		})
 	}
