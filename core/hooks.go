@@ -10,11 +10,11 @@ import (
 // Hooks are told what becomes of messages and batches, for tracing and for figures of your own. Each is optional, and one that is nil
 // costs nothing.
 //
-// Want, Sending, Accepted and Refused run on the goroutine that sends. The others run on the client's own goroutines, several at a time: those
+// Want, Sending, TakeBack, Accepted and Refused run on the goroutine that sends. The others run on the client's own goroutines, several at a time: those
 // that write to nodes, read their answers, or find that time is over. So a hook must be safe for concurrent use, and must not block: it
 // holds up a connection. It may call the client, but nothing waits there: what needs room that is not free fails with CodeQueueFull, as
 // inside a [Callback]. A hook that panics is logged once, and called again; one that ends its goroutine with runtime.Goexit closes the
-// client, unless that goroutine is the sender's. Behind the end of Shutdown only Want, Sending and Refused are called.
+// client, unless that goroutine is the sender's. Behind the end of Shutdown only Want, Sending, TakeBack and Refused are called.
 //
 // A message that is wanted has Sending first, then Refused or Accepted, and behind Accepted, or while it runs, its one place in a Result. A batch has
 // Sealed first, then a pair of Written and Answered for each attempt, and a Result each time that some of its messages have theirs. Of an
@@ -29,6 +29,9 @@ type Hooks struct {
 	// alone; nil for none. msg is a copy that is used again: it may change the fields, ItemAttributes for example, and must not keep it. The
 	// maps and the payload are the sender's, and must not be changed. What it puts into msg comes back in the Callback, too.
 	Sending func(ctx context.Context, msg *Message) (token any)
+	// TakeBack is called where what Sending left in msg would be refused with err, as invalid or too long. It may take back what its Sending
+	// added; then the message is looked at once more. nil: the message is refused.
+	TakeBack func(token any, msg *Message, err *Error)
 	// Accepted: the message will have a Result.
 	Accepted func(token any, msg *Message)
 	// Refused: the send call fails with err, and nothing was taken.

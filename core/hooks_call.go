@@ -66,7 +66,7 @@ func (s *hookSet) report(c *client, panicked any) {
 	}
 }
 
-// wants, sending, and told, which calls Accepted or Refused, are call for the sender's goroutine, which is his to end. Their names too are
+// wants, sending, takeBack, and told, which calls Accepted or Refused, are call for the sender's goroutine, which is his to end. Their names too are
 // looked for on the stack.
 func (s *hookSet) wants(c *client, ctx context.Context) bool {
 	if s.Want == nil || !s.perItem {
@@ -79,6 +79,11 @@ func (s *hookSet) wants(c *client, ctx context.Context) bool {
 func (s *hookSet) sending(c *client, ctx context.Context, msg *Message) (token any) {
 	defer s.recovered(c)
 	return s.Sending(ctx, msg)
+}
+
+func (s *hookSet) takeBack(c *client, token any, msg *Message, refused *Error) {
+	defer s.recovered(c)
+	s.TakeBack(token, msg, refused)
 }
 
 func (s *hookSet) told(c *client, token any, msg *Message, refused *Error) {
@@ -125,6 +130,7 @@ func (l *hookList) accept(ctx context.Context, msg *Message, recv receiver, tag 
 		}
 		m.wanted, m.tokens = append(m.wanted, wanted), append(m.tokens, token)
 	}
+	l.takeBack(m)
 	at, refused := l.c.acceptOne(ctx, &m.msg, m.tokens, recv, tag, kind, patience)
 	for i := range l.all {
 		if s := &l.all[i]; m.wanted[i] && (s.Accepted != nil || s.Refused != nil) {
@@ -135,6 +141,40 @@ func (l *hookList) accept(ctx context.Context, msg *Message, recv receiver, tag 
 	clear(m.tokens)
 	hookedMessages.Put(m)
 	return at, refused
+}
+
+// takeBack lets hooks take back what makes a message one that is refused, one after the other until it is none.
+func (l *hookList) takeBack(m *hookedMessage) {
+	for i := range l.all {
+		s := &l.all[i]
+		if !m.wanted[i] || s.TakeBack == nil {
+			continue
+		}
+		refused := l.c.refuses(&m.msg)
+		if refused == nil {
+			return
+		}
+		s.takeBack(l.c, m.tokens[i], &m.msg, refused)
+	}
+}
+
+// refuses returns why a message would be refused whatever room there is, nil if it would not be.
+func (c *client) refuses(msg *Message) *Error {
+	st, attributes, refused := c.stream(msg)
+	if refused != nil {
+		return refused
+	}
+	var own []byte
+	if len(msg.ItemAttributes) > 0 {
+		var err error
+		if own, err = st.appendOwn(nil, msg); err != nil {
+			return invalid(st.key.group, st.key.stream, err)
+		}
+	}
+	if refused := st.checkItem(msg, own, attributes); refused != nil {
+		return refused
+	}
+	return c.checkBudget(msg, own)
 }
 
 // addTokens keeps those of the last message, from the first one on that has some.

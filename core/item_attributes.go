@@ -38,7 +38,7 @@ func (st *stream) appendOwn(dst []byte, msg *Message) ([]byte, error) {
 		if err := CheckAttributesTotal(uint64(len(dst) + len(k) + len(v) + 2)); err != nil {
 			return nil, fmt.Errorf("item attributes: %w", err)
 		}
-		if err := checkAttribute(k, v); err != nil {
+		if err := CheckAttribute(k, v); err != nil {
 			return nil, fmt.Errorf("item attributes: %w", err)
 		}
 		if k == auditVersion {

@@ -42,7 +42,7 @@ func (o *Options) ValidateAndSetDefault() error {
 		err = multierr.Append(err, fmt.Errorf("option max_conn_lifetime = %q: want 0 or %v or more", d, leastConnLifetime))
 	}
 	for _, k := range sortedKeys(o.AddColumns) {
-		if e := checkAttribute(k, o.AddColumns[k]); e != nil {
+		if e := CheckAttribute(k, o.AddColumns[k]); e != nil {
 			err = multierr.Append(err, fmt.Errorf("option add_columns: %w", e))
 		}
 	}

@@ -305,8 +305,8 @@ func (c *client) acceptOne(ctx context.Context, msg *Message, tokens []any, recv
 			return at, invalid(st.key.group, st.key.stream, err)
 		}
 	}
-	if int64(itemSize(msg, own)) > c.budget.most() {
-		return at, &Error{Code: CodeLogTooLong, Message: "payload: is alone larger than what max_pending_bytes leaves to one worker"}
+	if refused := c.checkBudget(msg, own); refused != nil {
+		return at, refused
 	}
 	if kind.inBulk() && !kind.isTaken() {
 		if refused = c.enterBulk(ctx, kind, patience); refused != nil {
@@ -348,6 +348,13 @@ func (c *client) acceptOne(ctx context.Context, msg *Message, tokens []any, recv
 }
 
 var errClosed = &Error{Code: CodeClosed}
+
+func (c *client) checkBudget(msg *Message, own []byte) *Error {
+	if int64(itemSize(msg, own)) > c.budget.most() {
+		return &Error{Code: CodeLogTooLong, Message: "payload: is alone larger than what max_pending_bytes leaves to one worker"}
+	}
+	return nil
+}
 
 // checkItem looks at what is the message's own in its batch.
 func (st *stream) checkItem(msg *Message, own []byte, attributes string) *Error {

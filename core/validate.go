@@ -50,7 +50,7 @@ func checkAttributes(attributes map[string]string) error {
 		return err
 	}
 	for k, v := range attributes {
-		if err := checkAttribute(k, v); err != nil {
+		if err := CheckAttribute(k, v); err != nil {
 			return err
 		}
 	}
@@ -74,7 +74,8 @@ func CheckAttributesTotal(total uint64) error {
 	return nil
 }
 
-func checkAttribute(key, value string) error {
+// CheckAttribute returns what is wrong with one attribute of a message, nil when nothing is: for who adds some to the messages of others.
+func CheckAttribute(key, value string) error {
 	if key == "" {
 		return fmt.Errorf("attribute with value %q: has an empty name", cut(value))
 	}

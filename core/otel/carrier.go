@@ -23,33 +23,43 @@ const (
 	Nothing
 )
 
-// inject adds the span's context to a copy of the message's attributes. What is there already stays: the program's own, and a name that
-// belongs to the whole batch. A message must not be refused for being traced: where there is no room nothing is added.
-func (t *tracing) inject(ctx context.Context, msg *dataproxy.Message) {
-	attributes := &msg.ItemAttributes
+// place is where the span's context goes, nil for nowhere.
+func (t *tracing) place(msg *dataproxy.Message) *map[string]string {
 	switch {
 	case t.carrier == BatchAttributes:
-		attributes = &msg.Attributes
+		return &msg.Attributes
 	case t.carrier == Nothing || t.client.MessageFormat != dataproxy.Binary:
-		return
+		return nil
 	}
-	own := carrier{}
-	t.propagator.Inject(ctx, own)
-	total := uint64(0)
+	return &msg.ItemAttributes
+}
+
+// inject adds the span's context to a copy of the message's attributes. What is there already stays: the program's own, and a name that
+// belongs to the whole batch. whole is false where a part of it cannot be an attribute.
+func (t *tracing) inject(ctx context.Context, msg *dataproxy.Message) (added carrier, whole bool) {
+	attributes := t.place(msg)
+	if attributes == nil {
+		return nil, true
+	}
+	added, whole = carrier{}, true
+	t.propagator.Inject(ctx, added)
 	for _, there := range []map[string]string{msg.Attributes, msg.ItemAttributes, t.client.AddColumns} {
-		for name, value := range there {
-			delete(own, name)
-			total += uint64(len(name) + len(value) + 2)
+		for name := range there {
+			delete(added, name)
 		}
 	}
-	for name, value := range own {
-		total += uint64(len(name) + len(value) + 2)
+	for name, value := range added {
+		if dataproxy.CheckAttribute(name, value) != nil {
+			delete(added, name)
+			whole = false
+		}
 	}
-	if len(own) == 0 || dataproxy.CheckAttributesTotal(total) != nil {
-		return
+	if len(added) > 0 {
+		all := maps.Clone(map[string]string(added))
+		maps.Copy(all, *attributes)
+		*attributes = all
 	}
-	maps.Copy(own, *attributes)
-	*attributes = own
+	return added, whole
 }
 
 // Extract returns ctx with the span's context that came with a message's attributes, as a consumer gets them, package inlongmsg for

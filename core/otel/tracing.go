@@ -13,6 +13,7 @@ package oteldataproxy
 import (
 	"cmp"
 	"context"
+	"maps"
 	"net"
 	"slices"
 	"strconv"
@@ -36,6 +37,7 @@ const (
 	attemptsKey = attribute.Key("messaging.inlong.attempts")
 	batchIDKey  = attribute.Key("messaging.inlong.batch_id")
 	storedKey   = attribute.Key("messaging.inlong.stored")
+	leftOutKey  = attribute.Key("messaging.inlong.context_left_out")
 )
 
 // Option sets something other than its default.
@@ -47,7 +49,7 @@ func WithTracerProvider(p trace.TracerProvider) Option {
 }
 
 // WithMeterProvider counts results in messaging.client.sent.messages, and the time from a batch's opening to its result in
-// messaging.client.operation.duration. Default, also for nil: nothing is counted.
+// messaging.client.operation.duration, and contexts that a message had no room for in messaging.inlong.contexts_left_out. Default, also for nil: nothing is counted.
 func WithMeterProvider(p metric.MeterProvider) Option {
 	return func(t *tracing) { t.meters = p }
 }
@@ -107,7 +109,7 @@ func WithTracing(opts ...Option) dataproxy.Option {
 			t.name, t.what = "create", semconv.MessagingOperationTypeCreate
 		}
 		t.figures.init(t.meters)
-		o.Hooks = append(o.Hooks, dataproxy.Hooks{Want: t.wants, Sending: t.sending, Refused: t.refused, Result: t.result})
+		o.Hooks = append(o.Hooks, dataproxy.Hooks{Want: t.wants, Sending: t.sending, TakeBack: t.takeBack, Refused: t.refused, Result: t.result})
 	}
 }
 
@@ -124,8 +126,38 @@ func (t *tracing) sending(ctx context.Context, msg *dataproxy.Message) (token an
 	if !span.IsRecording() {
 		return nil
 	}
-	t.inject(ctx, msg)
-	return span
+	added, whole := t.inject(ctx, msg)
+	s := &traced{span, added}
+	if !whole {
+		t.leaveOut(s, msg)
+	}
+	return s
+}
+
+// traced is the span of a message, with what was added to its attributes.
+type traced struct {
+	trace.Span
+	added carrier
+}
+
+// takeBack: a message must not be refused for being traced. It goes without the span's context.
+func (t *tracing) takeBack(token any, msg *dataproxy.Message, _ *dataproxy.Error) {
+	s, ok := token.(*traced)
+	if !ok || len(s.added) == 0 {
+		return
+	}
+	attributes := t.place(msg)
+	left := maps.Clone(*attributes)
+	for name := range s.added {
+		delete(left, name)
+	}
+	*attributes, s.added = left, nil
+	t.leaveOut(s, msg)
+}
+
+func (t *tracing) leaveOut(s *traced, msg *dataproxy.Message) {
+	s.SetAttributes(leftOutKey.Bool(true))
+	t.figures.leaveOut(destinationOf(cmp.Or(msg.GroupID, t.client.GroupID), msg.StreamID))
 }
 
 func (t *tracing) refused(token any, _ *dataproxy.Message, err *dataproxy.Error) {
@@ -209,6 +241,7 @@ func server(node string) []attribute.KeyValue {
 type figures struct {
 	messages metric.Int64Counter
 	duration metric.Float64Histogram
+	leftOut  metric.Int64Counter
 }
 
 // init never fails: what a meter answers beside an error may be used, and counts nothing.
@@ -219,9 +252,17 @@ func (f *figures) init(meters metric.MeterProvider) {
 	meter := meters.Meter(scope, metric.WithInstrumentationVersion(dataproxy.Version), metric.WithSchemaURL(semconv.SchemaURL))
 	f.messages, _ = meter.Int64Counter("messaging.client.sent.messages", metric.WithUnit("{message}"),
 		metric.WithDescription("Messages that have their result."))
+	f.leftOut, _ = meter.Int64Counter("messaging.inlong.contexts_left_out", metric.WithUnit("{message}"),
+		metric.WithDescription("Traced messages that went without their context, or a part of it, since they would have been refused with it."))
 	f.duration, _ = meter.Float64Histogram("messaging.client.operation.duration", metric.WithUnit("s"),
 		metric.WithDescription("From a batch's opening to its result."),
 		metric.WithExplicitBucketBoundaries(0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1, 2.5, 5, 7.5, 10))
+}
+
+func (f *figures) leaveOut(destination string) {
+	if f.leftOut != nil {
+		f.leftOut.Add(context.Background(), 1, metric.WithAttributes(system, semconv.MessagingDestinationName(destination)))
+	}
 }
 
 func (f *figures) add(r *dataproxy.MessageResults) {
