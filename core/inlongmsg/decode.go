@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"math"
 	"slices"
 	"strconv"
 	"strings"
@@ -45,8 +46,38 @@ type Block struct {
 	Compressed bool
 }
 
-// ErrMalformed is wrapped by every error of Decode.
-var ErrMalformed = errors.New("malformed InLongMsg")
+var (
+	// ErrMalformed is wrapped by every error of Decode.
+	ErrMalformed = errors.New("malformed InLongMsg")
+	// ErrTooLarge is wrapped, too, where a value would take more than [Decoder.MaxBytes]. Nobody sends such a one by accident.
+	ErrTooLarge = errors.New("it takes too much memory")
+)
+
+// DefaultMaxBytes is what a Decoder takes when it is told nothing.
+const DefaultMaxBytes = 256 << 20
+
+// Decoder reads values within a bound. It does not change and may be used from many goroutines.
+type Decoder struct {
+	// MaxBytes is how much memory one decoded value may take beside the value itself, about: half a megabyte can be made that takes gigabytes.
+	// 0 or less: DefaultMaxBytes.
+	MaxBytes int64
+}
+
+// room is what is left of it while one value is decoded.
+type room struct{ most, left int64 }
+
+func (r *room) take(n int64) error {
+	if r.left -= n; r.left < 0 {
+		return fmt.Errorf("%w: %w: more than the %d bytes of MaxBytes", ErrMalformed, ErrTooLarge, r.most)
+	}
+	return nil
+}
+
+// What an item and a block take beside their bytes, with what growing slices and maps leave unused.
+const (
+	itemOverhead  = 80
+	blockOverhead = 512
+)
 
 func malformed(format string, args ...any) error {
 	return fmt.Errorf("%w: "+format, append([]any{ErrMalformed}, args...)...)
@@ -54,8 +85,11 @@ func malformed(format string, args ...any) error {
 
 const magic = 0x0F // first of the two bytes around a value; the second is the version
 
+// Decode is [Decoder.Decode] within DefaultMaxBytes.
+func Decode(value []byte) (Message, error) { return Decoder{}.Decode(value) }
+
 // Decode reads one value. The items may share memory with it.
-func Decode(value []byte) (Message, error) {
+func (d Decoder) Decode(value []byte) (Message, error) {
 	if len(value) < 4 {
 		return Message{}, malformed("%d bytes", len(value))
 	}
@@ -64,12 +98,17 @@ func Decode(value []byte) (Message, error) {
 	if value[0] != magic || tail[0] != magic || tail[1] != value[1] {
 		return m, malformed("it starts with % x and ends with % x", value[:2], tail)
 	}
+	r := &room{most: d.MaxBytes}
+	if r.most <= 0 {
+		r.most = DefaultMaxBytes
+	}
+	r.left = r.most
 	var err error
 	switch m.Version {
 	case VersionText:
-		m.Blocks, err = textBlocks(body)
+		m.Blocks, err = r.textBlocks(body)
 	case VersionBinary:
-		m.Blocks, err = binaryBlocks(body)
+		m.Blocks, err = r.binaryBlocks(body)
 	default:
 		err = malformed("version %d", m.Version)
 	}
@@ -77,7 +116,7 @@ func Decode(value []byte) (Message, error) {
 }
 
 // textBlocks reads: time of creation, number of blocks, and each as attributes and body.
-func textBlocks(rest []byte) (blocks []Block, err error) {
+func (r *room) textBlocks(rest []byte) (blocks []Block, err error) {
 	if len(rest) < 12 {
 		return nil, malformed("a head of %d bytes", len(rest))
 	}
@@ -90,6 +129,9 @@ func textBlocks(rest []byte) (blocks []Block, err error) {
 		if len(rest) < 2+n+5 {
 			return blocks, malformed("attributes of %d bytes in %d", n, len(rest))
 		}
+		if err := r.take(blockOverhead + int64(n)); err != nil {
+			return blocks, err
+		}
 		var b Block
 		if b.Attr, err = modifiedUTF8(rest[2 : 2+n]); err != nil {
 			return blocks, err
@@ -101,13 +143,14 @@ func textBlocks(rest []byte) (blocks []Block, err error) {
 		}
 		packed := rest[4 : 4+size]
 		rest = rest[4+size:]
-		if b.Items, err = textItems(packed[0], packed[1:]); err != nil {
+		if b.Compressed = packed[0] == 1; packed[0] > 1 {
+			return blocks, malformed("compression %d", packed[0])
+		}
+		items, err := r.items(packed[1:], b.Compressed, false)
+		if err != nil {
 			return blocks, err
 		}
-		b.Compressed = packed[0] == 1
-		for i := range b.Items {
-			b.Places = append(b.Places, i)
-		}
+		b.add(items)
 		if ms, err := strconv.ParseInt(Attributes(b.Attr)["dt"], 10, 64); err == nil {
 			b.Time = time.UnixMilli(ms)
 		}
@@ -119,43 +162,56 @@ func textBlocks(rest []byte) (blocks []Block, err error) {
 	return blocks, nil
 }
 
-func textItems(compressed byte, body []byte) (items [][]byte, err error) {
-	switch compressed {
-	case 0:
-	case 1:
+// items reads a body: payloads, and behind each its attributes if it has some.
+func (r *room) items(body []byte, compressed, attributes bool) (items []wire.Item, err error) {
+	if compressed {
+		length, _ := binary.Uvarint(body)
+		if err := r.take(int64(min(length, math.MaxInt64))); err != nil {
+			return nil, err
+		}
 		if body, err = wire.DecodeSnappy(nil, body); err != nil {
 			return nil, malformed("%w", err)
 		}
-	default:
-		return nil, malformed("compression %d", compressed)
 	}
 	for len(body) > 0 {
-		item, rest, ok := wire.CutItem(body)
+		if err := r.take(itemOverhead); err != nil {
+			return nil, err
+		}
+		var item wire.Item
+		ok := true
+		if item.Data, body, ok = wire.CutItem(body); ok && attributes {
+			item.Attr, body, ok = wire.CutItem(body)
+		}
 		if !ok {
 			return nil, malformed("item %d goes past the end", len(items))
 		}
-		items, body = append(items, item), rest
+		items = append(items, item)
 	}
 	return items, nil
 }
 
+func (b *Block) add(items []wire.Item) {
+	b.Items, b.Places = make([][]byte, len(items)), make([]int, len(items))
+	for i, item := range items {
+		b.Items[i], b.Places[i] = item.Data, i
+	}
+}
+
 // binaryBlocks reads a binary frame as it was sent, except that the node put attributes in front and compressed the body.
-func binaryBlocks(frame []byte) ([]Block, error) {
-	var r wire.Request
-	if v := r.Parse(frame); !v.Ok() || !r.IsBinary() {
+func (r *room) binaryBlocks(frame []byte) ([]Block, error) {
+	var q wire.Request
+	if v := q.Parse(frame); !v.Ok() || !q.IsBinary() {
 		return nil, malformed("no binary frame: %d %s", v.Code, v.Text)
 	}
-	items, whole := r.AppendItems(nil)
-	if !whole {
-		return nil, malformed("the body cannot be read to its end")
+	items, err := r.items(q.Body, q.Compressed(), q.ItemAttrs())
+	if err != nil {
+		return nil, err
 	}
-	b := Block{Attr: string(r.Attr), Time: time.Unix(int64(r.Seconds), 0), Count: int(r.Count), Compressed: r.Compressed()}
-	if r.ItemAttrs() {
-		return grouped(b, items)
+	b := Block{Attr: string(q.Attr), Time: time.Unix(int64(q.Seconds), 0), Count: int(q.Count), Compressed: q.Compressed()}
+	if q.ItemAttrs() {
+		return r.grouped(b, items)
 	}
-	for i, item := range items {
-		b.Items, b.Places = append(b.Items, item.Data), append(b.Places, i)
-	}
+	b.add(items)
 	return []Block{b}, nil
 }
 
@@ -164,7 +220,7 @@ const maxItemized = 1<<15 - 1
 
 // grouped makes a block of the items that have the same attributes together with the frame's, whose values win. One item that a
 // consumer cannot read makes it lose the whole value.
-func grouped(frame Block, items []wire.Item) (blocks []Block, err error) {
+func (r *room) grouped(frame Block, items []wire.Item) (blocks []Block, err error) {
 	if frame.Count > maxItemized {
 		return nil, malformed("%d items with attributes: a consumer takes %d at most", frame.Count, maxItemized)
 	}
@@ -187,6 +243,9 @@ func grouped(frame Block, items []wire.Item) (blocks []Block, err error) {
 		}
 		at, known := found[text.String()]
 		if !known {
+			if err := r.take(blockOverhead + int64(text.Cap())); err != nil {
+				return nil, err
+			}
 			at = len(blocks)
 			found[text.String()] = at
 			b := frame

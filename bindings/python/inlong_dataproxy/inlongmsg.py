@@ -22,11 +22,28 @@ _END_OF_FRAME = 0xEE01
 _TYPE_BINARY, _TYPE_MASK, _FLAG_SNAPPY, _ITEM_ATTRIBUTES = 7, 0x1F, 0x20, 0x01
 _MOST_ITEMIZED = 2**15 - 1  # a consumer takes a larger count for negative
 _MOST_SNAPPY_EXPANSION = 64  # a copy of three bytes yields at most 64
+_ITEM, _ATTRIBUTE, _BLOCK = 100, 250, 600  # bytes that each takes beside its text, about
 _EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
 
 
 class MalformedError(ValueError):
     """The value is no InLongMsg of these versions, or it is damaged. Nothing of it can be trusted."""
+
+
+class TooLargeError(MalformedError):
+    """The value would take more memory than max_bytes. Nobody sends such a one by accident."""
+
+
+class _Room:
+    """What is left of max_bytes while one value is decoded."""
+
+    def __init__(self, most: int) -> None:
+        self._most = self._left = most
+
+    def take(self, size: int) -> None:
+        self._left -= size
+        if self._left < 0:
+            raise TooLargeError(f"malformed InLongMsg: it takes too much memory: more than max_bytes = {self._most}")
 
 
 @dataclass(frozen=True)
@@ -64,17 +81,22 @@ class Message:
     blocks: list[Block]
 
 
-def decode(value: bytes, decompress: Optional[Callable[[bytes], bytes]] = None) -> Message:
+def decode(value: bytes, decompress: Optional[Callable[[bytes], bytes]] = None, *, max_bytes: int = 256 << 20) -> Message:
     """Decode one value.
 
     Args:
         value: the value of one record.
         decompress: decodes a raw Snappy block, such as snappy.uncompress of the package python-snappy; default: this module's own,
             in Python.
+        max_bytes: how much memory the decoded value may take, about; default: 256 MiB. Half a megabyte can be made that takes
+            gigabytes.
 
     Raises:
         MalformedError: see there.
+        TooLargeError: a MalformedError for a value that takes more than max_bytes.
     """
+    if max_bytes < 1:
+        raise ValueError(f"max_bytes = {max_bytes}: want 1 or more")
     if len(value) < 4:  # the marks
         raise MalformedError(f"malformed InLongMsg: {len(value)} bytes")
     if value[0] != _MAGIC or value[-2] != _MAGIC or value[-1] != value[1]:
@@ -82,15 +104,15 @@ def decode(value: bytes, decompress: Optional[Callable[[bytes], bytes]] = None) 
     version, body = value[1], bytes(value[2:-2])
     try:
         if version == VERSION_TEXT:
-            return Message(version, _text_blocks(body, decompress or _snappy))
+            return Message(version, _text_blocks(body, decompress or _snappy, _Room(max_bytes)))
         if version == VERSION_BINARY:
-            return Message(version, _binary_blocks(body, decompress or _snappy))
+            return Message(version, _binary_blocks(body, decompress or _snappy, _Room(max_bytes)))
     except (struct.error, IndexError, UnicodeError) as error:
         raise MalformedError(f"malformed InLongMsg: {error}") from None
     raise MalformedError(f"malformed InLongMsg: version {version}")
 
 
-def _text_blocks(body: bytes, decompress: Callable[[bytes], bytes]) -> list[Block]:
+def _text_blocks(body: bytes, decompress: Callable[[bytes], bytes], room: _Room) -> list[Block]:
     """Read: time of creation, number of blocks, and each as attributes and body."""
     _, count = struct.unpack_from(">qI", body)
     at = 12
@@ -99,14 +121,15 @@ def _text_blocks(body: bytes, decompress: Callable[[bytes], bytes]) -> list[Bloc
         (length,) = struct.unpack_from(">H", body, at)
         text = _cut(body, at + 2, length)
         attributes = _attributes(_modified_utf8(text))
+        room.take(_BLOCK + _ATTRIBUTE * len(attributes) + length)
         at += 2 + length
         (size,) = struct.unpack_from(">i", body, at)
         packed = _cut(body, at + 4, size)
         if size < 1 or packed[0] > 1:
             raise MalformedError(f"malformed InLongMsg: a body of {size} bytes, compression {packed[:1].hex()}")
         at += 4 + size
-        plain = decompress(packed[1:]) if packed[0] else packed[1:]
-        items = list(_items(plain))
+        plain = _unpacked(packed[1:], decompress, room) if packed[0] else packed[1:]
+        items = list(_items(plain, room))
         time = _milliseconds(attributes.get("dt", ""))
         blocks.append(Block(attributes, items, list(range(len(items))), time, None, packed[0] == 1))
     if at != len(body):
@@ -114,7 +137,7 @@ def _text_blocks(body: bytes, decompress: Callable[[bytes], bytes]) -> list[Bloc
     return blocks
 
 
-def _binary_blocks(frame: bytes, decompress: Callable[[bytes], bytes]) -> list[Block]:
+def _binary_blocks(frame: bytes, decompress: Callable[[bytes], bytes], room: _Room) -> list[Block]:
     """Read a binary frame as it was sent, except that the node put attributes in front and compressed the body."""
     total, kind, _, _, extension, seconds, count, _, size = struct.unpack_from(">iBHHHIHIi", frame)
     if size < 1:
@@ -126,20 +149,24 @@ def _binary_blocks(frame: bytes, decompress: Callable[[bytes], bytes]) -> list[B
     if kind & _TYPE_MASK != _TYPE_BINARY or end != _END_OF_FRAME or not total + 4 == len(frame) == 29 + size + length:
         raise MalformedError("malformed InLongMsg: no binary frame")
     if kind & _FLAG_SNAPPY:
-        body = decompress(body)
+        body = _unpacked(body, decompress, room)
     of_batch = _strict_attributes(text) if text.strip() else {}
     shared = (_EPOCH + timedelta(seconds=seconds), count, bool(kind & _FLAG_SNAPPY))
-    items = list(_items(body))
+    items = list(_items(body, room))
     if not extension & _ITEM_ATTRIBUTES:
         return [Block(of_batch, items, list(range(len(items))), *shared)]
     if len(items) % 2 or count > _MOST_ITEMIZED:
         raise MalformedError(f"malformed InLongMsg: {len(items)} payloads and attributes by turns, count {count}")
     blocks: dict[frozenset[tuple[str, str]], Block] = {}
+    known: dict[bytes, Block] = {}
     for place, (item, own) in enumerate(zip(items[::2], items[1::2])):
         if not item:
             raise MalformedError(f"malformed InLongMsg: item {place} is empty")
-        attributes = {**_strict_attributes(own), **of_batch}
-        block = blocks.setdefault(frozenset(attributes.items()), Block(attributes, [], [], *shared))
+        block = known.get(own)
+        if block is None:
+            attributes = {**_strict_attributes(own), **of_batch}
+            room.take(_BLOCK + _ATTRIBUTE * len(attributes) + len(own))
+            block = known[own] = blocks.setdefault(frozenset(attributes.items()), Block(attributes, [], [], *shared))
         block.items.append(item)
         block.places.append(place)
     return list(blocks.values())
@@ -151,9 +178,17 @@ def _cut(data: bytes, start: int, size: int) -> bytes:
     return data[start : start + size]
 
 
-def _items(body: bytes) -> Iterator[bytes]:
+def _unpacked(block: bytes, decompress: Callable[[bytes], bytes], room: _Room) -> bytes:
+    """Decompress what tells its size in front, if there is room for it."""
+    room.take(_snappy_size(block)[0])
+    return decompress(block)
+
+
+def _items(body: bytes, room: _Room) -> Iterator[bytes]:
+    room.take(len(body))
     at = 0
     while at < len(body):
+        room.take(_ITEM)
         (size,) = struct.unpack_from(">i", body, at)
         yield _cut(body, at + 4, size)
         at += 4 + size
@@ -194,14 +229,19 @@ def _modified_utf8(text: bytes) -> str:
     return units.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
 
 
-def _snappy(block: bytes) -> bytes:
-    """Decode one raw Snappy block."""
+def _snappy_size(block: bytes) -> tuple[int, int]:
+    """Return the size that a Snappy block unpacks to, and where its content begins."""
     size = shift = at = 0
     while True:
         size |= (block[at] & 0x7F) << shift
         at, shift = at + 1, shift + 7
         if block[at - 1] < 0x80:
-            break
+            return size, at
+
+
+def _snappy(block: bytes) -> bytes:
+    """Decode one raw Snappy block."""
+    size, at = _snappy_size(block)
     if size > len(block) * _MOST_SNAPPY_EXPANSION:  # before memory is taken for it
         raise MalformedError("malformed InLongMsg: no Snappy block")
     out = bytearray()

@@ -11,7 +11,7 @@ import pytest
 from support import CHECKOUT
 
 from inlong_dataproxy import inlongmsg
-from inlong_dataproxy.inlongmsg import Block, Dedup, MalformedError, Message
+from inlong_dataproxy.inlongmsg import Block, Dedup, MalformedError, Message, TooLargeError
 
 CAPTURED: list[dict[str, Any]] = json.loads((CHECKOUT / "core" / "internal" / "wire" / "testdata" / "kafka.json").read_text())[
     "records"
@@ -241,3 +241,23 @@ def test_dedup_forgets_what_was_not_used() -> None:
     doubles.forget(batch(""))
     assert not doubles.seen(batch(1))
     assert doubles.seen(batch(1))
+
+
+def test_a_value_that_takes_too_much_memory_is_refused() -> None:
+    # Half a megabyte decoded to gigabytes, which took the consumer and all that ran beside it.
+    def groups(items: int, keys: int) -> bytes:
+        long = b"&".join(b"k%d=" % i for i in range(keys))
+        own = b"".join(struct.pack(">i", 1) + b"x" + struct.pack(">i", 7) + b"i=%05d" % i for i in range(items))
+        frame = (
+            struct.pack(">BHHHIHIi", 7, 0, 0, 1, 0, items, 1, len(own)) + own + struct.pack(">h", len(long)) + long + b"\xee\x01"
+        )
+        return b"\x0f\x04" + struct.pack(">i", len(frame)) + frame + b"\x0f\x04"
+
+    huge = struct.pack(">qIHiB", 0, 1, 0, 6, 1) + b"\xff\xff\xff\xff\x0f"
+    with pytest.raises(TooLargeError, match="max_bytes = 268435456"):
+        inlongmsg.decode(b"\x0f\x01" + huge + b"\x0f\x01")
+    with pytest.raises(TooLargeError, match="max_bytes = 1000000"):
+        inlongmsg.decode(groups(1000, 4000), max_bytes=1_000_000)
+    assert len(inlongmsg.decode(groups(10, 10), max_bytes=100_000).blocks) == 10
+    with pytest.raises(ValueError, match="max_bytes = 0: want 1 or more"):
+        inlongmsg.decode(groups(1, 1), max_bytes=0)
