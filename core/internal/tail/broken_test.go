@@ -140,12 +140,12 @@ func TestTheSearchInAPackedFileThatIsDamagedEnds(t *testing.T) {
 			d := newFolder(t)
 			lines, packed := d.packedLines()
 			d.add("app.log", lines...)
-			o := d.do(run{paths: []string{"app.log"}, most: 500})
+			d.do(run{paths: []string{"app.log"}, most: 500})
 			d.remove("app.log")
 			d.add("app.log", "new")
 			pause()
 			d.must(os.WriteFile(d.path("app.log.1.gz"), how.harm(slices.Clone(packed)), 0o600))
-			o = &outcome{}
+			o := &outcome{}
 			set, state := d.open(run{paths: []string{"app.log"}, follow: true}, o)
 			defer state.Close()
 			defer set.Close()
