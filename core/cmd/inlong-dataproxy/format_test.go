@@ -63,6 +63,7 @@ func TestEveryFormatGoesOnFromEveryRecord(t *testing.T) {
 		"mark":       {format{name: "lines"}, "\ufeffa\nb\n", []string{" a", " b"}},
 		"json":       {format{name: "json-lines", keyColumn: "k"}, `{"k":"x"}` + "\n\r\n" + `{"k":7}` + "\r\n{}\n", []string{`x {"k":"x"}`, `7 {"k":7}` + "\r", " {}"}},
 		"csv":        {format{name: "csv", keyColumn: "k"}, "\ufeffk,v\nx,1\n\n\"y\",\"a\nb\"\r\nz,3", []string{"x x,1", "y \"y\",\"a\nb\"", "z z,3"}},
+		"csv quoted": {format{name: "csv", keyColumn: "k"}, "\ufeff\"k\",\"v\n\"\"1\"\"\"\r\nx,1\r\r\n\"y\",2\r\n\r", []string{"x x,1\r", "y \"y\",2"}},
 		"csv second": {format{name: "csv", noHeader: true, keyColumn: "2"}, "1,x\n2,\"y\"\"\"\n\"3\",z", []string{"x 1,x", "y\" 2,\"y\"\"\"", "z \"3\",z"}},
 		"length":     {format{name: "length"}, lengthRecord("a\n") + lengthRecord("") + lengthRecord("\x00b"), []string{" a\n", " \x00b"}},
 		"utf-16":     {format{name: "lines", encoding: "utf-16"}, utf16("\ufeffä\n\n😀b\nc"), []string{" ä", " 😀b", " c"}},

@@ -34,21 +34,31 @@ func (c *csvSplitter) choose(f *format, at begin) error {
 		if err != nil {
 			return err
 		}
-		names, err := csv.NewReader(text).Read()
-		if err != nil && !errors.Is(err, io.EOF) {
-			return fmt.Errorf("reading the header: %w", err)
+		data, err := io.ReadAll(text)
+		if err != nil {
+			return err
 		}
-		return c.named(names)
+		// As it was read first: behind a hole or the mark, and empty lines.
+		data = bytes.TrimLeft(bytes.TrimPrefix(bytes.TrimLeft(data, "\x00"), markUTF8), "\r\n")
+		return c.readHeader(data)
 	}
 	return nil
 }
 
-func (c *csvSplitter) named(names []string) error {
-	if len(names) == 0 {
+// readHeader takes the names of the columns from a text that begins with them.
+func (c *csvSplitter) readHeader(data []byte) error {
+	end, _, _, fault := c.row(data, true)
+	if fault != nil {
+		return final(fmt.Errorf("reading the header: %w", fault))
+	}
+	if end == 0 {
 		return nil
 	}
-	names[0] = strings.TrimPrefix(names[0], "\ufeff")
-	c.names = names
+	c.names = nil
+	for _, name := range c.values(withoutEnd(data[:end])) {
+		c.names = append(c.names, string(name))
+	}
+	names := c.names
 	if c.key == "" {
 		return nil
 	}
@@ -82,20 +92,21 @@ func (c *csvSplitter) next() (record, bool, error) {
 	}
 	row := data[:end]
 	c.lines.data = data[end:]
-	r := record{payload: bytes.TrimRight(row, "\r\n"), used: end, lines: max(int64(bytes.Count(row, newline)), 1)}
+	r := record{payload: withoutEnd(row), used: end, lines: max(int64(bytes.Count(row, newline)), 1)}
 	if !bytes.HasSuffix(row, newline) && bytes.Contains(row, newline) {
 		r.lines++ // the last one of a file
 	}
 	if c.header {
 		c.header = false
-		names, err := csv.NewReader(bytes.NewReader(row)).Read()
-		if err != nil {
-			return record{}, false, final(fmt.Errorf("reading the header: %w", err))
+		if err := c.readHeader(row); err != nil {
+			return record{}, false, err
 		}
 		r.payload = nil
-		return r, true, c.named(names)
+		return r, true, nil
 	}
 	switch {
+	case len(r.payload) == 0:
+		r.skipped = 1 // "\r" at the end of a file
 	case fault != nil:
 		r.fault = fmt.Errorf("the row is not CSV: %w", fault)
 	case len(r.payload) > c.lines.longest:
@@ -108,7 +119,7 @@ func (c *csvSplitter) next() (record, bool, error) {
 	return r, true, nil
 }
 
-var newline = []byte("\n")
+var newline, comma = []byte("\n"), []byte(",")
 
 // row finds where the first row ends, 0 when it does not yet, how many fields it has, and the one in the stream's column.
 func (c *csvSplitter) row(data []byte, last bool) (end, fields int, value []byte, fault error) {
@@ -159,6 +170,30 @@ func (c *csvSplitter) row(data []byte, last bool) (end, fields int, value []byte
 			return lineEnd(data, at), fields, value, nil
 		}
 	}
+}
+
+// values are the fields of a row that has no fault and no end of a line. They are the bytes that stand there: a package for CSV would make
+// "\n" of "\r\n" in a field.
+func (c *csvSplitter) values(row []byte) (values [][]byte) {
+	for at := 0; ; at++ {
+		length, value := 0, []byte(nil)
+		if at < len(row) && row[at] == '"' {
+			length, value, _ = c.quoted(row[at:], true)
+			value = slices.Clone(value) // the next one may be held in the same place
+		} else {
+			value, _, _ = bytes.Cut(row[at:], comma)
+			length = len(value)
+		}
+		values = append(values, value)
+		if at += length; at >= len(row) {
+			return values
+		}
+	}
+}
+
+// withoutEnd leaves out the end of a line.
+func withoutEnd(row []byte) []byte {
+	return bytes.TrimSuffix(bytes.TrimSuffix(row, newline), []byte("\r"))
 }
 
 // quoted is a field in quotes: its length with them, and its text. whole tells that no more will come.

@@ -3,7 +3,6 @@ package main
 import (
 	"bytes"
 	"context"
-	"encoding/csv"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -12,6 +11,7 @@ import (
 	"slices"
 	"strings"
 	"sync/atomic"
+	"unicode/utf8"
 
 	"github.com/spf13/pflag"
 
@@ -175,7 +175,7 @@ func (s *rowSplitter) next() (record, bool, error) {
 	}
 	s.fields = s.fields[:0]
 	if s.csv != nil {
-		r.fault = s.ofCSV(r.payload)
+		r.fault = s.ofCSV(s.csv.values(r.payload))
 	} else {
 		r.fault = s.ofJSON(r.payload)
 	}
@@ -199,20 +199,14 @@ func (m *rowMaker) look(payload []byte) {
 	}
 }
 
-func (s *rowSplitter) ofCSV(record []byte) error {
-	rows := csv.NewReader(bytes.NewReader(record))
-	rows.FieldsPerRecord = -1
-	values, err := rows.Read()
-	if err != nil {
-		return fmt.Errorf("the row is not CSV: %w", err)
-	}
+func (s *rowSplitter) ofCSV(values [][]byte) error {
 	names := s.csv.names
 	named := names != nil && s.maker.named
 	if named && len(values) != len(names) {
 		return fmt.Errorf("the row has %d columns, and the header %d", len(values), len(names))
 	}
 	for i, value := range values {
-		field := row.Bytes([]byte(value))
+		field := row.Bytes(value)
 		if named {
 			field = field.Named(names[i])
 		}
@@ -222,6 +216,9 @@ func (s *rowSplitter) ofCSV(record []byte) error {
 }
 
 func (s *rowSplitter) ofJSON(record []byte) error {
+	if !utf8.Valid(record) { // the decoder would put other characters there
+		return errors.New("the line is not valid UTF-8")
+	}
 	decoder := json.NewDecoder(bytes.NewReader(record))
 	begin, err := decoder.Token()
 	if err != nil || begin != json.Delim('{') && begin != json.Delim('[') {
@@ -234,7 +231,9 @@ func (s *rowSplitter) ofJSON(record []byte) error {
 			if err != nil {
 				return err
 			}
-			name = key.(string) // of an object
+			if name = key.(string); isHalved(name, record) {
+				return errHalf
+			}
 		}
 		var raw json.RawMessage
 		if err := decoder.Decode(&raw); err != nil {
@@ -258,6 +257,14 @@ func (s *rowSplitter) ofJSON(record []byte) error {
 	return nil
 }
 
+// errHalf: a decoder puts another character there.
+var errHalf = errors.New(`a text holds one half of a surrogate pair, such as "\ud800", which is no character`)
+
+func isHalved(text string, raw []byte) bool {
+	halves := strings.Count(text, "\ufffd")
+	return halves > 0 && halves > bytes.Count(raw, []byte("\ufffd"))+bytes.Count(bytes.ToLower(raw), []byte(`\ufffd`))
+}
+
 // jsonField takes texts as they are meant and all else as it stands there: a number keeps its digits.
 func jsonField(raw json.RawMessage) (row.Field, error) {
 	switch {
@@ -266,6 +273,9 @@ func jsonField(raw json.RawMessage) (row.Field, error) {
 	case raw[0] == '"':
 		var text string
 		err := json.Unmarshal(raw, &text)
+		if err == nil && isHalved(text, raw) {
+			err = errHalf
+		}
 		return row.Text(text), err
 	}
 	var compact bytes.Buffer

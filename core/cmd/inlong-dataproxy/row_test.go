@@ -79,6 +79,34 @@ func TestRecordThatMakesNoRowIsNamed(t *testing.T) {
 	}
 }
 
+// Values came as other ones, with status 0: what is no character as U+FFFD, "\r\n" in a field as "\n", and at the end of a file with one
+// carriage return too many a row with none.
+func TestNoValueOfARowIsAltered(t *testing.T) {
+	stream := map[string]any{"dataSeparator": "124", "dataEscapeChar": "\\", "fieldList": fieldsOf("a", "b")}
+	for name, test := range map[string]struct {
+		format, input, wants, fault string
+		status                      int
+	}{
+		"half a pair":      {"json-lines", `{"a":"x\ud800y","b":1}` + "\n" + `{"a":"1","b":2}` + "\n", "1|2", "surrogate pair", exitFailure},
+		"half in a name":   {"json-lines", `{"a\udfff":"x","b":1}` + "\n", "", "surrogate pair", exitFailure},
+		"not UTF-8":        {"json-lines", "{\"a\":\"\xff\",\"b\":1}\n{\"a\":\"1\",\"b\":2}\n", "1|2", "not valid UTF-8", exitFailure},
+		"U+FFFD itself":    {"json-lines", `{"a":"\ufffd\uFFFD` + "\ufffd" + `","b":"\ud83d\ude00"}` + "\n", "\ufffd\ufffd\ufffd|\U0001F600", "", 0},
+		"long numbers":     {"json-lines", `{"a":9007199254740993,"b":1e400}` + "\n", "9007199254740993|1e400", "", 0},
+		"a key twice":      {"json-lines", `{"a":1,"a":2}` + "\n", "", "another one of that name", exitFailure},
+		"CRLF in a field":  {"csv", "a,b\r\n\"x\r\ny\",\"\"\"\"\r\n", "x\r\\\ny|\"", "", 0},
+		"not UTF-8 in CSV": {"csv", "a,b\n\xff,1\nx,2\n", "x|2", "not valid UTF-8", exitFailure},
+		"a CR too many":    {"csv", "a,b\nx,y\r\r\n", "x|y\r", "", 0},
+	} {
+		t.Run(name, func(t *testing.T) {
+			c, args := rowCluster(t, stream)
+			status, _, stderr := program(test.input, append(append([]string{"send"}, args...), "--row", "--format", test.format)...)
+			if got := payloadLines(c); status != test.status || got != test.wants || !strings.Contains(stderr, test.fault) {
+				t.Errorf("status %d, arrived %q, want %q\n%s", status, got, test.wants, stderr)
+			}
+		})
+	}
+}
+
 // A flag without effect lets a user believe that rows are made.
 func TestRowFlagsAreChecked(t *testing.T) {
 	_, args := rowCluster(t, nil)
