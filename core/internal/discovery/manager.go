@@ -15,6 +15,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -47,15 +48,6 @@ type Manager struct {
 	answered atomic.Int32 // the address whose answer was the last good one: it is asked first
 }
 
-// Fetch asks for the node list until ctx ends. After a 401 or 403 it asks Authorize once more, since a token may have expired.
-func (m *Manager) Fetch(ctx context.Context) (List, error) {
-	list, err := m.fetch(ctx)
-	if m.Authorize != nil && errors.Is(err, errDenied) {
-		return m.fetch(ctx)
-	}
-	return list, err
-}
-
 // answer is what came of asking one address.
 type answer struct {
 	address, turn int
@@ -63,16 +55,16 @@ type answer struct {
 	err           error
 }
 
-// fetch asks the addresses in turn, and takes the first good answer. An address that is silent for a while is not given up, since a
-// Manager that has just started takes seconds: the next one is asked beside it, or the same again, as a request may be lost. fetch
-// ends when ctx does, or when each address has failed and none is being asked.
-func (m *Manager) fetch(ctx context.Context) (List, error) {
-	header, token, err := m.sign(ctx)
+// Fetch asks the addresses for the node list in turn, and takes the first good answer. An address that is silent for a while is not given
+// up, since a Manager that has just started takes seconds: the next one is asked beside it, or the same again, as a request may be lost.
+// Fetch ends when ctx does, or when each address has failed and none is being asked.
+func (m *Manager) Fetch(ctx context.Context) (List, error) {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel() // anyone who is asked beside the one that answered
+	signed, err := m.sign(ctx)
 	if err != nil {
 		return List{}, err
 	}
-	ctx, cancel := context.WithCancel(ctx)
-	defer cancel() // anyone who is asked beside the one that answered
 	answers, through := make(chan answer), make(chan struct{})
 	defer close(through)
 	first, asked, open := int(m.answered.Load()), 0, 0
@@ -91,7 +83,7 @@ func (m *Manager) fetch(ctx context.Context) (List, error) {
 				case <-through:
 				}
 			}()
-			a.list, a.err = m.askOne(ctx, m.ListURLs[address], header, token)
+			a.list, a.err = m.askOne(ctx, m.ListURLs[address], signed)
 		}()
 	}
 	faults, told := make([]error, len(m.ListURLs)), make([]int, len(m.ListURLs))
@@ -152,28 +144,41 @@ func (m *Manager) fault(faults []error) error {
 	return all
 }
 
-func (m *Manager) sign(ctx context.Context) (header, token string, err error) {
+// credentials sign requests.
+type credentials struct {
+	header, token string
+	renew         func() (credentials, error) // asks Authorize again, the first time that it is called; nil where nothing is signed
+}
+
+// sign asks for the credentials of all requests of one question.
+func (m *Manager) sign(ctx context.Context) (credentials, error) {
 	if m.Authorize == nil {
-		return "", "", nil
+		return credentials{}, nil
 	}
-	if header, token, err = m.Authorize(ctx, m.Group); err != nil {
-		return "", "", fmt.Errorf("getting a token for the Manager: %w", err)
+	ask := func() (c credentials, err error) {
+		if c.header, c.token, err = m.Authorize(ctx, m.Group); err != nil {
+			return c, fmt.Errorf("getting a token for the Manager: %w", err)
+		}
+		return c, nil
 	}
-	return header, token, nil
+	c, err := ask()
+	c.renew = sync.OnceValues(ask)
+	return c, err
 }
 
 // askOne asks one address for the node list.
-func (m *Manager) askOne(ctx context.Context, listURL, header, token string) (List, error) {
+func (m *Manager) askOne(ctx context.Context, listURL string, signed credentials) (List, error) {
 	target := listURL + "/" + url.PathEscape(m.Group) + "?protocolType=TCP"
-	body, err := m.exchange(ctx, http.MethodPost, target, header, token)
+	body, err := m.exchange(ctx, http.MethodPost, target, signed)
 	if err != nil {
 		return List{}, err
 	}
 	return ParseList(body)
 }
 
-// exchange sends one request, with a few retries, and returns the answer's body.
-func (m *Manager) exchange(ctx context.Context, method, target, header, token string) ([]byte, error) {
+// exchange sends one request, with a few retries, and returns the answer's body. After a 401 or 403 it renews the credentials, since a
+// token may have expired: here, as another address that is silent would take all the time that is left for that.
+func (m *Manager) exchange(ctx context.Context, method, target string, signed credentials) ([]byte, error) {
 	// One connection a request: between two requests lie minutes, and an idle socket would outlive a fork.
 	transport := &http.Transport{
 		// Where a company lets its programs out through a proxy only, they have these variables; nothing else leads to one.
@@ -189,68 +194,86 @@ func (m *Manager) exchange(ctx context.Context, method, target, header, token st
 		return nil, err
 	}
 	req.Header.Set("Accept", "application/json")
-	if m.Authorize != nil {
-		req.Header.Set(header, token)
+	if signed.renew == nil {
+		return ask(ctx, transport, req)
 	}
-	resp, err := ask(ctx, &http.Client{Transport: transport, CheckRedirect: stay}, req)
+	req.Header.Set(signed.header, signed.token)
+	body, err := ask(ctx, transport, req)
+	if !errors.Is(err, errDenied) {
+		return body, err
+	}
+	again, err := signed.renew()
 	if err != nil {
 		return nil, err
 	}
-	defer resp.Body.Close()
-	if resp.StatusCode != http.StatusOK {
-		return nil, &statusError{resp.StatusCode, redirectHost(resp)}
-	}
-	body, err := io.ReadAll(io.LimitReader(resp.Body, maxAnswer))
-	if err != nil {
-		return nil, fmt.Errorf("reading the Manager's answer: %w", err)
-	}
-	return body, nil
+	req.Header.Del(signed.header)
+	req.Header.Set(again.header, again.token)
+	return ask(ctx, transport, req)
 }
 
 // pauses are those before the second and the third attempt. A Retry-After is not obeyed: there are other occasions to ask again.
 var pauses = []time.Duration{50 * time.Millisecond, 100 * time.Millisecond}
 
 // ask sends a request without a body, and sends it again after an accident.
-func ask(ctx context.Context, client *http.Client, req *http.Request) (*http.Response, error) {
+func ask(ctx context.Context, way http.RoundTripper, req *http.Request) ([]byte, error) {
 	var before error // of an attempt that another one followed: what a user has to hear when there is no time left for that
+	late := func(err error) error {
+		if before != nil {
+			err = fmt.Errorf("%w; the attempt before: %w", err, before)
+		}
+		return fmt.Errorf("no answer of the Manager in time: %w", err)
+	}
 	for attempt := 0; ; attempt++ {
-		resp, err := client.Do(req)
+		body, err := askOnce(way, req)
 		if ctx.Err() != nil && err != nil {
 			var ofURL *url.Error // the url is the user's own: what matters is that there was no answer
 			if errors.As(err, &ofURL) {
 				err = ofURL.Err
 			}
-			if before != nil {
-				err = fmt.Errorf("%w; the attempt before: %w", err, before)
-			}
-			return nil, fmt.Errorf("no answer of the Manager in time: %w", err)
+			return nil, late(err)
 		}
-		if attempt == len(pauses) || !worthAnother(resp, err) {
-			if err != nil {
-				return nil, fmt.Errorf("asking the Manager: %w", err)
-			}
-			return resp, nil
+		if err == nil || attempt == len(pauses) || !worthAnother(err) {
+			return body, err
 		}
-		if before = err; err == nil {
-			before = &statusError{code: resp.StatusCode}
-			_ = resp.Body.Close()
-		}
+		before = err
 		select {
 		case <-time.After(pauses[attempt]):
 		case <-ctx.Done():
-			return nil, fmt.Errorf("no answer of the Manager in time: %w; the attempt before: %w", ctx.Err(), before)
+			return nil, late(ctx.Err())
 		}
 	}
 }
 
-// worthAnother tells an accident from an answer, or from a fault, that would come again.
-func worthAnother(resp *http.Response, err error) bool {
+// askOnce returns the body of a good answer.
+func askOnce(way http.RoundTripper, req *http.Request) ([]byte, error) {
+	resp, err := (&http.Client{Transport: way, CheckRedirect: stay}).Do(req)
 	if err != nil {
-		var distrust *tls.CertificateVerificationError
-		return !errors.As(err, &distrust)
+		return nil, fmt.Errorf("asking the Manager: %w", err)
 	}
-	return resp.StatusCode == http.StatusTooManyRequests ||
-		resp.StatusCode >= http.StatusInternalServerError && resp.StatusCode != http.StatusNotImplemented
+	defer resp.Body.Close()
+	if resp.StatusCode != http.StatusOK {
+		return nil, &statusError{resp.StatusCode, redirectHost(resp)}
+	}
+	body, err := io.ReadAll(io.LimitReader(resp.Body, maxAnswer+1))
+	switch {
+	case err != nil:
+		return nil, fmt.Errorf("reading the Manager's answer: %w", err)
+	case len(body) > maxAnswer:
+		return nil, errTooMuch
+	}
+	return body, nil
+}
+
+var errTooMuch = fmt.Errorf("the Manager's answer has more than %d MiB: want a list of nodes", maxAnswer>>20)
+
+// worthAnother tells an accident from an answer, or from a fault, that would come again.
+func worthAnother(err error) bool {
+	var status *statusError
+	if errors.As(err, &status) {
+		return status.code == http.StatusTooManyRequests || status.code >= http.StatusInternalServerError && status.code != http.StatusNotImplemented
+	}
+	var distrust *tls.CertificateVerificationError
+	return !errors.As(err, &distrust) && err != errTooMuch
 }
 
 // stay does not follow a redirect: the header that signs the request would go to whatever host it names, in the clear too.

@@ -119,6 +119,32 @@ func TestFetchTriesAgainAfterAnAccident(t *testing.T) {
 	require.Equal(t, 3, cluster.Manager().Calls())
 }
 
+// An answer that breaks off is as much an accident as one that does not begin: the first one that did ended the start.
+func TestFetchTriesAgainAfterAnAnswerThatBreaksOff(t *testing.T) {
+	const whole = `{"success":true,"data":{"nodeList":[{"ip":"h","port":1}]}}`
+	for name, head := range map[string]string{"length": fmt.Sprint("Content-Length: ", len(whole)), "chunked": "Transfer-Encoding: chunked"} {
+		var calls atomic.Int64
+		server := serving(t, func(w http.ResponseWriter, _ *http.Request) {
+			if calls.Add(1) == 3 {
+				_, _ = w.Write([]byte(whole))
+				return
+			}
+			conn, _, err := http.NewResponseController(w).Hijack()
+			if err == nil {
+				_, _ = fmt.Fprintf(conn, "HTTP/1.1 200 OK\r\n%s\r\n\r\n20\r\n%s", head, whole[:20])
+				_ = conn.Close()
+			}
+		})
+		list, err := managerAt(t, server.URL).Fetch(patient(t))
+		require.NoError(t, err, name)
+		require.Equal(t, []string{"h:1"}, list.Nodes)
+		calls.Store(3)
+		_, err = managerAt(t, server.URL).Fetch(patient(t))
+		require.ErrorContains(t, err, "reading the Manager's answer: unexpected EOF", name)
+		require.EqualValues(t, 6, calls.Load(), name)
+	}
+}
+
 // An answer that would come again was asked for three times, and the user waited.
 func TestWhatWouldComeAgainIsAskedOnce(t *testing.T) {
 	var calls atomic.Int64
@@ -347,7 +373,7 @@ func TestFetchReadsABoundedAnswer(t *testing.T) {
 		}
 	})
 	_, err := managerAt(t, server.URL).Fetch(patient(t))
-	require.ErrorContains(t, err, "not the JSON")
+	require.ErrorContains(t, err, "the Manager's answer has more than 16 MiB: want a list of nodes")
 	require.Less(t, sent.Load(), int64(4*maxAnswer))
 }
 

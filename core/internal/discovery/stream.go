@@ -15,22 +15,13 @@ const streamPath = "/openapi/stream/get"
 // Stream asks for what the Manager knows of a stream, the object "data" of its answer, until ctx ends. It may hold credentials of what
 // the stream is read from and written to: no error shows a part of it. The addresses are asked one after the other.
 func (m *Manager) Stream(ctx context.Context, stream string) (json.RawMessage, error) {
-	data, err := m.stream(ctx, stream)
-	var status *statusError
-	if m.Authorize != nil && errors.As(err, &status) && status.denied() { // a token may have expired
-		return m.stream(ctx, stream)
-	}
-	return data, err
-}
-
-func (m *Manager) stream(ctx context.Context, stream string) (json.RawMessage, error) {
-	header, token, err := m.sign(ctx)
+	signed, err := m.sign(ctx)
 	if err != nil {
 		return nil, err
 	}
 	faults := make([]error, len(m.ListURLs))
 	for i, listURL := range m.ListURLs {
-		data, err := m.streamAt(ctx, i, streamURL(listURL, m.Group, stream), header, token)
+		data, err := m.streamAt(ctx, i, streamURL(listURL, m.Group, stream), signed)
 		if err == nil {
 			return data, nil
 		}
@@ -40,14 +31,14 @@ func (m *Manager) stream(ctx context.Context, stream string) (json.RawMessage, e
 }
 
 // streamAt asks address i, for which it takes its share of the time that is left.
-func (m *Manager) streamAt(ctx context.Context, i int, target, header, token string) (json.RawMessage, error) {
+func (m *Manager) streamAt(ctx context.Context, i int, target string, signed credentials) (json.RawMessage, error) {
 	if at, bounded := ctx.Deadline(); bounded {
 		share := time.Until(at) / time.Duration(len(m.ListURLs)-i)
 		var cancel context.CancelFunc
 		ctx, cancel = context.WithTimeout(ctx, share)
 		defer cancel()
 	}
-	body, err := m.exchange(ctx, http.MethodGet, target, header, token)
+	body, err := m.exchange(ctx, http.MethodGet, target, signed)
 	if err != nil {
 		return nil, err
 	}
