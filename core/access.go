@@ -98,7 +98,7 @@ func (o *Options) checkAccess() (err error) {
 			fault("option socks: cannot be given together with WithDialer")
 		}
 		if e := discovery.CheckHostPort(o.Socks); e != nil {
-			fault("option socks = %q: %w", cut(o.Socks), e)
+			fault("option socks = %q: %w", cut(discovery.RedactURL(o.Socks)), e)
 		}
 	}
 	if o.SocksAuth != "" {

@@ -89,13 +89,16 @@ func ListURL(raw string) (string, error) {
 // CheckAddress checks a node's "host:port": host is an IP address, in brackets if it is one of IPv6, or a name in DNS.
 func CheckAddress(address string) error {
 	if err := CheckHostPort(address); err != nil {
-		return fmt.Errorf("node %q: %w", address, err)
+		return fmt.Errorf("node %q: %w", RedactURL(address), err)
 	}
 	return nil
 }
 
 // CheckHostPort is CheckAddress for what is no node; its error does not show the text.
 func CheckHostPort(address string) error {
+	if strings.Contains(address, "@") { // no error shows a part of it: there may be a password
+		return errors.New("has an @: want host:port alone, without user and password")
+	}
 	host, port, err := net.SplitHostPort(address)
 	if err != nil {
 		return errors.New("want host:port, or [address]:port for IPv6")

@@ -119,7 +119,7 @@ func TestCheckAddress(t *testing.T) {
 		" h:80":                     "host has the character ' '",
 		"h\n:80":                    `node "h\n:80": host has the character '\n'`,
 		"h/x:80":                    "host has the character '/'",
-		"user@h:80":                 "host has the character '@'",
+		"user@h:80":                 `node "...@h:80": has an @: want host:port alone`,
 		"h,g:80":                    "host has the character ','",
 		"bücher.example:80":         "host has the character 'ü'",
 		"h\x00:80":                  `host has the character '\x00'`,
