@@ -114,7 +114,8 @@ func parseCache(data []byte, m *Manager) (List, error) {
 	if len(f.Nodes) == 0 {
 		return List{}, errors.New("the node cache lists no node")
 	}
-	return List{Nodes: f.Nodes, MaxPacketLength: max(f.MaxPacketLength, 0)}, nil
+	slices.Sort(f.Nodes)
+	return List{Nodes: slices.Compact(f.Nodes), MaxPacketLength: max(f.MaxPacketLength, 0)}, nil
 }
 
 // withoutUser returns the list's urls without name and password: no secret goes into the file.

@@ -52,6 +52,16 @@ func TestCacheIsKeptWhileAnAddressIsTheSame(t *testing.T) {
 	require.ErrorContains(t, err, "belongs to another Manager")
 }
 
+// A node that a file lists twice was counted as two of which one never fails: the Manager was not asked soon when all had failed.
+func TestCacheThatListsANodeTwiceGivesItOnce(t *testing.T) {
+	m := managerAt(t, "http://h:8083")
+	c := Cache{Path: filepath.Join(t.TempDir(), "nodes.json")}
+	require.NoError(t, c.Store(m, List{Nodes: []string{"b:2", "a:1", "b:2"}}))
+	list, err := c.Load(m)
+	require.NoError(t, err)
+	require.Equal(t, []string{"a:1", "b:2"}, list.Nodes)
+}
+
 func TestCacheOfAnotherManagerOrGroupIsNotUsed(t *testing.T) {
 	m := managerAt(t, "http://h:8083")
 	c := Cache{Path: filepath.Join(t.TempDir(), "nodes.json")}
@@ -151,7 +161,10 @@ func TestConcurrentStoresNeverShowHalfAFile(t *testing.T) {
 	m := managerAt(t, "http://h:8083")
 	c := Cache{Path: filepath.Join(t.TempDir(), "nodes.json")}
 	require.NoError(t, c.Store(m, sample))
-	long := List{Nodes: strings.Fields(strings.Repeat("host:1 ", 2000))}
+	var long List
+	for i := range 2000 {
+		long.Nodes = append(long.Nodes, fmt.Sprintf("host%04d:1", i))
+	}
 	var writers sync.WaitGroup
 	done := make(chan struct{})
 	for _, list := range []List{sample, long} {
