@@ -316,3 +316,48 @@ func TestDeadlineHoldsAfterTheClockWasStepped(t *testing.T) {
 		})
 	}
 }
+
+// nosyContext looks at something each time it is asked for a value.
+type nosyContext struct {
+	context.Context
+	look func()
+}
+
+func (c nosyContext) Value(key any) any {
+	c.look()
+	return c.Context.Value(key)
+}
+
+// A context is the user's code too: one that sends, say a log line through the client, was asked why it had ended under the stream's
+// lock, and waited for itself.
+func TestContextMaySendWhenItIsAskedWhyItEnded(t *testing.T) {
+	c := cluster(t, dataproxytest.WithNodes(1))
+	answer := make(chan struct{})
+	c.Node(0).Handle(func(dataproxytest.Record) dataproxytest.Fault {
+		<-answer
+		return dataproxytest.Fault{}
+	})
+	client := connect(t, c, dataproxy.WithWorkerNum(1), dataproxy.WithBatchingMaxPublishDelay(time.Minute))
+	defer close(answer)
+	go func() { _ = client.Send(context.Background(), message("first")) }()
+	eventually(t, "the lane is busy", func() bool { return c.Node(0).Frames() == 1 })
+	ctx, cancel := context.WithCancel(patient(t))
+	looks := 0
+	nosy := nosyContext{ctx, func() {
+		if ctx.Err() != nil {
+			looks++
+			client.SendAsync(context.Background(), message("of the context"), nil)
+		}
+	}}
+	result := make(chan error, 1)
+	go func() { result <- client.Send(nosy, message("x")) }()
+	eventually(t, "its batch is open", func() bool { return client.Stats().Accepted == 2 })
+	cancel()
+	select {
+	case err := <-result:
+		fault(t, err, dataproxy.CodeContextExpired)
+	case <-time.After(patience):
+		t.Fatal("Send waits for itself") // and so would a close
+	}
+	require.Positive(t, looks)
+}

@@ -85,13 +85,13 @@ func (c *client) woken(b *batch) {
 // withdraw settles the one message of a caller that gave up. It reports false when the message has its result already.
 func (c *client) withdraw(ctx context.Context, at place) bool {
 	found := false
-	b := at.b
+	b, cause := at.b, context.Cause(ctx) // the user's code, which runs under no lock
 	c.settleSome(at.st, b, func() []completion {
 		if b.order != at.order || b.unsettled == 0 || b.settledAlone(at.index) {
 			return nil
 		}
 		found = true
-		return []completion{b.settle([]int32{int32(at.index)}, b.fault(CodeContextExpired, "while waiting for the ack", context.Cause(ctx)))}
+		return []completion{b.settle([]int32{int32(at.index)}, b.fault(CodeContextExpired, "while waiting for the ack", cause))}
 	})
 	return found
 }
