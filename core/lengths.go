@@ -20,7 +20,8 @@ const (
 type lengths struct {
 	taken   atomic.Int64               // the longest that it acked
 	tooLong atomic.Pointer[knownLimit] // nil: nothing is known
-	away    atomic.Int64               // how often all this was forgotten
+	away    atomic.Int64               // how often that was forgotten
+	most    atomic.Int64               // the longest that it ever acked
 }
 
 // knownLimit is the length of a frame that a node closed on.
@@ -35,6 +36,7 @@ func (n *node) took(size int) {
 		return
 	}
 	n.taken.Store(int64(size))
+	n.most.Store(max(n.most.Load(), int64(size)))
 	if limit := n.tooLong.Load(); limit != nil && size >= limit.size {
 		n.tooLong.Store(nil)
 	}
@@ -69,15 +71,31 @@ func (n *node) culprit(unanswered []transport.Written[*batch], reason error) (cu
 	return culprit, tooLong
 }
 
-// takers reports whether a node that did not fail may take a frame of that length, and whether one of those has a lane.
-func (s *nodes) takers(size int) (some, connected bool) {
+// takers is who may take a frame of some length.
+type takers struct {
+	some, connected bool // a node that did not fail; one of those has a lane
+	proven          bool // a node has taken such a frame before, be it away now: the frame is not what is wrong
+}
+
+// takers tells who may take a frame of that length. One that has taken such before and is avoided is tried again soon, as the frame can
+// go nowhere else.
+func (s *nodes) takers(size int) (t takers) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	now := time.Now()
 	for _, n := range s.list {
-		if n.cause == nil && !n.closesOn(size, now) {
-			some, connected = true, connected || n.lanes > 0
+		if n.closesOn(size, now) {
+			continue
+		}
+		proven := n.most.Load() >= int64(size)
+		t.proven = t.proven || proven
+		switch soon := now.Add(refreshPause); {
+		case n.cause == nil:
+			t.some, t.connected = true, t.connected || n.lanes > 0
+		case proven && n.suspect.After(soon):
+			n.suspect = soon
+			s.wake()
 		}
 	}
-	return some, connected
+	return t
 }

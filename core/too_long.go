@@ -28,7 +28,7 @@ func (c *client) closedOn(b *batch, n *node, size int, reason error) (done bool)
 			c.log.Warnf("node %s closes the connection on frames of %d bytes: it gets shorter ones only", subject(closer.addr), size)
 		}
 	}
-	if others, _ := c.nodes.takers(size); others && first == n {
+	if others := c.nodes.takers(size); others.proven || others.some && first == n {
 		return false // with fewer lanes than nodes it met the same one again
 	}
 	c.cutOrFail(b, fmt.Sprintf("nodes closed the connection twice on its frame of %d bytes, the last one %s: they take shorter ones only", size, n.addr), reason)
@@ -38,12 +38,12 @@ func (c *client) closedOn(b *batch, n *node, size int, reason error) (done bool)
 // tooLongFor decides what becomes of b, which was not written because l's node is known to close on its frame.
 func (c *client) tooLongFor(b *batch, l *lane, size int) {
 	known := fmt.Errorf("node %s closes the connection on frames of that length", l.node.addr)
-	takers, connected := c.nodes.takers(size)
-	if !takers {
+	takers := c.nodes.takers(size)
+	if !takers.some && !takers.proven {
 		c.cutOrFail(b, fmt.Sprintf("its frame has %d bytes: no node takes one of that length", size), known)
 		return
 	}
-	if !connected { // with fewer lanes than nodes
+	if takers.some && !takers.connected { // with fewer lanes than nodes
 		l.replace()
 	}
 	elsewhere := c.dispatcher.untried(b.avoid, l.node)

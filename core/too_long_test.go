@@ -277,3 +277,22 @@ func TestProbeOfANodeThatIsAwayForgetsItsLength(t *testing.T) {
 	node.Handle(nil)
 	require.NoError(t, client.Send(patient(t), long))
 }
+
+// Two nodes take short frames only, and the one that takes long ones is away for a moment: a message for that one failed at once, as if
+// no node took its length. And so did one on which the other two had closed.
+func TestLongMessageWaitsForTheNodeThatTakesIt(t *testing.T) {
+	short, wide := cluster(t, dataproxytest.WithNodes(2), dataproxytest.WithMaxMessageLength(20000)), cluster(t, dataproxytest.WithNodes(1))
+	client := static(t, []*dataproxytest.Cluster{short, wide})
+	long := dataproxy.Message{StreamID: "long", Payload: noise(50000)}
+	eventually(t, "the wide one has taken one", func() bool { return client.Send(patient(t), long) == nil })
+	node := wide.Node(0)
+	node.Kill()
+	eventually(t, "it is avoided", func() bool {
+		return slices.ContainsFunc(client.Stats().Nodes, func(n dataproxy.NodeStats) bool { return n.Suspect })
+	})
+	result := make(chan error, 1)
+	client.SendAsync(context.Background(), long, func(_ dataproxy.Message, err error) { result <- err })
+	node.Revive()
+	require.NoError(t, <-result)
+	settled(t, client)
+}
