@@ -229,6 +229,7 @@ class Client:
         delivery = self._usable()
         if delivery.is_own_thread():
             raise InlongError("send_many waits for results: it cannot be called in a done-callback, where they come from")
+        self._line.models.guard.check()
         model = self._line.models(stream_id, group_id, attributes, event_time, item_attributes)
         base = delivery.bulk_tag()
         bulk = ThreadBulk(delivery.handle, model, base, progress, self._empty)
@@ -267,8 +268,7 @@ class Client:
             SendTimeoutError: timeout ended first; the messages are still on their way.
             ClosedError, ForkError: the client cannot be used any more.
         """
-        delivery, callbacks = self._usable(), not self._line.models.guard.is_held()
-        interruptible(lambda: delivery.flush(timeout_milliseconds(timeout), callbacks=callbacks))
+        self._usable().flush(timeout_milliseconds(timeout))
 
     def _begin_close(self, end: float) -> None:
         """Begin what close does, to end at end (of time.monotonic), without waiting."""
@@ -277,8 +277,7 @@ class Client:
 
     def _deliver(self, timeout: Timeout) -> None:
         """Do what flush does, without waiting for callbacks: for a caller who holds a lock that they may want."""
-        delivery = self._usable()
-        interruptible(lambda: delivery.flush(timeout_milliseconds(timeout), callbacks=False))
+        self._usable().flush(timeout_milliseconds(timeout), callbacks=False)
 
     def close(self, timeout: Timeout = None) -> CloseReport:
         """Deliver what was accepted, at most until timeout; then fail the rest with ClosedError and free everything.

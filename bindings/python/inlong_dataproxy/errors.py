@@ -79,7 +79,7 @@ class RowError(InlongError, ValueError):
         return text if self.row is None else f"row {self.row + 1}: {text}"
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return type(self), (super().__str__(), self.index, self.name, self.row)
+        return type(self), (super().__str__(),), dict(self.__dict__)
 
 
 class LibraryError(InlongError, ImportError):

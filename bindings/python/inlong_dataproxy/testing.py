@@ -284,6 +284,9 @@ class MockCluster:
         handle, self._handle = self._handle, low.MockHandle()
         low.mock_free(handle)
 
+    def __reduce__(self) -> Any:
+        raise TypeError("a MockCluster cannot be copied or pickled: give senders its url")
+
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self._url if self._handle else 'closed'}>"
 

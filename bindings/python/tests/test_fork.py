@@ -351,3 +351,28 @@ client.close()
 def test_h2_a_future_that_was_about_to_have_its_result_at_the_fork_is_a_fork_error() -> None:
     # Its result was on its way in the parent, behind a slow callback: in the child it was waited for without end.
     run_python(QUIET + PRELUDE + IN_HAND)
+
+
+INSIDE = """
+def progress(_):
+    if not pids:
+        pids.append(os.fork())
+
+pids = []
+client = Client(cluster.url, group_id="test_group")
+for node in range(3):
+    cluster.fault(node, "delay", standing=True, delay_ms=500)
+try:
+    report = client.send_many([b"x"] * 10, "s", progress=progress)
+except ForkError:
+    os._exit(0 if pids == [0] else 1)
+if pids == [0]:
+    os._exit(2)
+assert report.acked == 10 and os.waitpid(pids[0], 0)[1] == 0, report
+client.close()
+"""
+
+
+def test_h2_a_send_many_that_is_on_its_way_at_the_fork_is_a_fork_error() -> None:
+    # In the child it waited without end for results that come to the parent.
+    run_python(QUIET + PRELUDE + INSIDE)

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import asyncio
 import concurrent.futures
+import copy
 import functools
 import logging
 import pickle
@@ -171,10 +172,10 @@ def test_result_gives_up_after_its_timeout() -> None:
 def test_errors_survive_pickling() -> None:
     # They cross process boundaries in pools.
     error = ServerError("text", code=10011, name="server_error", server_code=109, persisted=Persisted.MAYBE_WRITTEN, node="n:1")
-    copy = pickle.loads(pickle.dumps(error))  # noqa: S301 - our own
-    assert type(copy) is ServerError
-    assert str(copy) == "text"
-    assert vars(copy) == vars(error)
+    restored = pickle.loads(pickle.dumps(error))  # noqa: S301 - our own
+    assert type(restored) is ServerError
+    assert str(restored) == "text"
+    assert vars(restored) == vars(error)
 
 
 @pytest.mark.parametrize("burst", [1, 1000])
@@ -343,3 +344,11 @@ def test_ctrl_c_in_a_callback_that_is_called_at_once_is_for_its_caller(client: C
 
     with pytest.raises(KeyboardInterrupt):
         future.add_done_callback(interrupted)
+
+
+def test_a_future_cannot_be_copied(client: Client) -> None:
+    # A copy never had a result: waiting for it did not end.
+    future = client.send_async(b"x", STREAM)
+    for way in (copy.copy, copy.deepcopy, pickle.dumps):
+        with pytest.raises(TypeError, match="a future cannot be copied or pickled"):
+            way(future)

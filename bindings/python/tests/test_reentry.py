@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import signal
+import threading
 import time
+from concurrent import futures
 from typing import Callable
 
 import pytest
-from support import LONG, STREAM, rounds, run_python
+from support import LONG, STREAM, rounds, run_python, silence, wait_until
 
-from inlong_dataproxy import Client
+from inlong_dataproxy import Client, InlongError, Result
+from inlong_dataproxy._sending.bulk import Bulk
 from inlong_dataproxy.testing import MockCluster
 
 REENTRY = """
@@ -125,3 +129,64 @@ def test_a_signal_handler_may_flush_and_close_wherever_it_comes(client: Client, 
         call(client, 20)
     assert time.monotonic() - began < 10
     future.result(timeout=10)
+
+
+@pytest.mark.parametrize("call", [Client.flush, Client.close])
+def test_a_signal_handler_may_flush_and_close_in_the_middle_of_waiting_for_several_futures(
+    client: Client, call: Callable[[Client, float], object]
+) -> None:
+    # concurrent.futures.wait holds what the thread of results needs of each: flush failed, close took its whole time.
+    future = client.send_async(b"x", STREAM)
+    condition, began = future._condition, time.monotonic()
+    with condition:
+        call(client, 20)
+    assert time.monotonic() - began < 10
+    future.result(timeout=10)
+
+
+def test_a_signal_handler_that_waits_for_a_result_where_none_can_come_hears_of_it(cluster: MockCluster, client: Client) -> None:
+    # It waited for its own thread, for ever.
+    with client._line.models.guard.lock:  # as in the middle of add_done_callback
+        future = client.send_async(b"x", STREAM)
+        for wait in (future.result, future.exception, lambda: client.send_many([b"y"], STREAM), lambda: futures.wait([future])):
+            with pytest.raises(InlongError, match="no result comes until it has returned"):
+                wait()
+        assert not future.done()
+        assert "running" in repr(future)
+    future.result(timeout=10)
+    silence(cluster)
+    watched = client.send_async(b"x", STREAM)
+    with watched._condition:  # as in the middle of concurrent.futures.wait
+        for node in range(3):
+            cluster.clear_faults(node)
+            cluster.reset_connections(node)
+        wait_until(lambda: client._line.models.guard.wanted is not None, "the result comes")
+        other = client.send_async(b"y", STREAM)
+        with pytest.raises(InlongError, match="no result comes until it has returned"):
+            other.result()
+    other.result(timeout=10)
+
+
+def test_a_signal_handler_in_the_middle_of_send_many_gets_results(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    # The call that it interrupted held what the thread of results needs: the handler waited for ever.
+    got: list[Result] = []
+    outstanding = Bulk.outstanding
+
+    def interrupted(bulk: Bulk) -> int:
+        if threading.current_thread() is threading.main_thread() and not got:
+            got.append(Result("", "", 0))  # once
+            signal.raise_signal(signal.SIGUSR1)
+        return outstanding(bulk)
+
+    def handler(*_: object) -> None:
+        got.append(client.send_async(b"signal", STREAM).result(timeout=10))
+        assert client.send_many([b"many"], STREAM).acked == 1
+        client.flush(10)
+
+    monkeypatch.setattr(Bulk, "outstanding", interrupted)
+    before = signal.signal(signal.SIGUSR1, handler)
+    try:
+        assert client.send_many([b"main"] * 10, STREAM).acked == 10
+    finally:
+        signal.signal(signal.SIGUSR1, before)
+    assert got[1].attempts == 1

@@ -242,8 +242,10 @@ def test_what_has_no_text_names_its_field() -> None:
         rows.row({1: 2})
     assert RowFormat(encoding="gbk", escape="\\").row(["誠|"]) == "誠\\|".encode("gbk")
     error = RowError("why", 1, "b", 7)
+    error.seen = True  # type: ignore[attr-defined]  # pyright: ignore[reportAttributeAccessIssue] - as notes, it was lost
     copy = pickle.loads(pickle.dumps(error))  # noqa: S301
     assert (str(copy), copy.index, copy.name, copy.row) == ("row 8: why", 1, "b", 7)
+    assert vars(copy) == vars(error)
 
 
 @pytest.mark.parametrize(

@@ -51,6 +51,23 @@ def test_bad_messages_fail_alone_with_their_index(cluster: MockCluster, client: 
     assert sorted(cluster.payloads()) == [b"0", b"2", b"4", b"8", b"9"]
 
 
+def test_a_released_view_and_what_is_too_long_for_its_length_fail_alone(cluster: MockCluster, client: Client) -> None:
+    # A ValueError and an OverflowError came out of the call, without a report of the others.
+    released = memoryview(b"")
+    released.release()
+    try:
+        huge = bytes(1 << 32)  # of zeros, which no memory is taken for
+    except MemoryError:
+        huge = b""
+    report = client.send_many([b"0", released, b"2", huge, b"4"], STREAM)
+    assert (report.taken, report.acked, [failure.index for failure in report.failures]) == (5, 3, [1, 3])
+    assert {type(failure.error) for failure in report.failures} == {InvalidMessageError}
+    assert cluster.payloads() == [b"0", b"2", b"4"]
+    for send in (client.send, client.send_async):
+        with pytest.raises(InvalidMessageError, match="payload: is a memoryview that was released"):
+            send(released, STREAM)
+
+
 def test_a_line_that_is_only_a_newline_fails_alone_where_newlines_are_cut(cluster: MockCluster) -> None:
     # Empty only behind the library's own cut: it stopped the whole call.
     with Client(cluster.url, group_id="test_group", trim_trailing_newline=True) as client:

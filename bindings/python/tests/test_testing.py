@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import copy
 import gc
+import pickle
 import threading
 from typing import Any
 
@@ -214,3 +216,11 @@ def test_a_forgotten_cluster_warns_and_frees_its_ports() -> None:
         gc.collect()
     with pytest.raises(SendError):
         Client(group_id=GROUP, static_nodes=addresses, conn_timeout=0.3)
+
+
+def test_a_cluster_cannot_be_copied(cluster: MockCluster) -> None:
+    # The end of a copy ended the original, or, in another process, whatever cluster had its number there.
+    for way in (copy.copy, copy.deepcopy, pickle.dumps):
+        with pytest.raises(TypeError, match="a MockCluster cannot be copied or pickled"):
+            way(cluster)
+    assert cluster.payloads() == []

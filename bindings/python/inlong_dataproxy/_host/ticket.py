@@ -5,7 +5,7 @@ from __future__ import annotations
 import _thread
 import contextlib
 import time
-from typing import Optional
+from typing import Callable, Optional
 
 from .calls import SLICE_SECONDS
 
@@ -32,12 +32,12 @@ class Ticket:
         with contextlib.suppress(RuntimeError):
             self._lock.release()
 
-    def wait(self, end: float) -> bool:
-        """Return whether it was answered before end (of time.monotonic)."""
+    def wait(self, end: float, stop: Optional[Callable[[], bool]] = None) -> bool:
+        """Return whether it was answered before end (of time.monotonic), and before stop said that nobody will."""
         # In slices, between which Python looks for signals: the kernel may have given Ctrl-C to another thread.
         while not self.answered:
             left = end - time.monotonic()
-            if left <= 0:
+            if left <= 0 or (stop is not None and stop()):
                 return False
             self._lock.acquire(timeout=min(left, SLICE_SECONDS))
         return True

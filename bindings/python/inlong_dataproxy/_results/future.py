@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Callable, NamedTuple, Optional, Protocol,
 from inlong_dataproxy._host import fork
 from inlong_dataproxy._host.calls import SLICE_SECONDS
 from inlong_dataproxy._host.report import report
+from inlong_dataproxy.errors import InlongError
 
 _RUNNING = "RUNNING"  # the states of concurrent.futures
 _FINISHED = "FINISHED"
@@ -37,11 +38,16 @@ ResultCallback = Callable[[Optional[Result], Optional[Exception]], object]
 
 
 class Guard:
-    """The lock of all futures of one client: of each it guards the outcome, the callbacks and the watch."""
+    """The lock of all futures of one client: of each it guards the outcome, the callbacks and the watch.
 
-    __slots__ = ("error", "lock")
+    Attributes:
+        wanted: the condition of a watch that the thread of results waits for, which somebody holds.
+    """
+
+    __slots__ = ("error", "lock", "wanted")
 
     def __init__(self) -> None:
+        self.wanted: Optional[threading.Condition] = None
         self.error: Optional[Exception] = None  # of all that have no outcome: this is a forked child, and the client its parent's
         self.renew()
 
@@ -50,8 +56,31 @@ class Guard:
         self.lock = threading.RLock()  # a signal handler or a finalizer may come back to it
 
     def is_held(self) -> bool:
-        """Return whether this thread holds it, and a signal handler came between: that must not wait for the thread of results."""
-        return bool(self.lock._is_owned())  # type: ignore[attr-defined]  # pyright: ignore[reportAttributeAccessIssue,reportUnknownMemberType,reportUnknownArgumentType]
+        """Return whether this thread holds it, or a watch that the thread of results waits for.
+
+        Then a signal handler or a finalizer came between, which must not wait for that thread: it waits for this one.
+        """
+        wanted = self.wanted
+        return _is_owned(self.lock) or (wanted is not None and _is_owned(wanted))
+
+    def check(self) -> None:
+        """Raise an error if this thread must not wait for the thread of results."""
+        if self.is_held():
+            raise InlongError(
+                "a signal handler or finalizer waits for a result, and came in the middle of a call that watches futures of the "
+                "same client: no result comes until it has returned. What it has sent continues"
+            )
+
+    def hold(self, condition: threading.Condition) -> None:
+        """Take a watch's condition, on the thread of results."""
+        if not condition.acquire(blocking=False):
+            self.wanted = condition
+            condition.acquire()
+            self.wanted = None
+
+
+def _is_owned(lock: Any) -> bool:
+    return bool(lock._is_owned())
 
 
 class Sent(Protocol):
@@ -154,11 +183,13 @@ class DeliveryFuture(Future[Result]):
         if self._outcome is not None:
             return True
         end = math.inf if timeout is None else time.monotonic() + timeout
-        condition = self._condition
-        with condition:
-            # In slices, between which Python looks for signals: the kernel may have given Ctrl-C to another thread.
-            while self._outcome is None and time.monotonic() < end:
-                condition.wait(min(end - time.monotonic(), SLICE_SECONDS))
+        condition = self._watch_it().condition
+        # In slices, between which Python looks for signals: the kernel may have given Ctrl-C to another thread.
+        while self._outcome is None and (left := end - time.monotonic()) > 0:
+            self.model.guard.check()  # not under the condition, which the thread of results may want just then
+            with condition:
+                if self._outcome is None:
+                    condition.wait(min(left, SLICE_SECONDS))
         return self._outcome is not None
 
     def _wait_or_raise(self, timeout: float | None) -> Union[Result, Exception]:
@@ -166,6 +197,9 @@ class DeliveryFuture(Future[Result]):
         if self._outcome is None:
             raise concurrent.futures.TimeoutError
         return self._outcome
+
+    def __reduce__(self) -> Any:
+        raise TypeError("a future cannot be copied or pickled: its result comes to this one alone")
 
     # ---- what concurrent.futures.wait, as_completed and repr look at ----
 
@@ -183,6 +217,9 @@ class DeliveryFuture(Future[Result]):
 
     @property
     def _waiters(self) -> list[Any]:  # type: ignore[override]  # pyright: ignore[reportIncompatibleVariableOverride]
+        guard = self.model.guard
+        if self._outcome is None and _is_owned(guard.lock):
+            guard.check()  # who asks puts himself in, and waits then
         return self._watch_it().waiters
 
     @property
@@ -212,7 +249,8 @@ class DeliveryFuture(Future[Result]):
             if watch is None:
                 callbacks = self._settle(outcome, None)
             else:
-                with watch.condition:
+                self.model.guard.hold(watch.condition)
+                try:
                     callbacks = self._settle(outcome, watch)
                     for waiter in watch.waiters:
                         if isinstance(outcome, Exception):
@@ -220,6 +258,8 @@ class DeliveryFuture(Future[Result]):
                         else:
                             waiter.add_result(self)
                     watch.condition.notify_all()
+                finally:
+                    watch.condition.release()
             if callbacks is not None:
                 break
         callback, self._callback = self._callback, None

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import threading
 import time
 from collections import deque
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Callable, NamedTuple, Optional
 
+from inlong_dataproxy._host.ticket import Ticket
 from inlong_dataproxy._native import codes, lowlevel as low
 from inlong_dataproxy._results.taker import Outcome
 from inlong_dataproxy.errors import InlongError
@@ -74,6 +74,14 @@ class SendReport:
         return [Failure(first + i, error) for first, count, error in sorted(self.runs, key=_first) for i in range(count)]
 
 
+def _too_long(payload: bytes) -> Optional[Exception]:
+    try:
+        checked_length(len(payload))
+    except InlongError as error:
+        return error.with_traceback(None)
+    return None
+
+
 def _first(run: tuple[int, int, Exception]) -> int:
     return run[0]
 
@@ -112,35 +120,31 @@ class Bulk:
         self._cut = 0  # messages that have left the box, or were refused before it
         self._bytes = 0
         self._weight = 0  # bytes that _take has put into the box since the caller passed it on
-        self._changed = threading.Condition()
-        # Guarded by _changed:
-        self._accepted = 0
-        self._acked = 0
-        self._failed = 0  # with a result of the library
-        self._refused = 0
+        # Each has one writer, and no lock: a signal handler may come between, and wait for the thread of results.
+        self._accepted = self._refused = 0  # by who passes on
+        self._acked = self._failed = 0  # with a result of the library; by the thread of results
         self._runs: list[tuple[int, int, Exception]] = []
         self._abandoned: Optional[Exception] = None
-        self._wanted = -1  # wake the caller when no more messages than this are without a result
+        self._wanted = -1  # when no more messages than this are without a result, who waits is woken
+        self._changed = Ticket()
 
     # ---- thread of results ----
 
     def count(self, first: int, count: int, outcome: Outcome | None) -> None:
         """Take the result of count messages from first on."""
         error = None if outcome is None else outcome.error(self._model.group_id, self._model.stream_id)
-        with self._changed:
-            if error is None:
-                self._acked += count
-            else:
-                self._failed += count
-                self._runs.append((first, count, error))
-            if self.outstanding() <= self._wanted:
-                self._changed.notify_all()
+        if error is None:
+            self._acked += count
+        else:
+            self._runs.append((first, count, error))  # before the sum: who waits for that reports all
+            self._failed += count
+        if self.outstanding() <= self._wanted:
+            self._changed.answer()
 
     def abandon(self, error: Exception) -> None:
         """Raise error in the caller: results that it waits for do not come."""
-        with self._changed:
-            self._abandoned = error
-            self._changed.notify_all()
+        self._abandoned = error
+        self._changed.answer()
 
     # ---- caller ----
 
@@ -160,10 +164,12 @@ class Bulk:
         """Put payload into the box, as it is now. Return why it is none; then the box is to be passed on, and it to be refused."""
         try:
             data = to_bytes(payload)
-            checked_length(len(data))
         except (TypeError, InlongError) as error:
             error.__context__ = None
             return error.with_traceback(None)  # or the report would keep the frames, and they what the source gave
+        too_long = _too_long(data)
+        if too_long is not None:
+            return too_long
         self._box.append(data)
         self._weight += len(data)
         return None
@@ -178,7 +184,17 @@ class Bulk:
         payloads = [self._box.popleft() for _ in range(len(self._box))]
         if not payloads:
             return first, None
-        packed = Packed(self._model, payloads)
+        try:
+            packed = Packed(self._model, payloads)
+        except OverflowError:  # one is too long to be counted: those in front of it first, or else it is refused
+            place, error = next((i, error) for i, error in enumerate(map(_too_long, payloads)) if error is not None)
+            self._box.extendleft(reversed(payloads[max(place, 1) :]))
+            if place == 0:
+                self._refuse(first, error)
+                self._cut += 1
+                return first, None
+            payloads = payloads[:place]
+            packed = Packed(self._model, payloads)
         self._cut += len(payloads)
         self._bytes += packed.left()[1]
         return first, packed
@@ -188,8 +204,7 @@ class Bulk:
         while packed.lengths:
             code, done = packed.push(self._handle, self._base + first, low.PACKED_MERGE_ACKS, wait_ms, gil=not wait_ms)
             first += done
-            with self._changed:
-                self._accepted += done
+            self._accepted += done
             if code in FULL:
                 return first, False
             if code != codes.OK:
@@ -202,14 +217,12 @@ class Bulk:
         return first, True
 
     def _refuse(self, index: int, error: Exception) -> None:
-        with self._changed:
-            self._refused += 1
-            self._runs.append((index, 1, error))
+        self._refused += 1
+        self._runs.append((index, 1, error))
 
     def _report(self) -> SendReport:
         self._report_progress()
-        with self._changed:
-            return SendReport(self._cut, self._acked, self._failed + self._refused, tuple(self._runs))
+        return SendReport(self._cut, self._acked, self._failed + self._refused, tuple(self._runs))
 
     def _maybe_progress(self) -> None:
         if self._progress is not None and time.monotonic() >= self._next_progress:

@@ -35,7 +35,10 @@ def to_bytes(payload: object) -> bytes:
             raise InvalidMessageError(f"payload: cannot be written as UTF-8: {error}", code=10010, name="log_invalid") from None
     if isinstance(payload, (bytes, bytearray, memoryview)):
         # What it holds, not what a subclass says: a length of its own would have the library read beyond its end.
-        return bytes(memoryview(cast("bytes | bytearray | memoryview[int]", payload)))
+        try:
+            return bytes(memoryview(cast("bytes | bytearray | memoryview[int]", payload)))
+        except ValueError:
+            raise InvalidMessageError("payload: is a memoryview that was released", code=10010, name="log_invalid") from None
     raise TypeError(f"payload must be bytes, bytearray, memoryview or str, not {type(payload).__name__}")
 
 

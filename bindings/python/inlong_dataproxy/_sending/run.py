@@ -48,8 +48,8 @@ class Packed:
 
     def __init__(self, model: Model, payloads: list[bytes]) -> None:
         self.model = model
+        self.lengths = array("I", map(len, payloads))  # OverflowError: one is longer than the library takes
         self._data = payloads[0] if len(payloads) == 1 else b"".join(payloads)
-        self.lengths = array("I", map(len, payloads))
 
     def push(
         self, handle: low.ClientHandle, tag: int, flags: int, wait_ms: int, most: int = _ALL, gil: bool = False

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import contextlib
 import threading
+import time
 from collections.abc import Iterable, Iterator
 from itertools import groupby, islice
 from typing import Optional
 
 from inlong_dataproxy._host.calls import SLICE_SECONDS, Call, interruptible
+from inlong_dataproxy._host.ticket import Ticket
 from inlong_dataproxy._native import lowlevel as low
 from inlong_dataproxy._sending.bulk import CHUNK_BYTES, CHUNK_MESSAGES, Bulk, SendReport, iterator
 
@@ -101,30 +103,31 @@ class ThreadBulk(Bulk):
                 self._cut += 1
 
     def _pass_on_box(self) -> None:
-        first, packed = self._pack()
-        while packed is not None:
-            first, room = self.push(first, packed, _WAIT_MS)
-            if room:
-                break
-            self._wait_for_room()
+        while self._box:  # once; again where a payload in it was too long
+            first, packed = self._pack()
+            while packed is not None:
+                first, room = self.push(first, packed, _WAIT_MS)
+                if room:
+                    break
+                self._wait_for_room()
 
     def _wait_for_room(self) -> None:
-        with self._changed:
-            if self._abandoned is not None:
-                raise self._abandoned
-            self._wanted = self.outstanding() // 2
-            self._changed.wait(_WAIT_MS / 1000)
-            self._wanted = -1
+        # Where none of its own is without a result it waits for others to make room.
+        self._wait_shortly((self.outstanding() + 1) // 2 - 1)
 
     def _wait(self, wanted: int) -> None:
         """Wait until no more than wanted messages are without a result."""
-        while True:
-            with self._changed:
-                if self._abandoned is not None:
-                    raise self._abandoned
-                if self.outstanding() <= wanted:
-                    self._wanted = -1
-                    return
-                self._wanted = wanted
-                self._changed.wait(SLICE_SECONDS)
+        while not self._wait_shortly(wanted):
+            self._model.guard.check()
             self._maybe_progress()
+
+    def _wait_shortly(self, wanted: int) -> bool:
+        """Wait for that, but no longer than a slice. Return whether it is so."""
+        ticket = self._changed = Ticket()
+        self._wanted = wanted  # first this, then the look: the thread of results counts first and then compares
+        if self._abandoned is None and self.outstanding() > wanted:
+            ticket.wait(time.monotonic() + SLICE_SECONDS)
+        self._wanted = -1
+        if self._abandoned is not None:
+            raise self._abandoned
+        return self.outstanding() <= wanted

@@ -6,10 +6,10 @@ import ctypes
 import threading
 import time
 from collections import deque
-from typing import Any
+from typing import Any, Callable, Optional
 
 from inlong_dataproxy._host import end as process_end
-from inlong_dataproxy._host.calls import SLICE_SECONDS
+from inlong_dataproxy._host.calls import SLICE_SECONDS, interruptible
 from inlong_dataproxy._host.ticket import Ticket
 from inlong_dataproxy._native import codes, lowlevel as low
 from inlong_dataproxy._native.handle import Bounds
@@ -126,18 +126,21 @@ class Delivery(ResultTaker[DeliveryFuture]):
     # ---- life ----
 
     def flush(self, timeout_ms: int, *, callbacks: bool = True) -> None:
-        """Wait until what was accepted before has its result, and callbacks ran if wanted. Blocks without regard to signals."""
+        """Wait until what was accepted before has its result, and callbacks ran if wanted. Ctrl-C ends the wait."""
         end = self.end(timeout_ms)
-        if not self.line.empty(end):
-            raise codes.late_error("messages wait for room")
-        low.client_flush(self.handle, timeout_ms if timeout_ms < 0 else left_ms(end))
+        interruptible(self._flush, timeout_ms, end)
         if not callbacks or self.is_own_thread() or self.line.is_own_thread():
             return
         # All results are in the library's queue or in the hands of the thread by now.
-        ticket = Ticket()
+        ticket, held = Ticket(), self.line.models.guard.is_held
         self._inbox.put(ticket.answer)
-        if not self._ended and not ticket.wait(end + _GRACE_SECONDS):
+        if not (self._ended or ticket.wait(end + _GRACE_SECONDS, held) or held()):
             raise codes.late_error("a callback did not return in time")
+
+    def _flush(self, timeout_ms: int, end: float) -> None:
+        if not self.line.empty(end):
+            raise codes.late_error("messages wait for room")
+        low.client_flush(self.handle, timeout_ms if timeout_ms < 0 else left_ms(end))
 
     def close(self, timeout_ms: int) -> CloseReport:
         """Close once; every other caller waits for that and gets the same report. Ctrl-C ends the wait only."""
@@ -146,10 +149,10 @@ class Delivery(ResultTaker[DeliveryFuture]):
         end = self.end(timeout_ms)
         first = self.begin_close(end)
         if not (self.is_own_thread() or self.line.is_own_thread()):
-            held = self.line.models.guard.is_held()
-            ended = not held and self.wait_closed(end + _GRACE_SECONDS)
+            held = self.line.models.guard.is_held
+            ended = self.wait_closed(end + _GRACE_SECONDS, held)
             # A callback that does not return keeps the thread of results, and no close.
-            self.check_closed_in_time(ended or ((first or held) and self._wait_reported(end + _LATE_SECONDS)))
+            self.check_closed_in_time(ended or ((first or held()) and self._wait_reported(end + _LATE_SECONDS)))
             if ended:
                 self._thread.join(_GRACE_SECONDS)  # it only returns now; a program counts its threads after a close
         return self._report
@@ -163,11 +166,11 @@ class Delivery(ResultTaker[DeliveryFuture]):
             self.line.close(end, lambda: self._close(end))
         return first
 
-    def wait_closed(self, end: float) -> bool:
-        """Wait for the end of a close that was begun, until end at most. Return whether it came."""
+    def wait_closed(self, end: float, stop: Optional[Callable[[], bool]] = None) -> bool:
+        """Wait for the end of a close that was begun, until end, or stop says so. Return whether it came."""
         ticket = Ticket()
         self._closers.append(ticket)
-        return self._ended or ticket.wait(end)
+        return self._ended or ticket.wait(end, stop)
 
     def _wait_reported(self, end: float) -> bool:
         """Wait for the library's report, which it has ready in time, but on a machine that is too busy to run its threads."""
@@ -196,4 +199,6 @@ class Delivery(ResultTaker[DeliveryFuture]):
         for future in self.pending.values():
             future.disown(error)
         self.pending = {}
+        for counter in self.counters.values():
+            counter.abandon(error)
         self.counters = {}
