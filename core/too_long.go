@@ -28,7 +28,7 @@ func (c *client) closedOn(b *batch, n *node, size int, reason error) (done bool)
 			c.log.Warnf("node %s closes the connection on frames of %d bytes: it gets shorter ones only", subject(closer.addr), size)
 		}
 	}
-	if others := c.nodes.takers(size); others.proven || others.some && first == n {
+	if others := c.nodes.takers(size); others.proven && b.isAlone() || others.some && first == n {
 		return false // with fewer lanes than nodes it met the same one again
 	}
 	c.cutOrFail(b, fmt.Sprintf("nodes closed the connection twice on its frame of %d bytes, the last one %s: they take shorter ones only", size, n.addr), reason)
@@ -39,7 +39,7 @@ func (c *client) closedOn(b *batch, n *node, size int, reason error) (done bool)
 func (c *client) tooLongFor(b *batch, l *lane, size int) {
 	known := fmt.Errorf("node %s closes the connection on frames of that length", l.node.addr)
 	takers := c.nodes.takers(size)
-	if !takers.some && !takers.proven {
+	if !takers.some && !(takers.proven && b.isAlone()) {
 		c.cutOrFail(b, fmt.Sprintf("its frame has %d bytes: no node takes one of that length", size), known)
 		return
 	}
@@ -48,6 +48,13 @@ func (c *client) tooLongFor(b *batch, l *lane, size int) {
 	}
 	elsewhere := c.dispatcher.untried(b.avoid, l.node)
 	c.failedAttempt(b, l.node, CodeLogTooLong, attemptFailure{cause: known}, forFree, c.elsewhereOrLater(elsewhere))
+}
+
+// isAlone reports whether one message is in b's frame, which cannot be cut.
+func (b *batch) isAlone() bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.frameCount() == 1
 }
 
 // cutOrFail lets the messages of b's frame continue in frames of half its length, or fails the one that is in it alone.

@@ -292,6 +292,11 @@ func TestLongMessageWaitsForTheNodeThatTakesIt(t *testing.T) {
 	})
 	result := make(chan error, 1)
 	client.SendAsync(context.Background(), long, func(_ dataproxy.Message, err error) { result <- err })
+	batch := make([]dataproxy.Message, 39)
+	for i := range batch {
+		batch[i] = dataproxy.Message{StreamID: "cut", Payload: noise(1000)}
+	}
+	require.Nil(t, client.SendBatch(patient(t), batch), "what can be cut does not wait")
 	node.Revive()
 	require.NoError(t, <-result)
 	settled(t, client)
