@@ -5,11 +5,15 @@ The rest is in pyproject.toml.
 
 from __future__ import annotations
 
+import hashlib
+import json
 import os
 import re
 import runpy
+import shlex
 import shutil
 import subprocess
+import uuid
 from pathlib import Path
 from typing import Any
 
@@ -40,7 +44,8 @@ def find_libraries() -> Path:
     if given:
         return checked(Path(given), "INLONG_DATAPROXY_LIB_DIR")
     built = SOURCE / "build" / "lib"
-    lacking = [tool for tool in ("go", os.environ.get("CC") or "cc", "make") if not shutil.which(tool)]
+    compiler = shlex.split(os.environ.get("CC") or "cc")[0]  # "ccache gcc"
+    lacking = [tool for tool in ("go", compiler, "make") if not shutil.which(tool)]
     if SOURCE.is_dir() and not lacking:
         done = subprocess.run(["make", "-C", str(SOURCE), "python-native"], check=False)
         if done.returncode:
@@ -74,6 +79,17 @@ def strip(file: Path) -> None:
     tool = shutil.which("strip")
     if tool and b"\0.symtab\0" in file.read_bytes():
         subprocess.run([tool, "--strip-all", str(file)], check=True)
+
+
+def bill_of(packed: Path, built: Path) -> str:
+    """Return the bill of materials with the sums of the files as they are packed: symbols were taken out of them."""
+    text = said = (built.parent / BILL).read_text(encoding="utf-8")
+    for file in sorted(packed.iterdir()):
+        source = built.parent / ("bin" if file.name == PROGRAM else built.name) / file.name
+        old, new = (hashlib.sha256(path.read_bytes()).hexdigest() for path in (source, file))
+        text = text.replace(old, new)
+    number = str(json.loads(text)["serialNumber"])  # no two bills have the same
+    return text if text == said else text.replace(number, uuid.uuid5(uuid.UUID(number), text).urn)
 
 
 def machine(file: Path) -> str:
@@ -131,6 +147,11 @@ class BuildLibraries(Command):
 class Build(build):
     sub_commands = [*build.sub_commands, ("build_libraries", None)]  # noqa: RUF012 - as above
 
+    def run(self) -> None:
+        """Build anew: a module or library that an older commit had would get into the wheel."""
+        shutil.rmtree(self.build_lib, ignore_errors=True)
+        super().run()
+
 
 class PlatformWheel(bdist_wheel):
     """The libraries depend on the platform, but through ctypes on no version of Python."""
@@ -150,12 +171,15 @@ class PlatformWheel(bdist_wheel):
     def write_wheelfile(self, wheelfile_base: str, *arguments: Any, **named: Any) -> None:
         """Put beside what every wheel says of itself: the licences of what is linked into it, and the bill of materials."""
         super().write_wheelfile(wheelfile_base, *arguments, **named)
-        bill = find_libraries().parent / BILL
-        for source, folder in ((SOURCE / LINKED_LICENCES, "licenses"), (bill, "sboms")):
-            if source.is_file():  # not with libraries from elsewhere
-                target = Path(wheelfile_base) / folder
-                target.mkdir(parents=True, exist_ok=True)
-                shutil.copy2(source, target)
+        info, top, built = Path(wheelfile_base), Path(self.bdist_dir or ""), find_libraries()
+        if (SOURCE / LINKED_LICENCES).is_file():
+            (info / "licenses").mkdir(exist_ok=True)
+            shutil.copy2(SOURCE / LINKED_LICENCES, info / "licenses")
+        if (built.parent / BILL).is_file():  # not with libraries from elsewhere
+            (info / "sboms").mkdir(exist_ok=True)
+            (info / "sboms" / BILL).write_text(bill_of(top / "inlong_dataproxy" / "_lib", built), encoding="utf-8")
+        for path in top.rglob("*"):  # the same wheel, whatever the umask was when the sources came
+            path.chmod(0o755 if path.is_dir() or path.stat().st_mode & 0o100 else 0o644)
 
 
 class SourceArchive(sdist):

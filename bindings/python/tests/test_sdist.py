@@ -7,6 +7,7 @@ import shutil
 import subprocess
 import sys
 import tarfile
+import zipfile
 from pathlib import Path
 
 import pytest
@@ -44,10 +45,14 @@ def build_wheel(package: Path, target: Path, **variables: str) -> subprocess.Com
 
 @pytest.mark.timeout(600)
 def test_it_builds_a_wheel_with_libraries_and_program(unpacked: Path, tmp_path: Path) -> None:
-    # An archive from which a source file is missing.
+    # An archive from which a source file is missing; files that only their owner may read, as the umask was when it was unpacked.
+    for path in unpacked.rglob("*.py"):
+        path.chmod(0o600)
     done = build_wheel(unpacked, tmp_path)
     assert done.returncode == 0, done.stdout + done.stderr
     (wheel,) = tmp_path.glob("*.whl")
+    files = zipfile.ZipFile(wheel).infolist()
+    assert {file.external_attr >> 16 & 0o777 for file in files if not file.filename.endswith("/RECORD")} == {0o755, 0o644}
     installed = tmp_path / "installed"
     shutil.unpack_archive(wheel, installed, "zip")
     script = """
@@ -76,7 +81,7 @@ def test_what_is_missing_for_the_build_is_named(unpacked: Path, tmp_path: Path, 
         (tmp_path / tool).symlink_to(shutil.which(tool) or tool)
     package = tmp_path / "package"
     shutil.copytree(unpacked, package, ignore=shutil.ignore_patterns("build"))
-    done = build_wheel(package, tmp_path, PATH=str(tmp_path))
+    done = build_wheel(package, tmp_path, PATH=str(tmp_path), CC="cc -pipe")
     assert done.returncode != 0
     assert f"cannot be built here: {' and '.join(lacking)} not on the PATH" in done.stdout + done.stderr
     assert "INLONG_DATAPROXY_LIB_DIR" in done.stdout + done.stderr

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import os
 import re
 import shutil
 import subprocess
 import sys
+import sysconfig
 import time
 import zipfile
 from pathlib import Path
@@ -95,6 +98,10 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("wheel")
     command = "from setuptools import build_meta; import sys; build_meta.build_wheel(sys.argv[1])"
     libraries = PACKAGE.parent.parent / "build" / "lib"
+    built = f"lib.{sysconfig.get_platform()}-{sys.implementation.cache_tag}"
+    modules = libraries.parent / "python" / "setuptools" / built / "inlong_dataproxy"
+    modules.mkdir(parents=True, exist_ok=True)
+    (modules / "of_an_older_commit.py").touch()
     subprocess.run(
         [sys.executable, "-c", command, str(folder)],
         check=True,
@@ -131,6 +138,22 @@ def test_it_holds_libraries_program_types_licences_and_bill_and_nothing_else(whe
         assert f"{info}/{name}" in names
     leftovers = [path.name for path in PACKAGE.iterdir() if path.name in ("build", "dist") or path.suffix == ".egg-info"]
     assert leftovers == []
+
+
+def test_it_holds_nothing_that_an_older_commit_left_in_the_build(wheel: Path) -> None:
+    # A module that was taken away went on in every wheel of a checkout that had built it once.
+    assert "inlong_dataproxy/of_an_older_commit.py" not in zipfile.ZipFile(wheel).namelist()
+
+
+def test_its_bill_has_the_sums_of_its_files(wheel: Path) -> None:
+    # They were those of the files before their symbols were taken out.
+    with zipfile.ZipFile(wheel) as archive:
+        (bill,) = (name for name in archive.namelist() if name.endswith("/sboms/inlong-dataproxy.cdx.json"))
+        parts = json.loads(archive.read(bill))["metadata"]["component"]["components"]
+        told = {part["name"]: part["hashes"][0]["content"] for part in parts}
+        found = {name: hashlib.sha256(archive.read(f"inlong_dataproxy/_lib/{name}")).hexdigest() for name in told}
+    assert set(told) == {CORE_FILE_NAME, "inlong-dataproxy"}
+    assert told == found
 
 
 def test_its_tag_is_the_one_that_the_libraries_need(wheel: Path) -> None:
