@@ -141,7 +141,7 @@ def test_it_holds_libraries_program_types_licences_and_bill_and_nothing_else(whe
 
 
 def test_it_holds_nothing_that_an_older_commit_left_in_the_build(wheel: Path) -> None:
-    # A module that was taken away went on in every wheel of a checkout that had built it once.
+    # A module that was taken away stayed in every wheel of a checkout that had built it once.
     assert "inlong_dataproxy/of_an_older_commit.py" not in zipfile.ZipFile(wheel).namelist()
 
 
