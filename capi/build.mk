@@ -73,9 +73,10 @@ $(C_CORE): $(CORE_SOURCES) $(CORE_HEADERS) $(RUNTIME) capi/build.mk $(ZIG)
 	@rm -f $@.h # cgo's header; the front has core_abi.h
 	mv $@.$$PPID $@
 
-# What is linked into the core, for those who must know: CycloneDX.
+# What is linked into the core, for those who must know: CycloneDX. Where programs in /tmp may not be started, go run needs another place.
+MAKE_BILL = env -u GOOS -u GOARCH GOTMPDIR='$(abspath $(TO))' $(GO) run ./capi/thirdparty sbom
 $(C_BILL): $(C_CORE) core/THIRD_PARTY_LICENSES.txt
-	env -u GOOS -u GOARCH $(GO) run ./capi/thirdparty sbom inlong_dataproxy $(C_CORE) >$@.$$PPID
+	$(MAKE_BILL) inlong_dataproxy $(C_CORE) >$@.$$PPID
 	mv $@.$$PPID $@
 
 $(TO)/bin/inlong-dataproxy: $(CORE_SOURCES) $(shell find core/cmd/inlong-dataproxy core/cmd/internal -name '*.go' ! -name '*_test.go')

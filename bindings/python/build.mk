@@ -26,7 +26,7 @@ python-lib: capi ## build the native libraries; the package of a checkout finds 
 python-native: capi $(TO)/bin/inlong-dataproxy $(TO)/inlong-dataproxy.cdx.json
 
 $(TO)/inlong-dataproxy.cdx.json: $(C_CORE) $(TO)/bin/inlong-dataproxy core/THIRD_PARTY_LICENSES.txt
-	env -u GOOS -u GOARCH $(GO) run ./capi/thirdparty sbom inlong-dataproxy $(C_CORE) $(TO)/bin/inlong-dataproxy >$@.$$PPID
+	$(MAKE_BILL) inlong-dataproxy $(C_CORE) $(TO)/bin/inlong-dataproxy >$@.$$PPID
 	mv $@.$$PPID $@
 
 python-options: venv python-lib ## write the Python options' types anew, after a change of options in the core
