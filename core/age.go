@@ -20,10 +20,7 @@ func (s *spooler) giveUpOld(store *spool.Spool, ref spool.Ref, r *spool.Record) 
 		return false
 	}
 	s.c.log.Countf(r.Messages, "%d messages of the spool are given up: they are older than spool_max_age")
-	s.counts.givenUp.Add(int64(r.Messages))
-	store.Ack(ref)
-	s.ackedOne()
-	s.passed(store, ref, r)
+	s.giveUp(store, ref, r)
 	return true
 }
 

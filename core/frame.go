@@ -72,12 +72,15 @@ func (c *client) choose(b *batch, due []completion) []completion {
 	if (!b.expired || b.whole()) && len(b.body.b) <= room {
 		return due
 	}
-	items, tooLong := make([]int32, 0, b.unsettled), []int32(nil)
+	items := make([]int32, 0, b.unsettled)
+	var tooLong, left []int32 // of left, the callers were told that they are stored
 	size := 0
 	for i := range b.count() {
 		item := len(b.item(i))
 		switch {
-		case b.settledAlone(i) && (!b.isLeft(i) || item > most):
+		case b.settledAlone(i) && !b.isLeft(i):
+		case item > most && b.settledAlone(i):
+			left = append(left, int32(i))
 		case item > most:
 			tooLong = append(tooLong, int32(i))
 		case b.frame.more, size > 0 && size+item > room: // no smaller one goes before it
@@ -93,15 +96,28 @@ func (c *client) choose(b *batch, due []completion) []completion {
 			b.id = c.batches.nextID()
 		}
 	}
-	if len(tooLong) > 0 {
-		due = append(due, b.settle(tooLong, b.fault(CodeLogTooLong, "payload: does not fit into one frame since the Manager lowered maxPacketLength", nil)))
+	if len(tooLong)+len(left) > 0 {
+		err := b.fault(CodeLogTooLong, "payload: does not fit into one frame since the Manager lowered maxPacketLength", nil)
+		b.endWith(&attempt{b.id, b.node, b.attempts}, tooLong, left)
+		c.spooler.ends(b, len(tooLong)+len(left), len(left), err)
+		if len(tooLong) > 0 {
+			due = append(due, b.settle(tooLong, err))
+		}
 	}
 	return due
 }
 
-// isLeft reports whether message i, which was settled by itself, is to be delivered all the same: it was stored, and was in no frame that
-// had its end.
+// isLeft reports whether message i, which was settled by itself, is to be delivered all the same: it was stored, and has not had its end.
 func (b *batch) isLeft(i int) bool { return b.kept != nil && b.details[i].with == nil }
+
+// endWith notes that these messages have their end.
+func (b *batch) endWith(last *attempt, messages ...[]int32) {
+	for _, indexes := range messages {
+		for _, i := range indexes {
+			b.detail(int(i)).with = last
+		}
+	}
+}
 
 // whole reports whether all of b is to be delivered, whatever has its result.
 func (b *batch) whole() bool {
@@ -115,14 +131,17 @@ func (b *batch) whole() bool {
 
 // settleFrame settles what is live in b's frame and makes way for the messages behind it. The caller holds b.mu.
 func (c *client) settleFrame(b *batch, err *Error) completion {
-	last := &attempt{b.id, b.node, b.attempts}
-	var live []int32
+	var live, left []int32
 	for _, i := range b.frame.items {
-		if !b.settledAlone(int(i)) {
-			b.detail(int(i)).with = last
+		switch {
+		case !b.settledAlone(int(i)):
 			live = append(live, i)
+		case b.isLeft(int(i)): // else it would be in the next frame, too, and before all others
+			left = append(left, i)
 		}
 	}
+	b.endWith(&attempt{b.id, b.node, b.attempts}, live, left)
+	c.spooler.ends(b, len(live)+len(left), len(left), err)
 	b.startAnew()
 	b.id = c.batches.nextID()
 	return b.settle(live, err)

@@ -14,6 +14,7 @@ type kept struct {
 	opening int       // of the store
 	ended   bool      // acked, given up, or left to the store
 	size    int64     // of what was read back; its messages may be gone when it ends
+	rest    int       // messages that were neither acked nor given up
 	block   []byte    // its body as it was stored, where that is compressed and as this client sends it; from blocks
 	counts  bool      // being stored is its messages' result
 	// ackedAtLoss is how many batches had been acked when this one last lost its connection.
@@ -62,17 +63,21 @@ func (s *spooler) end(b *batch, acked bool, err *Error) {
 	if b.replayed && !again {
 		s.reading.Add(-k.size)
 	}
+	left := (err == nil || err.Code == CodeStored) && k.rest > 0
+	switch {
+	case acked:
+		s.ends(b, k.rest, 0, nil)
+	case !again && !left:
+		s.ends(b, k.rest, b.told(), err)
+	}
 	b.mu.Unlock()
 	switch {
 	case acked:
 		k.store.Ack(k.ref)
 		s.acked.Add(1)
-		if b.replayed {
-			s.counts.replayed.Add(int64(b.count()))
-		}
 	case again:
 		return
-	case err == nil || err.Code == CodeStored:
+	case left:
 		k.store.Release(k.ref)
 		if l := b.st.spooled; l != nil {
 			l.left(position{k.opening, k.ref}, s)
@@ -81,10 +86,6 @@ func (s *spooler) end(b *batch, acked bool, err *Error) {
 		return
 	default:
 		k.store.Ack(k.ref)
-		s.counts.givenUp.Add(int64(b.count()))
-		if b.replayed {
-			s.c.log.Countf(b.count(), "%d messages of the spool are given up with code %s, the last one: %v", err.Code, err)
-		}
 	}
 	s.ackedOne()
 	if b.replayed { // there is room for the next one
@@ -92,19 +93,36 @@ func (s *spooler) end(b *batch, acked bool, err *Error) {
 	}
 }
 
-// died is told of a batch that was found without unsettled messages when it was to be written. One of which nothing can be sent any more
-// is given up.
-func (s *spooler) died(b *batch) {
-	if s == nil {
+// ends notes that some messages of a stored batch were acked, or given up with err. Nobody waits for those that were told that they are
+// stored, nor for what was read back. The caller holds b.mu.
+func (s *spooler) ends(b *batch, messages, told int, err *Error) {
+	if s == nil || b.kept == nil {
 		return
 	}
-	b.mu.Lock()
-	var err *Error
-	if b.frame.items != nil && len(b.frame.items) == 0 {
-		err = b.fault(CodeLogTooLong, "no message of it fits into a frame", nil)
+	b.kept.rest -= messages
+	if b.replayed {
+		told = messages
 	}
-	b.mu.Unlock()
-	s.ended(b, false, err)
+	switch {
+	case messages == 0:
+	case err != nil:
+		s.counts.givenUp.Add(int64(messages))
+		if told > 0 {
+			s.c.log.Countf(told, "%d messages of the spool are given up with code %s, the last one: %v", err.Code, err)
+		}
+	case b.replayed:
+		s.counts.replayed.Add(int64(messages))
+	}
+}
+
+// told is how many messages have a result, "stored", and have not had their end. The caller holds b.mu.
+func (b *batch) told() (messages int) {
+	for i := range b.details {
+		if b.details[i].settled && b.details[i].with == nil {
+			messages++
+		}
+	}
+	return messages
 }
 
 // wakeFor has the goroutine see a flag, unless it was set before.

@@ -202,7 +202,7 @@ func (l *lane) frame(dst []byte, scratch *scratch, b *batch, now time.Time) (fra
 	size := len(frames) - len(dst)
 	switch {
 	case size == 0:
-		l.c.spooler.died(b)
+		l.c.spooler.ended(b, false, nil)
 		b.st.settled(b)
 	case l.node.closesOn(size, now):
 		b.unwritten()

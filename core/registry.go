@@ -106,7 +106,7 @@ func (r *registry) recycle(b *batch, reuse bool) {
 		b.kept.block = nil
 	}
 	if !reuse {
-		b.ends, b.receivers, b.tags, b.details, b.tokens, b.failure, b.frame = nil, nil, nil, nil, nil, attemptFailure{}, frame{}
+		b.ends, b.receivers, b.tags, b.details, b.tokens, b.failure, b.frame = nil, nil, nil, nil, nil, attemptFailure{}, frame{more: b.frame.more}
 	} else {
 		clear(b.receivers)
 		clear(b.details)

@@ -2,6 +2,7 @@ package dataproxy
 
 import (
 	"encoding/binary"
+	"errors"
 	"math"
 	"time"
 
@@ -91,16 +92,23 @@ func (s *spooler) next() bool {
 			if s.giveUpOld(store, ref, &r) {
 				continue
 			}
-			if s.waiting = s.rebuild(store, ref, &r); s.waiting != nil {
+			var err error
+			if s.waiting, err = s.rebuild(store, ref, &r); err == nil {
 				return true
 			}
-			s.c.log.Warnf("spool: batch %s has no messages that can be sent: it is given up", r.ID)
-			store.Ack(ref)
-			s.ackedOne()
-			s.passed(store, ref, &r)
+			s.c.log.Warnf("spool: batch %s with %d messages of group %q and stream %q is given up, since it cannot be read: %v", r.ID, r.Messages, r.Group, r.Stream, err)
+			s.giveUp(store, ref, &r)
 		}
 	}
 	return false
+}
+
+// giveUp removes a record that will not be sent.
+func (s *spooler) giveUp(store *spool.Spool, ref spool.Ref, r *spool.Record) {
+	s.counts.givenUp.Add(int64(r.Messages))
+	store.Ack(ref)
+	s.ackedOne()
+	s.passed(store, ref, r)
 }
 
 // passed notes that a record will not be sent.
@@ -131,25 +139,25 @@ func (s *spooler) keyOf(store *spool.Spool, r *spool.Record) (key streamKey, ok 
 	return key, true
 }
 
-// rebuild makes a batch of a record: under its old id, for ever, and for nobody who waits. It returns nil for one that no client has
+// rebuild makes a batch of a record: under its old id, for ever, and for nobody who waits. It returns an error for one that no client has
 // stored.
-func (s *spooler) rebuild(store *spool.Spool, ref spool.Ref, r *spool.Record) *batch {
+func (s *spooler) rebuild(store *spool.Spool, ref spool.Ref, r *spool.Record) (*batch, error) {
 	key, ok := s.keyOf(store, r)
 	if !ok {
-		return nil
+		return nil, errors.New("no group or stream has such a name")
 	}
 	itemized := r.Flags&flagItemized != 0
 	body := r.Body
 	if r.Flags&flagSnappy != 0 {
 		var err error
 		if s.body, err = wire.Decompress(s.body[:0], r.Body, spool.MaxRecord); err != nil {
-			return nil
+			return nil, err
 		}
 		body = s.body
 	}
 	ends := endsOf(body, itemized)
 	if len(ends) == 0 || len(ends) != r.Messages {
-		return nil
+		return nil, errors.New("its body has other messages, or none")
 	}
 	b := s.c.batches.get(s.c.addStream(key), 0)
 	b.mu.Lock()
@@ -174,12 +182,12 @@ func (s *spooler) rebuild(store *spool.Spool, ref spool.Ref, r *spool.Record) *b
 	}
 	b.unsettled = len(ends)
 	b.undelivered.Store(int32(len(ends)))
-	b.replayed, b.kept = true, &kept{store: store, ref: ref, opening: s.openingOf(store), size: int64(len(body))}
+	b.replayed, b.kept = true, &kept{store: store, ref: ref, opening: s.openingOf(store), size: int64(len(body)), rest: len(ends)}
 	b.hooked = s.c.hooks.ofBatch(b, true)
 	if r.Flags&flagSnappy != 0 && s.c.opts.Compression == Snappy {
 		b.kept.block = append(*blocks.Get().(*[]byte), r.Body...)
 	}
-	return b
+	return b, nil
 }
 
 // Flags of records: their messages have attributes of their own behind their payloads; their body is a raw Snappy block, as it goes to the

@@ -21,8 +21,9 @@ func (c *client) finish(b *batch, fault func() *Error) (messages int) {
 	switch {
 	case messages == 0: // its deadline was first
 		b.written = false
+		all := !b.frame.more // else its caller was told of the rest that it is stored
 		b.mu.Unlock()
-		c.spooler.ended(b, fault == nil, nil)
+		c.spooler.ended(b, fault == nil && all, nil)
 		b.st.settled(b)
 		return 0
 	case b.frame.more && (fault == nil || !c.swept.Load() && err.Code != CodeStored):

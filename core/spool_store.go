@@ -191,7 +191,7 @@ func (s *spooler) storeGroup(all []sealed) {
 				store.Ack(s.refs[i])
 				s.ackedOne()
 			} else {
-				b.kept = &kept{store: store, ref: s.refs[i], opening: opening}
+				b.kept = &kept{store: store, ref: s.refs[i], opening: opening, rest: b.count()}
 				b.leaveBulk(false) // it does not fail for what is before it
 				if keep && s.records[i].Flags&flagSnappy != 0 {
 					b.kept.block, block = block, nil
