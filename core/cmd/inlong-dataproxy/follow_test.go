@@ -198,3 +198,24 @@ func TestAFileThatIsWrittenIsNotRead(t *testing.T) {
 		require.Contains(t, stderr, flags[0])
 	}
 }
+
+// Reached by a link, the file of --failed was read like any other: each of its lines failed again and was added to it, for ever.
+func TestAFileThatIsWrittenIsNotReadByAnotherName(t *testing.T) {
+	cluster := dataproxytest.Start(t)
+	dir := t.TempDir()
+	logs, link := filepath.Join(dir, "logs"), filepath.Join(dir, "link")
+	for _, err := range []error{os.Mkdir(logs, 0o700), os.Symlink(logs, link), os.Symlink(filepath.Join(logs, "failed.log"), filepath.Join(dir, "aside")),
+		os.WriteFile(filepath.Join(logs, "failed.log"), nil, 0o600), os.WriteFile(filepath.Join(logs, "app.log"), []byte("no JSON\n"), 0o600)} {
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	for name, failed := range map[string]string{"folder": filepath.Join(logs, "failed.log"), "file": filepath.Join(dir, "aside")} {
+		for range 3 {
+			args := sendArgs(cluster, "--key-column", "type", "--format", "json-lines", "--failed", failed, filepath.Join(link, "*.log"))
+			if status, _, stderr := program("", args...); status != exitFailure || !strings.Contains(stderr, "1 of 1 lines") {
+				t.Errorf("%s: status %d: %s", name, status, stderr)
+			}
+		}
+	}
+}

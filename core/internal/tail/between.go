@@ -37,7 +37,7 @@ func (s *Set) list(dir string) *listing {
 		if e.IsDir() {
 			l.below = append(l.below, path)
 		}
-		if !e.Type().IsRegular() || slices.Contains(s.cfg.Own, path) {
+		if !e.Type().IsRegular() || s.isOwn(path) {
 			continue
 		}
 		if info, err := e.Info(); err == nil {

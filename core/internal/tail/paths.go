@@ -22,7 +22,7 @@ func absolute(paths []string) (all []string) {
 // expand lists the paths that are followed now.
 func (s *Set) expand() (paths []string) {
 	add := func(path string) {
-		if !slices.Contains(s.cfg.Own, path) {
+		if !s.isOwn(path) {
 			paths = append(paths, path)
 		}
 	}
@@ -62,6 +62,13 @@ func (s *Set) expand() (paths []string) {
 		}
 	}
 	return paths
+}
+
+// isOwn reports whether the program writes a file itself, by whatever links its folder is reached.
+func (s *Set) isOwn(path string) bool {
+	return slices.ContainsFunc(s.cfg.Own, func(own string) bool {
+		return own == path || filepath.Base(own) == filepath.Base(path) && resolved(filepath.Dir(own)) == resolved(filepath.Dir(path))
+	})
 }
 
 func isPattern(path string) bool { return strings.ContainsAny(path, "*?[") }

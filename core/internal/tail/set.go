@@ -101,6 +101,9 @@ func Open(cfg Config) *Set {
 		}
 	}
 	s.cfg.Own = absolute(cfg.Own)
+	for _, path := range s.cfg.Own {
+		s.cfg.Own = append(s.cfg.Own, resolved(path))
+	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if cfg.State != nil {
