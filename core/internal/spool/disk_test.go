@@ -217,6 +217,21 @@ func TestAFolderThatIsRemovedIsNoticed(t *testing.T) {
 	require.NoError(t, s.Close())
 }
 
+// S5: a folder that cannot be looked at for a moment is taken for one that is gone: its store was closed, and what it had was sent again by the
+// next one, or by none where the lock could not be given back.
+func TestAFolderThatCannotBeLookedAtIsThere(t *testing.T) {
+	for _, fault := range []error{syscall.EMFILE, syscall.EACCES, syscall.EIO} {
+		disk := newMemFS(testDir)
+		s := openIn(t, disk, SyncOff)
+		for _, begun := range []bool{false, true} {
+			failing(disk, fault, 0, -1, "list", "open")
+			require.NoError(t, s.Check(), "%v, begun %v", fault, begun)
+			disk.before = nil
+			put(t, s, false, 1)
+		}
+	}
+}
+
 // Acks that could not be recorded are forgotten.
 func TestAcksWaitForADiskThatTakesThem(t *testing.T) {
 	disk := newMemFS(testDir)

@@ -9,6 +9,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"io/fs"
 	"slices"
 	"sync"
 	"time"
@@ -221,17 +222,21 @@ func (e *LostError) Error() string {
 }
 
 // Check reports that the segment which is being written has gone from under the store, as where somebody removed its folder: what is
-// written to it would be nowhere. The slot's lock may be gone as well then, so its owner closes the store and opens another one.
-func (s *Spool) Check() error {
+// written to it would be nowhere. The slot's lock may be gone as well then, so its owner closes the store and opens another one. What cannot
+// be looked at for now, for want of a permission or of a file handle, is there.
+func (s *Spool) Check() (err error) {
 	s.writing.Lock()
 	defer s.writing.Unlock()
 	if s.active == nil {
-		_, err := s.fs.List(s.dir)
-		return err
+		_, err = s.fs.List(s.dir)
+	} else {
+		var f File
+		if f, err = s.fs.Open(s.path(s.active.number, segmentSuffix)); err == nil {
+			_ = f.Close()
+		}
 	}
-	f, err := s.fs.Open(s.path(s.active.number, segmentSuffix))
-	if err != nil {
-		return err
+	if !errors.Is(err, fs.ErrNotExist) {
+		return nil
 	}
-	return f.Close()
+	return err
 }
