@@ -39,6 +39,22 @@ func inspectSpool(dir string, each func(*spool.Record) error) ([]spool.SlotInfo,
 	return slots, nil
 }
 
+// unread is an error where files of a spool could not be read whole.
+func unread(slots []spool.SlotInfo) error {
+	files := 0
+	for _, s := range slots {
+		for _, g := range s.Segments {
+			if g.Fault != "" || g.Damaged > 0 {
+				files++
+			}
+		}
+	}
+	if files == 0 {
+		return nil
+	}
+	return fmt.Errorf(`%s could not be read whole: "spool verify" names them`, plural(files, "file"))
+}
+
 func spoolListCommand() *cobra.Command {
 	var asJSON bool
 	cmd := &cobra.Command{

@@ -36,11 +36,13 @@ func drainSpool(cmd *cobra.Command, c *config, dir string, timeout time.Duration
 			return err
 		}
 		left, used := 0, 0
+		var idle []spool.SlotInfo
 		for _, s := range slots {
 			if n := sumOf(s).Batches; s.InUse {
 				used += n
 			} else {
 				left += n
+				idle = append(idle, s)
 			}
 		}
 		if left > 0 && all != before { // it was left while the client looked
@@ -53,7 +55,7 @@ func drainSpool(cmd *cobra.Command, c *config, dir string, timeout time.Duration
 		case all.givenUp > 0:
 			return fmt.Errorf("%s given up: nodes refuse them for good", plural(all.givenUp, "message"))
 		}
-		return nil
+		return unread(idle)
 	}
 }
 

@@ -83,7 +83,7 @@ time, when it was stored, and the payload as text, or as base64 where it is not 
 			out := bufio.NewWriter(cmd.OutOrStdout())
 			lines := json.NewEncoder(out)
 			lines.SetEscapeHTML(false)
-			_, err := inspectSpool(args[0], func(r *spool.Record) error {
+			slots, err := inspectSpool(args[0], func(r *spool.Record) error {
 				place := 0
 				return eachSpooled(r, func(payload, own []byte) error {
 					m := spooled{Batch: r.ID.String(), Place: place, Group: r.Group, Stream: r.Stream, Attributes: r.Attributes, ItemAttributes: string(own),
@@ -96,7 +96,7 @@ time, when it was stored, and the payload as text, or as base64 where it is not 
 					return lines.Encode(m)
 				})
 			})
-			return errors.Join(err, out.Flush())
+			return errors.Join(err, out.Flush(), unread(slots))
 		},
 	}
 }
@@ -116,7 +116,7 @@ opens it delivers them, so remove the folder if they were sent another way.`,
 				return usagef(cmd, "--format %q: must be lines or length", form)
 			}
 			out, broken := bufio.NewWriter(cmd.OutOrStdout()), int64(0)
-			_, err := inspectSpool(args[0], func(r *spool.Record) error {
+			slots, err := inspectSpool(args[0], func(r *spool.Record) error {
 				if stream != "" && r.Stream != stream {
 					return nil
 				}
@@ -139,7 +139,7 @@ opens it delivers them, so remove the folder if they were sent another way.`,
 			if err = errors.Join(err, out.Flush()); err == nil && broken > 0 {
 				err = fmt.Errorf("%s: --format length keeps them whole", plural(broken, "payload with a line end inside"))
 			}
-			return err
+			return errors.Join(err, unread(slots))
 		},
 	}
 	cmd.Flags().StringVar(&form, "format", "lines", "`FORMAT`: lines or length")

@@ -3,8 +3,10 @@ package main
 import (
 	"bytes"
 	"context"
+	"encoding/binary"
 	"encoding/json"
 	"fmt"
+	"hash/crc32"
 	"os"
 	"path/filepath"
 	"slices"
@@ -121,6 +123,12 @@ func TestSpoolVerifyNamesWhatIsDamaged(t *testing.T) {
 	require.Equal(t, exitFailure, status, stderr)
 	require.Contains(t, stdout, segments[0])
 	require.Contains(t, stdout, "1 message can be delivered")
+	for _, command := range []string{"cat", "export"} { // or somebody removes the folder, as its help says
+		status, stdout, stderr = program("", "spool", command, dir)
+		require.Equal(t, exitFailure, status, command)
+		require.Contains(t, stdout, "payload two")
+		require.Contains(t, stderr, "1 file could not be read whole")
+	}
 
 	status, stdout, stderr = program("", "spool", "drain", "--url", c.URL(), "--group", "test_group", "--option", "message_format=binary", dir)
 	require.Zero(t, status, stderr)
@@ -128,6 +136,14 @@ func TestSpoolVerifyNamesWhatIsDamaged(t *testing.T) {
 	status, stdout, _ = program("", "spool", "verify", dir)
 	require.Equal(t, exitFailure, status)
 	require.Contains(t, stdout, filepath.Join("quarantine", filepath.Base(segments[0])))
+
+	newer := binary.BigEndian.AppendUint32([]byte("INLSPOOL"), 2)
+	newer = append(newer, make([]byte, 48)...)
+	newer = binary.BigEndian.AppendUint32(newer, crc32.Checksum(newer, crc32.MakeTable(crc32.Castagnoli)))
+	require.NoError(t, os.WriteFile(segments[0], newer, 0o600))
+	status, _, stderr = program("", "spool", "drain", "--url", c.URL(), "--group", "test_group", dir)
+	require.Equal(t, exitFailure, status, "a file of a newer version is left")
+	require.Contains(t, stderr, "1 file could not be read whole")
 }
 
 // What a program has left that runs no more is never delivered.
