@@ -7,9 +7,10 @@
 
 inlong_core_host inlong_host;
 
-static pthread_mutex_t mutex = PTHREAD_MUTEX_INITIALIZER; /* guards the two below */
+static pthread_mutex_t mutex = PTHREAD_MUTEX_INITIALIZER; /* guards all below */
 static pthread_cond_t changed = PTHREAD_COND_INITIALIZER;
 static bool started, entered;
+static const inlong_core_host *front; /* whose core this is */
 static int runtime_kind;
 
 void inlong_core_started(int kind)
@@ -30,6 +31,11 @@ __attribute__((visibility("default"))) int inlong_core_entry(uint32_t version, c
     if (version != INLONG_CORE_ABI_VERSION)
         return INLONG_ERR_ABI;
     pthread_mutex_lock(&mutex);
+    if (entered && host != front) {
+        pthread_mutex_unlock(&mutex);
+        return INLONG_CORE_TAKEN;
+    }
+    front = host;
     inlong_host = *host;
     entered = true;
     pthread_cond_broadcast(&changed);

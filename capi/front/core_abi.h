@@ -151,8 +151,9 @@ typedef struct inlong_core_about {
     int runtime;      /* INLONG_CORE_... */
 } inlong_core_about;
 
-/* The one exported symbol of the core, called once. When it returns 0, for its own version only, the runtime has started and all its
- * signal handlers stand. */
+/* The one exported symbol of the core. When it returns 0, for its own version only, the runtime has started and all its signal handlers
+ * stand. A core has one front, of which a process may have several; to another one it says that it is taken. */
+enum { INLONG_CORE_TAKEN = 1 };
 typedef int (*inlong_core_entry_function)(uint32_t version, const inlong_core_host *host, inlong_core_about *about);
 
 #endif

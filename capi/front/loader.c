@@ -116,6 +116,8 @@ static int start(void *library, char *err, size_t errlen)
         return inlong_fail(INLONG_ERR_ABI, err, errlen, "%.512s is not a core of this library: it has no %s", file,
                            INLONG_CORE_ENTRY);
     int code = entry(INLONG_CORE_ABI_VERSION, &host, &about);
+    if (code == INLONG_CORE_TAKEN)
+        return code;
     if (code != INLONG_OK || about.version != INLONG_CORE_ABI_VERSION)
         return inlong_fail(INLONG_ERR_ABI, err, errlen,
                            "%.512s has interface version %u, this front needs %d: they are of two builds", file,
@@ -129,6 +131,17 @@ static int start(void *library, char *err, size_t errlen)
                            file);
     inlong_runtime_apply();
     return INLONG_OK;
+}
+
+/* A copy of the core that somebody else has; a failure is `fault`, for that reason. */
+static int load_copy(int fault, const char *why, char *err, size_t errlen)
+{
+    struct inlong_search s = {NULL, ""};
+    inlong_copy_load(&s, &core_file);
+    int code = s.library ? start(s.library, err, errlen) : INLONG_CORE_TAKEN;
+    if (code == INLONG_CORE_TAKEN)
+        return inlong_fail(fault, err, errlen, "%s, and a core of its own cannot be loaded; tried: %s", why, s.tried);
+    return code;
 }
 
 /* The process's first. */
@@ -145,7 +158,10 @@ static int load(char *err, size_t errlen)
             "cannot load %s, which belongs beside libinlong_dataproxy.so, or is named by INLONG_DATAPROXY_CORE; tried: %s",
             inlong_core_name, s.tried);
     remember_core(s.library);
-    return start(s.library, err, errlen);
+    int code = start(s.library, err, errlen);
+    if (code == INLONG_CORE_TAKEN)
+        code = load_copy(INLONG_ERR_LOAD, "another copy of this library in this process has the core", err, errlen);
+    return code;
 }
 
 static const char forked[] = "this process was forked after its parent had made a client";
@@ -169,16 +185,8 @@ static int check_reload(char *err, size_t errlen)
     return forked_inside_loader ? fail_inside_loader(err, errlen) : INLONG_OK;
 }
 
-/* A copy of the parent's core. On a thread of its own: libc's loader may wait for ever, for a lock that a thread of the parent held. */
-static int load_copy(char *err, size_t errlen)
-{
-    struct inlong_search s = {NULL, ""};
-    inlong_copy_load(&s, &core_file);
-    if (!s.library)
-        return inlong_fail(INLONG_ERR_FORKED, err, errlen, "%s, and a core of its own cannot be loaded; tried: %s", forked,
-                           s.tried);
-    return start(s.library, err, errlen);
-}
+/* On a thread of its own: libc's loader may wait for ever, for a lock that a thread of the parent held. */
+static int reload_copy(char *err, size_t errlen) { return load_copy(INLONG_ERR_FORKED, forked, err, errlen); }
 
 /* How floats round and trap: the runtime's threads inherit it from the one that loads it, and must not end the process for a division
  * by zero. Other processors than x86 do not trap. */
@@ -245,7 +253,7 @@ static int stop_at_once(struct dl_phdr_info *info, size_t size, void *unused)
 static void *run_reload(void *unused)
 {
     (void)dl_iterate_phdr(stop_at_once, NULL);
-    int code = load_quietly(load_copy, reloading.text, sizeof reloading.text);
+    int code = load_quietly(reload_copy, reloading.text, sizeof reloading.text);
     pthread_mutex_lock(&reloading.mutex);
     reloading.code = code;
     reloading.done = true;

@@ -241,6 +241,20 @@ static void second_front_of_a_process_has_error_texts_of_its_own(void)
     CHECK(strstr(inlong_last_error(), copy.core) == NULL);
 }
 
+/* The core left its first front for the second: the calls of both waited for ever. */
+static void second_front_has_a_core_of_its_own(void)
+{
+    inlong_message m = message("x");
+    fixture f = open_fixture((const char *const[]){NULL});
+    make_copy();
+    setenv("INLONG_DATAPROXY_CORE", built(CORE_NAME), 1);
+    for (int i = 0; i < 2; i++) {
+        CHECK_INT(load(), INLONG_OK);
+        CHECK_INT(inlong_client_send(f.client, &m, 10000, NULL), INLONG_OK);
+    }
+    close_fixture(&f);
+}
+
 /* The runtime ended the process by SIGABRT for a limit in the words of Kubernetes. It reads what the process was started with. */
 static void memory_limit_that_the_runtime_cannot_read_is_told(void)
 {
@@ -286,6 +300,7 @@ static const check_test tests[] = {
     {"core_with_the_other_runtime_is_refused", core_with_the_other_runtime_is_refused},
     {"front_of_a_relative_path_finds_its_core_from_another_folder", front_of_a_relative_path_finds_its_core_from_another_folder},
     {"second_front_of_a_process_has_error_texts_of_its_own", second_front_of_a_process_has_error_texts_of_its_own},
+    {"second_front_has_a_core_of_its_own", second_front_has_a_core_of_its_own},
     {"memory_limit_that_the_runtime_cannot_read_is_told", memory_limit_that_the_runtime_cannot_read_is_told},
 };
 
