@@ -26,12 +26,34 @@ func (s *spooler) stores() (all []*spool.Spool) {
 // reconsider closes a slot that has gone from under its store.
 func (s *spooler) reconsider() {
 	if err := s.own.Check(); err != nil {
+		lost := s.own.Stats().Batches - s.disown(s.own)
 		_ = s.own.Close()
 		s.counts.closed(s.own)
+		if lost > 0 {
+			s.counts.lost.Add(int64(lost))
+			s.c.log.Errorf("spool: %d batches are lost with their folder", lost)
+		}
 		s.own = nil
 		s.unusable(err)
 		s.counts.opened(s.stores())
 	}
+}
+
+// disown has what is in memory too end like what was never stored, unless a message of it has the result "stored", and returns the number
+// of batches in memory.
+func (s *spooler) disown(gone *spool.Spool) (batches int) {
+	for _, b := range s.c.batches.all() {
+		b.mu.Lock()
+		if b.kept != nil && b.kept.store == gone {
+			batches++
+			if !b.replayed && !b.kept.counts && b.told() == 0 {
+				b.kept = nil
+				b.pay()
+			}
+		}
+		b.mu.Unlock()
+	}
+	return batches
 }
 
 // unusable says so, and has the folder tried again later.

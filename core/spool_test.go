@@ -268,6 +268,33 @@ func TestNothingIsStoredInAFolderThatIsGone(t *testing.T) {
 	require.Equal(t, dataproxy.SpoolFailed, client.Stats().Spool.State)
 }
 
+// What had been stored in a folder before it was removed ended with "stored" though it was nowhere any more, and was counted nowhere.
+func TestWhatGoesWithItsFolderIsNotCalledStored(t *testing.T) {
+	t.Parallel()
+	for _, result := range []dataproxy.SpoolResult{dataproxy.SpoolResultAcked, dataproxy.SpoolResultStored} {
+		c := cluster(t)
+		dir := filepath.Join(t.TempDir(), "spool")
+		client := connect(t, c, dataproxy.WithSpoolDir(dir), dataproxy.WithSpoolResult(result), dataproxy.WithSendTimeout(2*time.Second))
+		down(t, c, client)
+		first := make(chan error, 1)
+		client.SendAsync(context.Background(), message("1"), func(_ dataproxy.Message, err error) { first <- err })
+		stored(t, client, 1)
+		if result == dataproxy.SpoolResultStored {
+			require.NoError(t, <-first)
+		}
+		require.NoError(t, os.RemoveAll(dir))
+		err := client.Send(patient(t), message("2"))
+		require.True(t, isCode(err, dataproxy.CodeSendTimeout), "%v", err)
+		if result == dataproxy.SpoolResultStored {
+			require.EqualValues(t, 1, client.Stats().Spool.Lost)
+			continue
+		}
+		require.True(t, isCode(<-first, dataproxy.CodeSendTimeout))
+		require.Zero(t, client.Stats().Spool.Lost)
+		settled(t, client)
+	}
+}
+
 // A spool's folder that cannot be used is noticed when the first message is lost.
 func TestAFolderThatCannotBeUsedIsAnErrorAtTheStart(t *testing.T) {
 	t.Parallel()

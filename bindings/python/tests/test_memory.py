@@ -1,4 +1,4 @@
-"""Memory of a send_many does not grow with its input: LINES=10000000 for the long way."""
+"""Memory of a send_many does not grow with its input: INLONG_TEST_LINES=10000000 for the long way."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from statistics import median
 import pytest
 from support import CHECKOUT, run_python
 
-LINES = int(os.environ.get("LINES") or 3_000_000)
+LINES = int(os.environ.get("INLONG_TEST_LINES") or 3_000_000)
 LOOKS = 20
 # Of the second half of the lines over the first, in the middle of each. The window that waits for acks is 14 MiB of such
 # lines, full or empty as the machine has it, and doubled until Go's collector looks; ten bytes kept for each of ten million
