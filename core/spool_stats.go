@@ -59,7 +59,7 @@ func (s *spooler) stats() SpoolStats {
 		}
 	}
 	if !oldest.IsZero() {
-		out.OldestAge = max(0, time.Since(oldest)) // the clock may have been set back
+		out.OldestAge = max(0, s.c.now().Sub(oldest)) // of an earlier owner, whose clock may have been ahead
 	}
 	return out
 }

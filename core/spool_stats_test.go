@@ -93,3 +93,16 @@ func TestStatsCountWhatTheSpoolGivesUp(t *testing.T) {
 	require.Zero(t, client.Stats().Spool.Replayed)
 	eventually(t, "nothing is left", func() bool { return client.Stats().Spool.Batches == 0 })
 }
+
+// A clock that was set while the process ran made what was just stored an hour old.
+func TestOldestAgeDoesNotFollowAClockThatIsSet(t *testing.T) {
+	t.Parallel()
+	c := cluster(t)
+	client := connect(t, c, dataproxy.WithSpoolDir(t.TempDir()))
+	hurry(t, client)
+	dataproxy.StepClock(client, time.Hour)
+	down(t, c, client)
+	client.SendAsync(context.Background(), message("x"), nil)
+	stored(t, client, 1)
+	require.Less(t, client.Stats().Spool.OldestAge, time.Minute)
+}

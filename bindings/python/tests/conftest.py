@@ -12,18 +12,21 @@ from inlong_dataproxy.testing import MockCluster
 # A shell starts what runs in the background with Ctrl-C ignored, and Python leaves that as it is.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
-SUMMARY = pytest.StashKey[list[str]]()
-
 
 @pytest.fixture
-def summary(request: pytest.FixtureRequest) -> list[str]:
+def summary(request: pytest.FixtureRequest) -> Iterator[list[str]]:
     """Lines for the end of the run: figures, and what was tried of what may be absent."""
-    return request.config.stash.setdefault(SUMMARY, [])
+    lines: list[str] = []
+    yield lines
+    request.node.user_properties.extend(("summary", line) for line in lines)  # those come from xdist's processes
 
 
-def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
-    for line in config.stash.get(SUMMARY, []):
-        terminalreporter.write_line(line)
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    for report in (report for reports in terminalreporter.stats.values() for report in reports):
+        if isinstance(report, pytest.TestReport) and report.when == "teardown":
+            for name, line in report.user_properties:
+                if name == "summary":
+                    terminalreporter.write_line(str(line))
 
 
 @pytest.fixture

@@ -20,6 +20,8 @@ from support import PACKAGE
 
 from inlong_dataproxy._version import CORE_FILE_NAME, FILE_NAME
 
+pytestmark = pytest.mark.xdist_group("build")  # in one process: they build in the same folder
+
 LIMIT_SECONDS = 60
 
 FIVE_LINES = """
