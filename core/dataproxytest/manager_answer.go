@@ -52,7 +52,10 @@ type statusAnswer struct {
 }
 
 func (m *Manager) serve(w http.ResponseWriter, r *http.Request) {
-	m.serving.Add(1)
+	if !m.begin() {
+		abort(w, true)
+		return
+	}
 	defer m.serving.Done()
 	m.note(r)
 	f := m.faults.take(onConnect)
@@ -74,6 +77,18 @@ func (m *Manager) serve(w http.ResponseWriter, r *http.Request) {
 	default:
 		m.answer(w, r, f)
 	}
+}
+
+// begin counts a request; false once the Manager closes, which waits for those that were counted: the server's Close does not wait for a
+// request that is just handed over.
+func (m *Manager) begin() bool {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.closed {
+		return false
+	}
+	m.serving.Add(1)
+	return true
 }
 
 // wait returns true after d, false if the request or the cluster ended, or silence was cleared, before.
