@@ -53,7 +53,7 @@ func (m message) whole() dataproxy.Message {
 // note is what a client says of itself, 16 bytes on its standard output. What is in the pipe outlives it.
 type note struct {
 	kind   byte
-	number uint32 // of a message; of began, they are below it; of alive, ms for which acks have been waiting for the disk
+	number uint32 // of a message; of began, they are below it; of alive, ms for which acks are on their way and wait for the disk
 	at     int64  // ns since 1970, by the client's clock
 }
 

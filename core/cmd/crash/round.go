@@ -196,7 +196,7 @@ func connected(c *dataproxytest.Cluster) bool {
 	})
 }
 
-// waited is for how long acks waited for the disk in the last second, at worst.
+// waited is for how long acks were on their way and waited for the disk in the last second, at worst.
 func waited(ticks []note) time.Duration {
 	most := uint32(0)
 	for _, n := range ticks[max(0, len(ticks)-int(time.Second/tick)):] {
