@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import signal
 import subprocess
@@ -38,6 +39,14 @@ def wait_until(condition: Callable[[], bool], what: str, seconds: float = 10) ->
         if time.monotonic() > end:
             raise AssertionError(f"not within {seconds} s: {what}")
         time.sleep(0.002)
+
+
+@contextmanager
+def building() -> Iterator[None]:
+    """Hold the folder that the package is built in, which the processes of the tests share."""
+    with (CHECKOUT / "build" / "python-package.lock").open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
 
 
 def silence(cluster: MockCluster, nodes: int = 3) -> None:

@@ -11,18 +11,17 @@ import zipfile
 from pathlib import Path
 
 import pytest
-from support import PACKAGE
+from support import PACKAGE, building
 
 from inlong_dataproxy._version import CORE_FILE_NAME, FILE_NAME
-
-pytestmark = pytest.mark.xdist_group("build")  # in one process: they build in the same folder
 
 
 @pytest.fixture(scope="module")
 def unpacked(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("sdist")
     command = "from setuptools import build_meta; import sys; build_meta.build_sdist(sys.argv[1])"
-    subprocess.run([sys.executable, "-c", command, str(folder)], check=True, cwd=PACKAGE, capture_output=True)
+    with building():
+        subprocess.run([sys.executable, "-c", command, str(folder)], check=True, cwd=PACKAGE, capture_output=True)
     (archive,) = folder.glob("*.tar.gz")
     with tarfile.open(archive) as tar:
         if hasattr(tarfile, "data_filter"):

@@ -16,11 +16,9 @@ from pathlib import Path
 
 import pytest
 import pythons
-from support import PACKAGE
+from support import PACKAGE, building
 
 from inlong_dataproxy._version import CORE_FILE_NAME, FILE_NAME
-
-pytestmark = pytest.mark.xdist_group("build")  # in one process: they build in the same folder
 
 LIMIT_SECONDS = 60
 
@@ -102,15 +100,16 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
     libraries = PACKAGE.parent.parent / "build" / "lib"
     built = f"lib.{sysconfig.get_platform()}-{sys.implementation.cache_tag}"
     modules = libraries.parent / "python" / "setuptools" / built / "inlong_dataproxy"
-    modules.mkdir(parents=True, exist_ok=True)
-    (modules / "of_an_older_commit.py").touch()
-    subprocess.run(
-        [sys.executable, "-c", command, str(folder)],
-        check=True,
-        env={**os.environ, "INLONG_DATAPROXY_LIB_DIR": str(libraries)},
-        cwd=PACKAGE,
-        capture_output=True,
-    )
+    with building():
+        modules.mkdir(parents=True, exist_ok=True)
+        (modules / "of_an_older_commit.py").touch()
+        subprocess.run(
+            [sys.executable, "-c", command, str(folder)],
+            check=True,
+            env={**os.environ, "INLONG_DATAPROXY_LIB_DIR": str(libraries)},
+            cwd=PACKAGE,
+            capture_output=True,
+        )
     (wheel,) = folder.glob("*.whl")
     return wheel
 
