@@ -101,6 +101,15 @@ type hookedMessage struct {
 	msg    Message
 	wanted []bool // by each set
 	tokens []any
+	asked  int // of the sets, whether they take something back
+}
+
+// all are the tokens of a message, none where there is no hook.
+func (m *hookedMessage) all() []any {
+	if m == nil {
+		return nil
+	}
+	return m.tokens
 }
 
 var hookedMessages = sync.Pool{New: func() any { return new(hookedMessage) }}
@@ -121,7 +130,7 @@ func (l *hookList) accept(ctx context.Context, msg *Message, recv receiver, tag 
 		return l.c.acceptOne(ctx, msg, nil, recv, tag, kind, patience)
 	}
 	m := hookedMessages.Get().(*hookedMessage)
-	m.msg, m.wanted, m.tokens = *msg, m.wanted[:0], m.tokens[:0]
+	m.msg, m.wanted, m.tokens, m.asked = *msg, m.wanted[:0], m.tokens[:0], 0
 	for i := range l.all {
 		s := &l.all[i]
 		wanted, token := i == first || i > first && s.wants(l.c, ctx), any(nil)
@@ -130,8 +139,7 @@ func (l *hookList) accept(ctx context.Context, msg *Message, recv receiver, tag 
 		}
 		m.wanted, m.tokens = append(m.wanted, wanted), append(m.tokens, token)
 	}
-	l.takeBack(m)
-	at, refused := l.c.acceptOne(ctx, &m.msg, m.tokens, recv, tag, kind, patience)
+	at, refused := l.c.acceptOne(ctx, &m.msg, m, recv, tag, kind, patience)
 	for i := range l.all {
 		if s := &l.all[i]; m.wanted[i] && (s.Accepted != nil || s.Refused != nil) {
 			s.told(l.c, m.tokens[i], &m.msg, refused)
@@ -143,38 +151,17 @@ func (l *hookList) accept(ctx context.Context, msg *Message, recv receiver, tag 
 	return at, refused
 }
 
-// takeBack lets hooks take back what makes a message one that is refused, one after the other until it is none.
-func (l *hookList) takeBack(m *hookedMessage) {
-	for i := range l.all {
-		s := &l.all[i]
-		if !m.wanted[i] || s.TakeBack == nil {
-			continue
-		}
-		refused := l.c.refuses(&m.msg)
-		if refused == nil {
-			return
-		}
-		s.takeBack(l.c, m.tokens[i], &m.msg, refused)
-	}
-}
-
-// refuses returns why a message would be refused whatever room there is, nil if it would not be.
-func (c *client) refuses(msg *Message) *Error {
-	st, attributes, refused := c.stream(msg)
-	if refused != nil {
-		return refused
-	}
-	var own []byte
-	if len(msg.ItemAttributes) > 0 {
-		var err error
-		if own, err = st.appendOwn(nil, msg); err != nil {
-			return invalid(st.key.group, st.key.stream, err)
+// takeBack lets the next set take back what makes a message one that is refused, and reports whether there was one that may.
+func (l *hookList) takeBack(m *hookedMessage, refused *Error) bool {
+	for m != nil && m.asked < len(l.all) {
+		i := m.asked
+		m.asked++
+		if s := &l.all[i]; m.wanted[i] && s.TakeBack != nil {
+			s.takeBack(l.c, m.tokens[i], &m.msg, refused)
+			return true
 		}
 	}
-	if refused := st.checkItem(msg, own, attributes); refused != nil {
-		return refused
-	}
-	return c.checkBudget(msg, own)
+	return false
 }
 
 // addTokens keeps those of the last message, from the first one on that has some.

@@ -249,7 +249,7 @@ func (c *client) accept(ctx context.Context, msg *Message, recv receiver, tag Ta
 	return c.acceptOne(ctx, msg, nil, recv, tag, kind, patience)
 }
 
-func (c *client) acceptOne(ctx context.Context, msg *Message, tokens []any, recv receiver, tag Tag, kind sendKind, patience time.Duration) (at place, refused *Error) {
+func (c *client) acceptOne(ctx context.Context, msg *Message, hooked *hookedMessage, recv receiver, tag Tag, kind sendKind, patience time.Duration) (at place, refused *Error) {
 	var st *stream
 	defer func() {
 		if kind.inBulk() {
@@ -280,32 +280,16 @@ func (c *client) acceptOne(ctx context.Context, msg *Message, tokens []any, recv
 		return at, &Error{Code: CodeContextExpired, Message: "before the message was accepted", cause: context.Cause(ctx)}
 	}
 	var attributes string
-	if st, attributes, refused = c.stream(msg); refused != nil {
-		return at, refused
-	}
-	// One that is longer than a frame is refused without a look at its end.
-	if n := len(msg.Payload); c.opts.TrimTrailingNewline && n > 0 && int64(n) <= c.frameLimit.Load() && msg.Payload[n-1] == '\n' {
-		trimmed := *msg
-		trimmed.Payload = msg.Payload[:n-1]
-		msg = &trimmed
-	}
 	var own []byte
-	if len(msg.ItemAttributes) > 0 {
-		var room [128]byte
-		var err error
-		if own, err = st.appendOwn(room[:0], msg); err != nil {
-			return at, invalid(st.key.group, st.key.stream, err)
-		}
+	var room [128]byte
+	given := msg
+	msg = c.trimmed(given)
+	st, attributes, own, refused = c.check(msg, room[:0])
+	for refused != nil && c.hooks.takeBack(hooked, refused) {
+		msg = c.trimmed(given)
+		st, attributes, own, refused = c.check(msg, room[:0])
 	}
-	if refused := st.checkItem(msg, own, attributes); refused != nil {
-		return at, refused
-	}
-	if !msg.Time.IsZero() {
-		if err := checkTime(msg.Time, c.opts.MessageFormat); err != nil {
-			return at, invalid(st.key.group, st.key.stream, err)
-		}
-	}
-	if refused := c.checkBudget(msg, own); refused != nil {
+	if refused != nil {
 		return at, refused
 	}
 	if kind.inBulk() && !kind.isTaken() {
@@ -318,7 +302,7 @@ func (c *client) acceptOne(ctx context.Context, msg *Message, tokens []any, recv
 		ago = c.opts.SendTimeout - patience
 	}
 	for paid := int64(0); ; {
-		at, entry := st.append(ctx, msg, own, attributes, tokens, recv, tag, kind, ago, paid)
+		at, entry := st.append(ctx, msg, own, attributes, hooked.all(), recv, tag, kind, ago, paid)
 		switch entry {
 		case entered:
 			return at, nil
@@ -349,11 +333,39 @@ func (c *client) acceptOne(ctx context.Context, msg *Message, tokens []any, recv
 
 var errClosed = &Error{Code: CodeClosed}
 
-func (c *client) checkBudget(msg *Message, own []byte) *Error {
-	if int64(itemSize(msg, own)) > c.budget.most() {
-		return &Error{Code: CodeLogTooLong, Message: "payload: is alone larger than what max_pending_bytes leaves to one worker"}
+// trimmed is msg as it is sent. One that is longer than a frame is refused without a look at its end.
+func (c *client) trimmed(msg *Message) *Message {
+	if n := len(msg.Payload); c.opts.TrimTrailingNewline && n > 0 && int64(n) <= c.frameLimit.Load() && msg.Payload[n-1] == '\n' {
+		trimmed := *msg
+		trimmed.Payload = msg.Payload[:n-1]
+		return &trimmed
 	}
-	return nil
+	return msg
+}
+
+// check looks for what a message is refused for whatever room there is. own are its own attributes as they are sent, appended to dst.
+func (c *client) check(msg *Message, dst []byte) (st *stream, attributes string, own []byte, refused *Error) {
+	if st, attributes, refused = c.stream(msg); refused != nil {
+		return st, "", nil, refused
+	}
+	if len(msg.ItemAttributes) > 0 {
+		var err error
+		if own, err = st.appendOwn(dst, msg); err != nil {
+			return st, "", nil, invalid(st.key.group, st.key.stream, err)
+		}
+	}
+	if refused = st.checkItem(msg, own, attributes); refused != nil {
+		return st, "", nil, refused
+	}
+	if !msg.Time.IsZero() {
+		if err := checkTime(msg.Time, c.opts.MessageFormat); err != nil {
+			return st, "", nil, invalid(st.key.group, st.key.stream, err)
+		}
+	}
+	if int64(itemSize(msg, own)) > c.budget.most() {
+		return st, "", nil, &Error{Code: CodeLogTooLong, Message: "payload: is alone larger than what max_pending_bytes leaves to one worker"}
+	}
+	return st, attributes, own, nil
 }
 
 // checkItem looks at what is the message's own in its batch.

@@ -64,6 +64,22 @@ func TestAMessageThatJustFitsIsAcceptedWhenItIsTraced(t *testing.T) {
 	}
 }
 
+// The newline that is trimmed counted: a message that fits with its context went without.
+func TestATrimmedNewlineTakesNoRoomFromAContext(t *testing.T) {
+	reader := metric.NewManualReader()
+	c := start(t, always, []oteldataproxy.Option{oteldataproxy.WithMeterProvider(metric.NewMeterProvider(metric.WithReader(reader)))},
+		dataproxy.WithMessageFormat(dataproxy.Binary), dataproxy.WithMaxFrameSize(4096), dataproxy.WithTrimTrailingNewline(true))
+	ctx, _ := c.tracer.Start(patient(t), "request")
+	longest := 3000 // with its context
+	for leftOut(t, reader) == 0 {
+		longest++
+		require.NoError(t, c.Send(ctx, message(strings.Repeat("x", longest))))
+	}
+	longest--
+	require.NoError(t, c.Send(ctx, message(strings.Repeat("x", longest)+"\n")))
+	require.EqualValues(t, 1, leftOut(t, reader))
+}
+
 // fields is a propagator that writes what attributes cannot have.
 type fields map[string]string
 
