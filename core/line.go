@@ -38,10 +38,8 @@ func (b *batch) placed() position {
 
 // spoolLine is what waits behind the batch of an ordered stream that is on its way. It is guarded by the stream's mu.
 type spoolLine struct {
-	sealed fifo.Queue[*batch] // by this client, in the order of sealing
-	limit  int                // of its length, before the next sweep of those that have died
-	gone   int                // of those that have died since the last one
-	back   []lined            // read back, in the order of storing
+	sealed fifo.Mortal[*batch] // by this client, in the order of sealing
+	back   []lined             // read back, in the order of storing
 
 	disk  int      // are on the disk only
 	least position // none of those is before it
@@ -57,32 +55,18 @@ func (l *spoolLine) idle() bool {
 
 // enter puts a sealed batch into its line. The caller holds mu.
 func (st *stream) enter(b *batch) {
-	l := st.spooled
-	if l.sealed.Len() >= max(l.limit, 64) {
-		l.sweep(st.c.spooler)
-		l.limit = 2 * l.sealed.Len()
-	}
-	l.sealed.Push(b)
+	st.spooled.sealed.Push(b, endsDead)
 	st.getGoing()
 }
 
-// died is told of a batch that may be among the sealed ones.
-func (l *spoolLine) died(s *spooler) {
-	if l.gone++; l.gone >= max(8, l.sealed.Len()/2) {
-		l.sweep(s)
+// endsDead reports whether b is dead. As it leaves its line by that it counts as being on the disk, before what is behind it is looked at.
+// The caller holds the stream's mu.
+func endsDead(b *batch) bool {
+	if !b.dead() {
+		return false
 	}
-}
-
-// sweep takes the dead out: they count as being on the disk, before what is behind them is looked at.
-func (l *spoolLine) sweep(s *spooler) {
-	l.gone = 0
-	for range l.sealed.Len() {
-		if old, _ := l.sealed.Pop(); old.dead() {
-			s.end(old, false, nil)
-		} else {
-			l.sealed.Push(old)
-		}
-	}
+	b.st.c.spooler.end(b, false, nil)
+	return true
 }
 
 // getGoing sends the first in line, if it may go. The caller holds mu.

@@ -23,6 +23,13 @@ func (e sealed) lives() bool {
 	return b.order == e.order && b.unsettled > 0 && !b.expired && b.frame.items == nil
 }
 
+// over reports whether it is done with.
+func (e sealed) over() bool {
+	e.b.mu.Lock()
+	defer e.b.mu.Unlock()
+	return !e.lives()
+}
+
 // take takes a sealed batch to be stored; without spool_after also to be sent then. behind asks the sender to let others run.
 func (s *spooler) take(b *batch) (behind bool) {
 	later := s.c.opts.SpoolAfter > 0
@@ -31,30 +38,17 @@ func (s *spooler) take(b *batch) (behind bool) {
 		e.at = time.Since(s.c.start)
 	}
 	s.mu.Lock()
-	if later && s.queue.Len() >= max(s.limit, 1024) {
-		s.sweep()
-		s.limit = 2 * s.queue.Len()
+	if later {
+		s.queue.Push(e, sealed.over)
+	} else { // it is to be handed on, dead or alive
+		s.queue.Queue.Push(e)
 	}
-	s.queue.Push(e)
 	n := s.queue.Len()
 	s.mu.Unlock()
 	if !later || n == 1 { // else a timer runs
 		s.wake()
 	}
 	return !later && n > yieldAfter
-}
-
-// sweep takes those out that are done with. The caller holds mu.
-func (s *spooler) sweep() {
-	for range s.queue.Len() {
-		e, _ := s.queue.Pop()
-		e.b.mu.Lock()
-		lives := e.lives()
-		e.b.mu.Unlock()
-		if lives {
-			s.queue.Push(e)
-		}
-	}
 }
 
 // due takes out what is to be stored now: what has waited for spool_after, or all.

@@ -36,8 +36,7 @@ type spooler struct {
 	done chan struct{} // closed behind its end
 
 	mu    sync.Mutex
-	queue fifo.Queue[sealed] // batches to be stored
-	limit int                // of its length, before the next sweep
+	queue fifo.Mortal[sealed] // batches to be stored
 
 	// Of its goroutine alone.
 	own      *spool.Spool   // nil while the folder cannot be used

@@ -275,7 +275,7 @@ func (st *stream) settled(b *batch) {
 		st.busy = nil
 		st.next()
 	case st.spooled != nil: // it died among the waiting
-		st.spooled.died(st.c.spooler)
+		st.spooled.sealed.Died(endsDead)
 	default:
 		st.waiting.Died((*batch).dead)
 	}
