@@ -298,7 +298,7 @@ static void *hold_up(void *user)
     while (atomic_load(&h->ring->granted) == 0)
         sched_yield();
     for (int64_t until = inlong_now_ms() + 50; inlong_now_ms() < until;)
-        usleep(1000);
+        sched_yield();
     for (int i = 0; i < INLONG_STRIPES; i++)
         pthread_mutex_unlock(&h->ring->stripes[i].mutex);
     return NULL;

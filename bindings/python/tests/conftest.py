@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import signal
 from collections.abc import Iterator
+from itertools import chain
 
 import pytest
 from support import GROUP
@@ -22,7 +23,7 @@ def summary(request: pytest.FixtureRequest) -> Iterator[list[str]]:
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    for report in (report for reports in terminalreporter.stats.values() for report in reports):
+    for report in chain.from_iterable(terminalreporter.stats.values()):
         if isinstance(report, pytest.TestReport) and report.when == "teardown":
             for name, line in report.user_properties:
                 if name == "summary":

@@ -226,20 +226,10 @@ func TestN7_TokenIsRefreshedWhenDenied(t *testing.T) {
 // One address of the Manager is broken and the other one denies: the fault of the first hid that a new token was called for.
 func TestN7_TokenIsRefreshedWhenOneOfTheAddressesDenies(t *testing.T) {
 	broken := serving(t, func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusNotFound) })
-	good := serving(t, func(w http.ResponseWriter, r *http.Request) {
-		if r.Header.Get("X-Token") != "second" {
-			w.WriteHeader(http.StatusForbidden)
-			return
-		}
-		_, _ = w.Write(listOf(`{"ip":"h","port":1}`))
-	})
+	good := servingTheSecondToken(t)
 	m := managerAt(t, broken.URL)
 	m.ListURLs = append(m.ListURLs, managerAt(t, good.URL).ListURLs...)
-	tokens := []string{"first", "second"}
-	m.Authorize = func(context.Context, string) (header, token string, err error) {
-		token, tokens = tokens[0], tokens[1:]
-		return "X-Token", token, nil
-	}
+	m.Authorize = firstAndSecondToken()
 	list, err := m.Fetch(patient(t))
 	require.NoError(t, err)
 	require.Equal(t, []string{"h:1"}, list.Nodes)

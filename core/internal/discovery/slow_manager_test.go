@@ -3,6 +3,7 @@ package discovery
 import (
 	"context"
 	"net/http"
+	"net/http/httptest"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -86,28 +87,38 @@ func TestAddressesOfTheManagerAreTriedInTurn(t *testing.T) {
 	}
 }
 
-// One address says that the token has expired while another one is silent: the new token was asked for behind the end of the whole
-// time, which was of no use.
-func TestN7_TokenIsRefreshedBesideAnAddressThatIsSilent(t *testing.T) {
-	silent := serving(t, func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() })
-	good := serving(t, func(w http.ResponseWriter, r *http.Request) {
+// servingTheSecondToken is a Manager for which the first token of firstAndSecondToken has expired.
+func servingTheSecondToken(t *testing.T) *httptest.Server {
+	return serving(t, func(w http.ResponseWriter, r *http.Request) {
 		if r.Header.Get("X-Token") != "second" {
 			w.WriteHeader(http.StatusForbidden)
 			return
 		}
 		_, _ = w.Write(listOf(`{"ip":"h","port":1}`))
 	})
+}
+
+// firstAndSecondToken has no third one.
+func firstAndSecondToken() func(context.Context, string) (header, token string, err error) {
+	tokens := []string{"first", "second"}
+	return func(context.Context, string) (header, token string, err error) {
+		token, tokens = tokens[0], tokens[1:]
+		return "X-Token", token, nil
+	}
+}
+
+// One address says that the token has expired while another one is silent: the new token was asked for behind the end of the whole
+// time, which was of no use.
+func TestN7_TokenIsRefreshedBesideAnAddressThatIsSilent(t *testing.T) {
+	silent := serving(t, func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() })
+	good := servingTheSecondToken(t)
 	m := managerAt(t, good.URL)
 	m.ListURLs = append(m.ListURLs, managerAt(t, silent.URL).ListURLs...)
 	for name, ask := range map[string]func(context.Context) error{
 		"nodes":    func(ctx context.Context) error { _, err := m.Fetch(ctx); return err },
 		"a stream": func(ctx context.Context) error { _, err := m.Stream(ctx, "s"); return err },
 	} {
-		tokens := []string{"first", "second"}
-		m.Authorize = func(context.Context, string) (header, token string, err error) {
-			token, tokens = tokens[0], tokens[1:]
-			return "X-Token", token, nil
-		}
+		m.Authorize = firstAndSecondToken()
 		ctx, cancel := context.WithTimeout(context.Background(), 2*time.Second)
 		require.NoError(t, ask(ctx), name)
 		cancel()

@@ -99,6 +99,21 @@ func (s *Set) turns(d *folder, o *outcome, unpackings *atomic.Int64) int64 {
 	return unpackings.Load() - before
 }
 
+// followBroken follows a packed file, or one beside it: nothing may be unpacked for nothing.
+func (d *folder) followBroken(name string, unpackings *atomic.Int64) (*Set, *outcome) {
+	d.Helper()
+	o := &outcome{}
+	set, state := d.open(run{paths: []string{name}, follow: true}, o)
+	d.Cleanup(func() {
+		set.Close()
+		_ = state.Close()
+	})
+	if n := set.turns(d, o, unpackings); n > 0 {
+		d.Errorf("unpacked %d times for nothing", n)
+	}
+	return set, o
+}
+
 // A packed file that is cut off or damaged was unpacked anew each second for as long as it was followed, a large one with all of a core;
 // of one that was cut off nothing said that the rest is missing.
 func TestWhatCannotBeUnpackedIsTriedAgainWhenItChanges(t *testing.T) {
@@ -108,13 +123,7 @@ func TestWhatCannotBeUnpackedIsTriedAgainWhenItChanges(t *testing.T) {
 			d := newFolder(t)
 			lines, packed := d.packedLines()
 			d.must(os.WriteFile(d.path("a.gz"), how.harm(slices.Clone(packed)), 0o600))
-			o := &outcome{}
-			set, state := d.open(run{paths: []string{"a.gz"}, follow: true}, o)
-			defer state.Close()
-			defer set.Close()
-			if n := set.turns(d, o, unpackings); n > 0 {
-				t.Errorf("unpacked %d times for nothing", n)
-			}
+			set, o := d.followBroken("a.gz", unpackings)
 			got := o.got()
 			if len(got) < how.lines || !slices.Equal(got, lines[:len(got)]) {
 				t.Errorf("read %d lines before the fault, want the first %d and more", len(got), how.lines)
@@ -145,13 +154,7 @@ func TestTheSearchInAPackedFileThatIsDamagedEnds(t *testing.T) {
 			d.add("app.log", "new")
 			pause()
 			d.must(os.WriteFile(d.path("app.log.1.gz"), how.harm(slices.Clone(packed)), 0o600))
-			o := &outcome{}
-			set, state := d.open(run{paths: []string{"app.log"}, follow: true}, o)
-			defer state.Close()
-			defer set.Close()
-			if n := set.turns(d, o, unpackings); n > 0 {
-				t.Errorf("unpacked %d times for nothing", n)
-			}
+			set, o := d.followBroken("app.log", unpackings)
 			if d.same(o, "new"); len(set.Losses()) != 1 {
 				t.Errorf("losses %v: %s", set.Losses(), o.log.String())
 			}
@@ -170,13 +173,7 @@ func TestAPackedFileThatIsDamagedCostsNothingBesideTheOneThatIsRead(t *testing.T
 			d.once("app.log")
 			pause()
 			d.must(os.WriteFile(d.path("app.log.1.gz"), how.harm(slices.Clone(packed)), 0o600))
-			o := &outcome{}
-			set, state := d.open(run{paths: []string{"app.log"}, follow: true}, o)
-			defer state.Close()
-			defer set.Close()
-			if n := set.turns(d, o, unpackings); n > 0 {
-				t.Errorf("unpacked %d times for nothing", n)
-			}
+			_, o := d.followBroken("app.log", unpackings)
 			d.same(o)
 		})
 	}
