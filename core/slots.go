@@ -39,8 +39,8 @@ func (s *spooler) reconsider() {
 	}
 }
 
-// disown has what is in memory too end like what was never stored, unless a message of it has the result "stored", and returns the number
-// of batches in memory.
+// disown lets batches that are also in memory end as if they had never been stored, except where a message has the result "stored". It
+// returns the number of batches in memory.
 func (s *spooler) disown(gone *spool.Spool) (batches int) {
 	for _, b := range s.c.batches.all() {
 		b.mu.Lock()

@@ -1,4 +1,4 @@
-// Package fifo has the queues of the client.
+// Package fifo has the client's queues.
 package fifo
 
 // Queue is a queue in a ring that doubles when it is full, so that one that is never empty does not grow for ever. A long ring goes
