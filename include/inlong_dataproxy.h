@@ -485,31 +485,36 @@ INLONG_API int inlong_client_send_async(inlong_client *client, const inlong_mess
 INLONG_API int inlong_client_send_many(inlong_client *client, const inlong_message *messages, size_t count,
                                        inlong_callback callback, void *user, size_t *accepted);
 
-/** Flags of inlong_client_send_packed. */
+/** Flags of inlong_packed. */
 enum {
     INLONG_PACKED_MERGE_ACKS = 1, /**< acks that follow each other are reported together across batches: node and batch_id "" */
     INLONG_PACKED_SINGLES = 2     /**< single messages that were only joined for speed: not bounded as bulk sends are */
 };
 
+/** Messages of one stream whose payloads lie one behind the other. Zero it first: a zero field means its default. */
+typedef struct inlong_packed {
+    size_t struct_size;          /**< sizeof(inlong_packed) */
+    const inlong_message *model; /**< not NULL: ids, attributes and time of all; its payload is ignored */
+    const void *data;            /**< the payloads; NULL only with data_len 0; copied */
+    size_t data_len;             /**< their length together */
+    const uint32_t *lengths;     /**< the length of each, together data_len; 0 is refused as any empty payload */
+    size_t count;                /**< elements of lengths */
+    void *user;                  /**< message i has the user data (char *)user + i */
+    int32_t flags;               /**< INLONG_PACKED_..., joined with |, or 0 */
+    int32_t reserved;            /**< 0 */
+} inlong_packed;
+
 /** The fastest way for many messages of one stream: payloads that lie one behind the other.
  *
- * Results go to the queue, or to the client's batch callback: message i has the user data (char *)user + i. In the queue,
- * messages of one batch whose user data follow each other are one inlong_result with their count: its user is that of the
- * first.
+ * Results go to the queue, or to the client's batch callback. In the queue, messages of one batch whose user data follow each
+ * other are one inlong_result with their count: its user is that of the first.
  * @param client     an open client
- * @param model      not NULL: ids, attributes and time of all; its payload is ignored
- * @param data       the payloads; NULL only with data_len 0; copied
- * @param data_len   their length together
- * @param lengths    their lengths, which add up to data_len; 0 is refused as any empty payload
- * @param count      elements of lengths
- * @param user       see above
- * @param flags      INLONG_PACKED_..., joined with |, or 0
+ * @param messages   not NULL
  * @param timeout_ms bound of a wait for room (option block_if_queue_is_full)
  * @param accepted   NULL, or receives the number accepted: exactly those get a result each
  * @return as inlong_client_send_many; INLONG_ERR_CONTEXT_EXPIRED: timeout_ms ended before there was room
  * @blocks as inlong_client_send_many, timeout_ms at most */
-INLONG_API int inlong_client_send_packed(inlong_client *client, const inlong_message *model, const void *data, size_t data_len,
-                                         const uint32_t *lengths, size_t count, void *user, int flags, int64_t timeout_ms,
+INLONG_API int inlong_client_send_packed(inlong_client *client, const inlong_packed *messages, int64_t timeout_ms,
                                          size_t *accepted);
 
 /** Receives the result of all messages of a batch that were sent without a callback of their own: one call a batch, as a

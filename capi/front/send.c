@@ -165,31 +165,33 @@ int inlong_client_send_many(inlong_client *client, const inlong_message *message
     return code == INLONG_OK ? fault : code;
 }
 
-static int check_packed(const inlong_message *model, const void *data, size_t data_len, const uint32_t *lengths, size_t count,
-                        int flags, int64_t timeout_ms, inlong_message *m)
+static int check_packed(const inlong_packed *p, int64_t timeout_ms, inlong_message *model)
 {
-    int code = inlong_check_message(model, m);
+    if (!p)
+        return inlong_fail(INLONG_ERR_ARG, NULL, 0, "messages is NULL");
+    int code = inlong_check_size("messages", p->struct_size, sizeof *p);
+    if (code == INLONG_OK)
+        code = inlong_check_message(p->model, model);
     if (code == INLONG_OK)
         code = inlong_check_timeout(timeout_ms);
     if (code != INLONG_OK)
         return code;
-    if (flags & ~(INLONG_PACKED_MERGE_ACKS | INLONG_PACKED_SINGLES))
-        return inlong_fail(INLONG_ERR_ARG, NULL, 0, "flags is %d: want INLONG_PACKED_... or 0", flags);
-    if (data_len > PTRDIFF_MAX || count > PTRDIFF_MAX / sizeof *lengths)
-        return inlong_fail(INLONG_ERR_ARG, NULL, 0, "%s is negative", data_len > PTRDIFF_MAX ? "data_len" : "count");
-    if ((!data && data_len > 0) || (!lengths && count > 0))
-        return inlong_fail(INLONG_ERR_ARG, NULL, 0, "%s is NULL", !data && data_len > 0 ? "data" : "lengths");
+    if (p->flags & ~(INLONG_PACKED_MERGE_ACKS | INLONG_PACKED_SINGLES))
+        return inlong_fail(INLONG_ERR_ARG, NULL, 0, "flags is %d: want INLONG_PACKED_... or 0", p->flags);
+    if (p->data_len > PTRDIFF_MAX || p->count > PTRDIFF_MAX / sizeof *p->lengths)
+        return inlong_fail(INLONG_ERR_ARG, NULL, 0, "%s is negative", p->data_len > PTRDIFF_MAX ? "data_len" : "count");
+    if ((!p->data && p->data_len > 0) || (!p->lengths && p->count > 0))
+        return inlong_fail(INLONG_ERR_ARG, NULL, 0, "%s is NULL", !p->data && p->data_len > 0 ? "data" : "lengths");
     uint64_t sum = 0;
-    for (size_t i = 0; i < count; i++)
-        sum += lengths[i];
-    if (sum != data_len)
+    for (size_t i = 0; i < p->count; i++)
+        sum += p->lengths[i];
+    if (sum != p->data_len)
         return inlong_fail(INLONG_ERR_ARG, NULL, 0, "lengths add up to %llu but data_len is %zu", (unsigned long long)sum,
-                           data_len);
+                           p->data_len);
     return INLONG_OK;
 }
 
-int inlong_client_send_packed(inlong_client *client, const inlong_message *model, const void *data, size_t data_len,
-                              const uint32_t *lengths, size_t count, void *user, int flags, int64_t timeout_ms, size_t *accepted)
+int inlong_client_send_packed(inlong_client *client, const inlong_packed *messages, int64_t timeout_ms, size_t *accepted)
 {
     size_t unwanted;
     if (!accepted)
@@ -198,21 +200,21 @@ int inlong_client_send_packed(inlong_client *client, const inlong_message *model
     inlong_slot *slot = inlong_client_slot(client);
     if (!slot)
         return inlong_client_fault(client);
-    inlong_message m;
-    int code = check_packed(model, data, data_len, lengths, count, flags, timeout_ms, &m);
-    if (code != INLONG_OK || count == 0)
+    inlong_message model;
+    int code = check_packed(messages, timeout_ms, &model);
+    if (code != INLONG_OK || messages->count == 0)
         return code;
-    return submit(
-        slot,
-        &(inlong_core_call){.kind = INLONG_CALL_SUBMIT_PACKED,
-                            .handle = (uintptr_t)client,
-                            .message = &m,
-                            .data = data,
-                            .size = data_len,
-                            .lengths = lengths,
-                            .count = count,
-                            .tag = {flags & INLONG_PACKED_MERGE_ACKS ? INLONG_TAG_MERGE : INLONG_TAG_RANGE, (uintptr_t)user},
-                            .bulk = !(flags & INLONG_PACKED_SINGLES),
-                            .timeout_ms = timeout_ms},
-        accepted);
+    bool merge = messages->flags & INLONG_PACKED_MERGE_ACKS;
+    return submit(slot,
+                  &(inlong_core_call){.kind = INLONG_CALL_SUBMIT_PACKED,
+                                      .handle = (uintptr_t)client,
+                                      .message = &model,
+                                      .data = messages->data,
+                                      .size = messages->data_len,
+                                      .lengths = messages->lengths,
+                                      .count = messages->count,
+                                      .tag = {merge ? INLONG_TAG_MERGE : INLONG_TAG_RANGE, (uintptr_t)messages->user},
+                                      .bulk = !(messages->flags & INLONG_PACKED_SINGLES),
+                                      .timeout_ms = timeout_ms},
+                  accepted);
 }

@@ -162,8 +162,10 @@ static void send_bulk(struct item *items, size_t first, size_t count)
     for (size_t done = 0; done < count;) {
         const char *data = items[done].message.payload, *end = items[count - 1].message.payload;
         size_t accepted = 0, size = (size_t)(end - data) + items[count - 1].message.payload_len;
-        int code = inlong_client_send_packed(client, &items[0].message, data, size, lengths + done, count - done,
-                                             (void *)(first + done), INLONG_PACKED_MERGE_ACKS, INLONG_NO_TIMEOUT, &accepted);
+        int code = inlong_client_send_packed(client,
+                                             &(inlong_packed){sizeof(inlong_packed), &items[0].message, data, size, lengths + done,
+                                                              count - done, (void *)(first + done), INLONG_PACKED_MERGE_ACKS, 0},
+                                             INLONG_NO_TIMEOUT, &accepted);
         done += accepted;
         if (code != INLONG_OK)
             refused(first + done++, code);

@@ -44,6 +44,10 @@ void manager_is_heard(fixture *f);
 
 inlong_message message(const char *text);
 
+/* The messages of a packed call. */
+#define PACK(model, data, data_len, lengths, count, user, flags)                                                                   \
+    (&(inlong_packed){sizeof(inlong_packed), model, data, data_len, lengths, count, user, flags, 0})
+
 /* Results as a callback sees them: pass &tally as user. */
 typedef struct tally {
     pthread_mutex_t mutex;

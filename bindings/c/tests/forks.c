@@ -23,7 +23,7 @@ void check_old_handles(const fixture *f)
     CHECK_INT(inlong_client_send(c, &m, 100, NULL), INLONG_ERR_FORKED);
     CHECK_INT(inlong_client_send_async(c, &m, NULL, NULL), INLONG_ERR_FORKED);
     CHECK_INT(inlong_client_send_many(c, &m, 1, NULL, NULL, NULL), INLONG_ERR_FORKED);
-    CHECK_INT(inlong_client_send_packed(c, &m, NULL, 0, NULL, 0, NULL, 0, 0, NULL), INLONG_ERR_FORKED);
+    CHECK_INT(inlong_client_send_packed(c, PACK(&m, NULL, 0, NULL, 0, NULL, 0), 0, NULL), INLONG_ERR_FORKED);
     CHECK_INT(inlong_client_poll(c, &r, 1, INLONG_NO_TIMEOUT), INLONG_ERR_FORKED);
     CHECK_INT(inlong_client_event_fd(c), INLONG_ERR_FORKED);
     CHECK_INT(inlong_client_flush(c, INLONG_NO_TIMEOUT), INLONG_ERR_FORKED);

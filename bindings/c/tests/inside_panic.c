@@ -64,7 +64,7 @@ static void every_call_is_guarded(void)
             code = inlong_client_send_many(client, &m, 1, NULL, NULL, NULL);
             break;
         case 3:
-            code = inlong_client_send_packed(client, &m, "x", 1, &length, 1, NULL, 0, 0, NULL);
+            code = inlong_client_send_packed(client, PACK(&m, "x", 1, &length, 1, NULL, 0), 0, NULL);
             break;
         case 4:
             code = inlong_client_flush(client, 1000);

@@ -121,14 +121,15 @@ static void name_refused_in_a_packed_call_is_not_learnt(void)
     m.attributes = &reserved;
     m.attribute_count = 1;
     for (int i = 0; i < 3; i++) {
-        CHECK_INT(inlong_client_send_packed(f.client, &m, "ab", 2, lengths, 2, NULL, 0, 0, &accepted), INLONG_ERR_LOG_INVALID);
+        CHECK_INT(inlong_client_send_packed(f.client, PACK(&m, "ab", 2, lengths, 2, NULL, 0), 0, &accepted),
+                  INLONG_ERR_LOG_INVALID);
         CHECK_TEXT(inlong_last_error(), "reserved");
         CHECK_INT((long long)accepted, 0);
         CHECK_INT(ring_of(f.client)->names, 0);
         CHECK_INT(inlong_client_send_async(f.client, &m, NULL, NULL), INLONG_ERR_LOG_INVALID);
     }
     m.attributes = &good;
-    CHECK_INT(inlong_client_send_packed(f.client, &m, "ab", 2, lengths, 2, NULL, 0, 0, &accepted), INLONG_OK);
+    CHECK_INT(inlong_client_send_packed(f.client, PACK(&m, "ab", 2, lengths, 2, NULL, 0), 0, &accepted), INLONG_OK);
     CHECK_INT(ring_of(f.client)->names, 1);
     close_fixture(&f);
 }
@@ -165,7 +166,7 @@ static void bulk_goes_by_the_ring(void)
     CHECK_INT(inlong_client_flush(f.client, 20000), INLONG_OK);
     CHECK_INT(t[0].acked, 2);
     CHECK_INT(t[1].acked, 1);
-    CHECK_INT(inlong_client_send_packed(f.client, &m, "abbccc", 6, lengths, 3, NULL, INLONG_PACKED_MERGE_ACKS, 0, &accepted),
+    CHECK_INT(inlong_client_send_packed(f.client, PACK(&m, "abbccc", 6, lengths, 3, NULL, INLONG_PACKED_MERGE_ACKS), 0, &accepted),
               INLONG_OK);
     CHECK_INT(accepted, 3);
     CHECK(chunks(f.client) > first);
@@ -226,7 +227,7 @@ static void faults_are_told_at_once(void)
         CHECK_TEXT(inlong_last_error(), "stream id \"not a stream\"");
         CHECK_INT(inlong_client_send_many(f.client, many, 3, tally_result, &t, &accepted), INLONG_ERR_LOG_INVALID);
         CHECK_INT(accepted, 2);
-        CHECK_INT(inlong_client_send_packed(f.client, &m, "xx", 2, lengths, 3, NULL, INLONG_PACKED_SINGLES, 0, &accepted),
+        CHECK_INT(inlong_client_send_packed(f.client, PACK(&m, "xx", 2, lengths, 3, NULL, INLONG_PACKED_SINGLES), 0, &accepted),
                   INLONG_ERR_LOG_INVALID);
         CHECK_INT(accepted, 2);
     }

@@ -105,7 +105,7 @@ static void send_something(life *l)
             return;
         for (int i = 0; i < MANY; i++)
             lengths[i] = 1;
-        code = inlong_client_send_packed(l->client, &m, data, MANY, lengths, MANY, NULL, (int)any(2), 10, &accepted);
+        code = inlong_client_send_packed(l->client, PACK(&m, data, MANY, lengths, MANY, NULL, (int)any(2)), 10, &accepted);
         break;
     default:
         code = inlong_client_send_async(l->client, &m, callback, l);

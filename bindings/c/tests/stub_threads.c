@@ -37,8 +37,8 @@ static void *send_all_ways(void *unused)
         if (i % 100 == 0) {
             CHECK_INT(inlong_client_send_many(all.client, many, 10, called, &all, &accepted), INLONG_OK);
             CHECK_INT(accepted, 10);
-            CHECK_INT(inlong_client_send_packed(all.client, &m, data, PACKED, lengths, PACKED, NULL, INLONG_PACKED_MERGE_ACKS, 0,
-                                                &accepted),
+            CHECK_INT(inlong_client_send_packed(all.client, PACK(&m, data, PACKED, lengths, PACKED, NULL, INLONG_PACKED_MERGE_ACKS),
+                                                0, &accepted),
                       INLONG_OK);
             CHECK_INT(accepted, PACKED);
             CHECK_INT(inlong_client_send(all.client, &m, 1000, NULL), INLONG_OK);

@@ -146,7 +146,7 @@ static void attribute_given_twice(void)
     m.attributes = attributes;
     m.attribute_count = 3;
     REFUSED(c, &m, INLONG_ERR_LOG_INVALID, "attribute \"color\": is given twice");
-    CHECK_INT(inlong_client_send_packed(c, &m, "x", 1, &length, 1, NULL, 0, 0, NULL), INLONG_ERR_LOG_INVALID);
+    CHECK_INT(inlong_client_send_packed(c, PACK(&m, "x", 1, &length, 1, NULL, 0), 0, NULL), INLONG_ERR_LOG_INVALID);
     CHECK_INT(inlong_client_send(c, &m, 1000, &r), INLONG_ERR_LOG_INVALID);
     CHECK_INT(r.code, INLONG_ERR_LOG_INVALID);
     CHECK_INT(r.persisted, INLONG_NOT_WRITTEN);
@@ -160,19 +160,24 @@ static void packed_call_of_wrong_shape(void)
     inlong_message m = message("");
     uint32_t lengths[2] = {2, 3};
     size_t n = 9;
-    CHECK_INT(inlong_client_send_packed(c, NULL, "abcde", 5, lengths, 2, NULL, 0, 0, &n), INLONG_ERR_ARG);
+    CHECK_INT(inlong_client_send_packed(c, NULL, 0, &n), INLONG_ERR_ARG);
+    CHECK_TEXT(inlong_last_error(), "messages is NULL");
     CHECK_INT(n, 0);
-    CHECK_INT(inlong_client_send_packed(c, &m, "abcde", 4, lengths, 2, NULL, 0, 0, NULL), INLONG_ERR_ARG);
+    CHECK_INT(inlong_client_send_packed(c, &(inlong_packed){.struct_size = 8, .model = &m}, 0, NULL), INLONG_ERR_ABI);
+    CHECK_TEXT(inlong_last_error(), "messages: struct_size is 8");
+    CHECK_INT(inlong_client_send_packed(c, PACK(NULL, "abcde", 5, lengths, 2, NULL, 0), 0, &n), INLONG_ERR_ARG);
+    CHECK_INT(n, 0);
+    CHECK_INT(inlong_client_send_packed(c, PACK(&m, "abcde", 4, lengths, 2, NULL, 0), 0, NULL), INLONG_ERR_ARG);
     CHECK_TEXT(inlong_last_error(), "lengths add up to 5 but data_len is 4");
-    CHECK_INT(inlong_client_send_packed(c, &m, NULL, 5, lengths, 2, NULL, 0, 0, &n), INLONG_ERR_ARG);
-    CHECK_INT(inlong_client_send_packed(c, &m, "abcde", 5, NULL, 2, NULL, 0, 0, &n), INLONG_ERR_ARG);
-    CHECK_INT(inlong_client_send_packed(c, &m, "abcde", 5, lengths, 2, NULL, 6, 0, &n), INLONG_ERR_ARG);
-    CHECK_INT(inlong_client_send_packed(c, &m, "abcde", 5, lengths, 2, NULL, 0, -2, &n), INLONG_ERR_ARG);
-    CHECK_INT(inlong_client_send_packed(c, &m, "abcde", (size_t)-1, lengths, 2, NULL, 0, 0, &n), INLONG_ERR_ARG);
-    CHECK_INT(inlong_client_send_packed(c, &m, "", 0, lengths, (size_t)-1, NULL, 0, 0, &n), INLONG_ERR_ARG);
-    CHECK_INT(inlong_client_send_packed(c, &m, NULL, 0, NULL, 0, NULL, 0, 0, &n), INLONG_OK);
+    CHECK_INT(inlong_client_send_packed(c, PACK(&m, NULL, 5, lengths, 2, NULL, 0), 0, &n), INLONG_ERR_ARG);
+    CHECK_INT(inlong_client_send_packed(c, PACK(&m, "abcde", 5, NULL, 2, NULL, 0), 0, &n), INLONG_ERR_ARG);
+    CHECK_INT(inlong_client_send_packed(c, PACK(&m, "abcde", 5, lengths, 2, NULL, 6), 0, &n), INLONG_ERR_ARG);
+    CHECK_INT(inlong_client_send_packed(c, PACK(&m, "abcde", 5, lengths, 2, NULL, 0), -2, &n), INLONG_ERR_ARG);
+    CHECK_INT(inlong_client_send_packed(c, PACK(&m, "abcde", (size_t)-1, lengths, 2, NULL, 0), 0, &n), INLONG_ERR_ARG);
+    CHECK_INT(inlong_client_send_packed(c, PACK(&m, "", 0, lengths, (size_t)-1, NULL, 0), 0, &n), INLONG_ERR_ARG);
+    CHECK_INT(inlong_client_send_packed(c, PACK(&m, NULL, 0, NULL, 0, NULL, 0), 0, &n), INLONG_OK);
     lengths[0] = 0;
-    CHECK_INT(inlong_client_send_packed(c, &m, "abc", 3, lengths, 2, NULL, 0, 0, &n), INLONG_ERR_LOG_INVALID);
+    CHECK_INT(inlong_client_send_packed(c, PACK(&m, "abc", 3, lengths, 2, NULL, 0), 0, &n), INLONG_ERR_LOG_INVALID);
     CHECK_INT(n, 0);
     end(&f);
 }
@@ -233,9 +238,9 @@ static void null_for_each_pointer(void)
         {inlong_client_send(c, NULL, 0, NULL), "message is NULL"},
         {inlong_client_send_async(c, NULL, NULL, NULL), "message is NULL"},
         {inlong_client_send_many(c, NULL, 1, NULL, NULL, NULL), "messages is NULL"},
-        {inlong_client_send_packed(c, NULL, "x", 1, &one, 1, NULL, 0, 0, NULL), "message is NULL"},
-        {inlong_client_send_packed(c, &m, NULL, 1, &one, 1, NULL, 0, 0, NULL), "data is NULL"},
-        {inlong_client_send_packed(c, &m, "x", 1, NULL, 1, NULL, 0, 0, NULL), "lengths is NULL"},
+        {inlong_client_send_packed(c, PACK(NULL, "x", 1, &one, 1, NULL, 0), 0, NULL), "message is NULL"},
+        {inlong_client_send_packed(c, PACK(&m, NULL, 1, &one, 1, NULL, 0), 0, NULL), "data is NULL"},
+        {inlong_client_send_packed(c, PACK(&m, "x", 1, NULL, 1, NULL, 0), 0, NULL), "lengths is NULL"},
         {inlong_client_poll(c, NULL, 1, 0), "results is NULL"},
         {inlong_client_stats(c, NULL, 1), "buf is NULL"},
         {inlong_client_metrics(c, NULL, 1), "buf is NULL"},
@@ -255,7 +260,7 @@ static void null_for_each_pointer(void)
     /* The texts, one call at a time; and what may be NULL. */
     inlong_client_metrics(c, NULL, 1);
     CHECK_TEXT(inlong_last_error(), "buf is NULL but len is 1");
-    inlong_client_send_packed(c, &m, "x", 1, NULL, 1, NULL, 0, 0, NULL);
+    inlong_client_send_packed(c, PACK(&m, "x", 1, NULL, 1, NULL, 0), 0, NULL);
     CHECK_TEXT(inlong_last_error(), "lengths is NULL");
     inlong_options_free(NULL);
     inlong_mock_free(NULL);
@@ -279,7 +284,7 @@ static void handles_that_are_none(void)
         CHECK_INT(inlong_client_send(c, &m, 0, NULL), INLONG_ERR_HANDLE);
         CHECK_INT(inlong_client_send_async(c, &m, NULL, NULL), INLONG_ERR_HANDLE);
         CHECK_INT(inlong_client_send_many(c, &m, 1, NULL, NULL, NULL), INLONG_ERR_HANDLE);
-        CHECK_INT(inlong_client_send_packed(c, &m, NULL, 0, NULL, 0, NULL, 0, 0, NULL), INLONG_ERR_HANDLE);
+        CHECK_INT(inlong_client_send_packed(c, PACK(&m, NULL, 0, NULL, 0, NULL, 0), 0, NULL), INLONG_ERR_HANDLE);
         CHECK_INT(inlong_client_poll(c, &r, 1, -1), INLONG_ERR_HANDLE);
         CHECK_INT(inlong_client_event_fd(c), INLONG_ERR_HANDLE);
         CHECK_INT(inlong_client_flush(c, 0), INLONG_ERR_HANDLE);

@@ -94,8 +94,8 @@ static void packed_messages_count_up(void)
     inlong_message model = message("");
     for (int flags = 0; flags <= INLONG_PACKED_MERGE_ACKS; flags++) {
         size_t accepted;
-        int code = inlong_client_send_packed(f.client, &model, data, sizeof data, lengths, COUNT, (void *)(intptr_t)(flags * COUNT),
-                                             flags, 0, &accepted);
+        int code = inlong_client_send_packed(
+            f.client, PACK(&model, data, sizeof data, lengths, COUNT, (void *)(intptr_t)(flags * COUNT), flags), 0, &accepted);
         CHECK_INT(code, INLONG_OK);
         CHECK_INT(accepted, COUNT);
         CHECK_INT(inlong_client_flush(f.client, 10000), INLONG_OK);

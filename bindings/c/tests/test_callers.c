@@ -28,7 +28,8 @@ static void *send_one_by_one(void *client)
     inlong_message m = message("x");
     for (int i = 0; i < EACH; i += 4) {
         CHECK_INT(inlong_client_send_async(client, &m, tally_result, &all), INLONG_OK);
-        CHECK_INT(inlong_client_send_packed(client, &m, "xyz", 3, lengths, 3, NULL, INLONG_PACKED_SINGLES, 0, NULL), INLONG_OK);
+        CHECK_INT(inlong_client_send_packed(client, PACK(&m, "xyz", 3, lengths, 3, NULL, INLONG_PACKED_SINGLES), 0, NULL),
+                  INLONG_OK);
     }
     return NULL;
 }

@@ -56,7 +56,7 @@ static void stale_handle_reaches_nobody(void)
         CHECK_INT(inlong_client_send_async(old, &m, NULL, NULL), INLONG_ERR_HANDLE);
         CHECK_INT(inlong_client_send_many(old, &m, 1, NULL, NULL, &accepted), INLONG_ERR_HANDLE);
         CHECK_INT(accepted, 0);
-        CHECK_INT(inlong_client_send_packed(old, &m, NULL, 0, NULL, 0, NULL, 0, 0, NULL), INLONG_ERR_HANDLE);
+        CHECK_INT(inlong_client_send_packed(old, PACK(&m, NULL, 0, NULL, 0, NULL, 0), 0, NULL), INLONG_ERR_HANDLE);
         CHECK_INT(inlong_client_poll(old, &r, 1, INLONG_NO_TIMEOUT), INLONG_ERR_HANDLE);
         CHECK_INT(inlong_client_event_fd(old), INLONG_ERR_HANDLE);
         CHECK_INT(inlong_client_flush(old, 100), INLONG_ERR_HANDLE);

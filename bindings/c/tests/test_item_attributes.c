@@ -92,7 +92,7 @@ static void packed_messages_have_those_of_their_model(void)
     m.item_attribute_count = 2;
     CHECK_INT(inlong_client_send(f.client, &m, 5000, &r), INLONG_OK);
     CHECK_INT(r.code, INLONG_OK);
-    CHECK_INT(inlong_client_send_packed(f.client, &m, "abb", 3, lengths, 2, NULL, INLONG_PACKED_SINGLES, 0, NULL), INLONG_OK);
+    CHECK_INT(inlong_client_send_packed(f.client, PACK(&m, "abb", 3, lengths, 2, NULL, INLONG_PACKED_SINGLES), 0, NULL), INLONG_OK);
     CHECK_INT(inlong_client_flush(f.client, 5000), INLONG_OK);
     inlong_client_drop_results(f.client);
     const char *answer = control(f.mock, "{\"op\":\"messages\"}");
@@ -116,7 +116,7 @@ static void refused(inlong_client *c, const inlong_message *m, int code, const c
     CHECK_INT(inlong_client_send_many(c, m, 1, NULL, NULL, &accepted), code);
     CHECK_INT(accepted, 0);
     CHECK_TEXT(inlong_last_error(), part);
-    CHECK_INT(inlong_client_send_packed(c, m, "x", 1, &one, 1, NULL, 0, 0, NULL), code);
+    CHECK_INT(inlong_client_send_packed(c, PACK(m, "x", 1, &one, 1, NULL, 0), 0, NULL), code);
     CHECK_TEXT(inlong_last_error(), part);
 }
 
@@ -191,7 +191,7 @@ static void older_programs_have_none(void)
     const uint32_t length = 1;
     CHECK_INT(inlong_client_send(f.client, m, 5000, NULL), INLONG_OK);
     CHECK_INT(inlong_client_send_async(f.client, m, tally_result, &t), INLONG_OK);
-    CHECK_INT(inlong_client_send_packed(f.client, m, "x", 1, &length, 1, NULL, 0, 0, NULL), INLONG_OK);
+    CHECK_INT(inlong_client_send_packed(f.client, PACK(m, "x", 1, &length, 1, NULL, 0), 0, NULL), INLONG_OK);
     CHECK_INT(inlong_client_flush(f.client, 5000), INLONG_OK);
     inlong_client_drop_results(f.client);
     tally_wait(&t, 1);

@@ -13,7 +13,7 @@ static void refused(inlong_client *c, const inlong_message *m, int code, const c
     CHECK_INT(inlong_client_send_many(c, m, 1, NULL, NULL, NULL), code);
     CHECK_TEXT(inlong_last_error(), part);
     if (code == INLONG_ERR_LOG_INVALID) /* of a packed call the ids and attributes are looked at only */
-        CHECK_INT(inlong_client_send_packed(c, m, "x", 1, &one, 1, NULL, 0, 0, NULL), code);
+        CHECK_INT(inlong_client_send_packed(c, PACK(m, "x", 1, &one, 1, NULL, 0), 0, NULL), code);
 }
 
 /* A wrong length that is not negative led out of the caller's memory where a text was hashed or its end looked at, and that ended the

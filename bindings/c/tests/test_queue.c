@@ -97,7 +97,7 @@ static void send_packed(inlong_client *client, const uint32_t *lengths, size_t c
         for (uint32_t j = 0; j < lengths[i]; j++)
             data[size++] = (char)('a' + i % 26);
     inlong_message model = message("");
-    int code = inlong_client_send_packed(client, &model, data, size, lengths, count, (void *)first, flags, 10000, &accepted);
+    int code = inlong_client_send_packed(client, PACK(&model, data, size, lengths, count, (void *)first, flags), 10000, &accepted);
     CHECK_INT(code, INLONG_OK);
     CHECK_INT(accepted, count);
     free(data);

@@ -269,7 +269,7 @@ static void packed_wait_for_room_is_bounded(void)
         inlong_message model = message("");
         size_t accepted = 0;
         clock_gettime(CLOCK_MONOTONIC, &begin);
-        int code = inlong_client_send_packed(f.client, &model, data, COUNT, lengths, COUNT, NULL, 0, timeout_ms, &accepted);
+        int code = inlong_client_send_packed(f.client, PACK(&model, data, COUNT, lengths, COUNT, NULL, 0), timeout_ms, &accepted);
         clock_gettime(CLOCK_MONOTONIC, &end);
         CHECK_INT(code, INLONG_ERR_CONTEXT_EXPIRED);
         CHECK_INT(accepted, timeout_ms == 0 ? ROOM : 0);

@@ -340,7 +340,7 @@ static void *send_bulks(void *client)
     inlong_message model = message("");
     size_t accepted;
     while (!enough)
-        inlong_client_send_packed(client, &model, data, COUNT, lengths, COUNT, NULL, INLONG_PACKED_MERGE_ACKS, -1, &accepted);
+        inlong_client_send_packed(client, PACK(&model, data, COUNT, lengths, COUNT, NULL, INLONG_PACKED_MERGE_ACKS), -1, &accepted);
     return NULL;
 }
 

@@ -274,7 +274,7 @@ def test_waiting_for_room_costs_the_same_however_many_wait(cluster: MockCluster,
 
     def count(*arguments: Any) -> int:
         nonlocal offered
-        offered += arguments[5]
+        offered += arguments[1].count
         return int(push(*arguments))
 
     monkeypatch.setattr(low, "client_send_packed_now", count)

@@ -59,6 +59,22 @@ class Message(Structure):
     )
 
 
+class Packed(Structure):
+    """inlong_packed."""
+
+    _fields_ = (
+        ("struct_size", c_size_t),
+        ("model", c_void_p),  # the address of a Message
+        ("data", c_char_p),  # may hold zero bytes
+        ("data_len", c_size_t),
+        ("lengths", c_char_p),  # native uint32_t
+        ("count", c_size_t),
+        ("user", c_void_p),
+        ("flags", c_int32),
+        ("reserved", c_int32),
+    )
+
+
 class ResultRecord(Structure):
     """inlong_result."""
 
@@ -254,18 +270,7 @@ client_event_fd = _func("inlong_client_event_fd", c_int, (ClientHandle,), _check
 client_stats = _func("inlong_client_stats", c_int, (ClientHandle, c_char_p, c_size_t), _check_length)
 client_metrics = _func("inlong_client_metrics", c_int, (ClientHandle, c_char_p, c_size_t), _check_length)
 
-_PACKED = (
-    ClientHandle,
-    POINTER(Message),
-    c_void_p,  # data: bytes, or an address
-    c_size_t,
-    c_char_p,  # lengths, native uint32_t
-    c_size_t,
-    c_void_p,  # user
-    c_int,
-    c_int64,
-    POINTER(c_size_t),
-)
+_PACKED = (ClientHandle, POINTER(Packed), c_int64, POINTER(c_size_t))
 client_send_packed = _func("inlong_client_send_packed", c_int, _PACKED)
 client_send_packed_now = _func("inlong_client_send_packed", c_int, _PACKED, keep_gil=True)
 _POLL = (ClientHandle, POINTER(ResultRecord), c_int, c_int64)

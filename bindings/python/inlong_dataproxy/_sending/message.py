@@ -105,14 +105,14 @@ class Model:
     Attributes:
         group_id, stream_id: its ids.
         guard: the lock of its client's futures.
-        reference: its message without a payload, for the library.
+        address: where its message without a payload is, for the library.
         proven: whether the library has accepted a message of such ids and attributes. Of item attributes it says nothing.
         ids: what of it the library has to prove.
         base: the same without item attributes; None where it has none.
         tag, tags_end, tags_size: the tags that its next messages get: see Models.tags.
     """
 
-    __slots__ = ("_message", "base", "group_id", "guard", "ids", "proven", "reference", "stream_id", "tag", "tags_end", "tags_size")
+    __slots__ = ("_message", "address", "base", "group_id", "guard", "ids", "proven", "stream_id", "tag", "tags_end", "tags_size")
 
     def __init__(
         self,
@@ -136,7 +136,7 @@ class Model:
             array = _attribute_array("attributes", attributes)
             message.attributes = array  # keeps it alive
             message.attribute_count = len(array)
-        self.reference = ctypes.byref(message)
+        self.address = ctypes.addressof(message)
 
     def with_own(self, item_attributes: Mapping[str, str]) -> Model:
         """Return the model of a message that has attributes of its own. Not kept: the next one has others."""
@@ -150,7 +150,7 @@ class Model:
         model._message = message = low.Message.from_buffer_copy(self._message)
         message.item_attributes = array
         message.item_attribute_count = len(array)
-        model.reference = ctypes.byref(message)
+        model.address = ctypes.addressof(message)
         return model
 
     def with_payload(self, payload: bytes) -> low.Message:

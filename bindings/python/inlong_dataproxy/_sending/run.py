@@ -18,6 +18,7 @@ FULL = (codes.QUEUE_FULL, codes.CONTEXT_EXPIRED)
 
 
 _ALL = 1 << 32
+_PACKED = ctypes.sizeof(low.Packed)
 
 
 def split(entries: Iterable[tuple[Model, bytes, F]]) -> list[tuple[Model, list[bytes], list[F]]]:
@@ -64,9 +65,8 @@ class Packed:
             data = data[: sum(lengths)]
         accepted = ctypes.c_size_t()
         send = low.client_send_packed_now if gil else low.client_send_packed
-        model = self.model.reference
-        reference = ctypes.byref(accepted)
-        code = send(handle, model, data, len(data), lengths.tobytes(), len(lengths), tag, flags, wait_ms, reference)
+        packed = low.Packed(_PACKED, self.model.address, data, len(data), lengths.tobytes(), len(lengths), tag, flags)
+        code = send(handle, packed, wait_ms, ctypes.byref(accepted))
         self.drop(accepted.value)
         return code, accepted.value
 
