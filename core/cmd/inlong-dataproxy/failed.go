@@ -3,8 +3,11 @@ package main
 import (
 	"encoding/json"
 	"errors"
+	"fmt"
+	"io/fs"
 	"os"
 	"sync"
+	"syscall"
 	"unicode/utf8"
 
 	dataproxy "github.com/inlong-dataproxy/inlong-dataproxy/core"
@@ -24,17 +27,41 @@ type failedRecord struct {
 
 // failedFile keeps what can never be sent.
 type failedFile struct {
+	path string
 	mu   sync.Mutex
 	file *os.File
 	torn bool // it ends in a part of a line: a full disk or a kill took the rest
 }
 
 func openFailed(path string) (*failedFile, error) {
-	file, err := os.OpenFile(path, os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0o600)
-	if err != nil {
-		return nil, err
+	f := &failedFile{path: path}
+	return f, f.open()
+}
+
+func (f *failedFile) open() error {
+	// The opening of a pipe that nobody reads would never return, nor be interrupted.
+	file, err := os.OpenFile(f.path, os.O_APPEND|os.O_CREATE|os.O_WRONLY|syscall.O_NONBLOCK, 0o600)
+	if errors.Is(err, syscall.ENXIO) {
+		return fmt.Errorf("%s is a pipe that nobody reads", f.path)
 	}
-	return &failedFile{file: file, torn: endsTorn(path)}, nil
+	if err != nil {
+		return err
+	}
+	if f.file != nil {
+		_ = f.file.Close()
+	}
+	f.file, f.torn = file, endsTorn(f.path)
+	return nil
+}
+
+// isGone reports whether the path does not lead to the open file any more: somebody may have removed it, having sent its lines again.
+func (f *failedFile) isGone() bool {
+	own, err := f.file.Stat()
+	if err != nil || !own.Mode().IsRegular() {
+		return false
+	}
+	now, err := os.Stat(f.path)
+	return errors.Is(err, fs.ErrNotExist) || err == nil && !os.SameFile(own, now)
 }
 
 // endsTorn reports whether a file ends in the middle of a line.
@@ -67,6 +94,23 @@ func (f *failedFile) keep(r *failedRecord, payload []byte) error {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	line = append(line, '\n')
+	for {
+		if f.isGone() {
+			if err := f.open(); err != nil {
+				return err
+			}
+		}
+		if err := f.write(line); err != nil {
+			return err
+		}
+		if !f.isGone() { // else it is in a file that nobody sees
+			return nil
+		}
+	}
+}
+
+// write adds a line and does not return before it is on the disk.
+func (f *failedFile) write(line []byte) error {
 	if f.torn { // else this one would be lost with it
 		line = append([]byte{'\n'}, line...)
 	}

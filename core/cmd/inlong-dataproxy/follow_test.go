@@ -165,6 +165,63 @@ func TestAFullDiskIsNoSuccess(t *testing.T) {
 	require.Equal(t, exitInput, status, "%s", stderr)
 }
 
+// A full disk ended -F, and each restart sent again what stands behind the line. Going on must not pass it either.
+func TestALineForWhichFailedHasNoRoomWaits(t *testing.T) {
+	cluster := dataproxytest.Start(t)
+	file, state := writeFile(t, "a.json", "oops\n{}\n"), filepath.Join(t.TempDir(), "state")
+	args := func(failed string, more ...string) []string {
+		return sendArgs(cluster, append([]string{"--stream", "s", "--format", "json-lines", "--state", state, "--failed", failed, file}, more...)...)
+	}
+	c := startChild(t, args("/dev/full", "-F")...)
+	eventually(t, "the others are sent", func() bool { return cluster.Count() == 1 && strings.Contains(c.said(), "--failed cannot be written") })
+	c.Process.Signal(syscall.SIGTERM)
+	c.Wait()
+	require.Equal(t, exitInput, c.ProcessState.ExitCode(), "%s", c.stderr)
+	require.Contains(t, c.stderr.String(), "no space left on device; 1 line was not kept and not passed")
+	failed := filepath.Join(t.TempDir(), "failed")
+	status, _, stderr := program("", args(failed)...)
+	require.Equal(t, exitFailure, status, "%s", stderr)
+	kept, faults := readBack(t, failed)
+	require.Equal(t, []string{"oops"}, kept, "faults %d", faults)
+}
+
+// Who sent the lines of the file again and removed it lost all that -F put there later: they went where nobody sees them.
+func TestFailedIsMadeAnewWhereSomebodyRemovedIt(t *testing.T) {
+	cluster := dataproxytest.Start(t)
+	dir := filepath.Join(t.TempDir(), "kept")
+	require.NoError(t, os.Mkdir(dir, 0o700))
+	file, failed := writeFile(t, "a.json", "one\n"), filepath.Join(dir, "failed")
+	c := startChild(t, sendArgs(cluster, "--stream", "s", "--format", "json-lines", "-F", "--state", filepath.Join(t.TempDir(), "state"), "--failed", failed, file)...)
+	has := func(want string, n int) func() bool { // and all n are done with
+		return func() bool {
+			text, err := os.ReadFile(failed)
+			return err == nil && strings.Contains(string(text), want) && strings.Count(c.said(), "not sent") == n
+		}
+	}
+	eventually(t, "it is kept", has("one", 1))
+	require.NoError(t, os.Remove(failed))
+	appendTo(t, file, "two\n")
+	eventually(t, "it is kept in a new file", has("two", 2))
+	require.NoError(t, os.RemoveAll(dir))
+	appendTo(t, file, "three\n")
+	eventually(t, "it waits", func() bool { return strings.Contains(c.said(), "is tried again each second") })
+	require.NoError(t, os.Mkdir(dir, 0o700))
+	eventually(t, "it is kept when it can be", has("three", 3))
+	c.Process.Signal(syscall.SIGTERM)
+	c.Wait()
+	require.Equal(t, exitFailure, c.ProcessState.ExitCode(), "%s", c.stderr)
+	require.Contains(t, c.stderr.String(), "3 lines: 0 acked, 3 failed")
+}
+
+// The opening of a pipe that nobody reads never returned, and no signal but SIGKILL ended it.
+func TestFailedIsNoPipeThatNobodyReads(t *testing.T) {
+	fifo := filepath.Join(t.TempDir(), "fifo")
+	require.NoError(t, syscall.Mkfifo(fifo, 0o600))
+	status, _, stderr := program("", "send", "--url", "http://127.0.0.1:1", "--group", "test_group", "--stream", "s", "--failed", fifo, writeFile(t, "a.log", "a\n"))
+	require.Equal(t, exitInput, status)
+	require.Contains(t, stderr, "--failed: "+fifo+" is a pipe that nobody reads")
+}
+
 // cron sends a mail for each line that is printed.
 func TestQuietPrintsOnlyWhatIsWrong(t *testing.T) {
 	cluster := dataproxytest.Start(t)

@@ -17,7 +17,8 @@ const namedFailures = 10
 // notAcked decides what becomes of a record that failed.
 //
 //	                     hopeless                           may pass
-//	--failed             kept there, and passed             as without
+//	--failed             kept there, and passed; with -F    as without
+//	                     once there is room for it
 //	-F                   named, sent again now and then     sent again
 //	--state              ends the run; if only this client refuses it: named and passed
 //	                                                        ends the run
@@ -32,8 +33,13 @@ func (s *shipment) notAcked(msg dataproxy.Message, from origin, err error) {
 	kept := s.saves || s.follow // a line that may pass is sent again, now or by the next run
 	switch {
 	case s.failed != nil && (hopeless || !kept):
+		err := s.keep(msg, from, e)
+		if err != nil && s.again != nil {
+			s.again.keepLater(msg, e, err)
+			return
+		}
 		s.count(e, where)
-		if err := s.keep(msg, from, e); err != nil {
+		if err != nil {
 			s.halt(&exitError{exitInput, fmt.Errorf("--failed: %w", err)})
 			return
 		}
@@ -66,6 +72,14 @@ func (s *shipment) count(e *dataproxy.Error, where string) {
 	}
 }
 
+// notKept is why lines wait for the file of --failed, nil where none does.
+func (s *shipment) notKept() error {
+	if s.again == nil {
+		return nil
+	}
+	return s.again.fault()
+}
+
 func (s *shipment) keep(msg dataproxy.Message, from origin, e *dataproxy.Error) error {
 	r := &failedRecord{Reason: e.Error(), Code: int(e.Code), File: from.Name(), Line: from.Line(), Stream: msg.StreamID}
 	if msg.Payload == nil {
@@ -78,18 +92,22 @@ func (s *shipment) keep(msg dataproxy.Message, from origin, e *dataproxy.Error) 
 	return nil
 }
 
-// resender sends lines again that failed while a file is followed: an outage passes, and a stream may come to be.
+// resender sends lines again that failed while a file is followed: an outage passes, and a stream may come to be. What is for the file of
+// --failed waits in it for room there.
 type resender struct {
 	s *shipment
 
-	mu      sync.Mutex
-	waiting []waiting
-	told    time.Time
+	mu               sync.Mutex
+	waiting          []waiting
+	unkept           int   // of them, those that --failed did not take
+	full             error // why
+	told, toldUnkept time.Time
 }
 
 type waiting struct {
-	msg dataproxy.Message
-	due time.Time
+	msg     dataproxy.Message
+	due     time.Time
+	refused *dataproxy.Error // it is not sent but kept; nil: it is sent
 }
 
 const (
@@ -107,7 +125,7 @@ func (r *resender) later(msg dataproxy.Message, e *dataproxy.Error, hopeless boo
 	msg.Payload = slices.Clone(msg.Payload)
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.waiting = append(r.waiting, waiting{msg, time.Now().Add(after)})
+	r.waiting = append(r.waiting, waiting{msg, time.Now().Add(after), nil})
 	if time.Since(r.told) >= tellEvery {
 		r.told = time.Now()
 		text := "not acked, and sent again until it is"
@@ -116,6 +134,29 @@ func (r *resender) later(msg dataproxy.Message, e *dataproxy.Error, hopeless boo
 		}
 		r.s.log.Warn(text, "line", where+e.Error(), "waiting", len(r.waiting))
 	}
+}
+
+// keepLater notes a message that the file of --failed did not take: the place of the state does not pass it.
+func (r *resender) keepLater(msg dataproxy.Message, refused *dataproxy.Error, why error) {
+	msg.Payload = slices.Clone(msg.Payload)
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.waiting = append(r.waiting, waiting{msg, time.Now().Add(resendAfter), refused})
+	r.unkept, r.full = r.unkept+1, why
+	if time.Since(r.toldUnkept) >= tellEvery {
+		r.toldUnkept = time.Now()
+		r.s.log.Error("the file of --failed cannot be written; what is for it waits, and is tried again each second", "error", why, "waiting", r.unkept)
+	}
+}
+
+// fault is why lines wait for --failed, nil where none does.
+func (r *resender) fault() error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.unkept == 0 {
+		return nil
+	}
+	return fmt.Errorf("--failed: %w; %s not kept and not passed", r.full, were(int64(r.unkept)))
 }
 
 // run sends what is due until ctx ends.
@@ -136,17 +177,33 @@ func (r *resender) run(ctx context.Context) {
 				return false
 			}
 			due = append(due, w)
+			if w.refused != nil {
+				r.unkept--
+			}
 			return true
 		})
 		r.mu.Unlock()
 		for i, w := range due {
 			if ctx.Err() != nil {
-				r.mu.Lock()
-				r.waiting = append(r.waiting, due[i:]...)
-				r.mu.Unlock()
+				r.putBack(due[i:])
 				return
 			}
+			if w.refused != nil {
+				r.s.notAcked(w.msg, w.msg.MetaData.(origin), w.refused)
+				continue
+			}
 			r.s.client.SendBulk(ctx, w.msg, r.result)
+		}
+	}
+}
+
+func (r *resender) putBack(all []waiting) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for _, w := range all {
+		r.waiting = append(r.waiting, w)
+		if w.refused != nil {
+			r.unkept++
 		}
 	}
 }
@@ -154,9 +211,7 @@ func (r *resender) run(ctx context.Context) {
 // result is that of a line that was sent again: one that an interruption kept from being so waits on.
 func (r *resender) result(msg dataproxy.Message, err error) {
 	if errors.Is(err, dataproxy.ErrContextExpired) {
-		r.mu.Lock()
-		defer r.mu.Unlock()
-		r.waiting = append(r.waiting, waiting{msg, time.Time{}})
+		r.putBack([]waiting{{msg: msg}})
 		return
 	}
 	r.s.result(msg, err)

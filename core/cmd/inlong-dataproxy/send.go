@@ -67,7 +67,8 @@ be sent twice, but none is lost: without -F the program stops at the first line 
 stays, sees to that.
 
 With --failed FILE what can never be sent is added to that file, each with the reason, and the run continues; "send --format failed FILE"
-sends it again. Without --state and -F every line that failed is.
+sends it again. Without --state and -F every line that failed is. Where the file cannot be written, as on a full disk, the run ends at
+that line; with -F the line waits, holds the state's place, and is tried again each second.
 
 With --spool-dir DIR (or the option spool_dir) lines outlive an outage: one that has no ack when its time is over, or at the end, is kept in
 that folder, and counts as sent: the next run, any other client on the folder, or "inlong-dataproxy spool drain" delivers it. A run
@@ -190,9 +191,9 @@ func send(cmd *cobra.Command, f *sendFlags, files []string) error {
 		return &exitError{exitUnreachable, fmt.Errorf("cannot start: %w\nto find out why: inlong-dataproxy doctor", err)}
 	}
 	stopSaving := s.keepState()
+	stopResending := s.resend(ctx)
 	watch := s.watch(ctx)
 	stopBar := screen.bar(s, watch)
-	stopResending := s.resend(ctx)
 	ended := s.run(ctx)
 	stopResending()
 	if backlog { // a run that is over in a moment would never deliver it
@@ -201,6 +202,9 @@ func send(cmd *cobra.Command, f *sendFlags, files []string) error {
 	s.close(cmd.Context(), effective.SendTimeout, screen)
 	if err := stopSaving(); err != nil && ended == nil {
 		ended = &exitError{exitInput, fmt.Errorf("writing the state: %w", err)}
+	}
+	if err := s.notKept(); err != nil && ended == nil {
+		ended = &exitError{exitInput, err}
 	}
 	stopBar(ended == nil && !s.follow)
 	watch.stop()

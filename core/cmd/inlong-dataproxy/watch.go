@@ -105,6 +105,9 @@ func (w *watch) stalled(now time.Time) (since time.Duration, why string) {
 	if w.s.waiting() == 0 || since < stalledAfter {
 		return 0, ""
 	}
+	if err := w.s.notKept(); err != nil {
+		return since, err.Error()
+	}
 	stats := w.s.client.Stats()
 	usable := 0
 	for _, lane := range stats.Lanes {
