@@ -126,9 +126,10 @@ func (s *shipment) sendFiles(ctx context.Context) {
 
 // sendChunk sends the next part of a file. end: nothing is behind it for now.
 func (s *shipment) sendChunk(ctx context.Context, chunk *tail.Chunk, f *tail.File) (end bool, err error) {
-	split, _ := f.Reader.(splitter)
+	split, _ := f.Reader.(*reading)
 	if split == nil {
-		if split, err = s.format.open(begin{offset: f.At().Offset, rewritten: f.Rewritten, head: f.Head(1 << 20)}); err != nil {
+		split = &reading{}
+		if split.splitter, err = s.format.open(begin{offset: f.At().Offset, rewritten: f.Rewritten, head: f.Head(1 << 20)}); err != nil {
 			return false, err
 		}
 		f.Reader = split
@@ -139,9 +140,38 @@ func (s *shipment) sendChunk(ctx context.Context, chunk *tail.Chunk, f *tail.Fil
 		}
 		split.of(chunk.Data, chunk.Last)
 		used, err := s.sendRecords(ctx, split, chunk, f)
+		if s.follow && s.format.name == "csv" {
+			split.tellOfRow(s, f, chunk, used)
+		}
 		if err != nil || used || chunk.End || ctx.Err() != nil {
 			return chunk.End, err
 		}
+	}
+}
+
+// reading is what belongs to a file while it is read.
+type reading struct {
+	splitter
+	row *time.Timer // of one that has not ended, nil for none
+}
+
+// unendedRow is how long a row of several lines may lack its end before that is said. A variable for tests.
+var unendedRow = 10 * time.Second
+
+// tellOfRow says of a row at the end of a file that it has lines, and no end: what is written behind it waits, and it may never end. moved:
+// it is another one than the last time.
+func (r *reading) tellOfRow(s *shipment, f *tail.File, chunk *tail.Chunk, moved bool) {
+	unended := chunk.End && indexNewline(chunk.Data) >= 0
+	if r.row != nil && (moved || !unended) {
+		r.row.Stop()
+		r.row = nil
+	}
+	if r.row == nil && unended {
+		line := f.At().Line + 1
+		r.row = time.AfterFunc(unendedRow, func() {
+			s.log.Warn("a row does not end: is a quote left open? What comes after it waits until it ends, or is longer than max_frame_size allows",
+				"file", f.Name(), "line", line, "since", unendedRow, "bytes", s.format.longest)
+		})
 	}
 }
 
