@@ -178,3 +178,28 @@ func TestAPackedFileThatIsDamagedCostsNothingBesideTheOneThatIsRead(t *testing.T
 		})
 	}
 }
+
+// Each packed file that was damaged took memory for as long as the program ran.
+func TestWhatCannotBeUnpackedIsForgottenInTheEnd(t *testing.T) {
+	d := newFolder(t)
+	lines, packed := d.packedLines()
+	d.add("app.log", lines...)
+	d.once("app.log")
+	pause()
+	d.must(os.WriteFile(d.path("app.log.1.gz"), turnedOver(packed, len(packed)/2), 0o600))
+	set, o := d.followBroken("app.log", countUnpackings(t))
+	if len(set.doubts) == 0 {
+		t.Fatal("nobody doubts the packed file")
+	}
+	d.remove("app.log.1.gz")
+	for of, was := range set.doubts {
+		was.since = was.since.Add(-forget)
+		set.doubts[of] = was
+	}
+	set.mu.Lock()
+	set.scan()
+	set.mu.Unlock()
+	if d.same(o); len(set.doubts) > 0 {
+		t.Errorf("it is gone, and %d doubts are left", len(set.doubts))
+	}
+}

@@ -37,6 +37,20 @@ func TestAFileThatCannotBeReadDoesNotStopTheOthers(t *testing.T) {
 	d.same(d.once("bad.log", "good.log"), "bad", "b")
 }
 
+// A folder that could not be read for a while was called unreadable at the end, and the exit status was 4, though all in it had been sent.
+func TestAFolderThatCanBeReadAgainIsNoFault(t *testing.T) {
+	d := newFolder(t)
+	d.must(os.Symlink("logs", d.path("logs"))) // which is a fault to all, also to root
+	o, stop := d.follow(run{paths: []string{"logs"}})
+	d.remove("logs")
+	d.must(os.Mkdir(d.path("logs"), 0o700))
+	d.add("logs/app.log", "a")
+	d.arrives(o, "a")
+	if stop(); len(o.faults) > 0 || strings.Count(o.log.String(), "can be read again") != 1 {
+		t.Errorf("faults %q: %s", o.faults, o.log.String())
+	}
+}
+
 // The state's place stops before the first record that has no result, whatever the order of the results.
 func TestThePlaceStopsBeforeTheFirstRecordWithoutAResult(t *testing.T) {
 	d := newFolder(t)

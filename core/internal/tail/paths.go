@@ -37,6 +37,8 @@ func (s *Set) expand() (paths []string) {
 			entries, err := os.ReadDir(path)
 			if err != nil {
 				s.absent(path, err)
+			} else {
+				s.canBeRead(path)
 			}
 			for _, entry := range entries {
 				if !strings.HasPrefix(entry.Name(), ".") && !entry.IsDir() {
@@ -122,6 +124,14 @@ func (s *Set) warnUnreadable(name, fault string) {
 		text = "a file cannot be read; it is tried again, the others continue"
 	}
 	s.cfg.Log.Warn(text, "file", name, "error", fault)
+}
+
+// canBeRead takes back what was told of a path.
+func (s *Set) canBeRead(path string) {
+	if fault := s.said[path]; fault != "" {
+		s.warnReadable(path, fault)
+		delete(s.said, path)
+	}
 }
 
 // warnReadable says that a file of which that was said can be read again.

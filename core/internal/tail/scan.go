@@ -105,10 +105,7 @@ func (s *Set) has(path string, f *File) {
 
 // takes notes that a path leads to the file. It returns the one that had it before, if others may have had it since.
 func (s *Set) takes(path string, f *File) (before *File) {
-	if fault := s.said[path]; fault != "" {
-		s.warnReadable(path, fault)
-		delete(s.said, path)
-	}
+	s.canBeRead(path)
 	if before = s.current[path]; before == f {
 		if f.aside {
 			f.aside = false

@@ -302,8 +302,9 @@ func (s *Set) forget(now time.Time) {
 			return false
 		}
 		s.number(f, ID{})
-		maps.DeleteFunc(s.doubts, func(d doubt, _ doubted) bool { return d.f == f })
 		s.changes++
 		return true
 	})
+	// What is there still is tried once more then.
+	maps.DeleteFunc(s.doubts, func(_ doubt, d doubted) bool { return now.Sub(d.since) >= forget })
 }
