@@ -40,6 +40,7 @@ type batch struct {
 	soon       bool // a sync caller waits: sealed as soon as its lane is idle or makes progress
 	userCode   bool // some receiver runs user code
 	callers    bool // some receiver is a caller that waits
+	behind     bool // it has one message, which an embedder handed over beside the close or behind it
 
 	st     *stream
 	id     wire.BatchID

@@ -161,7 +161,7 @@ func (c *client) deliverRest(d *delivery) (finished bool) {
 		} else if b.settledAlone(i) {
 			continue
 		}
-		if b.userCode && c.swept.Load() {
+		if b.userCode && !b.behind && c.swept.Load() {
 			if c.muted.Load() {
 				continue
 			}

@@ -24,6 +24,7 @@ type Embedder interface {
 	SubmitPacked(ctx context.Context, msg *Message, data []byte, lengths []uint32, tag Tag, bulk bool) (accepted int, err error)
 	// SubmitTaken is SubmitMany for messages that the embedder has accepted itself, at the given time: it refuses none for want of room,
 	// and the result of one that the client cannot take is that fault. bulk says that they count as in flight in bulk. It never waits.
+	// What is handed over beside a close of the client, or behind it, has its one result too, which may come behind the close.
 	SubmitTaken(msg *Message, payloads [][]byte, tags []Tag, at time.Time, bulk bool)
 	// Intake says what the client holds, and may hold: for an embedder that accepts messages itself.
 	Intake() Intake

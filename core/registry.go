@@ -30,7 +30,10 @@ type flush struct {
 func (r *registry) get(st *stream, ago time.Duration) *batch {
 	now := time.Now().Add(-ago)
 	due := now.Add(r.c.opts.SendTimeout)
-	b, _ := r.pool.Get().(*batch)
+	var b *batch
+	if !r.c.closing.Load() { // else the sweep of the close may hold what was given back
+		b, _ = r.pool.Get().(*batch)
+	}
 	if b == nil {
 		b = new(batch)
 	}

@@ -50,12 +50,14 @@ func (c *client) failTaken(msg *Message, tag Tag, err *Error) {
 		st.mu.Unlock()
 	}
 	b := c.batches.get(st, 0)
-	b.userCode = true
+	b.mu.Lock() // beside a close its sweep looks at b already
+	b.userCode, b.behind = true, c.closing.Load()
 	b.add(&Message{}, nil, nil, tag, 0)
 	c.budget.add(st, 1, 0)
 	b.pay()
 	c.metrics.pending[st.share.index].Add(1)
 	st.accepted++
+	b.mu.Unlock()
 	st.mu.Unlock()
 	c.finish(b, func() *Error { return err })
 }

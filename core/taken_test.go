@@ -3,6 +3,7 @@ package dataproxy_test
 import (
 	"context"
 	"fmt"
+	"sync"
 	"testing"
 	"time"
 
@@ -65,6 +66,65 @@ func TestTakenMessagesThatAreRefusedHaveAResult(t *testing.T) {
 	take(client, 10, 1, time.Now())
 	eventually(t, "a result behind the close", func() bool { l.mu.Lock(); defer l.mu.Unlock(); return len(l.results) == 4 })
 	fault(t, l.results[dataproxy.Tag{A: 10}][0], dataproxy.CodeClosed)
+}
+
+// The sweep of a close and the hand-over of a message wrote into the same batch: a result came twice, or never, or the process ended.
+func TestTakenMessagesBesideACloseHaveOneResult(t *testing.T) {
+	const takers, times = 3, 60
+	c := cluster(t)
+	for range 12 {
+		client, l := embedder(t, c, dataproxy.WithMaxFrameSize(2000), dataproxy.WithWorkerNum(2))
+		var wg sync.WaitGroup
+		middle := make(chan struct{}, takers)
+		for g := range uintptr(takers) {
+			wg.Go(func() {
+				for i := range uintptr(times) {
+					if i == times/3 {
+						middle <- struct{}{}
+					}
+					client.SubmitTaken(&dataproxy.Message{StreamID: fmt.Sprint("stream", g)}, [][]byte{[]byte("a"), make([]byte, 3000), []byte("b")},
+						[]dataproxy.Tag{{A: g, B: 3 * i}, {A: g, B: 3*i + 1}, {A: g, B: 3*i + 2}}, time.Now(), false)
+				}
+			})
+		}
+		<-middle
+		_, _ = client.Shutdown(patient(t)) // its error counts what was handed over beside it
+		wg.Wait()
+		settled(t, client)
+		require.Len(t, l.results, 3*takers*times)
+		for tag, results := range l.results {
+			require.Len(t, results, 1, tag)
+		}
+	}
+}
+
+// A close whose callbacks took too long calls no other one. What was handed over behind it had no result at all.
+func TestTakenMessagesBehindACloseThatWasLateHaveAResult(t *testing.T) {
+	c := cluster(t)
+	begun, stuck := make(chan struct{}), make(chan struct{})
+	results := make(chan dataproxy.BatchResult, 10)
+	client := connect(t, c, dataproxy.WithResultHandler(func(r *dataproxy.BatchResult) {
+		if r.Err == nil {
+			close(begun)
+			<-stuck
+		}
+		results <- *r
+	})).(dataproxy.Embedder)
+	take(client, 0, 1, time.Now())
+	<-begun
+	now, cancel := context.WithCancel(context.Background())
+	cancel()
+	_, err := client.Shutdown(now)
+	fault(t, err, dataproxy.CodeContextExpired)
+	take(client, 1, 1, time.Now())
+	close(stuck)
+	require.Nil(t, (<-results).Err)
+	select {
+	case r := <-results:
+		require.Equal(t, dataproxy.CodeClosed, r.Err.Code)
+	case <-time.After(10 * time.Second):
+		t.Fatal("no result")
+	}
 }
 
 // Its deadline counts from where the binding took it, not from where the client saw it.
