@@ -23,6 +23,7 @@ from ._results.future import DeliveryFuture, Result, ResultCallback
 from ._results.taker import SEQUENCE_BITS, CloseReport, Outcome
 from ._sending.bulk import ProgressCallback, SendReport
 from ._sending.message import EventTime, Model, Payload, checked_length, empty_error, refusal, to_bytes
+from ._sending.run import LEAVES_OUT
 from ._threads.bulk import ThreadBulk
 from ._threads.delivery import Delivery
 from .config import Config
@@ -125,12 +126,16 @@ class Client:
                 if time.monotonic() >= end
                 else refusal(codes.QUEUE_FULL, model)
             )
-        message = model.with_payload(data)
-        return interruptible(self._send, model, message, timeout_ms if timeout_ms < 0 else _milliseconds(end - time.monotonic()))
+        return interruptible(self._send, model, data, timeout_ms if timeout_ms < 0 else _milliseconds(end - time.monotonic()))
 
-    def _send(self, model: Model, message: low.Message, timeout_ms: int) -> Result:
+    def _send(self, model: Model, data: bytes, timeout_ms: int) -> Result:
         record = low.ResultRecord(struct_size=ctypes.sizeof(low.ResultRecord))
+        message = model.with_payload(data)
         code = low.client_send(self._handle, ctypes.byref(message), timeout_ms, ctypes.byref(record))
+        if code in LEAVES_OUT and model.lighter is not None:  # it may be the span's context for which it is refused
+            message = model.lighter.with_payload(data)
+            code = low.client_send(self._handle, ctypes.byref(message), timeout_ms, ctypes.byref(record))
+            model.leave_out(code not in LEAVES_OUT)
         self._line.made_room()
         if code == codes.OK:
             return Outcome(record).result()

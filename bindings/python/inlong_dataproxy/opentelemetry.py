@@ -18,12 +18,16 @@ attributes follow the semantic conventions for messaging:
     messaging.inlong.batch_id           the batch's id on the wire
     messaging.inlong.attempts           how often the message was written
     server.address, server.port         the node that answered
+    messaging.inlong.stored             True: it is in the spool, and will be delivered
     error.type                          the number of the code, such as "10004", or the exception's name
 
 The span's context travels with the message: a consumer gives its attributes to a propagator's extract. With
 message_format="binary" it travels in item_attributes, and costs no batch of its own. Else it does not travel, unless it is told to
-go into attributes, where each message makes a batch of its own. A header that attributes cannot carry, as a tracestate with "=" in
-it, is left out.
+go into attributes, where each message makes a batch of its own. What the program itself has put there stays. A header that
+attributes cannot carry, as a tracestate with "=" in it, is left out, and so is the whole context of a message that would be refused
+with it, as one that is too long then. The span tells:
+
+    messaging.inlong.context_left_out   True: the context, or a part of it, was left out, of one message at least
 """
 
 from __future__ import annotations
@@ -35,8 +39,9 @@ from typing import TYPE_CHECKING, Any, Literal, Optional, TypeVar, Union, cast
 from opentelemetry import context, propagate, trace
 from opentelemetry.trace import Span, SpanKind, Status, StatusCode, Tracer, TracerProvider
 
+from ._sending.message import Carried
 from .client import Client
-from .errors import SendError
+from .errors import Persisted, SendError
 
 if TYPE_CHECKING:
     from concurrent.futures import Future
@@ -94,9 +99,9 @@ class _Tracing:
         try:
             result: Result = self._kind.send(self._client(), payload, stream_id, **more)
         except BaseException as error:
-            _end(span, None, error)
+            span.end(None, error)
             raise
-        _end(span, result, None)
+        span.end(result, None)
         return result
 
     def send_async(self, payload: Any, stream_id: str, *, callback: Optional[ResultCallback] = None, **more: Any) -> Future[Result]:
@@ -104,14 +109,15 @@ class _Tracing:
         span, more = self._begin(stream_id, payload, more)
 
         def ended(result: Optional[Result], error: Optional[SendError]) -> None:
-            _end(span, result, error)
+            span.end(result, error)
             if callback is not None:
                 callback(result, error)
 
+        wrapped: Any = ended if callback is None or callable(callback) else callback  # which the client refuses
         try:
-            return cast("Future[Result]", self._kind.send_async(self._client(), payload, stream_id, callback=ended, **more))
+            return cast("Future[Result]", self._kind.send_async(self._client(), payload, stream_id, callback=wrapped, **more))
         except BaseException as error:
-            _end(span, None, error)
+            span.end(None, error)
             raise
 
     def send_nowait(self, payload: Any, stream_id: str, **more: Any) -> Any:
@@ -121,12 +127,12 @@ class _Tracing:
         def ended(future: Any) -> None:
             cancelled = future.cancelled()  # nobody waits: what becomes of the message is not told
             error = None if cancelled else future.exception()
-            _end(span, None if cancelled or error else future.result(), error)
+            span.end(None if cancelled or error else future.result(), error)
 
         try:
             future = self._kind.send_nowait(self._client(), payload, stream_id, **more)
         except BaseException as error:
-            _end(span, None, error)
+            span.end(None, error)
             raise
         future.add_done_callback(ended)
         return future
@@ -137,9 +143,9 @@ class _Tracing:
         try:
             report: SendReport = self._kind.send_many(self._client(), messages, stream_id, **more)
         except BaseException as error:
-            _end(span, None, error)
+            span.end(None, error)
             raise
-        _end_many(span, report)
+        span.end_many(report)
         return report
 
     async def send_many_async(self, messages: Any, stream_id: str, **more: Any) -> SendReport:
@@ -148,12 +154,12 @@ class _Tracing:
         try:
             report: SendReport = await self._kind.send_many(self._client(), messages, stream_id, **more)
         except BaseException as error:
-            _end(span, None, error)
+            span.end(None, error)
             raise
-        _end_many(span, report)
+        span.end_many(report)
         return report
 
-    def _begin(self, stream_id: str, payload: Any, more: dict[str, Any]) -> tuple[Span, dict[str, Any]]:
+    def _begin(self, stream_id: str, payload: Any, more: dict[str, Any]) -> tuple[_Traced, dict[str, Any]]:
         """Return the span of a message, and the arguments that carry its context."""
         client = self._client()
         destination = f"{more.get('group_id') or (client.group_id if client is not None else '')}/{stream_id}"
@@ -169,39 +175,75 @@ class _Tracing:
             )
             if isinstance(payload, (bytes, bytearray)):
                 span.set_attribute("messaging.message.body.size", len(payload))
-        if self._place is not None:
+        traced = _Traced(span)
+        if self._place is not None and _is_good(more.get(self._place)):  # else the client says what is wrong with it
+            given = _names(more.get(self._place))
             headers: dict[str, str] = {}
             propagate.inject(headers, trace.set_span_in_context(span, context.get_current()))
-            carried = {name: value for name, value in headers.items() if _fits(name) and _fits(value)}
-            given: Mapping[str, str] = more.get(self._place) or {}
-            more = {**more, self._place: {**given, **carried}} if carried else more
-        return span, more
+            there = {*given, *_names(more.get("attributes")), *_names(more.get("item_attributes"))}
+            new = {name: value for name, value in headers.items() if name not in there}
+            fitting = {name: value for name, value in new.items() if _fits(name) and _fits(value)}
+            traced.whole = len(fitting) == len(new)
+            if fitting:
+                traced.carried = Carried(given, fitting)
+                more = {**more, self._place: traced.carried}
+        return traced, more
+
+
+def _is_good(attributes: object) -> bool:
+    return attributes is None or isinstance(attributes, Mapping)
+
+
+def _names(attributes: Any) -> Mapping[str, str]:
+    return attributes if isinstance(attributes, Mapping) else {}  # pyright: ignore[reportUnknownVariableType]
 
 
 def _fits(text: str) -> bool:
     return text.isascii() and text.isprintable() and "&" not in text and "=" not in text and text == text.strip() != ""
 
 
-def _end(span: Span, result: Optional[Result], error: Optional[BaseException]) -> None:
-    if span.is_recording():
-        told: Any = result if result is not None else error if isinstance(error, SendError) else None
-        if told is not None and told.node:
-            host, _, port = str(told.node).rpartition(":")
-            span.set_attributes({"server.address": host.strip("[]"), "server.port": int(port) if port.isdecimal() else 0})
-        if told is not None and told.batch_id:
-            span.set_attributes({"messaging.inlong.batch_id": told.batch_id, "messaging.inlong.attempts": told.attempts})
-        if error is not None:
-            span.set_attribute(
-                "error.type", str(error.code) if isinstance(error, SendError) and error.code else type(error).__name__
-            )
-            span.set_status(Status(StatusCode.ERROR, str(error)))
-    span.end()
+class _Traced:
+    """The span of a message, or of those of a send_many, with what takes its context to the consumer.
 
+    Attributes:
+        carried: the attributes that do; None where nothing does.
+        whole: whether attributes can carry all of it.
+    """
 
-def _end_many(span: Span, report: SendReport) -> None:
-    if span.is_recording():
-        span.set_attributes({"messaging.batch.message_count": report.taken, "messaging.inlong.failed": report.failed})
-        if report.failed:
-            span.set_attribute("error.type", "partial" if report.acked else "failed")
-            span.set_status(Status(StatusCode.ERROR, f"{report.failed} of {report.taken} messages failed"))
-    span.end()
+    def __init__(self, span: Span) -> None:
+        self._span = span
+        self.carried: Optional[Carried] = None
+        self.whole = True
+
+    def end(self, result: Optional[Result], error: Optional[BaseException]) -> None:
+        """End it with what became of the message."""
+        if self._span.is_recording():
+            told: Any = result if result is not None else error if isinstance(error, SendError) else None
+            if told is not None and told.node:
+                host, _, port = str(told.node).rpartition(":")
+                self._span.set_attributes({"server.address": host.strip("[]"), "server.port": int(port) if port.isdecimal() else 0})
+            if told is not None and told.batch_id:
+                self._span.set_attributes({"messaging.inlong.batch_id": told.batch_id, "messaging.inlong.attempts": told.attempts})
+            if isinstance(error, SendError) and error.persisted is Persisted.STORED:  # no failure: it will be delivered
+                self._span.set_attribute("messaging.inlong.stored", True)
+            elif error is not None:
+                code = str(error.code) if isinstance(error, SendError) and error.code else type(error).__name__
+                self._fail(code, str(error))
+        self._end()
+
+    def end_many(self, report: SendReport) -> None:
+        """End it with a report."""
+        if self._span.is_recording():
+            self._span.set_attributes({"messaging.batch.message_count": report.taken, "messaging.inlong.failed": report.failed})
+            if report.failed:
+                self._fail("partial" if report.acked else "failed", f"{report.failed} of {report.taken} messages failed")
+        self._end()
+
+    def _fail(self, kind: str, text: str) -> None:
+        self._span.set_attribute("error.type", kind)
+        self._span.set_status(Status(StatusCode.ERROR, text))
+
+    def _end(self) -> None:
+        if not self.whole or (self.carried is not None and self.carried.left_out):
+            self._span.set_attribute("messaging.inlong.context_left_out", True)
+        self._span.end()

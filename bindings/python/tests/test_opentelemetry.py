@@ -8,12 +8,13 @@ import subprocess
 import sys
 import weakref
 from collections.abc import Iterator
-from typing import Any
+from pathlib import Path
+from typing import Any, cast
 
 import pytest
 from support import GROUP, STREAM
 
-from inlong_dataproxy import AsyncClient, Client, InvalidMessageError, QueueFullError
+from inlong_dataproxy import AsyncClient, Client, InvalidMessageError, Persisted, QueueFullError
 from inlong_dataproxy.testing import MockCluster
 
 sdk = pytest.importorskip("opentelemetry.sdk.trace", reason="opentelemetry-sdk is not installed")
@@ -103,6 +104,125 @@ def test_a_context_travels_only_where_it_can(cluster: MockCluster, spans: Spans,
         client.send(b"x", STREAM)
     (span,) = spans.ended()
     assert parents(cluster, "attributes") == {span.context.span_id if propagate_in else 0}
+
+
+def left_out(spans: Spans) -> list[bool]:
+    return ["messaging.inlong.context_left_out" in span.attributes for span in spans.ended()]
+
+
+LIMIT = 4096
+
+
+@pytest.fixture(scope="module")
+def shared() -> Iterator[MockCluster]:
+    with MockCluster() as opened:
+        yield opened
+
+
+@pytest.fixture(scope="module")
+def longest(shared: MockCluster) -> int:
+    """Return how long a payload may be that has no attributes; that of the binary format is the same."""
+    with Client(shared.url, group_id=GROUP, max_frame_size=LIMIT) as client, pytest.raises(InvalidMessageError) as raised:
+        client.send(bytes(LIMIT), STREAM)
+    return int(str(raised.value).partition("want ")[2].split()[0])
+
+
+def send_many(client: Client, payload: bytes, **more: Any) -> None:
+    for failure in client.send_many([payload], STREAM, **more).failures:
+        raise failure.error
+
+
+WAYS: dict[str, Any] = {
+    "send": lambda client, payload, **more: client.send(payload, STREAM, **more),
+    "send_async": lambda client, payload, **more: client.send_async(payload, STREAM, **more).result(10),
+    "send_many": send_many,
+}
+
+
+@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize("place", ["item_attributes", "attributes"])
+def test_a_message_that_just_fits_is_accepted_when_it_is_traced(
+    shared: MockCluster, spans: Spans, longest: int, way: str, place: Any
+) -> None:
+    # It was refused as too long for being traced.
+    shared.reset()
+    message_format: Any = "binary" if place == "item_attributes" else "text"
+    with Client(shared.url, group_id=GROUP, max_frame_size=LIMIT, message_format=message_format) as client:
+        longest -= client.send_many([bytes(longest)], STREAM).failed  # of the binary format it may be one less
+        instrument(client, spans.provider, propagate_in=place)
+        for less in (0, 1, 200):
+            WAYS[way](client, bytes(longest - less))
+        assert left_out(spans) == [True, True, False]
+        WAYS[way](client, bytes(longest - 50), **{place: {"own": "1"}})
+        assert getattr(shared.messages()[-1], place)["own"] == "1"
+        with pytest.raises(InvalidMessageError, match="payload: has"):
+            WAYS[way](client, bytes(longest + 1))
+
+
+def test_an_async_client_sends_what_just_fits_too(shared: MockCluster, spans: Spans, longest: int) -> None:
+    shared.reset()
+
+    async def main() -> None:
+        async with AsyncClient(shared.url, group_id=GROUP, max_frame_size=LIMIT, message_format="binary") as client:
+            instrument(client, spans.provider)
+            await client.send(bytes(longest - 10), STREAM)
+            report = await client.send_many([b"short", bytes(longest - 10), b"also short"], STREAM)
+            assert (report.acked, report.failed) == (3, 0)
+
+    asyncio.run(main())
+    assert left_out(spans) == [True, True]
+    carried = {message.payload: "traceparent" in message.item_attributes for message in shared.messages()}
+    assert carried == {b"short": True, bytes(longest - 10): False, b"also short": True}
+
+
+@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize("name", ["mid", "long", "auditVersion", "tracé", "a=b", ""])
+def test_a_header_that_no_attribute_can_be_refuses_no_message(
+    shared: MockCluster, spans: Spans, monkeypatch: pytest.MonkeyPatch, way: str, name: str
+) -> None:
+    # Those of a propagator of the program's: each traced message was one that is refused.
+    shared.reset()
+    value = "x" * 5000 if name == "long" else "x"
+    monkeypatch.setattr(propagate, "inject", lambda carrier, _: carrier.update({name: value}))
+    with Client(shared.url, group_id=GROUP, message_format="binary") as client:
+        instrument(client, spans.provider)
+        WAYS[way](client, b"x", item_attributes={"own": "1"})
+        WAYS[way](client, b"x", item_attributes={"own": "1"})  # the library knows its ids by now
+    assert [message.item_attributes for message in shared.messages()] == [{"own": "1"}] * 2
+    assert left_out(spans) == [True, True]
+
+
+def test_what_the_program_has_put_there_stays(shared: MockCluster, spans: Spans) -> None:
+    # A context that it passes on from elsewhere was replaced; one in attributes made the message one that is refused.
+    shared.reset()
+    other = {"traceparent": "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"}
+    with Client(shared.url, group_id=GROUP, message_format="binary") as client:
+        instrument(client, spans.provider)
+        client.send(b"x", STREAM, item_attributes=other)
+        client.send(b"y", STREAM, attributes=other)
+        for wrong in ([("a", "b")], ""):
+            with pytest.raises(TypeError, match="item_attributes must be a mapping of str to str"):
+                client.send(b"x", STREAM, item_attributes=wrong)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+        with pytest.raises(TypeError, match="callback must be callable or None, not str"):
+            client.send_async(b"x", STREAM, callback="x")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    assert [message.item_attributes for message in shared.messages()] == [other, {}]
+    assert len(spans.ended()) == 5
+
+
+def test_what_is_stored_has_not_failed(shared: MockCluster, spans: Spans, tmp_path: Path) -> None:
+    # It will be delivered: an alert for it has somebody send it again.
+    shared.reset()
+    for node in range(3):
+        shared.fault(node, "silence", standing=True)
+    client = instrument(Client(shared.url, group_id=GROUP, spool_dir=str(tmp_path)), spans.provider)
+    future = client.send_async(b"x", STREAM)
+    client.close(timeout=0.1)
+    assert cast("Any", future.exception(10)).persisted is Persisted.STORED
+    (span,) = spans.ended()
+    assert span.status.is_unset
+    assert span.attributes["messaging.inlong.stored"] is True
+    for node in range(3):
+        shared.clear_faults(node)
 
 
 def test_what_failed_is_marked(cluster: MockCluster, spans: Spans) -> None:

@@ -99,6 +99,20 @@ def _attribute_array(field: str, attributes: object) -> ctypes.Array[low.Attribu
     return array
 
 
+class Carried(dict[str, str]):
+    """A message's attributes with what takes a span's context to the consumer: that is left out where the library would refuse it.
+
+    Attributes:
+        given: without it.
+        left_out: whether it was left out, at least of one message.
+    """
+
+    def __init__(self, given: Mapping[str, str], context: Mapping[str, str]) -> None:
+        super().__init__({**context, **given})
+        self.given = given
+        self.left_out = False
+
+
 class Model:
     """The ids, attributes and event time of messages that are alike, ready for the library.
 
@@ -108,11 +122,27 @@ class Model:
         address: where its message without a payload is, for the library.
         proven: whether the library has accepted a message of such ids and attributes. Of item attributes it says nothing.
         ids: what of it the library has to prove.
-        base: the same without item attributes; None where it has none.
+        base: what it was made of by with_own or with_context; None where it was not.
+        carried: the attributes from which a span's context may be left out; None where it carries none.
+        lighter: the same without that context.
         tag, tags_end, tags_size: the tags that its next messages get: see Models.tags.
     """
 
-    __slots__ = ("_message", "address", "base", "group_id", "guard", "ids", "proven", "stream_id", "tag", "tags_end", "tags_size")
+    __slots__ = (
+        "_message",
+        "address",
+        "base",
+        "carried",
+        "group_id",
+        "guard",
+        "ids",
+        "lighter",
+        "proven",
+        "stream_id",
+        "tag",
+        "tags_end",
+        "tags_size",
+    )
 
     def __init__(
         self,
@@ -127,6 +157,8 @@ class Model:
         self.stream_id = stream_id
         self.ids: Any = None
         self.base: Model | None = None
+        self.carried: Carried | None = None
+        self.lighter: Model | None = None
         self.proven = False
         self.tag = self.tags_end = self.tags_size = 0
         self._message = message = low.Message(struct_size=ctypes.sizeof(low.Message), time_ms=time_ms)
@@ -143,14 +175,37 @@ class Model:
         array = _attribute_array("item_attributes", item_attributes)
         if not array:
             return self
+        model = self._copy()
+        model._message.item_attributes = array
+        model._message.item_attribute_count = len(array)
+        if isinstance(item_attributes, Carried):
+            model.carried, model.lighter = item_attributes, self.with_own(item_attributes.given)
+        elif self.lighter is not None:
+            model.carried, model.lighter = self.carried, self.lighter.with_own(item_attributes)
+        return model
+
+    def with_context(self, attributes: Carried) -> Model:
+        """Return the model of a message that has these attributes in the place of attributes.given. Not kept, either."""
+        array = _attribute_array("attributes", attributes)
+        model = self._copy()
+        model._message.attributes = array
+        model._message.attribute_count = len(array)
+        model.carried, model.lighter = attributes, self
+        return model
+
+    def leave_out(self, count: int) -> None:
+        """Know that so many messages of it were accepted without what carries a span's context."""
+        if count and self.carried is not None:
+            self.carried.left_out = True
+
+    def _copy(self) -> Model:
         model = Model.__new__(Model)
         model.guard, model.group_id, model.stream_id = self.guard, self.group_id, self.stream_id
         model.ids, model.proven, model.base = self.ids, self.proven, self  # which keeps what the message points to
+        model.carried = model.lighter = None
         model.tag = model.tags_end = model.tags_size = 0
-        model._message = message = low.Message.from_buffer_copy(self._message)
-        message.item_attributes = array
-        message.item_attribute_count = len(array)
-        model.address = ctypes.addressof(message)
+        model._message = low.Message.from_buffer_copy(self._message)
+        model.address = ctypes.addressof(model._message)
         return model
 
     def with_payload(self, payload: bytes) -> low.Message:

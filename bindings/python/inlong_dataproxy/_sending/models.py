@@ -7,7 +7,7 @@ from typing import Any, Optional
 
 from inlong_dataproxy._results.future import Guard
 
-from .message import EventTime, Model, milliseconds
+from .message import Carried, EventTime, Model, milliseconds
 
 _MODELS = 4096
 _TAGS = 1 << 16
@@ -40,6 +40,8 @@ class Models:
         """Return what a message's ids, attributes and time are to the library."""
         if item_attributes is not None:
             return self(stream_id, group_id, attributes, event_time).with_own(item_attributes)
+        if isinstance(attributes, Carried):
+            return self(stream_id, group_id, attributes.given or None, event_time).with_context(attributes)
         # Not the time itself: two that are equal may be an hour apart, by their fold.
         time_ms = milliseconds(event_time)
         ids = key = None
@@ -64,7 +66,7 @@ class Models:
             if len(kept) >= _MODELS:
                 kept.clear()
         model.proven = True
-        if model.base is not None:
+        while model.base is not None:
             model = model.base
             model.proven = True
         self._proven.add(model.ids)

@@ -15,7 +15,8 @@ from .models import Models
 
 FULL = (codes.QUEUE_FULL, codes.CONTEXT_EXPIRED)
 """Codes by which the library says that it has no room."""
-
+LEAVES_OUT = (codes.LOG_TOO_LONG, codes.LOG_INVALID)
+"""Those of a message that may be good without a span's context."""
 
 _ALL = 1 << 32
 _PACKED = ctypes.sizeof(low.Packed)
@@ -59,13 +60,24 @@ class Packed:
 
         It waits for wait_ms where the queue is full, if the option block_if_queue_is_full is true; not with the GIL.
         """
+        code, done = self._push(self.model, handle, tag, flags, wait_ms, most, gil)
+        lighter = self.model.lighter if code in LEAVES_OUT else None
+        if lighter is not None:  # it may be a span's context for which the first of them is refused
+            code, more = self._push(lighter, handle, tag + done, flags, wait_ms, 1, gil)
+            done += more
+            self.model.leave_out(more)
+        return code, done
+
+    def _push(
+        self, model: Model, handle: low.ClientHandle, tag: int, flags: int, wait_ms: int, most: int, gil: bool
+    ) -> tuple[int, int]:
         lengths, data = self.lengths, self._data
         if most < len(lengths):
             lengths = lengths[:most]
             data = data[: sum(lengths)]
         accepted = ctypes.c_size_t()
         send = low.client_send_packed_now if gil else low.client_send_packed
-        packed = low.Packed(_PACKED, self.model.address, data, len(data), lengths.tobytes(), len(lengths), tag, flags)
+        packed = low.Packed(_PACKED, model.address, data, len(data), lengths.tobytes(), len(lengths), tag, flags)
         code = send(handle, packed, wait_ms, ctypes.byref(accepted))
         self.drop(accepted.value)
         return code, accepted.value
