@@ -290,14 +290,16 @@ func TestD11_ErrorWithoutNameFailsTheRightBatch(t *testing.T) {
 	client := connect(t, c, dataproxy.WithWorkerNum(1), dataproxy.WithBatchingMaxMessages(1))
 	var mu sync.Mutex
 	var frames int
-	refused := make(map[string]bool)
+	refused, seen := make(map[string]bool), make(map[string]bool)
 	c.Nodes()[0].Handle(func(r dataproxytest.Record) dataproxytest.Fault {
 		mu.Lock()
 		defer mu.Unlock()
-		if frames++; frames%7 == 0 {
-			refused[string(r.Items[0])] = true
+		payload := string(r.Items[0])
+		if frames++; frames%7 == 0 && !seen[payload] || refused[payload] {
+			refused[payload] = true
 			return dataproxytest.ErrorCode(105)
 		}
+		seen[payload] = true
 		return dataproxytest.Fault{}
 	})
 	notes := newLedger()
