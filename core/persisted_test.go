@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -129,61 +128,30 @@ func TestInternalFaultTellsWhatMayBeWritten(t *testing.T) {
 	settled(t, client)
 }
 
-// An answer is lost, and the next one is an error that names nothing. It was taken to mean the batch of the lost one, which the node has:
-// that one failed for the fault of another.
-func TestBareErrorBehindALostAnswerFailsNoOtherBatch(t *testing.T) {
-	c, bad, good := bareErrors(t, func(attempt int, bad bool) dataproxytest.Fault {
-		switch {
-		case !bad && attempt == 1:
+// An answer is lost, and the next one is an error that names nothing. It was taken for sure to mean the batch of the lost one, which the
+// node has: "not written".
+func TestBareErrorBehindALostAnswerLeavesItOpenWhatIsWritten(t *testing.T) {
+	c := cluster(t, dataproxytest.WithNodes(1))
+	client := connect(t, c, dataproxy.WithWorkerNum(1), dataproxy.WithAckTimeout(time.Second), dataproxy.WithBatchingMaxMessages(1))
+	both := make(chan struct{})
+	var frames atomic.Int64
+	c.Node(0).Handle(func(dataproxytest.Record) dataproxytest.Fault {
+		switch frames.Add(1) {
+		case 1:
+			<-both // are in flight before the second is answered
 			return dataproxytest.DropAnswer()
-		case bad:
+		case 2:
 			return dataproxytest.ErrorCode(105)
 		}
 		return dataproxytest.Fault{}
-	}, "good", "bad")
-	require.Equal(t, 105, fault(t, bad, dataproxy.CodeServerError).ServerCode)
-	require.NoError(t, good)
-	require.Equal(t, 2, receivedPayloads(c)["good"], "it is sent again: a double, which is no loss")
-}
-
-// An error that names nothing comes twice: the second one was taken to mean the batch behind, and failed it, sure that it was not written.
-func TestBareErrorThatComesTwiceFailsNoOtherBatch(t *testing.T) {
-	one := "\x00\x00\x00\x24\x05\x00\x00\x00\x012\x00\x00\x00\x1adpIp=127.0.0.1&errCode=105"
-	_, bad, good := bareErrors(t, func(_ int, bad bool) dataproxytest.Fault {
-		if bad {
-			return dataproxytest.Malformed([]byte(one + one))
-		}
-		return dataproxytest.Fault{}
-	}, "bad", "good")
-	require.Equal(t, 105, fault(t, bad, dataproxy.CodeServerError).ServerCode)
-	require.NoError(t, good)
-}
-
-// bareErrors sends two batches that are in flight together before the first is answered, and returns their results.
-func bareErrors(t *testing.T, answer func(attempt int, bad bool) dataproxytest.Fault, payloads ...string) (c *dataproxytest.Cluster, bad, good error) {
-	c = cluster(t, dataproxytest.WithNodes(1))
-	client := connect(t, c, dataproxy.WithWorkerNum(1), dataproxy.WithAckTimeout(time.Second), dataproxy.WithBatchingMaxMessages(1),
-		dataproxy.WithRetryInitialInterval(time.Millisecond))
-	both := make(chan struct{})
-	var mu sync.Mutex
-	attempts := make(map[string]int)
-	var frames atomic.Int64
-	c.Node(0).Handle(func(r dataproxytest.Record) dataproxytest.Fault {
-		if frames.Add(1) == 1 {
-			<-both
-		}
-		mu.Lock()
-		defer mu.Unlock()
-		payload := string(r.Items[0])
-		attempts[payload]++
-		return answer(attempts[payload], payload == "bad")
 	})
-	results := make(map[string]error)
-	for i, payload := range payloads {
-		client.SendAsync(context.Background(), message(payload), func(_ dataproxy.Message, err error) { results[payload] = err })
-		eventually(t, "it is in flight", func() bool { return frames.Load() > 0 && client.Stats().Lanes[0].InFlight == i+1 })
-	}
+	var stored, bad error
+	client.SendAsync(context.Background(), message("stored"), func(_ dataproxy.Message, err error) { stored = err })
+	eventually(t, "it is read", func() bool { return frames.Load() == 1 })
+	client.SendAsync(context.Background(), message("bad"), func(_ dataproxy.Message, err error) { bad = err })
+	eventually(t, "both are in flight", func() bool { return client.Stats().Lanes[0].InFlight == 2 })
 	close(both)
 	require.NoError(t, client.Flush(patient(t)))
-	return c, results["bad"], results["good"]
+	require.Equal(t, dataproxy.MaybeWritten, fault(t, stored, dataproxy.CodeServerError).Persisted())
+	require.NoError(t, bad, "it is sent again when its own answer does not come")
 }

@@ -58,7 +58,7 @@ func neverCured(code int) bool {
 }
 
 // refused decides what follows from an error answer to a batch that was written at that time. A guess may be wrong about the batch,
-// which is then as one without an answer: it is sent again, and where its own answer was good that makes a double, not a failure.
+// which is then as one without an answer.
 func (c *client) refused(b *batch, l *lane, written time.Time, guess bool, a *wire.Answer) {
 	c.metrics.failed(CodeServerError)
 	b.answered(guess)
@@ -71,16 +71,12 @@ func (c *client) refused(b *batch, l *lane, written time.Time, guess bool, a *wi
 		}
 		c.nodes.putAside(l.node, written, failure)
 		elsewhere := c.dispatcher.untried(b.avoid, l.node)
-		price := forFree
-		if guess { // it may have been written
-			price = forOneAttempt
-		}
-		c.failedAttempt(b, l.node, CodeServerError, failure, price, c.elsewhereOrLater(elsewhere))
+		c.failedAttempt(b, l.node, CodeServerError, failure, forFree, c.elsewhereOrLater(elsewhere))
 		return
 	}
 	c.nodes.nextScout(l.node, written)
 	price := forOneAttempt
-	if !guess && !retryOtherNode(a.Code) && (!c.opts.RetryOnServerError || neverCured(a.Code)) {
+	if !retryOtherNode(a.Code) && (!c.opts.RetryOnServerError || neverCured(a.Code)) {
 		price = noMore
 	}
 	if a.Code == serverTopicUnknown {

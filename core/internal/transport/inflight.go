@@ -14,7 +14,7 @@ type Written[T any] struct {
 	Start int    // where it begins in what is written at once
 	Size  int    // of the frame
 	At    time.Time
-	// Guess is set with an answer that names no frame, where it could mean another one, or be another answer to one before.
+	// Guess is set with an answer that names no frame, while there were others that it could mean.
 	Guess bool
 }
 
@@ -25,7 +25,6 @@ type inflight[T any] struct {
 	head    int
 	next    int // after the last answered one: where the next answer's frame lies, also behind a hole
 	live    int
-	doubt   bool // an answer that names no frame was not sure to mean the one it was taken for, or had none: so may the next ones
 
 	forgotten int // of those live
 	fresh     int // frames pushed since forget looked through all
@@ -106,9 +105,9 @@ func (t *inflight[T]) take(a *wire.Answer, kind byte, client uint64) (w Written[
 			other = a.ID.Client
 		}
 	case !a.HasMID && a.Code != 0:
-		t.doubt = t.doubt || t.live != 1
+		guess := t.live > 1
 		w, ok = t.remove(t.head)
-		w.Guess = t.doubt
+		w.Guess = guess
 		return w, ok
 	default:
 		return w, false
