@@ -1,6 +1,7 @@
 package spool
 
 import (
+	"cmp"
 	"encoding/binary"
 	"fmt"
 	"io/fs"
@@ -283,4 +284,82 @@ func TestAFileThatStaysUnreadableStays(t *testing.T) {
 	disk.before = nil
 	got, _ := deliver(t, disk)
 	require.Equal(t, seq(4, 6), got)
+}
+
+// badDisk gives some bytes of one file never back, as a disk with bad blocks does.
+type badDisk struct {
+	*memFS
+	path     string
+	from, to int64
+	reads    *int // of those
+}
+
+type badFile struct {
+	File
+	disk badDisk
+}
+
+func (d badDisk) Open(path string) (File, error) {
+	f, err := d.memFS.Open(path)
+	if err == nil && path == d.path {
+		f = badFile{f, d}
+	}
+	return f, err
+}
+
+func (f badFile) ReadAt(p []byte, off int64) (int, error) {
+	if off >= f.disk.to || off+int64(len(p)) <= f.disk.from {
+		return f.File.ReadAt(p, off)
+	}
+	*f.disk.reads++
+	n, err := f.File.ReadAt(p[:max(0, f.disk.from-off)], off)
+	return n, cmp.Or(err, error(syscall.EIO))
+}
+
+// S4: behind a bad block, in which the head of a batch lies, all that is whole waited for ever; and of a bad first block all of the file did.
+func TestABadBlockCostsWhatIsInIt(t *testing.T) {
+	const n = 1000
+	for _, bad := range [][2]int64{{0, 1}, {1, 2}, {2, 5}, {7, 12}, {25, 40}} {
+		disk, reads := newMemFS(testDir), 0
+		s, err := openSlot(testDir, Options{SegmentBytes: 1 << 20, FS: disk}, nil)
+		require.NoError(t, err)
+		var records []Record
+		var ends []int64
+		end := int64(headerSize)
+		for i := range n {
+			r := batchOf(i + 1)
+			records, end = append(records, r), end+int64(r.size())
+			ends = append(ends, end)
+		}
+		_, err = s.Append(nil, records, false)
+		require.NoError(t, err)
+		require.NoError(t, s.Close())
+		path, _ := nodeAt(t, disk, 0)
+		sick := badDisk{disk, path, bad[0] * block, bad[1] * block, &reads}
+		var whole, broken []int
+		for i, end := range ends {
+			if start := end - int64(records[i].size()); start >= sick.to || end <= sick.from {
+				whole = append(whole, i+1)
+			} else {
+				broken = append(broken, i+1)
+			}
+		}
+		var warnings []string
+		s, err = openSlot(testDir, Options{FS: sick, Warn: func(format string, args ...any) { warnings = append(warnings, fmt.Sprintf(format, args...)) }}, nil)
+		require.NoError(t, err)
+		refs, got := readAll(t, s)
+		require.Equal(t, whole, got, "bad: %v", bad)
+		require.Less(t, reads, 40, "of what is bad: a disk takes seconds for each")
+		require.Equal(t, 1, s.Stats().Unreadable)
+		require.NotZero(t, s.Stats().Errors)
+		require.Contains(t, strings.Join(warnings, "\n"), "cannot be read for now, and stays")
+		for _, ref := range refs {
+			s.Ack(ref)
+		}
+		require.NoError(t, s.Close())
+		got, stats := deliver(t, disk) // and when it gives the rest back that comes, and nothing else
+		require.Equal(t, broken, got, "bad: %v", bad)
+		require.Zero(t, stats.Quarantined)
+		require.Empty(t, disk.named(t, segmentSuffix))
+	}
 }

@@ -25,7 +25,7 @@ type SegmentInfo struct {
 	Messages int64     `json:"messages"` // in them
 	Oldest   time.Time `json:"oldest"`   // when the first of them was stored; zero where there is none
 	Damaged  int64     `json:"damaged"`  // bytes that are no record
-	Fault    string    `json:"fault"`    // why it could not be read, or not to its end
+	Fault    string    `json:"fault"`    // why it, or a part of it, could not be read
 }
 
 // Inspect looks at all slots of a folder and changes nothing, also where clients use it; what they do meanwhile it may see or not. each, if
@@ -109,9 +109,9 @@ func (s *Spool) inspect(number uint64, each func(*Record) error) (info SegmentIn
 			info.Damaged = scan.damaged
 			return info, nil
 		}
-		if fault != nil {
-			info.Fault, info.Damaged = fault.Error(), scan.damaged
-			return info, nil
+		if fault != nil { // what is behind it may be readable
+			info.Fault = fault.Error()
+			continue
 		}
 		info.count(r.head.stored, int64(r.Messages))
 		if err := each(&r.Record); err != nil {

@@ -42,7 +42,6 @@ func (s *Spool) Next() (ref Ref, rec Record, ok bool) {
 			continue
 		}
 		r.scan.size = limit
-		before := r.scan.off
 		found, err := r.scan.record(func(h recordHead) bool {
 			if !s.skips(g, h) {
 				return false
@@ -56,10 +55,8 @@ func (s *Spool) Next() (ref Ref, rec Record, ok bool) {
 			if s.take(r, g, found.head) {
 				return Ref{g.number, found.head.at.index, uint32(found.Messages)}, found.Record, true
 			}
-		case err != io.EOF:
-			if r.trouble = err; r.scan.off == before {
-				s.endPass(r, g)
-			}
+		case err != io.EOF: // what is behind it may be readable
+			r.trouble = err
 		case !s.endPass(r, g):
 			return ref, rec, false
 		}
@@ -243,12 +240,11 @@ func (s *Spool) Survey(from uint64, visit func(Ref, *Record)) (next uint64, ok b
 	}
 	defer f.Close()
 	for scan.f = f; ; {
-		before := scan.off
 		r, err := scan.record(func(h recordHead) bool { return s.skips(g, h) })
-		switch {
-		case err == nil:
+		switch err {
+		case nil:
 			visit(Ref{g.number, r.head.at.index, uint32(r.Messages)}, &r.Record)
-		case scan.off == before || errors.Is(err, io.EOF):
+		case io.EOF:
 			return g.number + 1, true
 		}
 	}

@@ -125,6 +125,9 @@ func (s *Spool) head(number uint64) (h segmentHeader, size int64, version uint32
 	}
 	b := make([]byte, min(size, headerSize))
 	if _, err := f.ReadAt(b, 0); err != nil && err != io.EOF {
+		if salt, _ := saltIn(f, size, 0); salt != 0 { // what is behind it can be read, and says whose it is
+			return segmentHeader{number: number, salt: salt}, size, Version, nil
+		}
 		return h, size, 0, err
 	}
 	h, version, ok := parseSegmentHeader(b)
@@ -134,14 +137,26 @@ func (s *Spool) head(number uint64) (h segmentHeader, size int64, version uint32
 	if size < headerSize && bytes.HasPrefix(segmentMagic, b[:min(len(b), len(segmentMagic))]) {
 		return h, 0, 0, errForeign // cut off while it was made
 	}
-	scan := scanner{f: f, size: size, off: min(size, headerSize)}
-	if _, err := scan.record(nil); err != nil {
-		if err == io.EOF {
-			err = errForeign
-		}
-		return h, size, 0, err
+	salt, err := saltIn(f, size, min(size, headerSize))
+	if err == io.EOF {
+		err = errForeign
 	}
-	return segmentHeader{number: number, salt: scan.salt}, size, 0, nil
+	return segmentHeader{number: number, salt: salt}, size, 0, err
+}
+
+// saltIn returns what the first whole record behind off has, or io.EOF. Any other error is of the disk: there may be one that cannot be read.
+func saltIn(f File, size, off int64) (salt uint64, fault error) {
+	for scan := (scanner{f: f, size: size, off: off}); ; {
+		switch _, err := scan.record(nil); {
+		case err == nil:
+			return scan.salt, nil
+		case fault == nil || err != io.EOF:
+			fault = err
+		}
+		if scan.off >= size {
+			return 0, fault
+		}
+	}
 }
 
 // survey reads the acks of a segment and counts what is left of it: from its footer where it has one and nothing is acked, else from
@@ -168,18 +183,21 @@ func (s *Spool) survey(g *segment) {
 		}
 	}
 	scan := scanner{f: f, size: g.size, salt: g.salt, off: headerSize, heads: true}
-	_, err = scan.record(func(h recordHead) bool { // where it cannot be read, Next tells
-		if g.oldest == 0 {
-			g.oldest = h.stored
-		}
-		if !g.acked.has(h.at.index) {
-			g.batches++
-			g.messages += int64(h.messages)
-		}
-		return true
-	})
+	whole := true
+	for err = nil; err != io.EOF; whole = whole && err == io.EOF { // where it cannot be read, Next tells
+		_, err = scan.record(func(h recordHead) bool {
+			if g.oldest == 0 {
+				g.oldest = h.stored
+			}
+			if !g.acked.has(h.at.index) {
+				g.batches++
+				g.messages += int64(h.messages)
+			}
+			return true
+		})
+	}
 	g.records = max(g.records, scan.next)
-	g.known = err == io.EOF && scan.damaged == 0 && g.ackCount >= int(g.records) // nothing is left to be read
+	g.known = whole && scan.damaged == 0 && g.ackCount >= int(g.records) // nothing is left to be read
 }
 
 func (s *Spool) readAcks(g *segment) error {

@@ -8,6 +8,9 @@ import (
 // window is how much a scanner reads at a time, unless it is to look at heads only.
 const window = 128 << 10
 
+// block is what a disk that has a fault does not give back as a whole.
+const block = 4 << 10
+
 // scanner reads the records of one segment in order, and finds the next one behind damage.
 type scanner struct {
 	f     io.ReaderAt
@@ -58,12 +61,14 @@ func (s *scanner) fetch(off int64, n int) ([]byte, error) {
 	return nil, err
 }
 
-// record returns the next record for which skip is false, or io.EOF. Any other error is of the disk: the rest cannot be read.
+// record returns the next record for which skip is false, or io.EOF. Any other error is of the disk: something here cannot be read, and
+// the next call continues behind it.
 func (s *scanner) record(skip func(recordHead) bool) (scanned, error) {
 	for s.off < s.size {
 		left := s.size - s.off
 		b, err := s.fetch(s.off, int(min(left, recordHeader)))
 		if err != nil {
+			s.leap(s.off)
 			return scanned{}, err
 		}
 		if end, ok := parseFooter(b, s.salt, s.off); ok && left == footerSize {
@@ -82,7 +87,7 @@ func (s *scanner) record(skip func(recordHead) bool) (scanned, error) {
 			continue
 		case ok:
 			if b, err = s.fetch(s.off, int(h.size)); err != nil {
-				s.pass(h) // the next call continues behind it
+				s.pass(h)
 				return scanned{}, err
 			}
 			r, valid := h.record(b)
@@ -116,8 +121,9 @@ func (s *scanner) pass(h recordHead) {
 func (s *scanner) resync(left int64) error {
 	start, empty := s.off, true
 	for pos := s.off; pos < s.size; {
-		b, err := s.fetch(pos, int(min(s.size-pos, window)))
+		b, err := s.fetch(pos, int(min(s.size-pos, block-pos%block)))
 		if err != nil {
+			s.leap(pos)
 			return err
 		}
 		empty = empty && len(bytes.TrimLeft(b, "\x00")) == 0
@@ -128,6 +134,7 @@ func (s *scanner) resync(left int64) error {
 		}
 		pos += int64(i)
 		if b, err = s.fetch(pos, int(min(s.size-pos, recordHeader))); err != nil {
+			s.leap(pos)
 			return err
 		}
 		_, isRecord := parseRecordHead(b, s.salt, pos)
@@ -141,13 +148,42 @@ func (s *scanner) resync(left int64) error {
 	}
 	s.off = s.size
 	b, err := s.fetch(start, int(min(left, recordHeader)))
-	if err != nil {
+	if err != nil { // and it could be read before
 		return err
 	}
 	if !cutOff(b) && !empty {
 		s.damaged += left
 	}
 	return nil
+}
+
+// leap continues behind what cannot be read at off: at the first block that can be. It takes few reads, since a disk that fails takes seconds for
+// each: of several blocks that lie between bad ones it may find the last.
+func (s *scanner) leap(off int64) {
+	last := (s.size + block - 1) / block // one more than that of the last block
+	bad, good := off/block, last
+	for step := int64(1); bad+step < last; step *= 2 {
+		if s.readable(bad + step) {
+			good = bad + step
+			break
+		}
+		bad += step
+	}
+	for good-bad > 1 {
+		if mid := bad + (good-bad)/2; s.readable(mid) {
+			good = mid
+		} else {
+			bad = mid
+		}
+	}
+	s.off = min(good*block, s.size)
+	s.buf = s.buf[:0]
+}
+
+func (s *scanner) readable(n int64) bool {
+	var b [1]byte
+	_, err := s.f.ReadAt(b[:], n*block)
+	return err == nil
 }
 
 // cutOff reports whether these last bytes of a file are the beginning of something that was being written.
