@@ -9,10 +9,19 @@ import (
 // now is the time by the wall clock as it was when the client started, and what has passed since: ages do not change where it is set.
 func (c *client) now() time.Time { return c.start.Add(time.Since(c.start)) }
 
-// age is how long a record has been stored.
-func (s *spooler) age(r *spool.Record) time.Duration {
-	return max(0, s.c.now().Sub(time.UnixMilli(r.Stored)))
+// noAge is what nothing is as old as: a clock was wrong, as that of a device which starts in 1970, when the batch was stored or now.
+const noAge = 10 * 365 * 24 * time.Hour
+
+// ageOf is how long ago that was, or since this client's start where a clock was wrong by decades.
+func (c *client) ageOf(stored time.Time) time.Duration {
+	if age := c.now().Sub(stored); age < noAge {
+		return max(0, age) // the clock of an earlier owner may have been ahead
+	}
+	return time.Since(c.start)
 }
+
+// age is how long a record has been stored.
+func (s *spooler) age(r *spool.Record) time.Duration { return s.c.ageOf(time.UnixMilli(r.Stored)) }
 
 // giveUpOld gives up a record that was read back and is older than spool_max_age.
 func (s *spooler) giveUpOld(store *spool.Spool, ref spool.Ref, r *spool.Record) bool {

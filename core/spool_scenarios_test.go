@@ -76,6 +76,27 @@ func TestAClockThatWasSetLosesNothing(t *testing.T) {
 	}
 }
 
+// S10: what a device has stored before it knew the time, in 1970, was given up at once by the next client, as older than spool_max_age; so was
+// all where that client's own clock was decades ahead.
+func TestAnAgeOfDecadesIsThatOfAWrongClock(t *testing.T) {
+	t.Parallel()
+	c := cluster(t, dataproxytest.WithNodes(1))
+	dir := t.TempDir()
+	store, err := spool.Open(dir, spool.Options{})
+	require.NoError(t, err)
+	put(t, store, 1, "s", "1970", time.Unix(3600, 0))
+	put(t, store, 2, "s", "decades ago", time.Now().AddDate(-30, 0, 0))
+	require.NoError(t, store.Close())
+	c.Node(0).Standing(dataproxytest.ErrorCode(114))
+	client := connect(t, c, dataproxy.WithSpoolDir(dir), dataproxy.WithSpoolMaxAge(time.Hour))
+	require.Less(t, client.Stats().Spool.OldestAge, time.Hour)
+	client.Close()
+	require.Zero(t, client.Stats().Spool.GivenUp)
+
+	client = connect(t, c, dataproxy.WithSpoolDir(dir), dataproxy.WithSpoolMaxAge(time.Second))
+	eventually(t, "they have an age", func() bool { return client.Stats().Spool.GivenUp == 2 })
+}
+
 // put stores a batch of one message, as a client would have.
 func put(t *testing.T, store *spool.Spool, number uint64, stream, payload string, at time.Time) {
 	t.Helper()

@@ -59,7 +59,7 @@ func (s *spooler) stats() SpoolStats {
 		}
 	}
 	if !oldest.IsZero() {
-		out.OldestAge = max(0, s.c.now().Sub(oldest)) // of an earlier owner, whose clock may have been ahead
+		out.OldestAge = s.c.ageOf(oldest)
 	}
 	return out
 }
