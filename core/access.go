@@ -10,6 +10,7 @@ import (
 	"go.uber.org/multierr"
 
 	"github.com/inlong-dataproxy/inlong-dataproxy/core/internal/access"
+	"github.com/inlong-dataproxy/inlong-dataproxy/core/internal/connections"
 	"github.com/inlong-dataproxy/inlong-dataproxy/core/internal/discovery"
 	"github.com/inlong-dataproxy/inlong-dataproxy/core/internal/transport"
 )
@@ -121,7 +122,7 @@ func (o *Options) checkAccess() (err error) {
 func (c *client) findWay(to *transport.Config) error {
 	switch o := &c.opts; {
 	case o.Dialer != nil:
-		to.Open = (&transport.UserDialer{Dial: o.Dialer, Most: int64(o.WorkerNum + mostProbes)}).Open
+		to.Open = (&transport.UserDialer{Dial: o.Dialer, Most: int64(o.WorkerNum + connections.MostProbes)}).Open
 	case o.Socks != "":
 		to.Open = transport.Socks(o.Socks, o.SocksAuth)
 	}

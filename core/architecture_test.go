@@ -59,9 +59,10 @@ func TestDependencyRulesBite(t *testing.T) {
 		"core imports capi":          {"core/a.go", `import _ "` + modulePath + `/capi"`},
 		"core imports bindings":      {"core/cmd/x/a.go", `import _ "` + modulePath + `/bindings/python"`},
 		"core uses cgo":              {"core/a.go", `import "C"`},
-		"a lane calls a Callback":    {"core/lane.go", `func f(cb Callback) { go func() { cb() }() }`},
-		"a lane calls a receiver":    {"core/lane.go", `func (l *lane) f() { l.r.receive(1) }`},
-		"a lane calls the handler":   {"core/lane.go", `func (l *lane) f() { l.c.opts.ResultHandler(nil) }`},
+		"a retry calls a Callback":   {"core/retry.go", `func f(cb Callback) { go func() { cb() }() }`},
+		"a retry calls a receiver":   {"core/retry.go", `func (b *batch) f() { b.r.receive(1) }`},
+		"a retry calls the handler":  {"core/retry.go", `func (c *client) f() { c.opts.ResultHandler(nil) }`},
+		"lanes ask the Manager":      {"core/internal/connections/a.go", `import _ "` + modulePath + `/core/internal/discovery"`},
 		"the root imports a program": {"core/a.go", `import _ "` + modulePath + `/core/cmd/x"`},
 		"the root reads Kafka":       {"core/a.go", `import _ "github.com/twmb/franz-go/pkg/kgo"`},
 	} {
@@ -70,13 +71,14 @@ func TestDependencyRulesBite(t *testing.T) {
 		}
 	}
 	for path, body := range map[string]string{
-		"core/internal/transport/a.go": `import "net"; var _ net.Conn`,
-		"core/access.go":               `import "net"; type Dialer func() net.Conn`,
-		"core/a.go":                    `import "net"; var _, _, _ = net.SplitHostPort("")`,
-		"core/completion.go":           `func f(cb Callback) { cb() }`,
-		"core/send.go":                 `func refuse(cb Callback) { cb() }`,
-		"capi/a.go":                    `import "C"; import _ "` + modulePath + `/core"`,
-		"core/a_test.go":               `import _ "` + modulePath + `/core/dataproxytest"`,
+		"core/internal/transport/a.go":   `import "net"; var _ net.Conn`,
+		"core/internal/connections/a.go": `import _ "` + modulePath + `/core/internal/transport"`,
+		"core/access.go":                 `import "net"; type Dialer func() net.Conn`,
+		"core/a.go":                      `import "net"; var _, _, _ = net.SplitHostPort("")`,
+		"core/completion.go":             `func f(cb Callback) { cb() }`,
+		"core/send.go":                   `func refuse(cb Callback) { cb() }`,
+		"capi/a.go":                      `import "C"; import _ "` + modulePath + `/core"`,
+		"core/a_test.go":                 `import _ "` + modulePath + `/core/dataproxytest"`,
 	} {
 		if faults := dependencyFaults(path, []byte("package p\n"+body)); len(faults) > 0 {
 			t.Errorf("refused without reason: %v", faults)
@@ -168,6 +170,9 @@ func refusedImport(path, imported string) string {
 		return "internal packages do not know the root"
 	case within(path, "core/internal") && !isTest && isOwn && !within(own, "core/internal"):
 		return "internal packages depend on internal packages only"
+	case within(path, "core/internal/connections") && !isTest && isOwn &&
+		!within(own, "core/internal/fifo", "core/internal/transport", "core/internal/wire"):
+		return "connections know nothing of what they carry, nor where it is from"
 	case !within(path, "core/cmd") && within(own, "core/cmd"):
 		return "programs are not imported"
 	case !within(path, "core/cmd") && within(imported, "github.com/twmb/franz-go"):

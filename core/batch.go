@@ -342,7 +342,7 @@ func (b *batch) unwritten() {
 	b.attempts--
 	b.node = ""
 	if n := len(b.avoid); n > 0 {
-		b.node = b.avoid[n-1].addr
+		b.node = b.avoid[n-1].Addr
 	}
 	b.mu.Unlock()
 }
@@ -354,6 +354,14 @@ func (b *batch) uniq() uint64 {
 		return b.order
 	}
 	return b.id.Seq
+}
+
+// outage returns why the nodes cannot be used if that is why b was never written.
+func (c *client) outage(b *batch) error {
+	if b.attempts > 0 {
+		return nil
+	}
+	return c.conns.Outage()
 }
 
 // dead reports whether every message has its result.
@@ -377,8 +385,8 @@ func (b *batch) fault(code Code, message string, cause error) *Error {
 	}
 	failure, node := b.failure, b.node
 	if b.attempts == 0 {
-		if n, answer := b.st.c.nodes.holdingUp(); n != nil {
-			failure, node = answer, n.addr
+		if n, answer := b.st.c.conns.HoldingUp(); n != nil {
+			failure, node = attemptFailure{serverCode: answer.Code, serverMessage: answer.Text}, n.Addr
 		}
 	}
 	return &Error{

@@ -7,6 +7,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"github.com/inlong-dataproxy/inlong-dataproxy/core/internal/connections"
 )
 
 // Bulk ways bring messages faster than a slow network moves them, and can wait. What they have in flight, from acceptance to the result,
@@ -46,8 +48,6 @@ const (
 	plentyRate   = 512 * kib // and for senders that cannot wait; what this moves in time may be in flight, be it of use or not
 	leastWindow  = 160 * kib
 	measureEvery = 100 * time.Millisecond
-	// answersTake is how long a node may need for an answer beside the way there and back.
-	answersTake = 50 * time.Millisecond
 )
 
 func (w *bulkWindow) init(o *Options) {
@@ -111,7 +111,7 @@ func (w *bulkWindow) ack(bytes int64, trip func() time.Duration) {
 		*p = bulkPeriod{began: now}
 		if w.rate > 0 {
 			inTime := max(leastWindow, w.acksIn(w.horizon))
-			plenty := max(w.acksIn(answersTake+2*trip()), int64(plentyRate*w.horizon.Seconds()))
+			plenty := max(w.acksIn(connections.AnswersTake+2*trip()), int64(plentyRate*w.horizon.Seconds()))
 			w.enough.Store(min(inTime, plenty))
 			size = min(size, inTime)
 		}
@@ -243,7 +243,7 @@ func (b *batch) leaveBulk(acked bool) {
 	switch {
 	case bytes == 0:
 	case acked:
-		c.bulk.ack(bytes, c.nodes.farthest)
+		c.bulk.ack(bytes, c.conns.Farthest)
 	default:
 		c.bulk.giveBack(bytes)
 	}

@@ -343,7 +343,7 @@ func TestF7_OpenAndCloseLeavesNothing(t *testing.T) {
 func ours() (n int) {
 	buf := make([]byte, 1<<20)
 	for stack := range strings.SplitSeq(string(buf[:runtime.Stack(buf, true)]), "\n\n") {
-		if strings.Contains(stack, "/core.(*") || strings.Contains(stack, "/core/internal/transport.") {
+		if strings.Contains(stack, "/core.(*") || strings.Contains(stack, "/core/internal/connections.") || strings.Contains(stack, "/core/internal/transport.") {
 			n++
 		}
 	}

@@ -3,10 +3,10 @@ package dataproxy
 import (
 	"errors"
 	"fmt"
-	"slices"
 	"time"
 	"unsafe"
 
+	"github.com/inlong-dataproxy/inlong-dataproxy/core/internal/connections"
 	"github.com/inlong-dataproxy/inlong-dataproxy/core/internal/transport"
 )
 
@@ -42,13 +42,8 @@ func Leftovers(of FullClient) string {
 		}
 		st.mu.Unlock()
 	}
-	for i := range c.dispatcher.lanes {
-		l := c.dispatcher.lanes[i].Load()
-		l.mu.Lock()
-		if n := l.queue.Len(); n != 0 || l.outstanding != 0 || l.writing {
-			add("lane %d: %d queued, %d outstanding, writing %v", l.index, n, l.outstanding, l.writing)
-		}
-		l.mu.Unlock()
+	if h := c.conns.Held(); h.Queued != 0 || h.Outstanding != 0 || h.Writing != 0 {
+		add("the connections hold %+v", h)
 	}
 	return left
 }
@@ -82,9 +77,7 @@ func LoseConnections(of FullClient, answer func(), held func() bool) (letGo func
 	for !held() {
 		time.Sleep(time.Millisecond)
 	}
-	for _, l := range c.dispatcher.usable() {
-		l.conn.Fail(transport.ErrPeerClosed)
-	}
+	c.conns.Fail(transport.ErrPeerClosed)
 	return b.mu.Unlock
 }
 
@@ -123,19 +116,10 @@ func Completing(of FullClient) int {
 }
 
 // WaitingForIdle counts what lanes remember of callers that wait for them to be idle.
-func WaitingForIdle(of FullClient) (n int) {
-	lanes := of.(*client).dispatcher.lanes
-	for i := range lanes {
-		l := lanes[i].Load()
-		l.mu.Lock()
-		n += len(l.soon)
-		l.mu.Unlock()
-	}
-	return n
-}
+func WaitingForIdle(of FullClient) int { return of.(*client).conns.Held().Waiters }
 
 // SetNodes gives the client a node list, as its supervisor does with the Manager's.
-func SetNodes(of FullClient, addrs ...string) { of.(*client).nodes.set(addrs) }
+func SetNodes(of FullClient, addrs ...string) { of.(*client).conns.SetNodes(addrs) }
 
 // FrameLimit is the longest frame that the client writes now.
 func FrameLimit(of Client) int { return int(of.(*client).frameLimit.Load()) }
@@ -158,24 +142,19 @@ func SweepStreams(of FullClient, now bool) {
 }
 
 // Parked counts the batches, dead or alive, that wait for a usable lane.
-func Parked(of FullClient) int {
-	d := &of.(*client).dispatcher
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	return d.parked.Len()
-}
+func Parked(of FullClient) int { return of.(*client).conns.Held().Parked }
 
 // What the page of guarantees tells in numbers.
 const (
 	MaxBackOff           = maxBackOff
-	RefreshPause         = refreshPause
+	RefreshPause         = connections.RefreshPause
 	MaxBackOffLost       = maxBackOffLost
 	UnknownStreamBackOff = unknownStreamBackOff
 	MaxBackOffNotNow     = maxBackOffNotNow
-	Suspicion            = suspicion
-	LongestSuspicion     = longestSuspicion
-	LateAfter            = lateAfter
-	HeadStart            = headStart
+	Suspicion            = connections.Suspicion
+	LongestSuspicion     = connections.LongestSuspicion
+	LateAfter            = connections.LateAfter
+	HeadStart            = connections.HeadStart
 	CloseGrace           = 100 * time.Millisecond
 	KeptStreams          = keptStreams
 )
@@ -219,7 +198,7 @@ func frameOf(c *client, msg *Message, late time.Duration) ([]byte, error) {
 	due := opened.Add(c.opts.SendTimeout)
 	b := &batch{st: st, attributes: attributes, opened: opened, due: due, timer: time.NewTimer(time.Hour)}
 	b.add(msg, nil, nobody{}, Tag{}, 0)
-	frame, settled := (&lane{c: c}).frameLive(nil, new(scratch), b, "", due.Add(late))
+	frame, settled := c.frameLive(nil, new([]byte), b, 0, "", due.Add(late))
 	if len(settled) > 0 {
 		return frame, settled[0].err
 	}
@@ -228,23 +207,13 @@ func frameOf(c *client, msg *Message, late time.Duration) ([]byte, error) {
 
 // Suspect makes the client avoid these nodes, and EndSuspicion their time over, as after Suspicion.
 func Suspect(of FullClient, addrs ...string) {
-	c := of.(*client)
-	for _, n := range c.nodes.list {
-		if slices.Contains(addrs, n.addr) {
-			c.nodes.suspect(n, errors.New("the test says so"))
-		}
+	conns := of.(*client).conns
+	for _, n := range conns.All(addrs...) {
+		conns.Suspect(n, errors.New("the test says so"))
 	}
 }
 
-func EndSuspicion(of FullClient) {
-	c := of.(*client)
-	c.nodes.mu.Lock()
-	for _, n := range c.nodes.list {
-		n.suspect = time.Time{}
-	}
-	c.nodes.mu.Unlock()
-	c.nodes.wake()
-}
+func EndSuspicion(of FullClient) { of.(*client).conns.EndSuspicion() }
 
 // InternalFault is a panic on a goroutine of the client's own.
 func InternalFault(of FullClient) {
@@ -253,7 +222,7 @@ func InternalFault(of FullClient) {
 }
 
 // MostProbes is how many suspects are tried at a time.
-const MostProbes = mostProbes
+const MostProbes = connections.MostProbes
 
 // LinesDropped is the format of the line that no limit keeps back.
 const LinesDropped = linesDropped
@@ -279,14 +248,4 @@ func ToBeStored(of FullClient) int {
 }
 
 // Probe tries all nodes, as is done with one that failed when its time is over.
-func Probe(of FullClient) {
-	c := of.(*client)
-	c.nodes.mu.Lock()
-	list := slices.Clone(c.nodes.list)
-	c.nodes.mu.Unlock()
-	for _, n := range list {
-		c.probes <- struct{}{}
-		c.lanesDone.Add(1)
-		c.probe(n)
-	}
-}
+func Probe(of FullClient) { of.(*client).conns.Probe() }

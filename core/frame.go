@@ -1,5 +1,11 @@
 package dataproxy
 
+import (
+	"time"
+
+	"github.com/inlong-dataproxy/inlong-dataproxy/core/internal/wire"
+)
+
 // A batch's frame is chosen when it is written for the first time: its live messages. From then on it stays as it is under its id,
 // however often it is written: a consumer tells a double by the id. What is settled in it meanwhile has its result and stays in it.
 //
@@ -145,4 +151,37 @@ func (c *client) settleFrame(b *batch, err *Error) completion {
 	b.startAnew()
 	b.id = c.batches.nextID()
 	return b.settle(live, err)
+}
+
+// frameLive appends b's frame for a node, unless no message of b is live. spare is the memory for its attributes.
+func (c *client) frameLive(dst []byte, spare *[]byte, b *batch, worker int, node string, now time.Time) (frames []byte, due []completion) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	due = b.settleDue(c, now)
+	if b.unsettled > 0 {
+		due = c.choose(b, due)
+	}
+	if b.unsettled == 0 {
+		return dst, due
+	}
+	body, count := b.frameBody()
+	start := len(dst)
+	b.attempts++
+	b.written, b.node = true, node
+	attr := b.st.appendAttr((*spare)[:0], b, worker, count)
+	*spare = attr
+	compress := c.opts.Compression == Snappy
+	block := b.block()
+	switch binary := c.opts.MessageFormat == Binary; {
+	case binary && block != nil:
+		dst = wire.AppendBinaryBlock(dst, block, attr, uint32(b.uniq()), uint32(b.eventTime/1000), uint16(count), b.itemized)
+	case block != nil:
+		dst = wire.AppendTextBlock(dst, block, attr)
+	case binary:
+		dst = wire.AppendBinary(dst, body, attr, uint32(b.uniq()), uint32(b.eventTime/1000), uint16(count), compress, b.itemized)
+	default:
+		dst = wire.AppendText(dst, body, attr, compress)
+	}
+	b.framedBulk(len(dst) - start)
+	return dst, due
 }

@@ -236,7 +236,7 @@ func (l *hookList) written(lane *lane, all []transport.Written[*batch]) {
 		b.mu.Lock()
 		messages := b.frameCount()
 		h.attempt = BatchAttempt{
-			Batch: h.BatchInfo, Node: lane.node.addr, Lane: lane.index, Attempt: b.attempts, Messages: messages, Bytes: all[i].Size, At: now, id: b.id,
+			Batch: h.BatchInfo, Node: lane.Node.Addr, Lane: lane.Index, Attempt: b.attempts, Messages: messages, Bytes: all[i].Size, At: now, id: b.id,
 		}
 		b.mu.Unlock()
 		l.each(func(s *hookSet) {

@@ -15,14 +15,14 @@ func (s *spooler) makeRoom() {
 		s.makeRoomInLines(messages, bytes)
 		return
 	}
-	for _, parked := range s.c.dispatcher.takeParked() {
+	for _, parked := range s.c.conns.TakeParked() {
 		if bytes < most/2 && messages < b.maxMessages/2 {
-			s.c.dispatcher.dispatch(parked)
+			s.c.conns.Dispatch(parked)
 			continue
 		}
 		count, held := s.leave(parked)
 		if held == 0 {
-			s.c.dispatcher.dispatch(parked)
+			s.c.conns.Dispatch(parked)
 		}
 		bytes, messages = bytes-held, messages-count
 	}
@@ -61,5 +61,5 @@ func (s *spooler) leave(b *batch) (messages, bytes int64) {
 
 // noneTakes reports whether no node takes messages.
 func (s *spooler) noneTakes() bool {
-	return s.c.dispatcher.waiting.Load() || s.c.dispatcher.usable() == nil
+	return s.c.conns.Stuck()
 }

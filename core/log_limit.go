@@ -16,9 +16,6 @@ const (
 	mostLogKinds = 100
 )
 
-// subject is an argument of a log line that belongs to its kind: lines about one node must not hide those about another.
-type subject string
-
 // limitedLog passes on the first line of each kind and then one each logPause, with the number of those left out. A kind is a
 // format together with the subjects among its arguments.
 type limitedLog struct {

@@ -11,7 +11,7 @@ import (
 // that the Manager need not be asked soon.
 func (c *client) firstList() (fresh bool, err error) {
 	if c.manager == nil {
-		c.nodes.set(c.opts.StaticNodes)
+		c.conns.SetNodes(c.opts.StaticNodes)
 		return true, nil
 	}
 	var noCache error
@@ -34,7 +34,7 @@ func (c *client) refresh() error {
 	defer cancel()
 	list, err := c.manager.Fetch(ctx)
 	if err != nil {
-		c.nodes.noList(err)
+		c.conns.NoList(err)
 		return err
 	}
 	for _, skipped := range list.Skipped {
@@ -55,5 +55,5 @@ func (c *client) take(list discovery.List) {
 		limit = min(limit, list.MaxPacketLength)
 	}
 	c.frameLimit.Store(int64(limit))
-	c.nodes.set(list.Nodes)
+	c.conns.SetNodes(list.Nodes)
 }

@@ -9,12 +9,12 @@ import (
 	"hash/maphash"
 	"runtime/debug"
 	"strings"
-	"sync"
 	"sync/atomic"
 	"time"
 
 	"go.uber.org/multierr"
 
+	"github.com/inlong-dataproxy/inlong-dataproxy/core/internal/connections"
 	"github.com/inlong-dataproxy/inlong-dataproxy/core/internal/discovery"
 	"github.com/inlong-dataproxy/inlong-dataproxy/core/internal/transport"
 	"github.com/inlong-dataproxy/inlong-dataproxy/core/internal/wire"
@@ -30,7 +30,7 @@ type client struct {
 	start      time.Time     // deadlines of single messages count from here
 	linger     time.Duration // of a batch
 	columns    string        // add_columns as "&name=value"
-	connConfig transport.Config
+	id         uint64        // wire.BatchID.Client of its frames
 	frameLimit atomic.Int64
 
 	budget     budget
@@ -39,10 +39,8 @@ type client struct {
 	batches    registry
 	bodies     buffers // of batches
 	frames     buffers // of writers: much larger, so pooled apart
-	dispatcher dispatcher
 	completers []completer
-	nodes      nodes
-	probes     chan struct{}      // one entry for each suspect that is being tried
+	conns      *connections.Set[*batch]
 	manager    *discovery.Manager // nil with static nodes
 	metrics    *metrics
 	hooks      hookList
@@ -50,8 +48,6 @@ type client struct {
 
 	ctx        context.Context // ends when connections are to go
 	cancel     context.CancelFunc
-	ready      chan struct{} // closed by the first proven connection
-	readyOnce  sync.Once
 	lanesDone  running // lanes, supervisor and its probes
 	working    running // writers
 	completing running // completers
@@ -96,7 +92,7 @@ func (k sendKind) isTaken() bool { return k == sendTaken || k == sendTakenMany }
 // with ErrNoEndpoint or with ErrNoAvailableWorker, and leaves nothing behind then. WithLazyStart makes it return at once.
 func NewClient(opts ...Option) (FullClient, error) {
 	c := &client{
-		start: time.Now(), ready: make(chan struct{}), closed: make(chan struct{}), grace: callbackGrace,
+		start: time.Now(), closed: make(chan struct{}), grace: callbackGrace,
 	}
 	for _, opt := range opts {
 		if opt != nil {
@@ -123,16 +119,10 @@ func NewClient(opts ...Option) (FullClient, error) {
 			return nil, fmt.Errorf("%w: %w", ErrNoEndpoint, err)
 		}
 	}
-	c.lanesDone.Add(len(c.dispatcher.lanes) + 1)
-	for i := range c.dispatcher.lanes {
-		go c.keepLane(i, nil, nil)
-	}
-	asked := make(chan struct{})
-	go c.supervise(fresh, asked)
-	if c.opts.LazyStart || c.proven(asked) {
+	if asked := c.conns.Start(fresh); c.opts.LazyStart || c.proven(asked) {
 		return c, nil
 	}
-	causes := multierr.Combine(c.nodes.causes()...)
+	causes := multierr.Combine(c.conns.Causes()...)
 	c.closing.Store(true)
 	c.cancel()
 	<-c.lanesDone.none()
@@ -149,14 +139,14 @@ func NewClient(opts ...Option) (FullClient, error) {
 // nodes of a cache may be gone.
 func (c *client) proven(asked <-chan struct{}) bool {
 	select {
-	case <-c.ready:
+	case <-c.conns.Proven():
 		return true
 	case <-asked:
 	}
 	timer := time.NewTimer(c.opts.ConnTimeout)
 	defer timer.Stop()
 	select {
-	case <-c.ready:
+	case <-c.conns.Proven():
 		return true
 	case <-timer.C:
 		return false
@@ -197,12 +187,13 @@ func (c *client) init() (err error) {
 	if o.MessageFormat == Binary {
 		kind = wire.TypeBinary
 	}
-	c.connConfig = transport.Config{
-		Type: kind, Client: binary.BigEndian.Uint64(id[:]), ConnTimeout: o.ConnTimeout, AckTimeout: o.AckTimeout,
+	c.id = binary.BigEndian.Uint64(id[:])
+	way := transport.Config{
+		Type: kind, Client: c.id, ConnTimeout: o.ConnTimeout, AckTimeout: o.AckTimeout,
 		HeartbeatInterval: o.HeartbeatInterval, SocketSendBuffer: o.SocketSendBufferSize, SocketRecvBuffer: o.SocketRecvBufferSize,
 		MaxAnswer: max(o.ReadBufferSize, leastAnswer), GetBuffer: o.BytePool.Get, PutBuffer: o.BytePool.Put, Guard: c.guard,
 	}
-	if err = c.findWay(&c.connConfig); err != nil {
+	if err = c.findWay(&way); err != nil {
 		return err
 	}
 	c.frameLimit.Store(int64(o.MaxFrameSize))
@@ -212,23 +203,35 @@ func (c *client) init() (err error) {
 	c.batches.c = c
 	c.bodies = buffers{user: o.BufferPool, max: int64(o.BufferPoolSize)}
 	c.frames = buffers{user: o.BufferPool, max: int64(o.BufferPoolSize)}
-	c.nodes = nodes{c: c, changed: make(chan struct{}), kick: make(chan struct{}, 1)}
-	c.probes = make(chan struct{}, mostProbes)
 	c.completers = make([]completer, o.WorkerNum)
-	c.dispatcher.lanes = make([]atomic.Pointer[lane], o.WorkerNum)
-	c.dispatcher.pace.timer = time.AfterFunc(time.Hour, c.look)
-	c.dispatcher.pace.timer.Stop()
 	for i := range o.WorkerNum {
 		c.completers[i].init(c)
-		c.dispatcher.lanes[i].Store(&lane{c: c, index: i})
 	}
 	c.ctx, c.cancel = context.WithCancel(context.Background())
+	c.connect(way)
 	if o.SpoolDir != "" {
 		if c.spooler, err = newSpooler(c); err != nil {
 			c.cancel()
 		}
 	}
 	return err
+}
+
+// connect makes the connections, none of which is opened yet.
+func (c *client) connect(way transport.Config) {
+	o := &c.opts
+	cfg := connections.Config{
+		Transport: way, Lanes: o.WorkerNum, WriteBuffer: o.WriteBufferSize, MaxLifetime: o.MaxConnLifetime, FirstPause: o.RetryInitialInterval,
+		UpdateInterval: o.UpdateInterval, Cache: o.NodeCache, Log: &c.log, Lasting: &c.lanesDone, Writers: &c.working,
+		Forget: !o.Ordered && o.SpoolDir == "", // else a stream, or a store, waits for the answer of a dead batch that is in flight
+	}
+	if c.manager != nil {
+		cfg.Refresh = c.refresh
+	}
+	if o.LazyStart {
+		cfg.First = c.firstList
+	}
+	c.conns = connections.New(c.ctx, &cfg, carrier{c})
 }
 
 // place is where an accepted message lies.

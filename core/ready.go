@@ -6,6 +6,8 @@ import (
 	"time"
 
 	"go.uber.org/multierr"
+
+	"github.com/inlong-dataproxy/inlong-dataproxy/core/internal/connections"
 )
 
 // readyLook is how often Ready looks while it waits: connections come and go for many reasons, and nobody else has to tell it.
@@ -32,34 +34,22 @@ func (c *client) Ready(ctx context.Context) error {
 	if c.closing.Load() {
 		return errClosed
 	}
-	return c.nodes.whyNotReady()
+	return c.whyNotReady()
 }
 
 // isReady reports whether a batch that is sealed now is written now, as far as the client knows.
-func (c *client) isReady() bool {
-	if c.closing.Load() {
-		return false
-	}
-	for _, l := range c.dispatcher.usable() {
-		if !l.node.aside.Load() {
-			return true
-		}
-	}
-	return false
-}
+func (c *client) isReady() bool { return !c.closing.Load() && c.conns.Takes() }
 
 // whyNotReady is the error of a client without a connection that takes batches.
-func (s *nodes) whyNotReady() error {
-	causes := s.causes()
-	s.mu.Lock()
-	known := len(s.list)
-	for _, n := range s.list {
-		if n.aside.Load() && len(causes) < mostCauses {
-			causes = append(causes, &Error{Code: CodeServerError, Message: "it takes nothing now", Node: n.addr,
-				ServerCode: n.answer.serverCode, ServerMessage: n.answer.serverMessage})
+func (c *client) whyNotReady() error {
+	causes := c.conns.Causes()
+	asides, known := c.conns.Asides()
+	for _, n := range asides {
+		if len(causes) < connections.MostCauses {
+			causes = append(causes, &Error{Code: CodeServerError, Message: "it takes nothing now", Node: n.Addr,
+				ServerCode: n.Answer.Code, ServerMessage: n.Answer.Text})
 		}
 	}
-	s.mu.Unlock()
 	kind := ErrNoAvailableWorker
 	if known == 0 {
 		kind = ErrNoEndpoint

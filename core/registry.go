@@ -44,7 +44,7 @@ func (r *registry) get(st *stream, ago time.Duration) *batch {
 	r.mu.Lock()
 	r.seq++
 	r.count++
-	b.id = wire.BatchID{Client: r.c.connConfig.Client, Seq: r.seq}
+	b.id = wire.BatchID{Client: r.c.id, Seq: r.seq}
 	b.order, b.prev = r.seq, r.last
 	r.last = b
 	if b.prev != nil {
@@ -67,7 +67,7 @@ func (r *registry) nextID() wire.BatchID {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.seq++
-	return wire.BatchID{Client: r.c.connConfig.Client, Seq: r.seq}
+	return wire.BatchID{Client: r.c.id, Seq: r.seq}
 }
 
 // remove takes out a batch whose last receiver was called, and re-uses it if nobody else can hold it any more.

@@ -44,7 +44,7 @@ func (s *spooler) readBack() {
 		if s.c.opts.Ordered {
 			b.st.comeBack(b, position{b.kept.opening, b.kept.ref})
 		} else {
-			s.c.dispatcher.dispatch(b)
+			s.c.conns.Dispatch(b)
 		}
 	}
 }

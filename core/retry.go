@@ -3,10 +3,10 @@ package dataproxy
 import (
 	"errors"
 	"fmt"
-	"math/rand/v2"
 	"slices"
 	"time"
 
+	"github.com/inlong-dataproxy/inlong-dataproxy/core/internal/connections"
 	"github.com/inlong-dataproxy/inlong-dataproxy/core/internal/transport"
 	"github.com/inlong-dataproxy/inlong-dataproxy/core/internal/wire"
 )
@@ -20,7 +20,7 @@ const (
 	// A node learns a new stream with some delay; asking again sooner is of no use.
 	unknownStreamBackOff = 2 * time.Second
 	// A node that answered "not now" may take the batch at any moment: it is asked again at least so often.
-	maxBackOffNotNow = time.Second
+	maxBackOffNotNow = connections.MaxBackOffNotNow
 )
 
 // The server's error codes that decide what to do; the protocol's whole table is in the documentation.
@@ -65,16 +65,16 @@ func (c *client) refused(b *batch, l *lane, written time.Time, guess bool, a *wi
 	failure := attemptFailure{serverCode: a.Code, serverMessage: answerText(a)}
 	base := c.opts.RetryInitialInterval
 	if notNow(a.Code) {
-		if a.Code == serverSinkUnready || a.Code == serverServiceClosed || c.nodes.othersHaveNoLane(l.node, b.avoid) {
-			c.nodes.suspect(l.node, fmt.Errorf("it answered code %d", a.Code))
-			c.nodes.leave(l.node)
+		if a.Code == serverSinkUnready || a.Code == serverServiceClosed || c.conns.OthersHaveNoLane(l.Node, b.avoid) {
+			c.conns.Suspect(l.Node, fmt.Errorf("it answered code %d", a.Code))
+			c.conns.Leave(l.Node)
 		}
-		c.nodes.putAside(l.node, written, failure)
-		elsewhere := c.dispatcher.untried(b.avoid, l.node)
-		c.failedAttempt(b, l.node, CodeServerError, failure, forFree, c.elsewhereOrLater(elsewhere))
+		c.conns.PutAside(l.Node, written, connections.Answer{Code: a.Code, Text: failure.serverMessage})
+		elsewhere := c.conns.Untried(b.avoid, l.Node)
+		c.failedAttempt(b, l.Node, CodeServerError, failure, forFree, c.elsewhereOrLater(elsewhere))
 		return
 	}
-	c.nodes.nextScout(l.node, written)
+	c.conns.NextScout(l.Node, written)
 	price := forOneAttempt
 	if !retryOtherNode(a.Code) && (!c.opts.RetryOnServerError || neverCured(a.Code)) {
 		price = noMore
@@ -82,7 +82,7 @@ func (c *client) refused(b *batch, l *lane, written time.Time, guess bool, a *wi
 	if a.Code == serverTopicUnknown {
 		base = max(base, unknownStreamBackOff)
 	}
-	c.failedAttempt(b, l.node, CodeServerError, failure, price, func(b *batch) time.Duration { return backOff(base, b.paid, maxBackOff) })
+	c.failedAttempt(b, l.Node, CodeServerError, failure, price, func(b *batch) time.Duration { return connections.BackOff(base, b.paid, maxBackOff) })
 }
 
 // answerText is what a node says beside its code.
@@ -94,7 +94,7 @@ func (c *client) elsewhereOrLater(elsewhere bool) func(*batch) time.Duration {
 		if b.refusals++; elsewhere {
 			return 0
 		}
-		return backOff(c.opts.RetryInitialInterval, b.refusals, maxBackOffNotNow)
+		return connections.BackOff(c.opts.RetryInitialInterval, b.refusals, maxBackOffNotNow)
 	}
 }
 
@@ -113,26 +113,26 @@ func (c *client) connectionLost(b *batch, l *lane, reason error, culprit bool, t
 		code = CodeConnWriteFailed
 	}
 	c.metrics.failed(code)
-	l.countRetry(b)
+	c.countRetry(b, l)
 	b.answered(true)
 	now := time.Now()
-	again := now.Sub(b.lostAt) < nodeEnds && l.opened.Before(b.lostAt) && len(b.avoid) > 0 && b.avoid[len(b.avoid)-1] == l.node
+	again := now.Sub(b.lostAt) < nodeEnds && l.Opened.Before(b.lostAt) && len(b.avoid) > 0 && b.avoid[len(b.avoid)-1] == l.Node
 	b.lostAt = now
 	price := forFree
 	if culprit && !again && !c.cannotTell(b) || c.opts.MaxRetries == 0 {
 		price = forOneAttempt
 	}
-	if price == forOneAttempt && tooLong > 0 && c.closedOn(b, l.node, tooLong, reason) {
+	if price == forOneAttempt && tooLong > 0 && c.closedOn(b, l.Node, tooLong, reason) {
 		return
 	}
-	c.failedAttempt(b, l.node, code, attemptFailure{cause: reason}, price, func(b *batch) time.Duration {
+	c.failedAttempt(b, l.Node, code, attemptFailure{cause: reason}, price, func(b *batch) time.Duration {
 		switch {
-		case tooLong > 0 && !c.dispatcher.untried(b.avoid, l.node):
+		case tooLong > 0 && !c.conns.Untried(b.avoid, l.Node):
 			return nodeEnds // else its next close, of a connection that is open already, would say nothing
 		case b.attempts == 1:
 			return 0
 		}
-		return backOff(c.opts.RetryInitialInterval, b.attempts-1, maxBackOffLost)
+		return connections.BackOff(c.opts.RetryInitialInterval, b.attempts-1, maxBackOffLost)
 	})
 }
 
@@ -188,16 +188,6 @@ func (c *client) failedAttempt(b *batch, n *node, code Code, failure attemptFail
 	}
 	b.mu.Unlock()
 	if wait == 0 {
-		c.dispatcher.dispatch(b)
+		c.conns.Dispatch(b)
 	}
-}
-
-// backOff doubles from base with the number of attempts and varies by half, up to a bound.
-func backOff(base time.Duration, attempts int, most time.Duration) time.Duration {
-	d := base
-	for i := 1; i < attempts && d < most; i++ {
-		d *= 2
-	}
-	d = min(d, most)
-	return d/2 + rand.N(d/2+1)
 }

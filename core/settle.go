@@ -59,7 +59,7 @@ func (c *client) goOn(b *batch) {
 		c.spooler.ended(b, false, nil)
 		b.st.settled(b)
 	case !c.swept.Load(): // a closed client writes nothing more
-		c.dispatcher.dispatch(b)
+		c.conns.Dispatch(b)
 	}
 }
 
@@ -79,7 +79,7 @@ func (c *client) woken(b *batch) {
 		return due
 	})
 	if retry {
-		c.dispatcher.dispatch(b)
+		c.conns.Dispatch(b)
 	}
 }
 

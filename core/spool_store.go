@@ -4,6 +4,7 @@ import (
 	"errors"
 	"time"
 
+	"github.com/inlong-dataproxy/inlong-dataproxy/core/internal/connections"
 	"github.com/inlong-dataproxy/inlong-dataproxy/core/internal/spool"
 	"github.com/inlong-dataproxy/inlong-dataproxy/core/internal/wire"
 )
@@ -48,7 +49,7 @@ func (s *spooler) take(b *batch) (behind bool) {
 	if !later || n == 1 { // else a timer runs
 		s.wake()
 	}
-	return !later && n > yieldAfter
+	return !later && n > connections.YieldAfter
 }
 
 // due takes out what is to be stored now: what has waited for spool_after, or all.
@@ -114,7 +115,7 @@ func (s *spooler) store(all bool) {
 				b.st.enter(b)
 				b.st.mu.Unlock()
 			default:
-				s.c.dispatcher.dispatch(b) // one that is dead is dropped there
+				s.c.conns.Dispatch(b) // one that is dead is dropped there
 			}
 		}
 	}

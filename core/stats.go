@@ -36,15 +36,21 @@ func (c *client) Stats() Stats {
 	}
 	s := Stats{
 		Acked: report.Acked, Failed: report.Failed, Refused: c.refusedCount.Load(), Retries: c.retries.Load(),
-		Batches: c.doneBatches.Load(), Spool: c.spooler.stats(), Nodes: c.nodes.stats(),
+		Batches: c.doneBatches.Load(), Spool: c.spooler.stats(),
 	}
 	s.PendingMessages, s.PendingBytes = c.budget.pending()
 	s.Accepted = c.streams.accepted() // behind the results: never fewer
 	c.streams.mu.RLock()
 	s.Streams = len(c.streams.all)
 	c.streams.mu.RUnlock()
-	for i := range c.dispatcher.lanes {
-		s.Lanes = append(s.Lanes, c.dispatcher.lanes[i].Load().stats())
+	for _, l := range c.conns.LaneStats() {
+		s.Lanes = append(s.Lanes, LaneStats(l))
+	}
+	s.Nodes = []NodeStats{}
+	for _, n := range c.conns.NodeStats() {
+		s.Nodes = append(s.Nodes, NodeStats{
+			Addr: n.Addr, Lanes: n.Lanes, Suspect: n.Suspect, Batches: n.Batches, Errors: n.Errors, RoundTrip: RoundTrip(n.RoundTrip),
+		})
 	}
 	return s
 }

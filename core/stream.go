@@ -8,6 +8,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/inlong-dataproxy/inlong-dataproxy/core/internal/connections"
 	"github.com/inlong-dataproxy/inlong-dataproxy/core/internal/fifo"
 	"github.com/inlong-dataproxy/inlong-dataproxy/core/internal/wire"
 )
@@ -27,9 +28,9 @@ type stream struct {
 	tail      []byte // added columns and attributes, each as "&key=value"
 	completer *completer
 	share     *share
-	series    *streamSeries        // nil without metrics_streams
-	_         [64]byte             // what changes with each message apart from what lane and completer read
-	lane      atomic.Pointer[lane] // the one it sticks to; set by the dispatcher
+	series    *streamSeries            // nil without metrics_streams
+	_         [64]byte                 // what changes with each message apart from what lane and completer read
+	home      connections.Home[*batch] // of its lane
 	streamLine
 	bulk atomic.Bool // its open batch has bytes of bulk ways
 
@@ -119,7 +120,7 @@ func (st *stream) append(ctx context.Context, msg *Message, own []byte, attribut
 		at.behind = st.seal()
 	case kind == sendSync && !b.soon:
 		b.soon = true
-		if st.busy == nil && st.c.dispatcher.idleFor(st) {
+		if st.busy == nil && st.c.conns.IdleFor(&st.home) {
 			st.seal()
 		}
 	}
@@ -221,8 +222,8 @@ func (st *stream) flush() {
 	}
 }
 
-// getOn seals the open batch for a sync caller, unless it would wait all the same: settled does it then.
-func (st *stream) getOn() {
+// GetOn seals the open batch for a sync caller, unless it would wait all the same: settled does it then.
+func (st *stream) GetOn() {
 	st.mu.Lock()
 	defer st.mu.Unlock()
 	if st.open != nil && st.busy == nil {
@@ -249,7 +250,7 @@ func (st *stream) seal() (behind bool) {
 		}
 		st.busy = b
 	}
-	return st.c.dispatcher.dispatch(b)
+	return st.c.conns.Dispatch(b)
 }
 
 // takeOpen ends the open batch's time in the stream: all its messages are to be delivered. The caller holds mu.
@@ -296,7 +297,7 @@ func (st *stream) next() {
 		}
 		if !b.dead() && !st.c.swept.Load() { // a closed client writes nothing more
 			st.busy = b
-			st.c.dispatcher.dispatch(b)
+			st.c.conns.Dispatch(b)
 			return
 		}
 	}

@@ -108,6 +108,7 @@ func (c *client) addStream(key streamKey) *stream {
 	if c.spooler != nil && c.opts.Ordered {
 		st.spooled = new(spoolLine)
 	}
+	st.home.Waiter = st
 	st.share.streams.Add(1)
 	s.all[key] = st
 	return st

@@ -1,9 +1,6 @@
 package dataproxy
 
-import (
-	"fmt"
-	"time"
-)
+import "fmt"
 
 // A node closes the connection, without an answer, on a frame that is longer than it takes, and it may take less than anybody says. Only
 // that frame is at fault, not what was in flight beside it. Once closed on twice, its length is known to be too much: many messages
@@ -14,40 +11,39 @@ import (
 func (c *client) closedOn(b *batch, n *node, size int, reason error) (done bool) {
 	b.mu.Lock()
 	first := b.frame.closer
-	if first != nil && first.away.Load() != b.frame.away { // it was its own end
+	if first != nil && first.TimesAway() != b.frame.away { // it was its own end
 		first = nil
 	}
-	b.frame.closer, b.frame.away = n, n.away.Load()
+	b.frame.closer, b.frame.away = n, n.TimesAway()
 	b.mu.Unlock()
 	if first == nil {
 		return false
 	}
 	for _, closer := range []*node{first, n} {
-		if now := time.Now(); !closer.closesOn(size, now) {
-			closer.tooLong.Store(&knownLimit{size, now.Add(limitMemory)})
-			c.log.Warnf("node %s closes the connection on frames of %d bytes: it gets shorter ones only", subject(closer.addr), size)
+		if closer.TakesLess(size) {
+			c.log.Warnf("node %s closes the connection on frames of %d bytes: it gets shorter ones only", subject(closer.Addr), size)
 		}
 	}
-	if others := c.nodes.takers(size); others.proven && b.isAlone() || others.some && first == n {
+	if others := c.conns.Takers(size); others.Proven && b.isAlone() || others.Some && first == n {
 		return false // with fewer lanes than nodes it met the same one again
 	}
-	c.cutOrFail(b, fmt.Sprintf("nodes closed the connection twice on its frame of %d bytes, the last one %s: they take shorter ones only", size, n.addr), reason)
+	c.cutOrFail(b, fmt.Sprintf("nodes closed the connection twice on its frame of %d bytes, the last one %s: they take shorter ones only", size, n.Addr), reason)
 	return true
 }
 
 // tooLongFor decides what becomes of b, which was not written because l's node is known to close on its frame.
 func (c *client) tooLongFor(b *batch, l *lane, size int) {
-	known := fmt.Errorf("node %s closes the connection on frames of that length", l.node.addr)
-	takers := c.nodes.takers(size)
-	if !takers.some && !(takers.proven && b.isAlone()) {
+	known := fmt.Errorf("node %s closes the connection on frames of that length", l.Node.Addr)
+	takers := c.conns.Takers(size)
+	if !takers.Some && !(takers.Proven && b.isAlone()) {
 		c.cutOrFail(b, fmt.Sprintf("its frame has %d bytes: no node takes one of that length", size), known)
 		return
 	}
-	if takers.some && !takers.connected { // with fewer lanes than nodes
-		l.replace()
+	if takers.Some && !takers.Connected { // with fewer lanes than nodes
+		l.Replace()
 	}
-	elsewhere := c.dispatcher.untried(b.avoid, l.node)
-	c.failedAttempt(b, l.node, CodeLogTooLong, attemptFailure{cause: known}, forFree, c.elsewhereOrLater(elsewhere))
+	elsewhere := c.conns.Untried(b.avoid, l.Node)
+	c.failedAttempt(b, l.Node, CodeLogTooLong, attemptFailure{cause: known}, forFree, c.elsewhereOrLater(elsewhere))
 }
 
 // isAlone reports whether one message is in b's frame, which cannot be cut.

@@ -1,4 +1,4 @@
-package dataproxy
+package connections
 
 import (
 	"context"
@@ -11,16 +11,16 @@ import (
 	"github.com/inlong-dataproxy/inlong-dataproxy/core/internal/transport"
 )
 
-// suspicion is how long a node that failed is avoided while others are there: one that was told to stop closes its
+// Suspicion is how long a node that failed is avoided while others are there: one that was told to stop closes its
 // connections and then accepts new ones without ever answering, so its return has to be proven.
-const suspicion = 30 * time.Second
+const Suspicion = 30 * time.Second
 
-// longestSuspicion is how long at most one is avoided that answers heartbeats, and then no data.
-const longestSuspicion = 8 * time.Minute
+// LongestSuspicion is how long at most one is avoided that answers heartbeats, and then no data.
+const LongestSuspicion = 8 * time.Minute
 
-// node is one DataProxy.
-type node struct {
-	addr            string
+// Node is one DataProxy.
+type Node struct {
+	Addr            string
 	batches, errors atomic.Int64
 	roundTrips      roundTrips
 	lengths
@@ -38,23 +38,25 @@ type node struct {
 
 // nodes is the list of nodes and who is connected to which.
 type nodes struct {
-	c *client
+	log    Log
+	proven chan struct{} // closed by the first proven connection
+	once   sync.Once     // for that
 
 	mu      sync.Mutex
-	list    []*node
+	list    []*Node
 	sound   int           // of list, that have not failed
 	fault   error         // why the last request for the list failed
 	changed chan struct{} // closed and replaced when the list changes, or an outage ends
 
 	balancing sync.Mutex // held while lanes are moved; taken before all other locks
 
-	lastAside atomic.Pointer[node] // spares a look at all of them while none is put aside
+	lastAside atomic.Pointer[Node] // spares a look at all of them while none is put aside
 
 	kick chan struct{} // asks the supervisor to look: all nodes failed, or the list is empty
 }
 
 // assign chooses the node for a lane: one that is not suspect and has the fewest lanes. It waits while there is none.
-func (s *nodes) assign(ctx context.Context) (*node, bool) {
+func (s *nodes) assign(ctx context.Context) (*Node, bool) {
 	for {
 		s.mu.Lock()
 		n, changed := s.take(nil), s.changed
@@ -71,7 +73,7 @@ func (s *nodes) assign(ctx context.Context) (*node, bool) {
 }
 
 // reassign takes a lane off a node and returns the one for the lane that takes its place, or nil when there is none.
-func (s *nodes) reassign(from *node) *node {
+func (s *nodes) reassign(from *Node) *Node {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	from.lanes--
@@ -79,15 +81,15 @@ func (s *nodes) reassign(from *node) *node {
 }
 
 // beside returns another node than those tried for a lane that waits for them, or nil.
-func (s *nodes) beside(tried []*node) *node {
+func (s *nodes) beside(tried []*Node) *Node {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.take(tried)
 }
 
 // take gives a lane to the best node except some. The caller holds mu.
-func (s *nodes) take(except []*node) *node {
-	var best *node
+func (s *nodes) take(except []*Node) *Node {
+	var best *Node
 	now := time.Now()
 	start := 0
 	if len(s.list) > 0 {
@@ -105,7 +107,7 @@ func (s *nodes) take(except []*node) *node {
 	return best
 }
 
-func (n *node) better(than *node, now time.Time) bool {
+func (n *Node) better(than *Node, now time.Time) bool {
 	mine, other := n.suspect.After(now), than.suspect.After(now)
 	switch {
 	case mine != other:
@@ -116,7 +118,7 @@ func (n *node) better(than *node, now time.Time) bool {
 	return n.lanes < than.lanes
 }
 
-func (s *nodes) release(n *node) {
+func (s *nodes) release(n *Node) {
 	s.mu.Lock()
 	n.lanes--
 	s.mu.Unlock()
@@ -124,7 +126,7 @@ func (s *nodes) release(n *node) {
 
 // connected clears the suspicion: the node has answered a heartbeat. When it is the first after an outage of all, the others are
 // looked at again at once, and lanes that pause try again.
-func (s *nodes) connected(n *node) {
+func (s *nodes) connected(n *Node) {
 	s.mu.Lock()
 	outage := s.sound == 0
 	if n.cause != nil && !n.gone {
@@ -141,26 +143,29 @@ func (s *nodes) connected(n *node) {
 	if outage {
 		s.wake()
 	}
-	s.c.readyOnce.Do(func() { close(s.c.ready) })
+	s.once.Do(func() { close(s.proven) })
 }
 
-// suspect avoids a node for a while. A list of one node, or of suspects only, is still tried.
-func (s *nodes) suspect(n *node, cause error) { s.avoid(n, cause, suspicion) }
+// Proven returns a channel that is closed by the first connection that proves itself.
+func (s *nodes) Proven() <-chan struct{} { return s.proven }
+
+// Suspect avoids a node for a while. A list of one node, or of suspects only, is still tried.
+func (s *nodes) Suspect(n *Node, cause error) { s.avoid(n, cause, Suspicion) }
 
 // relapse avoids a node that proves itself and then fails with data. Its proof means less each time that it fails again soon.
-func (s *nodes) relapse(n *node, cause error) {
+func (s *nodes) relapse(n *Node, cause error) {
 	s.mu.Lock()
 	if n.spell > 0 && time.Since(n.suspect) < n.spell || n.suspect.After(time.Now()) {
-		n.spell = min(2*n.spell, longestSuspicion)
+		n.spell = min(2*n.spell, LongestSuspicion)
 	} else {
-		n.spell = suspicion
+		n.spell = Suspicion
 	}
 	spell := n.spell
 	s.mu.Unlock()
 	s.avoid(n, cause, spell)
 }
 
-func (s *nodes) avoid(n *node, cause error, spell time.Duration) {
+func (s *nodes) avoid(n *Node, cause error, spell time.Duration) {
 	s.mu.Lock()
 	fresh := n.cause == nil
 	n.suspect, n.cause = time.Now().Add(spell), cause
@@ -173,9 +178,9 @@ func (s *nodes) avoid(n *node, cause error, spell time.Duration) {
 	switch {
 	case !fresh || gone:
 	case all:
-		s.c.log.Warnf("node %s failed and is tried again soon, since no other is better: %v", subject(n.addr), cause)
+		s.log.Warnf("node %s failed and is tried again soon, since no other is better: %v", Subject(n.Addr), cause)
 	default:
-		s.c.log.Warnf("node %s is avoided for %v: %v", subject(n.addr), spell, cause)
+		s.log.Warnf("node %s is avoided for %v: %v", Subject(n.Addr), spell, cause)
 	}
 	if all || fresh {
 		s.wake()
@@ -190,24 +195,20 @@ func (s *nodes) wake() {
 }
 
 // suspected reports whether n is avoided.
-func (s *nodes) suspected(n *node) bool {
+func (s *nodes) suspected(n *Node) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return n.suspect.After(time.Now())
 }
 
-// leave drains all lanes on n, if there is a node beside it that is not suspect. Connections of those are told of it.
-func (s *nodes) leave(n *node, tell ...func(*transport.Conn[*batch])) {
-	s.mu.Lock()
-	now := time.Now()
-	elsewhere := slices.ContainsFunc(s.list, func(other *node) bool { return other != n && !other.suspect.After(now) })
-	s.mu.Unlock()
-	if !elsewhere {
+// Leave drains all lanes on n, if there is a node beside it that is not suspect. Connections of those are told of it.
+func (s *Set[T]) Leave(n *Node, tell ...func(*transport.Conn[T])) {
+	if !s.elsewhere(n) {
 		return
 	}
-	for _, l := range s.c.dispatcher.usable() {
-		if l.node == n {
-			l.replace()
+	for _, l := range s.usable() {
+		if l.Node == n {
+			l.Replace()
 			l.retire()
 			for _, f := range tell {
 				f(l.conn)
@@ -216,9 +217,17 @@ func (s *nodes) leave(n *node, tell ...func(*transport.Conn[*batch])) {
 	}
 }
 
-// othersHaveNoLane reports whether a batch that n and the nodes of avoid refused can be tried on another one only if a lane goes there:
+// elsewhere reports whether there is a node beside n that is not suspect.
+func (s *nodes) elsewhere(n *Node) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	now := time.Now()
+	return slices.ContainsFunc(s.list, func(other *Node) bool { return other != n && !other.suspect.After(now) })
+}
+
+// OthersHaveNoLane reports whether a batch that n and the nodes of avoid refused can be tried on another one only if a lane goes there:
 // with fewer lanes than nodes.
-func (s *nodes) othersHaveNoLane(n *node, avoid []*node) (others bool) {
+func (s *nodes) OthersHaveNoLane(n *Node, avoid []*Node) (others bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	now := time.Now()
@@ -234,25 +243,36 @@ func (s *nodes) othersHaveNoLane(n *node, avoid []*node) (others bool) {
 	return others
 }
 
-// noList notes that the Manager gave no list.
-func (s *nodes) noList(fault error) {
+// NoList notes that the Manager gave no list.
+func (s *nodes) NoList(fault error) {
 	s.mu.Lock()
 	s.fault = fault
 	s.mu.Unlock()
 }
 
-// set takes a new list. Lanes on nodes that are not in it any more drain.
+// SetNodes takes a new list. Lanes on nodes that are not in it any more drain.
+func (s *Set[T]) SetNodes(addrs []string) {
+	s.nodes.set(addrs)
+	for _, l := range s.usable() {
+		if s.isGone(l.Node) {
+			l.Replace()
+		}
+	}
+	s.balance()
+}
+
 func (s *nodes) set(addrs []string) {
 	s.mu.Lock()
-	known := make(map[string]*node, len(s.list))
+	defer s.mu.Unlock()
+	known := make(map[string]*Node, len(s.list))
 	for _, n := range s.list {
-		known[n.addr], n.gone = n, true
+		known[n.Addr], n.gone = n, true
 	}
-	list := make([]*node, 0, len(addrs))
+	list := make([]*Node, 0, len(addrs))
 	for _, addr := range addrs {
 		n := known[addr]
 		if n == nil {
-			n = &node{addr: addr}
+			n = &Node{Addr: addr}
 			known[addr] = n
 		}
 		n.gone = false
@@ -261,13 +281,6 @@ func (s *nodes) set(addrs []string) {
 	s.list = list
 	s.count()
 	s.tellChange()
-	s.mu.Unlock()
-	for _, l := range s.c.dispatcher.usable() {
-		if s.isGone(l.node) {
-			l.replace()
-		}
-	}
-	s.balance()
 }
 
 // tellChange wakes anyone who waits for a change. The caller holds mu.
@@ -292,14 +305,14 @@ func (s *nodes) pause(ctx context.Context, d time.Duration) bool {
 	return true
 }
 
-func (s *nodes) isGone(n *node) bool {
+func (s *nodes) isGone(n *Node) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return n.gone
 }
 
 // balance moves lanes off nodes that have at least two more than another healthy one.
-func (s *nodes) balance() {
+func (s *Set[T]) balance() {
 	s.balancing.Lock()
 	defer s.balancing.Unlock()
 	for {
@@ -307,8 +320,8 @@ func (s *nodes) balance() {
 		if most == nil {
 			return
 		}
-		for _, l := range s.c.dispatcher.usable() {
-			if moved = l.node == most && l.replace(); moved { // its place goes to the node with the fewest
+		for _, l := range s.usable() {
+			if moved = l.Node == most && l.Replace(); moved { // its place goes to the node with the fewest
 				break
 			}
 		}
@@ -319,11 +332,11 @@ func (s *nodes) balance() {
 }
 
 // overloaded returns the healthy node with the most lanes if another one has at least two fewer.
-func (s *nodes) overloaded() *node {
+func (s *nodes) overloaded() *Node {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	now := time.Now()
-	var most, fewest *node
+	var most, fewest *Node
 	for _, n := range s.list {
 		if n.suspect.After(now) || n.cause != nil {
 			continue
@@ -342,7 +355,7 @@ func (s *nodes) overloaded() *node {
 }
 
 // doubtful returns the suspects whose time is over, and when the next one's is.
-func (s *nodes) doubtful(now time.Time) (due []*node, next time.Time) {
+func (s *nodes) doubtful(now time.Time) (due []*Node, next time.Time) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for _, n := range s.list {
@@ -355,22 +368,4 @@ func (s *nodes) doubtful(now time.Time) (due []*node, next time.Time) {
 		}
 	}
 	return due, next
-}
-
-func (s *nodes) stats() []NodeStats {
-	usable := make(map[*node]int)
-	for _, l := range s.c.dispatcher.usable() {
-		usable[l.node]++
-	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	out := make([]NodeStats, 0, len(s.list))
-	for _, n := range s.list {
-		rtt := n.roundTrips.percentiles(0.5, 0.95, 0.99)
-		out = append(out, NodeStats{
-			Addr: n.addr, Lanes: usable[n], Suspect: n.cause != nil, Batches: n.batches.Load(), Errors: n.errors.Load(),
-			RoundTrip: RoundTrip{P50: rtt[0], P95: rtt[1], P99: rtt[2]},
-		})
-	}
-	return out
 }

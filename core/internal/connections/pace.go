@@ -1,4 +1,4 @@
-package dataproxy
+package connections
 
 import (
 	"errors"
@@ -17,8 +17,8 @@ import (
 
 const (
 	lookEvery = 500 * time.Millisecond
-	// lateAfter is how long a node may owe an answer, and usualTimes how much longer than another one's usual round trip.
-	lateAfter  = time.Second
+	// LateAfter is how long a node may owe an answer, and usualTimes how much longer than another one's usual round trip.
+	LateAfter  = time.Second
 	usualTimes = 20
 	// fasterTimes is how much more another node has to answer a lane, in two looks.
 	fasterTimes = 4
@@ -38,7 +38,7 @@ type pace struct {
 type answers [2]int64
 
 // watch makes sure that somebody looks.
-func (d *dispatcher) watch() {
+func (d *dispatcher[T]) watch() {
 	if d.pace.on.Load() || !d.pace.on.CompareAndSwap(false, true) {
 		return
 	}
@@ -54,45 +54,45 @@ type speed struct {
 }
 
 // look finds nodes that are slower than others, and continues while something is in flight.
-func (c *client) look() {
-	defer c.guard()
-	if c.ctx.Err() != nil {
+func (s *Set[T]) look() {
+	defer s.cfg.Transport.Guard()
+	if s.ctx.Err() != nil {
 		return
 	}
-	p := &c.dispatcher.pace
+	p := &s.pace
 	now := time.Now()
 	if p.looks++; now.Sub(p.last) > 2*lookEvery { // this process had no time: that says nothing of nodes
 		p.looks = 0
 	}
 	p.last = now
-	found, busy := map[*node]*speed{}, false
-	for i := range c.dispatcher.lanes {
-		l := c.dispatcher.lanes[i].Load()
+	found, busy := map[*Node]*speed{}, false
+	for i := range s.lanes {
+		l := s.lanes[i].Load()
 		outstanding, usable := l.load()
 		busy = busy || outstanding > 0
 		if !usable {
 			continue
 		}
-		s := found[l.node]
-		if s == nil {
-			s = new(speed)
-			found[l.node] = s
-			total := l.node.batches.Load()
-			s.answered = total - l.node.answers[0]
-			l.node.answers = answers{l.node.answers[1], total}
+		of := found[l.Node]
+		if of == nil {
+			of = new(speed)
+			found[l.Node] = of
+			total := l.Node.batches.Load()
+			of.answered = total - l.Node.answers[0]
+			l.Node.answers = answers{l.Node.answers[1], total}
 		}
-		s.lanes++
+		of.lanes++
 		if since := l.conn.Waits(); !since.IsZero() {
-			s.waits = max(s.waits, now.Sub(since))
+			of.waits = max(of.waits, now.Sub(since))
 		}
 	}
 	if p.looks >= 3 {
-		c.leaveSlow(found)
+		s.leaveSlow(found)
 	}
-	c.dispatcher.relieveLate()
+	s.relieveLate()
 	if !busy {
 		p.on.Store(false)
-		if !c.dispatcher.busy() || !p.on.CompareAndSwap(false, true) {
+		if !s.busy() || !p.on.CompareAndSwap(false, true) {
 			return
 		}
 	}
@@ -101,31 +101,31 @@ func (c *client) look() {
 
 // relieveLate gives what late lanes have not written to those that have much less to do: one connection may be slow, or be the one that
 // had all when the network became so, beside others that are idle.
-func (d *dispatcher) relieveLate() {
-	left := make(map[*stream]struct{})
+func (d *dispatcher[T]) relieveLate() {
+	left := make(map[*Home[T]]struct{})
 	d.mu.Lock()
 	least := math.MaxInt // a late one that has it itself has nothing to give
 	lanes := d.usable()
 	for _, l := range lanes {
-		if outstanding, _ := l.load(); !l.node.aside.Load() {
+		if outstanding, _ := l.load(); !l.Node.aside.Load() {
 			least = min(least, outstanding)
 		}
 	}
 	for _, l := range lanes {
 		queue, soon := l.takeLate(least)
 		maps.Copy(left, soon)
-		for _, b := range queue {
-			d.place(b)
+		for _, item := range queue {
+			d.place(item)
 		}
 	}
 	d.mu.Unlock()
-	for st := range left {
-		st.getOn()
+	for home := range left {
+		home.Waiter.GetOn()
 	}
 }
 
 // busy reports whether a lane has something to do.
-func (d *dispatcher) busy() bool {
+func (d *dispatcher[T]) busy() bool {
 	for i := range d.lanes {
 		if outstanding, _ := d.lanes[i].Load().load(); outstanding > 0 {
 			return true
@@ -135,16 +135,16 @@ func (d *dispatcher) busy() bool {
 }
 
 // leaveSlow moves the lanes of nodes that are much slower than another one.
-func (c *client) leaveSlow(found map[*node]*speed) {
-	for n, s := range found {
-		if s.waits <= lateAfter {
+func (s *Set[T]) leaveSlow(found map[*Node]*speed) {
+	for n, of := range found {
+		if of.waits <= LateAfter {
 			continue
 		}
 		for other, o := range found {
-			if other != n && o.waits < s.waits/fasterTimes && o.answered > 0 && o.answered*s.lanes > fasterTimes*s.answered*o.lanes &&
-				s.waits > usualTimes*other.roundTrips.percentiles(0.5)[0] && !c.nodes.suspected(other) {
-				c.nodes.relapse(n, fmt.Errorf("%w: one for %v", errSlow, s.waits.Round(time.Millisecond)))
-				c.nodes.leave(n, (*transport.Conn[*batch]).Hurry)
+			if other != n && o.waits < of.waits/fasterTimes && o.answered > 0 && o.answered*of.lanes > fasterTimes*of.answered*o.lanes &&
+				of.waits > usualTimes*other.roundTrips.percentiles(0.5)[0] && !s.suspected(other) {
+				s.relapse(n, fmt.Errorf("%w: one for %v", errSlow, of.waits.Round(time.Millisecond)))
+				s.Leave(n, (*transport.Conn[T]).Hurry)
 				break
 			}
 		}

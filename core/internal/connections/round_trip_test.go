@@ -1,4 +1,4 @@
-package dataproxy
+package connections
 
 import (
 	"math"

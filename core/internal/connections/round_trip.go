@@ -1,4 +1,4 @@
-package dataproxy
+package connections
 
 import (
 	"math/bits"
@@ -66,8 +66,8 @@ func (r *roundTrips) percentiles(shares ...float64) []time.Duration {
 	return out
 }
 
-// farthest returns how long an answer of the node in use that is farthest away takes at least.
-func (s *nodes) farthest() (trip time.Duration) {
+// Farthest returns how long an answer of the node in use that is farthest away takes at least.
+func (s *nodes) Farthest() (trip time.Duration) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for _, n := range s.list {

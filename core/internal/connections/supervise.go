@@ -1,36 +1,38 @@
-package dataproxy
+package connections
 
 import (
-	"context"
 	"slices"
 	"time"
 
 	"github.com/inlong-dataproxy/inlong-dataproxy/core/internal/transport"
 )
 
-// refreshPause keeps failing nodes or a failing Manager from being asked more often than this.
-const refreshPause = time.Second
+// RefreshPause keeps failing nodes or a failing Manager from being asked more often than this.
+const RefreshPause = time.Second
 
-// mostProbes is how many suspects are tried at a time.
-const mostProbes = 16
+// MostProbes is how many suspects are tried at a time.
+const MostProbes = 16
+
+// mostVain bounds the pause between two questions while all nodes fail, before it varies.
+const mostVain = 10 * time.Second
 
 // supervise refreshes the node list and gives suspects another chance, until the client is closed. Between two events it
 // sleeps. fresh tells of the list that the client started with; asked is closed when the Manager was asked for a better one.
-func (c *client) supervise(fresh bool, asked chan<- struct{}) {
-	defer c.lanesDone.Done()
-	defer c.guard()
-	r := refresher{c: c}
-	if c.opts.LazyStart {
+func (s *Set[T]) supervise(fresh bool, asked chan<- struct{}) {
+	defer s.cfg.Lasting.Done()
+	defer s.cfg.Transport.Guard()
+	r := refresher{nodes: &s.nodes, refresh: s.cfg.Refresh, every: s.cfg.UpdateInterval}
+	if s.cfg.First != nil {
 		var err error
-		if fresh, err = c.firstList(); err != nil && c.ctx.Err() == nil {
-			c.log.Warnf("starting without nodes: %v", err)
+		if fresh, err = s.cfg.First(); err != nil && s.ctx.Err() == nil {
+			s.cfg.Log.Warnf("starting without nodes: %v", err)
 			r.failures, fresh = 1, true // that it was asked is what counts
 		}
 	}
 	if fresh {
 		r.plan()
-	} else if err := r.ask(); err != nil && c.ctx.Err() == nil {
-		c.log.Warnf("starting with the nodes of the cache %s: %v", c.opts.NodeCache, err)
+	} else if err := r.ask(); err != nil && s.ctx.Err() == nil {
+		s.cfg.Log.Warnf("starting with the nodes of the cache %s: %v", s.cfg.Cache, err)
 	}
 	close(asked)
 	timer := time.NewTimer(0)
@@ -38,25 +40,25 @@ func (c *client) supervise(fresh bool, asked chan<- struct{}) {
 	var answer chan error // while the Manager is being asked: it may be silent for long, and suspects do not wait for that
 	for {
 		select {
-		case <-c.ctx.Done():
+		case <-s.ctx.Done():
 			return
 		case <-timer.C:
-		case <-c.nodes.kick:
+		case <-s.kick:
 		case err := <-answer:
 			answer = nil
-			if r.answered(err); r.failures == 1 && c.ctx.Err() == nil {
-				c.log.Warnf("the last node list stays in use: %v", err)
+			if r.answered(err); r.failures == 1 && s.ctx.Err() == nil {
+				s.cfg.Log.Warnf("the last node list stays in use: %v", err)
 			}
 		}
 		next := time.Hour
 		if answer == nil && r.due() <= 0 {
-			answer = r.askBeside()
+			answer = s.askBeside(&r)
 		}
-		c.reprieve()
+		s.reprieve()
 		if answer == nil {
 			next = r.due()
 		}
-		if _, at := c.nodes.doubtful(time.Now()); !at.IsZero() {
+		if _, at := s.doubtful(time.Now()); !at.IsZero() {
 			next = min(next, time.Until(at))
 		}
 		timer.Reset(max(next, 10*time.Millisecond))
@@ -65,7 +67,9 @@ func (c *client) supervise(fresh bool, asked chan<- struct{}) {
 
 // refresher decides when the Manager is asked. It belongs to the supervisor.
 type refresher struct {
-	c        *client
+	nodes    *nodes
+	refresh  func() error  // nil where nobody can be asked
+	every    time.Duration // it is asked in any case
 	last     time.Time
 	interval time.Duration // until it is asked in any case
 	pause    time.Duration // until it may be asked since all nodes have failed
@@ -76,21 +80,21 @@ type refresher struct {
 
 // ask asks the Manager and waits for its answer.
 func (r *refresher) ask() error {
-	r.before = r.c.nodes.addrs()
-	err := r.c.refresh()
+	r.before = r.nodes.addrs()
+	err := r.refresh()
 	r.answered(err)
 	return err
 }
 
 // askBeside asks the Manager on a goroutine of its own. What comes of it is for answered.
-func (r *refresher) askBeside() chan error {
-	c, answer := r.c, make(chan error, 1)
-	r.before = c.nodes.addrs()
-	c.lanesDone.Add(1)
+func (s *Set[T]) askBeside(r *refresher) chan error {
+	answer := make(chan error, 1)
+	r.before = s.addrs()
+	s.cfg.Lasting.Add(1)
 	go func() {
-		defer c.lanesDone.Done()
-		defer c.guard()
-		answer <- c.refresh()
+		defer s.cfg.Lasting.Done()
+		defer s.cfg.Transport.Guard()
+		answer <- r.refresh()
 	}()
 	return answer
 }
@@ -101,7 +105,7 @@ func (r *refresher) answered(err error) {
 	if r.failures++; err == nil {
 		r.failures = 0
 	}
-	if r.vain++; !r.c.nodes.allFailed() || !slices.Equal(r.before, r.c.nodes.addrs()) {
+	if r.vain++; !r.nodes.AllFailed() || !slices.Equal(r.before, r.nodes.addrs()) {
 		r.vain = 0
 	}
 	r.plan()
@@ -112,7 +116,7 @@ func (s *nodes) addrs() (list []string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for _, n := range s.list {
-		list = append(list, n.addr)
+		list = append(list, n.Addr)
 	}
 	return list
 }
@@ -120,22 +124,22 @@ func (s *nodes) addrs() (list []string) {
 // plan sets when it is asked next.
 func (r *refresher) plan() {
 	r.last = time.Now()
-	r.interval, r.pause = jitter(r.c.opts.UpdateInterval), refreshPause
+	r.interval, r.pause = jitter(r.every), RefreshPause
 	if r.failures > 0 {
-		r.interval = min(r.interval, backOff(refreshPause, r.failures, time.Minute))
+		r.interval = min(r.interval, BackOff(RefreshPause, r.failures, time.Minute))
 	}
 	if r.vain > 0 {
-		r.pause = backOff(2*refreshPause, r.vain, maxBackOff)
+		r.pause = BackOff(2*RefreshPause, r.vain, mostVain)
 	}
 }
 
 // due returns how long it takes until the Manager is to be asked.
 func (r *refresher) due() time.Duration {
-	if r.c.manager == nil {
+	if r.refresh == nil {
 		return time.Hour
 	}
 	wait := r.interval
-	if r.c.nodes.allFailed() { // messages wait for their deadlines meanwhile
+	if r.nodes.AllFailed() { // messages wait for their deadlines meanwhile
 		wait = min(wait, r.pause)
 	}
 	return wait - time.Since(r.last)
@@ -143,51 +147,39 @@ func (r *refresher) due() time.Duration {
 
 // reprieve tries the nodes whose suspicion is over with connections of its own, so that no lane has to leave a good node for
 // one that may still be dead. It does not wait for them: black holes must not hold up the refresh.
-func (c *client) reprieve() {
-	due, _ := c.nodes.doubtful(time.Now())
+func (s *Set[T]) reprieve() {
+	due, _ := s.doubtful(time.Now())
 	for _, n := range due {
-		if len(c.probes) == cap(c.probes) { // the next one that ends wakes the supervisor
+		if len(s.probes) == cap(s.probes) { // the next one that ends wakes the supervisor
 			break
 		}
-		c.probes <- struct{}{}
-		c.nodes.mu.Lock()
-		n.suspect = time.Now().Add(suspicion) // until it is proven
-		c.nodes.mu.Unlock()
-		c.lanesDone.Add(1)
-		go c.probe(n)
+		s.probes <- struct{}{}
+		s.nodes.mu.Lock()
+		n.suspect = time.Now().Add(Suspicion) // until it is proven
+		s.nodes.mu.Unlock()
+		s.cfg.Lasting.Add(1)
+		go s.probe(n)
 	}
-	c.nodes.balance()
+	s.balance()
 }
 
 // probe tries one suspect.
-func (c *client) probe(n *node) {
-	defer c.lanesDone.Done()
-	defer c.guard()
+func (s *Set[T]) probe(n *Node) {
+	defer s.cfg.Lasting.Done()
+	defer s.cfg.Transport.Guard()
 	defer func() {
-		<-c.probes
-		c.nodes.wake()
+		<-s.probes
+		s.wake()
 	}()
-	conn, err := transport.Dial[*batch](c.ctx, n.addr, &c.connConfig)
+	conn, err := transport.Dial[T](s.ctx, n.Addr, &s.cfg.Transport)
 	switch {
 	case err == nil:
 		conn.Close()
-		c.nodes.connected(n)
-		c.nodes.balance()
-	case c.ctx.Err() == nil:
+		s.connected(n)
+		s.balance()
+	case s.ctx.Err() == nil:
 		n.forgetLengths()
 		n.errors.Add(1)
-		c.nodes.suspect(n, err)
-	}
-}
-
-// sleep waits for d and reports whether ctx is still alive.
-func sleep(ctx context.Context, d time.Duration) bool {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-		return true
-	case <-ctx.Done():
-		return false
+		s.Suspect(n, err)
 	}
 }

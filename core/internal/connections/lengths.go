@@ -1,4 +1,4 @@
-package dataproxy
+package connections
 
 import (
 	"errors"
@@ -10,7 +10,7 @@ import (
 
 const (
 	// leastLimit is what every node takes: its max-msg-length is 64 KiB where nobody sets it. Who closes on less has another reason.
-	leastLimit = 8 * kib
+	leastLimit = 8 << 10
 	// limitMemory is how long it is remembered what a node did not take. One that was away may have another configuration, and is
 	// asked anew.
 	limitMemory = 10 * time.Minute
@@ -31,7 +31,7 @@ type knownLimit struct {
 }
 
 // took notes a frame that the node acked.
-func (n *node) took(size int) {
+func (n *Node) took(size int) {
 	if int64(size) <= n.taken.Load() {
 		return
 	}
@@ -42,23 +42,36 @@ func (n *node) took(size int) {
 	}
 }
 
+// TakesLess notes that the node closes on frames of that length. It reports whether that is news.
+func (n *Node) TakesLess(size int) (news bool) {
+	now := time.Now()
+	if n.closesOn(size, now) {
+		return false
+	}
+	n.tooLong.Store(&knownLimit{size, now.Add(limitMemory)})
+	return true
+}
+
+// TimesAway returns how often all that was known of the node's lengths was forgotten, since it was away.
+func (n *Node) TimesAway() int64 { return n.away.Load() }
+
 // closesOn reports whether the node is known to close on a frame of that length.
-func (n *node) closesOn(size int, now time.Time) bool {
+func (n *Node) closesOn(size int, now time.Time) bool {
 	limit := n.tooLong.Load()
 	return limit != nil && size >= limit.size && now.Before(limit.until)
 }
 
 // forgetLengths is for a node that was away.
-func (n *node) forgetLengths() {
+func (n *Node) forgetLengths() {
 	n.away.Add(1)
 	n.taken.Store(0)
 	n.tooLong.Store(nil)
 }
 
-// culprit returns which of the frames without an answer, oldest first, the node closed on. It answers in order, so that is the oldest;
+// culprit returns which of the frames without an answer, oldest first, node n closed on. It answers in order, so that is the oldest;
 // but a reset may take answers with it that were on their way, so one that is longer than all that the node ever took is it before
 // that.
-func (n *node) culprit(unanswered []transport.Written[*batch], reason error) (culprit int, tooLong bool) {
+func culprit[T any](n *Node, unanswered []transport.Written[T], reason error) (culprit int, tooLong bool) {
 	if !errors.Is(reason, transport.ErrPeerClosed) && !errors.Is(reason, transport.ErrWrite) {
 		return 0, false
 	}
@@ -71,15 +84,15 @@ func (n *node) culprit(unanswered []transport.Written[*batch], reason error) (cu
 	return culprit, tooLong
 }
 
-// takers is who may take a frame of some length.
-type takers struct {
-	some, connected bool // a node that did not fail; one of those has a lane
-	proven          bool // a node has taken such a frame before, be it away now: the frame is not what is wrong
+// Takers is who may take a frame of some length.
+type Takers struct {
+	Some, Connected bool // a node that did not fail; one of those has a lane
+	Proven          bool // a node has taken such a frame before, be it away now: the frame is not what is wrong
 }
 
-// takers tells who may take a frame of that length. One that has taken such before and is avoided is tried again soon, as the frame can
+// Takers tells who may take a frame of that length. One that has taken such before and is avoided is tried again soon, as the frame can
 // go nowhere else.
-func (s *nodes) takers(size int) (t takers) {
+func (s *nodes) Takers(size int) (t Takers) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	now := time.Now()
@@ -88,10 +101,10 @@ func (s *nodes) takers(size int) (t takers) {
 			continue
 		}
 		proven := n.most.Load() >= int64(size)
-		t.proven = t.proven || proven
-		switch soon := now.Add(refreshPause); {
+		t.Proven = t.Proven || proven
+		switch soon := now.Add(RefreshPause); {
 		case n.cause == nil:
-			t.some, t.connected = true, t.connected || n.lanes > 0
+			t.Some, t.Connected = true, t.Connected || n.lanes > 0
 		case proven && n.suspect.After(soon):
 			n.suspect = soon
 			s.wake()

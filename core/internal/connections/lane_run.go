@@ -1,9 +1,8 @@
-package dataproxy
+package connections
 
 import (
 	"context"
 	"errors"
-	"math/rand/v2"
 	"time"
 
 	"github.com/inlong-dataproxy/inlong-dataproxy/core/internal/transport"
@@ -14,40 +13,40 @@ const (
 	maxReconnect   = 500 * time.Millisecond
 	// steady is how long a connection has to last for the next one to be opened without a pause.
 	steady = 5 * time.Second
-	// headStart is how long a node has to prove itself before another one is tried beside it, while nothing else is usable.
-	headStart = 250 * time.Millisecond
+	// HeadStart is how long a node has to prove itself before another one is tried beside it, while nothing else is usable.
+	HeadStart = 250 * time.Millisecond
 )
 
 // keepLane fills a lane's place: it connects, to n first if there is one, serves the connection until it ends, and connects
-// again, until the client is closed or the lane is replaced and another goroutine has the place. The lane that it replaces, old,
+// again, until the set is closed or the lane is replaced and another goroutine has the place. The lane that it replaces, old,
 // continues until the first connection stands.
-func (c *client) keepLane(index int, n *node, old *lane) {
-	defer c.lanesDone.Done()
-	defer c.guard()
+func (s *Set[T]) keepLane(index int, n *Node, old *Lane[T]) {
+	defer s.cfg.Lasting.Done()
+	defer s.cfg.Transport.Guard()
 	pause := firstReconnect
 	for {
 		if n == nil {
 			var ok bool
-			if n, ok = c.nodes.assign(c.ctx); !ok {
+			if n, ok = s.assign(s.ctx); !ok {
 				return
 			}
 		}
-		conn, on := c.connect(n)
+		conn, on := s.connect(n)
 		n = nil
 		if conn == nil {
-			if !c.nodes.pause(c.ctx, jitter(pause)) {
+			if !s.nodes.pause(s.ctx, jitter(pause)) {
 				return
 			}
 			pause = min(2*pause, maxReconnect)
 			continue
 		}
-		l := &lane{c: c, index: index, conn: conn, node: on, usable: true, opened: time.Now()}
+		l := &Lane[T]{s: s, Index: index, Node: on, Opened: time.Now(), conn: conn, usable: true}
 		l.writer = l.write
 		if replaced := l.serve(old); replaced {
 			return
 		}
 		old = nil
-		lasted := time.Since(l.opened) > steady
+		lasted := time.Since(l.Opened) > steady
 		if lasted || l.acked {
 			pause = firstReconnect
 		}
@@ -55,7 +54,7 @@ func (c *client) keepLane(index int, n *node, old *lane) {
 			continue
 		}
 		// It proved itself and ended, perhaps at once or behind one ack: so may the next one.
-		if !sleep(c.ctx, jitter(pause)) { // not nodes.pause: each such connection looks like the end of an outage
+		if !sleep(s.ctx, jitter(pause)) { // not nodes.pause: each such connection looks like the end of an outage
 			return
 		}
 		pause = min(2*pause, maxReconnect)
@@ -64,43 +63,43 @@ func (c *client) keepLane(index int, n *node, old *lane) {
 
 // connect opens a connection to n. While no lane is usable it does not wait for one node, which may be a black hole: others are
 // tried beside it, and the first that proves itself is taken. It returns nil when all that were tried have failed.
-func (c *client) connect(n *node) (*transport.Conn[*batch], *node) {
+func (s *Set[T]) connect(n *Node) (*transport.Conn[T], *Node) {
 	type outcome struct {
-		conn *transport.Conn[*batch]
-		on   *node
+		conn *transport.Conn[T]
+		on   *Node
 	}
 	results, over := make(chan outcome), make(chan struct{})
 	defer close(over)
-	dial := func(n *node) {
-		defer c.lanesDone.Done()
-		defer c.guard()
-		conn, err := transport.Dial[*batch](c.ctx, n.addr, &c.connConfig)
+	dial := func(n *Node) {
+		defer s.cfg.Lasting.Done()
+		defer s.cfg.Transport.Guard()
+		conn, err := transport.Dial[T](s.ctx, n.Addr, &s.cfg.Transport)
 		if err != nil {
-			c.nodes.release(n)
-			if c.ctx.Err() == nil {
+			s.release(n)
+			if s.ctx.Err() == nil {
 				n.forgetLengths()
-				c.metrics.connected(CodeNewConnFailed)
+				s.owner.Dialled(err)
 				n.errors.Add(1)
-				c.nodes.suspect(n, err)
+				s.Suspect(n, err)
 			}
 		} else {
-			c.metrics.connected(CodeOK)
+			s.owner.Dialled(nil)
 		}
 		select {
 		case results <- outcome{conn, n}:
 		case <-over:
 			if conn != nil { // another one was faster; this one is good all the same
 				conn.Close()
-				c.nodes.connected(n)
-				c.nodes.release(n)
+				s.connected(n)
+				s.release(n)
 			}
 		}
 	}
-	ahead := min(headStart, c.opts.ConnTimeout/4)
+	ahead := min(HeadStart, s.cfg.Transport.ConnTimeout/4)
 	timer := time.NewTimer(ahead)
 	defer timer.Stop()
-	tried := []*node{n}
-	c.lanesDone.Add(1)
+	tried := []*Node{n}
+	s.cfg.Lasting.Add(1)
 	go dial(n)
 	for pending := 1; pending > 0; {
 		select {
@@ -110,11 +109,11 @@ func (c *client) connect(n *node) (*transport.Conn[*batch], *node) {
 			}
 			pending--
 		case <-timer.C:
-			if len(c.dispatcher.usable()) == 0 {
-				if other := c.nodes.beside(tried); other != nil {
+			if len(s.usable()) == 0 {
+				if other := s.beside(tried); other != nil {
 					tried = append(tried, other)
 					pending++
-					c.lanesDone.Add(1)
+					s.cfg.Lasting.Add(1)
 					go dial(other)
 				}
 			}
@@ -126,27 +125,27 @@ func (c *client) connect(n *node) (*transport.Conn[*batch], *node) {
 
 // serve reads answers until the connection ends; then everything un-acked moves to other lanes at once. It reports whether
 // another lane has taken the place.
-func (l *lane) serve(old *lane) (replaced bool) {
-	c := l.c
-	c.dispatcher.lanes[l.index].Store(l)
-	stop := context.AfterFunc(c.ctx, l.conn.Close)
+func (l *Lane[T]) serve(old *Lane[T]) (replaced bool) {
+	s := l.s
+	s.lanes[l.Index].Store(l)
+	stop := context.AfterFunc(s.ctx, l.conn.Close)
 	defer stop()
-	if d := c.opts.MaxConnLifetime; d > 0 {
+	if d := s.cfg.MaxLifetime; d > 0 {
 		lifetime := time.AfterFunc(jitter(min(d, never)), func() {
-			defer c.guard()
-			l.replace()
+			defer s.cfg.Transport.Guard()
+			l.Replace()
 		})
 		defer lifetime.Stop()
 	}
-	c.nodes.connected(l.node)
-	c.dispatcher.unpark()
+	s.connected(l.Node)
+	s.unpark()
 	if old != nil {
 		old.retire()
 	}
-	if c.nodes.isGone(l.node) { // the list changed while this lane connected
-		l.replace()
+	if s.isGone(l.Node) { // the list changed while this lane connected
+		l.Replace()
 	}
-	c.nodes.balance()
+	s.balance()
 
 	unanswered, reason := l.conn.Serve(l)
 
@@ -157,29 +156,25 @@ func (l *lane) serve(old *lane) (replaced bool) {
 	l.soon = nil
 	l.mu.Unlock()
 	if !replaced {
-		c.nodes.release(l.node)
+		s.release(l.Node)
 	}
-	culprit, tooLong := l.node.culprit(unanswered, reason)
+	blamed, tooLong := culprit(l.Node, unanswered, reason)
 	if !errors.Is(reason, errDrained) && !errors.Is(reason, transport.ErrClosedByUs) {
-		l.node.errors.Add(1)
+		l.Node.errors.Add(1)
 		switch {
 		case errors.Is(reason, transport.ErrAckTimeout):
-			c.nodes.relapse(l.node, reason)
+			s.relapse(l.Node, reason)
+			s.Leave(l.Node)
 		case !tooLong: // then nothing is wrong with the node
-			c.nodes.suspect(l.node, reason)
-		}
-		if errors.Is(reason, transport.ErrAckTimeout) {
-			c.metrics.timeouts(l.index, len(unanswered))
-			c.nodes.leave(l.node)
+			s.Suspect(l.Node, reason)
 		}
 	}
 	for i, w := range unanswered {
 		size := 0
-		if tooLong && i == culprit {
+		if tooLong && i == blamed {
 			size = w.Size
 		}
-		c.hooks.answered(w.Item, AttemptEnd{Persisted: MaybeWritten, Cause: reason})
-		c.connectionLost(w.Item, l, reason, i == culprit, size)
+		s.owner.Lost(w.Item, l, reason, i == blamed, size)
 	}
 	l.handBack(queue, soon)
 	return replaced
@@ -187,8 +182,3 @@ func (l *lane) serve(old *lane) (replaced bool) {
 
 // never is a lifetime that no process has; more of it would not be a duration any more once it is varied.
 const never = 365 * 24 * time.Hour
-
-// jitter varies d by 10 % to either side, so that many clients do not act in step.
-func jitter(d time.Duration) time.Duration {
-	return d + time.Duration((rand.Float64()-0.5)*0.2*float64(d))
-}

@@ -1,0 +1,164 @@
+// Package connections brings frames to the nodes of a cluster: which nodes there are and which are avoided, the lanes on them, the
+// choice of a lane for each item, and the end of connections. It knows nothing of what it carries but what its Owner tells, which
+// makes an item's frame when it is to be written, and is told what became of it.
+package connections
+
+import (
+	"context"
+	"math/rand/v2"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/inlong-dataproxy/inlong-dataproxy/core/internal/transport"
+	"github.com/inlong-dataproxy/inlong-dataproxy/core/internal/wire"
+)
+
+// Owner has the items, each of which has one owner at a time: from Dispatch, or TakeParked, on this package until one of the methods
+// that end an attempt gives it back. Its methods must not block. Where the contrary is not said they are called without a lock.
+type Owner[T comparable] interface {
+	// Dead reports whether nobody waits for the item any more. Locks are held.
+	Dead(item T) bool
+	// Failed returns the nodes that have failed the item, the latest last. Locks may be held.
+	Failed(item T) []*Node
+	// Home is where the stream of the item is known by. Locks may be held.
+	Home(item T) *Home[T]
+	// Tight reports whether senders wait for answers: a lane is late sooner then. Locks are held.
+	Tight() bool
+
+	// Frame appends the item's frame, with the numbers by which its answer is found (transport.Written); nothing of an item that is
+	// dead, which is given back with that. spare is for whatever it needs for that.
+	Frame(frames []byte, spare *[]byte, item T, l *Lane[T], now time.Time) (all []byte, seq, other uint64)
+	// Writing is called before frames are written.
+	Writing(l *Lane[T], frames []transport.Written[T])
+
+	// TooLong ends an attempt that was not begun: the lane's node closes on a frame of that size.
+	TooLong(item T, l *Lane[T], size int)
+	// Unwritten ends one of which no byte was written.
+	Unwritten(item T, reason error)
+	// Acked ends one with a success.
+	Acked(item T, l *Lane[T])
+	// Refused ends one with an error answer, which is valid during the call.
+	Refused(frame transport.Written[T], l *Lane[T], a *wire.Answer)
+	// Lost ends one whose connection ended before an answer. culprit says that this is what it ended on, and tooLong is the size of its
+	// frame where the node may have closed because of that.
+	Lost(item T, l *Lane[T], reason error, culprit bool, tooLong int)
+
+	// Unmatched is told of an answer that belongs to nothing in flight: it is not trusted to mean any item.
+	Unmatched()
+	// Dialled is told how it ended to open a connection for a lane.
+	Dialled(err error)
+
+	// Lend lends a buffer to a writer, and GiveBack takes it back, perhaps grown, together with what was lent beside it.
+	Lend() (buf []byte, beside any)
+	GiveBack(buf []byte, beside any)
+}
+
+// Config is what connections need to know.
+type Config struct {
+	Transport      transport.Config // its Guard is deferred by the goroutines and timers of this package, too
+	Lanes          int
+	WriteBuffer    int           // how many bytes of frames are joined at most for one write
+	MaxLifetime    time.Duration // of a connection; 0 means no bound
+	FirstPause     time.Duration // of a node that is put aside
+	UpdateInterval time.Duration // after which the list of nodes is asked for in any case
+	Forget         bool          // a dead item that is in flight may be forgotten
+
+	// First gets the list that the client starts with, where Start is to do that. fresh says that it need not be asked for soon.
+	First func() (fresh bool, err error)
+	// Refresh asks for the list, which it gives to SetNodes; nil: the list stays as it is.
+	Refresh func() error
+	Cache   string // where a list that is not fresh is from
+	Log     Log
+
+	Lasting Counter // goroutines of lanes and the supervisor
+	Writers Counter
+}
+
+// Log takes lines, with some Subject among the arguments of one.
+type Log interface {
+	Warnf(format string, args ...any)
+}
+
+// Counter counts goroutines.
+type Counter interface {
+	Add(n int)
+	Done()
+}
+
+// AnswersTake is how long a node may need for an answer beside the way there and back.
+const AnswersTake = 50 * time.Millisecond
+
+// Subject is an argument of a log line that belongs to its kind: lines about one node must not hide those about another.
+type Subject string
+
+// Home is what is known of a stream: the lane that it sticks to, and who waits for that lane to make progress.
+type Home[T comparable] struct {
+	lane   atomic.Pointer[Lane[T]]
+	Waiter interface{ GetOn() }
+}
+
+// Set is the nodes and connections of one client.
+type Set[T comparable] struct {
+	cfg Config
+	ctx context.Context // ends when connections are to go
+	nodes
+	dispatcher[T]
+	scratches sync.Pool     // of writers
+	probes    chan struct{} // one entry for each suspect that is being tried
+}
+
+// New makes a set without nodes, where nothing runs yet.
+func New[T comparable](ctx context.Context, cfg *Config, owner Owner[T]) *Set[T] {
+	s := &Set[T]{
+		cfg: *cfg, ctx: ctx, probes: make(chan struct{}, MostProbes),
+		nodes:      nodes{log: cfg.Log, changed: make(chan struct{}), kick: make(chan struct{}, 1), proven: make(chan struct{})},
+		dispatcher: dispatcher[T]{owner: owner, dead: owner.Dead, lanes: make([]atomic.Pointer[Lane[T]], cfg.Lanes)},
+	}
+	s.scratches.New = func() any { return new(scratch[T]) }
+	s.pace.timer = time.AfterFunc(time.Hour, s.look)
+	s.pace.timer.Stop()
+	for i := range s.lanes {
+		s.lanes[i].Store(&Lane[T]{s: s, Index: i})
+	}
+	return s
+}
+
+// Start opens the lanes and watches over the nodes, until the context of New ends. fresh tells of the list that the client starts with;
+// asked is closed when a better one was asked for.
+func (s *Set[T]) Start(fresh bool) (asked <-chan struct{}) {
+	s.cfg.Lasting.Add(len(s.lanes) + 1)
+	for i := range s.lanes {
+		go s.keepLane(i, nil, nil)
+	}
+	done := make(chan struct{})
+	go s.supervise(fresh, done)
+	return done
+}
+
+// BackOff doubles from base with the number of attempts and varies by half, up to a bound.
+func BackOff(base time.Duration, attempts int, most time.Duration) time.Duration {
+	d := base
+	for i := 1; i < attempts && d < most; i++ {
+		d *= 2
+	}
+	d = min(d, most)
+	return d/2 + rand.N(d/2+1)
+}
+
+// jitter varies d by 10 % to either side, so that many clients do not act in step.
+func jitter(d time.Duration) time.Duration {
+	return d + time.Duration((rand.Float64()-0.5)*0.2*float64(d))
+}
+
+// sleep waits for d and reports whether ctx is still alive.
+func sleep(ctx context.Context, d time.Duration) bool {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return true
+	case <-ctx.Done():
+		return false
+	}
+}

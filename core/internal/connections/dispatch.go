@@ -1,0 +1,220 @@
+package connections
+
+import (
+	"math"
+	"slices"
+	"sync"
+	"sync/atomic"
+
+	"github.com/inlong-dataproxy/inlong-dataproxy/core/internal/fifo"
+)
+
+// spreadAfter is the number of items waiting to be written from which a lane no longer keeps up: its streams then move to
+// the lane with the least to do.
+const spreadAfter = 64
+
+// parkedWindow is how much a lane may have to do that takes parked items. The first lane behind an outage would be given all of
+// them, and the others, a moment later, none.
+const parkedWindow = 64
+
+// dispatcher chooses the lane of each item, and keeps the items for which no lane is usable. What it keeps is taken by the
+// lanes as they have room; fresh ones stay behind it.
+type dispatcher[T comparable] struct {
+	owner Owner[T]
+	dead  func(T) bool
+	lanes []atomic.Pointer[Lane[T]] // one a place; never nil
+
+	mu      sync.Mutex
+	next    int // where the search for a lane starts, so that streams spread from the beginning
+	parked  fifo.Mortal[T]
+	waiting atomic.Bool // parked is not empty; set under mu, readable without
+
+	pace pace
+}
+
+// Dispatch gives an item to a lane. It never blocks: without a usable lane the item waits until one comes or it dies. behind asks the
+// sender to let others run.
+func (d *dispatcher[T]) Dispatch(item T) (behind bool) {
+	home := d.owner.Home(item) // a lane that took the item may be done with it before enqueue returns
+	fresh := len(d.owner.Failed(item)) == 0
+	if l := home.lane.Load(); l != nil && fresh && !d.waiting.Load() { // it keeps its streams while it keeps up
+		if taken, behind := l.enqueue(item, spreadAfter, false); taken {
+			return behind
+		}
+	}
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if fresh && d.parked.Len() > 0 {
+		d.park(item)
+		d.fill()
+		return false
+	}
+	l, behind := d.place(item)
+	if l != nil && fresh {
+		home.lane.Store(l)
+	}
+	return behind
+}
+
+// place gives an item to the lane with the least to do, and returns that, or parks the item. The caller holds mu.
+func (d *dispatcher[T]) place(item T) (l *Lane[T], behind bool) {
+	avoid := d.owner.Failed(item) // not to be looked at behind enqueue
+	for {
+		l := d.choose(avoid)
+		if l == nil {
+			d.park(item) // until a lane is usable
+			return nil, false
+		}
+		if taken, behind := l.enqueue(item, math.MaxInt, false); taken {
+			return l, behind
+		}
+	}
+}
+
+func (d *dispatcher[T]) park(item T) {
+	d.parked.Push(item, d.dead)
+	d.waiting.Store(true)
+}
+
+// TakeParked takes all items that wait for a lane.
+func (d *dispatcher[T]) TakeParked() []T {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.waiting.Store(false)
+	return d.parked.TakeAll()
+}
+
+// unpark gives lanes what waited for one. A new lane is usable before the call, so that an item is either parked before it and found
+// here, or sees the lane.
+func (d *dispatcher[T]) unpark() {
+	if !d.waiting.Load() {
+		return
+	}
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.fill()
+}
+
+// fill gives parked items to the lanes that have the least to do, as far as they have room. Each lane that has some comes back here
+// when it has room again; so where items are parked, no usable lane is without work. The caller holds mu.
+func (d *dispatcher[T]) fill() {
+	for {
+		l := d.roomy()
+		if l == nil {
+			break
+		}
+		item, ok := d.parked.Pop()
+		for ok && d.dead(item) {
+			item, ok = d.parked.Pop()
+		}
+		if !ok {
+			break
+		}
+		avoid := d.owner.Failed(item)
+		if other := d.choose(avoid); other != nil && len(avoid) > 0 {
+			l = other
+		}
+		if taken, _ := l.enqueue(item, math.MaxInt, false); !taken {
+			d.parked.Push(item, d.dead) // the lane has just ended, or was put aside: choose looks again
+		}
+	}
+	d.waiting.Store(d.parked.Len() > 0)
+}
+
+// roomy returns a lane with room for parked items, or nil where there is none. The caller holds mu.
+func (d *dispatcher[T]) roomy() *Lane[T] {
+	for range len(d.lanes)/enoughLanes + 1 {
+		l := d.choose(nil)
+		if l == nil || !l.isBusy() {
+			return l
+		}
+		d.next += enoughLanes
+	}
+	return nil
+}
+
+// enoughLanes is among how many one is chosen: among all of very many, each choice would take the locks of all.
+const enoughLanes = 64
+
+// choose returns the usable lane with the least to do: on a node that is not to be avoided if there is one, else on the one
+// whose failure is the longest ago. The caller holds mu.
+func (d *dispatcher[T]) choose(avoid []*Node) *Lane[T] {
+	var best *Lane[T]
+	const avoided = int64(1) << 32
+	bestLoad, good := int64(math.MaxInt64), 0
+	for i := range d.lanes {
+		l := d.lanes[(d.next+i)%len(d.lanes)].Load()
+		outstanding, usable := l.load()
+		if !usable || l.Node.aside.Load() {
+			continue
+		}
+		load := int64(1+slices.Index(avoid, l.Node))*avoided + int64(outstanding)
+		if load < bestLoad {
+			best, bestLoad = l, load
+		}
+		if load < avoided {
+			good++
+		}
+		if bestLoad == 0 || good == enoughLanes {
+			break
+		}
+	}
+	d.next++
+	return best
+}
+
+// Untried reports whether another node than n and those of avoid would take an item now.
+func (d *dispatcher[T]) Untried(avoid []*Node, n *Node) bool {
+	return slices.ContainsFunc(d.usable(), func(l *Lane[T]) bool {
+		return l.Node != n && !l.Node.aside.Load() && !slices.Contains(avoid, l.Node)
+	})
+}
+
+// usable returns the lanes that take items, also those of nodes that are put aside.
+func (d *dispatcher[T]) usable() (lanes []*Lane[T]) {
+	for i := range d.lanes {
+		l := d.lanes[i].Load()
+		if _, usable := l.load(); usable {
+			lanes = append(lanes, l)
+		}
+	}
+	return lanes
+}
+
+// scout gives a parked item to a node that is put aside, to see whether it takes one. It reports false when there is none, or no
+// lane for it: the node is not aside any more then, and the next item is the one that tries.
+func (d *dispatcher[T]) scout(n *Node) bool {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if l := d.laneOn(n); l != nil {
+		for item, ok := d.parked.Pop(); ok; item, ok = d.parked.Pop() {
+			if d.dead(item) {
+				continue
+			}
+			if taken, _ := l.enqueue(item, math.MaxInt, true); taken {
+				return true
+			}
+			d.parked.Push(item, d.dead)
+			break
+		}
+	}
+	d.waiting.Store(d.parked.Len() > 0)
+	n.aside.Store(false) // under mu: what is parked was parked before, or finds the node
+	return false
+}
+
+// laneOn returns a usable lane of n, or nil.
+func (d *dispatcher[T]) laneOn(n *Node) *Lane[T] {
+	for _, l := range d.usable() {
+		if l.Node == n {
+			return l
+		}
+	}
+	return nil
+}
+
+// IdleFor reports whether the lane of that home has nothing to do; otherwise the lane will tell its waiter when it makes progress.
+func (d *dispatcher[T]) IdleFor(home *Home[T]) bool {
+	l := home.lane.Load()
+	return l == nil || l.idleOr(home)
+}
