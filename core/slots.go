@@ -46,7 +46,8 @@ func (s *spooler) disown(gone *spool.Spool) (batches int) {
 		b.mu.Lock()
 		if b.kept != nil && b.kept.store == gone {
 			batches++
-			if !b.replayed && !b.kept.counts && b.told() == 0 {
+			// One that is settled may be gone from here at any time, with what is charged for it.
+			if b.unsettled > 0 && !b.replayed && !b.kept.counts && b.told() == 0 {
 				b.kept = nil
 				b.pay()
 			}
