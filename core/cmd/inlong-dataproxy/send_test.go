@@ -98,7 +98,7 @@ func TestSendKeepsLinesInASpool(t *testing.T) {
 func TestAShortRunDeliversWhatAnEarlierOneHasKept(t *testing.T) {
 	cluster := dataproxytest.Start(t)
 	dir := t.TempDir()
-	args := []string{"--spool-dir", dir, "--stream", "s", "--option", "send_timeout=300ms", "--option", "batching_max_messages=1"}
+	args := []string{"--spool-dir", dir, "--stream", "s", "--option", "send_timeout=2s", "--option", "batching_max_messages=1"}
 	for _, node := range cluster.Nodes() {
 		node.Standing(dataproxytest.ErrorCode(114))
 	}
