@@ -512,8 +512,10 @@ typedef struct inlong_packed {
  * @param messages   not NULL
  * @param timeout_ms bound of a wait for room (option block_if_queue_is_full)
  * @param accepted   NULL, or receives the number accepted: exactly those get a result each
- * @return as inlong_client_send_many; INLONG_ERR_CONTEXT_EXPIRED: timeout_ms ended before there was room
- * @blocks as inlong_client_send_many, timeout_ms at most */
+ * @return as inlong_client_send_many; INLONG_ERR_CONTEXT_EXPIRED: timeout_ms ended before there was room, or before what is in front of
+ *         it was taken
+ * @blocks as inlong_client_send_many, timeout_ms at most; a second, if that is longer, where the library gets no processor to take
+ *         what is in front of it */
 INLONG_API int inlong_client_send_packed(inlong_client *client, const inlong_packed *messages, int64_t timeout_ms,
                                          size_t *accepted);
 

@@ -5,6 +5,13 @@
 #include "check.h"
 #include "client.h"
 
+enum { LEAST_SETTLE_MS = 1000 };
+
+static int fail_unsettled(void)
+{
+    return inlong_fail(INLONG_ERR_CONTEXT_EXPIRED, NULL, 0, "message context expired: before those in front of it were taken");
+}
+
 int inlong_client_send(inlong_client *client, const inlong_message *message, int64_t timeout_ms, inlong_result *result)
 {
     inlong_slot *slot = inlong_client_slot(client);
@@ -30,10 +37,7 @@ int inlong_client_send(inlong_client *client, const inlong_message *message, int
     inlong_core_call call = {.kind = INLONG_CALL_SEND, .handle = (uintptr_t)client, .message = &m, .count = 1, .result = result};
     bool settled = inlong_ring_settle(slot, inlong_ring_begin_call(slot, &call), timeout_ms);
     call.timeout_ms = inlong_rest_ms(timeout_ms, began);
-    if (settled)
-        code = inlong_call(&call);
-    else
-        code = inlong_fail(INLONG_ERR_CONTEXT_EXPIRED, NULL, 0, "message context expired: before those in front of it were taken");
+    code = settled ? inlong_call(&call) : fail_unsettled();
     inlong_ring_publish(slot, &call, 0);
     if (code != INLONG_OK && result->code == INLONG_OK) { /* a fault behind which no result came: it must not look like an ack */
         result->code = code;
@@ -60,7 +64,8 @@ static void skip(inlong_core_call *call, size_t n)
     call->tag.b += n;
 }
 
-/* By the ring as far as it takes them, the rest to the core itself. */
+/* By the ring as far as it takes them, the rest to the core itself, behind what others have put in, where it might take their room. Also who
+ * does not wait for room waits while the core takes that: it is a moment, but where its goroutine does not get to run. */
 static int submit(inlong_slot *slot, inlong_core_call *call, size_t *accepted)
 {
     size_t put = inlong_ring_feed(slot, call);
@@ -68,10 +73,13 @@ static int submit(inlong_slot *slot, inlong_core_call *call, size_t *accepted)
     if (put == call->count)
         return INLONG_OK;
     skip(call, put);
-    /* Behind what others have put in, where it might take their room. */
-    (void)inlong_ring_settle(slot, inlong_ring_begin_call(slot, call), INLONG_NO_TIMEOUT);
+    int64_t began = inlong_now_ms(), bound = call->timeout_ms;
+    if (bound >= 0 && bound < LEAST_SETTLE_MS)
+        bound = LEAST_SETTLE_MS;
+    bool settled = inlong_ring_settle(slot, inlong_ring_begin_call(slot, call), bound);
+    call->timeout_ms = inlong_rest_ms(call->timeout_ms, began);
     unsigned turn = inlong_ring_turn(&slot->ring);
-    int code = inlong_call(call);
+    int code = settled ? inlong_call(call) : fail_unsettled();
     *accepted += call->accepted;
     inlong_ring_publish(slot, call, turn);
     inlong_good_learn(slot, call);
@@ -94,7 +102,8 @@ int inlong_client_send_async(inlong_client *client, const inlong_message *messag
                                       .handle = (uintptr_t)client,
                                       .message = &m,
                                       .count = 1,
-                                      .tag = {(uintptr_t)callback, (uintptr_t)user}},
+                                      .tag = {(uintptr_t)callback, (uintptr_t)user},
+                                      .timeout_ms = INLONG_NO_TIMEOUT},
                   &accepted);
 }
 
@@ -157,7 +166,8 @@ int inlong_client_send_many(inlong_client *client, const inlong_message *message
                                  .message = messages,
                                  .count = good,
                                  .tag = {(uintptr_t)callback, (uintptr_t)user},
-                                 .bulk = true};
+                                 .bulk = true,
+                                 .timeout_ms = INLONG_NO_TIMEOUT};
         code = messages->struct_size == sizeof *messages ? submit(slot, &call, accepted) : submit_shorter(slot, &call, accepted);
     }
     if (code == INLONG_OK && good > 0 && fault != INLONG_OK)

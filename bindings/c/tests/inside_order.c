@@ -139,7 +139,45 @@ static void order_of_threads_that_take_turns_is_kept(void)
     close_fixture(&f);
 }
 
+/* What the core has not taken may not be overtaken: a call waited for that without an end, whatever its own bound. */
+static void bounded_call_ends_behind_what_is_not_taken(void)
+{
+    enum { LARGE = 64 << 10, MOST = 1000 };
+    static char data[LARGE];
+    const uint32_t length = LARGE;
+    fixture f = open_ring(no_options);
+    inlong_ring *r = ring_of(f.client);
+    inlong_message m = message("x");
+    inlong_packed packed = {.struct_size = sizeof packed, .model = &m, .data = data, .data_len = LARGE, .lengths = &length};
+    tally t = TALLY;
+    packed.count = 1;
+    int own = 0, code = INLONG_OK;
+    CHECK_INT(inlong_client_send_async(f.client, &m, tally_result, &t), INLONG_OK);
+    while (own < INLONG_STRIPES && r->stripes[own].begun == 0)
+        own++;
+    CHECK(own < INLONG_STRIPES);
+    for (int i = 0; i < INLONG_STRIPES; i++) /* the goroutine looks at all in turn, and stays at one */
+        CHECK(i == own || pthread_mutex_lock(&r->stripes[i].mutex) == 0);
+    long sent = 1, large = 0;
+    for (size_t accepted = 1; code == INLONG_OK && sent < MOST; sent++) {
+        CHECK_INT(inlong_client_send_async(f.client, &m, tally_result, &t), INLONG_OK);
+        code = inlong_client_send_packed(f.client, &packed, 10, &accepted);
+        CHECK_INT(accepted, code == INLONG_OK);
+        large += code == INLONG_OK;
+    }
+    CHECK_INT(code, INLONG_ERR_CONTEXT_EXPIRED);
+    CHECK_TEXT(inlong_last_error(), "before those in front of it were taken");
+    for (int i = 0; i < INLONG_STRIPES; i++)
+        CHECK(i == own || pthread_mutex_unlock(&r->stripes[i].mutex) == 0);
+    CHECK_INT(inlong_client_flush(f.client, 20000), INLONG_OK);
+    CHECK_INT(t.acked, sent);
+    CHECK_INT(inlong_client_drop_results(f.client), large);
+    CHECK_INT(inlong_client_send_packed(f.client, &packed, 0, NULL), INLONG_OK);
+    close_fixture(&f);
+}
+
 static const check_test tests[] = {
+    {"bounded_call_ends_behind_what_is_not_taken", bounded_call_ends_behind_what_is_not_taken},
     {"order_of_a_thread_is_kept_beside_a_full_queue", order_of_a_thread_is_kept_beside_a_full_queue},
     {"order_of_threads_that_take_turns_is_kept", order_of_threads_that_take_turns_is_kept},
 };
