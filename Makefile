@@ -26,8 +26,9 @@ GOTESTSUM_VERSION   := v1.13.0
 KOFFI_VERSION       := 3.3.4
 KOFFI       := $(if $(and $(shell command -v node),$(shell command -v npm)),$(BUILD)/tools/node/koffi-$(KOFFI_VERSION))
 
-# The commit is not stamped into binaries: a build must also work from a tarball and in another user's checkout.
-export GOFLAGS := $(filter-out -buildvcs=%,$(GOFLAGS)) -buildvcs=false
+# The commit is not stamped into binaries: a build must also work from a tarball and in another user's checkout. -mod=vendor, which some
+# set for their own projects, fails where there is no folder vendor; where there is one, Go uses it unasked.
+export GOFLAGS := $(filter-out -buildvcs=% -mod=vendor,$(GOFLAGS)) -buildvcs=false
 
 # Compilers side by side where many small files are compiled and nothing is measured meanwhile.
 JOBS := $(shell getconf _NPROCESSORS_ONLN)
