@@ -26,6 +26,12 @@ GOTESTSUM_VERSION   := v1.13.0
 KOFFI_VERSION       := 3.3.4
 KOFFI       := $(if $(and $(shell command -v node),$(shell command -v npm)),$(BUILD)/tools/node/koffi-$(KOFFI_VERSION))
 
+# Later ones say so themselves. These, which Debian 12 and Ubuntu 22.04 have, take go.mod for faulty ("invalid go version").
+OLD_GO := $(filter go1.1% go1.20%,$(shell GOTOOLCHAIN=local $(GO) version 2>/dev/null))
+ifneq ($(OLD_GO),)
+$(error $(OLD_GO) is too old: the version named in go.mod or a newer one is needed, from https://go.dev/dl)
+endif
+
 # The commit is not stamped into binaries: a build must also work from a tarball and in another user's checkout. -mod=vendor, which some
 # set for their own projects, fails where there is no folder vendor; where there is one, Go uses it unasked.
 export GOFLAGS := $(filter-out -buildvcs=% -mod=vendor,$(GOFLAGS)) -buildvcs=false
