@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import os
+import shlex
 import shutil
 import subprocess
 import sys
 import tarfile
 import zipfile
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -31,11 +33,11 @@ def unpacked(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder / archive.name.removesuffix(".tar.gz")
 
 
-def build_wheel(package: Path, target: Path, **variables: str) -> subprocess.CompletedProcess[str]:
+def build_wheel(package: Path, target: Path, within: Sequence[str] = (), **variables: str) -> subprocess.CompletedProcess[str]:
     command = "from setuptools import build_meta; import sys; build_meta.build_wheel(sys.argv[1])"
     environment = {key: value for key, value in os.environ.items() if key != "INLONG_DATAPROXY_LIB_DIR"}
     return subprocess.run(
-        [sys.executable, "-c", command, str(target)],
+        [*within, sys.executable, "-c", command, str(target)],
         env={**environment, **variables},
         cwd=package,
         capture_output=True,
@@ -44,12 +46,32 @@ def build_wheel(package: Path, target: Path, **variables: str) -> subprocess.Com
     )
 
 
+@pytest.fixture
+def hardened(tmp_path: Path, summary: list[str]) -> tuple[Path, list[str]]:
+    """Return a folder where no program may be started, as in /tmp of many servers, and what a command is run by to see it so."""
+    folder = tmp_path / "noexec"
+    folder.mkdir()
+    mount = f"mount -t tmpfs -o noexec none {shlex.quote(str(folder))}"
+    become_root = ["--map-root-user"] if os.geteuid() else []
+    within = ["unshare", *become_root, "--mount", "sh", "-c", mount + ' && exec "$@"', "sh"]
+    try:
+        subprocess.run([*within, "true"], check=True, capture_output=True, text=True)
+    except (OSError, subprocess.CalledProcessError) as error:
+        reason = str(getattr(error, "stderr", None) or error).strip()
+        summary.append(f"skip sdist: built where programs in TMPDIR may be started: {reason}")
+        return folder, []
+    return folder, within
+
+
 @pytest.mark.timeout(600)
-def test_it_builds_a_wheel_with_libraries_and_program(unpacked: Path, tmp_path: Path) -> None:
-    # An archive from which a source file is missing; files that only their owner may read, as the umask was when it was unpacked.
+def test_it_builds_a_wheel_with_libraries_and_program(unpacked: Path, tmp_path: Path, hardened: tuple[Path, list[str]]) -> None:
+    # An archive from which a source file is missing; files that only their owner may read, as the umask was when it was unpacked; a
+    # program that the build starts in a TMPDIR where it may not ("fork/exec ...: permission denied"); what users set for modules of
+    # their own.
     for path in unpacked.rglob("*.py"):
         path.chmod(0o600)
-    done = build_wheel(unpacked, tmp_path)
+    temporary, within = hardened
+    done = build_wheel(unpacked, tmp_path, within, TMPDIR=str(temporary), GOFLAGS="-mod=vendor")
     assert done.returncode == 0, done.stdout + done.stderr
     (wheel,) = tmp_path.glob("*.whl")
     files = zipfile.ZipFile(wheel).infolist()
@@ -86,6 +108,16 @@ def test_what_is_missing_for_the_build_is_named(unpacked: Path, tmp_path: Path, 
     assert done.returncode != 0
     assert f"cannot be built here: {' and '.join(lacking)} not on the PATH" in done.stdout + done.stderr
     assert "INLONG_DATAPROXY_LIB_DIR" in done.stdout + done.stderr
+
+
+def test_a_go_that_is_too_old_is_named(unpacked: Path, tmp_path: Path) -> None:
+    # The Go of Debian 12 said that go.mod has errors, behind a word that the library works.
+    go = tmp_path / "go"
+    go.write_text("#!/bin/sh\necho go version go1.19.8 linux/amd64\n")
+    go.chmod(0o755)
+    done = build_wheel(unpacked, tmp_path, PATH=f"{tmp_path}{os.pathsep}{os.environ['PATH']}")
+    assert done.returncode != 0
+    assert "go1.19.8 is too old" in done.stdout + done.stderr
 
 
 def test_a_folder_without_the_libraries_is_named(tmp_path: Path) -> None:
