@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Optional
 from ._host.calls import interruptible
 from ._native import handle, lowlevel as low
 from ._native.auth import Signer
-from ._rows.settings import Settings
+from ._rows.settings import Settings, check_types
 from ._rows.sources import OnError, rows
 from ._rows.writer import Writer
 from .config import Config
@@ -68,6 +68,8 @@ class RowFormat:
         refuse_empty_first: bool = False,
         control_escapes: bool = False,
     ) -> None:
+        given: dict[str, object] = {name: value for name, value in locals().items() if name != "self"}
+        check_types(given)
         self._settings = settings = Settings(
             type=type.lower(),
             separator=separator,
@@ -75,7 +77,7 @@ class RowFormat:
             line_separator=line_separator or "",
             escape=escape or "",
             encoding=encoding.lower(),
-            columns=tuple(columns) if columns else None,
+            columns=None if columns is None else tuple(columns) or None,
             refuse_empty_first=refuse_empty_first,
             control_escapes=control_escapes,
         )
@@ -94,6 +96,8 @@ class RowFormat:
             ConfigError: the options; or the stream has no rows, or settings that readers take differently.
             SendError: the Manager could not be asked, or knows no such stream (code 10006).
         """
+        if not isinstance(stream_id, str):  # pyright: ignore[reportUnnecessaryIsInstance]
+            raise TypeError(f"stream_id must be str, not {type(stream_id).__name__}")
         return interruptible(_ask, cls, Config(url, group_id=group_id, **options), stream_id)
 
     def row(self, fields: object) -> bytes:

@@ -217,6 +217,10 @@ def test_values_are_written_as_readers_take_them(value: object, text: str) -> No
     assert RowFormat().row(iter([value])) == text.encode()
 
 
+class Huge(IntEnum):
+    A = 10**5000
+
+
 def test_what_has_no_text_names_its_field() -> None:
     # An object's repr in a column of numbers is found by nobody until the report is wrong.
     rows = RowFormat(escape="\\", columns=["a", "b"])
@@ -227,6 +231,8 @@ def test_what_has_no_text_names_its_field() -> None:
         (b"\xff", "UTF-8"),
         ("\ud800", "does not have"),
         (1j, "complex"),
+        (10**5000, "is an integer of more digits than Python writes"),
+        (Huge.A, "is an integer of more digits"),
     ]
     for value, reason in values:
         with pytest.raises(RowError, match=r"field 2 \('b'\)") as caught:
@@ -267,12 +273,32 @@ def test_what_has_no_text_names_its_field() -> None:
         ({"separator": "n", "escape": "\\", "control_escapes": True}, "separator 'n': must not be CR, n, r or 0"),
         ({"escape": "0", "control_escapes": True}, "escape '0': must not be CR, n, r or 0"),
         ({"type": "kv", "refuse_empty_first": True}, "first field"),
+        ({"separator": ""}, "separator '': must be one character"),  # fields ran together
+        ({"separator": 5, "escape": b"-"}, "separator 5: must be a str, not int; escape b'-': must be a str, not bytes"),
+        ({"type": 5}, "type 5: must be a str, not int"),
+        ({"encoding": None}, "encoding None: must be a str, not NoneType"),
+        ({"columns": "ab"}, "columns 'ab': must be a list of names, not str"),
+        ({"columns": 5}, "columns 5: must be a list of names, not int"),
+        ({"refuse_empty_first": "no"}, "refuse_empty_first 'no': must be True or False, not str"),
     ],
 )
 def test_settings_are_checked(settings: dict[str, Any], fault: str) -> None:
     # Settings that contradict each other make rows that nobody reads back.
     with pytest.raises(ConfigError, match=fault):
         RowFormat(**settings)
+
+
+def test_columns_may_be_any_list_of_names() -> None:
+    # The truth of an Index of pandas is an error of its own.
+    class Index(list[str]):
+        def __bool__(self) -> bool:
+            raise ValueError("The truth value is ambiguous")
+
+    assert RowFormat(columns=Index(["a", "b"])) == RowFormat(columns=("a", "b"))
+    assert RowFormat(columns=[]) == RowFormat()
+    wrong: Any = 5
+    with pytest.raises(TypeError, match="stream_id must be str, not int"):
+        RowFormat.ask("http://127.0.0.1:1", group_id=GROUP, stream_id=wrong)
 
 
 def test_a_bad_row_of_many_is_named_and_left_out() -> None:

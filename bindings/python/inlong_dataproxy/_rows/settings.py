@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Optional
 
@@ -10,6 +11,23 @@ from inlong_dataproxy.errors import ConfigError
 _BEYOND = 0xFFFF
 _SURROGATES = range(0xD800, 0xE000)
 _REPLACEMENT = 0xFFFD
+
+
+def check_types(settings: Mapping[str, object]) -> None:
+    """Raise ConfigError for those of the wrong type, with all of them. None stands for the default."""
+    faults: list[str] = []
+    for name, value in settings.items():
+        if name == "columns":
+            good, want = isinstance(value, Iterable) and not isinstance(value, (str, bytes)), "a list of names"
+        elif name in ("refuse_empty_first", "control_escapes"):
+            good, want = isinstance(value, bool), "True or False"
+        else:
+            good, want = isinstance(value, str), "a str"
+        if not good and (value is not None or name in ("type", "separator", "encoding")):
+            kind = type(value).__name__  # pyright: ignore[reportUnknownArgumentType]
+            faults.append(f"{name} {value!r}: must be {want}, not {kind}")
+    if faults:
+        raise ConfigError("; ".join(faults))
 
 
 @dataclass(frozen=True)
@@ -51,7 +69,7 @@ class Settings:
         used: set[str] = set()
         for name in ("separator", "kv_separator", "line_separator", "escape"):
             char: str = getattr(self, name)
-            if not char:
+            if not char and name != "separator":
                 continue
             if len(char) != 1 or char == "\0" or ord(char) > _BEYOND or ord(char) in _SURROGATES or ord(char) == _REPLACEMENT:
                 faults.append(f"{name} {char!r}: must be one character up to U+FFFF, and not NUL")

@@ -26,7 +26,10 @@ def to_text(value: object, encoding: str) -> Optional[str]:
     if value is None:
         return None
     if kind is int:
-        return str(value)
+        try:
+            return str(value)
+        except ValueError:
+            raise Unwritable("is an integer of more digits than Python writes: see sys.get_int_max_str_digits") from None
     if kind is float:
         return _float(value)  # type: ignore[arg-type]
     return _other(value, encoding)
@@ -90,7 +93,7 @@ def _moment(value: datetime) -> str:
 _KINDS: list[tuple[Any, Callable[[Any], str]]] = [  # a bool is an int, a datetime is a date
     (bool, lambda value: "true" if value else "false"),
     (str, str.__str__),
-    (int, lambda value: str(int(value))),
+    (int, lambda value: to_text(int(value), "") or ""),
     (float, lambda value: _float(float(value))),
     (datetime, _moment),
     (date, date.isoformat),
