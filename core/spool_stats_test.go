@@ -94,7 +94,7 @@ func TestStatsCountWhatTheSpoolGivesUp(t *testing.T) {
 	eventually(t, "nothing is left", func() bool { return client.Stats().Spool.Batches == 0 })
 }
 
-// A clock that was set while the process ran made what was just stored an hour old.
+// S10, within a run: a clock that was set while the process ran made what was just stored an hour old.
 func TestOldestAgeDoesNotFollowAClockThatIsSet(t *testing.T) {
 	t.Parallel()
 	c := cluster(t)

@@ -2,6 +2,7 @@ package spool
 
 import (
 	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 
@@ -68,13 +69,33 @@ func TestAClockThatWasSetBackChangesNoOrder(t *testing.T) {
 	require.Equal(t, seq(1, 4), got)
 }
 
-// S12: the folder is in memory.
-func TestAFolderInMemory(t *testing.T) {
-	dir, err := os.MkdirTemp("/dev/shm", "spool")
-	if err != nil {
-		t.Skip(err)
+// S12: the folder is in memory, its path is long, its name has blanks and letters of more than a byte; or it is on a file system of another
+// kind, as NFS or overlay, which INLONG_TEST_SPOOL_FOLDER names, being where nobody can mount one.
+func TestFoldersOfManyKinds(t *testing.T) {
+	at := map[string]string{"named": filepath.Join(t.TempDir(), strings.Repeat("a folder für 文件/", 12)), "given": os.Getenv("INLONG_TEST_SPOOL_FOLDER")}
+	for name, parent := range map[string]string{"in memory": "/dev/shm", "given": at["given"]} {
+		if at[name] = ""; parent == "" {
+			continue
+		}
+		if dir, err := os.MkdirTemp(parent, "spool"); err == nil {
+			at[name] = dir
+			defer os.RemoveAll(dir)
+		} else if name == "given" {
+			t.Fatal(err)
+		}
 	}
-	defer os.RemoveAll(dir)
+	for name, dir := range at {
+		t.Run(name, func(t *testing.T) {
+			if dir == "" {
+				t.Skip("there is none")
+			}
+			storeAndReadBack(t, dir)
+		})
+	}
+}
+
+func storeAndReadBack(t *testing.T, dir string) {
+	t.Helper()
 	for _, sync := range []Sync{SyncOff, SyncBatch} {
 		s, err := Open(dir, Options{Sync: sync})
 		require.NoError(t, err)

@@ -33,7 +33,7 @@ func histories(t *testing.T) (first, last uint64) {
 	return max(first, 1), last
 }
 
-// What was stored is lost, altered, invented or sent again behind its ack, where the power goes or the process ends at the wrong
+// S3: what was stored is lost, altered, invented or sent again behind its ack, where the power goes or the process ends at the wrong
 // moment: the disk may then have any part of what was not synced.
 func TestPowerCutsAndKillsBreakNoPromise(t *testing.T) {
 	first, last := histories(t)
