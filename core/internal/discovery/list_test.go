@@ -34,6 +34,22 @@ func TestParseListTakesWhatCanBeDialled(t *testing.T) {
 	require.ErrorContains(t, list.Skipped[1], `node ":7": names no host`)
 }
 
+// One entry with a port that is a text, or anything else, cost the whole list: no start, and no news for a client that runs.
+func TestOddEntriesCostNoOtherNode(t *testing.T) {
+	list, err := ParseList(listOf(`{"ip":"a","port":1},{"ip":"b","port":"2"},{"ip":"c","port":"x"},{"ip":7,"port":3},{"ip":"d","port":4.5},null,[],"e:5",{"ip":"f","port":true}`))
+	require.NoError(t, err)
+	require.Equal(t, []string{"a:1", "b:2"}, list.Nodes)
+	require.Len(t, list.Skipped, 7)
+	for i, want := range []string{`port`, `ip is a JSON number`, `port "4.5": want 1 to 65535`, `names no host`, `the whole is a JSON array`, `the whole is a JSON string`,
+		`port is a JSON bool`} {
+		require.ErrorContains(t, list.Skipped[i], want)
+		require.Less(t, len(list.Skipped[i].Error()), 200)
+	}
+	_, err = ParseList(listOf(`{"ip":"c","port":[]}`))
+	require.ErrorIs(t, err, ErrNoNodes)
+	require.ErrorContains(t, err, "port is a JSON array")
+}
+
 func TestParseListSaysWhyNoNodeCanBeUsed(t *testing.T) {
 	_, err := ParseList(listOf(`{"ip":"a","port":1,"protocolType":"UDP"}`))
 	require.ErrorIs(t, err, ErrNoNodes)

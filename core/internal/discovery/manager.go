@@ -1,18 +1,14 @@
 package discovery
 
 import (
-	"cmp"
 	"context"
 	"crypto/tls"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
-	"net"
 	"net/http"
 	"net/url"
 	"runtime/debug"
-	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -327,69 +323,4 @@ func printable(text string) string {
 		return strconv.Quote(text)
 	}
 	return text
-}
-
-// refused is what the Manager says when it answers without success.
-func refused(reason *string) error {
-	text := "no reason given"
-	if reason != nil {
-		text = printable(strings.Join(strings.Fields((*reason)[:min(len(*reason), 300)]), " ")) // in one line
-	}
-	return fmt.Errorf("the Manager refused: %s", text)
-}
-
-// ParseList reads the Manager's answer.
-func ParseList(body []byte) (List, error) {
-	var answer struct {
-		Success *bool   `json:"success"`
-		ErrMsg  *string `json:"errMsg"`
-		Data    *struct {
-			MaxPacketLength *int `json:"maxPacketLength"`
-			NodeList        []struct {
-				IP           string `json:"ip"`
-				Port         int    `json:"port"`
-				ProtocolType string `json:"protocolType"`
-			} `json:"nodeList"`
-		} `json:"data"`
-	}
-	if err := json.Unmarshal(body, &answer); err != nil {
-		var wrong *json.UnmarshalTypeError // its own text shows a Go type, which tells the reader nothing
-		if errors.As(err, &wrong) {
-			err = fmt.Errorf("%s is a JSON %s", cmp.Or(wrong.Field, "the whole"), wrong.Value)
-		}
-		return List{}, fmt.Errorf("the Manager's answer is not the JSON of a node list: %w: %q", err, body[:min(len(body), 100)])
-	}
-	if answer.Success == nil {
-		return List{}, fmt.Errorf("the Manager's answer has no field \"success\": %q", body[:min(len(body), 100)])
-	}
-	if !*answer.Success {
-		return List{}, refused(answer.ErrMsg)
-	}
-	if answer.Data == nil {
-		return List{}, ErrNoNodes
-	}
-	var list List
-	if n := answer.Data.MaxPacketLength; n != nil && *n > 0 {
-		list.MaxPacketLength = *n
-	}
-	for _, n := range answer.Data.NodeList {
-		if n.ProtocolType != "" && !strings.EqualFold(n.ProtocolType, "TCP") {
-			continue
-		}
-		address := net.JoinHostPort(strings.Trim(n.IP, "[] "), strconv.Itoa(n.Port))
-		if err := CheckAddress(address); err != nil {
-			list.Skipped = append(list.Skipped, err)
-			continue
-		}
-		list.Nodes = append(list.Nodes, address)
-	}
-	if len(list.Nodes) == 0 {
-		if len(list.Skipped) > 0 {
-			return List{}, fmt.Errorf("%w: %w", ErrNoNodes, list.Skipped[0])
-		}
-		return List{}, ErrNoNodes
-	}
-	slices.Sort(list.Nodes)
-	list.Nodes = slices.Compact(list.Nodes)
-	return list, nil
 }
