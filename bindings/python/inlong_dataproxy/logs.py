@@ -10,6 +10,7 @@ from concurrent.futures import Future
 from typing import TYPE_CHECKING, Any, Optional, Union
 
 from ._host import fork
+from ._sending.models import Models
 from .client import Client, Timeout
 from .errors import ForkError, InlongError, InvalidMessageError
 
@@ -51,7 +52,7 @@ class InlongHandler(logging.Handler):
 
     Raises:
         ValueError: the client waits when its queue is full.
-        TypeError: stream_id is missing, or url or options are given beside a client.
+        TypeError: stream_id is missing; an argument has a wrong type; url or options are given beside a client.
         ConfigError, LibraryError, ForkError: as Client, for the handler's own.
     """
 
@@ -69,6 +70,10 @@ class InlongHandler(logging.Handler):
     ) -> None:
         if stream_id == "":
             raise TypeError("stream_id is missing: the stream of all records")
+        given: object = client
+        if given is not None and not isinstance(given, Client):
+            raise TypeError(f"client must be a Client, not {type(given).__name__}")
+        Models(group_id)(stream_id, group_id, attributes, None)  # else the first record tells of a wrong type, and not whose it is
         if client is None:
             options.setdefault("lazy_start", True)
             client, group_id, own_client = Client(url, group_id=group_id, **options), "", True

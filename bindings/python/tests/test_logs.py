@@ -78,13 +78,6 @@ def test_faults_of_a_record_do_not_reach_the_program(
     logger.warning("")
     assert capsys.readouterr().err == ""
     assert handler.dropped == 2
-    logger.removeHandler(handler)
-    wrong_type: Any = None
-    handler = InlongHandler(client, wrong_type)
-    logger.addHandler(handler)
-    logger.warning("x")
-    assert "stream_id must be str" in capsys.readouterr().err
-    assert handler.dropped == 1
 
 
 def test_logging_in_a_forked_child_does_not_wait_for_a_lock_of_the_parent(cluster: MockCluster) -> None:
@@ -248,3 +241,19 @@ def test_a_program_without_logging_has_a_silent_standard_error(cluster: MockClus
     cluster.kill(0)
     script = 'import sys\nfrom inlong_dataproxy import Client\nClient(sys.argv[1], group_id="test_group").close()'
     assert run_python(script, cluster.url).stderr == ""
+
+
+@pytest.mark.parametrize(
+    ("arguments", "text"),
+    [
+        ({"client": 5}, "client must be a Client, not int"),
+        ({"stream_id": None}, "stream_id must be str, not NoneType"),
+        ({"group_id": b"g"}, "group_id must be str, not bytes"),
+        ({"attributes": {"a": 1}}, "value of attribute 'a' must be str, not int"),
+        ({"attributes": "a=b"}, "attributes"),
+    ],
+)
+def test_an_argument_of_a_wrong_type_is_told_at_once(client: Client, arguments: dict[str, Any], text: str) -> None:
+    # It was told in the way of logging, at the first record, or by an AttributeError.
+    with pytest.raises(TypeError, match=text):
+        InlongHandler(**{"client": client, "stream_id": STREAM, **arguments})
