@@ -5,6 +5,7 @@ package tail
 import (
 	"errors"
 	"os"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -46,6 +47,23 @@ func TestAFolderThatCanBeReadAgainIsNoFault(t *testing.T) {
 	d.must(os.Mkdir(d.path("logs"), 0o700))
 	d.add("logs/app.log", "a")
 	d.arrives(o, "a")
+	if stop(); len(o.faults) > 0 || strings.Count(o.log.String(), "can be read again") != 1 {
+		t.Errorf("faults %q: %s", o.faults, o.log.String())
+	}
+}
+
+// Of a pattern in a folder that cannot be read it was said that its file is waited for, and at the end that there was none.
+func TestAPatternInAFolderThatCannotBeReadTellsWhy(t *testing.T) {
+	d := newFolder(t)
+	d.must(os.Symlink("logs", d.path("logs"))) // which is a fault to all, also to root
+	if o := d.once("logs/*.log"); !slices.ContainsFunc(o.faults, func(fault string) bool { return strings.Contains(fault, "too many levels") }) {
+		t.Errorf("faults %q: %s", o.faults, o.log.String())
+	}
+	o, stop := d.follow(run{paths: []string{"logs/*.log", "later"}})
+	d.remove("logs")
+	d.must(os.Mkdir(d.path("logs"), 0o700))
+	d.add("later", "a")
+	d.arrives(o, "a") // so that the folder was looked at, in which nothing matches
 	if stop(); len(o.faults) > 0 || strings.Count(o.log.String(), "can be read again") != 1 {
 		t.Errorf("faults %q: %s", o.faults, o.log.String())
 	}

@@ -1,7 +1,9 @@
 package tail
 
 import (
+	"cmp"
 	"errors"
+	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -49,9 +51,17 @@ func (s *Set) expand() (paths []string) {
 			matches, err := filepath.Glob(path)
 			if err != nil {
 				s.tell(path, err.Error())
+				continue
+			}
+			var fault error
+			if len(matches) == 0 {
+				fault = readable(filepath.Dir(path))
+			}
+			if fault == nil && (len(matches) > 0 || s.cfg.Follow) {
+				s.canBeRead(path)
 			}
 			if len(matches) == 0 {
-				s.absent(path, fs.ErrNotExist)
+				s.absent(path, cmp.Or(fault, fs.ErrNotExist))
 			}
 			for _, match := range matches {
 				if info, err := os.Stat(match); err == nil && info.IsDir() {
@@ -64,6 +74,19 @@ func (s *Set) expand() (paths []string) {
 		}
 	}
 	return paths
+}
+
+// readable returns why a folder cannot be read: filepath.Glob does not tell that from one in which nothing matches.
+func readable(folder string) error {
+	f, err := os.Open(folder)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	if _, err = f.Readdirnames(1); err == io.EOF {
+		return nil
+	}
+	return err
 }
 
 // isOwn reports whether the program writes a file itself, by whatever links its folder is reached.
