@@ -43,13 +43,13 @@ func TestD8_DeadlineHoldsWhereverTheMessageIs(t *testing.T) {
 					client.SendAsync(context.Background(), message("ahead"), nil)
 				}
 				ctx := context.Background()
+				slack, start := watch(), time.Now()
 				if by == "context" {
 					var cancel context.CancelFunc
 					ctx, cancel = context.WithTimeout(ctx, deadline)
 					defer cancel()
 				}
 				result := make(chan error, 1)
-				slack, start := watch(), time.Now()
 				client.SendAsync(ctx, message("expires"), func(_ dataproxy.Message, err error) { result <- err })
 				err := <-result
 				took := time.Since(start)

@@ -41,15 +41,22 @@ func TestF6_IdleClientCostsNothing(t *testing.T) {
 	if long() {
 		wait = time.Minute
 	}
-	// The test's own process is in it, and the race detector: a loop that polls costs far more, and in every round.
-	least := wait
-	for range 5 {
-		cpu := dataproxy.CPUTime()
-		<-time.After(wait)
-		if least = min(least, dataproxy.CPUTime()-cpu); least < wait/50 {
-			break
+	cpu := func() time.Duration {
+		least := wait
+		for range 5 {
+			before := dataproxy.CPUTime()
+			<-time.After(wait)
+			if least = min(least, dataproxy.CPUTime()-before); least < wait/50 {
+				break
+			}
 		}
+		return least
+	}
+	least := cpu()
+	require.Equal(t, 9, ours())
+	if least >= wait/50 { // is that the client, or what tests before it have left to the collector, and a machine that is busy?
+		client.Close()
+		least -= cpu()
 	}
 	require.Less(t, least, wait/50, "CPU")
-	require.Equal(t, 9, ours())
 }
