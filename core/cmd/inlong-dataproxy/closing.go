@@ -9,6 +9,10 @@ import (
 // lastWait bounds the wait for results after an interruption: who interrupts wants an end.
 const lastWait = 30 * time.Second
 
+// resultsTake is how long the close waits behind the last deadline: all messages of an outage have their results then, and those that came
+// later than the close's own end were counted as none.
+const resultsTake = 5 * time.Second
+
 // close waits for the results of what was sent: as long as the client's deadline allows, or shorter once ctx, which an interruption
 // ends, has ended. A second interruption ends the wait; the summary comes all the same.
 func (s *shipment) close(ctx context.Context, timeout time.Duration, screen *screen) {
@@ -21,7 +25,7 @@ func (s *shipment) close(ctx context.Context, timeout time.Duration, screen *scr
 		case <-ctx.Done():
 		case <-closed:
 			return
-		case <-time.After(timeout):
+		case <-time.After(timeout + resultsTake):
 			end()
 			return
 		}
