@@ -9,7 +9,7 @@ import (
 // lastWait bounds the wait for results after an interruption: who interrupts wants an end.
 const lastWait = 30 * time.Second
 
-// resultsTake is how long the close waits behind the last deadline: all messages of an outage have their results then, and those that came
+// resultsTake is how much longer than the last deadline the close waits: in an outage all results come at that moment, and those that came
 // later than the close's own end were counted as none.
 const resultsTake = 5 * time.Second
 
