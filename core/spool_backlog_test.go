@@ -47,10 +47,10 @@ func TestALargeBacklogIsSentInLittleMemory(t *testing.T) {
 	client := connect(t, c, dataproxy.WithSpoolDir(dir), dataproxy.WithMaxPendingBytes(1<<20))
 	eventually(t, "something is acked", func() bool { return client.Stats().Spool.Replayed > 0 })
 	first, held := time.Since(began), int64(0)
-	for client.Stats().Spool.Batches > 0 {
+	require.Eventually(t, func() bool {
 		held = max(held, heapNow()-before)
-		time.Sleep(50 * time.Millisecond)
-	}
+		return client.Stats().Spool.Batches == 0
+	}, 10*time.Minute, 50*time.Millisecond, "all are acked")
 	t.Logf("%d messages: the first ack behind %v, all behind %v, %d KiB of heap", messages, first, time.Since(began), held>>10)
 	require.Less(t, held, int64(6<<20), "of %d MiB", messages*length>>20)
 	require.Equal(t, messages, c.Count())

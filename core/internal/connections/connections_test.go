@@ -12,7 +12,7 @@ import (
 // connections. One that ended twice would be sent or acked twice, one that never ended is lost.
 func TestEachAttemptEndsOnce(t *testing.T) {
 	s, owner := harness(t)
-	s.SetNodes([]string{badNode(t), badNode(t), badNode(t)})
+	s.SetNodes(badNodes(t, 3))
 	<-s.Start(true)
 	const senders, each = 4, 250
 	owner.acked.Add(senders * each)

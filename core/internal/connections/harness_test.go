@@ -1,19 +1,14 @@
 package connections
 
 import (
-	"bufio"
-	"encoding/binary"
 	"fmt"
-	"io"
 	"math/rand/v2"
-	"net"
 	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
 
-	"github.com/stretchr/testify/require"
-
+	"github.com/inlong-dataproxy/inlong-dataproxy/core/dataproxytest"
 	"github.com/inlong-dataproxy/inlong-dataproxy/core/internal/transport"
 	"github.com/inlong-dataproxy/inlong-dataproxy/core/internal/wire"
 )
@@ -113,44 +108,19 @@ type silent struct{}
 
 func (silent) Warnf(string, ...any) {}
 
-// badNode answers, and every now and then refuses or closes instead.
-func badNode(t *testing.T) (addr string) {
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	require.NoError(t, err)
-	t.Cleanup(func() { listener.Close() })
-	go func() {
-		for {
-			conn, err := listener.Accept()
-			if err != nil {
-				return
+// badNodes answer, and every now and then refuse or close instead.
+func badNodes(t *testing.T, n int) (addrs []string) {
+	for _, node := range dataproxytest.Start(t, dataproxytest.WithNodes(n), dataproxytest.WithoutRecorder()).Nodes() {
+		node.Handle(func(dataproxytest.Record) dataproxytest.Fault {
+			switch rand.IntN(200) {
+			case 0:
+				return dataproxytest.CloseAfterRead()
+			case 1:
+				return dataproxytest.ErrorCode(114)
 			}
-			go func() {
-				defer conn.Close()
-				in := bufio.NewReader(conn)
-				var r wire.Request
-				for {
-					frame := make([]byte, 4)
-					if _, err := io.ReadFull(in, frame); err != nil {
-						return
-					}
-					frame = append(frame, make([]byte, binary.BigEndian.Uint32(frame))...)
-					if _, err := io.ReadFull(in, frame[4:]); err != nil || !r.Parse(frame).Ok() {
-						return
-					}
-					answer := wire.AnswerAttr{Attr: r.Attr, NodeIP: "127.0.0.1"}
-					switch chance := rand.IntN(200); {
-					case r.IsHeartbeat():
-						_, _ = conn.Write(wire.AppendHeartbeatAnswer(nil, &r, 1))
-						continue
-					case chance == 0:
-						return
-					case chance == 1:
-						answer.Code = 114
-					}
-					_, _ = conn.Write(wire.AppendAnswer(nil, &r, answer))
-				}
-			}()
-		}
-	}()
-	return listener.Addr().String()
+			return dataproxytest.Fault{}
+		})
+		addrs = append(addrs, node.Addr())
+	}
+	return addrs
 }
