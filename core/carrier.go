@@ -13,9 +13,8 @@ import (
 )
 
 type (
-	lane = connections.Lane[*batch]
-	node = connections.Node
-	// subject is an argument of a log line that belongs to its kind: lines about one node must not hide those about another.
+	lane    = connections.Lane[*batch]
+	node    = connections.Node
 	subject = connections.Subject
 )
 
@@ -78,7 +77,7 @@ func (x carrier) Refused(w transport.Written[*batch], l *lane, a *wire.Answer) {
 
 func (x carrier) Lost(b *batch, l *lane, reason error, culprit bool, tooLong int) {
 	if errors.Is(reason, transport.ErrAckTimeout) {
-		x.c.metrics.timeouts(l.Index, 1)
+		x.c.metrics.timeout(l.Index)
 	}
 	x.c.hooks.answered(b, AttemptEnd{Persisted: MaybeWritten, Cause: reason})
 	x.c.connectionLost(b, l, reason, culprit, tooLong)

@@ -176,6 +176,6 @@ func (m *metrics) connected(code Code) {
 
 func (m *metrics) retry(worker int) { m.retryCount.WithLabelValues(m.name, strconv.Itoa(worker)).Inc() }
 
-func (m *metrics) timeouts(worker, batches int) {
-	m.timeoutCount.WithLabelValues(m.name, strconv.Itoa(worker)).Add(float64(batches))
+func (m *metrics) timeout(worker int) {
+	m.timeoutCount.WithLabelValues(m.name, strconv.Itoa(worker)).Inc()
 }

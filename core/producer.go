@@ -286,9 +286,7 @@ func (c *client) acceptOne(ctx context.Context, msg *Message, hooked *hookedMess
 	var own []byte
 	var room [128]byte
 	given := msg
-	msg = c.trimmed(given)
-	st, attributes, own, refused = c.check(msg, room[:0])
-	for refused != nil && c.hooks.takeBack(hooked, refused) {
+	for again := true; again; again = refused != nil && c.hooks.takeBack(hooked, refused) {
 		msg = c.trimmed(given)
 		st, attributes, own, refused = c.check(msg, room[:0])
 	}

@@ -151,7 +151,7 @@ func (c *client) completeAll(done []completion) {
 		if d.err != nil {
 			c.metrics.failed(d.err.Code)
 			if d.err.Code == CodeSendTimeout {
-				c.metrics.timeouts(d.b.st.share.index, 1)
+				c.metrics.timeout(d.b.st.share.index)
 			}
 		}
 		if d.last {

@@ -60,7 +60,7 @@ func (s *nodes) Asides() (all []Aside, known int) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for _, n := range s.list {
-		if n.aside.Load() && len(all) < MostCauses {
+		if n.aside.Load() {
 			all = append(all, Aside{n.Addr, n.answer})
 		}
 	}
