@@ -99,8 +99,7 @@ type resender struct {
 
 	mu               sync.Mutex
 	waiting          []waiting
-	unkept           int   // of them, those that --failed did not take
-	full             error // why
+	full             error // why --failed did not take some of them
 	told, toldUnkept time.Time
 }
 
@@ -142,10 +141,10 @@ func (r *resender) keepLater(msg dataproxy.Message, refused *dataproxy.Error, wh
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.waiting = append(r.waiting, waiting{msg, time.Now().Add(resendAfter), refused})
-	r.unkept, r.full = r.unkept+1, why
+	r.full = why
 	if time.Since(r.toldUnkept) >= tellEvery {
 		r.toldUnkept = time.Now()
-		r.s.log.Error("the file of --failed cannot be written; what is for it waits, and is tried again each second", "error", why, "waiting", r.unkept)
+		r.s.log.Error("the file of --failed cannot be written; what is for it waits, and is tried again each second", "error", why, "waiting", r.unkept())
 	}
 }
 
@@ -153,10 +152,21 @@ func (r *resender) keepLater(msg dataproxy.Message, refused *dataproxy.Error, wh
 func (r *resender) fault() error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if r.unkept == 0 {
+	n := r.unkept()
+	if n == 0 {
 		return nil
 	}
-	return fmt.Errorf("--failed: %w; %s not kept and not passed", r.full, were(int64(r.unkept)))
+	return fmt.Errorf("--failed: %w; %s not kept and not passed", r.full, were(n))
+}
+
+// unkept counts those that wait for --failed. The caller holds mu.
+func (r *resender) unkept() (lines int64) {
+	for i := range r.waiting {
+		if r.waiting[i].refused != nil {
+			lines++
+		}
+	}
+	return lines
 }
 
 // run sends what is due until ctx ends.
@@ -177,15 +187,12 @@ func (r *resender) run(ctx context.Context) {
 				return false
 			}
 			due = append(due, w)
-			if w.refused != nil {
-				r.unkept--
-			}
 			return true
 		})
 		r.mu.Unlock()
 		for i, w := range due {
 			if ctx.Err() != nil {
-				r.putBack(due[i:])
+				r.putBack(due[i:]...)
 				return
 			}
 			if w.refused != nil {
@@ -197,21 +204,16 @@ func (r *resender) run(ctx context.Context) {
 	}
 }
 
-func (r *resender) putBack(all []waiting) {
+func (r *resender) putBack(all ...waiting) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	for _, w := range all {
-		r.waiting = append(r.waiting, w)
-		if w.refused != nil {
-			r.unkept++
-		}
-	}
+	r.waiting = append(r.waiting, all...)
 }
 
 // result is that of a line that was sent again: one that an interruption kept from being so waits on.
 func (r *resender) result(msg dataproxy.Message, err error) {
 	if errors.Is(err, dataproxy.ErrContextExpired) {
-		r.putBack([]waiting{{msg: msg}})
+		r.putBack(waiting{msg: msg})
 		return
 	}
 	r.s.result(msg, err)
