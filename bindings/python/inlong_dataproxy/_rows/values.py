@@ -26,13 +26,17 @@ def to_text(value: object, encoding: str) -> Optional[str]:
     if value is None:
         return None
     if kind is int:
-        try:
-            return str(value)
-        except ValueError:
-            raise Unwritable("is an integer of more digits than Python writes: see sys.get_int_max_str_digits") from None
+        return _integer(value)  # type: ignore[arg-type]
     if kind is float:
         return _float(value)  # type: ignore[arg-type]
     return _other(value, encoding)
+
+
+def _integer(value: int) -> str:
+    try:
+        return str(value)
+    except ValueError:
+        raise Unwritable("is an integer of more digits than Python writes: see sys.get_int_max_str_digits") from None
 
 
 def _other(value: Any, encoding: str) -> Optional[str]:
@@ -93,7 +97,7 @@ def _moment(value: datetime) -> str:
 _KINDS: list[tuple[Any, Callable[[Any], str]]] = [  # a bool is an int, a datetime is a date
     (bool, lambda value: "true" if value else "false"),
     (str, str.__str__),
-    (int, lambda value: to_text(int(value), "") or ""),
+    (int, lambda value: _integer(int(value))),
     (float, lambda value: _float(float(value))),
     (datetime, _moment),
     (date, date.isoformat),
