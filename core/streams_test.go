@@ -13,6 +13,7 @@ import (
 
 	dataproxy "github.com/inlong-dataproxy/inlong-dataproxy/core"
 	"github.com/inlong-dataproxy/inlong-dataproxy/core/dataproxytest"
+	"github.com/inlong-dataproxy/inlong-dataproxy/core/internal/cputime"
 )
 
 // Thousands of streams on one client: each one's linger must hold though nobody fills its batches, and a stream that has
@@ -29,13 +30,13 @@ func TestD13_ManyStreams(t *testing.T) {
 		}
 	}
 	for round := range 7 {
-		before := dataproxy.CPUTime()
+		before := cputime.Total()
 		for i := range streams {
 			client.SendAsync(context.Background(), streamMessage(fmt.Sprint("stream", i), "round %d", round), note)
 		}
 		eventually(t, "the lingers are over", func() bool { return client.Stats().Acked == int64(streams*(round+1)) })
 		require.NoError(t, client.Flush(patient(t))) // their memory is given back a little later
-		cost = max(cost, dataproxy.CPUTime()-before)
+		cost = max(cost, cputime.Total()-before)
 		runtime.GC() // twice: pools let go of what they hold in the second
 		runtime.GC()
 		var m runtime.MemStats

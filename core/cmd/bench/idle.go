@@ -4,6 +4,8 @@ import (
 	"runtime"
 	"runtime/debug"
 	"time"
+
+	"github.com/inlong-dataproxy/inlong-dataproxy/core/internal/cputime"
 )
 
 // idle is what a client costs that has nothing to do.
@@ -60,9 +62,9 @@ func heap() uint64 {
 
 // coreShare returns how much of a core the process uses, in percent.
 func coreShare(over time.Duration) float64 {
-	user, system := cpuTime()
+	user, system := cputime.Used()
 	began := time.Now()
 	time.Sleep(over)
-	u, s := cpuTime()
+	u, s := cputime.Used()
 	return 100 * float64(u+s-user-system) / float64(time.Since(began))
 }

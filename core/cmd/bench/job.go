@@ -6,6 +6,8 @@ import (
 	"os"
 	"runtime"
 	"time"
+
+	"github.com/inlong-dataproxy/inlong-dataproxy/core/internal/cputime"
 )
 
 // The commands by which the program starts itself again.
@@ -90,14 +92,14 @@ type meter struct {
 func startMeter() *meter {
 	m := new(meter)
 	runtime.ReadMemStats(&m.memory)
-	m.user, m.system = cpuTime()
+	m.user, m.system = cputime.Used()
 	m.wall = time.Now()
 	return m
 }
 
 func (m *meter) stop(messages int64) sample {
 	took := time.Since(m.wall)
-	user, system := cpuTime()
+	user, system := cputime.Used()
 	var memory runtime.MemStats
 	runtime.ReadMemStats(&memory)
 	return sample{

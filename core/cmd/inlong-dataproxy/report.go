@@ -7,6 +7,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/inlong-dataproxy/inlong-dataproxy/core/internal/cputime"
 	"github.com/inlong-dataproxy/inlong-dataproxy/core/internal/tail"
 )
 
@@ -97,6 +98,6 @@ type clock struct {
 	cpu  time.Duration
 }
 
-func startClock() clock { return clock{time.Now(), cpuTime()} }
+func startClock() clock { return clock{time.Now(), cputime.Total()} }
 
-func (c clock) passed() (wall, cpu time.Duration) { return time.Since(c.wall), cpuTime() - c.cpu }
+func (c clock) passed() (wall, cpu time.Duration) { return time.Since(c.wall), cputime.Total() - c.cpu }

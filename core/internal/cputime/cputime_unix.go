@@ -1,17 +1,18 @@
 //go:build unix
 
-package main
+// Package cputime tells what this process has used of the processors.
+package cputime
 
 import (
 	"syscall"
 	"time"
 )
 
-// cpuTime returns what the whole process has used.
-func cpuTime() (user, system time.Duration) {
+// Used returns what the whole process has used since its start.
+func Used() (user, system time.Duration) {
 	var u syscall.Rusage
 	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &u); err != nil {
-		panic(err)
+		return 0, 0
 	}
 	return time.Duration(u.Utime.Nano()), time.Duration(u.Stime.Nano())
 }

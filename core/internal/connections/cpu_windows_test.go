@@ -1,8 +1,0 @@
-package connections
-
-import "time"
-
-var started = time.Now()
-
-// cpuTime is the time that passes.
-func cpuTime() time.Duration { return time.Since(started) }
