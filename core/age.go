@@ -9,7 +9,7 @@ import (
 // now is the time by the wall clock as it was when the client started, and what has passed since: ages do not change where it is set.
 func (c *client) now() time.Time { return c.start.Add(time.Since(c.start)) }
 
-// noAge is what nothing is as old as: a clock was wrong, as that of a device which starts in 1970, when the batch was stored or now.
+// noAge is an age that no batch has. Where one seems so old a clock was wrong, then or now: some devices start in 1970.
 const noAge = 10 * 365 * 24 * time.Hour
 
 // ageOf is how long ago that was, or since this client's start where a clock was wrong by decades.

@@ -144,7 +144,7 @@ func (r *resender) keepLater(msg dataproxy.Message, refused *dataproxy.Error, wh
 	r.full = why
 	if time.Since(r.toldUnkept) >= tellEvery {
 		r.toldUnkept = time.Now()
-		r.s.log.Error("the file of --failed cannot be written; what is for it waits, and is tried again each second", "error", why, "waiting", r.unkept())
+		r.s.log.Error("the file of --failed cannot be written; each line meant for it waits and is tried again each second", "error", why, "waiting", r.unkept())
 	}
 }
 
