@@ -44,6 +44,39 @@ def test_flush_delivers_and_resolves_everything_before_it(cluster: MockCluster) 
         assert len(called) == 120
 
 
+def test_flush_waits_for_results_that_come_when_a_look_for_results_has_found_none(
+    cluster: MockCluster, client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # A refused message woke the thread of results, which found none; until it looked at what else to do, acks came and the flush
+    # behind them asked to be told. It was, before the acks were handed out.
+    delivery = client._usable()
+    poll, inside, go_on, looked_at = delivery.poll, threading.Event(), threading.Event(), threading.Event()
+
+    def poll_and_stand_still() -> int:
+        if go_on.is_set():
+            looked_at.wait(30)
+        count = poll()
+        if count == 0:
+            inside.set()
+            go_on.wait(30)
+        return count
+
+    monkeypatch.setattr(delivery, "poll", poll_and_stand_still)
+    client.send_async(b"first", STREAM).result(timeout=10)
+    low.client_wake(delivery.handle)
+    assert inside.wait(10)
+    future = client.send_async(b"x", STREAM)
+    flush = threading.Thread(target=client.flush, args=(10,))
+    flush.start()
+    wait_until(lambda: bool(delivery._inbox._functions), "the flush asks to be told")
+    go_on.set()
+    flush.join(10)
+    try:
+        assert future.done()
+    finally:
+        looked_at.set()
+
+
 def test_flush_gives_up_after_its_timeout(cluster: MockCluster, client: Client) -> None:
     silence(cluster)
     future = client.send_async(b"x", STREAM)
