@@ -45,7 +45,7 @@ def test_flush_delivers_and_resolves_everything_before_it(cluster: MockCluster) 
 
 
 def test_flush_waits_for_results_that_come_when_a_look_for_results_has_found_none(
-    cluster: MockCluster, client: Client, monkeypatch: pytest.MonkeyPatch
+    client: Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # A refused message woke the thread of results, which found none; until it looked at what else to do, acks came and the flush
     # behind them asked to be told. It was, before the acks were handed out.

@@ -80,7 +80,7 @@ class Delivery(ResultTaker[DeliveryFuture]):
         while True:
             count = self.poll()
             self._todo = deque(self._inbox.take())
-            if self._todo and count == 0:  # a function is called behind the results that were there before it: they may have come since
+            if self._todo and count == 0:  # results that were there before a function was put in may have come since
                 count = self.poll_now()
             messages = polls = 0
             while count > 0:
