@@ -138,18 +138,22 @@ func (s *Spool) begin() error {
 	if err != nil {
 		return err
 	}
-	if err := write(f, g.segmentHeader.append(nil)); err != nil {
+	err = write(f, g.segmentHeader.append(nil))
+	if err == nil {
+		g.file = f
+		s.active = g
+		s.unsynced = append(s.unsynced, g)
+	} else {
 		_ = f.Close()
-		_ = s.fs.Remove(path) // there is nothing in it
-		return err
+		if s.fs.Remove(path) == nil { // there is nothing in it
+			return err
+		}
+		g.ended = true // the next flush of acks removes it
 	}
-	g.file = f
-	s.active = g
-	s.unsynced = append(s.unsynced, g)
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.segments = append(s.segments, g)
-	return nil
+	return err
 }
 
 // abandon takes a segment out of use whose write failed. What it took of that is cut off if it can be, and is no damage if not: the

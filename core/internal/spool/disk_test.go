@@ -59,6 +59,33 @@ func TestADiskThatRefusesCostsNothingThatWasStored(t *testing.T) {
 	}
 }
 
+// A segment whose head could not be written, and which could not be removed either, stays in the folder until the next owner comes.
+func TestASegmentThatCouldNotBeBegunDoesNotStay(t *testing.T) {
+	for _, part := range []int{0, 10} {
+		disk := newMemFS(testDir)
+		s := openIn(t, disk, SyncBatch)
+		disk.before = func(op, _ string, size int) (int, error) {
+			switch op {
+			case "write":
+				return part, syscall.EIO
+			case "remove":
+				return 0, syscall.EIO
+			}
+			return size, nil
+		}
+		_, err := s.Append(nil, []Record{batchOf(1)}, false)
+		require.ErrorIs(t, err, syscall.EIO)
+		disk.before = nil
+		require.Len(t, disk.named(t, segmentSuffix), 1)
+		refs := put(t, s, false, 2)
+		_, got := readAll(t, s)
+		require.Equal(t, []int{2}, got)
+		s.Ack(refs[0])
+		require.NoError(t, s.Close())
+		require.Empty(t, disk.named(t, segmentSuffix))
+	}
+}
+
 // S5: a write that took a part of a batch leaves that part in front of the next ones.
 func TestAShortWriteSpoilsNothing(t *testing.T) {
 	for _, cutFails := range []bool{false, true} {
