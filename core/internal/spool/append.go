@@ -213,7 +213,8 @@ func (s *Spool) endSegment() error {
 }
 
 // Sync makes durable what was appended before. After an error the next call tries again what this one could not do; batches that a
-// LostError tells of are no longer there. With SyncOff it does nothing.
+// LostError tells of are no longer there. What an earlier owner has left is made durable too; where that fails, it is warned of, is no
+// error, and is tried again behind Retry. With SyncOff it does nothing.
 func (s *Spool) Sync() error {
 	if s.opts.Sync == SyncOff {
 		return nil
@@ -226,9 +227,18 @@ func (s *Spool) Sync() error {
 func (s *Spool) syncAll() error {
 	var errs []error
 	entries := false
-	for _, g := range s.unsynced {
-		if err := s.syncFile(g); err != nil {
-			errs = append(errs, s.failed(err))
+	for _, g := range slices.Clone(s.unsynced) {
+		err := s.failed(s.syncFile(g))
+		switch {
+		case err == nil:
+		case g.own:
+			errs = append(errs, err)
+		default: // it must not keep what is appended from being stored: Retry has it tried again
+			s.warn("spool %s: what an earlier owner has left in %s is not made durable for now: %v", s.dir, fileName(g.number, segmentSuffix), err)
+			if g.unsure {
+				s.leave(g)
+				continue
+			}
 		}
 		entries = entries || g.entries
 	}

@@ -356,3 +356,38 @@ func TestASegmentThatWasNeverReadIsNotWrittenAnew(t *testing.T) {
 	got, _ := deliver(t, disk)
 	require.Equal(t, []int{1, 2}, got)
 }
+
+// With fsync a file of an earlier owner that could not be opened kept all that came from being stored, for as long as it lay there; and each
+// Retry noted it once more.
+func TestAnEarlierOwnersFileThatCannotBeOpenedStopsNoSync(t *testing.T) {
+	for _, ops := range [][]string{{"append"}, {"sync"}, {"open", "append"}, {"open"}} {
+		disk := newMemFS(testDir)
+		put(t, openIn(t, disk, SyncInterval), false, 1, 2)
+		left := disk.named(t, segmentSuffix)[0]
+		disk.before = func(op, path string, size int) (int, error) {
+			if filepath.Base(path) == left && slices.Contains(ops, op) || op == "create" && strings.HasSuffix(path, newSuffix) {
+				return 0, syscall.EACCES
+			}
+			return size, nil
+		}
+		s := openIn(t, disk, SyncBatch)
+		var refs []Ref
+		for n := 3; n < 6; n++ {
+			refs = append(refs, put(t, s, true, n)...)
+			require.NoError(t, s.Sync(), ops)
+			s.Retry()
+			require.LessOrEqual(t, len(s.unsynced), 2, ops)
+		}
+		require.NotZero(t, s.Stats().Errors, ops)
+		disk.before = nil
+		s.Retry()
+		require.NoError(t, s.Sync())
+		for _, ref := range refs {
+			s.Release(ref)
+		}
+		for _, open := range []*Spool{s, openIn(t, disk.cut(func(int) bool { return false }), SyncBatch)} {
+			_, got := readAll(t, open)
+			require.Equal(t, seq(1, 5), got, ops)
+		}
+	}
+}

@@ -19,6 +19,7 @@ const testDir = "/slot"
 type fate struct {
 	record   Record
 	ref      Ref
+	life     int  // of the store, in which it was appended
 	appended bool // Append has returned
 	durable  bool // Sync has, behind it
 	doubtful bool // an fsync failed, and the process ended before a Sync was through: nobody can know
@@ -39,6 +40,8 @@ type history struct {
 	fault  error
 	faulty bool // the disk fails now and then
 	failed bool // the last Sync
+	life   int  // of the store
+	behind bool // in this life a Sync could not make all durable that earlier ones have left
 	early  bool // bent: acks are recorded before there is an answer
 }
 
@@ -128,14 +131,15 @@ func (h *history) open() {
 		f.ref, f.now = Ref{}, false
 		f.doubtful = f.doubtful || h.failed && !f.durable
 	}
-	h.failed = false
+	h.failed, h.behind = false, false
+	h.life++
 }
 
 func (h *history) append() {
 	var records []Record
 	var fates []*fate
 	for range 1 + h.rng.IntN(2) {
-		f := &fate{record: h.newRecord(uint64(len(h.fates) + 1))}
+		f := &fate{record: h.newRecord(uint64(len(h.fates) + 1)), life: h.life}
 		fates = append(fates, f)
 		records = append(records, f.record)
 		h.fates = append(h.fates, f)
@@ -160,13 +164,16 @@ func (h *history) append() {
 }
 
 func (h *history) syncNow() {
+	before := h.store.Stats().Errors
 	err := h.store.Sync()
-	if h.failed = err != nil; h.failed {
+	h.behind = h.behind || h.store.Stats().Errors > before
+	h.failed = err != nil || h.behind
+	if err != nil {
 		h.sayFor(err)
 		return
 	}
 	for _, f := range h.fates {
-		f.durable = f.durable || f.appended && !f.doubtful && h.sync != SyncOff
+		f.durable = f.durable || f.appended && !f.doubtful && h.sync != SyncOff && (!h.behind || f.life == h.life)
 	}
 }
 

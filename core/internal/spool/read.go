@@ -189,7 +189,7 @@ func (s *Spool) Release(ref Ref) {
 	s.goBack(ref.segment)
 }
 
-// Retry has segments tried again that could not be read.
+// Retry has segments tried again that could not be read, or made durable.
 func (s *Spool) Retry() {
 	s.writing.Lock()
 	defer s.writing.Unlock()
@@ -198,6 +198,9 @@ func (s *Spool) Retry() {
 	s.mu.Lock()
 	var anew []uint64
 	for _, g := range slices.Clone(s.segments) {
+		if g.unsure && !g.own && !slices.Contains(s.unsynced, g) { // a Sync has left it out
+			s.unsynced = append(s.unsynced, g)
+		}
 		if g.trouble == nil {
 			continue
 		}
@@ -205,6 +208,7 @@ func (s *Spool) Retry() {
 		s.goBack(g.number)
 		if !g.surveyed { // not even its head was read: it may be anything
 			s.forget(g)
+			s.leave(g)
 			anew = append(anew, g.number)
 		}
 	}
