@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import asyncio
 import signal
 import threading
 import time
+from collections import deque
 from concurrent import futures
-from typing import Callable
+from typing import Any, Callable
 
 import pytest
-from support import LONG, STREAM, rounds, run_python, silence, wait_until
+from support import GROUP, LONG, STREAM, rounds, run_python, silence, wait_until
 
-from inlong_dataproxy import Client, InlongError, Result
+from inlong_dataproxy import AsyncClient, Client, InlongError, QueueFullError, Result
+from inlong_dataproxy._asyncio import offloop
 from inlong_dataproxy._sending.bulk import Bulk
+from inlong_dataproxy._sending.message import Model
+from inlong_dataproxy._sending.models import Models
 from inlong_dataproxy.testing import MockCluster
 
 REENTRY = """
@@ -190,3 +195,86 @@ def test_a_signal_handler_in_the_middle_of_send_many_gets_results(client: Client
     finally:
         signal.signal(signal.SIGUSR1, before)
     assert got[1].attempts == 1
+
+
+LARGE = b"x" * 3000  # AsyncClient passes it on at once, and not at the end of the round
+
+
+class Interrupted(deque[Any]):
+    """A line in which a finalizer runs behind the first step of who takes from it."""
+
+    def __init__(self, finalizer: Callable[[], object]) -> None:
+        super().__init__()
+        self._finalizer: Callable[[], object] | None = finalizer
+
+    def popleft(self) -> Any:
+        entry = super().popleft()
+        finalizer, self._finalizer = self._finalizer, None
+        if finalizer is not None:
+            finalizer()
+        return entry
+
+
+@pytest.mark.parametrize("moment", ["tags", "gather"])
+def test_a_finalizer_may_send_in_the_middle_of_passing_on_to_the_library(
+    cluster: MockCluster, monkeypatch: pytest.MonkeyPatch, moment: str
+) -> None:
+    # AsyncClient began to pass on again inside of it: tags were given twice, or the line was empty in the middle of a run. Messages
+    # that were acked had no result, the others came in another order.
+    async def main() -> None:
+        async with AsyncClient(cluster.url, group_id=GROUP, ordered=True) as client:
+            await client.send(b"first", STREAM)
+            got: list[asyncio.Future[Result]] = []
+            tags = Models.tags
+
+            def finalizer() -> None:
+                got.append(client.send_nowait(LARGE + b"finalizer", STREAM))
+
+            def interrupted(models: Models, model: Model, count: int) -> int:
+                first = tags(models, model, count)
+                monkeypatch.setattr(Models, "tags", tags)
+                finalizer()
+                return first
+
+            if moment == "tags":
+                monkeypatch.setattr(Models, "tags", interrupted)
+            else:
+                client._delivery._line = Interrupted(finalizer)  # type: ignore[union-attr]
+            sent = [client.send_nowait(LARGE + b"%d" % n if moment == "tags" else b"%d" % n, STREAM) for n in range(5)]
+            await asyncio.wait_for(asyncio.gather(*sent), 10)
+            await asyncio.wait_for(got[0], 10)
+            assert client._delivery.pending == {}  # type: ignore[union-attr]
+
+    asyncio.run(main())
+    arrived = [payload.removeprefix(LARGE) for payload in cluster.payloads()[1:]]
+    assert [payload for payload in arrived if payload != b"finalizer"] == [b"%d" % n for n in range(5)]
+    assert arrived.count(b"finalizer") == 1
+
+
+def test_a_finalizer_may_send_while_a_full_queue_refuses_what_waits(cluster: MockCluster, monkeypatch: pytest.MonkeyPatch) -> None:
+    # "deque mutated during iteration" came out of the loop.
+    faults: list[object] = []
+
+    async def main() -> None:
+        asyncio.get_running_loop().set_exception_handler(lambda _, fault: faults.append(fault))
+        async with AsyncClient(cluster.url, group_id=GROUP, worker_num=1, max_pending_messages=10) as client:
+            await client.send(b"first", STREAM)
+            silence(cluster)
+            got: list[asyncio.Future[Result]] = []
+            answer = offloop.answer
+
+            def interrupted(future: asyncio.Future[Any], outcome: object) -> None:
+                monkeypatch.setattr(offloop, "answer", answer)
+                got.append(client.send_nowait(b"finalizer", STREAM))
+                answer(future, outcome)
+
+            monkeypatch.setattr(offloop, "answer", interrupted)
+            sent = [client.send_nowait(b"x", STREAM) for _ in range(20)]
+            await asyncio.wait(sent[10:], timeout=10)
+            await asyncio.wait(got, timeout=10)
+            assert all(isinstance(future.exception(), QueueFullError) for future in [*sent[10:], *got])
+            await client.close(0)
+            await asyncio.gather(*sent, return_exceptions=True)
+
+    asyncio.run(main())
+    assert faults == []

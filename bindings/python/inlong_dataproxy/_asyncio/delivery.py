@@ -12,6 +12,7 @@ import contextlib
 import ctypes
 import math
 import os
+import threading
 import time
 import warnings
 from collections import deque
@@ -66,6 +67,7 @@ class AsyncDelivery(ResultTaker[Waiting]):
         self._fresh_only = True  # the line holds no chunk, and nothing that found no room: not much, and all of it messages
         self._looking = False
         self._scheduled = False
+        self._pushing = threading.Lock()  # held by who passes on: one at a time, and nobody waits for another
         self._full = False  # the library has no room
         self._give_up = 0.0  # when messages that find none are refused
         self._unsealed = False
@@ -124,6 +126,14 @@ class AsyncDelivery(ResultTaker[Waiting]):
 
     def push(self) -> None:
         """Pass on what is in line, as far as there is room."""
+        if not self._pushing.acquire(blocking=False):
+            return  # a finalizer or signal handler came in the middle of another push, which takes what it put in line
+        try:
+            self._push()
+        finally:
+            self._pushing.release()
+
+    def _push(self) -> None:
         self._fresh = 0
         while self._line:
             head = self._line[0]
@@ -193,11 +203,11 @@ class AsyncDelivery(ResultTaker[Waiting]):
             self._full, self._give_up = True, now + self._bounds.send_timeout
             self.seal()  # what waits for its linger holds room
         if not self._bounds.block or now >= self._give_up:
-            bulks = [entry for entry in self._line if isinstance(entry, BulkRun)]
-            for entry in self._line:
+            line, self._line = self._line, deque()  # a finalizer may put more in line meanwhile
+            for entry in line:
                 if not isinstance(entry, BulkRun):
                     offloop.answer(entry[2], refusal(codes.QUEUE_FULL, entry[0]))
-            self._line = deque(bulks)
+            self._line.extendleft([entry for entry in reversed(line) if isinstance(entry, BulkRun)])
         if not self._line:
             self._full = False
         elif not (self._looking or self.loop.is_closed()):
