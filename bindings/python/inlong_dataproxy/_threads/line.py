@@ -45,7 +45,8 @@ class Line:
         put, size: queues an entry, without waiting; how many are in the queue.
         limit: while fewer entries are in the queue a message goes in without a look at anything else. 0 when nothing may come.
         largest: bytes of the largest message that limit is for.
-        idle: whether whatever the asking thread has put in is out of the line's hands. Anyone who puts something in writes False.
+        idle: whether whatever the asking thread has put in, and is not in the queue any more, is out of the line's hands.
+            Anyone who puts something in writes False.
         full: whether the library has no room.
         ended: whether nobody takes from the queue any more.
     """
@@ -136,7 +137,8 @@ class Line:
 
         Not patient: as long as there is room only, unless the option block_if_queue_is_full says to wait.
         """
-        if self.idle or self.is_own_thread():
+        # The queue first: what has left it was seen by the thread, which then wrote False, and True only once it was passed on.
+        if (not self._queue.qsize() and self.idle) or self.is_own_thread():
             return True
         ticket = Ticket()
         self.put((None, ticket.answer, None))
