@@ -68,7 +68,7 @@ type batch struct {
 	kept     *kept    // nil: it is not stored
 	storing  bool     // it may be stored at any moment
 	place    position // of an ordered client's with a spool, among what is stored; zero until that has come to it
-	replayed bool     // it was read back: nobody waits for its messages; set before it is sent
+	replayed bool     // it was read back: nobody waits for its messages; set when it is opened
 
 	hooked *hooked // nil without hooks, and while it is open
 

@@ -96,7 +96,7 @@ func Flushes(of Client) int {
 	r := &of.(*client).batches
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	return r.flushes.Len()
+	return r.taken.flushes.Len()
 }
 
 // StepClock makes the client see a wall clock that was moved by d since it started, and a monotonic one that was not.
@@ -227,7 +227,7 @@ const MostProbes = connections.MostProbes
 // LinesDropped is the format of the line that no limit keeps back.
 const LinesDropped = linesDropped
 
-// SetCallbackGrace is for tests in which no callback may be left out because the machine is busy.
+// SetCallbackGrace is for tests in which no callback, or ack of what was read back, may be left out because the machine is busy.
 func SetCallbackGrace(of Client, grace time.Duration) { of.(*client).grace = grace }
 
 // SetBulkWindow bounds what bulk ways have in flight, until something is acked.

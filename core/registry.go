@@ -8,16 +8,21 @@ import (
 	"github.com/inlong-dataproxy/inlong-dataproxy/core/internal/wire"
 )
 
-// registry holds every batch from its opening until its last receiver was called, in the order of opening. It is what Flush
-// waits on and what Shutdown sweeps.
+// registry holds every batch from its opening until its last receiver was called. It is what Flush waits on and what Shutdown sweeps.
 type registry struct {
 	c    *client
 	pool sync.Pool // of *batch
 
-	mu          sync.Mutex
+	mu    sync.Mutex
+	taken batchList // of messages that somebody waits for
+	back  batchList // read back from a spool: nobody waits for them, and they may take for ever
+	count int
+	seq   uint64
+}
+
+// batchList is some of a registry's batches, in the order of opening. It is guarded by the registry's mu.
+type batchList struct {
 	first, last *batch
-	count       int
-	seq         uint64
 	flushes     list.List // of flush, those that wait for the oldest batches first
 }
 
@@ -26,8 +31,8 @@ type flush struct {
 	done chan struct{}
 }
 
-// get opens a batch for st, whose first message was taken some time ago. The caller holds st.mu.
-func (r *registry) get(st *stream, ago time.Duration) *batch {
+// get opens a batch for st, whose first message was taken some time ago, or was read back. The caller holds st.mu, or replays.
+func (r *registry) get(st *stream, ago time.Duration, replayed bool) *batch {
 	now := time.Now().Add(-ago)
 	due := now.Add(r.c.opts.SendTimeout)
 	var b *batch
@@ -38,19 +43,20 @@ func (r *registry) get(st *stream, ago time.Duration) *batch {
 		b = new(batch)
 	}
 	b.mu.Lock() // a caller that gave up may still look at the id of what b was before
-	b.st, b.opened, b.due = st, now, due
+	b.st, b.opened, b.due, b.replayed = st, now, due, replayed
 	b.body = r.c.bodies.get()
 	b.undelivered.Store(1)
 	r.mu.Lock()
 	r.seq++
 	r.count++
 	b.id = wire.BatchID{Client: r.c.id, Seq: r.seq}
-	b.order, b.prev = r.seq, r.last
-	r.last = b
+	b.order = r.seq
+	l := r.listOf(b)
+	b.prev, l.last = l.last, b
 	if b.prev != nil {
 		b.prev.next = b
 	} else {
-		r.first = b
+		l.first = b
 	}
 	r.mu.Unlock()
 	if b.timer == nil {
@@ -74,25 +80,26 @@ func (r *registry) nextID() wire.BatchID {
 func (r *registry) remove(b *batch, reuse bool) {
 	r.c.budget.release(b.st, 0, b.charged) // before a flush returns, whose caller may look at Stats
 	r.mu.Lock()
+	l := r.listOf(b)
 	if b.prev != nil {
 		b.prev.next = b.next
 	} else {
-		r.first = b.next
+		l.first = b.next
 	}
 	if b.next != nil {
 		b.next.prev = b.prev
 	} else {
-		r.last = b.prev
+		l.last = b.prev
 	}
 	r.count--
 	b.prev, b.next = nil, nil
-	for e := r.flushes.Front(); e != nil; e = r.flushes.Front() {
+	for e := l.flushes.Front(); e != nil; e = l.flushes.Front() {
 		f := e.Value.(flush)
-		if r.first != nil && r.first.order <= f.upTo {
+		if l.first != nil && l.first.order <= f.upTo {
 			break
 		}
 		close(f.done)
-		r.flushes.Remove(e)
+		l.flushes.Remove(e)
 	}
 	r.mu.Unlock()
 	r.recycle(b, reuse)
@@ -130,30 +137,39 @@ func (r *registry) recycle(b *batch, reuse bool) {
 	r.pool.Put(b)
 }
 
-// upToNow returns a channel that is closed when every batch opened so far is gone, and what forgets it before.
-func (r *registry) upToNow() (done chan struct{}, forget func()) {
+func (r *registry) listOf(b *batch) *batchList {
+	if b.replayed {
+		return &r.back
+	}
+	return &r.taken
+}
+
+// upToNow returns a channel that is closed when every batch of l opened so far is gone, and what forgets it before.
+func (r *registry) upToNow(l *batchList) (done chan struct{}, forget func()) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	done = make(chan struct{})
-	if r.first == nil {
+	if l.first == nil {
 		close(done)
 		return done, func() {}
 	}
-	e := r.flushes.PushBack(flush{r.seq, done})
+	e := l.flushes.PushBack(flush{r.seq, done})
 	return done, func() {
 		r.mu.Lock()
 		defer r.mu.Unlock()
-		r.flushes.Remove(e) // nothing where it is out already
+		l.flushes.Remove(e) // nothing where it is out already
 	}
 }
 
-// all returns the batches, oldest first.
+// all returns the batches, oldest first, and those that were read back behind the others.
 func (r *registry) all() []*batch {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	list := make([]*batch, 0, r.count)
-	for b := r.first; b != nil; b = b.next {
-		list = append(list, b)
+	for _, first := range []*batch{r.taken.first, r.back.first} {
+		for b := first; b != nil; b = b.next {
+			list = append(list, b)
+		}
 	}
 	return list
 }

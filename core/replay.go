@@ -159,7 +159,7 @@ func (s *spooler) rebuild(store *spool.Spool, ref spool.Ref, r *spool.Record) (*
 	if len(ends) == 0 || len(ends) != r.Messages {
 		return nil, errors.New("its body has other messages, or none")
 	}
-	b := s.c.batches.get(s.c.addStream(key), 0)
+	b := s.c.batches.get(s.c.addStream(key), 0, true)
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	now := time.Now()
@@ -182,7 +182,7 @@ func (s *spooler) rebuild(store *spool.Spool, ref spool.Ref, r *spool.Record) (*
 	}
 	b.unsettled = len(ends)
 	b.undelivered.Store(int32(len(ends)))
-	b.replayed, b.kept = true, &kept{store: store, ref: ref, opening: s.openingOf(store), size: int64(len(body)), rest: len(ends)}
+	b.kept = &kept{store: store, ref: ref, opening: s.openingOf(store), size: int64(len(body)), rest: len(ends)}
 	b.hooked = s.c.hooks.ofBatch(b, true)
 	if r.Flags&flagSnappy != 0 && s.c.opts.Compression == Snappy {
 		b.kept.block = append(*blocks.Get().(*[]byte), r.Body...)

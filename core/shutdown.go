@@ -8,7 +8,8 @@ import (
 
 const (
 	// callbackGrace is how long Shutdown waits beyond its context's end for callbacks to be called, lastGrace for one that was
-	// about to be called then, and for connections to end: less than 100 ms in all.
+	// about to be called then, and for connections to end: less than 100 ms in all. Before that end it waits callbackGrace for
+	// acks of what was read back from the spool.
 	callbackGrace = 50 * time.Millisecond
 	lastGrace     = 10 * time.Millisecond
 	// endGrace is how long it waits for each kind of goroutine to end when there was no hurry.
@@ -23,7 +24,7 @@ func (c *client) Flush(ctx context.Context) error {
 	if insideCallback() {
 		return errInsideCallback
 	}
-	done, forget := c.batches.upToNow()
+	done, forget := c.batches.upToNow(&c.batches.taken)
 	defer forget()
 	if !waitFor(ctx, done) {
 		return &Error{Code: CodeContextExpired, Message: "while waiting for the results of all messages", cause: context.Cause(ctx)}
@@ -141,7 +142,7 @@ func (c *client) shut(ctx context.Context, fault *Error) {
 	case <-grace.C:
 	}
 	// Not the completers: a timer that settled a message may be about to start one.
-	delivered, forget := c.batches.upToNow()
+	delivered, forget := c.batches.upToNow(&c.batches.taken)
 	defer forget()
 	pending, _ := c.budget.pending()
 	called := c.called.Load()
@@ -188,13 +189,14 @@ func (c *client) shut(ctx context.Context, fault *Error) {
 // here once, and senders look at it under that lock: a message is either in a batch that the sweep finds, or refused.
 func (c *client) settleRest(ctx context.Context) {
 	c.flushStreams(nil)
-	all, forget := c.batches.upToNow()
+	all, forget := c.batches.upToNow(&c.batches.taken)
 	defer forget()
 	select {
 	case <-all:
 	case <-ctx.Done():
 	}
 	if c.spooler != nil {
+		c.waitForReplays(ctx)
 		c.spooler.storeRest()
 	}
 	c.swept.Store(true)
@@ -208,6 +210,15 @@ func (c *client) settleRest(ctx context.Context) {
 		c.metrics.failedTimes(c.reason.Code, batches)
 	}
 	c.cancel()
+}
+
+// waitForReplays gives acks of what was read back a moment: each that comes spares a double. What has none then is sent by the next client.
+func (c *client) waitForReplays(ctx context.Context) {
+	done, forget := c.batches.upToNow(&c.batches.back)
+	defer forget()
+	ctx, cancel := context.WithTimeout(ctx, c.grace)
+	defer cancel()
+	waitFor(ctx, done)
 }
 
 // sweep fails what is left of b.

@@ -67,6 +67,7 @@ func TestACloseStoresWhatWasToBeStoredLater(t *testing.T) {
 		if ordered {
 			inOrder(t, c, 2, messages/2)
 		}
+		settled(t, next)
 		next.Close()
 		require.Empty(t, segmentFiles(t, dir))
 	})

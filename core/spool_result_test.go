@@ -2,6 +2,7 @@ package dataproxy_test
 
 import (
 	"context"
+	"runtime"
 	"strings"
 	"testing"
 	"time"
@@ -120,4 +121,54 @@ func TestWhatCannotBeStoredHasItsResultByItsAck(t *testing.T) {
 	up(c)
 	require.NoError(t, c.WaitCount(patient(t), stored))
 	require.Len(t, arrived(c), stored)
+}
+
+// Flush, and a close, waited until what was read back from the disk was acked, though each message had its result: with nodes that are
+// silent for as long as they were let.
+func TestNobodyWaitsForWhatWasReadBack(t *testing.T) {
+	t.Parallel()
+	orderedOrNot(t, func(t *testing.T, ordered bool) {
+		c := cluster(t, dataproxytest.WithNodes(1))
+		c.Node(0).Standing(dataproxytest.Silence())
+		client := connect(t, c, dataproxy.WithSpoolDir(t.TempDir()), dataproxy.WithSpoolResult(dataproxy.SpoolResultStored), dataproxy.WithOrdered(ordered))
+		require.NoError(t, client.Send(patient(t), streamMessage("s", "stored")))
+		eventually(t, "the node has it", func() bool { return c.Node(0).Frames() > 0 })
+		inTime(t, time.Second, "flush", func() {
+			if err := client.Flush(patient(t)); err != nil {
+				t.Error(err)
+			}
+		})
+		inTime(t, time.Second, "close", func() {
+			report, err := client.Shutdown(patient(t))
+			if err != nil || report.Acked != 1 || report.Unsent != 0 {
+				t.Error(report, err)
+			}
+		})
+		require.Empty(t, dataproxy.Leftovers(client))
+	})
+}
+
+// Each close of a program whose messages have their results when they are stored had what was on its way then arrive twice.
+func TestACloseGivesAcksOfWhatWasReadBackAMoment(t *testing.T) {
+	t.Parallel()
+	c := cluster(t, dataproxytest.WithNodes(1))
+	arrived, closing := make(chan struct{}), make(chan struct{})
+	c.Node(0).Handle(func(dataproxytest.Record) dataproxytest.Fault {
+		close(arrived)
+		<-closing
+		return dataproxytest.Fault{}
+	})
+	dir := t.TempDir()
+	client := connect(t, c, dataproxy.WithSpoolDir(dir), dataproxy.WithSpoolResult(dataproxy.SpoolResultStored))
+	dataproxy.SetCallbackGrace(client, patience)
+	require.NoError(t, client.Send(patient(t), message("stored")))
+	<-arrived
+	go func() {
+		for !isCode(client.Ready(patient(t)), dataproxy.CodeClosed) {
+			runtime.Gosched()
+		}
+		close(closing)
+	}()
+	client.Close()
+	require.Empty(t, segmentFiles(t, dir))
 }

@@ -161,6 +161,7 @@ func TestWhatIsStoredAtACloseIsSentByTheNextClient(t *testing.T) {
 		require.Contains(t, r.Attr, "color")
 		require.Equal(t, "7", r.Attr["__addcol1__worldid"], "those of the client that stored it")
 	}
+	settled(t, next)
 	next.Close()
 	require.Empty(t, segmentFiles(t, dir), "nothing is left")
 	third := connect(t, c, dataproxy.WithSpoolDir(dir))

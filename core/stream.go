@@ -177,7 +177,7 @@ func (st *stream) hurry(now, due time.Time) {
 }
 
 func (st *stream) openBatch(msg *Message, attributes string, ago time.Duration) *batch {
-	b := st.c.batches.get(st, ago)
+	b := st.c.batches.get(st, ago, false)
 	b.attributes, b.itemized = attributes, len(msg.ItemAttributes) > 0
 	b.sealAt = b.opened.Add(st.c.linger)
 	b.eventTime = b.opened.UnixMilli()

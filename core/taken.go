@@ -49,7 +49,7 @@ func (c *client) failTaken(msg *Message, tag Tag, err *Error) {
 		}
 		st.mu.Unlock()
 	}
-	b := c.batches.get(st, 0)
+	b := c.batches.get(st, 0, false)
 	b.mu.Lock() // beside a close its sweep looks at b already
 	b.userCode, b.behind = true, c.closing.Load()
 	b.add(&Message{}, nil, nil, tag, 0)
