@@ -70,9 +70,11 @@ class AsyncBulk(Bulk):
         return not self._is_full(self._size)
 
     def _look(self) -> None:
-        self._looking = False
-        if self._gone is None or self._gone.done():  # or all of it waits for room
+        if self._gone is None or self._gone.done():
+            self._looking = False
             self._put_in_line()
+        else:  # all of it waits for room
+            self._gone.add_done_callback(lambda _: self._look())
 
     def _put_in_line(self) -> None:
         self._weight = 0

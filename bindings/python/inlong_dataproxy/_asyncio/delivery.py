@@ -10,11 +10,11 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import ctypes
-import math
 import os
 import threading
 import time
 import warnings
+from asyncio.events import _get_running_loop as get_running_loop  # pyright: ignore[reportPrivateUsage] - None where none runs
 from collections import deque
 from typing import Any, Optional, Union, cast
 
@@ -33,14 +33,16 @@ from inlong_dataproxy._sending.run import FULL, Packed, Run, split
 from inlong_dataproxy.errors import InlongError, SendTimeoutError
 
 from . import offloop
-from .bulk_run import BulkRun
+from .bulk_run import BulkRun, Mark
 
 _SMALL = 2048  # bytes: what is larger does not wait for the end of the round
 _MESSAGES, _BYTES = 512, 1 << 20  # the most of one call of the library
 _LEAST = 16  # of one where the room is small
 _TURN_SECONDS = 0.002  # of one round that results may take: the loop has other work, too
-_NO_ACKS_MS = 500  # so long without one ends the close of a loop that has ended
-_PUSH_SECONDS = 1.0  # a loop that is asked to pass on what is in line, and does not, has ended
+_NO_ACKS_SECONDS = 0.5  # so long without one ends the close of a loop that has ended
+_ROOM_MS = 50  # after which a close without the loop tries again to pass on what waits for room; sooner when all is acked
+_BEHIND_SECONDS = 0.005  # by then room is given back, a moment behind its result
+_PUSH_SECONDS = 1.0  # a loop that is asked whether something is left in line, and does not say so, has nothing
 _LOOK_SECONDS = 0.05  # results make room, and wake: this is for room that is given back a moment behind its result
 
 Future = asyncio.Future[Result]
@@ -61,7 +63,7 @@ class AsyncDelivery(ResultTaker[Waiting]):
         self.room = asyncio.Event()  # set when results came
         self._bounds = bounds
         # Whatever was sent and is not in the library, in its order.
-        self._line: deque[Union[Entry, BulkRun]] = deque()
+        self._line: deque[Union[Entry, Mark]] = deque()
         self._fresh = 0  # messages since the last push
         self._most = _MESSAGES  # of one call: fewer while there is little room
         self._fresh_only = True  # the line holds no chunk, and nothing that found no room: not much, and all of it messages
@@ -101,12 +103,14 @@ class AsyncDelivery(ResultTaker[Waiting]):
 
     def queue_bulk(self, bulk: Bulk, first: int, packed: Packed) -> asyncio.Future[None]:
         """Put a chunk of a send_many in line. The future has a result when all of it is in the library."""
-        run = BulkRun(bulk, first, packed, self.loop.create_future())
-        self._line.append(run)
+        return self._put_in_line(BulkRun(bulk, first, packed, self.loop.create_future()))
+
+    def _put_in_line(self, mark: Mark) -> asyncio.Future[None]:
+        self._line.append(mark)
         self._fresh_only = False
         if not self._full:
             self.push()
-        return run.gone
+        return mark.gone
 
     def schedule(self) -> None:
         """Have what is in line passed on at the end of this round of the loop."""
@@ -137,12 +141,14 @@ class AsyncDelivery(ResultTaker[Waiting]):
         self._fresh = 0
         while self._line:
             head = self._line[0]
-            if isinstance(head, BulkRun):
+            if isinstance(head, Mark):
                 self._line.popleft()
-                if not head.enter():
+                moved, gone = head.enter()
+                if moved:
+                    self._full = False
+                if not gone:
                     self._line.appendleft(head)
                     break
-                self._full = False
             elif not self._enter_all(self._gather()):
                 break
         else:
@@ -159,7 +165,7 @@ class AsyncDelivery(ResultTaker[Waiting]):
         size = 0
         while self._line and len(entries) < self._most and size < _BYTES:
             entry = self._line[0]
-            if isinstance(entry, BulkRun):
+            if isinstance(entry, Mark):
                 break
             self._line.popleft()
             if not (self._full and entry[2].cancelled()):  # nobody waits for it any more
@@ -205,14 +211,15 @@ class AsyncDelivery(ResultTaker[Waiting]):
         if not self._bounds.block or now >= self._give_up:
             line, self._line = self._line, deque()  # a finalizer may put more in line meanwhile
             for entry in line:
-                if not isinstance(entry, BulkRun):
+                if not isinstance(entry, Mark):
                     offloop.answer(entry[2], refusal(codes.QUEUE_FULL, entry[0]))
-            self._line.extendleft([entry for entry in reversed(line) if isinstance(entry, BulkRun)])
+            self._line.extendleft([entry for entry in reversed(line) if isinstance(entry, Mark)])
         if not self._line:
             self._full = False
-        elif not (self._looking or self.loop.is_closed()):
-            self._looking = True
-            self.loop.call_later(_LOOK_SECONDS, self._look)
+        elif not self._looking:
+            with contextlib.suppress(RuntimeError):  # the loop is closed
+                self.loop.call_later(_LOOK_SECONDS, self._look)
+                self._looking = True
 
     def _look(self) -> None:
         self._looking = False
@@ -253,7 +260,7 @@ class AsyncDelivery(ResultTaker[Waiting]):
         """Answer anyone who still waits, and leave the loop: nothing comes any more."""
         self._leave_loop()
         waiting = [future for _, future in self.pending.values()]
-        waiting += [entry.gone if isinstance(entry, BulkRun) else entry[2] for entry in self._line]  # type: ignore[misc]
+        waiting += [entry.gone if isinstance(entry, Mark) else entry[2] for entry in self._line]  # type: ignore[misc]
         self.pending.clear()
         self._line.clear()
         for future in waiting:
@@ -264,7 +271,7 @@ class AsyncDelivery(ResultTaker[Waiting]):
     def stats(self) -> dict[str, Any]:
         """Return the library's counters, and in them what waits for room in Python."""
         counters = super().stats()
-        messages = [entry for entry in list(self._line) if not isinstance(entry, BulkRun)]
+        messages = [entry for entry in list(self._line) if not isinstance(entry, Mark)]
         counters["accepted"] += len(messages)
         counters["pending_messages"] += len(messages)
         counters["pending_bytes"] += sum(len(payload) for _, payload, _ in messages)
@@ -279,16 +286,12 @@ class AsyncDelivery(ResultTaker[Waiting]):
     async def flush(self, timeout_ms: int) -> None:
         """Wait until what was accepted before has its result."""
         end = self.end(timeout_ms)
-        self.push()
-        while self._line and time.monotonic() < end:
-            self.room.clear()
-            with contextlib.suppress(asyncio.TimeoutError):
-                await asyncio.wait_for(self.room.wait(), _LOOK_SECONDS)
-            self.push()
+        passed_on = self._put_in_line(Mark(self.loop.create_future()))
+        await asyncio.wait({passed_on}, timeout=end - time.monotonic())
+        if not passed_on.done():
+            raise codes.late_error("messages wait for room")
         await offloop.call(low.client_flush, self.handle, timeout_ms if timeout_ms < 0 else left_ms(end))
         await self._take_all()
-        if self._line and not self.closing:
-            raise codes.late_error("messages wait for room")
 
     async def _take_all(self) -> None:
         while self.take():
@@ -301,7 +304,7 @@ class AsyncDelivery(ResultTaker[Waiting]):
         try:
             # While the loop still takes results. What is wrong, the close says too.
             with contextlib.suppress(InlongError):
-                await self.flush(timeout_ms)
+                await self.flush(left_ms(end))
             code = await offloop.call(self._close_handle, end, record)
         except (asyncio.CancelledError, GeneratorExit):  # by the end of the loop: anyone who only waits is shielded
             self.begin_close(min(end, time.monotonic() + EXIT_SECONDS), patient=False)
@@ -324,38 +327,49 @@ class AsyncDelivery(ResultTaker[Waiting]):
         Its futures may be awaited all the same: they get their results once it is closed. Not patient: as long as acks come.
         """
         self.closing = True
-        pushed = Ticket()
-
-        def push() -> None:
-            self.push()
-            pushed.answer()
-
-        if self.loop.is_running():
-            with contextlib.suppress(RuntimeError):  # it is closed
-                self.loop.call_soon_threadsafe(push)
-        else:
-            push()
         if self._background is None:
-            self._background = Call(self._close_alone, end, pushed, patient)
+            self._background = Call(self._close_alone, end, patient)
 
-    def _close_alone(self, end: float, pushed: Ticket, patient: bool) -> None:
-        pushed.wait(min(end, time.monotonic() + _PUSH_SECONDS))  # a loop that runs now may be in its last round
-        if not patient:
-            self._flush_while_acks_come(end)
-            end = 0
-        self._close_handle(end, None)
+    def _close_alone(self, end: float, patient: bool) -> None:
+        """Pass on what waits for room, as there is some, until end, and close; not patient: as long as acks come."""
+        acked, until = -1, end
+        while True:
+            self._have_pushed(end)
+            counters, now = super().stats(), time.monotonic()
+            if counters["acked"] > acked:
+                acked, until = counters["acked"], end if patient else min(end, now + _NO_ACKS_SECONDS)
+            if now >= until or not (self._line or (counters["pending_messages"] and not patient)):
+                break
+            try:
+                low.client_flush(self.handle, _ROOM_MS)
+            except SendTimeoutError:
+                pass
+            except InlongError:  # the close says it, too
+                break
+            time.sleep(_BEHIND_SECONDS)
+        self._close_handle(end if patient else 0, None)
         try:
             self.loop.call_soon_threadsafe(self._take_rest)
         except RuntimeError:  # it is closed: nobody waits any more
             self._leave_loop()
 
-    def _flush_while_acks_come(self, end: float) -> None:
-        with contextlib.suppress(InlongError):  # the close says it, too
-            before = math.inf
-            while (left := super().stats()["pending_messages"]) and left < before and time.monotonic() < end:
-                before = left
-                with contextlib.suppress(SendTimeoutError):
-                    low.client_flush(self.handle, min(left_ms(end), _NO_ACKS_MS))
+    def _have_pushed(self, end: float) -> None:
+        """Have the loop pass on what is in line. One that does not run, or ends before it does, has it done here."""
+        if self.loop.is_running() and get_running_loop() is not self.loop:
+            pushed = Ticket()
+
+            def push() -> None:
+                self.push()
+                pushed.answer()
+
+            with contextlib.suppress(RuntimeError):  # it is closed
+                self.loop.call_soon_threadsafe(push)
+                # An empty line may be one that the loop is about to put back what found no room.
+                until = end if self._line else min(end, time.monotonic() + _PUSH_SECONDS)
+                if pushed.wait(until, lambda: not self.loop.is_running()):
+                    return
+        if not self.loop.is_running():
+            self.push()
 
     def wait_closed(self, end: float) -> None:  # noqa: ARG002 - the call has it
         """Wait for the end of a close that was begun."""

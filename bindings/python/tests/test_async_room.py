@@ -1,0 +1,162 @@
+"""AsyncClient while the library has no room: whose turn it is, and what a flush, a close and the end do."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+import warnings
+from collections.abc import AsyncIterator
+from typing import Any
+
+import pytest
+from support import GROUP, STREAM
+from test_async import TIGHT, eventually
+
+from inlong_dataproxy import AsyncClient, Result
+from inlong_dataproxy._host.end import still_open
+from inlong_dataproxy._native import codes, lowlevel as low
+from inlong_dataproxy._sending.message import Model
+from inlong_dataproxy._sending.run import Packed
+from inlong_dataproxy.testing import MockCluster
+
+WAITING: dict[str, Any] = {"block_if_queue_is_full": True, **TIGHT}
+
+
+class Room:
+    """Lets so many messages into the library; then it is full."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, messages: int) -> None:
+        self.messages = messages
+        push = Packed._push
+
+        def limited(packed: Packed, model: Model, handle: Any, tag: int, flags: int, wait_ms: int, most: int, gil: bool) -> Any:
+            wanted = min(most, len(packed.lengths))
+            if self.messages == 0:
+                return codes.QUEUE_FULL, 0
+            code, done = push(packed, model, handle, tag, flags, wait_ms, min(wanted, self.messages), gil)
+            self.messages -= done
+            return (code, done) if done == wanted else (codes.QUEUE_FULL, done)
+
+        monkeypatch.setattr(Packed, "_push", limited)
+
+
+def test_flush_waits_only_for_what_was_sent_before_it(cluster: MockCluster, monkeypatch: pytest.MonkeyPatch) -> None:
+    # It waited for the line to be empty: under senders who wait for room it never ended, and failed though all before it was acked.
+    async def main() -> None:
+        async with AsyncClient(cluster.url, group_id=GROUP, **WAITING) as client:
+            room = Room(monkeypatch, 5)
+            before = [client.send_nowait(b"before", STREAM) for _ in range(10)]
+            await asyncio.sleep(0)
+            flush = asyncio.create_task(client.flush(10))
+            await asyncio.sleep(0)
+            behind = [client.send_nowait(b"behind", STREAM) for _ in range(5)]
+            assert not flush.done()
+            room.messages = 5
+            await flush
+            assert all(future.done() for future in before)
+            assert not any(future.done() for future in behind)
+            room.messages = 100
+            await asyncio.gather(*behind)
+
+    asyncio.run(main())
+
+
+def test_a_large_chunk_that_goes_bit_by_bit_has_nobody_refused(cluster: MockCluster, monkeypatch: pytest.MonkeyPatch) -> None:
+    # Until all of a chunk was in, the library counted as full since it began: behind send_timeout every other send was refused at
+    # once, while acks came.
+    passed = 0.0
+
+    async def main() -> None:
+        nonlocal passed
+        loop = asyncio.get_running_loop()
+        now = loop.time
+        monkeypatch.setattr(loop, "time", lambda: now() + passed)
+        async with AsyncClient(cluster.url, group_id=GROUP, send_timeout=10, **WAITING) as client:
+            room = Room(monkeypatch, 0)
+            many = asyncio.create_task(client.send_many([b"x"] * 10, STREAM))
+            await eventually(lambda: len(client._delivery._line) == 1, "it is in line")  # type: ignore[union-attr]
+            futures: list[asyncio.Future[Result]] = []
+            for n in range(10):
+                futures.append(client.send_nowait(b"%d" % n, STREAM))
+                passed += 6
+                room.messages = 1
+                await eventually(lambda: not room.messages, "one is in")
+                assert not any(future.done() for future in futures)
+            room.messages = 100
+            assert (await many).acked == 10
+            await asyncio.gather(*futures)
+
+    asyncio.run(main())
+
+
+def test_what_an_async_source_gave_goes_when_there_is_room(cluster: MockCluster, monkeypatch: pytest.MonkeyPatch) -> None:
+    # What it gave while a chunk waited for room was held back until it gave more.
+    async def main() -> None:
+        async with AsyncClient(cluster.url, group_id=GROUP, **WAITING) as client:
+            room = Room(monkeypatch, 0)
+            silent, more = asyncio.Event(), asyncio.Event()
+
+            async def source() -> AsyncIterator[bytes]:
+                yield b"first"
+                await eventually(lambda: len(client._delivery._line) == 1, "it is in line")  # type: ignore[union-attr]
+                yield b"second"
+                silent.set()
+                await more.wait()
+
+            many = asyncio.create_task(client.send_many(source(), STREAM))
+            await silent.wait()
+            for _ in range(3):
+                await asyncio.sleep(0)
+            room.messages = 100
+            await eventually(lambda: client.stats()["acked"] == 2, "both are acked")
+            more.set()
+            assert (await many).acked == 2
+
+    asyncio.run(main())
+
+
+@pytest.mark.parametrize("end", ["exit", "forgotten", "cancelled"])
+def test_a_close_without_the_loop_delivers_what_waits_for_room(cluster: MockCluster, end: str) -> None:
+    # It passed on what there was room for, once, and failed the rest: 90 of 100 messages, long before its time was over.
+    async def main() -> None:
+        client = await AsyncClient(cluster.url, group_id=GROUP, **WAITING).open()
+        futures = [client.send_nowait(b"x", STREAM) for _ in range(100)]
+        await asyncio.sleep(0)
+        if end == "cancelled":
+            asyncio.create_task(client.close())  # noqa: RUF006 - its end is what is tried
+            await asyncio.sleep(0)
+        elif end == "forgotten":
+            del client
+            await asyncio.wait(futures, timeout=10)
+            assert all(future.exception() is None for future in futures)
+
+    for node in range(3):
+        cluster.fault(node, "delay", delay_ms=5, standing=True)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ResourceWarning)
+        asyncio.run(main())
+    for left in still_open():
+        left.begin_close(time.monotonic() + 20)
+        left.wait_closed(0)
+    assert len(cluster.payloads()) == 100
+
+
+def test_close_takes_no_longer_than_send_timeout(cluster: MockCluster, monkeypatch: pytest.MonkeyPatch) -> None:
+    # It waited as long for room, and as long again for results.
+    waits: list[int] = []
+    flush = low.client_flush
+
+    def counted(handle: Any, wait_ms: int) -> Any:
+        waits.append(wait_ms)
+        return flush(handle, wait_ms)
+
+    monkeypatch.setattr(low, "client_flush", counted)
+
+    async def main() -> None:
+        client = await AsyncClient(cluster.url, group_id=GROUP, send_timeout=7, **WAITING).open()
+        await client.send(b"x", STREAM)
+        await client.close()
+
+    asyncio.run(main())
+    assert all(0 <= wait <= 7000 for wait in waits)
+    assert waits
