@@ -109,26 +109,29 @@ func (f *failedFile) keep(r *failedRecord, payload []byte) error {
 	}
 }
 
-// write adds a line and does not return before it is on the disk.
+// syncFile is a variable for tests.
+var syncFile = (*os.File).Sync
+
+// write adds a line and does not return before it is on the disk. A line of which that is not known is taken back: it is written again.
 func (f *failedFile) write(line []byte) error {
 	if f.torn { // else this one would be lost with it
 		line = append([]byte{'\n'}, line...)
 	}
-	n, err := f.file.Write(line)
-	f.torn = n > 0 && n < len(line) || n == 0 && f.torn
+	before, err := f.file.Stat()
 	if err != nil {
 		return err
 	}
-	if err := f.file.Sync(); err != nil && !isNoFile(f.file) {
-		return err
+	n, err := f.file.Write(line)
+	if err == nil && before.Mode().IsRegular() { // what cannot be synced, such as a pipe, need not be
+		err = syncFile(f.file)
 	}
-	return nil
-}
-
-// isNoFile: what cannot be synced, such as a pipe, need not be.
-func isNoFile(f *os.File) bool {
-	info, err := f.Stat()
-	return err == nil && !info.Mode().IsRegular()
+	switch {
+	case err == nil:
+		f.torn = false
+	case f.file.Truncate(before.Size()) != nil:
+		f.torn = n > 0 && n < len(line) || n == 0 && f.torn
+	}
+	return err
 }
 
 func (f *failedFile) Close() error { return f.file.Close() }

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"os"
 	"path/filepath"
 	"slices"
@@ -55,4 +56,25 @@ func TestARecordIsKeptBehindOneThatWasCutOff(t *testing.T) {
 	got, faults := readBack(t, path)
 	require.Equal(t, []string{"one", "two"}, got)
 	require.Equal(t, 1, faults)
+}
+
+// Where a record could be written and not synced, as over a quota of NFS, it stayed in the file: -F wrote it once more each second.
+func TestARecordThatIsNotOnTheDiskIsTakenBack(t *testing.T) {
+	own := syncFile
+	t.Cleanup(func() { syncFile = own })
+	path := filepath.Join(t.TempDir(), "failed")
+	kept, err := openFailed(path)
+	require.NoError(t, err)
+	keep := func(payload string) error { return kept.keep(&failedRecord{Reason: "r"}, []byte(payload)) }
+	require.NoError(t, keep("one"))
+	syncFile = func(*os.File) error { return errors.New("quota exceeded") }
+	for range 3 {
+		require.ErrorContains(t, keep("two"), "quota")
+	}
+	syncFile = own
+	require.NoError(t, keep("two"))
+	require.NoError(t, kept.Close())
+	got, faults := readBack(t, path)
+	require.Equal(t, []string{"one", "two"}, got)
+	require.Zero(t, faults)
 }
