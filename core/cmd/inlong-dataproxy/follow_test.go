@@ -64,6 +64,29 @@ func TestFailedLinesArePutAsideAndSentAgain(t *testing.T) {
 	require.Equal(t, []string{"bad", "good"}, streamsOf(second))
 }
 
+// With -F the client tried a line for a stream that no node knows for two hours: it was neither kept by --failed nor sent again, and a window
+// full of such lines held up all others.
+func TestFollowHoldsNothingUpForAStreamThatNoNodeKnows(t *testing.T) {
+	t.Parallel()
+	cluster := dataproxytest.Start(t, dataproxytest.WithTopics("test_group/good"))
+	const lines = 27 // of 50 KB: the window begins with 1.25 MiB
+	bad := `{"k":"bad","text":"` + strings.Repeat("x", 50_000) + `"}`
+	file, failed := writeFile(t, "a.json", strings.Repeat(bad+"\n", lines)+`{"k":"good"}`+"\n"), filepath.Join(t.TempDir(), "failed")
+	c := startChild(t, sendArgs(cluster, "--format", "json-lines", "--key-column", "k", "-F", "--failed", failed, "--option", "compression=none", file)...)
+	eventually(t, "the good line came", func() bool { return arrived(cluster)[`{"k":"good"}`] == 1 })
+	eventually(t, "the others are kept", func() bool { return strings.Count(readText(t, failed), "\n") == lines })
+	require.NoError(t, c.Process.Signal(syscall.SIGTERM))
+	_ = c.Wait()
+	require.Contains(t, c.stderr.String(), "28 lines: 1 acked, 27 failed")
+}
+
+func readText(t *testing.T, path string) string {
+	t.Helper()
+	text, err := os.ReadFile(path)
+	require.NoError(t, err)
+	return string(text)
+}
+
 func streamsOf(cluster *dataproxytest.Cluster) (streams []string) {
 	for _, r := range cluster.Received() {
 		streams = append(streams, r.Stream)

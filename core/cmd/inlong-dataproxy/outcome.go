@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	dataproxy "github.com/inlong-dataproxy/inlong-dataproxy/core"
@@ -97,6 +98,8 @@ func (s *shipment) keep(msg dataproxy.Message, from origin, e *dataproxy.Error) 
 type resender struct {
 	s *shipment
 
+	bytes atomic.Int64 // of memory that those take which wait
+
 	mu               sync.Mutex
 	waiting          []waiting
 	full             error // why --failed did not take some of them
@@ -108,6 +111,20 @@ type waiting struct {
 	due     time.Time
 	refused *dataproxy.Error // it is not sent but kept; nil: it is sent
 }
+
+// mostWaiting is how much memory lines may take that wait to be sent again, of all files. A variable for tests.
+var mostWaiting int64 = 64 << 20
+
+// mayBeBehind is how far a file may be read on behind a line that has no result.
+func (s *shipment) mayBeBehind() int64 {
+	if s.again != nil && s.again.bytes.Load() > mostWaiting {
+		return readSize
+	}
+	return maxBehind
+}
+
+// size is the memory that it takes, with what is kept of its place.
+func (w *waiting) size() int64 { return int64(len(w.msg.Payload)) + 256 }
 
 const (
 	resendAfter   = time.Second
@@ -124,7 +141,7 @@ func (r *resender) later(msg dataproxy.Message, e *dataproxy.Error, hopeless boo
 	msg.Payload = slices.Clone(msg.Payload)
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.waiting = append(r.waiting, waiting{msg, time.Now().Add(after), nil})
+	r.add(waiting{msg, time.Now().Add(after), nil})
 	if time.Since(r.told) >= tellEvery {
 		r.told = time.Now()
 		text := "not acked, and sent again until it is"
@@ -140,7 +157,7 @@ func (r *resender) keepLater(msg dataproxy.Message, refused *dataproxy.Error, wh
 	msg.Payload = slices.Clone(msg.Payload)
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.waiting = append(r.waiting, waiting{msg, time.Now().Add(resendAfter), refused})
+	r.add(waiting{msg, time.Now().Add(resendAfter), refused})
 	r.full = why
 	if time.Since(r.toldUnkept) >= tellEvery {
 		r.toldUnkept = time.Now()
@@ -192,28 +209,34 @@ func (r *resender) run(ctx context.Context) {
 		r.mu.Unlock()
 		for i, w := range due {
 			if ctx.Err() != nil {
-				r.putBack(due[i:]...)
+				r.mu.Lock()
+				r.waiting = append(r.waiting, due[i:]...)
+				r.mu.Unlock()
 				return
 			}
 			if w.refused != nil {
 				r.s.notAcked(w.msg, w.msg.MetaData.(origin), w.refused)
-				continue
+			} else {
+				r.s.client.SendBulk(ctx, w.msg, r.result)
 			}
-			r.s.client.SendBulk(ctx, w.msg, r.result)
+			due[i].msg.Payload = nil
+			r.bytes.Add(-w.size())
 		}
 	}
 }
 
-func (r *resender) putBack(all ...waiting) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	r.waiting = append(r.waiting, all...)
+// add has a message wait. The caller holds mu.
+func (r *resender) add(w waiting) {
+	r.bytes.Add(w.size())
+	r.waiting = append(r.waiting, w)
 }
 
 // result is that of a line that was sent again: one that an interruption kept from being so waits on.
 func (r *resender) result(msg dataproxy.Message, err error) {
 	if errors.Is(err, dataproxy.ErrContextExpired) {
-		r.putBack(waiting{msg: msg})
+		r.mu.Lock()
+		defer r.mu.Unlock()
+		r.add(waiting{msg: msg})
 		return
 	}
 	r.s.result(msg, err)

@@ -58,7 +58,8 @@ the Manager, or by hand with --row=csv or --row=kv and --row-separator, --row-es
 
 With --follow (-F) files are read from their beginning (or the state's place) and then as they grow, through truncation and
 rotation, until SIGINT or SIGTERM. What fails is sent again until it is acked, for ever, except what can never be sent; unless they are
-given, send_timeout is 24h, max_retries 1000 and lazy_start true. A file that cannot be read is tried again, and holds up no other.
+given, send_timeout is 24h and lazy_start true. A file that cannot be read is tried again, and holds up no other. Where lines that wait to
+be sent again take 64 MiB of memory, a file with one is not read on.
 
 With --state FILE the program notes up to where everything is acked, and a later run continues from there, also after a kill and
 when files were rotated meanwhile. A file is known by its number and by what is in it, whatever its name is then. After a kill lines can
@@ -72,13 +73,14 @@ that line; with -F the line waits, holds the state's place, and is tried again e
 
 With --spool-dir DIR (or the option spool_dir) lines outlive an outage: one that has no ack when its time is over, or at the end, is kept in
 that folder, and counts as sent: the next run, any other client on the folder, or "inlong-dataproxy spool drain" delivers it. A run
-also delivers what earlier ones have left. --state passes a line that is kept; it outlives a power cut only with spool_sync=batch.
+also delivers what earlier ones have left. --state passes a line that is kept; it outlives a power cut only with spool_sync=batch. One that
+nodes refuse for good later is given up; where that is during a run, the summary says so.
 
 What was lost because a file was truncated before it was read is named with its number of bytes, and is a failure.
 
 Exit status:
   0    every line was acked, or is kept by --spool-dir
-  1    a line was not, or was lost
+  1    a line was not, or was lost, or one that --spool-dir had kept was given up
   2    the command line or the configuration is wrong; nothing was sent
   3    the Manager or the nodes cannot be reached, or refuse; nothing was sent ("inlong-dataproxy doctor" says why)
   4    a file could not be read, or the state or the file of --failed not be written
@@ -232,7 +234,7 @@ func (f *sendFlags) sendOptions(warnings *slog.Logger) (options []dataproxy.Opti
 	// Reading a file is not something to fail for being faster than the network, so a full queue blocks.
 	options = []dataproxy.Option{dataproxy.WithBlockIfQueueIsFull(true), dataproxy.WithSlog(warnings)}
 	if f.follow { // for ever: these give way to what is set
-		options = append(options, dataproxy.WithSendTimeout(24*time.Hour), dataproxy.WithMaxRetries(1000), dataproxy.WithLazyStart(true))
+		options = append(options, dataproxy.WithSendTimeout(24*time.Hour), dataproxy.WithLazyStart(true))
 	}
 	options = append(options, f.clientOptions()...)
 	if f.spoolDir != "" {
@@ -282,7 +284,7 @@ func (s *shipment) openInputs(f *sendFlags, names []string) (closeAll func(), er
 		cfg.Own = append(cfg.Own, s.state.Paths()...)
 	}
 	if f.follow {
-		cfg.MaxBehind = maxBehind
+		cfg.MaxBehind = s.mayBeBehind
 	}
 	s.files = tail.Open(cfg)
 	closers = append(closers, s.files)

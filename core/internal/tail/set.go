@@ -23,8 +23,8 @@ type Config struct {
 	Wait time.Duration
 	// Own are files that are never read: those that the program writes itself.
 	Own []string
-	// MaxBehind is how many bytes of a file may be read and not be dealt with.
-	MaxBehind int64
+	// MaxBehind is how many bytes of a file may be read and not be dealt with, now; nil: any number.
+	MaxBehind func() int64
 	// State keeps the places; nil for none.
 	State *State
 	Log   *slog.Logger
@@ -235,7 +235,7 @@ func (s *Set) push(f *File) {
 		return
 	}
 	f.older = nil
-	if s.cfg.MaxBehind > 0 && !f.Passing && f.behind() > s.cfg.MaxBehind {
+	if s.cfg.MaxBehind != nil && !f.Passing && f.behind() > s.cfg.MaxBehind() {
 		f.atEnd = false // it is looked at again
 		return
 	}
