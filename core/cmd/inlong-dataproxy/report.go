@@ -13,16 +13,18 @@ import (
 
 // report is the outcome of a send; in this form --json prints it.
 type report struct {
-	Language   string  `json:"language"`
-	Lines      int64   `json:"lines"`
-	Acked      int64   `json:"acked"`
-	Stored     int64   `json:"stored"` // kept in the spool, not acked yet
-	Failed     int64   `json:"failed"`
-	Waiting    int64   `json:"waiting"` // had no result at the end
-	Skipped    int64   `json:"skipped"`
-	Kept       int64   `json:"kept"` // of those that failed, in the file of --failed
-	Seconds    float64 `json:"seconds"`
-	CPUSeconds float64 `json:"cpu_seconds"`
+	Language    string  `json:"language"`
+	Lines       int64   `json:"lines"`
+	Acked       int64   `json:"acked"`
+	Stored      int64   `json:"stored"` // kept in the spool, not acked yet
+	Failed      int64   `json:"failed"`
+	Waiting     int64   `json:"waiting"` // had no result at the end
+	Skipped     int64   `json:"skipped"`
+	Kept        int64   `json:"kept"`         // of those that failed, in the file of --failed
+	GivenUp     int64   `json:"given_up"`     // of the spool, stored by this run or an earlier one: refused for good, too old or unreadable
+	LostBatches int64   `json:"lost_batches"` // of the spool, which the disk did not give back
+	Seconds     float64 `json:"seconds"`
+	CPUSeconds  float64 `json:"cpu_seconds"`
 
 	Failures  []failure   `json:"failures"`
 	LostBytes int64       `json:"lost_bytes"` // at least, of files that were truncated or deleted before they were read
@@ -44,6 +46,8 @@ func (s *shipment) report(started clock) *report {
 	for _, loss := range r.Losses {
 		r.LostBytes += loss.Bytes
 	}
+	spool := s.client.Stats().Spool
+	r.GivenUp, r.LostBatches = max(spool.GivenUp-s.refused.Load(), 0), spool.Lost
 	return r
 }
 
@@ -56,6 +60,8 @@ func (r *report) verdict() error {
 		return &exitError{exitFailure, fmt.Errorf("%s not acked; the next run sends them", were(r.Waiting))}
 	case r.Acked+r.Stored < r.Lines:
 		return &exitError{exitFailure, fmt.Errorf("%d of %d lines were not sent", r.Lines-r.Acked-r.Stored, r.Lines)}
+	case r.GivenUp+r.LostBatches > 0:
+		return &exitError{exitFailure, errors.New("not all that the spool had kept can be delivered")}
 	case len(r.Unread) > 0:
 		return &exitError{exitInput, errors.New(strings.Join(r.Unread, "; "))}
 	}
@@ -86,6 +92,12 @@ func (r *report) print(w io.Writer) {
 	}
 	if r.Kept > 0 {
 		fmt.Fprintf(w, "  %s kept in the file of --failed; to send them again: inlong-dataproxy send --format failed FILE\n", were(r.Kept))
+	}
+	if r.GivenUp > 0 {
+		fmt.Fprintf(w, "  %s given up that the spool had kept: the log says why\n", were(r.GivenUp))
+	}
+	if r.LostBatches > 0 {
+		fmt.Fprintf(w, "  %s of the spool lost: the disk did not give them back\n", batches(int(r.LostBatches)))
 	}
 	for _, loss := range r.Losses {
 		fmt.Fprintf(w, "  lost: at least %d bytes of %s, which were not read before %s\n", loss.Bytes, loss.File, loss.Why)

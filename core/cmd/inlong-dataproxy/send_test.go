@@ -4,12 +4,16 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
 
+	"github.com/stretchr/testify/require"
+
+	dataproxy "github.com/inlong-dataproxy/inlong-dataproxy/core"
 	"github.com/inlong-dataproxy/inlong-dataproxy/core/dataproxytest"
 )
 
@@ -92,6 +96,28 @@ func TestSendKeepsLinesInASpool(t *testing.T) {
 	if got, want := received(cluster), []string{"one", "three", "two"}; !slices.Equal(got, want) {
 		t.Errorf("received %q, want %q", got, want)
 	}
+}
+
+// Lines that the spool had kept, and that nodes refused for good later, in this run or in the next one, counted as kept: status 0.
+func TestLinesThatTheSpoolGivesUpAreAFailure(t *testing.T) {
+	cluster := dataproxytest.Start(t, dataproxytest.WithTopics("test_group/good"))
+	args := func(stream, dir string) []string {
+		return sendArgs(cluster, "--stream", stream, "--spool-dir", dir, "--option", "max_retries=0", "--option", "spool_result=stored")
+	}
+	stdin, feed := io.Pipe()
+	errs, ended := &said{}, make(chan int, 1)
+	go func() { ended <- run(args("bad", t.TempDir()), stdin, io.Discard, errs) }()
+	_, err := feed.Write([]byte("line\n"))
+	require.NoError(t, err)
+	eventually(t, "it is given up", func() bool { return strings.Contains(errs.String(), "of the spool are given up") })
+	require.NoError(t, feed.Close())
+	require.Equal(t, exitFailure, <-ended, "%s", errs)
+	require.Contains(t, errs.String(), "1 line was given up that the spool had kept")
+
+	dir := leaveSpool(t, cluster, dataproxy.Message{StreamID: "bad", Payload: []byte("line")})
+	status, _, stderr := program("line\n", args("good", dir)...)
+	require.Equal(t, exitFailure, status, stderr)
+	require.Contains(t, stderr, "1 line was given up that the spool had kept")
 }
 
 // What a run had kept was never delivered by runs that had few lines themselves, as from cron: they were over in a moment.

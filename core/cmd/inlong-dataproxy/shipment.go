@@ -55,6 +55,7 @@ type shipment struct {
 
 	lines, acked, lost, skipped, kept, namedOnes atomic.Int64
 	spooled                                      atomic.Int64 // lines whose result is "stored"
+	refused                                      atomic.Int64 // lines whose result says that the client has given them up, which its spool counts too
 	doneBytes                                    atomic.Int64 // of the inputs, belonging to records that have their result
 	lastAck                                      atomic.Int64 // ns since 1970
 
@@ -265,6 +266,9 @@ func (s *shipment) result(msg dataproxy.Message, err error) {
 		s.finish(from)
 		return
 	}
+	if isGivenUp(err) {
+		s.refused.Add(1)
+	}
 	s.notAcked(msg, from, err)
 }
 
@@ -278,4 +282,18 @@ func (s *shipment) finish(from origin) {
 func isStored(err error) bool {
 	var e *dataproxy.Error
 	return errors.As(err, &e) && e.Code == dataproxy.CodeStored
+}
+
+// isGivenUp reports whether a message that was stored can have this result. A time-out can be that of one that was not: then it is
+// better told twice than not at all.
+func isGivenUp(err error) bool {
+	var e *dataproxy.Error
+	if !errors.As(err, &e) {
+		return false
+	}
+	switch e.Code {
+	case dataproxy.CodeServerError, dataproxy.CodeConnClosedByPeer, dataproxy.CodeConnReadFailed, dataproxy.CodeConnWriteFailed:
+		return true
+	}
+	return false
 }
