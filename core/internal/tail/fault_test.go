@@ -158,3 +158,35 @@ func TestMoreFilesThanMayBeOpenAreAllRead(t *testing.T) {
 		t.Errorf("said %d lines, want one: %s", n, o.log.String())
 	}
 }
+
+// finalFault is one that a file has for good.
+type finalFault struct{ error }
+
+func (finalFault) Final() bool { return true }
+
+// A file whose header was wrong was said to be tried again, and never was, not even when somebody had written it anew.
+func TestAFileWithAFinalFaultIsReadWhenItIsRewritten(t *testing.T) {
+	d := newFolder(t)
+	d.add("app.csv", "wrong,header", "a")
+	o := &outcome{}
+	set, state := d.open(run{paths: []string{"app.csv"}, follow: true}, o)
+	t.Cleanup(func() {
+		set.Close()
+		_ = state.Close()
+	})
+	set.Release(set.Next(t.Context()), false, finalFault{errors.New("no such column")})
+	d.add("app.csv", "b")
+	set.turn(d, o)
+	if d.same(o); !strings.Contains(o.log.String(), "it is tried again when it has another beginning") {
+		t.Errorf("it said: %s", o.log.String())
+	}
+	pause()
+	d.must(os.WriteFile(d.path("app.csv"), []byte("right,header\nc\n"), 0o600))
+	for range 3 {
+		set.turn(d, o)
+	}
+	d.same(o, "right,header", "c")
+	if losses := set.Losses(); len(losses) != 1 {
+		t.Errorf("losses %v", losses)
+	}
+}

@@ -53,6 +53,7 @@ type File struct {
 	dead     bool // its fault does not pass
 	latest   bool // of its path, as the state had it
 	start    int64
+	cut      int64 // bytes that were seen behind at, and were not there when it was read
 	cutAt    int64 // where the unpacking met a fault
 	broken   meta  // packed, as it was when the fault was met: until it changes the next reading meets it too
 	name     atomic.Pointer[string]
@@ -161,12 +162,17 @@ func (c *Chunk) Read(f *File, size int) error {
 		return err
 	}
 	c.Data = c.buf[w:n]
-	head := f.head
+	head, stop := f.head, f.at.Offset+int64(len(c.Data))
+	length := max(f.size, seen.size, stop)
+	if c.End && !f.text.packed() && f.head.Length > 0 { // what was seen behind the end is gone; of a file without a head a copy may have it
+		f.cut += length - stop
+		length = stop
+	}
 	if f.at.Offset < printLength { // buf has the file from its beginning
 		m := min(n, printLength)
 		head = Head{int64(m), xxhash.Sum64(c.buf[:m])}
 	}
-	f.learn(head, f.at, max(f.size, seen.size, f.at.Offset+int64(len(c.Data))))
+	f.learn(head, f.at, length)
 	f.prove(seen.modified)
 	if c.End {
 		f.seen, c.Last = seen, f.last

@@ -134,16 +134,19 @@ func (s *Set) tell(path, fault string) {
 		return
 	}
 	s.said[path] = fault
-	s.warnUnreadable(path, fault)
+	s.warnUnreadable(path, fault, false)
 }
 
 // warnUnreadable says that a file cannot be read, unless it only waits for others.
-func (s *Set) warnUnreadable(name, fault string) {
+func (s *Set) warnUnreadable(name, fault string, final bool) {
 	if s.waits(fault) {
 		return
 	}
 	text := "a file cannot be read; the others continue"
-	if s.cfg.Follow {
+	switch {
+	case s.cfg.Follow && final:
+		text = "a file cannot be read; it is tried again when it has another beginning, the others continue"
+	case s.cfg.Follow:
 		text = "a file cannot be read; it is tried again, the others continue"
 	}
 	s.cfg.Log.Warn(text, "file", name, "error", fault)

@@ -323,8 +323,7 @@ func (s *Set) lose(f *File, why string) {
 	head, at, size := f.known()
 	switch bytes := size - at.Offset; {
 	case bytes > 0:
-		s.losses = append(s.losses, Loss{f.live, bytes, why})
-		s.cfg.Log.Error(fmt.Sprintf("lost: at least %d bytes that were not read before %s", bytes, why), "file", f.live, "place", at.Offset)
+		s.lost(f, at, bytes, why)
 		f.learn(head, at, at.Offset) // once
 	case !f.latest: // one of many that were put aside
 	case why == wasTruncated:
@@ -332,4 +331,10 @@ func (s *Set) lose(f *File, why string) {
 	default:
 		s.cfg.Log.Warn("the file that the state speaks of is gone; all that was seen in it had been read", "file", f.live)
 	}
+}
+
+// lost notes what could not be read behind a place.
+func (s *Set) lost(f *File, at Place, bytes int64, why string) {
+	s.losses = append(s.losses, Loss{f.live, bytes, why})
+	s.cfg.Log.Error(fmt.Sprintf("lost: at least %d bytes that were not read before %s", bytes, why), "file", f.live, "place", at.Offset)
 }

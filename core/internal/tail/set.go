@@ -198,6 +198,10 @@ func (s *Set) Release(f *File, end bool, err error) {
 	defer s.mu.Unlock()
 	f.busy = false
 	now := time.Now()
+	if f.cut > 0 {
+		s.lost(f, f.at, f.cut, wasTruncated)
+		f.cut = 0
+	}
 	switch {
 	case err == errTruncated:
 		s.truncated(f)
@@ -257,12 +261,15 @@ func (s *Set) successors(done *File) {
 
 // look hands a file out if it changed since it was read to its end.
 func (s *Set) look(f *File, now time.Time) {
-	if f.busy || f.queued || f.text == nil || f.dead || now.Before(f.retryAt) {
+	if f.busy || f.queued || f.text == nil || now.Before(f.retryAt) {
 		return
 	}
 	m, err := f.text.stat()
 	if err != nil {
 		s.failed(f, err)
+		return
+	}
+	if f.dead && !f.isRewritten(m) {
 		return
 	}
 	if file, err := inspectFile(f.text.file()); err == nil && f.isBroken(file) {
@@ -279,7 +286,7 @@ func (s *Set) look(f *File, now time.Time) {
 	}
 	// Nobody else reads it any more, or it is the packed copy that is found by the next run.
 	if (f.aside || m.links == 0) && now.Sub(f.changed) >= s.cfg.Wait {
-		if f.last = true; f.at.Offset < f.size {
+		if f.last = true; f.at.Offset < f.size || f.Passing { // the end is to be told to who passes a record over
 			s.push(f)
 			return
 		}
@@ -298,8 +305,8 @@ func (s *Set) truncated(f *File) {
 	next := &File{live: f.live, real: f.real, text: f.text, modified: f.modified, proven: f.modified, aside: f.aside, changed: time.Now(), Rewritten: true}
 	id := f.id
 	s.number(f, ID{})
-	f.text, f.why, f.aside, f.atEnd, f.Reader = nil, wasTruncated, true, false, nil
-	f.Held, f.Passing = nil, false
+	// Its rest may begin in the middle of a record: Reader and Held stay with it.
+	f.text, f.why, f.aside, f.atEnd = nil, wasTruncated, true, false
 	if f.queued {
 		f.queued = false
 		s.queue = slices.DeleteFunc(s.queue, func(q *File) bool { return q == f })
@@ -319,56 +326,6 @@ func (s *Set) truncated(f *File) {
 	}
 	next.older = f
 	s.push(next)
-}
-
-// setBroken notes of what the unpacking failed. Only that of a packed file does.
-func (f *File) setBroken() {
-	if p, ok := f.text.(*packedText); ok {
-		f.broken = p.began
-	}
-}
-
-// isBroken reports whether it is as it was then.
-func (f *File) isBroken(m meta) bool {
-	return f.broken.modified != 0 && f.broken.size == m.size && f.broken.modified == m.modified
-}
-
-// failed keeps a file that cannot be read for later, and says so once.
-func (s *Set) failed(f *File, err error) {
-	if f.fault == nil || f.fault.Error() != err.Error() {
-		s.warnUnreadable(f.Name(), err.Error())
-	}
-	f.fault, f.atEnd = err, false
-	var final interface{ Final() bool }
-	if asFinal(err, &final) {
-		f.dead = true
-		return
-	}
-	f.retryAt = time.Now().Add(retryIn)
-	f.close() // a handle may be stale: it is opened again
-}
-
-func (s *Set) ok(f *File) {
-	if f.fault != nil {
-		s.warnReadable(f.Name(), f.fault.Error())
-		f.fault = nil
-	}
-}
-
-// Faults are the files that could not be read, with the reason.
-func (s *Set) Faults() (faults []string) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	for _, f := range s.files {
-		if f.fault != nil {
-			faults = append(faults, f.Name()+": "+f.fault.Error())
-		}
-	}
-	for path, fault := range s.said {
-		faults = append(faults, path+": "+fault)
-	}
-	slices.Sort(faults)
-	return faults
 }
 
 // Met has a value when a file was met that no Save has told of: behind a kill nobody would know that it was there, if it had moved on.

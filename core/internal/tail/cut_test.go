@@ -1,0 +1,91 @@
+//go:build unix
+
+package tail
+
+import (
+	"os"
+	"strings"
+	"testing"
+	"time"
+)
+
+// A file was truncated to a length above the place: 100 of 300 lines were gone, without a word, status 0.
+func TestWhatACutTakesBehindThePlaceIsALoss(t *testing.T) {
+	d := newFolder(t)
+	lines := many("a", 300)
+	d.add("app.log", lines...)
+	d.do(run{paths: []string{"app.log"}, most: 50})
+	d.must(os.Truncate(d.path("app.log"), 1400))
+	o := d.once("app.log")
+	d.same(o, lines[50:200]...)
+	if len(o.losses) != 1 || o.losses[0].Bytes != 700 {
+		t.Errorf("losses %v, want one of 700 bytes", o.losses)
+	}
+	if o := d.once("app.log"); len(o.losses) > 0 {
+		t.Errorf("told again: %v", o.losses)
+	}
+}
+
+// A truncation while a record was passed over left its rest, in the copy, to a reader that knew nothing of it: it came as a record of its own,
+// and the state stayed before it.
+func TestARecordThatIsPassedOverStaysWithThePartThatWasTruncated(t *testing.T) {
+	d := newFolder(t)
+	d.add("app.log", strings.Repeat("x", 3000))
+	set, state := d.open(run{paths: []string{"app.log"}, follow: true}, &outcome{})
+	t.Cleanup(func() {
+		set.Close()
+		_ = state.Close()
+	})
+	f := set.Next(t.Context())
+	var c Chunk
+	d.must(c.Read(f, 2000))
+	held := c.Add(2000, 1)
+	f.Reader, f.Held, f.Passing = "its own", held, true
+	c.Pass(2000, 0)
+	set.Release(f, false, nil)
+	d.copytruncate("app.log", "app.log.1")
+	d.add("app.log", "b")
+	f = set.Next(t.Context())
+	err := c.Read(f, 2000)
+	if err == nil {
+		t.Fatal("the truncation is not seen")
+	}
+	set.Release(f, false, err)
+	f = set.Next(t.Context())
+	if f.Name() != d.path("app.log.1") || f.Reader != "its own" || f.Held != held || !f.Passing {
+		t.Errorf("%s is read on with reader %v, record %v, passing %v", f.Name(), f.Reader, f.Held, f.Passing)
+	}
+	set.Release(f, false, nil)
+}
+
+// A record that was passed over when its file was put aside, whole and without an end, was never told of, and the state stayed before it.
+func TestARecordThatIsPassedOverHasItsEndWhereItsFileIsPutAside(t *testing.T) {
+	d := newFolder(t)
+	d.must(os.WriteFile(d.path("app.log"), []byte(strings.Repeat("x", 3000)), 0o600))
+	set, state := d.open(run{paths: []string{"app.log"}, follow: true}, &outcome{})
+	t.Cleanup(func() {
+		set.Close()
+		_ = state.Close()
+	})
+	f := set.Next(t.Context())
+	var c Chunk
+	d.must(c.Read(f, 4000))
+	f.Held, f.Passing = c.Add(3000, 1), true
+	c.Pass(3000, 0)
+	set.Release(f, c.End, nil)
+	d.rename("app.log", "app.log.1")
+	set.mu.Lock()
+	set.scan()
+	set.look(f, time.Now())
+	ready := len(set.queue)
+	set.mu.Unlock()
+	if ready != 1 || f.Held == nil {
+		t.Fatalf("%d files are to be read, the record is %v", ready, f.Held)
+	}
+	f = set.Next(t.Context())
+	d.must(c.Read(f, 4000))
+	if !c.Last || !f.Passing {
+		t.Errorf("last %v, passing %v", c.Last, f.Passing)
+	}
+	set.Release(f, true, nil)
+}
