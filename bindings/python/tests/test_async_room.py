@@ -9,10 +9,10 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
-from support import GROUP, STREAM
+from support import GROUP, STREAM, silence
 from test_async import TIGHT, eventually
 
-from inlong_dataproxy import AsyncClient, Result
+from inlong_dataproxy import AsyncClient, ClosedError, Persisted, Result
 from inlong_dataproxy._host.end import still_open
 from inlong_dataproxy._native import codes, lowlevel as low
 from inlong_dataproxy._sending.message import Model
@@ -160,3 +160,25 @@ def test_close_takes_no_longer_than_send_timeout(cluster: MockCluster, monkeypat
     asyncio.run(main())
     assert all(0 <= wait <= 7000 for wait in waits)
     assert waits
+
+
+def test_what_a_close_leaves_without_a_result_may_have_been_acked(cluster: MockCluster) -> None:
+    # As with Client: it was told as not written. What never was in the library is.
+    async def main() -> None:
+        client = await AsyncClient(cluster.url, group_id=GROUP, **WAITING).open()
+        delivery = client._delivery
+        assert delivery is not None
+        silence(cluster)
+        futures = [client.send_nowait(b"x", STREAM) for _ in range(20)]
+        await asyncio.sleep(0)
+        low.client_close(delivery.handle, 0, None)
+        low.client_drop_results(delivery.handle)  # as a close does that is over its time
+        delivery.take()
+        errors = [future.exception() for future in futures]
+        assert len({id(error) for error in errors}) == 20
+        assert all(isinstance(error, ClosedError) and (error.group_id, error.stream_id) == (GROUP, STREAM) for error in errors)
+        assert [error.persisted for error in errors] == [Persisted.MAYBE_WRITTEN] * 10 + [Persisted.NOT_WRITTEN] * 10  # type: ignore[union-attr]
+        with pytest.raises(ClosedError):  # its handle is
+            await client.close()
+
+    asyncio.run(main())

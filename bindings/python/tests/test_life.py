@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from support import GROUP, STREAM, silence, wait_until
 
-from inlong_dataproxy import Client, ClosedError, CloseReport, QueueFullError, SendTimeoutError
+from inlong_dataproxy import Client, ClosedError, CloseReport, Persisted, QueueFullError, SendTimeoutError
 from inlong_dataproxy._host.end import still_open
 from inlong_dataproxy._native import lowlevel as low
 from inlong_dataproxy.testing import MockCluster
@@ -108,6 +108,28 @@ def test_close_fails_what_it_cannot_deliver(cluster: MockCluster, client: Client
     assert report.unsent == 10
     assert report.by_code == {10003: 10}
     assert all(isinstance(future.exception(timeout=0), ClosedError) for future in futures)
+
+
+def test_what_a_late_close_leaves_without_a_result_may_have_been_acked(client: Client) -> None:
+    # It was told as not written, though it was acked: who sent it again had it twice. And all had one error, without ids.
+    inside, go_on = threading.Event(), threading.Event()
+
+    def slow(*_: object) -> None:
+        inside.set()
+        go_on.wait(30)
+
+    client.send_async(b"x", STREAM, callback=slow)
+    assert inside.wait(10)
+    futures = [client.send_async(b"x", STREAM) for _ in range(3)]
+    wait_until(lambda: client.stats()["acked"] == 4, "all are acked")
+    low.client_drop_results(client._handle)  # as a close does that is over its time
+    go_on.set()
+    client.close(10)
+    errors = [future.exception(0) for future in futures]
+    assert len({id(error) for error in errors}) == 3
+    for error in errors:
+        assert isinstance(error, ClosedError)
+        assert (error.persisted, error.group_id, error.stream_id) == (Persisted.MAYBE_WRITTEN, GROUP, STREAM)
 
 
 def test_closing_again_gives_the_same_report(client: Client) -> None:

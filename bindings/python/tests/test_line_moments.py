@@ -6,10 +6,13 @@ import threading
 import time
 from typing import Any
 
-from support import STREAM
+import pytest
+from support import GROUP, STREAM
 from test_line import held
 
-from inlong_dataproxy import Client
+from inlong_dataproxy import Client, ClosedError
+from inlong_dataproxy._host.ticket import Ticket
+from inlong_dataproxy._threads import line as line_module
 
 
 class Parking:
@@ -45,3 +48,19 @@ def test_a_message_that_the_line_has_just_seen_counts_as_not_sent(client: Client
         queue.go_on.set()
     client.flush(10)
     assert future.done()
+
+
+def test_a_line_that_ends_by_a_fault_answers_the_commands_that_it_has_put_back(
+    client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # A command behind the messages that it had in its hand was looked at by nobody: send_many waited for ever.
+    monkeypatch.setattr(threading, "excepthook", lambda _: None)  # its end is no fault of this test
+    line, ticket = client._line, Ticket()
+    with held(client):
+        future = client.send_async(b"x", STREAM)
+        line.put((None, ticket.answer, None))
+        monkeypatch.setattr(line_module, "split", lambda _: 1 / 0)
+    assert ticket.wait(time.monotonic() + 10)
+    error = future.exception(10)
+    assert isinstance(error, ClosedError)
+    assert (error.group_id, error.stream_id) == (GROUP, STREAM)

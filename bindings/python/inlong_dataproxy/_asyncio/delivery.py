@@ -236,7 +236,7 @@ class AsyncDelivery(ResultTaker[Waiting]):
             count = self.poll_now()
             if count <= 0:
                 if count < 0:
-                    self._abandon(codes.call_error(count, low.error_name(count), b"no results come any more"))
+                    self._abandon()
                 return False
             self._sealed = False
             self.hand_out(count)
@@ -256,17 +256,21 @@ class AsyncDelivery(ResultTaker[Waiting]):
         for model, future in waiting:
             offloop.answer(future, outcome.error(model.group_id, model.stream_id))
 
-    def _abandon(self, error: Exception) -> None:
+    def _abandon(self) -> None:
         """Answer anyone who still waits, and leave the loop: nothing comes any more."""
         self._leave_loop()
-        waiting = [future for _, future in self.pending.values()]
-        waiting += [entry.gone if isinstance(entry, Mark) else entry[2] for entry in self._line]  # type: ignore[misc]
+        pending, line = list(self.pending.values()), list(self._line)
         self.pending.clear()
         self._line.clear()
-        for future in waiting:
-            offloop.answer(future, error)
+        for model, future in pending:
+            offloop.answer(future, codes.lost_error(model.group_id, model.stream_id))
+        for entry in line:
+            if isinstance(entry, Mark):
+                offloop.answer(entry.gone, codes.closed_error())
+            else:  # it never was in the library
+                offloop.answer(entry[2], codes.closed_error(group_id=entry[0].group_id, stream_id=entry[0].stream_id))
         for counter in list(self.counters.values()):
-            counter.abandon(error)
+            counter.abandon(codes.lost_error())
 
     def stats(self) -> dict[str, Any]:
         """Return the library's counters, and in them what waits for room in Python."""
@@ -357,13 +361,9 @@ class AsyncDelivery(ResultTaker[Waiting]):
         """Have the loop pass on what is in line. One that does not run, or ends before it does, has it done here."""
         if self.loop.is_running() and get_running_loop() is not self.loop:
             pushed = Ticket()
-
-            def push() -> None:
-                self.push()
-                pushed.answer()
-
             with contextlib.suppress(RuntimeError):  # it is closed
-                self.loop.call_soon_threadsafe(push)
+                self.loop.call_soon_threadsafe(self.push)
+                self.loop.call_soon_threadsafe(pushed.answer)
                 # An empty line may be one that the loop is about to put back what found no room.
                 until = end if self._line else min(end, time.monotonic() + _PUSH_SECONDS)
                 if pushed.wait(until, lambda: not self.loop.is_running()):

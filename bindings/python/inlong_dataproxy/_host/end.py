@@ -10,6 +10,7 @@ import atexit
 import os
 import sys
 import time
+import weakref
 from typing import Any, Callable, Protocol
 
 from . import fork
@@ -34,6 +35,7 @@ class Open(Protocol):
         """Know that this is a forked child, and the client its parent's."""
 
 
+_known: weakref.WeakSet[Any] = weakref.WeakSet()  # all that were opened: one that is closed may have futures without a result
 _open: set[Any] = set()  # each is kept until it is closed, so that what a forgotten client accepted is still delivered
 _behind: list[Callable[[], object]] = []
 _armed_process = 0
@@ -41,6 +43,7 @@ _armed_process = 0
 
 def opened(client: Open) -> None:
     """Have client closed at the end."""
+    _known.add(client)
     _open.add(client)
 
 
@@ -73,6 +76,7 @@ def _close_all() -> None:
     """Close all at the same time, with one deadline. Where no thread can be started any more, some close one after the other: by
     then each has sent what it has.
     """
+    fork.look()
     end = time.monotonic() + EXIT_SECONDS
     left = list(_open)
     for client in left:
@@ -86,7 +90,7 @@ def _close_all() -> None:
 
 
 def _disown_all() -> None:
-    for client in list(_open):
+    for client in list(_known):
         client.disown()
     _open.clear()
 

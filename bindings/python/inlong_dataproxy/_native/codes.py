@@ -11,6 +11,7 @@ from inlong_dataproxy.errors import (
     InlongError,
     InvalidMessageError,
     LibraryError,
+    Persisted,
     QueueFullError,
     SendError,
     SendTimeoutError,
@@ -51,6 +52,12 @@ _FAULTS: dict[int, type[InlongError]] = {
 def closed_error(**fields: Any) -> ClosedError:
     """Return the exception for the use of a closed client."""
     return ClosedError("the client is closed", code=CLOSED, name="closed", **fields)
+
+
+def lost_error(group_id: str = "", stream_id: str = "") -> ClosedError:
+    """Return the exception for a message of which the library does not say any more what became of it."""
+    text = "the close was over before the result could be handed over"
+    return ClosedError(text, code=CLOSED, name="closed", group_id=group_id, stream_id=stream_id, persisted=Persisted.MAYBE_WRITTEN)
 
 
 def late_error(text: str) -> SendTimeoutError:

@@ -56,27 +56,27 @@ class Delivery(ResultTaker[DeliveryFuture]):
     # ---- results ----
 
     def _drain(self) -> None:
-        error: Exception = LibraryError("the thread of results ended")
+        lost: Callable[[str, str], Exception] = _ended
         try:
-            code = self._take_results()
-            error = codes.call_error(code, low.error_name(code), b"no results come any more")
+            self._take_results()
+            lost = codes.lost_error
         finally:
             self.begin_close(0)  # if nobody did: a fault of this package or of the library's
             self.line.thread.join()
             self._work(self._todo)
             self._work(deque(self._inbox.take()))
-            # Nobody, unless this thread fails, or the library broke its promise of one result a message.
+            # Those of a late close, and nobody else, unless this thread fails.
             for future in [*self._held, *self.pending.values()]:
                 if not future.done():
-                    future.resolve(error)
+                    future.resolve(lost(future.model.group_id, future.model.stream_id))
             for counter in list(self.counters.values()):
-                counter.abandon(error)
+                counter.abandon(lost("", ""))
             self._ended = True
             self._answer_closers()
             self._work(deque(self._inbox.take()))
 
-    def _take_results(self) -> int:
-        """Hand out results until the library says that none come any more, and return the code by which it says so."""
+    def _take_results(self) -> None:
+        """Hand out results until the library says that none come any more."""
         while True:
             count = self.poll()
             self._todo = deque(self._inbox.take())
@@ -91,7 +91,7 @@ class Delivery(ResultTaker[DeliveryFuture]):
                 count = self.poll_now() if polls < _POLLS else 0
             self._work(self._todo)
             if count < 0:
-                return count
+                return
             if messages > _PACE_MESSAGES:
                 time.sleep(_PACE_SECONDS)
 
@@ -204,3 +204,7 @@ class Delivery(ResultTaker[DeliveryFuture]):
         for counter in self.counters.values():
             counter.abandon(error)
         self.counters = {}
+
+
+def _ended(*_: str) -> Exception:
+    return LibraryError("the thread of results ended")

@@ -219,7 +219,9 @@ class Line:
             if not self._stopped:  # a fault of this package: nothing may be accepted that nobody would have a result of
                 self.refuse_all(codes.closed_error)
                 low.client_close(self._handle, 0, None)
-                self._refuse([(future, codes.closed_error()) for future in self._lost()])
+                while self._behind:  # commands, too: who waits for one hears of it where the queue is swept
+                    self.put(self._behind.popleft())
+                self._refuse([(future, codes.lost_error(future.model.group_id, future.model.stream_id)) for future in self._lost()])
             self.ended = True
             self._sweep()
 

@@ -1,0 +1,54 @@
+"""H2: a fork at a moment in which the parent's client is closed already, or one that only the exit of the child finds."""
+
+from __future__ import annotations
+
+from support import run_python
+from test_fork import PRELUDE, QUIET, past_the_hooks
+
+CLOSED = """
+client = Client(cluster.url, group_id="test_group")
+inside, go = threading.Event(), threading.Event()
+client.send_async(b"a", "s", callback=lambda *_: (inside.set(), go.wait()))
+assert inside.wait(10)
+future = client.send_async(b"b", "s")
+client.close(0)
+
+def check():
+    try:
+        future.result(10)
+    except ForkError:
+        assert client.forked
+    else:
+        raise AssertionError("no ForkError")
+
+assert not future.done()
+child(check)
+go.set()
+"""
+
+
+def test_h2_a_future_of_a_client_that_was_closed_before_the_fork_is_a_fork_error() -> None:
+    # Its result waited in the parent behind a slow callback. The child had forgotten the client, and waited without end.
+    run_python(QUIET + PRELUDE + CLOSED)
+
+
+EXIT = """
+import ctypes
+from inlong_dataproxy._host import end
+from inlong_dataproxy._threads.delivery import Delivery
+
+def check():
+    Delivery.begin_close = lambda *_: 1 / 0
+    end._close_all()
+
+client = Client(cluster.url, group_id="test_group")
+os.fork = ctypes.PyDLL(None).fork
+child(check)
+client.close()
+"""
+
+
+@past_the_hooks
+def test_h2_the_exit_of_a_child_that_was_forked_past_the_hooks_waits_for_no_client_of_its_parent() -> None:
+    # Nobody had told it that it is a child: it waited for the parent's threads until its bound, 5 s.
+    run_python(QUIET + PRELUDE + EXIT)
