@@ -26,7 +26,7 @@ func (s *spooler) stores() (all []*spool.Spool) {
 // reconsider closes a slot that has gone from under its store.
 func (s *spooler) reconsider() {
 	if err := s.own.Check(); err != nil {
-		lost := s.own.Stats().Batches - s.disown(s.own)
+		lost := s.own.Stats().Batches - s.disown(s.own, true)
 		_ = s.own.Close()
 		s.counts.closed(s.own)
 		if lost > 0 {
@@ -39,12 +39,12 @@ func (s *spooler) reconsider() {
 	}
 }
 
-// disown lets batches that are also in memory end as if they had never been stored, except where a message has the result "stored". It
-// returns the number of batches in memory.
-func (s *spooler) disown(gone *spool.Spool) (batches int) {
+// disown lets batches of a store that are also in memory, all of them or those that it does not have any more, end as if they had never been
+// stored, except where a message has the result "stored". It returns their number.
+func (s *spooler) disown(store *spool.Spool, all bool) (batches int) {
 	for _, b := range s.c.batches.all() {
 		b.mu.Lock()
-		if b.kept != nil && b.kept.store == gone {
+		if b.kept != nil && b.kept.store == store && (all || !store.Has(b.kept.ref)) {
 			batches++
 			// One that is settled may be gone from here at any time, with what is charged for it.
 			if b.unsettled > 0 && !b.replayed && !b.kept.counts && b.told() == 0 {

@@ -155,7 +155,7 @@ func (s *spooler) storeGroup(all []sealed) {
 	s.refs, err = s.own.Append(s.refs[:0], s.records, true)
 	s.place(all, s.refs)
 	if err == nil && s.opts.Sync == spool.SyncBatch {
-		if err = s.own.Sync(); err != nil { // it may be there all the same
+		if err = s.sync(); err != nil { // it may be there all the same
 			for _, r := range s.refs {
 				s.own.Ack(r)
 			}

@@ -204,7 +204,11 @@ func (s *spooler) sync() error {
 	if s.own == nil {
 		return nil
 	}
-	return s.own.Sync()
+	err := s.own.Sync()
+	if lost := (*spool.LostError)(nil); errors.As(err, &lost) {
+		s.disown(s.own, false)
+	}
+	return err
 }
 
 // giveBack gives the adopted slots back of which nothing is left, and tidies the others up.

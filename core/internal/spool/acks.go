@@ -17,6 +17,14 @@ func (s *Spool) Ack(r Ref) bool {
 	return g != nil && g.ack(r.index, int(r.messages))
 }
 
+// Has reports whether a record is there that was not acked: a disk that fails may lose some, see LostError.
+func (s *Spool) Has(r Ref) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	g := s.find(r.segment)
+	return g != nil && r.index < g.records && !g.acked.has(r.index)
+}
+
 // FlushAcks records the acks that were not recorded yet, and removes the segments of which nothing is left; with durable an fsync
 // follows, and what Tidy does. Without it the call waits for no fsync. After an error it has done what it could; the next call does the
 // rest.
