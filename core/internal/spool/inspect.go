@@ -135,7 +135,7 @@ func inUse(slot string) bool {
 	if _, err := os.Stat(path); err != nil {
 		return false
 	}
-	if isOwn(slot) {
+	if own, err := isOwn(slot); own || err != nil {
 		return true
 	}
 	busy := false

@@ -3,6 +3,7 @@ package spool
 import (
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
@@ -196,7 +197,10 @@ func exclusive(dir string, f func() error) error {
 
 // takeSlot takes the lock of a slot, or returns errBusy. The caller holds that of the folder.
 func takeSlot(slot string) (unlock func(), err error) {
-	if isOwn(slot) {
+	switch own, err := isOwn(slot); {
+	case err != nil:
+		return nil, err
+	case own:
 		return nil, errBusy // another client of this process: the lock's file must not be opened, since closing it gives the lock away
 	}
 	release, err := lockSlot(filepath.Join(slot, slotLock))
@@ -215,10 +219,13 @@ func takeSlot(slot string) (unlock func(), err error) {
 	}, nil
 }
 
-// isOwn reports whether a client of this process holds a slot.
-func isOwn(slot string) bool {
+// isOwn reports whether a client of this process holds a slot. Where that cannot be read, as for want of a file handle, one may.
+func isOwn(slot string) (own bool, err error) {
 	text, err := os.ReadFile(filepath.Join(slot, slotOwner))
-	return err == nil && strings.HasPrefix(string(text), processName())
+	if errors.Is(err, fs.ErrNotExist) {
+		return false, nil
+	}
+	return strings.HasPrefix(string(text), processName()), err
 }
 
 // noteOwner writes down who holds a slot; "" is nobody.

@@ -151,6 +151,25 @@ func TestASlotHasOneClient(t *testing.T) {
 	require.Nil(t, orphan, "all have their owners")
 }
 
+// An owner looked for orphans while it could not read whose its own slot is, for want of a file handle, and took that a second time, or gave
+// its lock away: another process had it then, too.
+func TestASlotWhoseOwnerCannotBeReadIsNotTaken(t *testing.T) {
+	dir := t.TempDir()
+	s, err := Open(dir, Options{})
+	require.NoError(t, err)
+	defer s.Close()
+	put(t, s, true, 1)
+	owner := filepath.Join(s.dir, slotOwner)
+	require.NoError(t, os.Rename(owner, owner+".aside"))
+	require.NoError(t, os.Mkdir(owner, 0o700)) // nobody can read it
+	second, err := Adopt(dir, Options{})
+	require.ErrorContains(t, err, owner)
+	require.Nil(t, second)
+	require.NoError(t, os.Remove(owner))
+	require.NoError(t, os.Rename(owner+".aside", owner))
+	require.Equal(t, "slot-0002", start(t, dir).line(t, "slot"))
+}
+
 // S6: the batches of an owner who was killed stay where they are, or those of one who is only stopped are delivered by two.
 func TestAnOrphanIsAdoptedAndAStoppedOwnerIsNone(t *testing.T) {
 	dir := t.TempDir()
