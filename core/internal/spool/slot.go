@@ -1,6 +1,7 @@
 package spool
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -43,17 +44,18 @@ func Open(dir string, opts Options) (s *Spool, err error) {
 	err = exclusive(dir, func() (err error) {
 		for n := 1; n <= mostSlots; n++ {
 			slot = slotPath(dir, n)
-			if err := os.Mkdir(slot, 0o700); err == nil && opts.Sync != SyncOff {
-				if err := (osFS{}).SyncDir(dir); err != nil {
-					return err
-				}
-			}
+			_ = os.Mkdir(slot, 0o700) // takeSlot tells
 			if unlock, err = takeSlot(slot); !errors.Is(err, errBusy) {
 				return err
 			}
 		}
 		return fmt.Errorf("all %d slots are in use", mostSlots)
 	})
+	if err == nil && opts.Sync != SyncOff { // not sooner: others wait for the lock of the folder, and a disk may take seconds
+		if err = cmp.Or(opts.FS, Disk).SyncDir(dir); err != nil {
+			unlockLater(dir, unlock)()
+		}
+	}
 	if err == nil {
 		s, err = openTaken(dir, slot, opts, unlock)
 	}

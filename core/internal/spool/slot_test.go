@@ -287,6 +287,35 @@ func TestAFolderThatStaysLockedIsAnError(t *testing.T) {
 	require.NoError(t, s.Close())
 }
 
+// slowDisk is a real one whose fsync of one folder does something else first.
+type slowDisk struct {
+	FS
+	dir    string
+	before func()
+}
+
+func (d slowDisk) SyncDir(dir string) error {
+	if dir == d.dir {
+		d.before()
+	}
+	return d.FS.SyncDir(dir)
+}
+
+// Workers that start together on a slow disk failed, since each waited for the lock of the folder while another one waited for its fsync.
+func TestNobodyWaitsForTheFsyncOfAnother(t *testing.T) {
+	dir := t.TempDir()
+	s, err := Open(dir, Options{Sync: SyncBatch, FS: slowDisk{Disk, dir, func() {
+		other, err := Open(dir, Options{})
+		if err != nil {
+			t.Error(err)
+			return
+		}
+		require.NoError(t, other.Close())
+	}}})
+	require.NoError(t, err)
+	require.NoError(t, s.Close())
+}
+
 // Others can read what is kept, or a folder that cannot be one is found out when it is too late.
 func TestFoldersAndFilesAreTheirOwners(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "a", strings.Repeat("long", 40), "with blanks, größer")
