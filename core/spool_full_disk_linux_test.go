@@ -14,13 +14,19 @@ import (
 	"github.com/inlong-dataproxy/inlong-dataproxy/core/dataproxytest"
 )
 
-// smallDisk mounts a disk of a quarter of a megabyte. fill takes all its room, until free is called.
-func smallDisk(t *testing.T) (dir string, fill, free func()) {
+// mountDisk mounts a disk with some bound.
+func mountDisk(t *testing.T, bound string) (dir string) {
 	dir = t.TempDir()
-	if err := unix.Mount("tmpfs", dir, "tmpfs", 0, "size=256k"); err != nil {
+	if err := unix.Mount("tmpfs", dir, "tmpfs", 0, bound); err != nil {
 		t.Skip("cannot mount a small disk:", err)
 	}
 	t.Cleanup(func() { require.NoError(t, unix.Unmount(dir, unix.MNT_DETACH)) })
+	return dir
+}
+
+// smallDisk mounts a disk of a quarter of a megabyte. fill takes all its room, until free is called.
+func smallDisk(t *testing.T) (dir string, fill, free func()) {
+	dir = mountDisk(t, "size=256k")
 	filler := filepath.Join(dir, "filler")
 	return dir, func() {
 		f, err := os.Create(filler)
@@ -66,4 +72,13 @@ func TestAFullDiskStopsNoClientFromStarting(t *testing.T) {
 	eventually(t, "the folder is used again", func() bool {
 		return client.Send(patient(t), message("stored as soon as there is room")) == nil && client.Stats().Spool.State == dataproxy.SpoolOK
 	})
+}
+
+// A disk without room for one more folder stopped a client from starting, with an error that named a file in that folder.
+func TestADiskWithoutRoomForASlotStopsNoClientFromStarting(t *testing.T) {
+	t.Parallel()
+	dir := mountDisk(t, "nr_inodes=2") // itself, and the file by which slots are taken
+	client := connect(t, cluster(t), dataproxy.WithSpoolDir(dir))
+	require.NoError(t, client.Send(patient(t), message("from memory")))
+	require.Equal(t, dataproxy.SpoolFailed, client.Stats().Spool.State)
 }

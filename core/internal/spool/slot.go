@@ -44,7 +44,9 @@ func Open(dir string, opts Options) (s *Spool, err error) {
 	err = exclusive(dir, func() (err error) {
 		for n := 1; n <= mostSlots; n++ {
 			slot = slotPath(dir, n)
-			_ = os.Mkdir(slot, 0o700) // takeSlot tells
+			if err := os.Mkdir(slot, 0o700); err != nil && !errors.Is(err, fs.ErrExist) {
+				return err
+			}
 			if unlock, err = takeSlot(slot); !errors.Is(err, errBusy) {
 				return err
 			}
