@@ -267,10 +267,13 @@ class Client:
         """Send all open batches now and wait until every message accepted before has its result and its callbacks ran.
 
         Args:
-            timeout: seconds; default: the option send_timeout, by which every message has its result.
+            timeout: seconds; default: the option send_timeout for what waits for room in the queue, and then as long again, by
+                which every message has its result.
 
         Raises:
-            SendTimeoutError: timeout ended first; the messages are still on their way.
+            SendTimeoutError: timeout ended first, or a callback did not return; the messages are still on their way.
+            QueueFullError: a callback has kept the thread of results for a second or more, and 65,536 results wait behind it. The
+                messages are still on their way: flush again when it has returned.
             ClosedError, ForkError: the client cannot be used any more.
         """
         self._usable().flush(timeout_milliseconds(timeout))

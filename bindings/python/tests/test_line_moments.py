@@ -8,11 +8,12 @@ from typing import Any
 
 import pytest
 from support import GROUP, STREAM
-from test_line import held
+from test_line import full_queue, held
 
-from inlong_dataproxy import Client, ClosedError
+from inlong_dataproxy import Client, ClosedError, ConfigError, QueueFullError
 from inlong_dataproxy._host.ticket import Ticket
-from inlong_dataproxy._threads import line as line_module
+from inlong_dataproxy._threads import delivery as delivery_module, line as line_module
+from inlong_dataproxy.testing import MockCluster
 
 
 class Parking:
@@ -64,3 +65,23 @@ def test_a_line_that_ends_by_a_fault_answers_the_commands_that_it_has_put_back(
     error = future.exception(10)
     assert isinstance(error, ClosedError)
     assert (error.group_id, error.stream_id) == (GROUP, STREAM)
+
+
+def test_a_flush_that_waited_for_room_and_results_does_not_blame_a_callback(
+    client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # By default the two take twice send_timeout: callbacks that had run had no time left to be waited for, and it failed.
+    monkeypatch.setattr(delivery_module, "_GRACE_SECONDS", 10)
+    client.send(b"x", STREAM)
+    monkeypatch.setattr(client._delivery, "end", lambda _: time.monotonic() - 20)
+    client.flush()
+
+
+def test_a_full_queue_says_that_it_is_full(cluster: MockCluster) -> None:
+    # The thread of the line meets the full queue. What its sender was told was the text of its own last fault.
+    with full_queue(cluster) as client:
+        for send in (client.send_async, client.send):
+            with pytest.raises(ConfigError):
+                Client(cluster.url, no_such_option=1)  # type: ignore[call-arg]
+            with pytest.raises(QueueFullError, match="queue is full: the bound of max_pending_messages"):
+                send(b"x", STREAM)

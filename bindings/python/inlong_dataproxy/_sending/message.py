@@ -215,12 +215,15 @@ class Model:
         return message
 
 
+_FULL = b"producer send queue is full: the bound of max_pending_messages or max_pending_bytes is reached"
+
+
 def refusal(code: int, model: Model) -> Exception:
-    """Return the exception of a call of this thread that did not accept a message of model."""
+    """Return the exception of a call of this thread that did not accept a message of model; of a full queue also of another's."""
     return codes.call_error(
         code,
         low.error_name(code),
-        low.last_error(),
+        _FULL if code == codes.QUEUE_FULL else low.last_error(),
         group_id=model.group_id,
         stream_id=model.stream_id,
         retriable=bool(low.error_is_retriable(code)),
