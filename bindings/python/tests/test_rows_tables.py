@@ -49,7 +49,7 @@ def test_scalars_of_numpy_are_numbers() -> None:
     # Lists are often made of arrays.
     numpy = pytest.importorskip("numpy")
     values = [numpy.int8(-1), numpy.uint64(2**64 - 1), numpy.float32(0.5), numpy.float64(1e7), numpy.bool_(True), numpy.str_("x"),
-              numpy.datetime64("2026-01-02T03:04:05.6789", "ns"), numpy.datetime64("NaT")]  # fmt: skip
+              numpy.datetime64("2026-01-02T03:04:05.6789", "ns"), numpy.datetime64("NaT", "ns")]  # fmt: skip
     assert ROWS.row([*values, "end"]) == b"-1|18446744073709551615|0.5|10000000|true|x|2026-01-02 03:04:05||end"
     with pytest.raises(RowError, match="ndarray"):
         ROWS.row([numpy.array([1])])
