@@ -194,6 +194,21 @@ static int check_report(const inlong_close_report *report)
     return inlong_check_size("report", report->struct_size, sizeof *report);
 }
 
+/* Adds those that the ring took back: the core has not seen them. */
+static void count_lost(inlong_close_report *full, int64_t lost)
+{
+    size_t i = 0;
+    if (lost == 0)
+        return;
+    full->failed += lost;
+    full->unsent += lost;
+    full->uncalled += lost;
+    while (full->by_code[i].count > 0 && full->by_code[i].code != INLONG_ERR_CLOSED)
+        i++; /* there are more places than codes */
+    full->by_code[i].code = INLONG_ERR_CLOSED;
+    full->by_code[i].count += lost;
+}
+
 static void give_report(inlong_close_report *report, inlong_close_report *full)
 {
     if (!report)
@@ -225,9 +240,7 @@ int inlong_client_close(inlong_client *client, int64_t timeout_ms, inlong_close_
     inlong_close_report full = {0};
     code = inlong_call(&(inlong_core_call){
         .kind = INLONG_CALL_CLOSE, .handle = (uintptr_t)client, .timeout_ms = inlong_rest_ms(timeout_ms, began), .report = &full});
-    full.failed += lost;
-    full.unsent += lost;
-    full.uncalled += lost;
+    count_lost(&full, lost);
     if (code == INLONG_ERR_WORKER_BUSY) {
         give_report(report, &full);
         return code;

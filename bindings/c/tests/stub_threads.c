@@ -259,7 +259,8 @@ static void room_of_a_call_is_granted_to_no_chunk(void)
 
 /* ---- beside a core that does not take what was accepted ---- */
 
-/* It took a second longer than it may, and what was left in the ring was counted twice: there, and by the core, which got it behind that. */
+/* It took a second longer than it may, and what was left in the ring was counted twice: there, and by the core, which got it behind that.
+ * By code it was not counted at all. */
 static void close_takes_back_what_the_core_does_not_take(void)
 {
     char stats[256] = "";
@@ -278,6 +279,8 @@ static void close_takes_back_what_the_core_does_not_take(void)
     CHECK_INT(report.acked, 0);
     CHECK_INT(report.failed, 3);
     CHECK_INT(report.unsent, 3);
+    CHECK_INT(report.by_code[0].code, INLONG_ERR_CLOSED);
+    CHECK_INT(report.by_code[0].count, 3);
     CHECK_INT(report.uncalled, 3);
     f.client = NULL;
     close_fixture(&f);
