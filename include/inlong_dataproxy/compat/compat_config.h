@@ -26,6 +26,12 @@ inline int64_t now_ms()
     return std::chrono::duration_cast<std::chrono::milliseconds>(std::chrono::system_clock::now().time_since_epoch()).count();
 }
 
+/* For bounds: nobody sets this clock back. */
+inline int64_t steady_ms()
+{
+    return std::chrono::duration_cast<std::chrono::milliseconds>(std::chrono::steady_clock::now().time_since_epoch()).count();
+}
+
 /* Reads from a JSON text the members of the object "init-param" that are texts, numbers and booleans. */
 class InitParam
 {

@@ -135,12 +135,12 @@ class InLongApi
             state_ = state_ == kFresh ? kFresh : kClosed;
             clients.swap(clients_);
         }
-        const int64_t end = detail_compat::now_ms() + (max_waitms > 0 ? max_waitms : 0);
+        const int64_t end = detail_compat::steady_ms() + (max_waitms > 0 ? max_waitms : 0);
         int32_t code = kSuccess;
         for (auto &client : clients) /* all leave now, so that the time of the first serves the last */
             inlong_client_flush(client.second, 0);
         for (auto &client : clients) {
-            int64_t left = end - detail_compat::now_ms();
+            int64_t left = end - detail_compat::steady_ms();
             if (inlong_client_close(client.second, left > 0 ? left : 0, nullptr) != INLONG_OK)
                 code = kFailSendProxy;
         }
