@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import threading
 import time
+from collections import deque
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -85,3 +87,26 @@ def test_a_full_queue_says_that_it_is_full(cluster: MockCluster) -> None:
                 Client(cluster.url, no_such_option=1)  # type: ignore[call-arg]
             with pytest.raises(QueueFullError, match="queue is full: the bound of max_pending_messages"):
                 send(b"x", STREAM)
+
+
+class Changing(deque[Any]):
+    """A deque that another thread changes while it is looked through for the first time."""
+
+    looks = 0
+
+    def __iter__(self) -> Iterator[Any]:
+        self.looks += 1
+        for entry in super().__iter__():
+            if self.looks == 1:
+                self.append(entry)
+            yield entry
+
+
+def test_what_waits_can_be_counted_while_it_changes(client: Client) -> None:
+    # Without the GIL the line's thread changes it in the middle: stats and send_async raised "deque mutated during iteration".
+    line, model = client._line, client._line.models(STREAM)
+    line._behind = Changing([(model, b"x", None)])
+    try:
+        assert line.waiting() == (2, 2)
+    finally:
+        line._behind = deque()

@@ -29,7 +29,7 @@ from inlong_dataproxy._results.taker import CloseReport, Outcome, ResultTaker, c
 from inlong_dataproxy._sending.bulk import Bulk
 from inlong_dataproxy._sending.message import Model, checked_length, refusal
 from inlong_dataproxy._sending.models import Models
-from inlong_dataproxy._sending.run import FULL, Packed, Run, split
+from inlong_dataproxy._sending.run import FULL, Packed, Run, snapshot, split
 from inlong_dataproxy.errors import InlongError, SendTimeoutError
 
 from . import offloop
@@ -275,7 +275,7 @@ class AsyncDelivery(ResultTaker[Waiting]):
     def stats(self) -> dict[str, Any]:
         """Return the library's counters, and in them what waits for room in Python."""
         counters = super().stats()
-        messages = [entry for entry in list(self._line) if not isinstance(entry, Mark)]
+        messages = [entry for entry in snapshot(self._line) if not isinstance(entry, Mark)]
         counters["accepted"] += len(messages)
         counters["pending_messages"] += len(messages)
         counters["pending_bytes"] += sum(len(payload) for _, payload, _ in messages)

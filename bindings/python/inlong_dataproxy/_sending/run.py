@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 from array import array
+from collections import deque
 from collections.abc import Iterable
-from typing import Generic, Optional
+from typing import Generic, Optional, TypeVar
 
 from inlong_dataproxy._native import codes, lowlevel as low
 from inlong_dataproxy._results.taker import F
@@ -18,8 +20,17 @@ FULL = (codes.QUEUE_FULL, codes.CONTEXT_EXPIRED)
 LEAVES_OUT = (codes.LOG_TOO_LONG, codes.LOG_INVALID)
 """Those of a message that may be good without a span's context."""
 
+T = TypeVar("T")
+
 _ALL = 1 << 32
 _PACKED = ctypes.sizeof(low.Packed)
+
+
+def snapshot(entries: deque[T]) -> list[T]:
+    """Return what is in a deque that another thread may change, in the middle of this where there is no GIL: list raises then."""
+    while True:
+        with contextlib.suppress(RuntimeError):
+            return list(entries)
 
 
 def split(entries: Iterable[tuple[Model, bytes, F]]) -> list[tuple[Model, list[bytes], list[F]]]:

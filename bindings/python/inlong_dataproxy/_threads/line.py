@@ -23,7 +23,7 @@ from inlong_dataproxy._native.handle import Bounds
 from inlong_dataproxy._results.future import DeliveryFuture
 from inlong_dataproxy._sending.message import Model, refusal
 from inlong_dataproxy._sending.models import Models
-from inlong_dataproxy._sending.run import FULL, Run, split
+from inlong_dataproxy._sending.run import FULL, Run, snapshot, split
 
 from .inbox import Inbox
 
@@ -176,8 +176,8 @@ class Line:
 
     def waiting(self) -> tuple[int, int]:
         """Return how many messages wait for room in the library, and their bytes."""
-        payloads = [payload for model, payload, _ in list(self._behind) if model is not None]
-        payloads += [payload for _, some, _ in list(self._hand) for payload in some]
+        payloads = [payload for model, payload, _ in snapshot(self._behind) if model is not None]
+        payloads += [payload for _, some, _ in snapshot(self._hand) for payload in some]
         run = self._run
         count, size = run.left() if run is not None else (0, 0)
         return count + len(payloads), size + sum(map(len, payloads))
