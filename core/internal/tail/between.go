@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"errors"
 	"io/fs"
-	"os"
 	"path/filepath"
 	"slices"
 	"time"
@@ -30,7 +29,7 @@ func (s *Set) list(dir string) *listing {
 	}
 	l := &listing{}
 	s.listings[dir] = l
-	entries, err := os.ReadDir(dir)
+	entries, err := s.disk.readDir(dir)
 	l.err = err
 	for _, e := range entries {
 		path := filepath.Join(dir, e.Name())
@@ -51,7 +50,7 @@ func (s *Set) list(dir string) *listing {
 // what is old. sure is false when one cannot be read.
 func (s *Set) folders(f *File) (dirs []string, sure bool) {
 	sure = true
-	for _, path := range []string{f.real, f.live, resolved(f.live)} {
+	for _, path := range []string{f.real, f.live, s.disk.resolved(f.live)} {
 		dir := filepath.Dir(path)
 		if path == "" || slices.Contains(dirs, dir) {
 			continue
@@ -98,7 +97,7 @@ func (s *Set) isKnown(e entry) bool {
 	if f.text != nil || f.busy || e.path == f.real || f.id.Born == 0 {
 		return true
 	}
-	if at := bornAt(e.path, e.key()); at == 0 || at == f.id.Born {
+	if at := s.disk.bornAt(e.path, e.key()); at == 0 || at == f.id.Born {
 		return true
 	}
 	if f.gone.IsZero() {
@@ -157,7 +156,7 @@ func (s *Set) timesOf(dirs []string) (sum int64) {
 	for _, dir := range dirs {
 		changed, known := s.times[dir]
 		if !known {
-			if info, err := os.Stat(dir); err == nil {
+			if info, err := s.disk.stat(dir); err == nil {
 				changed = info.ModTime().UnixNano()
 			}
 			s.times[dir] = changed
@@ -192,7 +191,7 @@ func (s *Set) between(path string, before, after *File) (unsure bool) {
 			unsure = unsure || errors.Is(err, errUnfinished)
 			if errors.Is(err, errForeign) && e.modified > since { // it was written to after all that was read
 				s.tell(e.path, cause(err))
-				s.ignored[e.key()] = ignored{ID{e.Dev, e.Ino, bornAt(e.path, e.key())}, e.modified}
+				s.ignored[e.key()] = ignored{ID{e.Dev, e.Ino, s.disk.bornAt(e.path, e.key())}, e.modified}
 				s.changes++
 			}
 			continue

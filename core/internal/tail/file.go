@@ -153,6 +153,7 @@ func (c *Chunk) Read(f *File, size int) error {
 		// What was unpacked before a fault is sent; the next read meets the fault alone.
 		end := f.at.Offset - w + int64(n)
 		if !f.text.packed() || n <= int(w) || end == f.cutAt {
+			c.buf = nil // the disk may still write to it
 			return err
 		}
 		f.cutAt = end

@@ -30,7 +30,7 @@ func (s *Set) openText(path string) (text, error) {
 		}
 		s.retire(quiet)
 	}
-	return openText(path)
+	return s.disk.openText(path)
 }
 
 // mayClose reports whether nothing is lost with the handle: all is read, and a name leads to it still.

@@ -88,6 +88,7 @@ type outcome struct {
 	faults []string
 	log    strings.Builder
 	save   func() error
+	disk   *disk
 }
 
 func (o *outcome) Write(p []byte) (int, error) {
@@ -188,7 +189,7 @@ func (d *folder) follow(r run) (o *outcome, stop func() *outcome) {
 	r.follow = true
 	o = &outcome{}
 	set, state := d.open(r, o)
-	o.save = set.Save
+	o.save, o.disk = set.Save, set.disk
 	ctx, cancel := context.WithCancel(d.Context())
 	var all sync.WaitGroup
 	all.Go(func() { set.Watch(ctx) })

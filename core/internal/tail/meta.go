@@ -57,8 +57,14 @@ func numbered(m meta, path string) meta {
 	return m
 }
 
+// opened is an open file.
+type opened interface {
+	Stat() (fs.FileInfo, error)
+	Name() string
+}
+
 // inspectFile looks at an open file.
-func inspectFile(f *os.File) (meta, error) {
+func inspectFile(f opened) (meta, error) {
 	info, err := f.Stat()
 	if err != nil {
 		return meta{}, err

@@ -33,10 +33,12 @@ func (s *Set) expand() (paths []string) {
 			add(path) // it is looked at in a moment
 			continue
 		}
-		info, err := os.Stat(path)
+		info, err := s.disk.stat(path)
 		switch {
+		case errors.Is(err, errHangs):
+			s.tell(path, err.Error())
 		case err == nil && info.IsDir():
-			entries, err := os.ReadDir(path)
+			entries, err := s.disk.readDir(path)
 			if err != nil {
 				s.absent(path, err)
 			} else {
@@ -48,25 +50,18 @@ func (s *Set) expand() (paths []string) {
 				}
 			}
 		case err != nil && isPattern(path):
-			matches, err := filepath.Glob(path)
-			if err != nil {
-				s.tell(path, err.Error())
+			matches, fault := ask(s.disk, path, func() ([]string, error) { return glob(path) })
+			if errors.Is(fault, filepath.ErrBadPattern) || errors.Is(fault, errHangs) {
+				s.tell(path, fault.Error())
 				continue
 			}
-			var fault error
-			if len(matches) == 0 {
-				fault = readable(filepath.Dir(path))
-			}
-			if fault == nil && (len(matches) > 0 || s.cfg.Follow) {
+			if fault == nil || s.cfg.Follow && fault == fs.ErrNotExist { // not that of the folder
 				s.canBeRead(path)
 			}
-			if len(matches) == 0 {
-				s.absent(path, cmp.Or(fault, fs.ErrNotExist))
+			if fault != nil {
+				s.absent(path, fault)
 			}
 			for _, match := range matches {
-				if info, err := os.Stat(match); err == nil && info.IsDir() {
-					continue
-				}
 				add(match)
 			}
 		default:
@@ -74,6 +69,21 @@ func (s *Set) expand() (paths []string) {
 		}
 	}
 	return paths
+}
+
+// glob lists what matches a pattern and is no folder. Its error is why nothing matches.
+func glob(pattern string) (paths []string, err error) {
+	matches, err := filepath.Glob(pattern)
+	if err != nil {
+		return nil, err
+	}
+	if len(matches) == 0 {
+		return nil, cmp.Or(readable(filepath.Dir(pattern)), fs.ErrNotExist)
+	}
+	return slices.DeleteFunc(matches, func(path string) bool {
+		info, err := os.Stat(path)
+		return err == nil && info.IsDir()
+	}), nil
 }
 
 // readable returns why a folder cannot be read: filepath.Glob does not tell that from one in which nothing matches.
@@ -92,7 +102,7 @@ func readable(folder string) error {
 // isOwn reports whether the program writes a file itself, by whatever links its folder is reached.
 func (s *Set) isOwn(path string) bool {
 	return slices.ContainsFunc(s.cfg.Own, func(own string) bool {
-		return own == path || filepath.Base(own) == filepath.Base(path) && resolved(filepath.Dir(own)) == resolved(filepath.Dir(path))
+		return own == path || filepath.Base(own) == filepath.Base(path) && s.disk.resolved(filepath.Dir(own)) == s.disk.resolved(filepath.Dir(path))
 	})
 }
 

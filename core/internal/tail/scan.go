@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"path/filepath"
 	"slices"
 	"time"
 )
@@ -35,10 +34,11 @@ func (s *Set) scan() {
 	there := map[string]bool{}
 	var fresh []sighting
 	var turns []turn
-	for _, path := range s.expand() {
-		m, err := inspect(path)
-		if err != nil {
-			s.absent(path, err)
+	paths := s.expand()
+	for i, found := range s.inspect(paths) {
+		path, m := paths[i], found.meta
+		if found.err != nil {
+			s.absent(path, found.err)
 			continue
 		}
 		if !m.regular {
@@ -119,20 +119,13 @@ func (s *Set) takes(path string, f *File) (before *File) {
 	}
 	s.current[path] = f
 	f.aside, f.gone, f.sought, f.fromPast = false, time.Time{}, time.Time{}, false
-	f.live, f.real = path, resolved(path)
+	f.live, f.real = path, s.disk.resolved(path)
 	f.rename()
 	s.changes++
 	if !s.cfg.Rotated {
 		return nil
 	}
 	return before
-}
-
-func resolved(path string) string {
-	if real, err := filepath.EvalSymlinks(path); err == nil {
-		return real
-	}
-	return path
 }
 
 // open makes sure that a known file is the one at that path. It is not when its number went to another one.
@@ -177,7 +170,7 @@ func (s *Set) attach(f *File, t text, path string, looked key) likeness {
 		return isUnsure
 	}
 	id := m.ID
-	id.Born = born(t.file())
+	id.Born = t.file().born()
 	head, at, _ := f.known()
 	if f.id.known() && f.id.key() == id.key() && !f.id.is(id) {
 		return isOther
@@ -195,7 +188,7 @@ func (s *Set) attach(f *File, t text, path string, looked key) likeness {
 		return isOther
 	}
 	s.number(f, id)
-	f.text, f.real = t, resolved(path)
+	f.text, f.real = t, s.disk.resolved(path)
 	f.atEnd, f.fromPast, f.sought, f.gone = false, false, time.Time{}, time.Time{}
 	f.changed = time.Now()
 	s.push(f)
@@ -214,7 +207,7 @@ func (s *Set) number(f *File, id ID) {
 
 // lostNumber: the file at path has the number of f, and is another one or has other content.
 func (s *Set) lostNumber(f *File, path string) {
-	if f.why = wasTruncated; f.id.Born != 0 && f.id.Born != bornAt(path, f.id.key()) {
+	if f.why = wasTruncated; f.id.Born != 0 && f.id.Born != s.disk.bornAt(path, f.id.key()) {
 		f.why = wasGone
 	}
 	f.latest = f.latest || s.current[f.live] == f
@@ -225,7 +218,7 @@ func (s *Set) lostNumber(f *File, path string) {
 
 // again opens a file that was closed, if it grew.
 func (s *Set) again(f *File) {
-	m, err := inspect(f.real)
+	m, err := s.disk.inspect(f.real)
 	if err != nil || m.key() != f.id.key() {
 		if !s.whereabouts(f) {
 			if found, sure := s.find(f); found || !sure {
@@ -235,7 +228,7 @@ func (s *Set) again(f *File) {
 			s.changes++
 			return
 		}
-		if m, err = inspect(f.real); err != nil {
+		if m, err = s.disk.inspect(f.real); err != nil {
 			return
 		}
 	}
@@ -303,8 +296,8 @@ func (s *Set) begin(t text, path string) (*File, error) {
 	if m.size < 0 {
 		m.size = head.Length
 	}
-	m.ID.Born = born(t.file())
-	f := &File{live: path, real: resolved(path), text: t, head: head, size: m.size, modified: m.modified, proven: m.modified, changed: time.Now()}
+	m.ID.Born = t.file().born()
+	f := &File{live: path, real: s.disk.resolved(path), text: t, head: head, size: m.size, modified: m.modified, proven: m.modified, changed: time.Now()}
 	f.rename()
 	s.files = append(s.files, f)
 	s.number(f, m.ID)

@@ -114,11 +114,11 @@ func (s *Set) whereabouts(f *File) bool {
 	}
 	all, _ := s.around(f)
 	for _, e := range all {
-		if e.key() != f.id.key() || f.text == nil && f.id.Born != 0 && f.id.Born != bornAt(e.path, e.key()) {
+		if e.key() != f.id.key() || f.text == nil && f.id.Born != 0 && f.id.Born != s.disk.bornAt(e.path, e.key()) {
 			continue
 		}
 		// The number may have been another file's when the folder was listed.
-		if m, err := inspect(e.path); err == nil && m.key() == f.id.key() {
+		if m, err := s.disk.inspect(e.path); err == nil && m.key() == f.id.key() {
 			f.real = e.path
 			f.rename()
 			return true
@@ -244,7 +244,7 @@ func (s *Set) compare(t text, sight sighting, f *File) likeness {
 	}
 	if t.packed() {
 		if m, err := f.text.stat(); err == nil && m.links == 0 { // the packer deleted the one that is read
-			s.number(f, ID{sight.Dev, sight.Ino, born(t.file())})
+			s.number(f, ID{sight.Dev, sight.Ino, t.file().born()})
 			f.real = sight.path
 			s.changes++
 			return isSame
@@ -262,7 +262,7 @@ func (s *Set) compare(t text, sight sighting, f *File) likeness {
 
 func (s *Set) isIgnored(e entry) bool {
 	known, found := s.ignored[e.key()]
-	return found && (known.Modified == e.modified || known.Born != 0 && known.Born == bornAt(e.path, e.key()))
+	return found && (known.Modified == e.modified || known.Born != 0 && known.Born == s.disk.bornAt(e.path, e.key()))
 }
 
 // ignoreOlder notes what had been put aside before a file was met first: nobody asked for it.
@@ -274,7 +274,7 @@ func (s *Set) ignoreOlder(f *File, path string, first bool) {
 			continue
 		}
 		if first || e.modified < since {
-			s.ignored[e.key()] = ignored{ID{e.Dev, e.Ino, bornAt(e.path, e.key())}, e.modified}
+			s.ignored[e.key()] = ignored{ID{e.Dev, e.Ino, s.disk.bornAt(e.path, e.key())}, e.modified}
 			s.changes++
 		}
 	}

@@ -51,7 +51,8 @@ type Loss struct {
 
 // Set is the files that are read.
 type Set struct {
-	cfg Config
+	cfg  Config
+	disk *disk
 
 	mu       sync.Mutex
 	ready    sync.Cond
@@ -90,9 +91,11 @@ type ignored struct {
 
 // Open looks at all files. A fault of one is in Faults; it does not keep the others from being read.
 func Open(cfg Config) *Set {
-	s := &Set{cfg: cfg, byKey: map[key]*File{}, current: map[string]*File{}, ignored: map[key]ignored{}, copies: map[key]int64{},
+	s := &Set{cfg: cfg, disk: &disk{hung: map[string]int{}}, byKey: map[key]*File{}, current: map[string]*File{}, ignored: map[key]ignored{}, copies: map[key]int64{},
 		met: make(chan struct{}, 1), held: map[string]time.Time{}, doubts: map[doubt]doubted{}, looked: map[string]look{}, plain: map[string]bool{}, said: map[string]string{}}
-	s.ready.L = &s.mu
+	if s.ready.L = &s.mu; cfg.Follow {
+		s.disk.patience = diskPatience
+	}
 	s.cfg.Paths = absolute(cfg.Paths)
 	for _, path := range s.cfg.Paths {
 		s.plain[path] = true
@@ -102,7 +105,7 @@ func Open(cfg Config) *Set {
 	}
 	s.cfg.Own = absolute(cfg.Own)
 	for _, path := range s.cfg.Own {
-		s.cfg.Own = append(s.cfg.Own, resolved(path))
+		s.cfg.Own = append(s.cfg.Own, s.disk.resolved(path))
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()

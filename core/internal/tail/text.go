@@ -20,21 +20,21 @@ type text interface {
 	io.ReaderAt
 	// stat looks at the file. Of a packed one the size is that of its text as far as it is known, -1 before.
 	stat() (meta, error)
-	file() *os.File
+	file() handle
 	packed() bool
 	Close() error
 }
 
-type plainText struct{ *os.File }
+type plainText struct{ handle }
 
-func (p plainText) stat() (meta, error) { return inspectFile(p.File) }
-func (p plainText) file() *os.File      { return p.File }
+func (p plainText) stat() (meta, error) { return inspectFile(p.handle) }
+func (p plainText) file() handle        { return p.handle }
 func (p plainText) packed() bool        { return false }
 
 var openFile = func(path string) (*os.File, error) { return os.OpenFile(path, os.O_RDONLY|openFlags, 0) }
 
 // openText opens a file for reading; it does not wait for a writer where the name is a pipe's.
-func openText(path string) (text, error) {
+func openText(d *disk, path string) (text, error) {
 	f, err := openFile(path)
 	if err != nil {
 		return nil, err
@@ -53,12 +53,12 @@ func openText(path string) (text, error) {
 	var magic [4]byte
 	switch n, err := f.ReadAt(magic[:], 0); {
 	case err != nil && !errors.Is(err, io.EOF):
-		return plainText{f}, nil // the fault shows again where it is read
+		return plainText{d.handle(f)}, nil // the fault shows again where it is read
 	case n < len(magic) && packedEnding.MatchString(path):
 		f.Close()
 		return nil, errUnfinished // the packer has just made it: taken for plain, what it writes would be sent as lines
 	case n < len(magic):
-		return plainText{f}, nil
+		return plainText{d.handle(f)}, nil
 	}
 	for _, p := range packers {
 		if !strings.HasPrefix(string(magic[:]), p.magic) {
@@ -68,9 +68,9 @@ func openText(path string) (text, error) {
 			f.Close()
 			return nil, fmt.Errorf("%w %s; unpack it first", errForeign, p.name)
 		}
-		return &packedText{f: f, unpack: p.unpack}, nil
+		return &packedText{f: d.handle(f), unpack: p.unpack}, nil
 	}
-	return plainText{f}, nil
+	return plainText{d.handle(f)}, nil
 }
 
 var packers = []struct {
@@ -106,7 +106,7 @@ func unzstd(r io.Reader) (io.Reader, func(), error) {
 
 // packedText unpacks a file from its beginning; a read before the last one begins anew. Reads go forward nearly always.
 type packedText struct {
-	f      *os.File
+	f      handle
 	unpack func(io.Reader) (io.Reader, func(), error)
 	r      io.Reader
 	free   func()
@@ -119,8 +119,8 @@ type packedText struct {
 
 const nearLength = 4 * printLength
 
-func (p *packedText) file() *os.File { return p.f }
-func (p *packedText) packed() bool   { return true }
+func (p *packedText) file() handle { return p.f }
+func (p *packedText) packed() bool { return true }
 
 func (p *packedText) stat() (meta, error) {
 	m, err := inspectFile(p.f)
