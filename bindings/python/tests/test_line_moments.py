@@ -9,11 +9,12 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from support import GROUP, STREAM
+from support import GROUP, STREAM, wait_until
 from test_line import full_queue, held
 
 from inlong_dataproxy import Client, ClosedError, ConfigError, QueueFullError
 from inlong_dataproxy._host.ticket import Ticket
+from inlong_dataproxy._sending.run import Run
 from inlong_dataproxy._threads import delivery as delivery_module, line as line_module
 from inlong_dataproxy.testing import MockCluster
 
@@ -110,3 +111,43 @@ def test_what_waits_can_be_counted_while_it_changes(client: Client) -> None:
         assert line.waiting() == (2, 2)
     finally:
         line._behind = deque()
+
+
+def test_threads_that_make_room_at_the_same_time_wake_the_line(cluster: MockCluster, monkeypatch: pytest.MonkeyPatch) -> None:
+    # Each put a ticket of its own in the place of the one that it answered: the line could wait with one that nobody had any more,
+    # and a close(0) took 0.6 s.
+    parked, go_on = threading.Event(), threading.Event()
+    tries = 0
+    enter = Run.enter
+
+    class Parking(Ticket):
+        def __init__(self) -> None:
+            if threading.current_thread().name == "slow":
+                parked.set()
+                go_on.wait(30)
+            super().__init__()
+
+    def counted(*arguments: Any) -> Any:
+        nonlocal tries
+        tries += 1
+        return enter(*arguments)
+
+    def wake() -> None:
+        before = tries
+        line.made_room()
+        wait_until(lambda: tries > before, "it tries again")
+
+    with full_queue(cluster) as client:
+        line = client._line
+        monkeypatch.setattr(Run, "enter", counted)
+        monkeypatch.setattr(line_module, "_LOOK_SECONDS", 30)
+        monkeypatch.setattr(line_module, "_LOOK_SECONDS_MOST", 30)
+        wake()
+        monkeypatch.setattr(line_module, "Ticket", Parking)
+        slow = threading.Thread(target=line.made_room, name="slow")
+        slow.start()
+        wait_until(lambda: parked.is_set() or not slow.is_alive(), "it has come as far as it can")
+        wake()
+        go_on.set()
+        slow.join()
+        wake()

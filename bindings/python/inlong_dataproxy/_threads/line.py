@@ -71,7 +71,7 @@ class Line:
         self._hand: deque[tuple[Model, list[bytes], list[DeliveryFuture]]] = deque()  # runs to be passed on, behind the one that is
         self._run: Optional[Run[DeliveryFuture]] = None
         self._taken: list[Entry] = []  # from the queue, on their way into the hand
-        self._room = Ticket()
+        self._room = Ticket()  # of the thread, while it waits for room; it alone makes another
         self._look_seconds = _LOOK_SECONDS
         self._give_up = math.inf  # when messages that find no room are refused
         self._close_end = math.inf
@@ -158,8 +158,7 @@ class Line:
 
     def made_room(self) -> None:
         """Have the thread try again at once if it waits for room."""
-        room, self._room = self._room, Ticket()
-        room.answer()
+        self._room.answer()
 
     def refuse_all(self, refusal: Callable[[], Exception]) -> None:
         """Let nothing in any more: senders get what refusal returns."""
@@ -286,7 +285,8 @@ class Line:
 
     def _pass_on(self, run: Run[DeliveryFuture]) -> None:
         while run.waiting:
-            room = self._room  # before the try: what is released behind it counts
+            if self._room.answered:
+                self._room = Ticket()  # before the try: what is released behind it counts
             code, taken = run.enter(self._handle, self.models, self._pending, self.full, len(run.waiting) < _LONG)
             if taken:
                 self._took(run.model, taken)
@@ -294,7 +294,7 @@ class Line:
                 continue
             if code not in FULL:
                 self._refuse(run.refused(code))
-            elif not self._wait_for_room(room):
+            elif not self._wait_for_room():
                 refused = run.refused(codes.QUEUE_FULL)
                 self._refuse(refused if self._refusal is None else [(future, self._refused()) for future, _ in refused])
         self._run = None
@@ -319,7 +319,7 @@ class Line:
                 ticket.error = error
                 ticket.answer()
 
-    def _wait_for_room(self, room: Ticket) -> bool:
+    def _wait_for_room(self) -> bool:
         """Wait a little. Return False when there is no waiting any more."""
         now = time.monotonic()
         if not self.full:
@@ -331,7 +331,7 @@ class Line:
         end = min(self._give_up, self._close_end)
         if now >= end:
             return False
-        woken = room.wait(min(end, now + self._look_seconds))
+        woken = self._room.wait(min(end, now + self._look_seconds))
         self._look_seconds = _LOOK_SECONDS if woken else min(2 * self._look_seconds, _LOOK_SECONDS_MOST)
         return True
 
