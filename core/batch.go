@@ -1,6 +1,7 @@
 package dataproxy
 
 import (
+	"cmp"
 	"context"
 	"encoding/binary"
 	"math"
@@ -356,12 +357,12 @@ func (b *batch) uniq() uint64 {
 	return b.id.Seq
 }
 
-// outage returns why the nodes cannot be used if that is why b was never written.
+// outage returns why the nodes cannot be used, or the disk, if that is why b was never written.
 func (c *client) outage(b *batch) error {
 	if b.attempts > 0 {
 		return nil
 	}
-	return c.conns.Outage()
+	return cmp.Or(c.conns.Outage(), c.spooler.outage())
 }
 
 // dead reports whether every message has its result.

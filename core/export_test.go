@@ -249,3 +249,9 @@ func ToBeStored(of FullClient) int {
 
 // Probe tries all nodes, as is done with one that failed when its time is over.
 func Probe(of FullClient) { of.(*client).conns.Probe() }
+
+// Stall has the disk of a client's spool, which it waits for, count as one that does not answer. It reports false where it waits for none.
+func Stall(of FullClient) bool {
+	s := of.(*client).spooler
+	return s.stall.Stop() && !s.stall.Reset(0)
+}

@@ -4,6 +4,8 @@ import (
 	"context"
 	"os"
 	"path/filepath"
+	"runtime"
+	"sync"
 	"sync/atomic"
 	"syscall"
 	"testing"
@@ -64,7 +66,7 @@ func (f steeredFile) Sync() error {
 
 // An fsync failed, and the disk did not give back what was stored before: what was in memory all the same ended with "stored", and was lost.
 func TestWhatTheDiskHasLostIsNotCalledStored(t *testing.T) {
-	for _, sync := range []dataproxy.SpoolSync{dataproxy.SpoolSyncInterval, dataproxy.SpoolSyncBatch} {
+	for _, mode := range []dataproxy.SpoolSync{dataproxy.SpoolSyncInterval, dataproxy.SpoolSyncBatch} {
 		var fails atomic.Bool
 		steer(t, &steeredDisk{sync: func(path string) error {
 			if !fails.CompareAndSwap(true, false) {
@@ -79,7 +81,7 @@ func TestWhatTheDiskHasLostIsNotCalledStored(t *testing.T) {
 		}})
 		c := cluster(t, dataproxytest.WithNodes(1))
 		log := newMemoLog()
-		client := connect(t, c, dataproxy.WithLogger(log), dataproxy.WithSpoolDir(t.TempDir()), dataproxy.WithSpoolSync(sync), dataproxy.WithSpoolSyncInterval(10*time.Millisecond))
+		client := connect(t, c, dataproxy.WithLogger(log), dataproxy.WithSpoolDir(t.TempDir()), dataproxy.WithSpoolSync(mode), dataproxy.WithSpoolSyncInterval(10*time.Millisecond))
 		down(t, c, client)
 		var results spoolResults
 		client.SendAsync(context.Background(), message("first"), results.callback)
@@ -92,5 +94,97 @@ func TestWhatTheDiskHasLostIsNotCalledStored(t *testing.T) {
 		cancel()
 		_, _ = client.Shutdown(now)
 		require.True(t, isCode(results.of["first"], dataproxy.CodeClosed), "%v", results.of["first"])
+	}
+}
+
+// A disk that hung kept all messages from nodes that were well until their time was over: in silence, with a state that said "ok".
+func TestADiskThatHangsStopsNothing(t *testing.T) {
+	for _, result := range []dataproxy.SpoolResult{dataproxy.SpoolResultAcked, dataproxy.SpoolResultStored} {
+		waits, goesOn := make(chan struct{}), make(chan struct{})
+		release := sync.OnceFunc(func() { close(goesOn) })
+		var once sync.Once
+		steer(t, &steeredDisk{write: func(string) error {
+			once.Do(func() { close(waits) })
+			<-goesOn
+			return nil
+		}})
+		c := cluster(t, dataproxytest.WithNodes(1))
+		dir, log := t.TempDir(), newMemoLog()
+		client := connect(t, c, dataproxy.WithSpoolDir(dir), dataproxy.WithSpoolResult(result), dataproxy.WithLogger(log), dataproxy.WithBatchingMaxMessages(1))
+		t.Cleanup(release) // before the client is closed
+		var results spoolResults
+		client.SendAsync(context.Background(), message("in the write"), results.callback)
+		<-waits
+		client.SendAsync(context.Background(), message("waits for it"), results.callback)
+		require.True(t, dataproxy.Stall(client))
+		require.NoError(t, c.WaitCount(patient(t), 2))
+		require.NoError(t, client.Send(patient(t), message("comes then")))
+		require.NoError(t, client.Flush(patient(t)))
+		acked, _, _ := results.counts()
+		require.Equal(t, 2, acked)
+		require.Equal(t, dataproxy.SpoolFailed, client.Stats().Spool.State)
+		eventually(t, "the log says so", func() bool { return log.count("has not answered") > 0 })
+		release()
+		eventually(t, "it is used again", func() bool {
+			return client.Send(patient(t), message("again")) == nil && client.Stats().Spool.State == dataproxy.SpoolOK
+		})
+		eventually(t, "nothing is left", func() bool { return client.Stats().Spool.Batches == 0 })
+		settled(t, client)
+		client.Close()
+		require.Empty(t, segmentFiles(t, dir))
+		for payload, times := range arrived(c) {
+			require.True(t, times == 1 || payload == "again", payload)
+		}
+	}
+}
+
+// With ordered what is behind a disk that hangs waits for it: the error said no more than that no ack came.
+func TestTheErrorNamesADiskThatHangs(t *testing.T) {
+	waits, goesOn := make(chan struct{}), make(chan struct{})
+	release := sync.OnceFunc(func() { close(goesOn) })
+	var once sync.Once
+	steer(t, &steeredDisk{write: func(string) error {
+		once.Do(func() { close(waits) })
+		<-goesOn
+		return nil
+	}})
+	client := connect(t, cluster(t, dataproxytest.WithNodes(1)), dataproxy.WithSpoolDir(t.TempDir()), dataproxy.WithOrdered(true), dataproxy.WithSendTimeout(time.Second))
+	t.Cleanup(release) // before the client is closed
+	result := make(chan error, 1)
+	client.SendAsync(context.Background(), message("x"), func(_ dataproxy.Message, err error) { result <- err })
+	<-waits
+	require.True(t, dataproxy.Stall(client))
+	require.ErrorContains(t, <-result, "spool_dir")
+}
+
+// What is sent past a disk that answers in that very moment is handed on twice, or by nobody.
+func TestADiskThatAnswersAsItIsGivenUpDoublesNothing(t *testing.T) {
+	t.Parallel()
+	for _, result := range []dataproxy.SpoolResult{dataproxy.SpoolResultAcked, dataproxy.SpoolResultStored} {
+		c := cluster(t, dataproxytest.WithNodes(2))
+		dir := t.TempDir()
+		client := connect(t, c, dataproxy.WithSpoolDir(dir), dataproxy.WithSpoolResult(result), dataproxy.WithBatchingMaxMessages(3), dataproxy.WithBlockIfQueueIsFull(true))
+		const messages = 5000
+		var results spoolResults
+		go func() {
+			for i := range messages {
+				client.SendAsync(context.Background(), streamMessage("s", "0 %d", i), results.callback)
+			}
+		}()
+		passed := 0
+		for results.count() < messages {
+			if dataproxy.Stall(client) {
+				passed++
+			}
+			runtime.Gosched()
+		}
+		require.Positive(t, passed)
+		_, _, failed := results.counts()
+		require.Zero(t, failed)
+		require.NoError(t, c.WaitCount(patient(t), messages))
+		settled(t, client)
+		onceEach(t, c, messages)
+		client.Close()
+		require.Empty(t, segmentFiles(t, dir))
 	}
 }

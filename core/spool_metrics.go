@@ -1,13 +1,19 @@
 package dataproxy
 
-import "github.com/prometheus/client_golang/prometheus"
+import (
+	"sync"
+
+	"github.com/prometheus/client_golang/prometheus"
+)
 
 // spoolMetrics are the Prometheus series of a client with a spool, and what it has told them.
 type spoolMetrics struct {
 	messages, bytes, oldest    prometheus.Gauge
 	states                     map[SpoolState]prometheus.Gauge
 	replayed, givenUp, errored prometheus.Counter
-	told                       SpoolStats
+
+	mu   sync.Mutex
+	told SpoolStats
 }
 
 func newSpoolMetrics(registry prometheus.Registerer, name string) (*spoolMetrics, error) {
@@ -30,6 +36,8 @@ func newSpoolMetrics(registry prometheus.Registerer, name string) (*spoolMetrics
 
 // tell brings the series up to date. Other clients may count in them, too.
 func (m *spoolMetrics) tell(now SpoolStats) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
 	m.messages.Add(float64(now.Messages - m.told.Messages))
 	m.bytes.Add(float64(now.Bytes - m.told.Bytes))
 	m.oldest.Set(now.OldestAge.Seconds())

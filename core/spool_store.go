@@ -39,6 +39,10 @@ func (s *spooler) take(b *batch) (behind bool) {
 		e.at = time.Since(s.c.start)
 	}
 	s.mu.Lock()
+	if s.hangs.Load() && !later && !s.c.opts.Ordered {
+		s.mu.Unlock()
+		return s.c.conns.Dispatch(b)
+	}
 	if later {
 		s.queue.Push(e, sealed.over)
 	} else { // it is to be handed on, dead or alive
@@ -61,7 +65,8 @@ func (s *spooler) due(all bool) (due []sealed) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if wait == 0 || all {
-		return s.queue.TakeAll()
+		s.inHand = s.queue.TakeAll()
+		return s.inHand
 	}
 	now := time.Since(s.c.start)
 	for e, ok := s.queue.Peek(); ok && now-e.at >= wait; e, ok = s.queue.Peek() {
@@ -103,7 +108,7 @@ func (s *spooler) store(all bool) {
 			group, batches = append(group, e), batches[1:]
 		}
 		s.storeGroup(group)
-		if s.c.opts.SpoolAfter > 0 {
+		if s.c.opts.SpoolAfter > 0 || !s.handsOn(len(group)) {
 			continue
 		}
 		for _, e := range group {

@@ -35,8 +35,13 @@ type spooler struct {
 	rest chan chan struct{}
 	done chan struct{} // closed behind its end
 
-	mu    sync.Mutex
-	queue fifo.Mortal[sealed] // batches to be stored
+	stall *time.Timer // runs while working
+
+	mu      sync.Mutex
+	queue   fifo.Mortal[sealed] // batches to be stored
+	inHand  []sealed            // taken out of it, and not handed on yet; nil where stalled has done that
+	working bool                // the goroutine does what may wait for the disk
+	hangs   atomic.Bool         // and has done so for stallAfter; written under mu
 
 	// Of its goroutine alone.
 	own      *spool.Spool   // nil while the folder cannot be used
@@ -81,6 +86,8 @@ func newSpooler(c *client) (*spooler, error) {
 		s.opts.Sync = spool.SyncBatch
 	}
 	s.ackKick = make(chan struct{}, 1)
+	s.stall = time.AfterFunc(time.Hour, s.stalled)
+	s.stall.Stop()
 	var err error
 	if s.metrics, err = newSpoolMetrics(o.MetricsRegistry, o.MetricsName); err != nil {
 		return nil, err
@@ -142,11 +149,14 @@ func (s *spooler) run() {
 	defer again.stop()
 	defer tell.stop()
 	defer sync.stop()
+	defer s.stall.Stop()
 	s.c.working.Add(1)
 	go s.keepAcks()
 	s.backlog.Store(true)
+	s.works(true)
 	s.adopt()
 	for quiet := false; ; {
+		s.works(true)
 		s.survey()
 		s.store(false)
 		s.giveBack()
@@ -165,6 +175,7 @@ func (s *spooler) run() {
 		if s.unsynced {
 			sync.start(s.c.opts.SpoolSyncInterval)
 		}
+		s.works(false)
 		select {
 		case <-s.kick:
 		case stored := <-s.rest:
@@ -174,13 +185,16 @@ func (s *spooler) run() {
 			again.c = nil
 		case <-tell.c:
 			tell.c = nil
-			s.metrics.tell(s.stats())
-			quiet = s.metrics.told.Batches == 0
+			now := s.stats()
+			s.metrics.tell(now)
+			quiet = now.Batches == 0
 		case <-sync.c:
 			sync.c, s.unsynced = nil, false
+			s.works(true)
 			s.warn(s.sync())
 			s.flushAcks(true)
 		case <-adopt.C:
+			s.works(true)
 			s.backlog.Store(true)
 			for _, store := range s.stores() {
 				store.Retry()
