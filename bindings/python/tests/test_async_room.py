@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import _thread
 import asyncio
 import time
 import warnings
@@ -13,6 +14,7 @@ from support import GROUP, STREAM, silence
 from test_async import TIGHT, eventually
 
 from inlong_dataproxy import AsyncClient, ClosedError, Persisted, Result
+from inlong_dataproxy._host import calls
 from inlong_dataproxy._host.end import still_open
 from inlong_dataproxy._native import codes, lowlevel as low
 from inlong_dataproxy._sending.message import Model
@@ -115,8 +117,10 @@ def test_what_an_async_source_gave_goes_when_there_is_room(cluster: MockCluster,
     asyncio.run(main())
 
 
-@pytest.mark.parametrize("end", ["exit", "forgotten", "cancelled"])
-def test_a_close_without_the_loop_delivers_what_waits_for_room(cluster: MockCluster, end: str) -> None:
+@pytest.mark.parametrize("end", ["exit", "forgotten", "forgotten without threads", "cancelled"])
+def test_a_close_without_the_loop_delivers_what_waits_for_room(
+    cluster: MockCluster, monkeypatch: pytest.MonkeyPatch, end: str
+) -> None:
     # It passed on what there was room for, once, and failed the rest: 90 of 100 messages, long before its time was over.
     async def main() -> None:
         client = await AsyncClient(cluster.url, group_id=GROUP, **WAITING).open()
@@ -125,10 +129,17 @@ def test_a_close_without_the_loop_delivers_what_waits_for_room(cluster: MockClus
         if end == "cancelled":
             asyncio.create_task(client.close())  # noqa: RUF006 - its end is what is tried
             await asyncio.sleep(0)
-        elif end == "forgotten":
+        elif end != "exit":
+            if end != "forgotten":
+                monkeypatch.setattr(calls, "_idle", [])
+                monkeypatch.setattr(_thread, "start_new_thread", no_thread)
             del client
+            monkeypatch.undo()
             await asyncio.wait(futures, timeout=10)
             assert all(future.exception() is None for future in futures)
+
+    def no_thread(*_: object) -> None:
+        raise RuntimeError("can't start new thread")
 
     for node in range(3):
         cluster.fault(node, "delay", delay_ms=5, standing=True)

@@ -359,7 +359,8 @@ class AsyncDelivery(ResultTaker[Waiting]):
 
     def _have_pushed(self, end: float) -> None:
         """Have the loop pass on what is in line. One that does not run, or ends before it does, has it done here."""
-        if self.loop.is_running() and get_running_loop() is not self.loop:
+        here = get_running_loop() is self.loop  # where no thread can be started
+        if self.loop.is_running() and not here:
             pushed = Ticket()
             with contextlib.suppress(RuntimeError):  # it is closed
                 self.loop.call_soon_threadsafe(self.push)
@@ -368,7 +369,7 @@ class AsyncDelivery(ResultTaker[Waiting]):
                 until = end if self._line else min(end, time.monotonic() + _PUSH_SECONDS)
                 if pushed.wait(until, lambda: not self.loop.is_running()):
                     return
-        if not self.loop.is_running():
+        if here or not self.loop.is_running():
             self.push()
 
     def wait_closed(self, end: float) -> None:  # noqa: ARG002 - the call has it
