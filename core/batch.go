@@ -10,6 +10,8 @@ import (
 	"sync/atomic"
 	"time"
 
+	"go.uber.org/multierr"
+
 	"github.com/inlong-dataproxy/inlong-dataproxy/core/internal/wire"
 )
 
@@ -275,13 +277,15 @@ func (b *batch) settleDue(c *client, now time.Time) []completion {
 		due = append(due, b.settle(timedOut, b.fault(CodeSendTimeout, "no ack before the delivery deadline", c.outage(b))))
 	}
 	if len(contextOver) > 0 {
-		due = append(due, b.settle(contextOver, b.fault(CodeContextExpired, "no ack before the context's deadline", context.DeadlineExceeded)))
+		due = append(due, b.settle(contextOver, b.fault(CodeContextExpired, noAckInContext, multierr.Append(context.DeadlineExceeded, c.outage(b)))))
 	}
 	if b.unsettled > 0 {
 		b.due = c.start.Add(time.Duration(next))
 	}
 	return due
 }
+
+const noAckInContext = "no ack before the context ended"
 
 // settle takes single messages out of b. The caller holds the lock that guards b.
 func (b *batch) settle(indexes []int32, err *Error) completion {

@@ -270,6 +270,7 @@ func TestExpiredMessagesSayWhatStoodInTheirWay(t *testing.T) {
 		require.NoError(t, err)
 		defer client.Close()
 		require.ErrorContains(t, fault(t, client.Send(patient(t), message("x")), dataproxy.CodeSendTimeout), "connection refused")
+		contextsEndWith(t, client, "connection refused")
 	})
 	t.Run("no Manager", func(t *testing.T) {
 		client, err := dataproxy.NewClient(dataproxy.WithGroupID("test_group"), dataproxy.WithURL("http://127.0.0.1:1"),
@@ -277,7 +278,26 @@ func TestExpiredMessagesSayWhatStoodInTheirWay(t *testing.T) {
 		require.NoError(t, err)
 		defer client.Close()
 		require.ErrorContains(t, fault(t, client.Send(patient(t), message("x")), dataproxy.CodeSendTimeout), "connection refused")
+		contextsEndWith(t, client, "connection refused")
 	})
+}
+
+// contextsEndWith makes sure that who waits no longer than his context hears why no node could be used, too: "context deadline exceeded" alone
+// sends him to look for slow acks.
+func contextsEndWith(t *testing.T, client dataproxy.Client, cause string) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Millisecond)
+	defer cancel()
+	err := client.Send(ctx, message("x"))
+	got := make(chan error, 1)
+	async, cancel := context.WithTimeout(context.Background(), 20*time.Millisecond)
+	defer cancel()
+	client.SendAsync(async, message("x"), func(_ dataproxy.Message, err error) { got <- err })
+	for _, err := range []error{err, <-got} {
+		require.ErrorContains(t, fault(t, err, dataproxy.CodeContextExpired), "no ack before the context ended: context deadline exceeded; ")
+		require.ErrorContains(t, err, cause)
+		require.ErrorIs(t, err, context.DeadlineExceeded)
+	}
 }
 
 // Callers test for the standard library's errors, whichever of the client's timers was first.

@@ -70,7 +70,7 @@ func TestN1_ManagersAnswersAndWhatTheUserReads(t *testing.T) {
 		timeout     time.Duration
 		text        string
 	}{
-		"no credentials":         {text: denied},
+		"no credentials":         {text: denied + "; none were given (option basic_auth)"},
 		"wrong key":              {auth: dataproxy.WithBasicAuth(id, "87haw3VYTPqK5fK1"), text: denied},
 		"key in the wrong case":  {auth: dataproxy.WithBasicAuth(id, "87HAW3VYTPQK5FK0"), text: denied},
 		"unknown user":           {auth: dataproxy.WithBasicAuth("nobody", key), text: denied},

@@ -3,6 +3,8 @@ package dataproxy
 import (
 	"context"
 	"time"
+
+	"go.uber.org/multierr"
 )
 
 // acked is the good end: a node answered the batch without an error code.
@@ -92,7 +94,7 @@ func (c *client) withdraw(ctx context.Context, at place) bool {
 			return nil
 		}
 		found = true
-		return []completion{b.settle([]int32{int32(at.index)}, b.fault(CodeContextExpired, "while waiting for the ack", cause))}
+		return []completion{b.settle([]int32{int32(at.index)}, b.fault(CodeContextExpired, noAckInContext, multierr.Append(cause, c.outage(b))))}
 	})
 	return found
 }

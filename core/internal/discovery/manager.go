@@ -191,7 +191,11 @@ func (m *Manager) exchange(ctx context.Context, method, target string, signed cr
 	}
 	req.Header.Set("Accept", "application/json")
 	if signed.renew == nil {
-		return ask(ctx, transport, req)
+		body, err := ask(ctx, transport, req)
+		if errors.Is(err, errDenied) {
+			err = fmt.Errorf("%w; none were given (option basic_auth)", err)
+		}
+		return body, err
 	}
 	req.Header.Set(signed.header, signed.token)
 	body, err := ask(ctx, transport, req)
