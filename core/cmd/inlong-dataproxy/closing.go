@@ -97,7 +97,7 @@ func (s *shipment) resend(ctx context.Context) (stop func()) {
 	if !s.follow {
 		return func() {}
 	}
-	s.again = &resender{s: s}
+	s.again = &resender{s: s, refused: map[string]bool{}}
 	ctx, cancel := context.WithCancel(ctx)
 	over := make(chan struct{})
 	go func() {

@@ -102,14 +102,16 @@ type resender struct {
 
 	mu               sync.Mutex
 	waiting          []waiting
-	full             error // why --failed did not take some of them
+	refused          map[string]bool // streams of which nodes refuse lines
+	full             error           // why --failed did not take some of them
 	told, toldUnkept time.Time
 }
 
 type waiting struct {
-	msg     dataproxy.Message
-	due     time.Time
-	refused *dataproxy.Error // it is not sent but kept; nil: it is sent
+	msg      dataproxy.Message
+	due      time.Time
+	refused  *dataproxy.Error // it is not sent but kept; nil: it is sent
+	hopeless bool             // nodes refuse it: of its stream one at a time is sent
 }
 
 // mostWaiting is how much memory lines may take that wait to be sent again, of all files. A variable for tests.
@@ -141,7 +143,10 @@ func (r *resender) later(msg dataproxy.Message, e *dataproxy.Error, hopeless boo
 	msg.Payload = slices.Clone(msg.Payload)
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.add(waiting{msg, time.Now().Add(after), nil})
+	r.add(waiting{msg: msg, due: time.Now().Add(after), hopeless: hopeless})
+	if hopeless {
+		r.refused[msg.StreamID] = true
+	}
 	if time.Since(r.told) >= tellEvery {
 		r.told = time.Now()
 		text := "not acked, and sent again until it is"
@@ -157,7 +162,7 @@ func (r *resender) keepLater(msg dataproxy.Message, refused *dataproxy.Error, wh
 	msg.Payload = slices.Clone(msg.Payload)
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.add(waiting{msg, time.Now().Add(resendAfter), refused})
+	r.add(waiting{msg: msg, due: time.Now().Add(resendAfter), refused: refused})
 	r.full = why
 	if time.Since(r.toldUnkept) >= tellEvery {
 		r.toldUnkept = time.Now()
@@ -196,17 +201,7 @@ func (r *resender) run(ctx context.Context) {
 			return
 		case <-clock.C:
 		}
-		now := time.Now()
-		r.mu.Lock()
-		var due []waiting
-		r.waiting = slices.DeleteFunc(r.waiting, func(w waiting) bool {
-			if w.due.After(now) {
-				return false
-			}
-			due = append(due, w)
-			return true
-		})
-		r.mu.Unlock()
+		due := r.due(time.Now())
 		for i, w := range due {
 			if ctx.Err() != nil {
 				r.mu.Lock()
@@ -225,6 +220,37 @@ func (r *resender) run(ctx context.Context) {
 	}
 }
 
+// due takes out what is to be sent now. Of lines that nodes refuse it is one of each stream: all of them would leave the others little room.
+func (r *resender) due(now time.Time) (due []waiting) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	tried := map[string]bool{}
+	r.waiting = slices.DeleteFunc(r.waiting, func(w waiting) bool {
+		if w.due.After(now) || w.hopeless && tried[w.msg.StreamID] {
+			return false
+		}
+		tried[w.msg.StreamID] = tried[w.msg.StreamID] || w.hopeless
+		due = append(due, w)
+		return true
+	})
+	return due
+}
+
+// accepted has all lines of a stream sent of which one was taken now.
+func (r *resender) accepted(stream string) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if !r.refused[stream] {
+		return
+	}
+	delete(r.refused, stream)
+	for i := range r.waiting {
+		if w := &r.waiting[i]; w.hopeless && w.msg.StreamID == stream {
+			w.hopeless, w.due = false, time.Time{}
+		}
+	}
+}
+
 // add has a message wait. The caller holds mu.
 func (r *resender) add(w waiting) {
 	r.bytes.Add(w.size())
@@ -238,6 +264,9 @@ func (r *resender) result(msg dataproxy.Message, err error) {
 		defer r.mu.Unlock()
 		r.add(waiting{msg: msg})
 		return
+	}
+	if err == nil {
+		r.accepted(msg.StreamID)
 	}
 	r.s.result(msg, err)
 }

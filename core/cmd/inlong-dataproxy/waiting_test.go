@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -52,4 +53,27 @@ func TestLinesThatWaitToBeSentAgainTakeBoundedMemory(t *testing.T) {
 	cancel()
 	require.NoError(t, <-ended)
 	stop()
+}
+
+// All lines that nodes refuse were sent anew each 30 s: they took the network from the others.
+func TestOfLinesThatNodesRefuseOneIsSentUntilItIsTaken(t *testing.T) {
+	s := &shipment{log: slog.New(slog.DiscardHandler)}
+	r := &resender{s: s, refused: map[string]bool{}}
+	refused := &dataproxy.Error{Code: dataproxy.CodeServerError, ServerCode: topicUnknown}
+	for _, line := range []string{"a1", "a2", "b1", "a3", "b2"} {
+		r.later(dataproxy.Message{StreamID: line[:1], Payload: []byte(line), MetaData: &piped{}}, refused, true, "")
+	}
+	r.later(dataproxy.Message{StreamID: "a", Payload: []byte("late")}, refused, false, "")
+	due := func() (lines []string) {
+		for _, w := range r.due(time.Now().Add(time.Hour)) {
+			lines = append(lines, string(w.msg.Payload))
+		}
+		return lines
+	}
+	require.Equal(t, []string{"a1", "b1", "late"}, due())
+	require.Equal(t, []string{"a2", "b2"}, due(), "each has its turn")
+	r.result(dataproxy.Message{StreamID: "a", MetaData: &piped{}}, nil)
+	r.later(dataproxy.Message{StreamID: "b", Payload: []byte("b3")}, refused, true, "")
+	r.later(dataproxy.Message{StreamID: "b", Payload: []byte("b4")}, refused, true, "")
+	require.Equal(t, []string{"a3", "b3"}, due())
 }
