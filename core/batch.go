@@ -285,8 +285,6 @@ func (b *batch) settleDue(c *client, now time.Time) []completion {
 	return due
 }
 
-const noAckInContext = "no ack before the context ended"
-
 // settle takes single messages out of b. The caller holds the lock that guards b.
 func (b *batch) settle(indexes []int32, err *Error) completion {
 	for _, i := range indexes {

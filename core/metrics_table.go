@@ -36,7 +36,7 @@ const (
 
 var metricTable = [...]metricInfo{
 	metricMessages: {name: "data_proxy_msg_count", kind: "counter", label: "code", help: "Counter of message",
-		moves: "by the number of messages that get their result, just before their callbacks are called; refused messages too"},
+		moves: "by the number of messages that get their result, just before their callbacks are called; refused messages too: a program that tries again while the queue is full counts each try as 10004"},
 	metricErrors: {name: "data_proxy_error_count", kind: "counter", label: "code", help: "Counter of error events",
 		moves: "by one for a refused message, for a deadline that passed, for a batch that a close left without a result (10003; 10012 behind an internal fault), for each attempt that failed, also when a later one succeeds, " +
 			"for a connection that could not be opened (10006), and for an answer that belongs to no batch (10014)"},

@@ -158,7 +158,7 @@ func (o *Options) validateSource() error {
 	}
 	if o.URL == "" {
 		if o.explicit["url"] {
-			return fmt.Errorf("option url = \"\": %w: want http://host:port or https://host:port", ErrInvalidURL)
+			return fmt.Errorf("option url = \"\": %w: is empty, want a Manager's http://host:port or https://host:port, or set static_nodes", ErrInvalidURL)
 		}
 		return fmt.Errorf("option url: %w", ErrURLNotGiven)
 	}

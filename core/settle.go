@@ -7,6 +7,8 @@ import (
 	"go.uber.org/multierr"
 )
 
+const noAckInContext = "no ack before the context ended"
+
 // acked is the good end: a node answered the batch without an error code.
 func (c *client) acked(b *batch) { c.finish(b, nil) }
 

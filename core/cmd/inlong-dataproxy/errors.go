@@ -18,7 +18,7 @@ import (
 func errorsCommand() *cobra.Command {
 	var asJSON bool
 	cmd := &cobra.Command{
-		Use:   "errors [CODE|NAME]",
+		Use:   "errors [CODE|NAME|TEXT]",
 		Short: "List the error codes, or say what one means and what to do",
 		Long: `List the codes of the client (10001 and up) and those that a DataProxy answers (below 1000), or say of one what it means,
 whether sending the message again helps, what may have become of it, and what to do. The names of a DataProxy's codes are its
@@ -52,11 +52,13 @@ own, though no answer carries them.`,
 	return cmd
 }
 
+// findCode takes a code, its name, or the text of an error as it stands in a log.
 func findCode(text string) (info codeInfo, found bool) {
 	codes := allCodes()
 	name := strings.ReplaceAll(text, "-", "_")
 	i := slices.IndexFunc(codes, func(c codeInfo) bool {
-		return strconv.Itoa(c.Code) == text || strings.EqualFold(c.Name, name)
+		return strconv.Itoa(c.Code) == text || strings.EqualFold(c.Name, name) ||
+			c.Text != "" && (text == c.Text || strings.HasPrefix(text, c.Text+": "))
 	})
 	if i < 0 {
 		return info, false

@@ -58,6 +58,11 @@ func TestErrorsExplainsEveryCode(t *testing.T) {
 			t.Errorf("errors %s: status %d, %q", arg, status, text)
 		}
 	}
+	for _, name := range []string{"queue_full", "QUEUE-FULL", "producer send queue is full", "producer send queue is full: the bound of max_pending_messages"} {
+		if status, text, _ := program("", "errors", name); status != 0 || !strings.Contains(text, "10004") {
+			t.Errorf("errors %s: status %d, %q", name, status, text)
+		}
+	}
 	_, text, _ := program("", "errors", "10004", "--json")
 	var one codeInfo
 	if err := json.Unmarshal([]byte(text), &one); err != nil || one.Name != "queue_full" || !one.Retriable ||
