@@ -69,3 +69,25 @@ func TestCloseReturnsInTimeHoweverMuchIsPending(t *testing.T) {
 	require.Equal(t, before, called.Load(), "callbacks behind the close")
 	require.EqualValues(t, n+1, client.Stats().Failed)
 }
+
+// Goroutines that do not end were waited for a second a kind, also where the time of the close was over: a pool whose Put blocks, a disk that
+// is slow, a node cache on a file system that hangs.
+func TestCloseReturnsInTimeWhateverItsGoroutinesWaitFor(t *testing.T) {
+	for name, left := range map[string]time.Duration{"over at the start": 0, "over meanwhile": 50 * time.Millisecond} {
+		t.Run(name, func(t *testing.T) {
+			gate := make(chan struct{})
+			client := connect(t, cluster(t), dataproxy.WithBytePool(gatedBytes{gate}))
+			defer close(gate)
+			require.NoError(t, client.Send(patient(t), message("x")))
+			ctx, cancel := context.WithTimeout(context.Background(), left)
+			defer cancel()
+			inTime(t, left+110*time.Millisecond, "close", func() { _, _ = client.Shutdown(ctx) })
+		})
+	}
+}
+
+// gatedBytes takes nothing back until its gate is open.
+type gatedBytes struct{ gate <-chan struct{} }
+
+func (gatedBytes) Get() []byte  { return make([]byte, 4096) }
+func (p gatedBytes) Put([]byte) { <-p.gate }

@@ -1,6 +1,7 @@
 package dataproxy
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"time"
@@ -66,6 +67,13 @@ func HoldSweep(of FullClient) (letGo func()) {
 	return b.mu.Unlock
 }
 
+// HoldSpooler holds up what stores and reads back, as a slow disk does.
+func HoldSpooler(of FullClient) (letGo func()) {
+	s := of.(*client).spooler
+	s.mu.Lock()
+	return s.mu.Unlock
+}
+
 // LoseConnections ends the connections of all lanes, whose goroutines are held up in the result of the newest batch: no lane knows it
 // before letGo was called.
 func LoseConnections(of FullClient, answer func(), held func() bool) (letGo func()) {
@@ -108,7 +116,7 @@ func StepClock(of Client, d time.Duration) {
 // Completing returns 1 when some goroutine that calls callbacks did not end, by way of a wait that would last for ever.
 func Completing(of FullClient) int {
 	for range 50 {
-		if of.(*client).completing.wait(time.Second) {
+		if of.(*client).completing.wait(context.Background(), time.Second) {
 			return 0
 		}
 	}
@@ -160,7 +168,7 @@ const (
 )
 
 // The close's grace is what Shutdown waits beyond its deadline, and a little for the processor.
-const _ = uint(CloseGrace - callbackGrace - 3*lastGrace)
+const _ = uint(CloseGrace - callbackGrace - 4*lastGrace)
 
 // Metric is a row of the table that the metrics are made from.
 type Metric struct {

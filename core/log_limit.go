@@ -1,6 +1,7 @@
 package dataproxy
 
 import (
+	"context"
 	"fmt"
 	"maps"
 	"slices"
@@ -123,9 +124,8 @@ func (l *limitedLog) forgetOld(now time.Time) {
 	}
 }
 
-// close logs what Countf has counted since its last lines: none may be left out for good. It waits for the Logger for d at the
-// longest.
-func (l *limitedLog) close(d time.Duration) {
+// close logs what Countf has counted since its last lines: none may be left out for good. It waits for the Logger as running.wait does.
+func (l *limitedLog) close(ctx context.Context, d time.Duration) {
 	l.mu.Lock()
 	kinds := slices.Collect(maps.Values(l.kinds))
 	l.kinds = nil
@@ -135,5 +135,5 @@ func (l *limitedLog) close(d time.Duration) {
 			k.rest(k.left)
 		}
 	}
-	l.out.end(d)
+	l.out.end(ctx, d)
 }

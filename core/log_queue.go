@@ -1,6 +1,7 @@
 package dataproxy
 
 import (
+	"context"
 	"fmt"
 	"sync"
 	"time"
@@ -27,6 +28,7 @@ type logQueue struct {
 	lines   fifo.Queue[logLine]
 	dropped int // since the queue was full; none is taken until it is empty and the log has been told
 	calling bool
+	ended   bool // takes no more lines
 	runs    running
 }
 
@@ -41,6 +43,9 @@ func (q *logQueue) put(line logLine) {
 	}
 	q.mu.Lock()
 	defer q.mu.Unlock()
+	if q.ended {
+		return
+	}
 	if q.dropped > 0 || q.lines.Len() == mostLogLines {
 		q.dropped++
 		return
@@ -88,10 +93,13 @@ func (q *logQueue) next() (line logLine, ok bool) {
 	return line, false
 }
 
-// end waits until the Logger has all lines, for d at the longest, and drops those that are left then: no Logger is called behind the
-// end of its client.
-func (q *logQueue) end(d time.Duration) {
-	if insideLogger() || q.runs.wait(d) {
+// end waits until the Logger has all lines, as long as running.wait does, and drops those that are left then, and all that come: no Logger is called
+// behind the end of its client.
+func (q *logQueue) end(ctx context.Context, d time.Duration) {
+	q.mu.Lock()
+	q.ended = true
+	q.mu.Unlock()
+	if insideLogger() || q.runs.wait(ctx, d) {
 		return
 	}
 	q.mu.Lock()

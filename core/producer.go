@@ -114,8 +114,8 @@ func NewClient(opts ...Option) (FullClient, error) {
 		var err error
 		if fresh, err = c.firstList(); err != nil {
 			c.cancel()
-			c.working.wait(endGrace)
-			c.log.close(callbackGrace)
+			c.working.wait(context.Background(), endGrace)
+			c.log.close(context.Background(), callbackGrace)
 			return nil, fmt.Errorf("%w: %w", ErrNoEndpoint, err)
 		}
 	}
@@ -126,8 +126,8 @@ func NewClient(opts ...Option) (FullClient, error) {
 	c.closing.Store(true)
 	c.cancel()
 	<-c.lanesDone.none()
-	c.working.wait(endGrace)
-	c.log.close(callbackGrace)
+	c.working.wait(context.Background(), endGrace)
+	c.log.close(context.Background(), callbackGrace)
 	close(c.closed)
 	if causes == nil {
 		causes = fmt.Errorf("no node answered within %v", c.opts.ConnTimeout)

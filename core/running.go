@@ -1,6 +1,7 @@
 package dataproxy
 
 import (
+	"context"
 	"sync"
 	"time"
 )
@@ -39,12 +40,20 @@ func (r *running) none() <-chan struct{} {
 	return none
 }
 
-// wait waits until none runs, for d at the longest.
-func (r *running) wait(d time.Duration) bool {
-	grace := time.NewTimer(d)
+// wait waits until none runs: for d, and no longer than for lastGrace behind the end of ctx.
+func (r *running) wait(ctx context.Context, d time.Duration) bool {
+	none, grace := r.none(), time.NewTimer(d)
 	defer grace.Stop()
 	select {
-	case <-r.none():
+	case <-none:
+		return true
+	case <-grace.C:
+		return false
+	case <-ctx.Done():
+	}
+	grace.Reset(lastGrace)
+	select {
+	case <-none:
 		return true
 	case <-grace.C:
 		return false

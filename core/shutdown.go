@@ -7,8 +7,8 @@ import (
 )
 
 const (
-	// callbackGrace is how long Shutdown waits beyond its context's end for callbacks to be called, lastGrace for one that was
-	// about to be called then, and for connections to end: less than 100 ms in all. Before that end it waits callbackGrace for
+	// callbackGrace is how long Shutdown waits beyond its context's end for callbacks to be called, lastGrace behind that for one that was
+	// about to be called then, and for each kind of goroutine to end: less than 100 ms in all. Before that end it waits callbackGrace for
 	// acks of what was read back from the spool.
 	callbackGrace = 50 * time.Millisecond
 	lastGrace     = 10 * time.Millisecond
@@ -129,45 +129,30 @@ func (c *client) shut(ctx context.Context, fault *Error) {
 		defer c.guard()
 		c.settleRest(ctx)
 	}()
-	select {
-	case <-swept:
-	case <-ctx.Done():
-	}
-	grace := time.NewTimer(c.grace)
-	defer grace.Stop()
-	inTime := false
-	select {
-	case <-swept:
-		inTime = true
-	case <-grace.C:
-	}
+	over, cancel := context.WithCancel(context.Background())
+	defer cancel()
+	defer context.AfterFunc(ctx, func() { time.AfterFunc(c.grace, cancel) })()
+	inTime := waitFor(over, swept)
 	// Not the completers: a timer that settled a message may be about to start one.
 	delivered, forget := c.batches.upToNow(&c.batches.taken)
 	defer forget()
 	pending, _ := c.budget.pending()
 	called := c.called.Load()
+	inTime = inTime && waitFor(over, delivered)
+	uncalled := int64(0)
 	if inTime {
-		select {
-		case <-delivered:
-		case <-grace.C:
-			inTime = false
-		}
-	}
-	uncalled, left := int64(0), endGrace
-	if inTime {
-		c.completing.wait(left)
+		c.completing.wait(over, endGrace)
 	} else {
 		// A callback does not return in time, or there are too many. No other may start once Shutdown has returned, and none runs
 		// beside it.
 		c.swept.Store(true)
 		c.muted.Store(true)
 		c.cancel()
-		left = lastGrace
-		c.completing.wait(left)
+		c.completing.wait(over, endGrace)
 		uncalled = max(0, pending-(c.called.Load()-called))
 	}
-	c.lanesDone.wait(left)
-	c.working.wait(left)
+	c.lanesDone.wait(over, endGrace)
+	c.working.wait(over, endGrace)
 	c.report = c.reportNow()
 	select {
 	case <-swept:
@@ -178,10 +163,7 @@ func (c *client) shut(ctx context.Context, fault *Error) {
 		}
 	}
 	c.report.Unsent, c.report.Uncalled = c.report.ByCode[c.reason.Code], uncalled
-	if ctx.Err() != nil {
-		left = lastGrace
-	}
-	c.log.close(left)
+	c.log.close(over, endGrace)
 	close(c.closed)
 }
 
