@@ -28,21 +28,27 @@ func (s *spooler) readBack() {
 		}
 		b := s.waiting
 		b.mu.Lock()
-		n := b.footprint()
-		if s.c.budget.admit(b.st, int64(b.count()), n) != noShortage {
+		if b.unsettled == 0 { // the sweep of a close was here first
+			b.mu.Unlock()
+			s.leaveWaiting()
+			return
+		}
+		count, n, k := int64(b.count()), b.footprint(), b.kept
+		if s.c.budget.admit(b.st, count, n) != noShortage {
 			if s.reading.Load() > most/16 && s.stuck.Load() == 0 {
 				b.mu.Unlock()
 				return
 			}
-			s.c.budget.add(b.st, int64(b.count()), n)
+			s.c.budget.add(b.st, count, n)
 		}
 		b.charged = n
+		b.wake(time.Now()) // not before: its end would release what was not charged. It may end at once
 		b.mu.Unlock()
 		s.waiting = nil
-		s.reading.Add(b.kept.size)
-		s.c.metrics.pending[b.st.share.index].Add(float64(b.count()))
+		s.reading.Add(k.size)
+		s.c.metrics.pending[b.st.share.index].Add(float64(count))
 		if s.c.opts.Ordered {
-			b.st.comeBack(b, position{b.kept.opening, b.kept.ref})
+			b.st.comeBack(b, position{k.opening, k.ref})
 		} else {
 			s.c.conns.Dispatch(b)
 		}
@@ -67,8 +73,6 @@ func (s *spooler) leaveWaiting() {
 	if b := s.waiting; b != nil {
 		s.waiting = nil
 		s.reading.Add(b.kept.size)
-		s.c.budget.add(b.st, int64(b.count()), 0)
-		s.c.metrics.pending[b.st.share.index].Add(float64(b.count()))
 		s.c.finish(b, func() *Error { return b.fault(CodeClosed, "", nil) })
 	}
 }
@@ -159,17 +163,13 @@ func (s *spooler) rebuild(store *spool.Spool, ref spool.Ref, r *spool.Record) (*
 	if len(ends) == 0 || len(ends) != r.Messages {
 		return nil, errors.New("its body has other messages, or none")
 	}
-	b := s.c.batches.get(s.c.addStream(key), 0, true)
+	b := s.c.batches.get(s.c.addStream(key), -forever, true)
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	now := time.Now()
-	b.opened = now.Add(forever)
-	b.due = b.opened
 	if age := s.c.opts.SpoolMaxAge; age > 0 { // then it is left to the disk, and given up when its turn comes
-		b.due = now.Add(age - s.age(r))
+		b.due = time.Now().Add(age - s.age(r))
 		b.opened = b.due.Add(-s.c.opts.SendTimeout)
 	}
-	b.wake(now)
 	b.id, b.eventTime, b.itemized = r.ID, r.EventTime, itemized
 	b.attributes, b.ownTail = r.Attributes, true // those that it was stored with, whatever this client adds
 	b.body.b = append(b.body.b, body...)

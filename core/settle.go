@@ -182,7 +182,9 @@ func (c *client) complete(done completion) {
 func (c *client) giveRoom(d *delivery) {
 	bytes := int64(0)
 	if !d.b.userCode && (d.indexes == nil || d.last) {
-		bytes = d.b.uncharge()
+		if bytes = d.b.uncharge(); bytes == 0 && d.b.replayed { // it still waited for room when the client was closed
+			return
+		}
 	}
 	c.metrics.pending[d.b.st.share.index].Sub(float64(d.messages))
 	c.budget.release(d.b.st, int64(d.messages), bytes)
