@@ -63,6 +63,7 @@ func (d *dispatcher[T]) place(item T) (l *Lane[T], behind bool) {
 		l := d.choose(avoid)
 		if l == nil {
 			d.park(item) // until a lane is usable
+			d.fill()     // one that became usable behind the look saw nothing parked
 			return nil, false
 		}
 		if taken, behind := l.enqueue(item, math.MaxInt, false); taken {
@@ -84,8 +85,8 @@ func (d *dispatcher[T]) TakeParked() []T {
 	return d.parked.TakeAll()
 }
 
-// unpark gives lanes what waited for one. A new lane is usable before the call, so that an item is either parked before it and found
-// here, or sees the lane.
+// unpark gives lanes what waited for one. A new lane is usable before the call, and who parks an item looks for lanes behind that: one of the
+// two sees the other.
 func (d *dispatcher[T]) unpark() {
 	if !d.waiting.Load() {
 		return
@@ -181,26 +182,26 @@ func (d *dispatcher[T]) usable() (lanes []*Lane[T]) {
 	return lanes
 }
 
-// scout gives a parked item to a node that is put aside, to see whether it takes one. It reports false when there is none, or no
-// lane for it: the node is not aside any more then, and the next item is the one that tries.
-func (d *dispatcher[T]) scout(n *Node) bool {
+// scout gives a parked item to a node that is put aside, to see whether it takes one. When there is none, or no lane for it, the node is
+// not aside any more, and the next item is the one that tries.
+func (d *dispatcher[T]) scout(n *Node) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	if l := d.laneOn(n); l != nil {
-		for item, ok := d.parked.Pop(); ok; item, ok = d.parked.Pop() {
-			if d.dead(item) {
-				continue
-			}
-			if taken, _ := l.enqueue(item, math.MaxInt, true); taken {
-				return true
-			}
-			d.parked.Push(item, d.dead)
+	for l := d.laneOn(n); l != nil; l = d.laneOn(n) { // another one where it has just ended
+		item, ok := d.parked.Pop()
+		for ok && d.dead(item) {
+			item, ok = d.parked.Pop()
+		}
+		if !ok {
 			break
 		}
+		if taken, _ := l.enqueue(item, math.MaxInt, true); taken {
+			return
+		}
+		d.parked.Push(item, d.dead)
 	}
 	d.waiting.Store(d.parked.Len() > 0)
 	n.aside.Store(false) // under mu: what is parked was parked before, or finds the node
-	return false
 }
 
 // laneOn returns a usable lane of n, or nil.
