@@ -163,7 +163,7 @@ func (l *Lane[T]) serve(old *Lane[T]) (replaced bool) {
 		l.Node.errors.Add(1)
 		switch {
 		case errors.Is(reason, transport.ErrAckTimeout):
-			s.relapse(l.Node, reason)
+			s.relapse(l.Node, l.Opened, reason)
 			s.Leave(l.Node)
 		case !tooLong: // then nothing is wrong with the node
 			s.Suspect(l.Node, reason)

@@ -28,11 +28,12 @@ type Node struct {
 	aside atomic.Bool // its last answer was "not now": its lanes take a scout only (aside.go)
 
 	// Guarded by nodes.mu.
-	lanes   int // assigned to it, connected or not, without those that drain
-	suspect time.Time
-	spell   time.Duration // that it is avoided for after it failed with data
-	cause   error
-	gone    bool // not in the list any more
+	lanes    int // assigned to it, connected or not, without those that drain
+	suspect  time.Time
+	spell    time.Duration // that it is avoided for after it failed with data
+	relapsed time.Time     // when it did, on a connection that was opened behind the time before
+	cause    error
+	gone     bool // not in the list any more
 	asideState
 }
 
@@ -152,16 +153,22 @@ func (s *nodes) Proven() <-chan struct{} { return s.proven }
 // Suspect avoids a node for a while. A list of one node, or of suspects only, is still tried.
 func (s *nodes) Suspect(n *Node, cause error) { s.avoid(n, cause, Suspicion) }
 
-// relapse avoids a node that proves itself and then fails with data. Its proof means less each time that it fails again soon.
-func (s *nodes) relapse(n *Node, cause error) {
-	s.mu.Lock()
-	if n.spell > 0 && time.Since(n.suspect) < n.spell || n.suspect.After(time.Now()) {
-		n.spell = min(2*n.spell, LongestSuspicion)
-	} else {
-		n.spell = Suspicion
+// relapse avoids a node that proves itself and then fails with data, on a connection that was opened at that time. Its proof means less each
+// time that it fails again soon; the other connections that it had when it failed say nothing new.
+func (s *Set[T]) relapse(n *Node, opened time.Time, cause error) {
+	s.nodes.mu.Lock()
+	if opened.After(n.relapsed) {
+		now := time.Now()
+		// It is proven a spell later, and owes an answer for an ack time-out before it fails.
+		if now.Sub(n.relapsed)-s.cfg.Transport.AckTimeout < 2*n.spell {
+			n.spell = min(2*n.spell, LongestSuspicion)
+		} else {
+			n.spell = Suspicion
+		}
+		n.relapsed = now
 	}
 	spell := n.spell
-	s.mu.Unlock()
+	s.nodes.mu.Unlock()
 	s.avoid(n, cause, spell)
 }
 

@@ -50,3 +50,25 @@ func TestOutageOfVeryManyNodesCostsABatchNoMoreThanThatOfOne(t *testing.T) {
 	s.SetNodes([]string{"10.0.0.1:1"})
 	require.False(t, s.AllFailed(), "nothing is known of a new one")
 }
+
+// Each lane of a node that stalled doubled the time for which it is avoided, so that five of them made it 8 minutes at once, while the log
+// said 30 s; and the proof that a heartbeat is made it 30 s again each time.
+func TestANodeThatFailsAgainIsAvoidedForLonger(t *testing.T) {
+	s, _ := harness(t)
+	s.SetNodes([]string{"10.0.0.1:1", "10.0.0.2:1"})
+	n, stalls := s.list[0], errors.New("stalls")
+	avoided := func() time.Duration { return n.suspect.Sub(n.relapsed).Round(time.Second) }
+	opened := time.Now()
+	for _, longer := range []time.Duration{1, 2, 4, 8, 16, 16} {
+		for range 5 {
+			s.relapse(n, opened, stalls)
+		}
+		require.Equal(t, longer*Suspicion, avoided())
+		s.connected(n)
+		opened = n.relapsed.Add(1)
+	}
+	opened = n.relapsed.Add(1)
+	n.relapsed = n.relapsed.Add(-2*LongestSuspicion - patience)
+	s.relapse(n, opened, stalls)
+	require.Equal(t, Suspicion, avoided(), "it was good for long")
+}

@@ -49,6 +49,7 @@ func (d *dispatcher[T]) watch() {
 // speed is what a look finds of a node.
 type speed struct {
 	waits    time.Duration // the longest of its lanes
+	opened   time.Time     // that lane
 	lanes    int64
 	answered int64
 }
@@ -82,8 +83,8 @@ func (s *Set[T]) look() {
 			l.Node.answers = answers{l.Node.answers[1], total}
 		}
 		of.lanes++
-		if since := l.conn.Waits(); !since.IsZero() {
-			of.waits = max(of.waits, now.Sub(since))
+		if since := l.conn.Waits(); !since.IsZero() && now.Sub(since) > of.waits {
+			of.waits, of.opened = now.Sub(since), l.Opened
 		}
 	}
 	if p.looks >= 3 {
@@ -143,7 +144,7 @@ func (s *Set[T]) leaveSlow(found map[*Node]*speed) {
 		for other, o := range found {
 			if other != n && o.waits < of.waits/fasterTimes && o.answered > 0 && o.answered*of.lanes > fasterTimes*of.answered*o.lanes &&
 				of.waits > usualTimes*other.roundTrips.percentiles(0.5)[0] && !s.suspected(other) {
-				s.relapse(n, fmt.Errorf("%w: one for %v", errSlow, of.waits.Round(time.Millisecond)))
+				s.relapse(n, of.opened, fmt.Errorf("%w: one for %v", errSlow, of.waits.Round(time.Millisecond)))
 				s.Leave(n, (*transport.Conn[T]).Hurry)
 				break
 			}
