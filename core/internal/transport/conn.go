@@ -54,7 +54,6 @@ type Config struct {
 type Conn[T any] struct {
 	cfg  *Config
 	conn *link
-	node string
 
 	answer wire.Answer // the one that Serve hands on; here, so that none is allocated
 
@@ -88,7 +87,7 @@ func Dial[T any](ctx context.Context, node string, cfg *Config) (*Conn[T], error
 		return nil, err
 	}
 	conn.setBuffers(cfg.SocketSendBuffer, cfg.SocketRecvBuffer)
-	c := &Conn[T]{cfg: cfg, conn: conn, node: node, lastWrite: time.Now()}
+	c := &Conn[T]{cfg: cfg, conn: conn, lastWrite: time.Now()}
 	c.mu.Lock() // check may run before AfterFunc has returned
 	c.timer = time.AfterFunc(cfg.HeartbeatInterval, c.check)
 	c.mu.Unlock()
@@ -171,9 +170,6 @@ func silence(ctx context.Context, conn *link, end time.Time) error {
 	return fmt.Errorf("not a byte came: %w", ctx.Err())
 }
 
-// Node returns the address that was dialled.
-func (c *Conn[T]) Node() string { return c.node }
-
 // Write puts the frames on the connection in one write and into the in-flight table first, since an answer may come before
 // the write has returned. On an error it gives back the frames of which no byte was handed to the connection; Serve's caller
 // gets the others.
@@ -205,7 +201,7 @@ func (c *Conn[T]) Write(frames []byte, written []Written[T]) (left []Written[T],
 	c.mu.Lock()
 	left = c.table.takeBack(len(written) - begun)
 	c.mu.Unlock()
-	c.end(fmt.Errorf("%w: %w", ErrWrite, err))
+	c.Fail(fmt.Errorf("%w: %w", ErrWrite, err))
 	return left, err
 }
 
@@ -248,12 +244,10 @@ func (c *Conn[T]) Hurry() {
 }
 
 // Close ends the connection; Serve returns. With frames in flight it is reset.
-func (c *Conn[T]) Close() { c.end(ErrClosedByUs) }
+func (c *Conn[T]) Close() { c.Fail(ErrClosedByUs) }
 
-// Fail ends the connection for the given reason.
-func (c *Conn[T]) Fail(reason error) { c.end(reason) }
-
-func (c *Conn[T]) end(reason error) {
+// Fail is Close for a reason of its own. The first one counts.
+func (c *Conn[T]) Fail(reason error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.closed != nil {
@@ -286,7 +280,7 @@ func (c *Conn[T]) check() {
 		}
 		if left -= now.Sub(waits); left <= 0 {
 			c.mu.Unlock()
-			c.end(ErrAckTimeout)
+			c.Fail(ErrAckTimeout)
 			return
 		}
 		if !c.beatSent.IsZero() { // its answer may come soon, and then the next one is due
@@ -307,7 +301,7 @@ func (c *Conn[T]) check() {
 		c.writing.Lock()
 		defer c.writing.Unlock()
 		if _, err := c.conn.Write(wire.Heartbeat); err != nil {
-			c.end(fmt.Errorf("%w: %w", ErrWrite, err))
+			c.Fail(fmt.Errorf("%w: %w", ErrWrite, err))
 		}
 	}
 }

@@ -37,9 +37,9 @@ func (c *Conn[T]) Serve(h Handler[T]) ([]Written[T], error) {
 		filled += n
 		used, need, bad := c.dispatch(buf[:filled], h)
 		if bad != nil {
-			c.end(fmt.Errorf("%w: %w", ErrRead, bad))
+			c.Fail(fmt.Errorf("%w: %w", ErrRead, bad))
 		} else if err != nil {
-			c.end(readReason(err, filled > used))
+			c.Fail(readReason(err, filled > used))
 		}
 		if bad != nil || err != nil {
 			c.writing.Lock() // a write that is under way fails now, and takes back what it did not write
