@@ -264,7 +264,7 @@ func insideCallback() bool { return inside(userCode...) }
 
 // userCode are the functions that call it; none of them is inlined.
 var userCode = []uintptr{entryOf((*completer).run), entryOf((*client).InCallback),
-	entryOf((*hookSet).call), entryOf((*hookSet).wants), entryOf((*hookSet).sending), entryOf((*hookSet).told)}
+	entryOf((*hookSet).call), entryOf((*hookSet).wants), entryOf((*hookSet).sending), entryOf((*hookSet).takeBack), entryOf((*hookSet).told)}
 
 // InCallback is looked for on the stack.
 //
