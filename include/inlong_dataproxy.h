@@ -616,7 +616,7 @@ INLONG_API int inlong_client_ready(inlong_client *client, int64_t timeout_ms);
 typedef struct inlong_close_report {
     size_t struct_size; /**< sizeof(inlong_close_report) */
     int64_t acked;      /**< messages acked over the client's life */
-    int64_t failed;     /**< messages failed over the client's life; with a spool also those that it keeps, INLONG_ERR_STORED in by_code */
+    int64_t failed;     /**< messages failed over the client's life; those that a spool keeps, too: INLONG_ERR_STORED in by_code */
     int64_t unsent;     /**< those of them that this close failed with INLONG_ERR_CLOSED */
     struct {
         int64_t code;  /**< INLONG_ERR_... */
