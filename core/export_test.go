@@ -244,9 +244,6 @@ func SetBulkWindow(of Client, bytes int64) {
 	of.(*client).bulk.enough.Store(bytes)
 }
 
-// EndsOf is endsOf.
-func EndsOf(body []byte, itemized bool) []uint32 { return endsOf(body, itemized) }
-
 // ToBeStored is how many sealed batches the spool looks at later.
 func ToBeStored(of FullClient) int {
 	s := of.(*client).spooler

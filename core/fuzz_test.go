@@ -14,6 +14,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	dataproxy "github.com/inlong-dataproxy/inlong-dataproxy/core"
+	"github.com/inlong-dataproxy/inlong-dataproxy/core/internal/spool"
 	"github.com/inlong-dataproxy/inlong-dataproxy/core/internal/wire"
 )
 
@@ -110,7 +111,7 @@ func FuzzBodyOfARecord(f *testing.F) {
 	f.Add([]byte("\xff\xff\xff\xffab"), false)
 	f.Add([]byte("\x00\x00\x00\x00"), false)
 	f.Fuzz(func(t *testing.T, body []byte, itemized bool) {
-		ends := dataproxy.EndsOf(body, itemized)
+		ends := spool.EndsOf(body, itemized)
 		var again []byte
 		for i, end := range ends {
 			start := uint32(0)

@@ -1,13 +1,11 @@
 package dataproxy
 
 import (
-	"encoding/binary"
 	"errors"
 	"math"
 	"time"
 
 	"github.com/inlong-dataproxy/inlong-dataproxy/core/internal/spool"
-	"github.com/inlong-dataproxy/inlong-dataproxy/core/internal/wire"
 )
 
 // readBack sends what is only on the disk, oldest first, as long as nodes take messages, within a quarter of the memory: fresh batches
@@ -88,7 +86,7 @@ func (s *spooler) next() bool {
 			if !ok {
 				break
 			}
-			if r.Flags&^(flagItemized|flagSnappy) != 0 || r.Flags&flagItemized != 0 && s.c.opts.MessageFormat != Binary {
+			if r.Flags&^(spool.FlagItemized|spool.FlagSnappy) != 0 || r.Flags&spool.FlagItemized != 0 && s.c.opts.MessageFormat != Binary {
 				s.c.log.Warnf("spool: batch %s stays in the folder: it takes a client with message_format=binary, or a newer one", r.ID)
 				s.passed(store, ref, &r)
 				continue
@@ -150,18 +148,12 @@ func (s *spooler) rebuild(store *spool.Spool, ref spool.Ref, r *spool.Record) (*
 	if !ok {
 		return nil, errors.New("no group or stream has such a name")
 	}
-	itemized := r.Flags&flagItemized != 0
-	body := r.Body
-	if r.Flags&flagSnappy != 0 {
-		var err error
-		if s.body, err = wire.Decompress(s.body[:0], r.Body, spool.MaxRecord); err != nil {
-			return nil, err
-		}
-		body = s.body
+	body, ends, err := r.Items(s.body)
+	if err != nil {
+		return nil, err
 	}
-	ends := endsOf(body, itemized)
-	if len(ends) == 0 || len(ends) != r.Messages {
-		return nil, errors.New("its body has other messages, or none")
+	if r.Flags&spool.FlagSnappy != 0 {
+		s.body = body
 	}
 	b := s.c.batches.get(s.c.addStream(key), -forever, true)
 	b.mu.Lock()
@@ -170,7 +162,7 @@ func (s *spooler) rebuild(store *spool.Spool, ref spool.Ref, r *spool.Record) (*
 		b.due = time.Now().Add(age - s.age(r))
 		b.opened = b.due.Add(-s.c.opts.SendTimeout)
 	}
-	b.id, b.eventTime, b.itemized = r.ID, r.EventTime, itemized
+	b.id, b.eventTime, b.itemized = r.ID, r.EventTime, r.Flags&spool.FlagItemized != 0
 	b.attributes, b.ownTail = r.Attributes, true // those that it was stored with, whatever this client adds
 	b.body.b = append(b.body.b, body...)
 	if cap(s.body) > 4*storedAtOnce {
@@ -184,36 +176,10 @@ func (s *spooler) rebuild(store *spool.Spool, ref spool.Ref, r *spool.Record) (*
 	b.undelivered.Store(int32(len(ends)))
 	b.kept = &kept{store: store, ref: ref, opening: s.openingOf(store), size: int64(len(body)), rest: len(ends)}
 	b.hooked = s.c.hooks.ofBatch(b, true)
-	if r.Flags&flagSnappy != 0 && s.c.opts.Compression == Snappy {
+	if r.Flags&spool.FlagSnappy != 0 && s.c.opts.Compression == Snappy {
 		b.kept.block = append(*blocks.Get().(*[]byte), r.Body...)
 	}
 	return b, nil
-}
-
-// Flags of records: their messages have attributes of their own behind their payloads; their body is a raw Snappy block, as it goes to the
-// network.
-const (
-	flagItemized = 1 << iota
-	flagSnappy
-)
-
-// endsOf returns where each message of a body ends, or nil for one that no client has made.
-func endsOf(body []byte, itemized bool) (ends []uint32) {
-	for at, payload := 0, true; at < len(body); payload = !payload || !itemized {
-		if len(body)-at < itemHeader {
-			return nil
-		}
-		n := int(binary.BigEndian.Uint32(body[at:]))
-		if n > len(body)-at-itemHeader || n == 0 && payload {
-			return nil
-		}
-		if at += itemHeader + n; !payload || !itemized {
-			ends = append(ends, uint32(at))
-		} else if at == len(body) {
-			return nil
-		}
-	}
-	return ends
 }
 
 // adoptedLine begins what is in place of attributes in the key of a stream of batches from an adopted slot.

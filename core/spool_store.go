@@ -193,7 +193,7 @@ func (s *spooler) storeGroup(all []sealed) {
 			} else {
 				b.kept = &kept{store: store, ref: s.refs[i], opening: opening, rest: b.count()}
 				b.leaveBulk(false) // it does not fail for what is before it
-				if keep && s.records[i].Flags&flagSnappy != 0 {
+				if keep && s.records[i].Flags&spool.FlagSnappy != 0 {
 					b.kept.block, block = block, nil
 					b.pay()
 				}
@@ -239,12 +239,12 @@ func (s *spooler) place(all []sealed, refs []spool.Ref) {
 func (b *batch) record() spool.Record {
 	flags := uint32(0)
 	if b.itemized {
-		flags = flagItemized
+		flags = spool.FlagItemized
 	}
 	block, compressed := *blocks.Get().(*[]byte), false
 	if b.st.c.opts.Compression == Snappy {
 		if block, compressed = wire.Compress(block, b.body.b); compressed {
-			flags |= flagSnappy
+			flags |= spool.FlagSnappy
 		}
 	}
 	if !compressed {

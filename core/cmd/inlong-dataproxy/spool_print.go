@@ -13,7 +13,6 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/inlong-dataproxy/inlong-dataproxy/core/internal/spool"
-	"github.com/inlong-dataproxy/inlong-dataproxy/core/internal/wire"
 )
 
 // spooled is a message of a spool, as cat prints it.
@@ -30,43 +29,18 @@ type spooled struct {
 	Base64         []byte    `json:"base64,omitempty"` // instead of a text that is not UTF-8
 }
 
-// Flags of a record: its messages have attributes of their own behind their payloads; its body is a raw Snappy block.
-const (
-	itemized = 1 << iota
-	compressed
-)
-
 // eachSpooled calls f for each message of a batch.
 func eachSpooled(r *spool.Record, f func(payload, attributes []byte) error) error {
-	body := r.Body
-	if r.Flags&compressed != 0 {
-		var err error
-		if body, err = wire.Decompress(nil, body, spool.MaxRecord); err != nil {
-			return fmt.Errorf("batch %s: %w", r.ID, err)
-		}
+	body, ends, err := r.Items(nil)
+	if err != nil {
+		return fmt.Errorf("batch %s: %w", r.ID, err)
 	}
-	next := func() (part []byte) {
-		if len(body) >= 4 {
-			if n := binary.BigEndian.Uint32(body); uint64(n) <= uint64(len(body)-4) {
-				part, body = body[4:4+n], body[4+n:]
-				return part
-			}
-		}
-		body = nil
-		return nil
-	}
-	for len(body) > 0 {
-		payload := next()
-		var own []byte
-		if r.Flags&itemized != 0 {
-			own = next()
-		}
-		if payload == nil {
-			return fmt.Errorf("batch %s has a form that this program does not know", r.ID)
-		}
-		if err := f(payload, own); err != nil {
+	start := uint32(0)
+	for _, end := range ends {
+		if err := f(r.Split(body[start:end])); err != nil {
 			return err
 		}
+		start = end
 	}
 	return nil
 }

@@ -68,9 +68,6 @@ func (s *Spool) addFound(number uint64, names []string) {
 		s.warn("spool %s: %s cannot be read for now, and stays: %v", s.dir, name, err)
 		return
 	case version > Version:
-		s.mu.Lock()
-		s.stats.Newer++
-		s.mu.Unlock()
 		s.warn("spool %s: %s is of version %d, this client reads up to %d: it is left alone; a newer client delivers it", s.dir, name, version, Version)
 		return
 	case h.number != number:

@@ -74,7 +74,6 @@ type Stats struct {
 	Quarantined int       // files that were moved to the quarantine
 	Lost        int       // batches that a failing disk did not give back
 	Unreadable  int       // segments that cannot be read for now
-	Newer       int       // segments of a newer version, left alone
 	Errors      int       // of the disk
 }
 
