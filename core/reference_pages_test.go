@@ -220,8 +220,8 @@ Labels: ` + "`name`" + ` is the option metrics_name. ` + "`code`" + ` is the cli
 are all in 10011. ` + "`worker`" + ` is the lane, from 0 to worker_num - 1. ` + "`group`" + ` and ` + "`stream`" + ` are there with the option metrics_streams, for as
 many streams as it says; what is sent to others has the stream "other" and an empty group.
 
-C and Python programs get them as text by ` + "`inlong_client_metrics`" + ` and ` + "`client.metrics()`" + `; for prometheus_client there is
-` + "`inlong_dataproxy.prometheus`" + `.
+C and Python programs get them as text by ` + "`inlong_client_metrics`" + ` and ` + "`client.metrics()`" + `. For prometheus_client
+` + "`inlong_dataproxy.prometheus`" + ` gives other ones, the counters of ` + "`client.stats()`" + `: ` + "`inlong_dataproxy_acked_total`" + ` corresponds to ` + "`data_proxy_msg_count`" + ` with code 0.
 `)
 	p.header("Name", "Kind", "Labels", "Buckets up to", "Help", "Moves")
 	for _, m := range dataproxy.Metrics() {

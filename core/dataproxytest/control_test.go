@@ -177,14 +177,16 @@ func TestFaultJSON(t *testing.T) {
 		`{"kind":"error_code"}`:             `code: missing; kind "error_code" needs it`,
 		`{"kind":"error_code","code":0}`:    `code: 0 is outside 1..9999`,
 		`{"kind":"error_code","code":"1"}`:  `not the expected JSON`,
-		`{"kind":"silence","code":1}`:       `code: kind "silence" does not use it`,
+		`{"kind":"silence","code":1}`:       `code: kind "silence" does not use it, it takes no fields`,
 		`{"kind":"delay","delay_ms":-1}`:    `delay_ms: -1 is outside 0..86400000`,
 		`{"kind":"slow_read","rate":0}`:     `rate: 0 is below 1`,
 		`{"kind":"reorder_answers","n":1}`:  `n: 1 is below 2`,
 		`{"kind":"malformed","raw":""}`:     `raw: empty`,
 		`{"kind":"malformed","raw":"%"}`:    `not the expected JSON`,
 		`{"kind":"http_status","code":99}`:  `code: 99 is outside 200..599`,
-		`{"kind":"silence","forever":true}`: `"forever"`,
+		`{"kind":"silence","forever":true}`: `"forever"; kind "silence" takes no fields`,
+		// It named the field that is wrong, and none that is right.
+		`{"status":503,"kind":"http_status"}`: `unknown field "status"; kind "http_status" takes code, text`,
 	} {
 		if f, err := ParseFault([]byte(text)); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%s: %+v, error %v, want %q", text, f, err, want)

@@ -73,6 +73,14 @@ var kindRules = []kindRule{
 	{kind: KindEmptyList, target: forManager},
 }
 
+// takes lists the fields beside kind.
+func (r kindRule) takes() string {
+	if fields := slices.Concat(r.needs, r.may); len(fields) > 0 {
+		return strings.Join(fields, ", ")
+	}
+	return "no fields"
+}
+
 func ruleOf(kind Kind) (kindRule, error) {
 	for _, r := range kindRules {
 		if r.kind == kind {
@@ -92,6 +100,9 @@ func ruleOf(kind Kind) (kindRule, error) {
 func ParseFault(data []byte) (Fault, error) {
 	var in faultJSON
 	if err := decodeStrict(data, &in); err != nil {
+		if rule, unknown := ruleOf(in.Kind); unknown == nil {
+			return Fault{}, fmt.Errorf("fault: %w; kind %q takes %s", err, in.Kind, rule.takes())
+		}
 		return Fault{}, fmt.Errorf("fault: %w", err)
 	}
 	rule, err := ruleOf(in.Kind)
@@ -116,7 +127,7 @@ func ParseFault(data []byte) (Fault, error) {
 			return Fault{}, fmt.Errorf("fault: %s: missing; kind %q needs it", field, f.Kind)
 		}
 		if given[field] && !needed && !slices.Contains(rule.may, field) {
-			return Fault{}, fmt.Errorf("fault: %s: kind %q does not use it", field, f.Kind)
+			return Fault{}, fmt.Errorf("fault: %s: kind %q does not use it, it takes %s", field, f.Kind, rule.takes())
 		}
 	}
 	if err := f.check(forBoth); err != nil {

@@ -41,7 +41,8 @@ class InlongHandler(logging.Handler):
         url: the Manager of the handler's own client.
         group_id: another group than the client's; that of the handler's own client.
         attributes: sent with every record.
-        own_client: close the client when the handler is closed, which logging.shutdown does at exit.
+        own_client: close the client when the handler is closed. The exit of the process gives it, as all clients, 5 seconds in all;
+            what has no ack then is lost. For longer call close(timeout=20) yourself.
         options: of the handler's own client, as for Client.
 
     A record that finds no room, is empty, or comes after the client was closed is dropped and counted in `dropped`; one that was

@@ -33,7 +33,7 @@ def check_threads() -> None:
     """Raise an error when gevent or eventlet has put its greenlets in the place of threads."""
     gevent, eventlet = (sys.modules.get(name) for name in ("gevent.monkey", "eventlet.patcher"))
     if gevent is not None and gevent.is_module_patched("_thread"):
-        name, way = "gevent", "gevent.monkey.patch_all(thread=False)"
+        name, way = "gevent", "gevent.monkey.patch_all(thread=False); under gunicorn by a worker class of your own, see Recipes"
     elif eventlet is not None and eventlet.is_monkey_patched("thread"):
         name, way = "eventlet", "eventlet.monkey_patch(thread=False)"
     else:
