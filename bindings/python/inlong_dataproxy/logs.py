@@ -5,11 +5,13 @@ from __future__ import annotations
 import contextlib
 import logging
 import threading
+import time
 import weakref
 from concurrent.futures import Future
 from typing import TYPE_CHECKING, Any, Optional, Union
 
 from ._host import fork
+from ._host.report import report_unraisable
 from ._sending.models import Models
 from .client import Client, Timeout
 from .errors import ForkError, InlongError, InvalidMessageError
@@ -21,6 +23,8 @@ if TYPE_CHECKING:
     from ._results.future import Result
 
 _OWN = "inlong_dataproxy"
+_log = logging.getLogger(_OWN)
+_TELL_SECONDS = 10.0
 
 FLUSH_SECONDS = 2.0
 """How long a handler's flush and close wait, unless they are told otherwise."""
@@ -45,11 +49,12 @@ class InlongHandler(logging.Handler):
             what has no ack then is lost. For longer call close(timeout=20) yourself.
         options: of the handler's own client, as for Client.
 
-    A record that finds no room, is empty, or comes after the client was closed is dropped and counted in `dropped`; one that was
-    accepted and not acked is counted in `failed`. A formatter that raises or gives no payload, and an id that breaks its rule, are
-    reported in the way of logging (Handler.handleError). Records of this package's own logger are not sent, which would feed on
-    itself. In a forked child the first record makes a client of the same options, which the handler owns: a server may set up
-    logging before it forks its workers.
+    A record that finds no room, is empty, or comes after the client was closed is dropped and counted in `dropped`; one that
+    was accepted and not acked is counted in `failed`. The logger "inlong_dataproxy" tells how many were, with the next record,
+    at most once in 10 seconds, and when the handler is closed. A formatter that raises or gives no payload, and an id that
+    breaks its rule, are reported in the way of logging (Handler.handleError). Records of this package's own logger are not
+    sent, which would feed on itself. In a forked child the first record makes a client of the same options, which the handler
+    owns: a server may set up logging before it forks its workers.
 
     Raises:
         ValueError: the client waits when its queue is full.
@@ -92,7 +97,15 @@ class InlongHandler(logging.Handler):
         self._unflushed = False
         self._dropped = 0
         self._failed = 0
+        self._told = 0
+        self._tell_at = 0.0
+        self._last = ""
         _handlers.add(self)
+
+    @property
+    def client(self) -> Client:
+        """The client that sends: the one that was given, or the handler's own. In a forked child it changes at the first record."""
+        return self._client
 
     @property
     def dropped(self) -> int:
@@ -115,6 +128,8 @@ class InlongHandler(logging.Handler):
         """Send one record. Does not block."""
         if record.name == _OWN or record.name.startswith(_OWN + "."):
             return
+        if self._told != self._dropped + self._failed and time.monotonic() >= self._tell_at:
+            self._tell()
         try:
             text = self.format(record)
         except Exception:  # noqa: BLE001 - the rule of logging: its faults are reported, and never raised into the program
@@ -129,10 +144,23 @@ class InlongHandler(logging.Handler):
         except Exception as error:  # noqa: BLE001 - as above
             with self._counting:
                 self._dropped += 1
+                self._last = str(error)
             # A wrong stream_id, a formatter that gives no text, a worker that gets no client: nobody would notice.
             of_the_record = isinstance(error, InvalidMessageError) and text
             if not isinstance(error, InlongError) or isinstance(error, ForkError) or of_the_record:
                 self.handleError(record)
+
+    def _tell(self) -> None:
+        """Log how many records were lost since the last time. Never on the thread of the results: a close waits for that."""
+        with self._counting:
+            lost = self._dropped + self._failed
+            more, self._told, last = lost - self._told, lost, self._last
+            self._tell_at = time.monotonic() + _TELL_SECONDS
+        if more > 0:
+            try:
+                _log.warning("%d log records for the stream %s are lost, the last one: %s", more, self._stream_id, last)
+            except Exception as error:  # noqa: BLE001 - another handler's or a filter's: as for the record itself
+                report_unraisable(error)
 
     def _send(self, text: str) -> None:
         self._unflushed = True
@@ -145,9 +173,11 @@ class InlongHandler(logging.Handler):
                 self._client, self._own_client = Client.from_config(self._client.config, lazy_start=True), True
 
     def _count(self, future: Future[Result]) -> None:
-        if future.exception() is not None:
+        error = future.exception()
+        if error is not None:
             with self._counting:
                 self._failed += 1
+                self._last = str(error)
 
     def flush(self, timeout: Timeout = None) -> None:
         """Wait until every record so far is delivered, timeout (default 2 s) at most; not for callbacks, which may log.
@@ -169,6 +199,7 @@ class InlongHandler(logging.Handler):
             return  # what did not arrive is counted
         finally:
             super().close()
+            self._tell()
 
 
 _handlers: weakref.WeakSet[InlongHandler] = weakref.WeakSet()

@@ -102,6 +102,29 @@ assert os.waitpid(child, 0)[1] == 0
     assert cluster.payloads() == [b"child"]
 
 
+def test_lost_records_are_told_by_the_packages_logger(cluster: MockCluster, caplog: pytest.LogCaptureFixture) -> None:
+    # 974 records of a server were lost, and no line said so: the counters were the only trace.
+    def told() -> list[str]:
+        return [record.getMessage() for record in caplog.records if "log records" in record.getMessage()]
+
+    cluster.manager_fault("http_status", code=503)
+    handler = InlongHandler(stream_id=STREAM, url=cluster.url, group_id=GROUP, send_timeout=0.05)
+    emit = logging.LogRecord("program", logging.INFO, "", 0, "x", None, None)
+    handler.handle(emit)
+    wait_until(lambda: handler.failed == 1, "the record failed")
+    handler.handle(emit)
+    assert len(told()) == 1
+    assert told()[0].startswith(f"1 log records for the stream {STREAM} are lost, the last one: ")
+    wait_until(lambda: handler.failed == 2, "the next one failed, too")
+    handler.handle(emit)
+    assert len(told()) == 1  # within 10 s
+    assert handler.client.stats()["failed"] >= 2
+    handler.close()
+    handler.close()
+    assert len(told()) == 2
+    assert told()[1].startswith("2 log records ")
+
+
 def test_the_packages_own_records_are_not_sent(cluster: MockCluster, client: Client) -> None:
     # A failed send that is logged, sent, fails, is logged.
     own = logging.getLogger("inlong_dataproxy")
