@@ -220,7 +220,42 @@ def test_a_loop_that_is_closed_in_the_middle_leaves_no_client(
         del task, loop
         go.set()
         wait_until(lambda: gc.collect() >= 0 and still_open() == set() and descriptors() <= before, "nothing stays")
-    wait_until(lambda: sum(node["connections"] for node in cluster.stats()["nodes"]) == 0, "its connections are closed")
+        # Once more: before the client was made, there was nothing to stay.
+        wait_until(
+            lambda: gc.collect() >= 0 and sum(node["connections"] for node in cluster.stats()["nodes"]) == 0,
+            "its connections are closed",
+        )
+
+
+def test_a_client_that_comes_into_being_behind_the_end_of_its_loop_is_closed_at_once(
+    cluster: MockCluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Its opener was garbage by then, and the client stayed until somebody collected that.
+    go, made = threading.Event(), threading.Event()
+    make_handle = handle.make_handle
+
+    def make_late(*given: Any) -> Any:
+        go.wait()
+        client = make_handle(*given)
+        made.set()
+        return client
+
+    monkeypatch.setattr(offloop, "make_handle", make_late)
+    loop = asyncio.new_event_loop()
+    loop.set_exception_handler(lambda *_: None)  # asyncio tells of a task that nobody ended
+    task = loop.create_task(AsyncClient(cluster.url, group_id=GROUP).open())
+    loop.call_later(0.1, loop.stop)
+    gc.disable()
+    try:
+        loop.run_forever()
+        loop.close()
+        del task, loop
+        go.set()
+        assert made.wait(10)
+        wait_until(lambda: sum(node["connections"] for node in cluster.stats()["nodes"]) == 0, "its connections are closed")
+    finally:
+        gc.enable()
+        gc.collect()
 
 
 def test_what_a_closed_loop_cannot_be_told_keeps_no_client_open(cluster: MockCluster) -> None:

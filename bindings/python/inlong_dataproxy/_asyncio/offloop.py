@@ -9,7 +9,7 @@ from typing import Any, Callable, Optional, TypeVar
 
 from inlong_dataproxy._host import interpreter
 from inlong_dataproxy._host.calls import Call
-from inlong_dataproxy._native import lowlevel as low
+from inlong_dataproxy._native import codes, lowlevel as low
 from inlong_dataproxy._native.auth import Auth
 from inlong_dataproxy._native.handle import discard, make_handle
 
@@ -62,7 +62,16 @@ async def call(function: Callable[..., T], *arguments: Any) -> T:
 async def new_handle(texts: Mapping[str, str], auth: Optional[Auth]) -> low.ClientHandle:
     """Make a client in the library. What a cancelled await leaves is closed at once."""
     interpreter.check_threads()
-    call, future = start(asyncio.get_running_loop(), make_handle, texts, auth)
+    loop = asyncio.get_running_loop()
+
+    def make() -> low.ClientHandle:
+        handle = make_handle(texts, auth)
+        if loop.is_closed():  # nobody waits, and who would close it is garbage that may not be collected for a long time
+            low.client_close(handle, 0, None)
+            raise codes.closed_error()
+        return handle
+
+    call, future = start(loop, make)
     try:
         return await future
     except BaseException:  # also GeneratorExit: its loop is gone, and nobody cancelled it
