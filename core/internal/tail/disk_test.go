@@ -3,6 +3,10 @@
 package tail
 
 import (
+	"bytes"
+	"compress/gzip"
+	"errors"
+	"io"
 	"math/rand/v2"
 	"os"
 	"slices"
@@ -50,6 +54,36 @@ func TestADiskThatDoesNotAnswerHoldsUpNoOtherFile(t *testing.T) {
 	}
 	d.answers(first)
 	d.answers(o.disk)
+}
+
+// A packed file whose disk did not answer in the middle was taken for a damaged one, which is not read again until it changes.
+func TestAPackedFileOnADiskThatDoesNotAnswerIsNotDamaged(t *testing.T) {
+	d := newFolder(t)
+	var text, packed bytes.Buffer
+	for rng := rand.New(rand.NewPCG(1, 2)); text.Len() < 1<<20; {
+		text.WriteString(strconv.FormatUint(rng.Uint64(), 36) + "\n") // gzip must read the file more than once
+	}
+	z := gzip.NewWriter(&packed)
+	_, err := z.Write(text.Bytes())
+	d.must(err)
+	d.must(z.Close())
+	d.must(os.WriteFile(d.path("app.log.gz"), packed.Bytes(), 0o600))
+	asked := &disk{patience: time.Minute, hung: map[string]int{}}
+	file, err := asked.openText(d.path("app.log.gz"))
+	d.must(err)
+	defer file.Close()
+	buf := make([]byte, text.Len())
+	if _, err := file.ReadAt(buf[:100], 0); err != nil {
+		t.Fatal(err)
+	}
+	asked.hung[file.file().folder] = 1
+	if _, err := file.ReadAt(buf, 0); !errors.Is(err, errHangs) || isBroken(err) {
+		t.Errorf("error %v, taken for damage: %v", err, isBroken(err))
+	}
+	delete(asked.hung, file.file().folder)
+	if n, err := file.ReadAt(buf, 0); n != len(buf) || err != nil && !errors.Is(err, io.EOF) || !bytes.Equal(buf, text.Bytes()) {
+		t.Errorf("%d bytes of %d, error %v", n, len(buf), err)
+	}
 }
 
 // answers waits until nobody asks any more.

@@ -199,7 +199,7 @@ var errDamaged = errors.New("cannot be unpacked")
 func unfinished(err error) error {
 	var read *fs.PathError
 	switch {
-	case errors.As(err, &read): // one of the disk, which may pass
+	case errors.As(err, &read) || errors.Is(err, errHangs): // one of the disk, which may pass
 		return err
 	case errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, io.EOF):
 		return errUnfinished
