@@ -10,8 +10,6 @@ import (
 	"sync/atomic"
 	"time"
 
-	"go.uber.org/multierr"
-
 	"github.com/inlong-dataproxy/inlong-dataproxy/core/internal/wire"
 )
 
@@ -277,7 +275,7 @@ func (b *batch) settleDue(c *client, now time.Time) []completion {
 		due = append(due, b.settle(timedOut, b.fault(CodeSendTimeout, "no ack before the delivery deadline", c.outage(b))))
 	}
 	if len(contextOver) > 0 {
-		due = append(due, b.settle(contextOver, b.fault(CodeContextExpired, noAckInContext, multierr.Append(context.DeadlineExceeded, c.outage(b)))))
+		due = append(due, b.settle(contextOver, c.contextOver(b, context.DeadlineExceeded)))
 	}
 	if b.unsettled > 0 {
 		b.due = c.start.Add(time.Duration(next))

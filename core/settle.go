@@ -7,8 +7,6 @@ import (
 	"go.uber.org/multierr"
 )
 
-const noAckInContext = "no ack before the context ended"
-
 // acked is the good end: a node answered the batch without an error code.
 func (c *client) acked(b *batch) { c.finish(b, nil) }
 
@@ -96,9 +94,14 @@ func (c *client) withdraw(ctx context.Context, at place) bool {
 			return nil
 		}
 		found = true
-		return []completion{b.settle([]int32{int32(at.index)}, b.fault(CodeContextExpired, noAckInContext, multierr.Append(cause, c.outage(b))))}
+		return []completion{b.settle([]int32{int32(at.index)}, c.contextOver(b, cause))}
 	})
 	return found
+}
+
+// contextOver is the error of messages whose context ended first: cause is how. The caller holds the lock that guards b.
+func (c *client) contextOver(b *batch, cause error) *Error {
+	return b.fault(CodeContextExpired, "no ack before the context ended", multierr.Append(cause, c.outage(b)))
 }
 
 // settleSome runs pick under the lock that guards b, and completes what it settled. An open batch is sealed then: results are

@@ -26,16 +26,22 @@ func TestWhatACutTakesBehindThePlaceIsALoss(t *testing.T) {
 	}
 }
 
+// followed opens a file as -F does, without a reader.
+func (d *folder) followed(path string) *Set {
+	set, state := d.open(run{paths: []string{path}, follow: true}, &outcome{})
+	d.Cleanup(func() {
+		set.Close()
+		_ = state.Close()
+	})
+	return set
+}
+
 // A truncation while a record was passed over left its rest, in the copy, to a reader that knew nothing of it: it came as a record of its own,
 // and the state stayed before it.
 func TestARecordThatIsPassedOverStaysWithThePartThatWasTruncated(t *testing.T) {
 	d := newFolder(t)
 	d.add("app.log", strings.Repeat("x", 3000))
-	set, state := d.open(run{paths: []string{"app.log"}, follow: true}, &outcome{})
-	t.Cleanup(func() {
-		set.Close()
-		_ = state.Close()
-	})
+	set := d.followed("app.log")
 	f := set.Next(t.Context())
 	var c Chunk
 	d.must(c.Read(f, 2000))
@@ -62,11 +68,7 @@ func TestARecordThatIsPassedOverStaysWithThePartThatWasTruncated(t *testing.T) {
 func TestARecordThatIsPassedOverHasItsEndWhereItsFileIsPutAside(t *testing.T) {
 	d := newFolder(t)
 	d.must(os.WriteFile(d.path("app.log"), []byte(strings.Repeat("x", 3000)), 0o600))
-	set, state := d.open(run{paths: []string{"app.log"}, follow: true}, &outcome{})
-	t.Cleanup(func() {
-		set.Close()
-		_ = state.Close()
-	})
+	set := d.followed("app.log")
 	f := set.Next(t.Context())
 	var c Chunk
 	d.must(c.Read(f, 4000))
