@@ -10,6 +10,7 @@ import (
 	"math/rand"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"syscall"
@@ -167,9 +168,12 @@ func (s *storm) judge() {
 			}
 		}
 	}
-	foreign, doubled := []string{}, 0
+	foreign, twice, doubled := []string{}, []string{}, 0
 	for line, n := range got {
 		doubled += n - 1
+		if n > 1 {
+			twice = append(twice, line[:min(len(line), 20)])
+		}
 		if !s.written[line] {
 			foreign = append(foreign, line)
 		}
@@ -177,7 +181,8 @@ func (s *storm) judge() {
 	require.Empty(s, s.missing(), "lines that never came, of %d", len(s.written))
 	require.Empty(s, foreign, "lines that nobody wrote")
 	if !s.kills {
-		require.Zero(s, doubled, "lines that came twice, without a kill")
+		slices.Sort(twice)
+		require.Empty(s, twice, "lines that came twice, without a kill")
 	}
 	s.Logf("%d lines arrived, %d of them twice after %d kills", len(s.written), doubled, s.killed)
 }

@@ -55,10 +55,9 @@ func countUnpackings(t *testing.T) *atomic.Int64 {
 	return n
 }
 
-// turn is what a follower does now and then, as if time had passed: a look at all, and what is found to read.
-func (s *Set) turn(d *folder, o *outcome) {
+// age lets time pass. The caller holds mu.
+func (s *Set) age() {
 	past := time.Now().Add(-time.Hour)
-	s.mu.Lock()
 	for _, f := range s.files {
 		f.retryAt, f.changed = time.Time{}, past
 		if !f.sought.IsZero() {
@@ -73,6 +72,12 @@ func (s *Set) turn(d *folder, o *outcome) {
 		looked.at = past
 		s.looked[path] = looked
 	}
+}
+
+// turn is what a follower does now and then, as if time had passed: a look at all, and what is found to read.
+func (s *Set) turn(d *folder, o *outcome) {
+	s.mu.Lock()
+	s.age()
 	s.scan()
 	for _, f := range s.files {
 		s.look(f, time.Now())

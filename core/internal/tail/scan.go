@@ -165,7 +165,7 @@ func (s *Set) open(f *File, path string, m meta) likeness {
 // attach takes an open file for the known one, if it is that. It is unsure when the path has gone to another file since it was looked
 // at, when it had that key.
 func (s *Set) attach(f *File, t text, path string, looked key) likeness {
-	m, err := t.stat()
+	m, err := inspectFile(t.file())
 	if err != nil || m.key() != looked {
 		return isUnsure
 	}
@@ -182,6 +182,9 @@ func (s *Set) attach(f *File, t text, path string, looked key) likeness {
 	ok, err := holds(t, head, at)
 	switch {
 	case ok || errors.Is(err, errUnfinished) && f.id.is(id):
+	case isBroken(err):
+		s.setDoubt(f, m)
+		return isUnsure
 	case err != nil:
 		return isUnsure
 	default:

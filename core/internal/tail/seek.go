@@ -90,9 +90,6 @@ func (s *Set) try(f *File, e entry) likeness {
 		return isUnsure
 	}
 	if is := s.attach(f, t, e.path, e.key()); is != isSame {
-		if is == isUnsure && t.packed() {
-			s.setDoubt(f, e.meta)
-		}
 		t.Close()
 		return is
 	}

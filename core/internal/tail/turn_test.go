@@ -144,6 +144,37 @@ func TestANameThatMovesBeforeItIsOpenedProvesNothing(t *testing.T) {
 	w.stop(true)
 }
 
+// Packed files are shifted between the listing of their folder and the opening of the one that is sought. What has its name then was
+// opened, and the sought one taken for damaged: lines that lay there were called lost, of all files that a shift had moved.
+func TestAPackedFileThatMovesBeforeItIsOpenedIsNotDamaged(t *testing.T) {
+	w := steered(t, "app")
+	w.add("app.log", "a")
+	w.start(true)
+	w.came("a")
+	w.stop(true)
+	w.add("app.log", many("b", 30)...)
+	w.rename("app.log", "app.log.1")
+	w.pack("app.log.1")
+	w.add("app.log", "d")
+	moved := false
+	swap(t, &openFile, func(path string) (*os.File, error) {
+		if path == w.path("app.log.1.gz") && !moved {
+			moved = true
+			w.rename("app.log.1.gz", "app.log.2.gz")
+			w.add("app.log.1", "c")
+			w.pack("app.log.1")
+		}
+		return os.Open(path)
+	})
+	w.start(true)
+	w.set.mu.Lock()
+	w.set.age()
+	w.set.mu.Unlock()
+	w.look()
+	w.came(append(many("b", 30), "a", "c", "d")...)
+	w.stop(true)
+}
+
 // A pattern may match what copytruncate leaves. The copy was taken for a new file when its original had been truncated already, and
 // all came twice; a file whose turn to be read had come was handed out closed.
 func TestACopyUnderAPatternWhoseOriginalIsTruncatedIsNotReadAgain(t *testing.T) {
