@@ -109,4 +109,5 @@ func TestStreamAtItsBoundHoldsUpNoOther(t *testing.T) {
 // A detail that grew would be counted for less than it is.
 func TestDetailIsCountedForWhatItIs(t *testing.T) {
 	require.EqualValues(t, unsafe.Sizeof(detail{}), detailSize)
+	require.EqualValues(t, unsafe.Sizeof(ofItem{}), 16)
 }

@@ -5,7 +5,6 @@ import (
 	"context"
 	"encoding/binary"
 	"math"
-	"reflect"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -27,6 +26,7 @@ type batch struct {
 	receivers []receiver
 	tags      []Tag
 	details   []detail // empty, or one entry a message
+	ofItems   []ofItem // empty, or one entry a receiver
 	tokens    []any    // of hooks: empty, or for each message one of each of their sets, nil for none
 	// attributes of its messages as "&key=value", where they are not the stream's.
 	attributes string
@@ -93,86 +93,16 @@ type detail struct {
 	headers    map[string]string
 	metaData   any
 	attributes map[string]string
-	ofItem     map[string]string
 	time       time.Time
 }
 
+// ofItem is kept of a message with attributes of its item, which are many, so that it needs no detail.
+type ofItem struct {
+	attributes map[string]string // for the callback, which gets them back
+	payload    uint32            // its length: that in the body has left the caches by then
+}
+
 const itemHeader = 4 // the length word before each payload in the body
-
-// What things cost that the budget cannot look up, in bytes; a test holds the heap against the sum.
-const (
-	detailSize   = 88  // a detail
-	batchCost    = 850 // a batch without body and lists: its timer, its entries in queues and tables, the error that it may end with
-	callbackCost = 16  // a small closure
-	callerCost   = 900 // somebody who waits in Send: a goroutine that is blocked, without its stack, and what takes its result
-	memberCost   = 112 // a message of SendBatch
-	mapHeader    = 48  // a map
-	mapEntry     = 36  // a place in it
-)
-
-// besideOf is what a message, which may join open, holds outside its batch: its receiver, and the maps that its callback gets back.
-func (st *stream) besideOf(open *batch, msg *Message, own []byte, attributes string, recv receiver, kind sendKind) int64 {
-	switch kind {
-	case sendSync:
-		return callerCost
-	case sendGroup:
-		return memberCost
-	}
-	if _, ok := recv.(Callback); !ok {
-		return 0
-	}
-	cost := int64(callbackCost)
-	if len(msg.Attributes)+len(msg.ItemAttributes) == 0 {
-		return cost
-	}
-	var before detail
-	if open != nil && len(open.details) > 0 {
-		before = open.details[len(open.details)-1] // many a program has one map for all
-	}
-	cost += mapCost(msg.Attributes, before.attributes, len(st.key.attributes)+len(attributes))
-	return cost + mapCost(msg.ItemAttributes, before.ofItem, len(own))
-}
-
-// mapCost is what a map with so many bytes of texts takes: nothing where the message before holds the same one.
-func mapCost(m, before map[string]string, texts int) int64 {
-	if len(m) == 0 || reflect.ValueOf(m).Pointer() == reflect.ValueOf(before).Pointer() {
-		return 0
-	}
-	entries := 8 // places, the power of two that leaves an eighth free
-	for len(m) > 8 && len(m) > entries/8*7 {
-		entries *= 2
-	}
-	return int64(mapHeader + mapEntry*entries + texts)
-}
-
-// footprint is the memory that b holds: what its lists and its body have room for, used or not.
-func (b *batch) footprint() int64 {
-	block := 0
-	if b.kept != nil {
-		block = cap(b.kept.block)
-	}
-	return batchCost + b.beside + int64(block+cap(b.body.b)+4*cap(b.ends)+16*(cap(b.receivers)+cap(b.tags)+cap(b.tokens))+detailSize*cap(b.details)+len(b.attributes))
-}
-
-// pay brings what is charged for b to what it holds. The caller holds the lock that guards b.
-func (b *batch) pay() {
-	now, before := b.footprint(), b.charged
-	b.charged = now
-	switch budget := &b.st.c.budget; {
-	case now > before:
-		budget.add(b.st, 0, now-before)
-	case now < before:
-		budget.release(b.st, 0, before-now)
-	}
-}
-
-// uncharge ends what is charged for b, and returns it for the budget to release.
-func (b *batch) uncharge() (bytes int64) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	bytes, b.charged = b.charged, 0
-	return bytes
-}
 
 // takes reports whether a message with this receiver may join b.
 func (b *batch) takes(recv receiver) bool { return (recv == nil) == (len(b.tags) > 0) }
@@ -183,17 +113,23 @@ func (b *batch) add(msg *Message, own []byte, recv receiver, tag Tag, deadline i
 		b.ends = make([]uint32, 0, 16)
 	}
 	b.ends = append(b.ends, uint32(len(b.body.b)))
+	b.unsettled++
+	_, comesBack := recv.(Callback) // the rest is its caller's own memory, or nobody's
 	if recv != nil {
 		b.receivers = append(b.receivers, recv)
 	} else {
 		b.tags = append(b.tags, tag)
 	}
-	b.unsettled++
-	_, comesBack := recv.(Callback) // the rest is its caller's own memory, or nobody's
+	if recv != nil && b.itemized {
+		b.ofItems = append(b.ofItems, ofItem{payload: uint32(len(msg.Payload))})
+		if comesBack {
+			b.ofItems[len(b.ofItems)-1].attributes = msg.ItemAttributes
+		}
+	}
 	switch {
-	case comesBack && (deadline != 0 || msg.Headers != nil || msg.MetaData != nil || msg.Attributes != nil || b.itemized || !msg.Time.IsZero()):
+	case comesBack && (deadline != 0 || msg.Headers != nil || msg.MetaData != nil || msg.Attributes != nil || !msg.Time.IsZero()):
 		*b.detail(b.count() - 1) = detail{deadline: deadline, headers: msg.Headers, metaData: msg.MetaData,
-			attributes: msg.Attributes, ofItem: msg.ItemAttributes, time: msg.Time}
+			attributes: msg.Attributes, time: msg.Time}
 	case deadline != 0:
 		*b.detail(b.count() - 1) = detail{deadline: deadline}
 	case len(b.details) > 0:
@@ -228,7 +164,10 @@ func (b *batch) item(i int) []byte {
 func (b *batch) payload(i int) []byte {
 	item := b.item(i)
 	end := len(item)
-	if b.itemized {
+	switch {
+	case i < len(b.ofItems):
+		end = itemHeader + int(b.ofItems[i].payload)
+	case b.itemized:
 		end = itemHeader + int(binary.BigEndian.Uint32(item))
 	}
 	return item[itemHeader:end:end]
@@ -239,7 +178,10 @@ func (b *batch) message(i int) Message {
 	m := Message{GroupID: b.st.key.group, StreamID: b.st.key.stream, Payload: b.payload(i)}
 	if len(b.details) > 0 {
 		d := &b.details[i]
-		m.Headers, m.MetaData, m.Attributes, m.ItemAttributes, m.Time = d.headers, d.metaData, d.attributes, d.ofItem, d.time
+		m.Headers, m.MetaData, m.Attributes, m.Time = d.headers, d.metaData, d.attributes, d.time
+	}
+	if i < len(b.ofItems) {
+		m.ItemAttributes = b.ofItems[i].attributes
 	}
 	return m
 }

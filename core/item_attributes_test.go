@@ -168,6 +168,31 @@ func TestItemAttributesComeBackInTheCallback(t *testing.T) {
 	}
 }
 
+// Callbacks and callers that wait share a batch: each callback gets what its own message had.
+func TestItemAttributesComeBackBesideCallersThatWait(t *testing.T) {
+	c := cluster(t)
+	client := connect(t, c, dataproxy.WithMessageFormat(dataproxy.Binary), dataproxy.WithOrdered(true), dataproxy.WithBatchingMaxPublishDelay(time.Minute))
+	for _, n := range c.Nodes() {
+		n.Standing(dataproxytest.Delay(300 * time.Millisecond)) // a Send behind the first one waits with its batch
+	}
+	first := make(chan error, 1)
+	go func() { first <- client.Send(patient(t), traced("first", "trace=0")) }()
+	require.Eventually(t, func() bool { return client.Stats().PendingMessages == 1 }, 10*time.Second, time.Millisecond)
+	waiting := make(chan error, 1)
+	go func() { waiting <- client.Send(patient(t), traced("waits", "trace=1")) }()
+	require.Eventually(t, func() bool { return client.Stats().PendingMessages == 2 }, 10*time.Second, time.Millisecond)
+	results := make(chan dataproxy.Message, 1)
+	client.SendAsync(context.Background(), traced("called back", "trace=2"), func(msg dataproxy.Message, _ error) { results <- msg })
+	require.NoError(t, client.Flush(patient(t)))
+	got := <-results
+	require.Equal(t, "called back", string(got.Payload))
+	require.Equal(t, map[string]string{"trace": "2"}, got.ItemAttributes)
+	require.NoError(t, <-first)
+	require.NoError(t, <-waiting)
+	require.Equal(t, map[string]string{"first": "trace=0", "waits": "trace=1", "called back": "trace=2"}, itemsOf(t, c))
+	require.Len(t, c.Received(), 2)
+}
+
 // A frame that has become too long is cut between items, not between an item and its attributes.
 func TestItemsKeepTheirAttributesWhenABatchIsSplit(t *testing.T) {
 	c := shrinking(t)

@@ -116,12 +116,14 @@ func (r *registry) recycle(b *batch, reuse bool) {
 		b.kept.block = nil
 	}
 	if !reuse {
-		b.ends, b.receivers, b.tags, b.details, b.tokens, b.failure, b.frame = nil, nil, nil, nil, nil, attemptFailure{}, frame{more: b.frame.more}
+		b.ends, b.receivers, b.tags, b.details, b.ofItems, b.tokens, b.failure, b.frame = nil, nil, nil, nil, nil, nil, attemptFailure{}, frame{more: b.frame.more}
 	} else {
 		clear(b.receivers)
 		clear(b.details)
+		clear(b.ofItems)
 		clear(b.tokens)
-		b.ends, b.receivers, b.tags, b.details, b.tokens = b.ends[:0], b.receivers[:0], b.tags[:0], b.details[:0], b.tokens[:0]
+		b.ends, b.receivers, b.tags, b.tokens = b.ends[:0], b.receivers[:0], b.tags[:0], b.tokens[:0]
+		b.details, b.ofItems = b.details[:0], b.ofItems[:0]
 		b.hooked = nil
 		b.soon, b.userCode, b.callers, b.lost, b.beside = false, false, false, false, 0
 		b.lostAt, b.room = time.Time{}, 0
