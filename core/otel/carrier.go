@@ -3,6 +3,7 @@ package oteldataproxy
 import (
 	"context"
 	"maps"
+	"slices"
 	"strings"
 
 	"go.opentelemetry.io/otel/propagation"
@@ -48,16 +49,29 @@ func (t *tracing) inject(ctx context.Context, msg *dataproxy.Message) (added car
 			delete(added, name)
 		}
 	}
-	for name, value := range added {
-		if dataproxy.CheckAttribute(name, value) != nil {
+	total := uint64(0)
+	size := func(name, value string) uint64 { return uint64(len("&") + len(name) + len("=") + len(value)) }
+	for name, value := range *attributes {
+		total += size(name, value)
+	}
+	names := added.Keys()
+	slices.SortFunc(names, func(a, b string) int { return len(added[a]) - len(added[b]) })
+	for _, name := range names { // the shortest value first: a long baggage leaves room for the trace
+		more := size(name, added[name])
+		if dataproxy.CheckAttribute(name, added[name]) != nil || dataproxy.CheckAttributesTotal(total+more) != nil {
 			delete(added, name)
 			whole = false
+			continue
 		}
+		total += more
 	}
-	if len(added) > 0 {
-		all := maps.Clone(map[string]string(added))
-		maps.Copy(all, *attributes)
+	switch {
+	case len(added) > 0 && len(*attributes) > 0:
+		all := maps.Clone(*attributes)
+		maps.Copy(all, added)
 		*attributes = all
+	case len(added) > 0:
+		*attributes = added
 	}
 	return added, whole
 }
@@ -92,10 +106,15 @@ func (c carrier) Keys() []string {
 
 const digits = "0123456789ABCDEF"
 
+func isEscaped(c rune) bool { return c <= ' ' || c > '~' || c == '%' || c == '&' || c == '=' }
+
 func escape(value string) string {
+	if !strings.ContainsFunc(value, isEscaped) {
+		return value
+	}
 	var b strings.Builder
 	for i := range len(value) {
-		if c := value[i]; c <= ' ' || c > '~' || c == '%' || c == '&' || c == '=' {
+		if c := value[i]; isEscaped(rune(c)) {
 			b.WriteString("%" + digits[c>>4:c>>4+1] + digits[c&15:c&15+1])
 		} else {
 			b.WriteByte(c)

@@ -93,7 +93,8 @@ func (f fields) Extract(ctx context.Context, _ propagation.TextMapCarrier) conte
 }
 func (f fields) Fields() []string { return nil }
 
-// A propagator whose field has a name that no attribute can have made each traced message one that is refused.
+// A propagator whose field has a name that no attribute can have made each traced message one that is refused. One whose baggage is too
+// long took the trace with it.
 func TestAFieldThatNoAttributeCanBeIsLeftOut(t *testing.T) {
 	for name, wrong := range map[string]fields{
 		"reserved": {"mid": "x"}, "not ASCII": {"tracé": "x"}, "a mark": {"a&b": "x", "c=d": "x"}, "none": {"": "x"}, "blanks": {" a ": "x"},
@@ -111,6 +112,9 @@ func TestAFieldThatNoAttributeCanBeIsLeftOut(t *testing.T) {
 			require.EqualValues(t, 1, leftOut(t, reader))
 			got := c.arrived(t)["x"]
 			require.Equal(t, "v", got["k"])
+			if name != "of the whole batch" && name != "of the audit" {
+				require.Contains(t, got, "traceparent", "the rest of the context")
+			}
 			for field := range wrong {
 				require.NotContains(t, got, field)
 			}
