@@ -246,3 +246,17 @@ def test_h4_all_clients_share_one_deadline_at_the_exit(python: pythons.Python) -
     arrived, took = done.stdout.split()
     assert arrived == "1"
     assert 0.9 < float(took) < 2
+
+
+LAST_WORDS = """
+import atexit, sys
+from inlong_dataproxy import Client
+client = Client(sys.argv[1], group_id="test_group")
+atexit.register(lambda: print(client.send_many([b"x"] * 1000, "s").acked, flush=True))
+"""
+
+
+@pytest.mark.parametrize("python", pythons.find(), ids=lambda python: python.name)
+def test_an_exit_handler_may_send_many(cluster: MockCluster, python: pythons.Python) -> None:
+    # Where no thread can be started any more, nobody stands in while the source is waited for.
+    assert run_python(LAST_WORDS, cluster.url, python=python.path).stdout == "1000\n"

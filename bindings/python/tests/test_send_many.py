@@ -11,8 +11,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-import pythons
-from support import GROUP, STREAM, run_python, wait_until
+from support import GROUP, STREAM, wait_until
 
 from inlong_dataproxy import AsyncClient, Client, ClosedError, InvalidMessageError, Progress, SendError, SendReport, ServerError
 from inlong_dataproxy._results import taker
@@ -278,20 +277,6 @@ def test_what_a_source_gave_before_ctrl_c_is_sent(cluster: MockCluster, client: 
     with pytest.raises(KeyboardInterrupt):
         client.send_many(source(), STREAM)
     wait_until(lambda: cluster.stats()["messages"] == 5000, "it arrived")
-
-
-LAST_WORDS = """
-import atexit, sys
-from inlong_dataproxy import Client
-client = Client(sys.argv[1], group_id="test_group")
-atexit.register(lambda: print(client.send_many([b"x"] * 1000, "s").acked, flush=True))
-"""
-
-
-@pytest.mark.parametrize("python", pythons.find(), ids=lambda python: python.name)
-def test_an_exit_handler_may_send_many(cluster: MockCluster, python: pythons.Python) -> None:
-    # Where no thread can be started any more, nobody stands in while the source is waited for.
-    assert run_python(LAST_WORDS, cluster.url, python=python.path).stdout == "1000\n"
 
 
 def test_a_report_keeps_nothing_of_what_was_sent(client: Client) -> None:
