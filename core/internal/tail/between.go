@@ -189,6 +189,11 @@ func (s *Set) between(path string, before, after *File) (unsure bool) {
 		t, err := s.openText(e.path)
 		if err != nil {
 			unsure = unsure || errors.Is(err, errUnfinished)
+			if mayPass(err) && e.modified > since {
+				f := s.await(e.path, e.meta, err)
+				f.live, f.aside = path, true
+				f.rename()
+			}
 			if errors.Is(err, errForeign) && e.modified > since { // it was written to after all that was read
 				s.tell(e.path, cause(err))
 				s.ignored[e.key()] = ignored{ID{e.Dev, e.Ino, s.disk.bornAt(e.path, e.key())}, e.modified}

@@ -1,6 +1,8 @@
 package tail
 
 import (
+	"errors"
+	"io/fs"
 	"slices"
 	"time"
 )
@@ -21,14 +23,30 @@ func (f *File) isBroken(m meta) bool {
 func (s *Set) failed(f *File, err error) {
 	var final interface{ Final() bool }
 	f.dead = asFinal(err, &final)
-	if f.fault == nil || f.fault.Error() != err.Error() {
-		s.warnUnreadable(f.Name(), err.Error(), f.dead)
+	if f.fault == nil || cause(f.fault) != cause(err) {
+		s.warnUnreadable(f.Name(), cause(err), f.dead)
 	}
 	if f.fault, f.atEnd = err, false; f.dead {
 		return
 	}
-	f.retryAt = time.Now().Add(retryIn)
+	if f.retryAt = time.Now().Add(retryIn); errors.Is(err, errHandles) {
+		f.retryAt = time.Time{} // there is room when others are read
+	}
 	f.close() // a handle may be stale: it is opened again
+}
+
+// await makes a file known that cannot be opened yet: it may be put aside before it can be.
+func (s *Set) await(path string, m meta, err error) *File {
+	f := &File{live: path, real: s.disk.resolved(path), size: m.size, modified: m.modified, proven: m.modified, changed: time.Now()}
+	s.know(f, m.ID)
+	s.failed(f, err)
+	return f
+}
+
+// mayPass reports whether a file that could not be opened may be another time.
+func mayPass(err error) bool {
+	var system *fs.PathError
+	return errors.As(err, &system) && !errors.Is(err, fs.ErrNotExist) || errors.Is(err, errHandles) || errors.Is(err, errHangs)
 }
 
 // isRewritten lets a file be read again whose fault does not pass: it begins with something else now.
@@ -45,7 +63,7 @@ func (f *File) isRewritten(m meta) bool {
 
 func (s *Set) ok(f *File) {
 	if f.fault != nil {
-		s.warnReadable(f.Name(), f.fault.Error())
+		s.warnReadable(f.Name(), cause(f.fault))
 		f.fault = nil
 	}
 }
@@ -56,7 +74,7 @@ func (s *Set) Faults() (faults []string) {
 	defer s.mu.Unlock()
 	for _, f := range s.files {
 		if f.fault != nil {
-			faults = append(faults, f.Name()+": "+f.fault.Error())
+			faults = append(faults, f.Name()+": "+cause(f.fault))
 		}
 	}
 	for path, fault := range s.said {

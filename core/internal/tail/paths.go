@@ -162,6 +162,20 @@ func (s *Set) warnUnreadable(name, fault string, final bool) {
 	s.cfg.Log.Warn(text, "file", name, "error", fault)
 }
 
+const noRegularFile = "is no regular file"
+
+// NoFile is one of the paths that were given which leads to a pipe, a device or the like; "" for none.
+func (s *Set) NoFile() string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, path := range s.cfg.Paths {
+		if s.said[path] == noRegularFile {
+			return path
+		}
+	}
+	return ""
+}
+
 // canBeRead takes back what was told of a path.
 func (s *Set) canBeRead(path string) {
 	if fault := s.said[path]; fault != "" {

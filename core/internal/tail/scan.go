@@ -42,7 +42,7 @@ func (s *Set) scan() {
 			continue
 		}
 		if !m.regular {
-			s.tell(path, "is no regular file")
+			s.tell(path, noRegularFile)
 			continue
 		}
 		there[path] = true
@@ -147,9 +147,7 @@ func (s *Set) open(f *File, path string, m meta) likeness {
 	}
 	if err != nil {
 		f.live = path
-		if s.failed(f, err); errors.Is(err, errHandles) {
-			f.retryAt = time.Time{} // there is room when others are read
-		}
+		s.failed(f, err)
 		return isSame
 	}
 	is := s.attach(f, t, path, f.id.key())
@@ -190,6 +188,11 @@ func (s *Set) attach(f *File, t text, path string, looked key) likeness {
 	default:
 		return isOther
 	}
+	if now, err := t.stat(); err == nil && head.Length == 0 { // it was empty, or could not be opened
+		if head, size, err := beginning(t, now.size); err == nil {
+			f.learn(head, at, size)
+		}
+	}
 	s.number(f, id)
 	f.text, f.real = t, s.disk.resolved(path)
 	f.atEnd, f.fromPast, f.sought, f.gone = false, false, time.Time{}, time.Time{}
@@ -227,6 +230,10 @@ func (s *Set) again(f *File) {
 			if found, sure := s.find(f); found || !sure {
 				return
 			}
+			if f.at.Offset < f.size { // what is behind the place is to be told
+				f.sought = time.Now()
+				return
+			}
 			f.gone = time.Now()
 			s.changes++
 			return
@@ -248,10 +255,16 @@ func (s *Set) meet(sight sighting, first bool) {
 		return
 	}
 	t, err := s.openText(sight.path)
-	if errors.Is(err, errUnfinished) && s.cfg.Follow && s.isPatient(sight.path) {
+	switch {
+	case errors.Is(err, errUnfinished) && s.cfg.Follow && s.isPatient(sight.path):
 		return
-	}
-	if err != nil {
+	case errors.Is(err, fs.ErrNotExist):
+		s.moved = true
+		return
+	case mayPass(err):
+		s.join(s.await(sight.path, sight.meta, err), sight.path, first)
+		return
+	case err != nil:
 		s.tell(sight.path, cause(err))
 		return
 	}
@@ -260,7 +273,7 @@ func (s *Set) meet(sight sighting, first bool) {
 		s.moved = true // the path has changed hands since it was looked at
 		return
 	}
-	if s.cfg.Rotated && s.isCopy(sight, t) {
+	if s.cfg.Rotated && (s.isContinued(sight, t) || s.isCopy(sight, t)) {
 		return
 	}
 	f, err := s.begin(t, sight.path)
@@ -272,14 +285,19 @@ func (s *Set) meet(sight sighting, first bool) {
 		s.tell(sight.path, cause(err))
 		return
 	}
-	if f.Rewritten = s.current[sight.path] != nil; s.cfg.Rotated && !f.Rewritten {
-		s.ignoreOlder(f, sight.path, first)
-	}
-	if _, known := s.looked[sight.path]; !known {
-		s.looked[sight.path] = look{since: f.modified, again: true}
-	}
-	s.has(sight.path, f)
+	s.join(f, sight.path, first)
 	s.push(f)
+}
+
+// join has a file that was met at a path be the one that the path leads to.
+func (s *Set) join(f *File, path string, first bool) {
+	if f.Rewritten = s.current[path] != nil; s.cfg.Rotated && !f.Rewritten {
+		s.ignoreOlder(f, path, first)
+	}
+	if _, known := s.looked[path]; !known {
+		s.looked[path] = look{since: f.modified, again: true}
+	}
+	s.has(path, f)
 }
 
 // begin is a file from its beginning.
@@ -288,33 +306,40 @@ func (s *Set) begin(t text, path string) (*File, error) {
 	if err != nil {
 		return nil, err
 	}
-	size := max(m.size, 0)
-	if t.packed() {
-		size = printLength
-	}
-	head, err := headOf(t, size)
+	head, size, err := beginning(t, m.size)
 	if err != nil {
 		return nil, err
 	}
-	if m.size < 0 {
-		m.size = head.Length
-	}
 	m.ID.Born = t.file().born()
-	f := &File{live: path, real: s.disk.resolved(path), text: t, head: head, size: m.size, modified: m.modified, proven: m.modified, changed: time.Now()}
+	f := &File{live: path, real: s.disk.resolved(path), text: t, head: head, size: size, modified: m.modified, proven: m.modified, changed: time.Now()}
+	s.know(f, m.ID)
+	return f, nil
+}
+
+// beginning is a text's head, and how long the text is at least.
+func beginning(t text, size int64) (head Head, known int64, err error) {
+	if !t.packed() {
+		head, err = headOf(t, size)
+		return head, size, err
+	}
+	head, err = headOf(t, printLength)
+	return head, max(size, head.Length), err
+}
+
+func (s *Set) know(f *File, id ID) {
 	f.rename()
 	s.files = append(s.files, f)
-	s.number(f, m.ID)
+	s.number(f, id)
 	s.changes++
 	select {
 	case s.met <- struct{}{}:
 	default:
 	}
-	return f, nil
 }
 
 // lose gives up what could not be found again.
 func (s *Set) lose(f *File, why string) {
-	f.gone, f.sought, f.fromPast = time.Now(), time.Time{}, false
+	f.gone, f.sought, f.fromPast, f.fault = time.Now(), time.Time{}, false, nil
 	s.changes++
 	head, at, size := f.known()
 	switch bytes := size - at.Offset; {

@@ -168,6 +168,38 @@ func (s *Set) isCopy(sight sighting, t text) bool {
 	return false
 }
 
+// isContinued reports whether a new file is the old one of its path with more in it: editors, rsync and the like write a copy and rename
+// it. All of the old one was read; t is read on then.
+func (s *Set) isContinued(sight sighting, t text) bool {
+	f := s.current[sight.path]
+	if f == nil || f.text == nil || f.busy || f.queued || !f.atEnd || f.text.packed() {
+		return false
+	}
+	head, at, _ := f.known()
+	old, err := f.text.stat()
+	if err != nil || old.links > 0 || old.size != f.seen.size || head.Length < proofLength {
+		return false
+	}
+	if ok, err := holds(t, head, at); !ok || err != nil {
+		return false
+	}
+	rest := old.size - at.Offset
+	_, was, err1 := sumAt(f.text, at.Offset, rest)
+	_, is, err2 := sumAt(t, at.Offset, rest)
+	if err1 != nil || err2 != nil || was != is {
+		return false
+	}
+	id := sight.ID
+	id.Born = t.file().born()
+	f.close()
+	s.number(f, id)
+	f.text, f.atEnd, f.changed = t, false, time.Now()
+	s.has(sight.path, f)
+	s.changes++
+	s.push(f)
+	return true
+}
+
 // hasItsPlace reports whether a text has the place of an open file that has it no more: the file was truncated.
 func (s *Set) hasItsPlace(t text, f *File) bool {
 	head, at, _ := f.known()
@@ -280,7 +312,13 @@ func (s *Set) ignoreOlder(f *File, path string, first bool) {
 	}
 }
 
-// giveUp ends the search for what was not found.
+// GiveUp ends the search for what was not found: nobody looks on, and what is behind its place is a loss.
+func (s *Set) GiveUp() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.giveUp()
+}
+
 func (s *Set) giveUp() {
 	for _, f := range s.files {
 		if !f.sought.IsZero() && f.text == nil {

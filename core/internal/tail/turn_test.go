@@ -167,11 +167,91 @@ func TestAPackedFileThatMovesBeforeItIsOpenedIsNotDamaged(t *testing.T) {
 		return os.Open(path)
 	})
 	w.start(true)
+	w.later()
+	w.came(append(many("b", 30), "a", "c", "d")...)
+	w.stop(true)
+}
+
+// later lets time pass, and looks.
+func (w *world) later() {
 	w.set.mu.Lock()
 	w.set.age()
 	w.set.mu.Unlock()
 	w.look()
-	w.came(append(many("b", 30), "a", "c", "d")...)
+}
+
+// A new file has rights that keep it from being read, as logrotate's "create 0600 root" gives them, and is put aside before somebody gives it others.
+// It counted as one that had been there before all, or as none: its lines never came, nothing named them, and the status was 0.
+func TestAFileThatIsPutAsideBeforeItCanBeReadIsReadWhenItCan(t *testing.T) {
+	for _, first := range []bool{true, false} {
+		for _, removed := range []bool{true, false} {
+			w := steered(t, "app")
+			locked := map[uint64]bool{}
+			swap(t, &openFile, func(path string) (*os.File, error) {
+				if m, err := inspect(path); err == nil && locked[m.Ino] {
+					return nil, &os.PathError{Op: "open", Path: path, Err: os.ErrPermission}
+				}
+				return os.Open(path)
+			})
+			want := []string{"c"}
+			if !first {
+				w.add("app.log", "a")
+				w.start(true)
+				w.came("a")
+				w.rename("app.log", "app.log.2")
+				want = append(want, "a")
+			}
+			w.add("app.log", "b")
+			locked[w.inode("app.log")] = true
+			if first {
+				w.start(true)
+			}
+			w.look()
+			w.rename("app.log", "app.log.1")
+			w.add("app.log", "c")
+			w.look()
+			w.came(want...)
+			if faults := w.set.Faults(); len(faults) != 1 || !strings.HasSuffix(faults[0], "app.log.1: permission denied") {
+				t.Errorf("faults %q", faults)
+			}
+			if removed {
+				w.remove("app.log.1")
+				w.later()
+				w.later()
+				if losses := w.set.Losses(); len(losses) != 1 || losses[0].Bytes != 2 || len(w.set.Faults()) > 0 {
+					t.Errorf("losses %v, faults %q", losses, w.set.Faults())
+				}
+			} else {
+				clear(locked)
+				w.later()
+				w.came(append(want, "b")...)
+			}
+			w.stop(true)
+		}
+	}
+}
+
+// Editors and rsync put a longer copy in a file's place. All lines came again with each of them, though a run that was stopped meanwhile
+// had continued.
+func TestALongerCopyInAFilesPlaceIsReadOn(t *testing.T) {
+	w := steered(t, "app")
+	w.add("app.log", many("a", 300)...)
+	w.start(true)
+	w.came(many("a", 300)...)
+	want := many("a", 300)
+	for _, line := range []string{"b", "c"} {
+		w.look()
+		w.copy("app.log", ".app.log.new")
+		w.add(".app.log.new", line)
+		w.rename(".app.log.new", "app.log")
+		want = append(want, line)
+		w.look()
+		w.came(want...)
+	}
+	w.must(os.WriteFile(w.path(".app.log.new"), []byte("another beginning\n"), 0o600))
+	w.rename(".app.log.new", "app.log")
+	w.look()
+	w.came(append(want, "another beginning")...)
 	w.stop(true)
 }
 
