@@ -47,7 +47,7 @@ func TestAResultThatNobodyReadsIsAnError(t *testing.T) {
 	c.start(t)
 	require.NoError(t, write.Close())
 	require.Error(t, c.Wait())
-	require.Equal(t, exitFailure, c.ProcessState.ExitCode(), "%s", c.stderr)
+	require.Equal(t, exitInput, c.ProcessState.ExitCode(), "%s", c.stderr)
 	require.Contains(t, c.stderr.String(), "broken pipe")
 	require.Equal(t, 1, cluster.Count())
 }

@@ -138,6 +138,24 @@ func age(t *testing.T, file string, ago time.Duration) {
 	}
 }
 
+// A follower that was stopped while it looked for what a truncation had taken said nothing of it, with status 0: without a state no later run
+// does.
+func TestAFollowerThatIsStoppedNamesWhatATruncationTook(t *testing.T) {
+	cluster := dataproxytest.Start(t)
+	file := writeFile(t, "app.log", strings.Repeat(strings.Repeat("a", 9999)+"\n", 100))
+	c := startChild(t, sendArgs(cluster, "--stream", "s", "-F", "--rate", "50", file)...)
+	eventually(t, "it reads", func() bool { return cluster.Count() > 0 })
+	if err := os.WriteFile(file, []byte("b\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "the new line came", func() bool { return arrived(cluster)["b"] == 1 })
+	_ = c.Process.Signal(syscall.SIGTERM)
+	_ = c.Wait()
+	if status := c.ProcessState.ExitCode(); status != exitFailure || !strings.Contains(c.said(), "bytes were lost") {
+		t.Errorf("status %d: %s", status, c.said())
+	}
+}
+
 // A job that is started every minute must not send what the run before it is sending.
 func TestAStateIsForOneRunAtATime(t *testing.T) {
 	cluster := dataproxytest.Start(t)

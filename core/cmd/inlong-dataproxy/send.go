@@ -260,10 +260,8 @@ func (s *shipment) openInputs(f *sendFlags, names []string) (closeAll func(), er
 	}
 	for _, name := range names {
 		switch {
-		case !isStream(name):
+		case f.follow || f.state != "" || !isStream(name): // whose disk may not answer, which the set knows how to wait for
 			cfg.Paths = append(cfg.Paths, name)
-		case f.follow || f.state != "":
-			return closeAll, fmt.Errorf("%s is no regular file: --follow and --state need one", name)
 		default:
 			s.streams = append(s.streams, name)
 		}
@@ -288,6 +286,9 @@ func (s *shipment) openInputs(f *sendFlags, names []string) (closeAll func(), er
 	}
 	s.files = tail.Open(cfg)
 	closers = append(closers, s.files)
+	if path := s.files.NoFile(); path != "" && cfg.Rotated {
+		return closeAll, fmt.Errorf("%s is no regular file: --follow and --state need one", path)
+	}
 	// Whom it met first must be known after a kill, too, before the first line was sent.
 	if err := s.files.Save(); err != nil {
 		return closeAll, fmt.Errorf("--state: %w", err)

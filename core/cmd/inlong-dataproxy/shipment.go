@@ -123,6 +123,9 @@ func (s *shipment) sendFiles(ctx context.Context) {
 		})
 	}
 	all.Wait()
+	if s.state == nil { // else the next run looks on
+		s.files.GiveUp()
+	}
 }
 
 // sendChunk sends the next part of a file. end: nothing is behind it for now.
