@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	dataproxy "github.com/inlong-dataproxy/inlong-dataproxy/core"
 	"github.com/inlong-dataproxy/inlong-dataproxy/core/row"
@@ -89,6 +90,10 @@ func (d *doctor) compareRow(stream *row.Stream, text string) {
 		if fault := misfit(column, string(p.Value)); fault != "" {
 			d.add(levelFail, rowsCheck, "Readers make null of it, or skip the row.", "field %d (%q, %s): %q %s", i+1, column.Name, column.Type, p.Value, fault)
 		}
+		if layout, known := layouts[strings.ToLower(column.Type)]; known && !layout.fits(column, string(p.Value)) {
+			d.add(levelWarn, rowsCheck, "Write it like that, unless the readers were told another format.",
+				"field %d (%q, %s): %q is not written like %q", i+1, column.Name, column.Type, p.Value, layout.example)
+		}
 	}
 	if stream.Settings.Type == row.CSV && len(pairs[0].Value) == 0 {
 		d.add(levelWarn, rowsCheck, "Put a column first that is never empty.", "the first field is empty: a Sort job with deleteHeadDelimiter shifts all columns")
@@ -147,4 +152,22 @@ func misfit(column row.Column, value string) string {
 		}
 	}
 	return ""
+}
+
+// layouts are how readers take dates and times of fields whose format says nothing else.
+var layouts = map[string]layout{
+	"date":      {"yyyy-MM-dd", "2006-1-2", "2006-01-02"},
+	"time":      {"HH:mm:ss", "15:4:5", "15:04:05"},
+	"timestamp": {"yyyy-MM-dd HH:mm:ss", "2006-1-2 15:4:5", "2006-01-02 15:04:05"},
+}
+
+type layout struct{ format, lenient, example string }
+
+// fits reports whether a value is written like that, is null, or its column has a format of its own.
+func (l layout) fits(column row.Column, value string) bool {
+	if value == "" || column.Format != "" && column.Format != l.format {
+		return true
+	}
+	_, err := time.Parse(l.lenient, value)
+	return err == nil
 }

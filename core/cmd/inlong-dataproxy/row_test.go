@@ -137,20 +137,27 @@ func TestRowFlagsAreChecked(t *testing.T) {
 func TestDoctorComparesARowWithTheStream(t *testing.T) {
 	csv := map[string]any{"dataEscapeChar": "\\", "fieldList": fieldsOf("name string", "n int", "price double", "ok boolean")}
 	kv := map[string]any{"dataType": "KV", "dataSeparator": "38", "fieldList": fieldsOf("name string", "n int")}
+	fields := fieldsOf("at timestamp", "day date", "hour time", "seconds timestamp")
+	fields[3].(map[string]any)["fieldFormat"] = "SECONDS"
+	dates := map[string]any{"fieldList": fields}
 	for name, test := range map[string]struct {
 		stream map[string]any
 		row    string
 		fails  bool
 		wants  []string
 	}{
-		"fits":               {csv, `a\|b|7|2.5|true`, false, []string{"CSV in UTF-8, separator '|', escape character '\\\\', 4 fields: name, n, price, ok", "reads this row as 4 fields"}},
-		"too many":           {csv, "a|7|2.5|true|x", true, []string{"the row has 5 fields and the stream 4"}},
-		"too few":            {csv, "a|7", false, []string{"the row has no price, ok"}},
-		"other types":        {csv, "a|7.5|x|1", true, []string{`"7.5" is no whole number of 32 bits`, `"x" is no number`, `"1" is neither`}},
-		"empty first":        {csv, "|7|2.5|true", false, []string{"deleteHeadDelimiter"}},
-		"a newline":          {csv, "a\nb|7|2.5|true", true, []string{"not every reader reads this row"}},
-		"KV":                 {kv, "name=a&n=7", false, []string{"KV in UTF-8, separator '&', kv separator '='", "no escape character", "reads this row as 2 fields"}},
-		"KV, other keys":     {kv, "nome=a", true, []string{"the stream has no field nome", "the row has no name, n"}},
+		"fits":           {csv, `a\|b|7|2.5|true`, false, []string{"CSV in UTF-8, separator '|', escape character '\\\\', 4 fields: name, n, price, ok", "reads this row as 4 fields"}},
+		"too many":       {csv, "a|7|2.5|true|x", true, []string{"the row has 5 fields and the stream 4"}},
+		"too few":        {csv, "a|7", false, []string{"the row has no price, ok"}},
+		"other types":    {csv, "a|7.5|x|1", true, []string{`"7.5" is no whole number of 32 bits`, `"x" is no number`, `"1" is neither`}},
+		"empty first":    {csv, "|7|2.5|true", false, []string{"deleteHeadDelimiter"}},
+		"a newline":      {csv, "a\nb|7|2.5|true", true, []string{"not every reader reads this row"}},
+		"KV":             {kv, "name=a&n=7", false, []string{"KV in UTF-8, separator '&', kv separator '='", "no escape character", "reads this row as 2 fields"}},
+		"KV, other keys": {kv, "nome=a", true, []string{"the stream has no field nome", "the row has no name, n"}},
+		"other dates": {dates, "2026-01-02T03:04:05|02.01.2026|noon|1767323045", false, []string{
+			`field 1 ("at", timestamp): "2026-01-02T03:04:05" is not written like "2006-01-02 15:04:05"`,
+			`"02.01.2026" is not written like "2006-01-02"`, `"noon" is not written like "15:04:05"`, "4 fields: at, day, hour, seconds"}},
+		"dates":              {dates, "2026-01-02 03:04:05.678|2026-1-2|3:04:05|1767323045", false, []string{"reads this row as 4 fields"}},
 		"no rows":            {map[string]any{"dataType": "JSON"}, "a", true, []string{"JSON"}},
 		"settings that vary": {map[string]any{"dataSeparator": "|"}, "a", true, []string{"dataSeparator"}},
 	} {
