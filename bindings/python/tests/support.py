@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fcntl
+import importlib.util
 import os
 import signal
 import subprocess
@@ -63,8 +64,10 @@ def run_python(
     variables: dict[str, str] | None = None,
     python: str = sys.executable,
 ) -> subprocess.CompletedProcess[str]:
-    """Run a script in a process of its own that finds this package; end it when it hangs."""
-    environment = {**os.environ, "PYTHONPATH": str(PACKAGE), **(variables or {})}
+    """Run a script in a process of its own that finds the package that this one has; end it when it hangs."""
+    package = importlib.util.find_spec("inlong_dataproxy")  # of the checkout, or of a wheel that is tried
+    assert package is not None and package.origin is not None
+    environment = {**os.environ, "PYTHONPATH": str(Path(package.origin).parent.parent), **(variables or {})}
     done = subprocess.run(
         [python, "-X", "faulthandler", "-c", script, *arguments],
         cwd="/",  # the first place where a script looks for packages
