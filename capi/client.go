@@ -71,7 +71,7 @@ func (c *client) flush(q *call) C.int {
 	}
 }
 
-var errStuck = errors.New("the queue of results is full, and nobody polls: take results, then flush again")
+var errStuck = &dataproxy.Error{Code: dataproxy.CodeQueueFull, Message: "of results, and nobody polls: take results, then flush again"}
 
 // watchQueue ends a flush that waits in vain. The flush itself is one, however long it takes: begun anew it would wait for the messages
 // that were sent meanwhile, too.

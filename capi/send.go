@@ -79,7 +79,7 @@ func loadAttributes(to *map[string]string, list *C.inlong_attribute, count C.siz
 		key := attributeText(a.key, a.key_len)
 		(*to)[key] = attributeText(a.value, a.value_len)
 		if len(*to) == i {
-			return fmt.Errorf("attribute %.64q: is given twice", key)
+			return fmt.Errorf("attribute %.64q is given twice", key)
 		}
 	}
 	return nil

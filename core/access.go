@@ -76,7 +76,7 @@ func (o *Options) checkAccess() (err error) {
 		}
 	}
 	if (o.ClientCertFile == "") != (o.ClientKeyFile == "") {
-		fault("options client_cert_file, client_key_file: want both or none")
+		fault("options client_cert_file and client_key_file must be given together")
 	}
 	err = multierr.Append(err, multierr.Combine(o.tlsFiles().Check()...))
 	if o.BasicAuth != "" {
@@ -109,7 +109,7 @@ func (o *Options) checkAccess() (err error) {
 		if e := access.CheckPair(o.SocksAuth, "user:password"); e != nil {
 			fault("option socks_auth: %w", e)
 		} else if user, password, _ := strings.Cut(o.SocksAuth, ":"); max(len(user), len(password)) > transport.LongestSocksField {
-			fault("option socks_auth: want %d bytes or less for each of both", transport.LongestSocksField)
+			fault("option socks_auth: user and password must have %d bytes or less each", transport.LongestSocksField)
 		}
 	}
 	if o.NodeTLSName != "" && !o.NodeTLS {

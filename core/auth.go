@@ -59,10 +59,10 @@ func checkHeader(key, token string) error {
 		return (r < 'a' || r > 'z') && (r < 'A' || r > 'Z') && (r < '0' || r > '9') && !strings.ContainsRune(others, r)
 	}
 	if key == "" || strings.ContainsFunc(key, bad) {
-		return fmt.Errorf("auth: the header name is %q: want one or more of A-Z a-z 0-9 %s", key, others)
+		return fmt.Errorf("auth: the header name is %q: it must be one or more of A-Z a-z 0-9 %s", key, others)
 	}
 	if strings.ContainsFunc(token, func(r rune) bool { return r < ' ' && r != '\t' || r == 0x7f }) {
-		return errors.New("auth: the header value has a control character: want none")
+		return errors.New("auth: the header value has a control character: it must have none")
 	}
 	return nil
 }

@@ -102,7 +102,7 @@ type ofItem struct {
 	payload    uint32            // its length: that in the body has left the caches by then
 }
 
-const itemHeader = 4 // the length word before each payload in the body
+const itemHeader = wire.ItemHeader
 
 // takes reports whether a message with this receiver may join b.
 func (b *batch) takes(recv receiver) bool { return (recv == nil) == (len(b.tags) > 0) }

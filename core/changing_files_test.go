@@ -47,7 +47,7 @@ func TestBasicAuthFileIsReadAgain(t *testing.T) {
 
 	// A file that is being written, or is gone, must not cost the secret that works; nor must the log show a half of one.
 	for fault, spoil := range map[string]func(){
-		"want \"secretId:secretKey\", both not empty": func() { require.NoError(t, os.WriteFile(file, []byte("half-of-it"), 0o600)) },
+		"must be \"secretId:secretKey\", both not empty": func() { require.NoError(t, os.WriteFile(file, []byte("half-of-it"), 0o600)) },
 		"no such file": func() { require.NoError(t, os.Remove(file)) },
 	} {
 		spoil()
@@ -152,13 +152,13 @@ func TestFilesOfCredentialsAreCheckedAtTheStart(t *testing.T) {
 	good := write("good", []byte("id:s3cret"))
 	for text, opts := range map[string][]dataproxy.Option{
 		`option basic_auth_file = "/nowhere/x": open /nowhere/x: no such file`:                            one(dataproxy.WithBasicAuthFile("/nowhere/x")),
-		`": want "secretId:secretKey", both not empty`:                                                    one(dataproxy.WithBasicAuthFile(write("half", []byte("s3cret")))),
-		`": want "secretId:secretKey" in one line`:                                                        one(dataproxy.WithBasicAuthFile(write("lines", []byte("id:s3cret\nx\n")))),
+		`": must be "secretId:secretKey", both not empty`:                                                 one(dataproxy.WithBasicAuthFile(write("half", []byte("s3cret")))),
+		`": must be "secretId:secretKey" in one line`:                                                     one(dataproxy.WithBasicAuthFile(write("lines", []byte("id:s3cret\nx\n")))),
 		fmt.Sprintf(`option basic_auth_file = %q: it is not a regular file`, pipe):                        one(dataproxy.WithBasicAuthFile(pipe)),
 		`option basic_auth_file: cannot be given together with basic_auth or auth (WithAuth)`:             one(dataproxy.WithBasicAuthFile(good), dataproxy.WithBasicAuth("id", "s3cret")),
 		fmt.Sprintf(`option ca_file = %q: it is not a regular file`, pipe):                                one(dataproxy.WithCAFile(pipe)),
 		`of 1 PEM blocks that begin 0 are whole`:                                                          one(dataproxy.WithCAFile(write("ca", a.pem[:len(a.pem)-9]))),
-		`options client_cert_file, client_key_file: want both or none`:                                    one(dataproxy.WithClientCertFile(write("c", cert))),
+		`options client_cert_file and client_key_file must be given together`:                             one(dataproxy.WithClientCertFile(write("c", cert))),
 		`tls: private key does not match public key`:                                                      pair(write("o", other), write("k", key)),
 		`options client_cert_file = "/nowhere/c", client_key_file = "/nowhere/k": open /nowhere/c: no su`: pair("/nowhere/c", "/nowhere/k"),
 		`option client_cert_file: cannot be given together with WithTLSConfig`:                            append(pair(write("c", cert), write("k", key)), dataproxy.WithTLSConfig(&tls.Config{})),

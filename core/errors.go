@@ -101,7 +101,7 @@ type Error struct {
 	cause     error
 }
 
-// Error returns the code's text and everything known about the failure; it never holds a secret.
+// Error returns the code's text and everything known about the failure, the code itself behind it in brackets; it never holds a secret.
 func (e *Error) Error() string {
 	if e == nil {
 		return CodeOK.String()
@@ -120,7 +120,7 @@ func (e *Error) Error() string {
 	if e.cause != nil {
 		b.WriteString(": " + e.cause.Error())
 	}
-	var where []string
+	where := []string{"code " + strconv.Itoa(int(e.Code))}
 	for _, f := range []struct{ name, value string }{
 		{"node", e.Node}, {"group", e.GroupID}, {"stream", e.StreamID}, {"batch", e.BatchID},
 	} {
@@ -131,10 +131,7 @@ func (e *Error) Error() string {
 	if e.Attempts > 0 {
 		where = append(where, "attempts "+strconv.Itoa(e.Attempts))
 	}
-	if len(where) > 0 {
-		b.WriteString(" [" + strings.Join(where, ", ") + "]")
-	}
-	return b.String()
+	return b.String() + " [" + strings.Join(where, ", ") + "]"
 }
 
 // oneLine keeps a hostile id or answer from writing log lines of its own.

@@ -53,12 +53,12 @@ func TestCodesAreThoseOfTheSeed(t *testing.T) {
 		require.Error(t, sentinel, "code %d has no sentinel", info.Code)
 		require.ErrorIs(t, fmt.Errorf("wrapped: %w", &dataproxy.Error{Code: info.Code, Message: "more"}), sentinel)
 		require.Equal(t, texts[info.Code], info.Text)
-		require.EqualError(t, sentinel, info.Text)
+		require.EqualError(t, sentinel, fmt.Sprintf("%s [code %d]", info.Text, info.Code))
 		require.Equal(t, info.Retriable, (&dataproxy.Error{Code: info.Code}).Retriable(), info.Name)
 		delete(sentinels, info.Code)
 	}
 	require.Empty(t, sentinels)
-	require.ErrorIs(t, &dataproxy.Error{Code: 10010, Message: "payload: is empty"}, dataproxy.ErrInvalidMessage)
+	require.ErrorIs(t, &dataproxy.Error{Code: 10010, Message: "the payload is empty"}, dataproxy.ErrInvalidMessage)
 	require.Equal(t, "unknown", dataproxy.Code(4711).String())
 	table := dataproxy.Codes()
 	table[0].Name = "changed"
@@ -149,15 +149,15 @@ func TestErrorTextTellsEverythingKnown(t *testing.T) {
 		err  dataproxy.Error
 		want string
 	}{
-		{dataproxy.Error{Code: dataproxy.CodeClosed}, "producer already been closed"},
+		{dataproxy.Error{Code: dataproxy.CodeClosed}, "producer already been closed [code 10003]"},
 		{dataproxy.Error{Code: dataproxy.CodeQueueFull, Message: "the bound is reached", GroupID: "g", StreamID: "s"},
-			"producer send queue is full: the bound is reached [group g, stream s]"},
+			"producer send queue is full: the bound is reached [code 10004, group g, stream s]"},
 		{dataproxy.Error{Code: dataproxy.CodeServerError, ServerCode: 115, ServerMessage: "Topic not configured", Node: "h:1", GroupID: "g", StreamID: "s", BatchID: "b-1", Attempts: 3},
-			"server error: server code 115 (Topic not configured) [node h:1, group g, stream s, batch b-1, attempts 3]"},
-		{dataproxy.Error{Code: dataproxy.CodeServerError, ServerCode: 2}, "server error: server code 2"},
+			"server error: server code 115 (Topic not configured) [code 10011, node h:1, group g, stream s, batch b-1, attempts 3]"},
+		{dataproxy.Error{Code: dataproxy.CodeServerError, ServerCode: 2}, "server error: server code 2 [code 10011]"},
 		{dataproxy.Error{Code: dataproxy.CodeServerError, ServerCode: 109, ServerMessage: "a \"quote\"\n2026 ERROR forged"},
-			`server error: server code 109 ("a \"quote\"\n2026 ERROR forged")`},
-		{dataproxy.Error{Code: dataproxy.CodeLogInvalid, GroupID: "a\nb", StreamID: "plain \"quoted\""}, `input log is invalid [group "a\nb", stream plain "quoted"]`},
+			`server error: server code 109 ("a \"quote\"\n2026 ERROR forged") [code 10011]`},
+		{dataproxy.Error{Code: dataproxy.CodeLogInvalid, GroupID: "a\nb", StreamID: "plain \"quoted\""}, `input log is invalid [code 10010, group "a\nb", stream plain "quoted"]`},
 	} {
 		require.Equal(t, c.want, c.err.Error())
 	}

@@ -99,7 +99,7 @@ func ExampleFullClient_sendBatch() {
 	fmt.Println(errs[1])
 	// Output:
 	// <nil>
-	// input log is invalid: payload: is empty: want at least one byte [group my_group, stream my_stream]
+	// input log is invalid: the payload is empty: it must have at least one byte [code 10010, group my_group, stream my_stream]
 }
 
 // What an error says: whether sending again may help, and whether that could double the message.
@@ -153,7 +153,7 @@ func ExampleFullClient_shutdown() {
 	// Output:
 	// true
 	// 0 acked, 1 unsent
-	// message context expired: 1 messages had no result in time
+	// message context expired: 1 messages had no result in time [code 10005]
 }
 
 // Attributes and the event time go to the wire; Headers and MetaData stay here and come back with the result.
@@ -193,7 +193,7 @@ func ExampleWithOption() {
 		dataproxy.WithOption("max_retry", "2"),
 	)
 	fmt.Println(err)
-	// Output: option send_timeout = "30": want a duration with its unit, such as "20ms" or "5m"; option "max_retry": unknown; did you mean "max_retries"?
+	// Output: option send_timeout = "30": must be a duration with its unit, such as "20ms" or "5m"; option "max_retry": unknown; did you mean "max_retries"?
 }
 
 // A snapshot of what the client has done and holds.

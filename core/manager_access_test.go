@@ -133,8 +133,8 @@ func TestN7_TokenIsRefreshedWhileRunning(t *testing.T) {
 func TestHeaderThatGetTokenCannotMeanIsNamed(t *testing.T) {
 	c := cluster(t)
 	for _, header := range []struct{ key, token, part string }{
-		{"", "", `auth: the header name is "": want one or more of`},
-		{"", "s3cret", `auth: the header name is "": want one or more of`},
+		{"", "", `auth: the header name is "": it must be one or more of`},
+		{"", "s3cret", `auth: the header name is "": it must be one or more of`},
 		{"Bad Header", "s3cret", `auth: the header name is "Bad Header": want`},
 		{"X:", "s3cret", `auth: the header name is "X:": want`},
 		{"Tökén", "s3cret", `auth: the header name is "Tökén": want`},
@@ -216,7 +216,7 @@ func TestN2_StartsFromTheNodeCache(t *testing.T) {
 	pipe := filepath.Join(t.TempDir(), "pipe")
 	require.NoError(t, makePipe(pipe))
 	err = startFails(t, c, dataproxy.WithNodeCache(pipe))
-	require.ErrorContains(t, err, "option node_cache: the node cache "+pipe+" is a pipe: want a regular file")
+	require.ErrorContains(t, err, "option node_cache: the node cache "+pipe+" is a pipe: it must be a regular file")
 
 	c.Manager().ClearFaults()
 	client = connect(t, c, dataproxy.WithNodeCache(cache))

@@ -36,8 +36,8 @@ func TestMissingAndMalformedSettings(t *testing.T) {
 	}{
 		"no url":          {[]dataproxy.Option{dataproxy.WithGroupID("test_group")}, dataproxy.ErrURLNotGiven, "option url: URL is not given"},
 		"no group":        {[]dataproxy.Option{dataproxy.WithURL("http://h:1")}, dataproxy.ErrGroupIDNotGiven, "option group_id: group ID is not given"},
-		"empty url":       {[]dataproxy.Option{dataproxy.WithGroupID("test_group"), dataproxy.WithURL("")}, dataproxy.ErrInvalidURL, `option url = "": invalid URL: is empty, want a Manager's http://host:port`},
-		"empty group":     {[]dataproxy.Option{dataproxy.WithGroupID(""), dataproxy.WithURL("http://h:1")}, dataproxy.ErrInvalidGroupID, `option group_id = "": invalid group ID: has 0 characters: want 1 to 200`},
+		"empty url":       {[]dataproxy.Option{dataproxy.WithGroupID("test_group"), dataproxy.WithURL("")}, dataproxy.ErrInvalidURL, `option url = "": invalid URL: it is empty: give the Manager's http://host:port`},
+		"empty group":     {[]dataproxy.Option{dataproxy.WithGroupID(""), dataproxy.WithURL("http://h:1")}, dataproxy.ErrInvalidGroupID, `option group_id = "": invalid group ID: it is empty: it must have 4 to 200 characters`},
 		"malformed url":   {[]dataproxy.Option{dataproxy.WithGroupID("test_group"), dataproxy.WithURL("://")}, dataproxy.ErrInvalidURL, `option url = "://": invalid URL: it cannot be parsed`},
 		"malformed group": {[]dataproxy.Option{dataproxy.WithGroupID("a b c"), dataproxy.WithURL("http://h:1")}, dataproxy.ErrInvalidGroupID, `character ' '`},
 	} {

@@ -68,7 +68,7 @@ func (opt *option) parse(o *Options, value string) error {
 	case *bool:
 		b, err := strconv.ParseBool(value)
 		if err != nil {
-			return opt.bad(value, "want true or false")
+			return opt.bad(value, "must be true or false")
 		}
 		*p = b
 	case *time.Duration:
@@ -77,7 +77,7 @@ func (opt *option) parse(o *Options, value string) error {
 			if aDuration.MatchString(value) {
 				return opt.outOfRange(value)
 			}
-			return opt.bad(value, `want a duration with its unit, such as "20ms" or "5m"`)
+			return opt.bad(value, `must be a duration with its unit, such as "20ms" or "5m"`)
 		}
 		*p = d
 	case *int:
@@ -143,9 +143,9 @@ func parseInt(value string, size bool) (int, error) {
 		return 0, strconv.ErrRange
 	case err != nil:
 		if size {
-			return 0, fmt.Errorf(`want a number of bytes, or one that ends in K, M or G, such as "40K"`)
+			return 0, errors.New(`must be a number of bytes, or one that ends in K, M or G, such as "40K"`)
 		}
-		return 0, fmt.Errorf("want a whole number")
+		return 0, errors.New("must be a whole number")
 	}
 	return int(n * unit), nil
 }
@@ -168,7 +168,7 @@ func splitMap(value string) (map[string]string, error) {
 	for pair := range strings.SplitSeq(value, "&") {
 		name, v, ok := strings.Cut(pair, "=")
 		if !ok || name == "" {
-			return nil, fmt.Errorf(`want "name=value" pairs joined by "&"`)
+			return nil, errors.New(`must be "name=value" pairs joined by "&"`)
 		}
 		if _, dup := m[name]; dup {
 			return nil, fmt.Errorf("name %q is given twice", name)

@@ -32,14 +32,14 @@ func (o *Options) ValidateAndSetDefault() error {
 	err = multierr.Append(err, o.validateGroupID())
 	err = multierr.Append(err, o.validateSource())
 	if !utf8.ValidString(o.MetricsName) {
-		err = multierr.Append(err, fmt.Errorf("option metrics_name = %q: want UTF-8", o.MetricsName))
+		err = multierr.Append(err, fmt.Errorf("option metrics_name = %q: must be UTF-8", o.MetricsName))
 	}
 	if d := o.SpoolMaxAge; d > 0 && d < time.Second {
-		err = multierr.Append(err, fmt.Errorf("option spool_max_age = %q: want 0 or 1s or more", d))
+		err = multierr.Append(err, fmt.Errorf("option spool_max_age = %q: must be 0, or 1s or more", d))
 	}
 	err = multierr.Append(err, o.checkSpoolAfter())
 	if d := o.MaxConnLifetime; d > 0 && d < leastConnLifetime {
-		err = multierr.Append(err, fmt.Errorf("option max_conn_lifetime = %q: want 0 or %v or more", d, leastConnLifetime))
+		err = multierr.Append(err, fmt.Errorf("option max_conn_lifetime = %q: must be 0, or %v or more", d, leastConnLifetime))
 	}
 	for _, k := range sortedKeys(o.AddColumns) {
 		if e := CheckAttribute(k, o.AddColumns[k]); e != nil {
@@ -113,7 +113,7 @@ func (opt *option) checkRange(o *Options) error {
 		return opt.checkNumber(int64(*p))
 	case *string:
 		if opt.kind == kindEnum && !slices.Contains(opt.values, *p) {
-			return opt.bad(*p, "want "+strings.Join(opt.values, " or "))
+			return opt.bad(*p, "must be "+strings.Join(opt.values, " or "))
 		}
 	}
 	return nil
@@ -132,7 +132,7 @@ func (opt *option) checkNumber(n int64) error {
 func (o *Options) validateGroupID() error {
 	if o.GroupID == "" {
 		if o.explicit["group_id"] {
-			return fmt.Errorf("option group_id = \"\": %w: has 0 characters: want 1 to %d", ErrInvalidGroupID, maxID)
+			return fmt.Errorf("option group_id = \"\": %w: it is empty: it must have %d to %d characters", ErrInvalidGroupID, minGroupID, maxID)
 		}
 		return fmt.Errorf("option group_id: %w", ErrGroupIDNotGiven)
 	}
@@ -154,11 +154,11 @@ func (o *Options) validateSource() error {
 		return err
 	}
 	if o.explicit["static_nodes"] {
-		return errors.New(`option static_nodes: want at least one "host:port"`)
+		return errors.New(`option static_nodes: must name at least one "host:port"`)
 	}
 	if o.URL == "" {
 		if o.explicit["url"] {
-			return fmt.Errorf("option url = \"\": %w: is empty, want a Manager's http://host:port or https://host:port, or set static_nodes", ErrInvalidURL)
+			return fmt.Errorf("option url = \"\": %w: it is empty: give the Manager's http://host:port or https://host:port, or set static_nodes", ErrInvalidURL)
 		}
 		return fmt.Errorf("option url: %w", ErrURLNotGiven)
 	}
@@ -176,9 +176,9 @@ func (o *Options) checkSpoolAfter() error {
 	case d <= 0:
 		return nil
 	case d < leastSpoolAfter || d >= o.SendTimeout:
-		return fmt.Errorf("option spool_after = %q: want 0, or %v or more and less than send_timeout, which is %v", d, leastSpoolAfter, o.SendTimeout)
+		return fmt.Errorf("option spool_after = %q: must be 0, or %v or more and less than send_timeout, which is %v", d, leastSpoolAfter, o.SendTimeout)
 	case o.SpoolResult == SpoolResultStored:
-		return fmt.Errorf("option spool_after = %q: want 0 with spool_result=stored, whose results wait for the disk", d)
+		return fmt.Errorf("option spool_after = %q: must be 0 with spool_result=stored, whose results wait for the disk", d)
 	}
 	return nil
 }

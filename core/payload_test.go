@@ -65,7 +65,7 @@ func TestD7_PayloadBytesArriveUntouched(t *testing.T) {
 // A payload of exactly the limit fits; one byte more must be refused here: the node would close the connection, and with it
 // throw out the batches of others.
 func TestD7_LimitOfAPayload(t *testing.T) {
-	limit := regexp.MustCompile(`want (\d+) `)
+	limit := regexp.MustCompile(`must have (\d+) `)
 	for _, format := range []dataproxy.MessageFormat{dataproxy.Text, dataproxy.Binary} {
 		c := cluster(t, dataproxytest.WithMaxMessageLength(100000))
 		client := connect(t, c, dataproxy.WithMessageFormat(format), dataproxy.WithCompression(dataproxy.None),

@@ -130,9 +130,9 @@ func NewClient(opts ...Option) (FullClient, error) {
 	c.log.close(context.Background(), callbackGrace)
 	close(c.closed)
 	if causes == nil {
-		causes = fmt.Errorf("no node answered within %v", c.opts.ConnTimeout)
+		return nil, fmt.Errorf("%w: no node answered within %v", ErrNoAvailableWorker, c.opts.ConnTimeout)
 	}
-	return nil, fmt.Errorf("%w: %w", ErrNoAvailableWorker, causes)
+	return nil, fmt.Errorf("%w: no node can be reached: %w", ErrNoAvailableWorker, causes)
 }
 
 // proven reports whether a connection proves itself within the connect time-out, which begins when the Manager has been asked: the
@@ -372,7 +372,7 @@ func (c *client) check(msg *Message, dst []byte) (st *stream, attributes string,
 // checkItem looks at what is the message's own in its batch.
 func (st *stream) checkItem(msg *Message, own []byte, attributes string) *Error {
 	if len(msg.Payload) == 0 {
-		return &Error{Code: CodeLogInvalid, Message: "payload: is empty: want at least one byte",
+		return &Error{Code: CodeLogInvalid, Message: "the payload is empty: it must have at least one byte",
 			GroupID: st.key.group, StreamID: st.key.stream}
 	}
 	most := st.longest(attributes)
@@ -382,7 +382,7 @@ func (st *stream) checkItem(msg *Message, own []byte, attributes string) *Error 
 	}
 	most -= itemSize(msg, own) - itemHeader - len(msg.Payload)
 	if len(msg.Payload) > most {
-		return &Error{Code: CodeLogTooLong, Message: fmt.Sprintf("payload: has %d bytes: want %d or less, so that it fits into one frame",
+		return &Error{Code: CodeLogTooLong, Message: fmt.Sprintf("the payload has %d bytes: it must have %d or less, so that it fits into one frame",
 			len(msg.Payload), most), GroupID: st.key.group, StreamID: st.key.stream}
 	}
 	return nil

@@ -50,12 +50,12 @@ func (c *client) whyNotReady() error {
 				ServerCode: n.Answer.Code, ServerMessage: n.Answer.Text})
 		}
 	}
-	kind := ErrNoAvailableWorker
+	kind, missing := ErrNoAvailableWorker, "no node takes messages now"
 	if known == 0 {
-		kind = ErrNoEndpoint
+		kind, missing = ErrNoEndpoint, "no node is known yet"
 	}
 	if len(causes) == 0 {
-		return fmt.Errorf("%w: no connection is proven yet", kind)
+		return fmt.Errorf("%w: %s", kind, missing)
 	}
-	return fmt.Errorf("%w: %w", kind, multierr.Combine(causes...))
+	return fmt.Errorf("%w: %s: %w", kind, missing, multierr.Combine(causes...))
 }

@@ -14,7 +14,7 @@ import (
 
 var update = flag.Bool("update", false, "write the reference pages anew")
 
-const made = "Made from the tables in the code; do not edit. To make it anew: `go test ./core -run TestReferencePagesAreCurrent -update`."
+const made = "Made from the tables in the code; do not edit. To update it: `go test ./core -run TestReferencePagesAreCurrent -update`."
 
 // The reference pages are made from the tables that the code runs on; a page that was not made anew tells lies.
 //
@@ -144,8 +144,9 @@ func writeErrors(p *page) {
 ## Codes of the client
 
 The number in ` + "`Error.Code`" + ` (Go), of ` + "`inlong_result`" + ` (C) and ` + "`SendError.code`" + ` (Python); a text such as "message send timeout" is the
-existing SDK's. *Send again*: whether that can succeed. *Persisted* is what the error says of the message: after not_written, sending
-it again cannot double it; after maybe_written it can. Where the table has both, look into the error.
+existing SDK's. Each text of an error ends with its code,
+` + "`[code 10001, ...]`" + `. *Send again* tells whether that can succeed. *Persisted* is what the error says of the message: after not_written,
+sending it again cannot double it; after maybe_written it can. Where the table has both, check the error.
 `)
 	p.header("Code", "Name", "Text", "Send again", "Persisted", "When", "What to do")
 	var never []string
@@ -175,36 +176,29 @@ The existing SDK has two more, which this client never reports: ` + strings.Join
 ## Codes of a DataProxy
 
 A message that a DataProxy refused has the client's code 10011 and, beside it, one of these: ` + "`Error.ServerCode`" + ` (Go), ` + "`server_code`" + `
-(C and Python). The names are the server's own, those of its class DataProxyErrCode in InLong 2.x; no answer carries them. *The client
+(C and Python). The names are those of the server's class DataProxyErrCode in InLong 2.x; no answer contains them. *The client
 retries*: by default, only with ` + "`retry_on_server_error`" + `, or never, because the batch fails on every node. Such an error says
-not_written, unless an earlier attempt was lost without an answer.
+not_written, unless an earlier attempt was lost without an answer. Codes of the node's HTTP interface, and answers to what this client never
+asks, are left out; ` + "`inlong-dataproxy errors CODE`" + ` knows them too.
 `)
 	p.header("Code", "Name", "The client retries", "Send again", "When", "What to do")
-	// Of these no user needs to know one from the other: they share a row.
-	type row struct{ advice, when, codes string }
-	shared := []row{
-		{advice: "No setting cures it", when: "the node found a fault in the frame"},
-		{advice: "It should not reach this client", when: "of the node's HTTP interface, or an answer to what this client never asks"},
-	}
+	var faulty []string // no user needs to tell these apart: they share a row
 	for _, c := range dataproxy.ServerCodes() {
 		retries, again := "with retry_on_server_error", "no"
 		switch {
+		case strings.HasPrefix(c.Advice, "It should not reach this client"):
+			continue
+		case strings.HasPrefix(c.Advice, "No setting cures it"):
+			faulty = append(faulty, fmt.Sprint(c.Code))
+			continue
 		case c.Retriable:
 			retries, again = "by default", "yes"
 		case c.Hopeless:
 			retries = "never"
 		}
-		i := slices.IndexFunc(shared, func(r row) bool { return strings.HasPrefix(c.Advice, r.advice) })
-		if i < 0 {
-			p.row(fmt.Sprint(c.Code), quoted(c.Name), retries, again, c.Meaning, c.Advice)
-			continue
-		}
-		shared[i].codes += fmt.Sprintf(", %d", c.Code)
-		shared[i].advice = c.Advice
+		p.row(fmt.Sprint(c.Code), quoted(c.Name), retries, again, c.Meaning, c.Advice)
 	}
-	for _, r := range shared {
-		p.row(strings.TrimPrefix(r.codes, ", "), "", "", "no", r.when, r.advice)
-	}
+	p.row(strings.Join(faulty, ", "), "", "", "no", "the node found a fault in the frame", "No setting cures it: report it, with the versions of client and DataProxy.")
 }
 
 func writeMetrics(p *page) {
@@ -213,15 +207,17 @@ func writeMetrics(p *page) {
 ` + made + `
 
 A Go client registers these Prometheus metrics with its ` + "`WithMetricsRegistry`" + `, by default prometheus.DefaultRegisterer. Names, kinds,
-labels, buckets and help texts are those of the existing Go SDK, save of the spool and by stream, which it has not, so dashboards and alerts keep working, and clients of both, or
-several of this one, share a registry. A metric of another kind under one of these names makes NewClient fail, with the name.
+labels, buckets and help texts are those of the existing Go SDK, so dashboards and alerts keep working, and clients of both can share a registry. The metrics
+of the spool and by stream are new. If a metric of another kind has one of these names, NewClient fails and names it.
 
 Labels: ` + "`name`" + ` is the option metrics_name. ` + "`code`" + ` is the client's result code, 0 for success, see ERRORS.md; the server's own codes
-are all in 10011. ` + "`worker`" + ` is the lane, from 0 to worker_num - 1. ` + "`group`" + ` and ` + "`stream`" + ` are there with the option metrics_streams, for as
-many streams as it says; what is sent to others has the stream "other" and an empty group.
+are all in 10011. ` + "`worker`" + ` is a number from 0 to worker_num - 1: that of a lane, or of a worker where the row says
+so. ` + "`group`" + ` and ` + "`stream`" + ` come with the option metrics_streams, for as many streams as it says; all others share the stream "other" and an
+empty group.
 
-C and Python programs get them as text by ` + "`inlong_client_metrics`" + ` and ` + "`client.metrics()`" + `. For prometheus_client
-` + "`inlong_dataproxy.prometheus`" + ` gives other ones, the counters of ` + "`client.stats()`" + `: ` + "`inlong_dataproxy_acked_total`" + ` corresponds to ` + "`data_proxy_msg_count`" + ` with code 0.
+C and Python programs get them as text from ` + "`inlong_client_metrics`" + ` and ` + "`client.metrics()`" + `. For prometheus_client
+` + "`inlong_dataproxy.prometheus`" + ` has metrics of its own, the counters of ` + "`client.stats()`" + `: its ` + "`inlong_dataproxy_acked_total`" + ` corresponds to
+` + "`data_proxy_msg_count`" + ` with code 0.
 `)
 	p.header("Name", "Kind", "Labels", "Buckets up to", "Help", "Moves")
 	for _, m := range dataproxy.Metrics() {

@@ -79,7 +79,7 @@ func invalid(group, name string, err error) *Error {
 func (c *client) checkAttributes(attributes map[string]string) error {
 	for k := range attributes {
 		if _, twice := c.opts.AddColumns[k]; twice {
-			return fmt.Errorf("attribute %q: is already added by add_columns", k)
+			return fmt.Errorf("attribute %q is already added by add_columns", k)
 		}
 	}
 	return checkAttributes(attributes)

@@ -35,11 +35,11 @@ func checkGroupID(id string) error { return checkID("group id", id, minGroupID) 
 
 func checkID(field, id string, shortest int) error {
 	if len(id) < shortest || len(id) > maxID {
-		return fmt.Errorf("%s %q: has %d characters: want %d to %d", field, cut(id), len(id), shortest, maxID)
+		return fmt.Errorf("%s %q has %d characters: it must have %d to %d", field, cut(id), len(id), shortest, maxID)
 	}
 	for _, c := range id {
 		if !(c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c >= '0' && c <= '9' || c == '_' || c == '.' || c == '-') {
-			return fmt.Errorf("%s %q: character %q: want only A-Z a-z 0-9 _ . -", field, cut(id), c)
+			return fmt.Errorf("%s %q has the character %q: only A-Z a-z 0-9 _ . - are allowed", field, cut(id), c)
 		}
 	}
 	return nil
@@ -69,7 +69,7 @@ func checkTotal(attributes map[string]string) error {
 // nil when nothing is. It is for an Embedder's caller, who may be given lengths beyond the memory that they are of.
 func CheckAttributesTotal(total uint64) error {
 	if total > maxAttribute {
-		return fmt.Errorf("attributes: %d bytes together: want %d or less", total, maxAttribute)
+		return fmt.Errorf("the attributes have %d bytes together: they must have %d or less", total, maxAttribute)
 	}
 	return nil
 }
@@ -77,20 +77,20 @@ func CheckAttributesTotal(total uint64) error {
 // CheckAttribute returns what is wrong with one attribute of a message, nil when nothing is: for who adds some to the messages of others.
 func CheckAttribute(key, value string) error {
 	if key == "" {
-		return fmt.Errorf("attribute with value %q: has an empty name", cut(value))
+		return fmt.Errorf("the attribute with value %q has an empty name", cut(value))
 	}
 	if isReserved(key) {
-		return fmt.Errorf("attribute %q: the name is reserved by the protocol", key)
+		return fmt.Errorf("attribute name %q is reserved by the protocol", key)
 	}
 	if err := checkAttributeText(key); err != nil {
-		return fmt.Errorf("attribute name %q: %w", cut(key), err)
+		return fmt.Errorf("attribute name %q %w", cut(key), err)
 	}
 	err := checkAttributeText(value)
 	if key == auditVersion && err == nil {
 		err = checkAuditVersion(value)
 	}
 	if err != nil {
-		return fmt.Errorf("value %q of attribute %q: %w", cut(value), cut(key), err)
+		return fmt.Errorf("value %q of attribute %q %w", cut(value), cut(key), err)
 	}
 	return nil
 }
@@ -101,7 +101,7 @@ const auditVersion = "auditVersion"
 // checkAuditVersion refuses what a node would count under no version at all, without a word.
 func checkAuditVersion(value string) error {
 	if n, err := strconv.ParseInt(value, 10, 64); err != nil || strconv.FormatInt(n, 10) != value || n < 0 {
-		return fmt.Errorf("want a number of 0 to %d", math.MaxInt64)
+		return fmt.Errorf("must be a number of 0 to %d", math.MaxInt64)
 	}
 	return nil
 }
@@ -113,7 +113,7 @@ func checkAttributeText(s string) error {
 	for i := range len(s) {
 		if c := s[i]; c < ' ' || c > '~' || c == '&' || c == '=' {
 			r, _ := utf8.DecodeRuneInString(s[i:])
-			return fmt.Errorf("character %q: want printable ASCII without & and =", r)
+			return fmt.Errorf("has the character %q: only printable ASCII without & and = is allowed", r)
 		}
 	}
 	if len(s) > 0 && (s[0] == ' ' || s[len(s)-1] == ' ') {
@@ -159,7 +159,7 @@ func checkTime(t time.Time, format MessageFormat) error {
 		last = lastBinaryTime
 	}
 	if t.Unix() < 0 || t.After(last) {
-		return fmt.Errorf("time %v: want 1970-01-01 to %s", t.UTC(), last.Format(time.DateOnly))
+		return fmt.Errorf("time %v is out of range: it must be within 1970-01-01 to %s", t.UTC(), last.Format(time.DateOnly))
 	}
 	return nil
 }

@@ -31,11 +31,11 @@ func refusal(t *testing.T, client dataproxy.FullClient, msg dataproxy.Message) s
 func TestH6_IDsAreChecked(t *testing.T) {
 	c := cluster(t)
 	client := connect(t, c)
-	const rule = "want only A-Z a-z 0-9 _ . -"
+	const rule = "only A-Z a-z 0-9 _ . - are allowed"
 	for id, part := range map[string]string{
-		"g&isAck=false": "character '&': " + rule, "g=12": "character '=': " + rule, "gro\nup": `character '\n': ` + rule,
-		"gro up": "character ' ': " + rule, "grouppé": rule, "日本語日本語": rule, "gro\x00up": `character '\x00': ` + rule, "gro/up": "character '/'",
-		"abc": "has 3 characters: want 4 to 200", strings.Repeat("g", 201): "has 201 characters: want 4 to 200", " group": "character ' '",
+		"g&isAck=false": "has the character '&': " + rule, "g=12": "has the character '=': " + rule, "gro\nup": `has the character '\n': ` + rule,
+		"gro up": "has the character ' ': " + rule, "grouppé": rule, "日本語日本語": rule, "gro\x00up": `has the character '\x00': ` + rule, "gro/up": "has the character '/'",
+		"abc": "has 3 characters: it must have 4 to 200", strings.Repeat("g", 201): "has 201 characters: it must have 4 to 200", " group": "has the character ' '",
 	} {
 		msg := message("x")
 		msg.GroupID = id
@@ -52,7 +52,7 @@ func TestH6_IDsAreChecked(t *testing.T) {
 		require.Contains(t, text, strings.Replace(part, "4 to 200", "1 to 200", 1))
 		require.ErrorContains(t, dataproxy.CheckStreamID(id), text, "asked beforehand, the answer is another")
 	}
-	require.Contains(t, refusal(t, client, dataproxy.Message{Payload: []byte("x")}), `stream id "": has 0 characters: want 1 to 200`)
+	require.Contains(t, refusal(t, client, dataproxy.Message{Payload: []byte("x")}), `stream id "" has 0 characters: it must have 1 to 200`)
 	require.Zero(t, c.Count())
 
 	for _, ids := range [][2]string{{"abcd", "s"}, {strings.Repeat("Z", 200), strings.Repeat("9", 200)}, {"a._-", "-"}, {"....", "."}} {
@@ -73,34 +73,34 @@ const reservedNames = `groupId streamId dt cp cnt mt m sid t NodeIP messageId is
 func TestH6_AttributesAreChecked(t *testing.T) {
 	c := cluster(t)
 	client := connect(t, c, dataproxy.WithAddColumns(map[string]string{"__addcol1__world": "7"}))
-	const rule = "want printable ASCII without & and ="
+	const rule = "only printable ASCII without & and = is allowed"
 	bad := map[[2]string]string{
-		{"", "v"}:                         `attribute with value "v": has an empty name`,
-		{"k", "a&isAck=false"}:            `value "a&isAck=false" of attribute "k": character '&': ` + rule,
-		{"k", "a=b"}:                      `value "a=b" of attribute "k": character '=': ` + rule,
-		{"k&isAck", "false"}:              `attribute name "k&isAck": character '&': ` + rule,
-		{"k=1", "v"}:                      `attribute name "k=1": character '=': ` + rule,
-		{"k", "a\nb"}:                     `character '\n': ` + rule,
-		{"k", "a\rb"}:                     `character '\r': ` + rule,
-		{"k", "a\x00b"}:                   `character '\x00': ` + rule,
-		{"k", "a\x7fb"}:                   `character '\x7f': ` + rule,
-		{"k", "é"}:                        `character 'é': ` + rule,
-		{"é", "v"}:                        `attribute name "é": character 'é': ` + rule,
-		{"k", " a"}:                       `value " a" of attribute "k": starts or ends with a blank`,
+		{"", "v"}:                         `the attribute with value "v" has an empty name`,
+		{"k", "a&isAck=false"}:            `value "a&isAck=false" of attribute "k" has the character '&': ` + rule,
+		{"k", "a=b"}:                      `value "a=b" of attribute "k" has the character '=': ` + rule,
+		{"k&isAck", "false"}:              `attribute name "k&isAck" has the character '&': ` + rule,
+		{"k=1", "v"}:                      `attribute name "k=1" has the character '=': ` + rule,
+		{"k", "a\nb"}:                     `has the character '\n': ` + rule,
+		{"k", "a\rb"}:                     `has the character '\r': ` + rule,
+		{"k", "a\x00b"}:                   `has the character '\x00': ` + rule,
+		{"k", "a\x7fb"}:                   `has the character '\x7f': ` + rule,
+		{"k", "é"}:                        `has the character 'é': ` + rule,
+		{"é", "v"}:                        `attribute name "é" has the character 'é': ` + rule,
+		{"k", " a"}:                       `value " a" of attribute "k" starts or ends with a blank`,
 		{"k", "a "}:                       "starts or ends with a blank",
-		{" k", "a"}:                       `attribute name " k": starts or ends with a blank`,
-		{"k", strings.Repeat("x", 4096)}:  "attributes: 4099 bytes together: want 4096 or less",
-		{strings.Repeat("k", 5000), "v"}:  "attributes: 5003 bytes together",
+		{" k", "a"}:                       `attribute name " k" starts or ends with a blank`,
+		{"k", strings.Repeat("x", 4096)}:  "the attributes have 4099 bytes together: they must have 4096 or less",
+		{strings.Repeat("k", 5000), "v"}:  "the attributes have 5003 bytes together",
 		{"k", strings.Repeat("\xff", 99)}: rule,
-		{"__addcol1__world", "8"}:         `attribute "__addcol1__world": is already added by add_columns`,
+		{"__addcol1__world", "8"}:         `attribute "__addcol1__world" is already added by add_columns`,
 	}
 	for name := range strings.FieldsSeq(reservedNames) {
-		bad[[2]string{name, "v"}] = fmt.Sprintf("attribute %q: the name is reserved by the protocol", name)
+		bad[[2]string{name, "v"}] = fmt.Sprintf("attribute name %q is reserved by the protocol", name)
 	}
 	for pair, part := range bad {
 		msg := message("x")
 		msg.Attributes = map[string]string{"good": "1", pair[0]: pair[1]}
-		if strings.HasPrefix(part, "attributes: ") {
+		if strings.HasPrefix(part, "the attributes have ") {
 			delete(msg.Attributes, "good")
 		}
 		require.Contains(t, refusal(t, client, msg), part)
@@ -132,12 +132,12 @@ func TestProgramMaySetMsgUUIDAndAuditVersion(t *testing.T) {
 		}
 		for _, version := range []string{"", "-1", "+1", "01", "1.0", "v1", "0x1", "1_0", "9223372036854775808"} {
 			msg.Attributes = map[string]string{"auditVersion": version}
-			require.Contains(t, refusal(t, client, msg), fmt.Sprintf(`value %q of attribute "auditVersion": want a number of 0 to 9223372036854775807`, version))
+			require.Contains(t, refusal(t, client, msg), fmt.Sprintf(`value %q of attribute "auditVersion" must be a number of 0 to 9223372036854775807`, version))
 		}
 	}
 	var o dataproxy.Options
 	dataproxy.WithAddColumns(map[string]string{"auditVersion": "v1"})(&o)
-	require.ErrorContains(t, o.ValidateAndSetDefault(), `option add_columns: value "v1" of attribute "auditVersion": want a number`)
+	require.ErrorContains(t, o.ValidateAndSetDefault(), `option add_columns: value "v1" of attribute "auditVersion" must be a number`)
 }
 
 // What the rules let through must arrive as it was given, in both kinds of frames, up to the longest that is allowed.
@@ -185,7 +185,7 @@ func TestEventTimesOutsideTheProtocolAreRefused(t *testing.T) {
 			msg := message("x")
 			msg.Time = at
 			if !ok {
-				require.Contains(t, refusal(t, client, msg), "want 1970-01-01 to ")
+				require.Contains(t, refusal(t, client, msg), "it must be within 1970-01-01 to ")
 				continue
 			}
 			require.NoError(t, client.Send(patient(t), msg))

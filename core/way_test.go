@@ -158,19 +158,19 @@ func TestFaultsOfASocksProxyAreNamed(t *testing.T) {
 	http := listening(t, local(t), func(conn net.Conn) { _, _ = io.WriteString(conn, "HTTP/1.1 400 Bad Request\r\n\r\n") })
 	for text, opts := range map[string][]dataproxy.Option{
 		"refused": {dataproxy.WithSocks(closed.Addr().String())},
-		"it cannot connect to the node: the connection was refused":      {dataproxy.WithSocks(open)},
-		"it wants to know who asks: give the option socks_auth":          {dataproxy.WithSocks(strict)},
-		"it refuses user and password: check the option socks_auth":      {dataproxy.WithSocks(strict), dataproxy.WithSocksAuth("user", "wr0ng-s3cret")},
-		"it answers 48 54, which is not SOCKS5":                          {dataproxy.WithSocks(http)},
-		`option socks = "host": want host:port`:                          {dataproxy.WithSocks("host")},
-		`option socks = "...@host:1": has an @: want host:port alone`:    {dataproxy.WithSocks("user:s3cret@host:1")},
-		`option socks = "...@host": has an @: want host:port alone`:      {dataproxy.WithSocks("user:s3cret@host")},
-		`node "...@host": has an @: want host:port alone`:                {dataproxy.WithStaticNodes("user:s3cret@host")},
-		"option socks: cannot be given together with WithDialer":         {dataproxy.WithSocks(open), dataproxy.WithDialer(new(net.Dialer).DialContext)},
-		"option socks_auth: is for the proxy of the option socks":        {dataproxy.WithSocksAuth("user", "s3cret")},
-		`option socks_auth: want "user:password", both not empty`:        {dataproxy.WithSocks(open), dataproxy.WithSocksAuth("", "s3cret")},
-		"option socks_auth: want 255 bytes or less":                      {dataproxy.WithSocks(open), dataproxy.WithSocksAuth("user", strings.Repeat("s3cret", 50))},
-		`option node_tls_name = "x.test": is for node_tls, which is off`: {dataproxy.WithNodeTLSName("x.test")},
+		"it cannot connect to the node: the connection was refused":            {dataproxy.WithSocks(open)},
+		"it wants to know who asks: give the option socks_auth":                {dataproxy.WithSocks(strict)},
+		"it refuses user and password: check the option socks_auth":            {dataproxy.WithSocks(strict), dataproxy.WithSocksAuth("user", "wr0ng-s3cret")},
+		"it answers 48 54, which is not SOCKS5":                                {dataproxy.WithSocks(http)},
+		`option socks = "host": it must be host:port`:                          {dataproxy.WithSocks("host")},
+		`option socks = "...@host:1": it has an @: it must be host:port alone`: {dataproxy.WithSocks("user:s3cret@host:1")},
+		`option socks = "...@host": it has an @: it must be host:port alone`:   {dataproxy.WithSocks("user:s3cret@host")},
+		`node "...@host": it has an @: it must be host:port alone`:             {dataproxy.WithStaticNodes("user:s3cret@host")},
+		"option socks: cannot be given together with WithDialer":               {dataproxy.WithSocks(open), dataproxy.WithDialer(new(net.Dialer).DialContext)},
+		"option socks_auth: is for the proxy of the option socks":              {dataproxy.WithSocksAuth("user", "s3cret")},
+		`option socks_auth: must be "user:password", both not empty`:           {dataproxy.WithSocks(open), dataproxy.WithSocksAuth("", "s3cret")},
+		"option socks_auth: user and password must have 255 bytes or less":     {dataproxy.WithSocks(open), dataproxy.WithSocksAuth("user", strings.Repeat("s3cret", 50))},
+		`option node_tls_name = "x.test": is for node_tls, which is off`:       {dataproxy.WithNodeTLSName("x.test")},
 	} {
 		require.NotContains(t, whyNot(t, c, text, opts...), "s3cret")
 	}

@@ -198,7 +198,7 @@ int inlong_auth_answer(const inlong_auth *auth, int code)
     if (bad != INLONG_OK)
         return bad;
     if (auth->question == 0)
-        return inlong_fail(INLONG_ERR_ARG, NULL, 0, "auth: question is 0: want that of inlong_auth_poll");
+        return inlong_fail(INLONG_ERR_ARG, NULL, 0, "auth: question is 0: it must be the one of inlong_auth_poll");
     inlong_fork_lock(&mutex);
     struct question *q = find(TAKEN, auth->question);
     if (q) {

@@ -36,8 +36,8 @@ int inlong_check_shape(const inlong_message *m)
     if (!m)
         return inlong_fail(INLONG_ERR_ARG, NULL, 0, "message is NULL");
     if (m->struct_size != sizeof *m && m->struct_size != SIZE_WITHOUT_ITEM_ATTRIBUTES)
-        return inlong_fail(INLONG_ERR_ABI, NULL, 0, "message: struct_size is %zu, want sizeof(inlong_message), %zu", m->struct_size,
-                           sizeof *m);
+        return inlong_fail(INLONG_ERR_ABI, NULL, 0, "message: struct_size is %zu: it must be sizeof(inlong_message), %zu",
+                           m->struct_size, sizeof *m);
     int code = bad_text("message", "group_id", m->group_id, m->group_id_len);
     if (code == INLONG_OK)
         code = bad_text("message", "stream_id", m->stream_id, m->stream_id_len);
@@ -70,7 +70,7 @@ int inlong_check_message(const inlong_message *from, inlong_message *m)
 int inlong_check_timeout(int64_t timeout_ms)
 {
     if (timeout_ms < INLONG_NO_TIMEOUT)
-        return inlong_fail(INLONG_ERR_ARG, NULL, 0, "timeout_ms is %lld: want 0 or more, or INLONG_NO_TIMEOUT",
+        return inlong_fail(INLONG_ERR_ARG, NULL, 0, "timeout_ms is %lld: it must be 0 or more, or INLONG_NO_TIMEOUT",
                            (long long)timeout_ms);
     return INLONG_OK;
 }
@@ -78,7 +78,7 @@ int inlong_check_timeout(int64_t timeout_ms)
 int inlong_check_size(const char *what, size_t size, size_t want)
 {
     if (size != want)
-        return inlong_fail(INLONG_ERR_ABI, NULL, 0, "%s: struct_size is %zu, want its sizeof, %zu", what, size, want);
+        return inlong_fail(INLONG_ERR_ABI, NULL, 0, "%s: struct_size is %zu: it must be its sizeof, %zu", what, size, want);
     return INLONG_OK;
 }
 

@@ -256,7 +256,7 @@ int inlong_client_close(inlong_client *client, int64_t timeout_ms, inlong_close_
     if (code == INLONG_OK && (lost > 0 || !quiet))
         code = inlong_fail(INLONG_ERR_CONTEXT_EXPIRED, NULL, 0,
                            lost > 0 ? "message context expired: before the core had taken all messages"
-                                    : "a callback for log lines or credentials has not returned");
+                                    : "message context expired: a callback for log lines or credentials has not returned");
     return code;
 }
 

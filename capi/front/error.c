@@ -27,8 +27,10 @@ int inlong_fail(int code, char *err, size_t errlen, const char *format, ...)
     char text[INLONG_ERROR_TEXT]; /* the arguments may point into the last one */
     va_list args;
     va_start(args, format);
-    vsnprintf(text, sizeof text, format, args);
+    int len = vsnprintf(text, sizeof text, format, args);
     va_end(args);
+    if (code > 0 && len > 0 && (size_t)len < sizeof text) /* that of a result: as the core's texts have it */
+        snprintf(text + len, sizeof text - (size_t)len, " [code %d]", code);
     inlong_mend_text(text);
     last.constant = NULL;
     inlong_copy_text(last.text, sizeof last.text, text);

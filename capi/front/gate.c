@@ -20,8 +20,9 @@ bool inlong_gate_beside(void) { return inside == BESIDE; }
 
 int inlong_fail_beside(void)
 {
-    return inlong_fail(INLONG_ERR_WORKER_BUSY, NULL, 0,
-                       "inside a callback for log lines or credentials: this call would wait for the thread that it runs on");
+    return inlong_fail(
+        INLONG_ERR_WORKER_BUSY, NULL, 0,
+        "worker is busy: inside a callback for log lines or credentials this call would wait for the thread that it runs on");
 }
 
 bool inlong_gate_closed(void) { return atomic_load_explicit(&closed, memory_order_relaxed); }

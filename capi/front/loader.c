@@ -178,7 +178,7 @@ static int check_reload(char *err, size_t errlen)
     const char *wish = getenv("INLONG_FORK");
     bool named = wish && *wish, off = named && strcmp(wish, "error") == 0;
     if (named && !off && strcmp(wish, "reload") != 0)
-        return inlong_fail(INLONG_ERR_OPTION, err, errlen, "INLONG_FORK is \"%.64s\": want reload or error", wish);
+        return inlong_fail(INLONG_ERR_OPTION, err, errlen, "INLONG_FORK is \"%.64s\": it must be reload or error", wish);
     if (off || !inlong_runtime_reloads())
         return inlong_fail(INLONG_ERR_FORKED, err, errlen, "%s, and %s: make clients after the fork, or exec", forked,
                            off ? "INLONG_FORK=error" : "INLONG_RUNTIME_FORK_RELOAD is 0");

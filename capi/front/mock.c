@@ -16,7 +16,7 @@ int inlong_mock_new(int nodes, inlong_mock **mock, char *err, size_t errlen)
     if (!mock)
         return inlong_fail(INLONG_ERR_ARG, err, errlen, "mock is NULL");
     if (nodes < 0 || nodes > MOST_NODES)
-        return inlong_fail(INLONG_ERR_ARG, err, errlen, "nodes is %d: want 0 to %d", nodes, MOST_NODES);
+        return inlong_fail(INLONG_ERR_ARG, err, errlen, "nodes is %d: it must be 0 to %d", nodes, MOST_NODES);
     int code = inlong_core_load(err, errlen);
     if (code != INLONG_OK)
         return code;

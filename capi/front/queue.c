@@ -322,7 +322,7 @@ int inlong_client_poll(inlong_client *client, inlong_result *results, int max, i
     if (inlong_forked())
         return inlong_client_fault(client);
     if (!results || max <= 0)
-        return inlong_fail(INLONG_ERR_ARG, NULL, 0, results ? "max is %d: want 1 or more" : "results is NULL", max);
+        return inlong_fail(INLONG_ERR_ARG, NULL, 0, results ? "max is %d: it must be 1 or more" : "results is NULL", max);
     int code = inlong_check_size("results[0]", results->struct_size, sizeof *results);
     if (code == INLONG_OK)
         code = inlong_check_timeout(timeout_ms);

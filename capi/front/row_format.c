@@ -73,11 +73,11 @@ static int check(const inlong_row_settings *s, char *err, size_t errlen)
         return inlong_fail(INLONG_ERR_OPTION, err, errlen, "encoding is %d: must be INLONG_ROW_UTF8 or INLONG_ROW_GBK",
                            s->encoding);
     if (s->flags & ~(uint32_t)(INLONG_ROW_REFUSE_EMPTY_FIRST | INLONG_ROW_CONTROL_ESCAPES))
-        return inlong_fail(INLONG_ERR_OPTION, err, errlen, "flags is %u: want INLONG_ROW_... together", s->flags);
+        return inlong_fail(INLONG_ERR_OPTION, err, errlen, "flags is %u: it must be INLONG_ROW_... combined", s->flags);
     if (s->type == INLONG_ROW_CSV && s->kv_separator)
         return inlong_fail(INLONG_ERR_OPTION, err, errlen, "kv_separator is U+%04X: CSV has none", s->kv_separator);
     if ((s->flags & INLONG_ROW_CONTROL_ESCAPES) && (s->type != INLONG_ROW_CSV || !s->escape))
-        return inlong_fail(INLONG_ERR_OPTION, err, errlen, "control escapes: want CSV and an escape character");
+        return inlong_fail(INLONG_ERR_OPTION, err, errlen, "control escapes need CSV and an escape character");
     if ((s->flags & INLONG_ROW_REFUSE_EMPTY_FIRST) && s->type != INLONG_ROW_CSV)
         return inlong_fail(INLONG_ERR_OPTION, err, errlen, "refuse empty first: only rows of CSV have a first field");
     int code = check_columns(s, err, errlen);

@@ -187,7 +187,7 @@ static int check_packed(const inlong_packed *p, int64_t timeout_ms, inlong_messa
     if (code != INLONG_OK)
         return code;
     if (p->flags & ~(INLONG_PACKED_MERGE_ACKS | INLONG_PACKED_SINGLES))
-        return inlong_fail(INLONG_ERR_ARG, NULL, 0, "flags is %d: want INLONG_PACKED_... or 0", p->flags);
+        return inlong_fail(INLONG_ERR_ARG, NULL, 0, "flags is %d: it must be INLONG_PACKED_... or 0", p->flags);
     if (p->data_len > PTRDIFF_MAX || p->count > PTRDIFF_MAX / sizeof *p->lengths)
         return inlong_fail(INLONG_ERR_ARG, NULL, 0, "%s is negative", p->data_len > PTRDIFF_MAX ? "data_len" : "count");
     if ((!p->data && p->data_len > 0) || (!p->lengths && p->count > 0))

@@ -250,7 +250,7 @@ func TestSettingsAreChecked(t *testing.T) {
 		"column 2: has no name":                            {Type: row.CSV, Columns: []string{"a", ""}},
 		`column 2 ("a"): there is another one`:             {Type: row.CSV, Columns: []string{"a", "a"}},
 		`column 1 ("a=b"): holds the kv separator`:         {Type: row.KV, Columns: []string{"a=b"}},
-		"control escapes: want CSV and an escape":          {Type: row.CSV, ControlEscapes: true},
+		"control escapes need CSV and an escape":           {Type: row.CSV, ControlEscapes: true},
 		"refuse empty first: only rows of CSV":             {Type: row.KV, RefuseEmptyFirst: true},
 		`separator '\r': must not be CR, n, r or 0`:        {Type: row.CSV, Separator: '\r', Escape: '\\', ControlEscapes: true},
 		`separator 'n': must not be CR, n, r or 0`:         {Type: row.CSV, Separator: 'n', Escape: '\\', ControlEscapes: true},

@@ -192,7 +192,7 @@ func (s *Settings) check() error {
 		seen[name] = true
 	}
 	if s.ControlEscapes && (s.Type != CSV || s.Escape == 0) {
-		fault("control escapes: want CSV and an escape character")
+		fault("control escapes need CSV and an escape character")
 	}
 	if s.RefuseEmptyFirst && s.Type != CSV {
 		fault("refuse empty first: only rows of CSV have a first field")

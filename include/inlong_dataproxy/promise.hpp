@@ -82,7 +82,8 @@ inline void Promises::forsake() noexcept
         first = pending->after;
         pending->settled = true;
         pending->promise.set_value(
-            made_here(INLONG_ERR_CLOSED, INLONG_MAYBE_WRITTEN, "the close was over before the result could be handed over"));
+            made_here(INLONG_ERR_CLOSED, INLONG_MAYBE_WRITTEN,
+                      "producer already been closed: the close was over before the result could be handed over [code 10003]"));
         pending->after = for_ever.load();
         while (!for_ever.compare_exchange_weak(pending->after, pending))
             ;

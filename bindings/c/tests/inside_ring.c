@@ -79,18 +79,18 @@ static void faults_of_attributes_are_told_at_once(void)
         size_t count;
         const char *part;
     } bad[] = {
-        {{{"known", 0, "a&b", 0}}, 1, "want printable ASCII without & and ="},
-        {{{"known", 0, "a=b", 0}}, 1, "want printable ASCII without & and ="},
+        {{{"known", 0, "a&b", 0}}, 1, "only printable ASCII without & and = is allowed"},
+        {{{"known", 0, "a=b", 0}}, 1, "only printable ASCII without & and = is allowed"},
         {{{"known", 0, " a", 0}}, 1, "starts or ends with a blank"},
-        {{{"known", 0, "\n", 0}}, 1, "want printable ASCII"},
+        {{{"known", 0, "\n", 0}}, 1, "only printable ASCII"},
         {{{"known", 0, "a", 0}, {"known", 5, "b", 1}}, 2, "is given twice"},
-        {{{"known", 6, "a", 0}}, 1, "character '\\x00'"},
+        {{{"known", 6, "a", 0}}, 1, "has the character '\\x00'"},
         {{{"groupId", 0, "a", 0}}, 1, "reserved"},
         {{{"", 0, "a", 0}}, 1, "has an empty name"},
-        {{{"auditVersion", 0, "v1", 0}}, 1, "want a number of 0 to 9223372036854775807"},
-        {{{"auditVersion", 0, "01", 0}}, 1, "want a number of 0"},
-        {{{"auditVersion", 0, "", 0}}, 1, "want a number of 0"},
-        {{{"auditVersion", 0, "9223372036854775808", 0}}, 1, "want a number of 0"},
+        {{{"auditVersion", 0, "v1", 0}}, 1, "must be a number of 0 to 9223372036854775807"},
+        {{{"auditVersion", 0, "01", 0}}, 1, "must be a number of 0"},
+        {{{"auditVersion", 0, "", 0}}, 1, "must be a number of 0"},
+        {{{"auditVersion", 0, "9223372036854775808", 0}}, 1, "must be a number of 0"},
     };
     static const inlong_attribute known[] = {{"known", 0, "yes", 0}, {"auditVersion", 0, "7", 0}};
     fixture f = open_ring(no_options);

@@ -145,7 +145,7 @@ static void attribute_given_twice(void)
     uint32_t length = 1;
     m.attributes = attributes;
     m.attribute_count = 3;
-    REFUSED(c, &m, INLONG_ERR_LOG_INVALID, "attribute \"color\": is given twice");
+    REFUSED(c, &m, INLONG_ERR_LOG_INVALID, "attribute \"color\" is given twice");
     CHECK_INT(inlong_client_send_packed(c, PACK(&m, "x", 1, &length, 1, NULL, 0), 0, NULL), INLONG_ERR_LOG_INVALID);
     CHECK_INT(inlong_client_send(c, &m, 1000, &r), INLONG_ERR_LOG_INVALID);
     CHECK_INT(r.code, INLONG_ERR_LOG_INVALID);

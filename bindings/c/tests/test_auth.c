@@ -86,7 +86,7 @@ static void failure_of_the_callback_is_the_requests(void)
     } cases[] = {
         {1, "", "s3cret", "the token server is down", "the token server is down"},
         {-5, "", "", "", "auth: there are no credentials"},
-        {INLONG_OK, "Bad Name", "s3cret", "", "auth: the header name is \"Bad Name\": want"},
+        {INLONG_OK, "Bad Name", "s3cret", "", "auth: the header name is \"Bad Name\": it must be"},
         {INLONG_OK, "", "s3cret\r\n", "", "auth: the header value has a control character"},
     };
     char err[512];

@@ -123,7 +123,7 @@ static void want(const char *value, int code, const char *part)
 static void refuse(void *parents)
 {
     want("error", INLONG_ERR_FORKED, "forked after its parent had made a client, and INLONG_FORK=error");
-    want("never", INLONG_ERR_OPTION, "INLONG_FORK is \"never\": want reload or error");
+    want("never", INLONG_ERR_OPTION, "INLONG_FORK is \"never\": it must be reload or error");
     check_old_handles(parents);
     char err[256] = "";
     inlong_options *o = inlong_options_new(); /* pure C works everywhere */

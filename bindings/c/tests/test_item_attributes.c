@@ -128,15 +128,15 @@ static void bad_ones_are_refused(void)
         int code;
         const char *part;
     } cases[] = {
-        {{NULL, 0, "v", 0}, INLONG_ERR_LOG_INVALID, "item attributes: attribute with value \"v\": has an empty name"},
+        {{NULL, 0, "v", 0}, INLONG_ERR_LOG_INVALID, "item attributes: the attribute with value \"v\" has an empty name"},
         {{"k", 0, "a&b", 0}, INLONG_ERR_LOG_INVALID, "without & and ="},
         {{"k", 0, " a", 0}, INLONG_ERR_LOG_INVALID, "starts or ends with a blank"},
         {{"k", 0, "\xc3\xa4", 0}, INLONG_ERR_LOG_INVALID, "printable ASCII"},
-        {{"mid", 0, "v", 0}, INLONG_ERR_LOG_INVALID, "item attributes: attribute \"mid\": the name is reserved"},
+        {{"mid", 0, "v", 0}, INLONG_ERR_LOG_INVALID, "item attributes: attribute name \"mid\" is reserved"},
         {{"host", 0, "v", 0}, INLONG_ERR_LOG_INVALID, "\"host\" belongs to the whole batch"},
         {{"k", (size_t)-1, "v", 0}, INLONG_ERR_ARG, "item_attribute: key_len is negative"},
         {{"k", 0, NULL, 3}, INLONG_ERR_ARG, "item_attribute: value is NULL"},
-        {{"k", (size_t)1 << 40, "v", 0}, INLONG_ERR_LOG_INVALID, "want 4096 or less"},
+        {{"k", (size_t)1 << 40, "v", 0}, INLONG_ERR_LOG_INVALID, "must have 4096 or less"},
     };
     static const inlong_attribute batch = {"host", 0, "web1", 0}, twice[] = {{"k", 0, "a", 0}, {"kk", 1, "b", 0}};
     fixture f = open_fixture(binary);
@@ -150,7 +150,7 @@ static void bad_ones_are_refused(void)
     }
     m.item_attributes = twice;
     m.item_attribute_count = 2;
-    refused(f.client, &m, INLONG_ERR_LOG_INVALID, "item attributes: attribute \"k\": is given twice");
+    refused(f.client, &m, INLONG_ERR_LOG_INVALID, "item attributes: attribute \"k\" is given twice");
     m.item_attribute_count = (size_t)-1;
     refused(f.client, &m, INLONG_ERR_ARG, "item_attribute_count is negative");
     m.item_attributes = NULL;

@@ -37,7 +37,7 @@ static void lengths_beyond_the_memory(void)
         refused(c, &m, INLONG_ERR_LOG_INVALID, "stream id");
         m.attributes = &value;
         m.attribute_count = 1;
-        refused(c, &m, INLONG_ERR_LOG_INVALID, "want 4096 or less");
+        refused(c, &m, INLONG_ERR_LOG_INVALID, "must have 4096 or less");
         m = message("x");
         m.group_id = page;
         m.group_id_len = n;
@@ -45,15 +45,15 @@ static void lengths_beyond_the_memory(void)
         m = message("x");
         m.attributes = &key;
         m.attribute_count = 1;
-        refused(c, &m, INLONG_ERR_LOG_INVALID, "want 4096 or less");
+        refused(c, &m, INLONG_ERR_LOG_INVALID, "must have 4096 or less");
         m.attributes = &value;
-        refused(c, &m, INLONG_ERR_LOG_INVALID, "want 4096 or less");
+        refused(c, &m, INLONG_ERR_LOG_INVALID, "must have 4096 or less");
         m = message("x");
         m.item_attributes = &key;
         m.item_attribute_count = 1;
-        refused(c, &m, INLONG_ERR_LOG_INVALID, "want 4096 or less");
+        refused(c, &m, INLONG_ERR_LOG_INVALID, "must have 4096 or less");
         m.item_attributes = &value;
-        refused(c, &m, INLONG_ERR_LOG_INVALID, "want 4096 or less");
+        refused(c, &m, INLONG_ERR_LOG_INVALID, "must have 4096 or less");
         if (n < 1 << 30)
             continue; /* a payload may be so long */
         m = message("x");

@@ -87,7 +87,7 @@ static void null_options(void)
     inlong_mock *mock;
     CHECK_INT(inlong_mock_new(-1, &mock, err, sizeof err), INLONG_ERR_ARG);
     CHECK_INT(inlong_mock_new(65, &mock, err, sizeof err), INLONG_ERR_ARG);
-    CHECK_TEXT(err, "want 0 to 64");
+    CHECK_TEXT(err, "must be 0 to 64");
     inlong_options_free(o);
 }
 

@@ -63,14 +63,14 @@ static void settings_out_of_range(void)
         {0, 1, "setting is 0"},
         {5, 1, "setting is 5"},
         {INLONG_RUNTIME_STOCK, 0, "cannot be set"},
-        {INLONG_RUNTIME_FORK_RELOAD, 2, "want 0 or 1"},
-        {INLONG_RUNTIME_GC_PERCENT, 0, "want 1 to 10000"},
-        {INLONG_RUNTIME_GC_PERCENT, 10001, "want 1 to 10000"},
-        {INLONG_RUNTIME_GC_PERCENT, -2, "want 1 to 10000"},
-        {INLONG_RUNTIME_GC_PERCENT, -1, "want INLONG_RUNTIME_MEMORY_LIMIT set before"},
-        {INLONG_RUNTIME_MEMORY_LIMIT, 0, "want 16777216 bytes or more"},
-        {INLONG_RUNTIME_MEMORY_LIMIT, (16 << 20) - 1, "want 16777216 bytes or more"},
-        {INLONG_RUNTIME_MEMORY_LIMIT, INT64_MIN, "want 16777216 bytes or more"},
+        {INLONG_RUNTIME_FORK_RELOAD, 2, "must be 0 or 1"},
+        {INLONG_RUNTIME_GC_PERCENT, 0, "must be 1 to 10000"},
+        {INLONG_RUNTIME_GC_PERCENT, 10001, "must be 1 to 10000"},
+        {INLONG_RUNTIME_GC_PERCENT, -2, "must be 1 to 10000"},
+        {INLONG_RUNTIME_GC_PERCENT, -1, "INLONG_RUNTIME_MEMORY_LIMIT must be set before"},
+        {INLONG_RUNTIME_MEMORY_LIMIT, 0, "must be 16777216 bytes or more"},
+        {INLONG_RUNTIME_MEMORY_LIMIT, (16 << 20) - 1, "must be 16777216 bytes or more"},
+        {INLONG_RUNTIME_MEMORY_LIMIT, INT64_MIN, "must be 16777216 bytes or more"},
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         CHECK_INT(inlong_runtime_set(cases[i].setting, cases[i].value), INLONG_ERR_ARG);

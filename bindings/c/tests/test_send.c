@@ -156,6 +156,7 @@ static void server_error_is_told_in_full(void)
     CHECK_INT(r.retriable, 0);
     CHECK_TEXT(r.node, "127.0.0.1:");
     CHECK_TEXT(r.text, "server error");
+    CHECK_TEXT(r.text, "[code 10011, node ");
     CHECK_TEXT(inlong_last_error(), "server code 100");
 
     tally t = TALLY;

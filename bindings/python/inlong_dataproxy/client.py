@@ -384,7 +384,7 @@ def timeout_milliseconds(timeout: Timeout) -> int:
     if isinstance(seconds, bool) or not isinstance(seconds, (int, float)):
         raise TypeError(f"timeout must be seconds, a timedelta or None, not {type(timeout).__name__}")
     if not seconds >= 0:
-        raise ValueError(f"timeout = {timeout}: want 0 or more")
+        raise ValueError(f"timeout = {timeout}: must be 0 or more")
     return _milliseconds(seconds)
 
 

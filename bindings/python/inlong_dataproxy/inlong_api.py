@@ -173,9 +173,9 @@ class _Config:
         try:
             values = json.loads(Path(path).read_text(encoding="utf-8"))["init-param"]
         except (KeyError, TypeError, json.JSONDecodeError):
-            raise ConfigError(f'{path}: want JSON with an object "init-param"') from None
+            raise ConfigError(f'{path}: must be JSON with an object "init-param"') from None
         if not isinstance(values, dict):
-            raise ConfigError(f'{path}: want JSON with an object "init-param"')
+            raise ConfigError(f'{path}: must be JSON with an object "init-param"')
         self._values = cast("dict[str, Any]", values)
         self.groups = [group.strip() for group in self._text("inlong_group_ids", "").split(",") if group.strip()]
         self.longest = self._number("ext_pack_size", 0)
@@ -218,17 +218,17 @@ class _Config:
         if value is None:
             raise ConfigError(f"{key}: is missing")
         if not isinstance(value, str):
-            raise ConfigError(f"{key}: want a text")
+            raise ConfigError(f"{key}: must be a text")
         return value
 
     def _number(self, key: str, default: int) -> int:
         value = self._values.get(key, default)
         if isinstance(value, bool) or not isinstance(value, int) or value < 0:
-            raise ConfigError(f"{key}: want a whole number of 0 or more")
+            raise ConfigError(f"{key}: must be a whole number of 0 or more")
         return value
 
     def _flag(self, key: str, default: bool) -> bool:
         value = self._values.get(key, default)
         if not isinstance(value, bool):
-            raise ConfigError(f"{key}: want true or false")
+            raise ConfigError(f"{key}: must be true or false")
         return value

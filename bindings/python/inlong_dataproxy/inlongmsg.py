@@ -96,7 +96,7 @@ def decode(value: bytes, decompress: Optional[Callable[[bytes], bytes]] = None, 
         TooLargeError: a MalformedError for a value that takes more than max_bytes.
     """
     if max_bytes < 1:
-        raise ValueError(f"max_bytes = {max_bytes}: want 1 or more")
+        raise ValueError(f"max_bytes = {max_bytes}: must be 1 or more")
     if len(value) < 4:  # the marks
         raise MalformedError(f"malformed InLongMsg: {len(value)} bytes")
     if value[0] != _MAGIC or value[-2] != _MAGIC or value[-1] != value[1]:
@@ -207,7 +207,7 @@ def _strict_attributes(encoded: bytes) -> dict[str, str]:
     for entry in text.split("&"):
         key, separator, value = entry.strip().partition("=")
         if not separator or key in attributes or "=" in value:
-            raise MalformedError(f"malformed InLongMsg: attributes {text!r}: want key=value&key=value, each key once")
+            raise MalformedError(f"malformed InLongMsg: attributes {text!r}: must be key=value&key=value, each key once")
         attributes[key] = value
     return attributes
 

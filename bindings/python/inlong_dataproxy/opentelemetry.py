@@ -73,7 +73,7 @@ def instrument(client: C, tracer_provider: Optional[TracerProvider] = None, *, p
     binary = client.config.texts.get("message_format") == "binary"
     if propagate_in not in (None, "item_attributes", "attributes") or (propagate_in == "item_attributes" and not binary):
         raise ValueError(
-            f'propagate_in = {propagate_in!r}: want "attributes", None, or with message_format="binary" "item_attributes"'
+            f'propagate_in = {propagate_in!r}: must be "attributes", None, or with message_format="binary" "item_attributes"'
         )
     place: Optional[Place] = "item_attributes" if propagate_in is None and binary else propagate_in
     tracing = _Tracing(client, trace.get_tracer("inlong_dataproxy", tracer_provider=tracer_provider), place)

@@ -124,7 +124,7 @@ class MockCluster:
 
     def __init__(self, nodes: int = 3) -> None:
         if not isinstance(nodes, int) or isinstance(nodes, bool) or not 1 <= nodes <= 64:
-            raise ValueError(f"nodes = {nodes!r}: want 1 to 64")
+            raise ValueError(f"nodes = {nodes!r}: must be 1 to 64")
         self._handle = low.MockHandle()
         low.mock_new(nodes, ctypes.byref(self._handle), None, 0)
         buffer = ctypes.create_string_buffer(256)
@@ -304,7 +304,7 @@ class MockCluster:
 
 def _fault(kind: str, standing: bool, times: int, fields: dict[str, Union[int, str, bytes]]) -> dict[str, Any]:
     if times < 1:
-        raise InlongError(f"times = {times}: want 1 or more")
+        raise InlongError(f"times = {times}: must be 1 or more")
     plain = {name: base64.b64encode(value).decode() if isinstance(value, bytes) else value for name, value in fields.items()}
     fault = {"fault": {"kind": kind, **plain}}
     return {**fault, "standing": True} if standing else {**fault, "times": times}

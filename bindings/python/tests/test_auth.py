@@ -61,10 +61,10 @@ def test_each_request_is_signed_by_what_the_callable_returns(cluster: MockCluste
     [
         (ValueError("the token server is down"), "auth: raised ValueError: the token server is down"),
         (KeyboardInterrupt(), "auth: raised KeyboardInterrupt"),
-        (None, "TypeError: auth returned NoneType: want a str, or a tuple of two str"),
-        (("X-Token", b"s3cret"), "TypeError: auth returned a tuple of 2: want"),
-        (("a", "b", "s3cret"), "TypeError: auth returned a tuple of 3: want"),
-        ("s3cret" * 3000, "ValueError: auth returned a header value of 18000 bytes: want 16382 at most"),
+        (None, "TypeError: auth returned NoneType: it must be a str, or a tuple of two str"),
+        (("X-Token", b"s3cret"), "TypeError: auth returned a tuple of 2: it must be"),
+        (("a", "b", "s3cret"), "TypeError: auth returned a tuple of 3: it must be"),
+        ("s3cret" * 3000, "ValueError: auth returned a header value of 18000 bytes: it must have 16382 at most"),
         ("s3cret\0", "ValueError: auth returned a header value of 7 bytes"),
         ("s3cret\ud800", "raised UnicodeEncodeError"),
         ("s3cret\n", "auth: the header value has a control character"),
@@ -174,7 +174,7 @@ def test_what_cannot_be_called_is_refused_at_once() -> None:
         return "x"
 
     for auth in ("token", later):
-        with pytest.raises(ConfigError, match="option auth: want a plain function"):
+        with pytest.raises(ConfigError, match="option auth: must be a plain function"):
             Config("http://127.0.0.1:1", group_id=GROUP, auth=auth)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
     with pytest.raises(ConfigError, match="basic_auth: cannot be given together with auth"):
         Client("http://127.0.0.1:1", group_id=GROUP, auth=bearer, basic_auth=("id", "key"))

@@ -34,32 +34,38 @@ WRONG_TYPES: dict[str, tuple[Bad, str]] = {
     "event time bool": ({"event_time": True}, "event_time must be a datetime or seconds since 1970, not bool"),
 }
 
-ONLY_ASCII = "want only A-Z a-z 0-9 _ . -"
-PRINTABLE = "want printable ASCII without & and ="
-TIME = "want seconds since 1970, 0.001 or more and less than 9007199254740"
+ONLY_ASCII = "only A-Z a-z 0-9 _ . - are allowed"
+PRINTABLE = "only printable ASCII without & and = is allowed"
+TIME = "must be seconds since 1970, 0.001 or more and less than 9007199254740"
 
 BROKEN_RULES: dict[str, tuple[Bad, str]] = {
-    "payload empty": ({"payload": b""}, "payload: is empty: want at least one byte"),
-    "payload empty str": ({"payload": ""}, "payload: is empty: want at least one byte"),
-    "payload empty memoryview": ({"payload": memoryview(b"")}, "payload: is empty: want at least one byte"),
-    "payload too long": ({"payload": bytes(1 << 20)}, "payload: has 1048576 bytes: want 524"),
-    "payload too long, in place": ({"payload": bytearray(1 << 20)}, "payload: has 1048576 bytes: want 524"),
-    "payload that is no Unicode": ({"payload": "\ud800"}, "payload: cannot be written as UTF-8"),
-    "stream empty": ({"stream_id": ""}, 'stream id "": has 0 characters: want 1 to 200'),
-    "stream too long": ({"stream_id": "s" * 201}, '...": has 201 characters: want 1 to 200'),
-    "stream not ASCII": ({"stream_id": "strömung"}, f"stream id \"strömung\": character 'ö': {ONLY_ASCII}"),
-    "stream with another attribute": ({"stream_id": "s&m=0"}, f"stream id \"s&m=0\": character '&': {ONLY_ASCII}"),
-    "stream with a NUL": ({"stream_id": "s\0t"}, f"stream id \"s\\x00t\": character '\\x00': {ONLY_ASCII}"),
+    "payload empty": ({"payload": b""}, "the payload is empty: it must have at least one byte"),
+    "payload empty str": ({"payload": ""}, "the payload is empty: it must have at least one byte"),
+    "payload empty memoryview": ({"payload": memoryview(b"")}, "the payload is empty: it must have at least one byte"),
+    "payload too long": ({"payload": bytes(1 << 20)}, "the payload has 1048576 bytes: it must have 524"),
+    "payload too long, in place": ({"payload": bytearray(1 << 20)}, "the payload has 1048576 bytes: it must have 524"),
+    "payload that is no Unicode": ({"payload": "\ud800"}, "the payload cannot be written as UTF-8"),
+    "stream empty": ({"stream_id": ""}, 'stream id "" has 0 characters: it must have 1 to 200'),
+    "stream too long": ({"stream_id": "s" * 201}, '..." has 201 characters: it must have 1 to 200'),
+    "stream not ASCII": ({"stream_id": "strömung"}, f"stream id \"strömung\" has the character 'ö': {ONLY_ASCII}"),
+    "stream with another attribute": ({"stream_id": "s&m=0"}, f"stream id \"s&m=0\" has the character '&': {ONLY_ASCII}"),
+    "stream with a NUL": ({"stream_id": "s\0t"}, f"stream id \"s\\x00t\" has the character '\\x00': {ONLY_ASCII}"),
     "stream that is no Unicode": ({"stream_id": "\ud800"}, ONLY_ASCII),
-    "group too short": ({"group_id": "g"}, 'group id "g": has 1 characters: want 4 to 200'),
-    "group too long": ({"group_id": "g" * 201}, '...": has 201 characters: want 4 to 200'),
-    "group not ASCII": ({"group_id": "gruppé"}, f"group id \"gruppé\": character 'é': {ONLY_ASCII}"),
-    "attribute with another": ({"attributes": {"a": "b&c=d"}}, f'value "b&c=d" of attribute "a": character \'&\': {PRINTABLE}'),
-    "attribute not ASCII": ({"attributes": {"a": "ä"}}, f'value "ä" of attribute "a": character \'ä\': {PRINTABLE}'),
-    "attribute name empty": ({"attributes": {"": "x"}}, 'attribute with value "x": has an empty name'),
-    "attribute name with =": ({"attributes": {"a=b": "c"}}, f"attribute name \"a=b\": character '=': {PRINTABLE}"),
-    "attribute of the protocol": ({"attributes": {"groupId": "x"}}, 'attribute "groupId": the name is reserved by the protocol'),
-    "attributes too long": ({"attributes": {"a": "x" * 5000}}, "attributes: 5003 bytes together: want 4096 or less"),
+    "group too short": ({"group_id": "g"}, 'group id "g" has 1 characters: it must have 4 to 200'),
+    "group too long": ({"group_id": "g" * 201}, '..." has 201 characters: it must have 4 to 200'),
+    "group not ASCII": ({"group_id": "gruppé"}, f"group id \"gruppé\" has the character 'é': {ONLY_ASCII}"),
+    "attribute with another": (
+        {"attributes": {"a": "b&c=d"}},
+        f'value "b&c=d" of attribute "a" has the character \'&\': {PRINTABLE}',
+    ),
+    "attribute not ASCII": ({"attributes": {"a": "ä"}}, f'value "ä" of attribute "a" has the character \'ä\': {PRINTABLE}'),
+    "attribute name empty": ({"attributes": {"": "x"}}, 'the attribute with value "x" has an empty name'),
+    "attribute name with =": ({"attributes": {"a=b": "c"}}, f"attribute name \"a=b\" has the character '=': {PRINTABLE}"),
+    "attribute of the protocol": ({"attributes": {"groupId": "x"}}, 'attribute name "groupId" is reserved by the protocol'),
+    "attributes too long": (
+        {"attributes": {"a": "x" * 5000}},
+        "the attributes have 5003 bytes together: they must have 4096 or less",
+    ),
     "event time 0": ({"event_time": 0}, f"event_time = 0: {TIME}"),
     "event time below a millisecond": ({"event_time": 0.0004}, f"event_time = 0.0004: {TIME}"),  # was sent as no time at all
     "event time before 1970": ({"event_time": -1.5}, f"event_time = -1.5: {TIME}"),
@@ -151,6 +157,7 @@ def test_a_bad_message_is_refused_with_field_and_rule(shared: MockCluster, kind:
             assert type(error) is TypeError
         else:
             assert type(error) is InvalidMessageError
+            assert f"[code {error.code}" in str(error)
             assert isinstance(error, ValueError)
             assert error.persisted is Persisted.NOT_WRITTEN
             assert (error.code, error.retriable, error.attempts) == (
@@ -172,8 +179,8 @@ def test_a_bad_message_is_refused_with_field_and_rule(shared: MockCluster, kind:
         ("send_async", {"payload": b"x", "callback": "print"}, TypeError, "callback must be callable or None, not str"),
         ("send", {"payload": b"x", "streem_id": "s"}, TypeError, "unexpected keyword argument 'streem_id'"),
         ("send", {"payload": b"x", "timeout": "5s"}, TypeError, "timeout must be seconds, a timedelta or None, not str"),
-        ("send", {"payload": b"x", "timeout": -1}, ValueError, "timeout = -1: want 0 or more"),
-        ("flush", {"timeout": math.nan}, ValueError, "timeout = nan: want 0 or more"),
+        ("send", {"payload": b"x", "timeout": -1}, ValueError, "timeout = -1: must be 0 or more"),
+        ("flush", {"timeout": math.nan}, ValueError, "timeout = nan: must be 0 or more"),
         ("flush", {"timeout": True}, TypeError, "timeout must be seconds, a timedelta or None, not bool"),
         ("close", {"timeout": b"1"}, TypeError, "timeout must be seconds, a timedelta or None, not bytes"),
     ],
@@ -220,7 +227,7 @@ def test_a_closed_client_is_a_closed_error(shared: MockCluster) -> None:
     for call in calls:
         error = raised(call)
         assert type(error) is ClosedError
-        assert "the client is closed" in str(error)
+        assert str(error) == "producer already been closed: the client is closed [code 10003]"
         assert (error.code, error.name, error.retriable) == (10003, "closed", False)
 
 
@@ -275,9 +282,9 @@ def test_an_async_client_that_was_never_opened_says_how(shared: MockCluster) -> 
     [
         ({"worker_nun": 3}, "worker_num"),
         ({"sendTimeout": 3}, "send_timeout"),
-        ({"worker_num": None}, "option worker_num = None: want an int, not NoneType"),
-        ({"send_timeout": "soon", "url": 5}, "option url = 5: want a str, not int"),
-        ({"ordered": "yes"}, "option ordered = 'yes': want True or False, not str"),
+        ({"worker_num": None}, "option worker_num = None: must be an int, not NoneType"),
+        ({"send_timeout": "soon", "url": 5}, "option url = 5: must be a str, not int"),
+        ({"ordered": "yes"}, "option ordered = 'yes': must be True or False, not str"),
     ],
 )
 def test_an_unknown_keyword_or_a_wrong_type_is_a_config_error(client: Any, options: Bad, text: str) -> None:

@@ -259,5 +259,5 @@ def test_a_value_that_takes_too_much_memory_is_refused() -> None:
     with pytest.raises(TooLargeError, match="max_bytes = 1000000"):
         inlongmsg.decode(groups(1000, 4000), max_bytes=1_000_000)
     assert len(inlongmsg.decode(groups(10, 10), max_bytes=100_000).blocks) == 10
-    with pytest.raises(ValueError, match="max_bytes = 0: want 1 or more"):
+    with pytest.raises(ValueError, match="max_bytes = 0: must be 1 or more"):
         inlongmsg.decode(groups(1, 1), max_bytes=0)

@@ -72,9 +72,9 @@ def test_every_way_to_send_takes_them(cluster: MockCluster, client: Client) -> N
 
 BAD: dict[str, tuple[dict[Any, Any], str]] = {
     "with another": ({"a": "b&c=d"}, 'value "b&c=d" of attribute "a"'),
-    "name of the protocol": ({"mid": "x"}, 'attribute "mid": the name is reserved by the protocol'),
+    "name of the protocol": ({"mid": "x"}, 'attribute name "mid" is reserved by the protocol'),
     "name of the batch": ({"host": "x"}, '"host" belongs to the whole batch'),
-    "too long": ({"a": "x" * 5000}, "5003 bytes together: want 4096 or less"),
+    "too long": ({"a": "x" * 5000}, "5003 bytes together: they must have 4096 or less"),
 }
 
 

@@ -183,7 +183,7 @@ def test_one_group_is_not_ready(cluster: MockCluster) -> None:
         (0, "error_code", {"code": 0}, r"code: 0 is outside 1\.\.9999"),
         (0, "silence", {"code": 1}, "code"),
         (0, "http_status", {"code": 500}, "http_status"),
-        (0, "silence", {"times": 0}, "times = 0: want 1 or more"),
+        (0, "silence", {"times": 0}, "times = 0: must be 1 or more"),
     ],
 )
 def test_a_fault_that_is_none_is_named_with_its_rule(
@@ -195,7 +195,7 @@ def test_a_fault_that_is_none_is_named_with_its_rule(
 
 @pytest.mark.parametrize("nodes", [0, -1, 65, "3", None, 1.5, True])
 def test_a_number_of_nodes_that_is_none_is_refused(nodes: Any) -> None:
-    with pytest.raises(ValueError, match=rf"nodes = {nodes!r}: want 1 to 64"):
+    with pytest.raises(ValueError, match=rf"nodes = {nodes!r}: must be 1 to 64"):
         MockCluster(nodes)
 
 

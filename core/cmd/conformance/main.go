@@ -106,7 +106,7 @@ func parse(args []string, getenv func(string) string) (*settings, error) {
 	t.nodesGiven = len(t.nodes) > 0
 	for _, name := range []string{"KAFKA", "NODES"} {
 		if getenv(name) != "" && len(addresses(getenv(name))) == 0 {
-			return nil, fmt.Errorf("%s %q: want host:port, or several with commas between them", name, getenv(name))
+			return nil, fmt.Errorf("%s %q must be host:port, or several with commas between them", name, getenv(name))
 		}
 	}
 	return s, s.check()

@@ -53,7 +53,7 @@ func (f *rowFlags) byHand() bool {
 func (f *rowFlags) check(s *sendFlags) error {
 	switch {
 	case f.kind == "" && f.byHand():
-		return errors.New("--row-...: want --row=csv or --row=kv")
+		return errors.New("--row-... needs --row=csv or --row=kv")
 	case f.kind == "":
 		return nil
 	case !slices.Contains(rowKinds, f.kind):

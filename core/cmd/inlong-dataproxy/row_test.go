@@ -111,7 +111,7 @@ func TestNoValueOfARowIsAltered(t *testing.T) {
 func TestRowFlagsAreChecked(t *testing.T) {
 	_, args := rowCluster(t, nil)
 	for want, flags := range map[string][]string{
-		"want --row=csv or --row=kv":        {"--row-escape", "x", "--format", "csv"},
+		"needs --row=csv or --row=kv":       {"--row-escape", "x", "--format", "csv"},
 		"must be one of manager, csv, kv":   {"--row=tsv", "--format", "csv"},
 		"csv or json-lines, not of lines":   {"--row"},
 		"cannot be given together with":     {"--row", "--format", "csv", "--failed", t.TempDir() + "/failed"},

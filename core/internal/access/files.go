@@ -43,10 +43,10 @@ func read(path string) ([]byte, error) {
 // CheckPair tells what is wrong with "first:second". Its error holds no part of it.
 func CheckPair(text, form string) error {
 	if first, second, ok := strings.Cut(text, ":"); !ok || first == "" || second == "" {
-		return fmt.Errorf("want %q, both not empty", form)
+		return fmt.Errorf("must be %q, both not empty", form)
 	}
 	if strings.ContainsFunc(text, func(r rune) bool { return r < ' ' || r == 0x7f }) {
-		return fmt.Errorf("want %q in one line, without control characters", form)
+		return fmt.Errorf("must be %q in one line, without control characters", form)
 	}
 	return nil
 }

@@ -58,13 +58,13 @@ func hasScheme(text string) bool {
 func ListURL(raw string) (string, error) {
 	u, err := url.Parse(strings.TrimSpace(raw))
 	if err != nil {
-		return "", errors.New("it cannot be parsed: want http://host:port or https://host:port")
+		return "", errors.New("it cannot be parsed: it must be http://host:port or https://host:port")
 	}
 	if u.Scheme != "http" && u.Scheme != "https" {
-		return "", fmt.Errorf("scheme %q: want http or https", u.Scheme)
+		return "", fmt.Errorf("its scheme is %q: it must be http or https", u.Scheme)
 	}
 	if u.Hostname() == "" {
-		return "", errors.New("it names no host: want http://host:port")
+		return "", errors.New("it names no host: it must be http://host:port")
 	}
 	if port := u.Port(); port != "" {
 		if err := checkPort(port); err != nil {
@@ -72,7 +72,7 @@ func ListURL(raw string) (string, error) {
 		}
 	}
 	if u.RawQuery != "" || u.ForceQuery || u.Fragment != "" {
-		return "", errors.New("it has a query or a fragment: want none")
+		return "", errors.New("it has a query or a fragment: it must have neither")
 	}
 	path := strings.TrimRight(u.Path, "/")
 	switch {
@@ -97,11 +97,11 @@ func CheckAddress(address string) error {
 // CheckHostPort is CheckAddress for what is no node; its error does not show the text.
 func CheckHostPort(address string) error {
 	if strings.Contains(address, "@") { // no error shows a part of it: there may be a password
-		return errors.New("has an @: want host:port alone, without user and password")
+		return errors.New("it has an @: it must be host:port alone, without user and password")
 	}
 	host, port, err := net.SplitHostPort(address)
 	if err != nil {
-		return errors.New("want host:port, or [address]:port for IPv6")
+		return errors.New("it must be host:port, or [address]:port for IPv6")
 	}
 	if err := checkHost(host, address[0] == '['); err != nil {
 		return err
@@ -119,22 +119,22 @@ func checkHost(host string, bracketed bool) error {
 	ip, err := netip.ParseAddr(host)
 	switch {
 	case host == "":
-		return errors.New("names no host")
+		return errors.New("it names no host")
 	case bracketed && (err != nil || !ip.Is6()):
-		return fmt.Errorf("host %q: want an IPv6 address between brackets", host)
+		return fmt.Errorf("host %q is in brackets: it must be an IPv6 address", host)
 	case err == nil:
 		return checkCharacters(ip.Zone(), "the zone of an IPv6 address")
 	case len(host) > longestName:
-		return fmt.Errorf("host has %d characters: want %d or less", len(host), longestName)
+		return fmt.Errorf("the host has %d characters: it must have %d or less", len(host), longestName)
 	case strings.Contains(host, ".") && strings.Trim(host, "0123456789.") == "":
-		return fmt.Errorf("host %q: is not an IPv4 address: want four numbers of 0 to 255 without leading zeros", host)
+		return fmt.Errorf("host %q is not an IPv4 address: it must be four numbers of 0 to 255 without leading zeros", host)
 	}
-	if err := checkCharacters(host, "host"); err != nil {
+	if err := checkCharacters(host, "the host"); err != nil {
 		return err
 	}
 	for label := range strings.SplitSeq(strings.TrimSuffix(host, "."), ".") {
 		if len(label) == 0 || len(label) > longestLabel {
-			return fmt.Errorf("host %q: want 1 to %d characters between two dots", host, longestLabel)
+			return fmt.Errorf("host %q must have 1 to %d characters between two dots", host, longestLabel)
 		}
 	}
 	return nil
@@ -143,7 +143,7 @@ func checkHost(host string, bracketed bool) error {
 func checkCharacters(name, what string) error {
 	for _, r := range name {
 		if (r < 'a' || r > 'z') && (r < 'A' || r > 'Z') && (r < '0' || r > '9') && r != '-' && r != '.' && r != '_' {
-			return fmt.Errorf("%s has the character %q: want A-Z a-z 0-9 - . _", what, r)
+			return fmt.Errorf("%s has the character %q: only A-Z a-z 0-9 - . _ are allowed", what, r)
 		}
 	}
 	return nil
@@ -151,7 +151,7 @@ func checkCharacters(name, what string) error {
 
 func checkPort(port string) error {
 	if n, err := strconv.Atoi(port); err != nil || n < 1 || n > 65535 || strconv.Itoa(n) != port {
-		return fmt.Errorf("port %q: want 1 to 65535", port)
+		return fmt.Errorf("port %q must be 1 to 65535", port)
 	}
 	return nil
 }

@@ -91,7 +91,7 @@ func (c Cache) checkRegular(info os.FileInfo) error {
 	case info.Mode()&os.ModeNamedPipe != 0:
 		kind = "a pipe"
 	}
-	return fmt.Errorf("the node cache %s is %s: want a regular file", c.Path, kind)
+	return fmt.Errorf("the node cache %s is %s: it must be a regular file", c.Path, kind)
 }
 
 func parseCache(data []byte, m *Manager) (List, error) {
@@ -100,7 +100,7 @@ func parseCache(data []byte, m *Manager) (List, error) {
 		return List{}, fmt.Errorf("the node cache is corrupt: %w", err)
 	}
 	if f.Version != cacheVersion {
-		return List{}, fmt.Errorf("the node cache has version %d: want %d", f.Version, cacheVersion)
+		return List{}, fmt.Errorf("the node cache has version %d: it must be %d", f.Version, cacheVersion)
 	}
 	ours := m.withoutUser() // one in common is enough: addresses come and go
 	if !slices.ContainsFunc(strings.Fields(f.ListURL), func(a string) bool { return slices.Contains(ours, a) }) || f.Group != m.Group {

@@ -82,11 +82,11 @@ func TestUnusableCacheIsRefusedWithItsFault(t *testing.T) {
 		head[:40]:                          "corrupt",
 		"[]":                               "corrupt",
 		`{"version":"1"}`:                  "corrupt",
-		"{}":                               "has version 0: want 1",
-		`{"version":2}`:                    "has version 2: want 1",
+		"{}":                               "has version 0: it must be 1",
+		`{"version":2}`:                    "has version 2: it must be 1",
 		head + `"nodes":null}`:             "lists no node",
 		head + `"nodes":[]}`:               "lists no node",
-		head + `"nodes":["x"]}`:            `corrupt: node "x": want host:port`,
+		head + `"nodes":["x"]}`:            `corrupt: node "x": it must be host:port`,
 		head + `"nodes":[1]}`:              "corrupt",
 		head + `"nodes":["a:1","b:0"]}`:    `corrupt: node "b:0"`,
 		head + `"nodes":["a:1"]} trailing`: "corrupt",
@@ -113,7 +113,7 @@ func TestNodeCacheMustBeARegularFile(t *testing.T) {
 	require.NoError(t, syscall.Mkfifo(pipe, 0o600))
 	require.NoError(t, os.Symlink("/dev/zero", link))
 	for path, kind := range map[string]string{pipe: "a pipe", folder: "a directory", "/dev/zero": "a device or socket", link: "a device or socket"} {
-		want := fmt.Sprintf("the node cache %s is %s: want a regular file", path, kind)
+		want := fmt.Sprintf("the node cache %s is %s: it must be a regular file", path, kind)
 		_, err := Cache{Path: path}.Load(m)
 		require.EqualError(t, err, want)
 		require.EqualError(t, Cache{Path: path}.Store(m, sample), want)

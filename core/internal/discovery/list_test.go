@@ -30,8 +30,8 @@ func TestParseListTakesWhatCanBeDialled(t *testing.T) {
 	list, err := ParseList(listOf(`{"ip":"a","port":1},{"ip":"b","port":0},{"ip":"","port":7}`))
 	require.NoError(t, err)
 	require.Len(t, list.Skipped, 2)
-	require.ErrorContains(t, list.Skipped[0], `node "b:0": port "0": want 1 to 65535`)
-	require.ErrorContains(t, list.Skipped[1], `node ":7": names no host`)
+	require.ErrorContains(t, list.Skipped[0], `node "b:0": port "0" must be 1 to 65535`)
+	require.ErrorContains(t, list.Skipped[1], `node ":7": it names no host`)
 }
 
 // One entry with a port that is a text, or anything else, cost the whole list: no start, and no news for a client that runs.
@@ -40,7 +40,7 @@ func TestOddEntriesCostNoOtherNode(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, []string{"a:1", "b:2"}, list.Nodes)
 	require.Len(t, list.Skipped, 7)
-	for i, want := range []string{`port`, `ip is a JSON number`, `port "4.5": want 1 to 65535`, `names no host`, `the whole is a JSON array`, `the whole is a JSON string`,
+	for i, want := range []string{`port`, `ip is a JSON number`, `port "4.5" must be 1 to 65535`, `names no host`, `the whole is a JSON array`, `the whole is a JSON string`,
 		`port is a JSON bool`} {
 		require.ErrorContains(t, list.Skipped[i], want)
 		require.Less(t, len(list.Skipped[i].Error()), 200)

@@ -264,7 +264,7 @@ func askOnce(way http.RoundTripper, req *http.Request) ([]byte, error) {
 	return body, nil
 }
 
-var errTooMuch = fmt.Errorf("the Manager's answer has more than %d MiB: want a list of nodes", maxAnswer>>20)
+var errTooMuch = fmt.Errorf("the Manager's answer has more than %d MiB, too much for a list of nodes", maxAnswer>>20)
 
 // worthAnother tells an accident from an answer, or from a fault, that would come again.
 func worthAnother(err error) bool {

@@ -363,7 +363,7 @@ func TestFetchReadsABoundedAnswer(t *testing.T) {
 		}
 	})
 	_, err := managerAt(t, server.URL).Fetch(patient(t))
-	require.ErrorContains(t, err, "the Manager's answer has more than 16 MiB: want a list of nodes")
+	require.ErrorContains(t, err, "the Manager's answer has more than 16 MiB, too much for a list of nodes")
 	require.Less(t, sent.Load(), int64(4*maxAnswer))
 }
 

@@ -15,8 +15,7 @@ const (
 	FlagSnappy
 )
 
-// itemHeader is the length word before each payload, and before its attributes.
-const itemHeader = 4
+const itemHeader = wire.ItemHeader
 
 // Items returns r's body as it is not compressed, in buf where it was, and where each of its messages ends in it. Its error is of a record
 // that no client has stored.

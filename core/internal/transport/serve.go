@@ -62,7 +62,7 @@ func (c *Conn[T]) dispatch(data []byte, h Handler[T]) (used, need int, err error
 	for len(data)-used >= lengthWord {
 		length := int64(int32(binary.BigEndian.Uint32(data[used:])))
 		if length < 1 || length > int64(c.cfg.MaxAnswer) {
-			return used, 0, fmt.Errorf("%w: it announces %d bytes: want 1 to %d%s", wire.ErrAnswer, length, c.cfg.MaxAnswer,
+			return used, 0, fmt.Errorf("%w: it announces %d bytes: it must be 1 to %d%s", wire.ErrAnswer, length, c.cfg.MaxAnswer,
 				wire.Foreign(data[used:]))
 		}
 		whole := lengthWord + int(length)

@@ -237,7 +237,7 @@ func TestReadBufferGrowsUpToItsBound(t *testing.T) {
 			if !c.ok {
 				require.Equal(t, []uint64{1}, seqs(left))
 				require.ErrorIs(t, reason, wire.ErrAnswer)
-				require.ErrorContains(t, reason, "want 1 to 65536")
+				require.ErrorContains(t, reason, "it must be 1 to 65536")
 			}
 			require.Equal(t, 1, given)
 			require.Equal(t, 1, taken)

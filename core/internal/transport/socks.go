@@ -116,7 +116,7 @@ func socksRequest(conn net.Conn, address string) error {
 	case err == nil:
 		request = append(append(request, socksIPv6), ip.AsSlice()...)
 	case len(host) > LongestSocksField:
-		return fmt.Errorf("the host name has %d characters: want %d or less", len(host), LongestSocksField)
+		return fmt.Errorf("the host name has %d characters: it must have %d or less", len(host), LongestSocksField)
 	default:
 		request = append(append(request, socksName, byte(len(host))), host...)
 	}

@@ -34,6 +34,9 @@ const (
 	TextOverhead   = 13
 	BinaryOverhead = 29
 
+	// ItemHeader is the length word before each payload in a body, and before its attributes.
+	ItemHeader = 4
+
 	snappyAttr = "&cp=snappy"
 )
 

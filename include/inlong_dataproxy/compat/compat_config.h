@@ -177,7 +177,7 @@ class Config
         if (!file || !(json << file.rdbuf()))
             return fault = std::string("cannot read ") + (path == nullptr ? "NULL" : path), false;
         if (!file_.read(json.str()))
-            return fault = std::string(path) + ": want JSON with an object \"init-param\"", false;
+            return fault = std::string(path) + ": must be JSON with an object \"init-param\"", false;
         translate();
         fault = fault_;
         return fault_.empty();
@@ -192,7 +192,7 @@ class Config
     std::string text(const char *key)
     {
         if (file_.texts.count(key) == 0)
-            return fault_ = std::string(key) + ": want a text", "";
+            return fault_ = std::string(key) + ": must be a text", "";
         return file_.texts[key];
     }
 
@@ -200,7 +200,7 @@ class Config
     {
         const std::string value = file_.scalars.count(key) ? file_.scalars[key] : "";
         if (value != "true" && value != "false")
-            fault_ = std::string(key) + ": want true or false";
+            fault_ = std::string(key) + ": must be true or false";
         return value == "true";
     }
 
@@ -210,7 +210,7 @@ class Config
         char *rest = nullptr;
         const int64_t n = std::strtoll(value.c_str(), &rest, 10);
         if (value.empty() || *rest != '\0' || n < 0)
-            fault_ = std::string(key) + ": want a whole number of 0 or more";
+            fault_ = std::string(key) + ": must be a whole number of 0 or more";
         return n;
     }
 

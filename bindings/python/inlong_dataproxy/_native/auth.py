@@ -44,7 +44,7 @@ def checked(auth: object) -> Optional[Auth]:
         return None
     if not callable(auth) or inspect.iscoroutinefunction(auth):
         found = "a coroutine function" if callable(auth) else type(auth).__name__
-        raise ConfigError(f"option auth: want a plain function of the group that returns a str or a tuple of two, not {found}")
+        raise ConfigError(f"option auth: must be a plain function of the group that returns a str or a tuple of two, not {found}")
     return cast("Auth", auth)
 
 
@@ -95,14 +95,14 @@ def _header(given: object) -> tuple[bytes, bytes]:
     pair = cast("tuple[object, ...]", given) if isinstance(given, tuple) else ("Authorization", given)
     if len(pair) != 2 or not all(isinstance(part, str) for part in pair):
         found = f"a tuple of {len(pair)}" if isinstance(given, tuple) else type(given).__name__
-        raise TypeError(f"auth returned {found}: want a str, or a tuple of two str")
+        raise TypeError(f"auth returned {found}: it must be a str, or a tuple of two str")
     return _field("name", str(pair[0]), low.AuthRecord.name.size), _field("value", str(pair[1]), low.AuthRecord.value.size)
 
 
 def _field(what: str, text: str, size: int) -> bytes:
     data = text.encode("utf-8")
     if len(data) > size - 2 or b"\0" in data:
-        raise ValueError(f"auth returned a header {what} of {len(data)} bytes: want {size - 2} at most, and no NUL")
+        raise ValueError(f"auth returned a header {what} of {len(data)} bytes: it must have {size - 2} at most, and no NUL")
     return data
 
 

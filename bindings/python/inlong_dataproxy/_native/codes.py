@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, TypeVar
 
 from inlong_dataproxy.errors import (
     ClosedError,
@@ -49,20 +49,49 @@ _FAULTS: dict[int, type[InlongError]] = {
 }
 
 
+_OWN = {
+    CLOSED: ("closed", "producer already been closed"),
+    CONTEXT_EXPIRED: ("context_expired", "message context expired"),
+    LOG_TOO_LONG: ("log_too_long", "input log is too long"),
+    LOG_INVALID: ("log_invalid", "input log is invalid"),
+}
+
+_Kind = TypeVar("_Kind", bound=SendError)
+
+
+def own_error(kind: type[_Kind], code: int, detail: str, **fields: Any) -> _Kind:
+    """Return the exception for a result that this package finds itself; its text is built as the library's."""
+    name, text = _OWN[code]
+    return kind(f"{text}: {detail} [{where(code, **fields)}]", code=code, name=name, **fields)
+
+
+def where(code: int, group_id: str = "", stream_id: str = "", **_: Any) -> str:
+    """Return what stands in brackets at the end of a text."""
+    return ", ".join(
+        [f"code {code}", *([f"group {group_id}"] if group_id else []), *([f"stream {stream_id}"] if stream_id else [])]
+    )
+
+
 def closed_error(**fields: Any) -> ClosedError:
     """Return the exception for the use of a closed client."""
-    return ClosedError("the client is closed", code=CLOSED, name="closed", **fields)
+    return own_error(ClosedError, CLOSED, "the client is closed", **fields)
 
 
 def lost_error(group_id: str = "", stream_id: str = "") -> ClosedError:
     """Return the exception for a message of which the library does not say any more what became of it."""
-    text = "the close was over before the result could be handed over"
-    return ClosedError(text, code=CLOSED, name="closed", group_id=group_id, stream_id=stream_id, persisted=Persisted.MAYBE_WRITTEN)
+    return own_error(
+        ClosedError,
+        CLOSED,
+        "the close was over before the result could be handed over",
+        group_id=group_id,
+        stream_id=stream_id,
+        persisted=Persisted.MAYBE_WRITTEN,
+    )
 
 
 def late_error(text: str) -> SendTimeoutError:
     """Return the exception for a call that did not end in its time."""
-    return SendTimeoutError(text, code=CONTEXT_EXPIRED, name="context_expired")
+    return own_error(SendTimeoutError, CONTEXT_EXPIRED, text)
 
 
 def call_error(code: int, name: bytes, text: bytes, **fields: Any) -> Exception:

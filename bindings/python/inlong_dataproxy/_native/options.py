@@ -71,7 +71,7 @@ def _list(value: object) -> str | None:
     items: list[str] = []
     for item in cast("Sequence[object]", value):
         if not isinstance(item, str):
-            raise _FaultyValue(f"the item {item!r:.80}: want a str, not {type(item).__name__}")
+            raise _FaultyValue(f"the item {item!r:.80} must be a str, not {type(item).__name__}")
         if "," in item:
             raise _FaultyValue(f'the item {item!r:.80} contains ",", which separates items')
         items.append(item)
@@ -87,7 +87,7 @@ def _map(value: object) -> str | None:
     for name, text in cast("Mapping[object, object]", value).items():
         for what, part in (("name", name), ("value", text)):
             if not isinstance(part, str):
-                raise _FaultyValue(f"the {what} {part!r:.80}: want a str, not {type(part).__name__}")
+                raise _FaultyValue(f"the {what} {part!r:.80} must be a str, not {type(part).__name__}")
             # An "&" inside would reach the library as a second pair.
             found = [c for c in "&=" if c in part]
             if found:
@@ -136,8 +136,8 @@ def to_text(key: str, kind: str, value: object) -> str:
         raise ConfigError(f"option {key}: {fault}") from None
     if text is None:
         if key in _SECRETS:  # its value is to be in no text
-            raise ConfigError(f'option {key}: want "{_SECRETS[key]}" or a tuple of these two str')
-        raise ConfigError(f"option {key} = {value!r:.80}: want {rule}, not {type(value).__name__}")
+            raise ConfigError(f'option {key}: must be "{_SECRETS[key]}" or a tuple of these two str')
+        raise ConfigError(f"option {key} = {value!r:.80}: must be {rule}, not {type(value).__name__}")
     if "\0" in text:
         raise ConfigError(f"option {key}: contains a NUL character")
     return text

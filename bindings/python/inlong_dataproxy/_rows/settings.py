@@ -59,7 +59,7 @@ class Settings:
         if self.type == "csv" and self.kv_separator:
             faults.append(f"kv_separator {self.kv_separator!r}: CSV has none")
         if self.control_escapes and (self.type != "csv" or not self.escape):
-            faults.append("control_escapes: want CSV and an escape character")
+            faults.append("control_escapes needs CSV and an escape character")
         if self.refuse_empty_first and self.type != "csv":
             faults.append("refuse_empty_first: only rows of CSV have a first field")
         return faults

@@ -32,13 +32,15 @@ def to_bytes(payload: object) -> bytes:
         try:
             return str.encode(payload, "utf-8")
         except UnicodeEncodeError as error:
-            raise InvalidMessageError(f"payload: cannot be written as UTF-8: {error}", code=10010, name="log_invalid") from None
+            raise codes.own_error(
+                InvalidMessageError, codes.LOG_INVALID, f"the payload cannot be written as UTF-8: {error}"
+            ) from None
     if isinstance(payload, (bytes, bytearray, memoryview)):
         # What it holds, not what a subclass says: a length of its own would have the library read beyond its end.
         try:
             return bytes(memoryview(cast("bytes | bytearray | memoryview[int]", payload)))
         except ValueError:
-            raise InvalidMessageError("payload: is a memoryview that was released", code=10010, name="log_invalid") from None
+            raise codes.own_error(InvalidMessageError, codes.LOG_INVALID, "the payload is a memoryview that was released") from None
     raise TypeError(f"payload must be bytes, bytearray, memoryview or str, not {type(payload).__name__}")
 
 
@@ -49,7 +51,7 @@ def checked_length(size: int) -> int:
         InvalidMessageError: it is more than that.
     """
     if size >= 2**32:
-        raise InvalidMessageError(f"payload: {size} bytes are too long", code=10009, name="log_too_long")
+        raise codes.own_error(InvalidMessageError, codes.LOG_TOO_LONG, f"the payload has {size} bytes")
     return size
 
 
@@ -83,8 +85,8 @@ def milliseconds(event_time: object) -> int:
     except OverflowError:
         exact = math.inf
     if not 1 <= exact < 2**53:  # also refuses NaN
-        rule = f"want seconds since 1970, 0.001 or more and less than {2**53 // 1000}"
-        raise InvalidMessageError(f"event_time = {event_time}: {rule}", code=10010, name="log_invalid")
+        rule = f"must be seconds since 1970, 0.001 or more and less than {2**53 // 1000}"
+        raise codes.own_error(InvalidMessageError, codes.LOG_INVALID, f"event_time = {event_time}: {rule}")
     return round(exact)
 
 
@@ -215,23 +217,28 @@ class Model:
         return message
 
 
-_FULL = b"producer send queue is full: the bound of max_pending_messages or max_pending_bytes is reached"
+_FULL = "producer send queue is full: the bound of max_pending_messages or max_pending_bytes is reached"
 
 
 def refusal(code: int, model: Model) -> Exception:
     """Return the exception of a call of this thread that did not accept a message of model; of a full queue also of another's."""
+    group, stream = model.group_id, model.stream_id
     return codes.call_error(
         code,
         low.error_name(code),
-        _FULL if code == codes.QUEUE_FULL else low.last_error(),
-        group_id=model.group_id,
-        stream_id=model.stream_id,
+        f"{_FULL} [{codes.where(code, group, stream)}]".encode() if code == codes.QUEUE_FULL else low.last_error(),
+        group_id=group,
+        stream_id=stream,
         retriable=bool(low.error_is_retriable(code)),
     )
 
 
 def empty_error(model: Model) -> InvalidMessageError:
     """Return the exception for a message that holds nothing."""
-    group, stream = model.group_id, model.stream_id
-    text = f"input log is invalid: payload: is empty: want at least one byte [group {group}, stream {stream}]"
-    return InvalidMessageError(text, code=codes.LOG_INVALID, name="log_invalid", group_id=group, stream_id=stream)
+    return codes.own_error(
+        InvalidMessageError,
+        codes.LOG_INVALID,
+        "the payload is empty: it must have at least one byte",
+        group_id=model.group_id,
+        stream_id=model.stream_id,
+    )
