@@ -245,15 +245,14 @@ static bool put(inlong_slot *slot, inlong_stripe *s, const inlong_core_call *cal
  * costs less than the ring's and its own. */
 static bool reserve_bulk(inlong_ring *r, const inlong_core_call *call, int64_t *bytes)
 {
-    int64_t most = atomic_load(&r->bulk_room);
-    most = most < LONGEST_BULK ? most : LONGEST_BULK;
+    int64_t room = atomic_load(&r->bulk_room), most = room < LONGEST_BULK ? room : LONGEST_BULK;
     uint64_t sum = 0; /* a length is PTRDIFF_MAX at most */
     for (size_t i = 0; i < call->count && sum <= (uint64_t)most; i++)
         sum += call->kind == INLONG_CALL_SUBMIT_PACKED ? call->lengths[i] : call->message[i].payload_len;
     if (sum > (uint64_t)most)
         return false;
     *bytes = (int64_t)sum;
-    if (atomic_fetch_add(&r->bulk, *bytes) + *bytes <= most)
+    if (atomic_fetch_add(&r->bulk, *bytes) + *bytes <= room)
         return true;
     atomic_fetch_sub(&r->bulk, *bytes);
     return false;

@@ -146,18 +146,13 @@ static void bounded_call_ends_behind_what_is_not_taken(void)
     static char data[LARGE];
     const uint32_t length = LARGE;
     fixture f = open_ring(no_options);
-    inlong_ring *r = ring_of(f.client);
     inlong_message m = message("x");
     inlong_packed packed = {.struct_size = sizeof packed, .model = &m, .data = data, .data_len = LARGE, .lengths = &length};
     tally t = TALLY;
     packed.count = 1;
-    int own = 0, code = INLONG_OK;
+    int code = INLONG_OK;
     CHECK_INT(inlong_client_send_async(f.client, &m, tally_result, &t), INLONG_OK);
-    while (own < INLONG_STRIPES && r->stripes[own].begun == 0)
-        own++;
-    CHECK(own < INLONG_STRIPES);
-    for (int i = 0; i < INLONG_STRIPES; i++) /* the goroutine looks at all in turn, and stays at one */
-        CHECK(i == own || pthread_mutex_lock(&r->stripes[i].mutex) == 0);
+    int own = hold_others(f.client);
     long sent = 1, large = 0;
     for (size_t accepted = 1; code == INLONG_OK && sent < MOST; sent++) {
         CHECK_INT(inlong_client_send_async(f.client, &m, tally_result, &t), INLONG_OK);
@@ -167,8 +162,7 @@ static void bounded_call_ends_behind_what_is_not_taken(void)
     }
     CHECK_INT(code, INLONG_ERR_CONTEXT_EXPIRED);
     CHECK_TEXT(inlong_last_error(), "before those in front of it were taken");
-    for (int i = 0; i < INLONG_STRIPES; i++)
-        CHECK(i == own || pthread_mutex_unlock(&r->stripes[i].mutex) == 0);
+    let_others_go(f.client, own);
     CHECK_INT(inlong_client_flush(f.client, 20000), INLONG_OK);
     CHECK_INT(t.acked, sent);
     CHECK_INT(inlong_client_drop_results(f.client), large);

@@ -37,4 +37,23 @@ static inline unsigned chunks(inlong_client *client)
     return n;
 }
 
+/* Once this thread has put something in: nothing more that it puts in is taken. The goroutine looks at all stripes in turn, and stays at one. */
+static inline int hold_others(inlong_client *client)
+{
+    inlong_ring *r = ring_of(client);
+    int own = 0;
+    while (own < INLONG_STRIPES && r->stripes[own].begun == 0)
+        own++;
+    CHECK(own < INLONG_STRIPES);
+    for (int i = 0; i < INLONG_STRIPES; i++)
+        CHECK(i == own || pthread_mutex_lock(&r->stripes[i].mutex) == 0);
+    return own;
+}
+
+static inline void let_others_go(inlong_client *client, int own)
+{
+    for (int i = 0; i < INLONG_STRIPES; i++)
+        CHECK(i == own || pthread_mutex_unlock(&ring_of(client)->stripes[i].mutex) == 0);
+}
+
 #endif
