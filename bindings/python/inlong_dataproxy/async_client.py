@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import time
 import warnings
 from asyncio.events import _get_running_loop as get_running_loop  # pyright: ignore[reportPrivateUsage] - None where none runs
@@ -31,9 +30,6 @@ if TYPE_CHECKING:
     from typing_extensions import Self, Unpack
 
     from ._native.option_types import Options
-
-
-_getpid = os.getpid
 
 
 @with_options
@@ -129,7 +125,7 @@ class AsyncClient:
         those of Client.send. What send raises about the message, the future has; wrong types, a closed client and another
         loop are raised here.
         """
-        if _getpid() != fork.process:
+        if not fork.known[0]:
             fork.look()
         delivery = self._delivery
         if delivery is None or delivery.closing or delivery.forked or get_running_loop() is not delivery.loop:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import ctypes
 import math
-import os
 import time
 import warnings
 from collections.abc import Iterable, Mapping
@@ -38,7 +37,6 @@ Timeout = Union[float, timedelta, None]
 """Seconds or a timedelta, 0 or more; None leaves the client's own bound."""
 
 _LONGEST_SECONDS = 1e9
-_getpid = os.getpid
 
 
 @with_options
@@ -174,7 +172,7 @@ class Client:
                 that a payload is too long, or what is wrong with an item attribute.
             TypeError, ForkError: as send.
         """
-        if _getpid() != fork.process:
+        if not fork.known[0]:
             fork.look()
         data = payload if type(payload) is bytes else to_bytes(payload)
         line, model, size = self._line, None, len(data)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from support import run_python
-from test_fork import PRELUDE, QUIET, past_the_hooks
+from test_fork import PRELUDE, QUIET, RAW, past_the_hooks
 
 CLOSED = """
 client = Client(cluster.url, group_id="test_group")
@@ -52,3 +52,50 @@ client.close()
 def test_h2_the_exit_of_a_child_that_was_forked_past_the_hooks_waits_for_no_client_of_its_parent() -> None:
     # Nobody had told it that it is a child: it waited for the parent's threads until its bound, 5 s.
     run_python(QUIET + PRELUDE + EXIT)
+
+
+OLD_KERNEL = """
+import mmap
+
+class Refused(mmap.mmap):
+    def madvise(self, *_):
+        raise OSError("no such advice")
+
+mmap.mmap = Refused
+"""
+
+
+@past_the_hooks
+def test_h2_a_child_is_known_also_where_the_kernel_clears_no_page_in_it() -> None:
+    # Linux before 4.14 and some sandboxes refuse that: no child without Python's hooks would be known, and it would wait for ever.
+    run_python(QUIET + OLD_KERNEL + PRELUDE + RAW)
+
+
+COUNTED = """
+import os
+calls, real = 0, os.getpid
+
+def counted():
+    global calls
+    calls += 1
+    return real()
+
+os.getpid = counted
+"""
+
+SEND = """
+import mmap
+from inlong_dataproxy._host import fork
+
+with Client(cluster.url, group_id="test_group") as client:
+    client.send(b"first", "s")
+    calls = 0
+    for _ in range(100):
+        client.send_async(b"x", "s")
+    assert calls == 0 or not isinstance(fork.known, mmap.mmap), calls
+"""
+
+
+def test_h2_whether_this_is_a_child_costs_a_message_no_system_call() -> None:
+    # It was asked for with each message, and was a fifth of what that cost its sender.
+    run_python(COUNTED + PRELUDE + SEND)
