@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from collections import deque
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Callable, NamedTuple, Optional
@@ -17,7 +16,7 @@ from .message import Model, checked_length, refusal, to_bytes
 from .run import FULL, Packed
 
 CHUNK_MESSAGES = 4096
-CHUNK_BYTES = 96 << 10  # below what malloc gets from the kernel anew each time, which costs more than the joining
+CHUNK_BYTES = 256 << 10  # a chunk wakes threads: of fewer bytes, that costs more than the messages do
 _WINDOW_MESSAGES = 1 << 17  # without a result, so that a bulk leaves room in the queue for other senders
 _WINDOW_BYTES = 64 << 20
 _PROGRESS_SECONDS = 0.1
@@ -116,7 +115,7 @@ class Bulk:
         self._base = base
         self._progress = progress
         self._next_progress = time.monotonic() + _PROGRESS_SECONDS
-        self._box: deque[bytes] = deque()
+        self._box: list[bytes] = []  # the caller appends, who passes on takes from the front: each in one step of the interpreter
         self._cut = 0  # messages that have left the box, or were refused before it
         self._bytes = 0
         self._weight = 0  # bytes that _take has put into the box since the caller passed it on
@@ -181,14 +180,15 @@ class Bulk:
     def _pack(self) -> tuple[int, Optional[Packed]]:
         """Take what is in the box. Return the index of the first message, and all; None when there is none."""
         first = self._cut
-        payloads = [self._box.popleft() for _ in range(len(self._box))]
+        payloads = self._box[:]
+        del self._box[: len(payloads)]
         if not payloads:
             return first, None
         try:
             packed = Packed(self._model, payloads)
         except OverflowError:  # one is too long to be counted: those in front of it first, or else it is refused
             place, error = next((i, error) for i, error in enumerate(map(_too_long, payloads)) if error is not None)
-            self._box.extendleft(reversed(payloads[max(place, 1) :]))
+            self._box[:0] = payloads[max(place, 1) :]
             if place == 0:
                 self._refuse(first, error)
                 self._cut += 1
