@@ -183,6 +183,26 @@ while lowlevel.client_seal(handle, 0) != codes.ERR_HANDLE:  # until it is under 
     assert cluster.payloads() == [b"pending"]
 
 
+FAULTY = """
+import asyncio, sys
+from inlong_dataproxy import AsyncClient
+from inlong_dataproxy._host import end
+from inlong_dataproxy._results.taker import ResultTaker
+
+async def main():
+    return await AsyncClient(sys.argv[1], group_id="test_group").open()
+
+client = asyncio.run(main())
+ResultTaker.stats = lambda _: 1 / 0
+end.behind(lambda: print("the rest"))
+"""
+
+
+def test_h4_a_fault_in_the_close_of_one_client_does_not_end_the_exit_of_others(cluster: MockCluster) -> None:
+    # It was raised again where the exit waits: no client behind it was waited for, and its last log lines were lost.
+    assert run_python(FAULTY, cluster.url).stdout == "the rest\n"
+
+
 def test_h4_a_close_that_ctrl_c_left_holds_up_the_exit_no_longer_than_its_bound(cluster: MockCluster) -> None:
     # The close continues in the background with a timeout of its own, the exit's close would wait for it without end.
     script = """

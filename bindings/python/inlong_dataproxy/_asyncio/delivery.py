@@ -373,9 +373,9 @@ class AsyncDelivery(ResultTaker[Waiting]):
             self.push()
 
     def wait_closed(self, end: float) -> None:  # noqa: ARG002 - the call has it
-        """Wait for the end of a close that was begun."""
+        """Wait for the end of a close that was begun. What it raised is not for the exit, which closes other clients, too."""
         if self._background is not None:
-            self._background.wait()
+            self._background.outcome()
 
     def _take_rest(self) -> None:
         if self.take():
