@@ -66,7 +66,8 @@ def run_python(
 ) -> subprocess.CompletedProcess[str]:
     """Run a script in a process of its own that finds the package that this one has; end it when it hangs."""
     package = importlib.util.find_spec("inlong_dataproxy")  # of the checkout, or of a wheel that is tried
-    assert package is not None and package.origin is not None
+    assert package is not None
+    assert package.origin is not None
     environment = {**os.environ, "PYTHONPATH": str(Path(package.origin).parent.parent), **(variables or {})}
     done = subprocess.run(
         [python, "-X", "faulthandler", "-c", script, *arguments],
