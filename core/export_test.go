@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync"
 	"time"
 	"unsafe"
 
@@ -72,6 +73,30 @@ func HoldSpooler(of FullClient) (letGo func()) {
 	s := of.(*client).spooler
 	s.mu.Lock()
 	return s.mu.Unlock
+}
+
+// LeaveBesideAck has memory made from the oldest batch just when it is acked: both wait for its lock, and the ack has it next. It reports
+// whether that gave any.
+func LeaveBesideAck(of FullClient) bool {
+	c := of.(*client)
+	b := c.batches.all()[0]
+	var held int64
+	var ends sync.WaitGroup
+	b.mu.Lock()
+	for _, waits := range []func(){
+		func() { _, held = c.spooler.leave(b) },
+		func() { c.acked(b) },
+		func() { b.mu.Lock(); defer b.mu.Unlock() },
+	} {
+		ends.Go(waits)
+		time.Sleep(5 * time.Millisecond) // they come in this order
+	}
+	b.mu.Unlock()
+	b.mu.Lock() // the first of them has waited in vain: the lock goes from one to the next now
+	time.Sleep(5 * time.Millisecond)
+	b.mu.Unlock()
+	ends.Wait()
+	return held > 0
 }
 
 // LoseConnections ends the connections of all lanes, whose goroutines are held up in the result of the newest batch: no lane knows it

@@ -52,8 +52,8 @@ func (s *spooler) leave(b *batch) (messages, bytes int64) {
 		return 0, 0
 	}
 	messages, bytes = int64(b.count()), b.charged
-	b.mu.Unlock()
-	s.c.finish(b, func() *Error {
+	// Without giving the lock back: of an ordered client's b may be sent, be acked and be another one's open batch at any moment.
+	s.c.finishHeld(b, func() *Error {
 		return b.fault(CodeSendTimeout, "memory was short while no node took messages", s.c.outage(b))
 	})
 	return messages, bytes

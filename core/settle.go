@@ -15,6 +15,11 @@ func (c *client) acked(b *batch) { c.finish(b, nil) }
 // written behind an error that says "not written".
 func (c *client) finish(b *batch, fault func() *Error) (messages int) {
 	b.mu.Lock()
+	return c.finishHeld(b, fault)
+}
+
+// finishHeld is finish for a caller that holds b.mu; it gives that back.
+func (c *client) finishHeld(b *batch, fault func() *Error) (messages int) {
 	var err *Error
 	if fault != nil && b.unsettled > 0 {
 		err = fault()

@@ -83,3 +83,23 @@ func TestWhatWaitsForRoomAtACloseLeavesNoAccountBehind(t *testing.T) {
 	letGo()
 	settled(t, client)
 }
+
+// A batch of an ordered client that was acked between the look whether it can be left to the disk and that: by then it was another stream's
+// open batch, whose messages failed and were lost, and a flush waited for it for ever.
+func TestMemoryIsNotMadeFromWhatIsAckedMeanwhile(t *testing.T) {
+	t.Parallel()
+	c := cluster(t, dataproxytest.WithNodes(1))
+	client := connect(t, c, dataproxy.WithSpoolDir(t.TempDir()), dataproxy.WithOrdered(true))
+	down(t, c, client)
+	for i := range 20 {
+		var results spoolResults
+		client.SendAsync(context.Background(), message("x"), results.callback)
+		stored(t, client, 1)
+		left := dataproxy.LeaveBesideAck(client)
+		eventually(t, "it has its result", func() bool { return results.count() == 1 })
+		_, kept, _ := results.counts()
+		require.Equal(t, left, kept == 1, "round %d", i)
+		eventually(t, "it is acked", func() bool { return client.Stats().Spool.Batches == 0 })
+	}
+	settled(t, client)
+}
