@@ -1,6 +1,7 @@
 package dataproxy
 
 import (
+	"errors"
 	"fmt"
 	"time"
 
@@ -82,14 +83,20 @@ func (s *spooler) reopen() bool {
 	return true
 }
 
-// adopt takes the slots whose owners are gone.
+// lookForOrphans has adopt look for slots whose owners are gone.
+func (s *spooler) lookForOrphans() { s.adoptUntil = time.Now().Add(adoptWait) }
+
+// adopt takes the slots whose owners are gone. It does not wait for others who do that: what is to be stored would wait, too, for as long as
+// somebody is stopped with the folder's lock. It is called again soon then.
 func (s *spooler) adopt() {
-	for {
+	for s.looks() {
 		store, err := spool.Adopt(s.c.opts.SpoolDir, s.opts)
-		if err != nil {
-			s.warn(err)
+		if store == nil && errors.Is(err, spool.ErrBusy) && time.Now().Before(s.adoptUntil) {
+			return
 		}
+		s.warn(err)
 		if store == nil {
+			s.adoptUntil = time.Time{}
 			return
 		}
 		st := store.Stats()
@@ -103,3 +110,6 @@ func (s *spooler) adopt() {
 		s.lines[store] = fmt.Sprint(adoptedLine, s.adoptions)
 	}
 }
+
+// looks reports whether adopt has something to do.
+func (s *spooler) looks() bool { return !s.adoptUntil.IsZero() }

@@ -20,6 +20,8 @@ const (
 	acksEvery = 50 * time.Millisecond
 	// adoptEvery is the time between two looks for slots whose owner is gone, and two tries of what could not be read.
 	adoptEvery = 10 * time.Second
+	// adoptWait is how long such a look is tried again while somebody else holds the lock of the folder, which takes moments.
+	adoptWait = 2 * time.Second
 	// reopenEvery is the time between two tries to use a folder again that has failed.
 	reopenEvery = 5 * time.Second
 	// tellEvery is the time between two looks of metrics at the folder.
@@ -53,7 +55,9 @@ type spooler struct {
 	group    []sealed
 	body     []byte // of what is read back
 	reopenAt time.Time
-	metrics  *spoolMetrics
+	// adoptUntil is the end of a look for slots whose owners are gone; zero: it was done.
+	adoptUntil time.Time
+	metrics    *spoolMetrics
 
 	unsynced bool // something was appended since the last fsync
 
@@ -153,10 +157,10 @@ func (s *spooler) run() {
 	s.c.working.Add(1)
 	go s.keepAcks()
 	s.backlog.Store(true)
-	s.works(true)
-	s.adopt()
+	s.lookForOrphans()
 	for quiet := false; ; {
 		s.works(true)
+		s.adopt()
 		s.survey()
 		s.store(false)
 		s.giveBack()
@@ -165,7 +169,7 @@ func (s *spooler) run() {
 		if s.c.closing.Load() {
 			s.leaveWaiting()
 		}
-		if s.backlog.Load() || s.storesLater() {
+		if s.backlog.Load() || s.storesLater() || s.looks() {
 			again.start(s.lookEvery())
 		}
 		if !quiet { // the last look has found nothing, and nothing has happened since
@@ -199,7 +203,7 @@ func (s *spooler) run() {
 			for _, store := range s.stores() {
 				store.Retry()
 			}
-			s.adopt()
+			s.lookForOrphans()
 			s.expire()
 		case <-s.c.ctx.Done():
 			s.close()

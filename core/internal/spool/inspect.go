@@ -139,12 +139,12 @@ func inUse(slot string) bool {
 		return true
 	}
 	busy := false
-	_ = exclusive(filepath.Dir(slot), func() error {
+	_ = exclusive(filepath.Dir(slot), slotsWait, func() error {
 		release, err := lockSlot(path)
 		if err == nil {
 			release()
 		}
-		busy = errors.Is(err, errBusy)
+		busy = errors.Is(err, ErrBusy)
 		return nil
 	})
 	return busy

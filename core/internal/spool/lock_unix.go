@@ -22,7 +22,7 @@ func lockSlot(path string) (release func(), err error) {
 	if err != nil {
 		_ = f.Close()
 		if errors.Is(err, unix.EAGAIN) || errors.Is(err, unix.EACCES) {
-			return nil, errBusy
+			return nil, ErrBusy
 		}
 		return nil, cannotLock(err)
 	}
@@ -38,7 +38,7 @@ func lockFolder(path string) (release func(), err error) {
 	if err := unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB); err != nil {
 		_ = f.Close()
 		if errors.Is(err, unix.EWOULDBLOCK) {
-			return nil, errBusy
+			return nil, ErrBusy
 		}
 		return nil, cannotLock(err)
 	}

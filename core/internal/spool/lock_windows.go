@@ -18,7 +18,7 @@ func lockSlot(path string) (release func(), err error) {
 	if err != nil {
 		_ = f.Close()
 		if errors.Is(err, windows.ERROR_LOCK_VIOLATION) {
-			return nil, errBusy
+			return nil, ErrBusy
 		}
 		return nil, fmt.Errorf("the file system gives no lock, without which a folder cannot be shared: %w", err)
 	}

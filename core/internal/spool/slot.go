@@ -28,8 +28,8 @@ const (
 	slotsPoll = 5 * time.Millisecond
 )
 
-// errBusy: somebody holds the lock.
-var errBusy = errors.New("another client holds it")
+// ErrBusy: somebody holds the lock.
+var ErrBusy = errors.New("another client holds it")
 
 // Open takes the first free slot of a folder, or makes one; the folder is made too.
 func Open(dir string, opts Options) (s *Spool, err error) {
@@ -41,13 +41,13 @@ func Open(dir string, opts Options) (s *Spool, err error) {
 	}
 	var slot string
 	var unlock func()
-	err = exclusive(dir, func() (err error) {
+	err = exclusive(dir, slotsWait, func() (err error) {
 		for n := 1; n <= mostSlots; n++ {
 			slot = slotPath(dir, n)
 			if err := os.Mkdir(slot, 0o700); err != nil && !errors.Is(err, fs.ErrExist) {
 				return err
 			}
-			if unlock, err = takeSlot(slot); !errors.Is(err, errBusy) {
+			if unlock, err = takeSlot(slot); !errors.Is(err, ErrBusy) {
 				return err
 			}
 		}
@@ -78,7 +78,8 @@ func openTaken(dir, slot string, opts Options, unlock func()) (*Spool, error) {
 }
 
 // Adopt takes a slot that has batches and whose owner is gone. It returns nil where there is none. Slots that it cannot take or read are
-// passed by; the error tells of them, also beside a slot.
+// passed by; the error tells of them, also beside a slot. It waits for nobody: it is ErrBusy where the folder is locked just now, maybe by a
+// process that was stopped.
 func Adopt(dir string, opts Options) (s *Spool, err error) {
 	if dir, err = filepath.Abs(dir); err != nil {
 		return nil, err
@@ -87,7 +88,7 @@ func Adopt(dir string, opts Options) (s *Spool, err error) {
 	for from := 1; s == nil; {
 		var slot string
 		var unlock func()
-		err := exclusive(dir, func() (err error) {
+		err := exclusive(dir, 0, func() (err error) {
 			slot, unlock, from, err = orphan(dir, from)
 			return err
 		})
@@ -144,7 +145,7 @@ func orphan(dir string, from int) (slot string, unlock func(), next int, err err
 				return slot, unlock, n + 1, err
 			}
 		}
-		if fault != nil && !errors.Is(fault, errBusy) {
+		if fault != nil && !errors.Is(fault, ErrBusy) {
 			err = errors.Join(err, fault)
 		}
 	}
@@ -185,11 +186,11 @@ func hasSegments(slot string) (bool, error) {
 	return false, err
 }
 
-// exclusive runs f while nobody else takes or leaves a slot of dir.
-func exclusive(dir string, f func() error) error {
+// exclusive runs f while nobody else takes or leaves a slot of dir, and waits so long for that.
+func exclusive(dir string, wait time.Duration, f func() error) error {
 	path := filepath.Join(dir, slotsLock)
 	unlock, err := lockFolder(path)
-	for end := time.Now().Add(slotsWait); errors.Is(err, errBusy) && time.Now().Before(end); unlock, err = lockFolder(path) {
+	for end := time.Now().Add(wait); errors.Is(err, ErrBusy) && time.Now().Before(end); unlock, err = lockFolder(path) {
 		time.Sleep(slotsPoll)
 	}
 	if err != nil {
@@ -199,13 +200,13 @@ func exclusive(dir string, f func() error) error {
 	return f()
 }
 
-// takeSlot takes the lock of a slot, or returns errBusy. The caller holds that of the folder.
+// takeSlot takes the lock of a slot, or returns ErrBusy. The caller holds that of the folder.
 func takeSlot(slot string) (unlock func(), err error) {
 	switch own, err := isOwn(slot); {
 	case err != nil:
 		return nil, err
 	case own:
-		return nil, errBusy // another client of this process: the lock's file must not be opened, since closing it gives the lock away
+		return nil, ErrBusy // another client of this process: the lock's file must not be opened, since closing it gives the lock away
 	}
 	release, err := lockSlot(filepath.Join(slot, slotLock))
 	if err != nil {
@@ -245,7 +246,7 @@ func noteOwner(slot, name string) error {
 // unlockLater is unlock for somebody who does not hold the lock of the folder. Where it cannot be had the slot stays this process's.
 func unlockLater(dir string, unlock func()) func() {
 	return func() {
-		_ = exclusive(dir, func() error {
+		_ = exclusive(dir, slotsWait, func() error {
 			unlock()
 			return nil
 		})

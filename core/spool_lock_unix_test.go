@@ -1,0 +1,45 @@
+//go:build unix
+
+package dataproxy_test
+
+import (
+	"context"
+	"os"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+	"golang.org/x/sys/unix"
+
+	dataproxy "github.com/inlong-dataproxy/inlong-dataproxy/core"
+	"github.com/inlong-dataproxy/inlong-dataproxy/core/internal/spool"
+)
+
+// While a process was stopped that had the folder's lock, nothing was stored, and so nothing sent, for 2 s of each 10: the look for slots
+// whose owners are gone waited for it.
+func TestAFolderThatStaysLockedHoldsUpNoMessage(t *testing.T) {
+	t.Parallel()
+	c := cluster(t)
+	dir := t.TempDir()
+	client := connect(t, c, dataproxy.WithSpoolDir(dir), dataproxy.WithSpoolMaxAge(time.Second)) // it looks each second, too
+	f, err := os.OpenFile(filepath.Join(dir, "slots.lock"), os.O_RDWR, 0)
+	require.NoError(t, err)
+	defer f.Close()
+	eventually(t, "the lock is had", func() bool { return unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB) == nil })
+	other := t.TempDir()
+	store, err := spool.Open(other, spool.Options{})
+	require.NoError(t, err)
+	put(t, store, 1, "s", "of a dead owner", time.Now().Add(time.Hour)) // what is from the future is not old
+	require.NoError(t, store.Close())
+	require.NoError(t, os.Rename(filepath.Join(other, "slot-0001"), filepath.Join(dir, "slot-0002")))
+	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
+	defer cancel()
+	for range 60 {
+		require.NoError(t, client.Send(ctx, message("x")))
+		time.Sleep(50 * time.Millisecond)
+	}
+	require.Equal(t, dataproxy.SpoolOK, client.Stats().Spool.State)
+	require.NoError(t, unix.Flock(int(f.Fd()), unix.LOCK_UN))
+	require.NoError(t, c.WaitCount(patient(t), 61))
+}
