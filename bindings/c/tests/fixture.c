@@ -76,6 +76,28 @@ void wait_received(inlong_mock *mock, long count)
         usleep(2000);
 }
 
+const char *new_folder(void)
+{
+    static char folder[64];
+    snprintf(folder, sizeof folder, "/tmp/inlong spool XXXXXX");
+    CHECK(mkdtemp(folder) != NULL);
+    return folder;
+}
+
+void remove_folder(const char *folder)
+{
+    char command[128];
+    snprintf(command, sizeof command, "rm -r '%s'", folder);
+    CHECK_INT(system(command), 0);
+}
+
+long in_spool(inlong_client *client)
+{
+    static char stats[1 << 16];
+    CHECK(inlong_client_stats(client, stats, sizeof stats) > 0);
+    return json_number(stats, "messages");
+}
+
 void all_nodes(inlong_mock *mock, const char *op)
 {
     enum { NODES = 3 };

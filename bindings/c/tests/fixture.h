@@ -32,6 +32,12 @@ const char *control(inlong_mock *mock, const char *request);
 long received(inlong_mock *mock);
 void wait_received(inlong_mock *mock, long count);
 
+/* A folder for a spool, which has a blank in its name; the text is static. */
+const char *new_folder(void);
+void remove_folder(const char *folder);
+/* Messages that the client has in its spool. */
+long in_spool(inlong_client *client);
+
 /* Asks for op of each of a fixture's nodes. */
 void all_nodes(inlong_mock *mock, const char *op);
 /* The number behind `"name":` in JSON. */

@@ -2,33 +2,10 @@
 #include "fixture.h"
 
 #include <signal.h>
-#include <stdlib.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 enum { STORED = 100 };
-
-static const char *new_folder(void)
-{
-    static char folder[64];
-    snprintf(folder, sizeof folder, "/tmp/inlong spool XXXXXX");
-    CHECK(mkdtemp(folder) != NULL);
-    return folder;
-}
-
-static void remove_folder(const char *folder)
-{
-    char command[128];
-    snprintf(command, sizeof command, "rm -r '%s'", folder);
-    CHECK_INT(system(command), 0);
-}
-
-static long in_spool(inlong_client *client)
-{
-    static char stats[1 << 16];
-    CHECK(inlong_client_stats(client, stats, sizeof stats) > 0);
-    return json_number(stats, "messages");
-}
 
 static void wait_for_arrival(inlong_mock *mock, long messages)
 {

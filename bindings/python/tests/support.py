@@ -84,6 +84,26 @@ def run_python(
 
 
 @contextmanager
+def running(script: str, *arguments: str) -> Iterator[subprocess.Popen[bytes]]:
+    """Run a script that is killed in the end; its children end with its standard input."""
+    process = subprocess.Popen(
+        [sys.executable, "-c", script, *arguments],
+        env={"PYTHONPATH": str(PACKAGE), "PYTHONWARNINGS": "ignore"},
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+    )
+    try:
+        yield process
+    finally:
+        process.kill()
+        process.wait()
+        assert process.stdin is not None
+        assert process.stdout is not None
+        process.stdin.close()
+        process.stdout.close()
+
+
+@contextmanager
 def interrupt(when: Callable[[], bool]) -> Iterator[Callable[[], float]]:
     """Press Ctrl-C once when holds. Yields what tells the seconds since then."""
     pressed: list[float] = []

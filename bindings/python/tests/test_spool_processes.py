@@ -3,15 +3,11 @@
 from __future__ import annotations
 
 import signal
-import subprocess
-import sys
 from collections import Counter
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from support import GROUP, LONG, PACKAGE, rounds, wait_until
+from support import GROUP, LONG, rounds, running, wait_until
 
 from inlong_dataproxy import Client
 from inlong_dataproxy.testing import MockCluster
@@ -68,26 +64,6 @@ os.write(1, b"%s %d\\n" % (name, os.getpid()))
 sys.stdin.read()
 os._exit(1)
 """
-
-
-@contextmanager
-def running(script: str, *arguments: str) -> Iterator[subprocess.Popen[bytes]]:
-    """Run a script that is killed in the end; its children end with its standard input."""
-    process = subprocess.Popen(
-        [sys.executable, "-c", script, *arguments],
-        env={"PYTHONPATH": str(PACKAGE), "PYTHONWARNINGS": "ignore"},
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-    )
-    try:
-        yield process
-    finally:
-        process.kill()
-        process.wait()
-        assert process.stdin is not None
-        assert process.stdout is not None
-        process.stdin.close()
-        process.stdout.close()
 
 
 def refuse(cluster: MockCluster, refused: bool) -> None:

@@ -18,6 +18,10 @@ from . import fork
 EXIT_SECONDS = 5.0
 """How long the interpreter's exit waits, in all, for messages of clients that were not closed."""
 
+_HURRY_SECONDS = 0.25
+"""How long it waits instead where a signal handler raises meanwhile: by then a spool has what has no ack."""
+_LOOK_SECONDS = 0.005
+
 
 class Open(Protocol):
     """What is to be closed. Times are of time.monotonic."""
@@ -79,12 +83,20 @@ def _close_all() -> None:
     fork.look()
     end = time.monotonic() + EXIT_SECONDS
     left = list(_open)
-    for client in left:
-        client.seal()
-    for client in left:
-        client.begin_close(end)
-    for client in left:
-        client.wait_closed(end)
+    try:
+        for client in left:
+            client.seal()
+        for client in left:
+            client.begin_close(end)
+        for client in left:
+            client.wait_closed(end)
+    except BaseException:  # Ctrl-C or SIGTERM once more: a client that is not closed stores nothing
+        end = time.monotonic() + _HURRY_SECONDS
+        for client in left:
+            client.begin_close(end)
+        while _open and time.monotonic() < end:
+            time.sleep(_LOOK_SECONDS)
+        raise
     for function in _behind:
         function()
 
