@@ -5,15 +5,15 @@ import (
 	"time"
 )
 
-// Client sends messages to the DataProxy nodes of one InLong group. It is safe for use by many goroutines. These are the methods
-// of the existing Go SDK and no more, so that a program's own doubles and wrappers of it keep compiling. A nil context is
+// Client sends messages to the DataProxy nodes of one InLong group. It is safe for use by many goroutines. It has the methods
+// of the existing Go SDK and no more, so that a program's own test doubles and wrappers of it keep compiling. A nil context is
 // context.Background() in each of its methods.
 type Client interface {
 	// Send sends msg and returns when it has its result: nil when acked, an *Error otherwise. It does not wait for the
 	// linger. When ctx ends first it returns CodeContextExpired; a message not yet written then is not sent any more.
 	Send(ctx context.Context, msg Message) error
-	// SendAsync accepts msg and returns; cb is called exactly once with the result (see Callback). Without one, nil, a failure
-	// leaves a log line, together with others, and is counted in Stats. SendAsync blocks only when the queue is full and
+	// SendAsync accepts msg and returns; cb is called exactly once with the result (see Callback). If cb is nil, failures
+	// are logged, several in one line, and counted in Stats. SendAsync blocks only when the queue is full and
 	// WithBlockIfQueueIsFull(true) is set, until ctx ends or the send timeout has passed. A deadline of ctx bounds the delivery of
 	// the message too; a cancellation after it was accepted does not recall it.
 	SendAsync(ctx context.Context, msg Message, cb Callback)
@@ -24,14 +24,14 @@ type Client interface {
 // FullClient is a Client with all that this one can do. NewClient returns it.
 type FullClient interface {
 	Client
-	// SendBulk is SendAsync for a source that can wait, such as a file: it blocks while there is no room in the queue, whatever
-	// WithBlockIfQueueIsFull says, and while more of such messages are in flight than the nodes ack in a quarter of the send timeout,
-	// and in half of the ack time-out, at the rate of the last acks: a slow network slows the source down and fails nothing. It gives
+	// SendBulk is SendAsync for a source that can wait, such as a file. It blocks while there is no room in the queue, whatever
+	// WithBlockIfQueueIsFull says, and while more bulk messages are in flight than the nodes ack in a quarter of the send timeout,
+	// and in half of the ack time-out, at the rate of the last acks: a slow network slows the source down, and no message fails. It gives
 	// up when ctx ends, or when nothing was acked for the send timeout. Inside a callback of any client it does not wait: cb gets CodeQueueFull.
 	SendBulk(ctx context.Context, msg Message, cb Callback)
 	// SendBatch sends msgs and returns when each has its result: nil when all are acked, otherwise one entry a message, in
 	// the order of msgs, nil for those acked. With WithBlockIfQueueIsFull(true) each waits for room like SendAsync; once one has
-	// waited for the send timeout in vain, none behind it waits. What is in flight is bounded as for SendBulk: more is put in as acks
+	// waited for the send timeout in vain, later ones do not wait. What is in flight is bounded as for SendBulk: more is sent as acks
 	// come, until ctx ends; when nothing was acked for the send timeout, the rest fails with CodeSendTimeout.
 	SendBatch(ctx context.Context, msgs []Message) []error
 	// Flush sends all open batches now and returns when every message accepted before the call has its result and its
@@ -42,15 +42,15 @@ type FullClient interface {
 	// fails with CodeClosed. When it returns (ctx's end plus 100 ms at the latest) no callback runs any more, except one that
 	// itself does not return. The error is CodeContextExpired when messages were left without a result in time, or when
 	// callbacks took so long that not all were called (see CloseReport). A second call waits like the first and returns the same;
-	// where its ctx ends before that, it fails with CodeContextExpired, and the first call continues, with callbacks. Inside a
+	// if its ctx ends before that, it fails with CodeContextExpired, and the first call continues, with callbacks. Inside a
 	// callback of any client it begins the close and does not wait: it fails with CodeWorkerBusy.
 	Shutdown(ctx context.Context) (CloseReport, error)
-	// Ready returns nil as soon as a message could be written: a node has answered on a connection of its own, and takes batches as far
-	// as is known. It waits for that until ctx ends; with one that has ended it says how it is now. The error then wraps ErrNoEndpoint
+	// Ready returns nil as soon as a message could be written: a node has answered on a connection, and takes batches as far
+	// as the client knows. It waits for that until ctx ends; with a ctx that has ended it reports the present state. The error then wraps ErrNoEndpoint
 	// when no node is known, else ErrNoAvailableWorker, and names the causes; it is CodeClosed once the client is closed. A message may
-	// be sent all the same: it waits for a node until its deadline. Inside a callback of any client it does not wait.
+	// still be sent: it waits for a node until its deadline. Inside a callback of any client it does not wait.
 	Ready(ctx context.Context) error
-	// Stats returns a snapshot of the counters; it does not block. Behind a close Acked and Failed are those of its report.
+	// Stats returns a snapshot of the counters; it does not block. After a close Acked and Failed are those of its report.
 	Stats() Stats
 }
 
@@ -60,8 +60,8 @@ type CloseReport struct {
 	Failed int64 `json:"failed"` // failed over the client's life
 	// Unsent counts the messages that Shutdown itself failed with CodeClosed.
 	Unsent int64 `json:"unsent"`
-	// Uncalled is not 0 when callbacks kept Shutdown beyond its context's end: at most so many messages have their result in
-	// this report only, since their callback was not called any more.
+	// Uncalled is not 0 if callbacks kept Shutdown beyond its context's end: at most this many messages have their result only in
+	// this report, since their callback was not called any more.
 	Uncalled int64 `json:"uncalled"`
 	// ByCode counts all failures by code.
 	ByCode map[Code]int64 `json:"by_code"`

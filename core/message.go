@@ -19,7 +19,7 @@ type Message struct {
 	MetaData any
 	// Attributes go to the wire with the message's batch; messages with other attributes travel in another batch. Keys and
 	// values are printable ASCII without '&' and '=', without leading or trailing blank; names that the protocol uses itself
-	// are refused, save msgUUID and auditVersion, which is a number of 0 to 2^63-1: see ATTRIBUTES.md.
+	// are refused, except msgUUID and auditVersion, which is a number of 0 to 2^63-1: see ATTRIBUTES.md.
 	Attributes map[string]string
 	// Time is the event time ("dt"), kept in milliseconds by the text format and in seconds by the binary one. Zero means
 	// the time at which the message's batch was opened. Messages of another event time travel in another batch. From 1970 to

@@ -92,7 +92,7 @@ typedef struct inlong_client inlong_client;
 typedef struct inlong_mock inlong_mock;
 
 /** One attribute of a message. Printable ASCII without '&' and '=', without leading or trailing blank; names that the
- * protocol uses itself are refused, save msgUUID and auditVersion, a number of 0 to 2^63-1. */
+ * protocol uses itself are refused, except msgUUID and auditVersion, a number of 0 to 2^63-1. */
 typedef struct inlong_attribute {
     const char *key;   /**< not empty */
     size_t key_len;    /**< 0 = strlen */
@@ -603,7 +603,7 @@ INLONG_API int inlong_client_event_fd(inlong_client *client);
 INLONG_API int inlong_client_flush(inlong_client *client, int64_t timeout_ms);
 
 /** Whether a message could be written now: a node has answered on a connection of its own, and takes batches as far as is known. A message
- * may be sent all the same: it waits for a node until its deadline. For a check of health, or before the first message of a client with
+ * may still be sent: it waits for a node until its deadline. For a health check, or before the first message of a client with
  * the option lazy_start.
  * @param client     an open client
  * @param timeout_ms how long to wait for that; 0: says how it is now; INLONG_NO_TIMEOUT: until it is, or the client is closed
@@ -662,7 +662,7 @@ INLONG_API int inlong_client_stats(inlong_client *client, char *buf, size_t len)
  * @blocks as inlong_client_stats */
 INLONG_API int inlong_client_metrics(inlong_client *client, char *buf, size_t len);
 
-/* ---- Rows: payloads of CSV and KV streams. Pure C save inlong_row_format_ask: loads nothing, works in forked children. ---- */
+/* ---- Rows: payloads of CSV and KV streams. Pure C except inlong_row_format_ask: loads nothing, works in forked children. ---- */
 
 /** The kind of a stream's rows. */
 enum {
