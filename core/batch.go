@@ -42,31 +42,31 @@ type batch struct {
 	userCode   bool // some receiver runs user code
 	callers    bool // some receiver is a caller that waits
 	behind     bool // it has one message, which an embedder handed over beside the close or behind it
+	st         *stream
+	unsettled  int   // guarded by mu, like kept, once the batch is sealed
+	kept       *kept // nil: it is not stored
 
-	st     *stream
 	id     wire.BatchID
 	opened time.Time
 	sealAt time.Time // end of the linger
 
-	mu        sync.Mutex
-	unsettled int
-	expired   bool // some messages were settled one by one
-	frame     frame
-	attempts  int       // times that the frame was written
-	paid      int       // of those, the ones that max_retries counts
-	refusals  int       // and the ones that a node answered with "not now"
-	written   bool      // in flight: no word of the last attempt yet
-	lost      bool      // some attempt ended without an answer
-	avoid     []*node   // of the failed attempts, the latest last
-	lostAt    time.Time // when the last attempt without an answer ended
-	room      int       // for the items of one frame, where nodes closed on a longer one; 0 means no bound
-	node      string
-	failure   attemptFailure // of the last attempt
-	due       time.Time      // earliest deadline of an unsettled message
-	retryAt   time.Time      // end of the back-off; zero when not in one
-	timer     *time.Timer
+	mu       sync.Mutex
+	expired  bool // some messages were settled one by one
+	frame    frame
+	attempts int       // times that the frame was written
+	paid     int       // of those, the ones that max_retries counts
+	refusals int       // and the ones that a node answered with "not now"
+	written  bool      // in flight: no word of the last attempt yet
+	lost     bool      // some attempt ended without an answer
+	avoid    []*node   // of the failed attempts, the latest last
+	lostAt   time.Time // when the last attempt without an answer ended
+	room     int       // for the items of one frame, where nodes closed on a longer one; 0 means no bound
+	node     string
+	failure  attemptFailure // of the last attempt
+	due      time.Time      // earliest deadline of an unsettled message
+	retryAt  time.Time      // end of the back-off; zero when not in one
+	timer    *time.Timer
 
-	kept     *kept    // nil: it is not stored
 	storing  bool     // it may be stored at any moment
 	place    position // of an ordered client's with a spool, among what is stored; zero until that has come to it
 	replayed bool     // it was read back: nobody waits for its messages; set when it is opened

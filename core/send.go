@@ -95,22 +95,22 @@ func (c *client) sendSync(ctx context.Context, msg *Message, detail bool) (Resul
 }
 
 func (c *client) SendAsync(ctx context.Context, msg Message, cb Callback) {
-	c.sendAsync(ctx, msg, cb, sendAsync)
+	c.sendAsync(ctx, &msg, cb, sendAsync)
 }
 
 func (c *client) SendBulk(ctx context.Context, msg Message, cb Callback) {
-	c.sendAsync(ctx, msg, cb, sendBulk)
+	c.sendAsync(ctx, &msg, cb, sendBulk)
 }
 
-func (c *client) sendAsync(ctx context.Context, msg Message, cb Callback, kind sendKind) {
+func (c *client) sendAsync(ctx context.Context, msg *Message, cb Callback, kind sendKind) {
 	var recv receiver = nobody{}
 	if cb != nil {
 		recv = cb
 	}
-	at, err := c.accept(given(ctx), &msg, recv, Tag{}, kind, c.opts.SendTimeout)
+	at, err := c.accept(given(ctx), msg, recv, Tag{}, kind, c.opts.SendTimeout)
 	switch {
 	case err != nil && cb != nil:
-		c.refuse(msg, err, cb)
+		c.refuse(*msg, err, cb)
 	case err != nil:
 		c.unheard(1, err)
 	case at.behind: // not in Submit: a thread of C would be handed over, which costs more than it saves

@@ -22,29 +22,31 @@ type streamKey struct {
 
 // stream holds the one open batch of a key.
 type stream struct {
-	c         *client
-	key       streamKey
-	head      []byte // "groupId=..&streamId=.."
-	tail      []byte // added columns and attributes, each as "&key=value"
-	completer *completer
-	share     *share
-	series    *streamSeries            // nil without metrics_streams
-	_         [64]byte                 // what changes with each message apart from what lane and completer read
-	home      connections.Home[*batch] // of its lane
-	streamLine
-	bulk atomic.Bool // its open batch has bytes of bulk ways
+	c   *client
+	key streamKey
+	// What each message touches is here, as close as it can be, and apart from what lane and completer read: a thousand streams have
+	// no line of it in a cache.
+	share *share
+	added int // bytes of head and tail
 
-	mu     sync.Mutex
-	open   *batch
-	linger *time.Timer // runs while armed; one for all batches, so that a full batch costs no timer
-	armed  bool
-
+	mu       sync.Mutex
+	open     *batch
 	accepted int64 // messages, ever
+	gone     bool  // swept out: senders look the key up again
+	armed    bool
+	streamLine
 
-	gone    bool                // swept out: senders look the key up again
+	linger  *time.Timer         // runs while armed; one for all batches, so that a full batch costs no timer
 	busy    *batch              // ordered: on its way
 	waiting fifo.Mortal[*batch] // ordered: sealed behind it, without a spool
 	spooled *spoolLine          // ordered: behind it, with a spool
+
+	bulk      atomic.Bool // its open batch has bytes of bulk ways
+	head      []byte      // "groupId=..&streamId=.."
+	tail      []byte      // added columns and attributes, each as "&key=value"
+	completer *completer
+	series    *streamSeries            // nil without metrics_streams
+	home      connections.Home[*batch] // of its lane
 }
 
 // entry says whether a message came into its stream.
@@ -336,6 +338,5 @@ const attrRoom = 160
 
 // longest returns the largest payload that fits into a frame of this stream with these attributes of its batch.
 func (st *stream) longest(attributes string) int {
-	return int(st.c.frameLimit.Load()) - max(wire.TextOverhead, wire.BinaryOverhead) - len(st.head) - len(st.tail) - len(attributes) -
-		attrRoom - itemHeader
+	return int(st.c.frameLimit.Load()) - max(wire.TextOverhead, wire.BinaryOverhead) - st.added - len(attributes) - attrRoom - itemHeader
 }

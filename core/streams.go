@@ -20,7 +20,7 @@ type streams struct {
 	all    map[streamKey]*stream
 	limit  int                          // of all, before the next sweep
 	gone   int64                        // messages that streams which were swept out had accepted
-	recent [1024]atomic.Pointer[stream] // the last one asked for at each place: it spares most programs the lock and the map
+	recent [4096]atomic.Pointer[stream] // the last one asked for at each place: it spares most programs the lock and the map
 }
 
 // recentAt is where key is in recent, by its ids.
@@ -87,7 +87,12 @@ func (c *client) checkAttributes(attributes map[string]string) error {
 
 func (c *client) addStream(key streamKey) *stream {
 	// The caller's strings may lie in memory that it re-uses.
-	key.group, key.stream, key.attributes = strings.Clone(key.group), strings.Clone(key.stream), strings.Clone(key.attributes)
+	key.stream, key.attributes = strings.Clone(key.stream), strings.Clone(key.attributes)
+	if own := c.opts.GroupID; key.group == own {
+		key.group = own // one text for all of them, which is not compared byte by byte
+	} else {
+		key.group = strings.Clone(key.group)
+	}
 	s := &c.streams
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -108,6 +113,7 @@ func (c *client) addStream(key streamKey) *stream {
 	if c.spooler != nil && c.opts.Ordered {
 		st.spooled = new(spoolLine)
 	}
+	st.added = len(st.head) + len(st.tail)
 	st.home.Waiter = st
 	st.share.streams.Add(1)
 	s.all[key] = st
