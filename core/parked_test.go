@@ -102,3 +102,26 @@ func TestParkedBatchesGoBeforeFreshOnes(t *testing.T) {
 	}
 	require.Equal(t, 1000, fresh)
 }
+
+// What had its result while it was parked stayed there until something else was parked, or a lane came: an outage that outlived its
+// messages held as much as had been pending, beside what was charged, to its end.
+func TestBatchesThatDieWhileTheyAreParkedAreNotHeld(t *testing.T) {
+	const messages = 1000
+	c := cluster(t, dataproxytest.WithNodes(1))
+	client := connect(t, c, dataproxy.WithBatchingMaxPublishDelay(0), dataproxy.WithWorkerNum(1))
+	require.NoError(t, client.Send(patient(t), message("first")))
+	c.Node(0).Kill()
+	eventually(t, "no usable lane", func() bool { return !client.Stats().Lanes[0].Usable })
+	ctx, cancel := context.WithTimeout(context.Background(), patience/20)
+	defer cancel()
+	var failed sync.WaitGroup
+	for range messages {
+		failed.Add(1)
+		client.SendAsync(ctx, message("x"), func(dataproxy.Message, error) { failed.Done() })
+	}
+	require.Equal(t, messages, dataproxy.Parked(client))
+	failed.Wait()
+	require.Less(t, dataproxy.Parked(client), 16)
+	c.Node(0).Revive()
+	require.NoError(t, client.Send(patient(t), message("last")))
+}

@@ -134,6 +134,7 @@ func (c *client) settleSome(st *stream, b *batch, pick func() []completion) {
 	if dead {
 		c.spooler.ended(b, false, nil)
 		st.settled(b)
+		c.conns.Died()
 	}
 	c.completeAll(done)
 }

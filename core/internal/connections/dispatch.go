@@ -77,6 +77,17 @@ func (d *dispatcher[T]) park(item T) {
 	d.waiting.Store(true)
 }
 
+// Died is told that an item has died, which may be parked: where nothing moves, what nobody waits for must not be held.
+func (d *dispatcher[T]) Died() {
+	if !d.waiting.Load() {
+		return
+	}
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.parked.Died(d.dead)
+	d.waiting.Store(d.parked.Len() > 0)
+}
+
 // TakeParked takes all items that wait for a lane.
 func (d *dispatcher[T]) TakeParked() []T {
 	d.mu.Lock()
