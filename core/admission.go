@@ -381,7 +381,7 @@ func (b *budget) relieve(c *client) {
 	again := b.running
 	b.mu.Unlock()
 	if again {
-		c.flushStreams(func(st *stream) bool {
+		c.flushStreams(context.Background(), func(st *stream) bool {
 			return st.short.Swap(false) || short[st.share.index] || st.waiters.Load() > 0 || bulk && st.bulk.Load()
 		})
 		b.relief.Reset(mostWait)

@@ -2,6 +2,7 @@ package dataproxy_test
 
 import (
 	"context"
+	"fmt"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -32,6 +33,27 @@ func TestFlushesThatGaveUpAreForgotten(t *testing.T) {
 	close(stuck)
 	require.NoError(t, <-waits)
 	require.Zero(t, dataproxy.Flushes(client))
+}
+
+// A Flush sealed the open batches of all streams before it looked at its context again: with 200,000 of them it took two seconds of the
+// processor to give up.
+func TestFlushOfVeryManyStreamsEndsWithItsContext(t *testing.T) {
+	const streams = 2000
+	client := connect(t, cluster(t), dataproxy.WithBatchingMaxPublishDelay(time.Minute), dataproxy.WithSendTimeout(5*time.Minute))
+	for i := range streams {
+		client.SendAsync(context.Background(), streamMessage(fmt.Sprint("stream", i), "x"), nil)
+	}
+	require.Equal(t, streams, dataproxy.Open(client))
+	dataproxy.SetCallbackGrace(client, 0)
+	ended, cancel := context.WithCancel(context.Background())
+	cancel()
+	fault(t, client.Flush(ended), dataproxy.CodeContextExpired)
+	require.Greater(t, dataproxy.Open(client), streams/2)
+	dataproxy.SetCallbackGrace(client, patience)
+	_ = client.Flush(ended)
+	require.Zero(t, dataproxy.Open(client), "it has a moment, though its context has ended")
+	require.NoError(t, client.Flush(patient(t)))
+	require.EqualValues(t, streams, client.Stats().Acked)
 }
 
 // A close settled all that was pending before it looked at the time again: 800,000 batches took it seconds beyond its deadline.

@@ -61,6 +61,21 @@ func ShareOf(of Client, name string) int {
 // Relieve has room made, as it is every 10 ms while somebody lacks some.
 func Relieve(of Client) { of.(*client).budget.relieve(of.(*client)) }
 
+// Open returns how many streams have an open batch.
+func Open(of FullClient) (open int) {
+	streams := &of.(*client).streams
+	streams.mu.RLock()
+	defer streams.mu.RUnlock()
+	for _, st := range streams.all {
+		st.mu.Lock()
+		if st.open != nil {
+			open++
+		}
+		st.mu.Unlock()
+	}
+	return open
+}
+
 // HoldSweep keeps a close from settling the oldest batch, and so all behind it, as one does that has very many to settle.
 func HoldSweep(of FullClient) (letGo func()) {
 	b := of.(*client).batches.all()[0]

@@ -20,7 +20,7 @@ var errInsideCallback = &Error{Code: CodeWorkerBusy, Message: "called inside a c
 
 func (c *client) Flush(ctx context.Context) error {
 	ctx = given(ctx)
-	c.flushStreams(nil)
+	c.flushStreams(ctx, nil)
 	if insideCallback() {
 		return errInsideCallback
 	}
@@ -47,8 +47,10 @@ func waitFor(ctx context.Context, done <-chan struct{}) bool {
 	}
 }
 
-// flushStreams seals the open batches of the streams that are chosen; nil chooses all.
-func (c *client) flushStreams(chosen func(*stream) bool) {
+// flushStreams seals the open batches of the streams that are chosen; nil chooses all. Behind the end of ctx it has a moment: there may be
+// hundreds of thousands, and the linger of the rest ends anyway.
+func (c *client) flushStreams(ctx context.Context, chosen func(*stream) bool) {
+	began := time.Now()
 	c.streams.mu.RLock()
 	all := make([]*stream, 0, len(c.streams.all))
 	for _, st := range c.streams.all {
@@ -57,7 +59,10 @@ func (c *client) flushStreams(chosen func(*stream) bool) {
 		}
 	}
 	c.streams.mu.RUnlock()
-	for _, st := range all {
+	for i, st := range all {
+		if i%256 == 255 && ctx.Err() != nil && time.Since(began) > c.grace {
+			return
+		}
 		st.flush()
 	}
 }
@@ -170,7 +175,7 @@ func (c *client) shut(ctx context.Context, fault *Error) {
 // settleRest waits for all results until ctx ends, and fails what has none then. closing was set before every stream's lock is taken
 // here once, and senders look at it under that lock: a message is either in a batch that the sweep finds, or refused.
 func (c *client) settleRest(ctx context.Context) {
-	c.flushStreams(nil)
+	c.flushStreams(context.Background(), nil)
 	all, forget := c.batches.upToNow(&c.batches.taken)
 	defer forget()
 	select {
