@@ -30,25 +30,25 @@ type batch struct {
 	tokens    []any    // of hooks: empty, or for each message one of each of their sets, nil for none
 	// attributes of its messages as "&key=value", where they are not the stream's.
 	attributes string
-	eventTime  int64  // dt in ms
 	beside     int64  // bytes that receivers hold elsewhere
 	charged    int64  // bytes, to the budget
 	order      uint64 // of its opening, among the batches of a client
-	bulk       bulkBytes
-	timed      bool // eventTime is the messages' own
-	itemized   bool // each message has attributes of its own behind its payload; else none has
-	ownTail    bool // attributes is all that its frame adds, also in place of what its stream does
-	soon       bool // a sync caller waits: sealed as soon as its lane is idle or makes progress
-	userCode   bool // some receiver runs user code
-	callers    bool // some receiver is a caller that waits
-	behind     bool // it has one message, which an embedder handed over beside the close or behind it
+	timed      bool   // eventTime is the messages' own
+	itemized   bool   // each message has attributes of its own behind its payload; else none has
+	ownTail    bool   // attributes is all that its frame adds, also in place of what its stream does
+	soon       bool   // a sync caller waits: sealed as soon as its lane is idle or makes progress
+	userCode   bool   // some receiver runs user code
+	callers    bool   // some receiver is a caller that waits
+	behind     bool   // it has one message, which an embedder handed over beside the close or behind it
 	st         *stream
 	unsettled  int   // guarded by mu, like kept, once the batch is sealed
 	kept       *kept // nil: it is not stored
 
-	id     wire.BatchID
-	opened time.Time
-	sealAt time.Time // end of the linger
+	eventTime int64 // dt in ms
+	bulk      bulkBytes
+	id        wire.BatchID
+	opened    time.Time
+	sealAt    time.Time // end of the linger
 
 	mu       sync.Mutex
 	expired  bool // some messages were settled one by one
