@@ -70,6 +70,16 @@ def test_every_way_to_send_takes_them(cluster: MockCluster, client: Client) -> N
         assert (message.group_id, message.attributes["host"]) == ("other_group", "web1")
 
 
+def test_names_that_consumers_and_the_audit_read_may_be_set(cluster: MockCluster, client: Client) -> None:
+    # All names of the protocol were refused, these two as well, which the Java SDK sends. A version that no node reads is refused.
+    client.send(b"x", STREAM, attributes={"auditVersion": "7"}, item_attributes={"msgUUID": "u1"})
+    (message,) = cluster.messages()
+    assert message.attributes["auditVersion"] == "7"
+    assert message.item_attributes == {"msgUUID": "u1"}
+    with pytest.raises(InvalidMessageError, match="want a number of 0 to"):
+        client.send(b"x", STREAM, attributes={"auditVersion": "v1"})
+
+
 BAD: dict[str, tuple[dict[Any, Any], str]] = {
     "with another": ({"a": "b&c=d"}, 'value "b&c=d" of attribute "a"'),
     "name of the protocol": ({"mid": "x"}, 'attribute name "mid" is reserved by the protocol'),

@@ -6,8 +6,10 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
+from support import GROUP, STREAM
 
-from inlong_dataproxy import RowError, RowFormat
+from inlong_dataproxy import Client, RowError, RowFormat
+from inlong_dataproxy.testing import MockCluster
 
 ROWS = RowFormat(escape="\\")
 
@@ -43,6 +45,20 @@ def test_dataframe_of_pandas_is_read_without_pyarrow() -> None:
     assert list(by_name.rows(frame[["text", "int"]]))[2] == b"|3||c"
     with pytest.raises(RowError, match=r"'float'.*no such column"):
         list(RowFormat(columns=["text"]).rows(frame))
+
+
+def test_a_dataframe_is_sent_as_rows(cluster: MockCluster) -> None:
+    # One bad row of a frame must not stop the others, nor be sent.
+    pandas = pytest.importorskip("pandas")
+    frame = pandas.DataFrame({"name": ["glue", "nuts|bolts", "wood"], "price": [2.5, 1.0, math.nan], "note": ["", "x", "brown"]})
+    bad: list[RowError] = []
+    with Client(cluster.url, group_id=GROUP) as client:
+        report = client.send_many(RowFormat().rows(frame, on_error=bad.append), stream_id=STREAM)
+    assert (report.acked, report.failed) == (2, 0)
+    assert sorted(cluster.payloads()) == [b"glue|2.5|", b"wood||brown"]
+    assert [str(error) for error in bad] == [
+        "row 2: field 1 ('name'): holds the separator, which takes an escape character, and the stream has none"
+    ]
 
 
 def test_scalars_of_numpy_are_numbers() -> None:
