@@ -33,7 +33,7 @@ type File interface {
 	Write(p []byte) (int, error)
 	Truncate(size int64) error
 	Sync() error
-	// Size fails with fs.ErrNotExist where the file was removed.
+	// Size fails with fs.ErrNotExist where the file was removed or moved away.
 	Size() (int64, error)
 }
 
@@ -46,13 +46,12 @@ type osFS struct{}
 
 type osFile struct{ *os.File }
 
+// Size does not look at the open file: one that was moved away is there, and NFS and FUSE keep one that was removed, under another name, for
+// as long as it is open.
 func (f osFile) Size() (int64, error) {
-	info, err := f.Stat()
+	info, err := os.Stat(f.Name())
 	if err != nil {
 		return 0, err
-	}
-	if isRemoved(info) {
-		return 0, &fs.PathError{Op: "stat", Path: f.Name(), Err: fs.ErrNotExist}
 	}
 	return info.Size(), nil
 }

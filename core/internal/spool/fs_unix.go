@@ -2,17 +2,7 @@
 
 package spool
 
-import (
-	"io/fs"
-	"os"
-	"syscall"
-)
-
-// isRemoved reports whether an open file has no name any more.
-func isRemoved(info fs.FileInfo) bool {
-	own, ok := info.Sys().(*syscall.Stat_t)
-	return ok && own.Nlink == 0
-}
+import "os"
 
 func (osFS) SyncDir(dir string) error {
 	d, err := os.Open(dir)

@@ -6,6 +6,7 @@ import (
 	"bufio"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -316,6 +317,20 @@ func TestNobodyWaitsForTheFsyncOfAnother(t *testing.T) {
 	}}})
 	require.NoError(t, err)
 	require.NoError(t, s.Close())
+}
+
+// S5: the folder is moved away, or removed where the file system keeps a file that is open under another name, as NFS does: what was stored
+// then was in a file that nobody reads, or that goes with its process.
+func TestNothingIsStoredInAFolderThatIsMovedAway(t *testing.T) {
+	dir := t.TempDir()
+	s, err := Open(dir, Options{})
+	require.NoError(t, err)
+	put(t, s, false, 1)
+	require.NoError(t, os.Rename(s.dir, s.dir+" aside"))
+	_, err = s.Append(nil, []Record{batchOf(2)}, false)
+	require.ErrorIs(t, err, fs.ErrNotExist)
+	require.ErrorIs(t, s.Check(), fs.ErrNotExist)
+	_ = s.Close()
 }
 
 // Others can read what is kept, or a folder that cannot be one is found out when it is too late.
