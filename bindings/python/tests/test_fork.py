@@ -13,6 +13,10 @@ from support import LONG, PACKAGE, rounds, run_python
 from inlong_dataproxy.testing import MockCluster
 
 QUIET = "import warnings\nwarnings.simplefilter('ignore', DeprecationWarning)\n"
+# In a child that was forked past its hooks, an interpreter without a lock waits at a collection for the parent's threads.
+FREE_THREADED = not getattr(sys, "_is_gil_enabled", lambda: True)()
+past_the_hooks = pytest.mark.skipif(FREE_THREADED, reason="a free-threaded CPython does not survive a fork past its hooks")
+
 PRELUDE = """
 import os, sys, threading
 from inlong_dataproxy import Client, ForkError
@@ -118,6 +122,7 @@ def test_h2_every_call_in_the_child_is_a_fork_error() -> None:
     run_python(QUIET + PRELUDE + USE)
 
 
+@pytest.mark.skipif(FREE_THREADED, reason="a free-threaded CPython leaves locks of its own objects to the child, held by no one")
 @pytest.mark.timeout(LONG)
 def test_h2_forking_a_busy_parent_does_not_hang() -> None:
     # Locks that another thread holds at the moment of the fork stay locked in the child for ever.
@@ -274,11 +279,6 @@ for _ in range(3):
 client.close(timeout=0)
 assert quiet.payloads() == [b"child"] * 6
 """
-
-
-# In a child that was forked past its hooks, an interpreter without a lock waits at a collection for the parent's threads.
-FREE_THREADED = not getattr(sys, "_is_gil_enabled", lambda: True)()
-past_the_hooks = pytest.mark.skipif(FREE_THREADED, reason="a free-threaded CPython does not survive a fork past its hooks")
 
 
 @past_the_hooks

@@ -318,6 +318,7 @@ def test_a_thread_of_results_that_ends_closes_its_client(client: Client, monkeyp
     wait_until(lambda: client.closed, "the client's close")
     with pytest.raises(ClosedError):
         client.send_many([b"z"], STREAM)
+    delivery._thread.join()  # before its end is somebody's fault again
 
 
 def test_a_thread_of_results_that_ends_in_a_batch_leaves_none_of_it_without_a_result(
@@ -332,6 +333,8 @@ def test_a_thread_of_results_that_ends_in_a_batch_leaves_none_of_it_without_a_re
     futures = [client.send_async(b"x", STREAM) for _ in range(10)]
     for future in futures:
         assert isinstance(future.exception(timeout=10), LibraryError)
+    assert client._delivery is not None
+    client._delivery._thread.join()
 
 
 def test_ctrl_c_in_a_callback_that_is_called_at_once_is_for_its_caller(client: Client) -> None:

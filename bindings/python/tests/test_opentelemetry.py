@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, cast
 
 import pytest
-from support import GROUP, STREAM
+from support import GROUP, STREAM, wait_until
 
 from inlong_dataproxy import AsyncClient, Client, InvalidMessageError, Persisted, QueueFullError
 from inlong_dataproxy.testing import MockCluster
@@ -152,6 +152,7 @@ def test_a_message_that_just_fits_is_accepted_when_it_is_traced(
         instrument(client, spans.provider, propagate_in=place)
         for less in (0, 1, 200):
             WAYS[way](client, bytes(longest - less))
+        wait_until(lambda: len(spans.ended()) == 3, "the spans' ends, which follow the results")
         assert left_out(spans) == [True, True, False]
         WAYS[way](client, bytes(longest - 50), **{place: {"own": "1"}})
         assert getattr(shared.messages()[-1], place)["own"] == "1"
