@@ -62,10 +62,10 @@ print-series:
 
 check-tag: ## compare a tag with the version of the source (TAG=v0.1.0)
 	@[ '$(TAG)' = 'v$(VERSION)' ] || { echo "tag $(TAG): the version of the source is $(VERSION) (core/producer.go)" >&2; exit 1; }
-	@grep -q '^## $(subst .,\.,$(VERSION)) ' core/CHANGELOG.md || { echo "core/CHANGELOG.md says nothing of $(VERSION)" >&2; exit 1; }
+	@grep -qE '^## $(subst .,\.,$(VERSION))([^0-9.]|$$)' core/CHANGELOG.md || { echo "core/CHANGELOG.md says nothing of $(VERSION)" >&2; exit 1; }
 
 changes: ## print what the changelog says of this version
-	@awk '/^## / { inside = index($$0, "## $(VERSION) ") == 1; next } inside' core/CHANGELOG.md
+	@awk '/^## / { inside = /^## $(subst .,\.,$(VERSION))([^0-9.]|$$)/; next } inside' core/CHANGELOG.md
 
 # What the Dockerfile copies, of a release that is built: the program for both processors.
 image-context: ## lay out what the image is built from in build/image

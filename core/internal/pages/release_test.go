@@ -47,3 +47,30 @@ func TestModuleForOpenTelemetryAsksForTheVersionOfItsRelease(t *testing.T) {
 	require.NoError(t, err)
 	require.Contains(t, string(module), "\tgithub.com/inlong-dataproxy/inlong-dataproxy v"+string(version[1])+"\n", "make versions")
 }
+
+// A heading that is the number and nothing else was none: the tag was refused, with a word that the changelog says nothing of it.
+func TestChangesOfAVersionAreFoundByItsNumber(t *testing.T) {
+	folder := t.TempDir()
+	for _, name := range []string{"Makefile", ".ci/release.mk"} {
+		text, err := os.ReadFile(filepath.Join(top, name))
+		require.NoError(t, err)
+		require.NoError(t, os.MkdirAll(filepath.Dir(filepath.Join(folder, name)), 0o700))
+		require.NoError(t, os.WriteFile(filepath.Join(folder, name), text, 0o600))
+	}
+	require.NoError(t, os.Mkdir(filepath.Join(folder, "core"), 0o700))
+	run := func(target, version string) (string, error) {
+		said, err := exec.CommandContext(t.Context(), "make", "-s", "-C", folder, target, "VERSION="+version, "TAG=v"+version).CombinedOutput()
+		return string(said), err
+	}
+	for _, heading := range []string{"## 0.2.0", "## 0.2.0, of today", "## 0.2.0 (today)"} {
+		text := "# Changelog\n\n## 0.2.01\nnot this\n" + heading + "\nthis\n## 0.1.0\nolder\n"
+		require.NoError(t, os.WriteFile(filepath.Join(folder, "core/CHANGELOG.md"), []byte(text), 0o600))
+		said, err := run("changes", "0.2.0")
+		require.NoError(t, err, said)
+		require.Equal(t, "this\n", said, heading)
+		said, err = run("check-tag", "0.2.0")
+		require.NoError(t, err, said)
+		_, err = run("check-tag", "0.2")
+		require.Error(t, err, "no such heading")
+	}
+}
