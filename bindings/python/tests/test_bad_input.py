@@ -173,6 +173,7 @@ def test_a_bad_message_is_refused_with_field_and_rule(shared: MockCluster, kind:
     [
         ("send_many", {"messages": b"one"}, TypeError, "messages must be an iterable of payloads, not a single bytes"),
         ("send_many", {"messages": "one"}, TypeError, "messages must be an iterable of payloads, not a single str"),
+        ("send_many", {"messages": {"a": 1}}, TypeError, "messages must be an iterable of payloads, not a single dict"),
         ("send_many", {"messages": 5}, TypeError, "messages must be an iterable of payloads, not int"),
         ("send_many", {"messages": None}, TypeError, "messages must be an iterable of payloads, not NoneType"),
         ("send_many", {"messages": [b"x"], "progress": 5}, TypeError, "progress must be callable or None, not int"),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Callable, NamedTuple, Optional
 
@@ -91,7 +91,7 @@ def iterator(messages: Iterable[object]) -> Iterator[object]:
     Raises:
         TypeError: it is none.
     """
-    if isinstance(messages, (bytes, bytearray, memoryview, str)):
+    if isinstance(messages, (bytes, bytearray, memoryview, str, Mapping)):
         raise TypeError(f"messages must be an iterable of payloads, not a single {type(messages).__name__}")
     if not hasattr(messages, "__iter__") and not hasattr(messages, "__getitem__"):
         raise TypeError(f"messages must be an iterable of payloads, not {type(messages).__name__}")
