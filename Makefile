@@ -36,6 +36,9 @@ endif
 # set for their own projects, fails where there is no folder vendor; where there is one, Go uses it unasked.
 export GOFLAGS := $(filter-out -buildvcs=% -mod=vendor,$(GOFLAGS)) -buildvcs=false
 
+# A workspace of the user's own, in a folder above or in the environment, has not this module.
+export GOWORK := off
+
 # Compilers side by side where many small files are compiled and nothing is measured meanwhile.
 JOBS := $(shell getconf _NPROCESSORS_ONLN)
 
@@ -44,6 +47,9 @@ export FILE MANAGER GROUP STREAM AUTH NODES KAFKA TOPIC
 .SHELLFLAGS := -eu -o pipefail -c
 .DELETE_ON_ERROR:
 .DEFAULT_GOAL := help
+
+# Whatever -j says: the parts of test-c build the same programs, and measure. What can be done side by side says so itself.
+.NOTPARALLEL:
 
 # C and Python bring their own targets: capi, examples, test-c; venv, python-lib, test-python, lint-python.
 -include capi/build.mk bindings/python/build.mk
@@ -90,11 +96,11 @@ GO_TEST := $(GOTESTSUM) --format pkgname-and-test-fails --format-hide-empty-pkg 
 OTEL := core/otel
 .PHONY: test-otel
 test-otel: $(GOTESTSUM) ## run the tests of core/otel (TEST_FLAGS=...)
-	$(GO_TEST:test=-C $(OTEL) test) -race $(TEST_FLAGS) ./...
+	CGO_ENABLED=1 $(GO_TEST:test=-C $(OTEL) test) -race $(TEST_FLAGS) ./...
 
 .PHONY: test-go
 test-go: test-otel $(GOTESTSUM) capi build/conformance/send_plan $(KOFFI) ## run the Go tests with the race detector (TEST_FLAGS=...)
-	$(GO_TEST) -race -timeout 15m $(TEST_FLAGS) ./...
+	CGO_ENABLED=1 $(GO_TEST) -race -timeout 15m $(TEST_FLAGS) ./...
 
 .PHONY: test-pages
 test-pages: $(GOTESTSUM) build venv ## run every code block of every page, follow every link

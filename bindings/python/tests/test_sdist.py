@@ -71,7 +71,10 @@ def test_it_builds_a_wheel_with_libraries_and_program(unpacked: Path, tmp_path: 
     for path in unpacked.rglob("*.py"):
         path.chmod(0o600)
     temporary, within = hardened
-    done = build_wheel(unpacked, tmp_path, within, TMPDIR=str(temporary), GOFLAGS="-mod=vendor")
+    workspace = tmp_path / "go.work"
+    workspace.write_text("go 1.26.0\n")
+    theirs = {"GOFLAGS": "-mod=vendor", "GOWORK": str(workspace), "CGO_ENABLED": "0"}
+    done = build_wheel(unpacked, tmp_path, within, TMPDIR=str(temporary), **theirs)
     assert done.returncode == 0, done.stdout + done.stderr
     (wheel,) = tmp_path.glob("*.whl")
     files = zipfile.ZipFile(wheel).infolist()

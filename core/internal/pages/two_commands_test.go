@@ -158,3 +158,19 @@ not tested here:
 	require.NoError(t, err)
 	require.Equal(t, "\nnothing was left out\n", said)
 }
+
+// With -j the parts of test-c built the same programs at the same time, and half of one was linked or run.
+func TestPartsOfTheTestsRunOneAfterTheOther(t *testing.T) {
+	text, err := os.ReadFile(filepath.Join(top, "Makefile"))
+	require.NoError(t, err)
+	folder := t.TempDir()
+	require.NoError(t, os.Mkdir(filepath.Join(folder, "capi"), 0o700))
+	require.NoError(t, os.WriteFile(filepath.Join(folder, "Makefile"), text, 0o600))
+	require.NoError(t, os.WriteFile(filepath.Join(folder, "capi/build.mk"), []byte(`
+test-c: one other
+one: ; sleep 0.3; [ ! -e other ]
+other: ; touch other
+`), 0o600))
+	said, err := exec.CommandContext(t.Context(), "make", "-C", folder, "-j4", "test-c").CombinedOutput()
+	require.NoError(t, err, string(said))
+}
