@@ -329,8 +329,10 @@ def test_a_thread_of_results_that_ends_in_a_batch_leaves_none_of_it_without_a_re
     cluster.fault(1, "error_code", standing=True, code=150)
     cluster.fault(2, "error_code", standing=True, code=150)
     monkeypatch.setattr(threading, "excepthook", lambda _: None)  # its end is no fault of this test
-    monkeypatch.setattr(Outcome, "error", lambda *_: 1 / 0)
+    sent = threading.Event()  # or the client could be closed before the last one is accepted
+    monkeypatch.setattr(Outcome, "error", lambda *_: sent.wait(10) / 0)
     futures = [client.send_async(b"x", STREAM) for _ in range(10)]
+    sent.set()
     for future in futures:
         assert isinstance(future.exception(timeout=10), LibraryError)
     assert client._delivery is not None

@@ -76,7 +76,7 @@ def test_names_that_consumers_and_the_audit_read_may_be_set(cluster: MockCluster
     (message,) = cluster.messages()
     assert message.attributes["auditVersion"] == "7"
     assert message.item_attributes == {"msgUUID": "u1"}
-    with pytest.raises(InvalidMessageError, match="want a number of 0 to"):
+    with pytest.raises(InvalidMessageError, match="must be a number of 0 to"):
         client.send(b"x", STREAM, attributes={"auditVersion": "v1"})
 
 

@@ -91,10 +91,11 @@ def iterator(messages: Iterable[object]) -> Iterator[object]:
     Raises:
         TypeError: it is none.
     """
+    kind = type(messages).__name__
     if isinstance(messages, (bytes, bytearray, memoryview, str, Mapping)):
-        raise TypeError(f"messages must be an iterable of payloads, not a single {type(messages).__name__}")
+        raise TypeError(f"messages must be an iterable of payloads, not a single {kind}")
     if not hasattr(messages, "__iter__") and not hasattr(messages, "__getitem__"):
-        raise TypeError(f"messages must be an iterable of payloads, not {type(messages).__name__}")
+        raise TypeError(f"messages must be an iterable of payloads, not {kind}")
     return iter(messages)
 
 
