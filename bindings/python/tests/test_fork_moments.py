@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from support import run_python
-from test_fork import PRELUDE, QUIET, RAW, past_the_hooks
+from test_fork import PRELUDE, QUIET, RAW, USE, past_the_hooks
 
 CLOSED = """
 client = Client(cluster.url, group_id="test_group")
@@ -69,6 +69,22 @@ mmap.mmap = Refused
 def test_h2_a_child_is_known_also_where_the_kernel_clears_no_page_in_it() -> None:
     # Linux before 4.14 and some sandboxes refuse that: no child without Python's hooks would be known, and it would wait for ever.
     run_python(QUIET + OLD_KERNEL + PRELUDE + RAW)
+
+
+EMULATOR = """
+import mmap
+
+class Ignored(mmap.mmap):
+    def madvise(self, *_):
+        pass
+
+mmap.mmap = Ignored
+"""
+
+
+def test_h2_a_child_is_known_also_where_the_kernels_stand_in_takes_any_advice_and_ignores_it() -> None:
+    # So do emulators, as qemu's: the page stays as it was in the child, which took the parent's client for its own and hung.
+    run_python(QUIET + EMULATOR + PRELUDE + USE)
 
 
 COUNTED = """

@@ -10,6 +10,7 @@ import os
 from typing import Callable, Union
 
 _WIPE_ON_FORK = 18  # MADV_WIPEONFORK, for which Python has no name
+_NO_ADVICE = -1
 
 _hooks: list[Callable[[], object]] = []
 
@@ -33,8 +34,12 @@ def _page() -> Union[mmap.mmap, _Number]:
         page.madvise(_WIPE_ON_FORK)
     except OSError:
         return _Number()
-    page[0] = 1
-    return page
+    try:
+        page.madvise(_NO_ADVICE)
+    except OSError:
+        page[0] = 1
+        return page
+    return _Number()  # an emulator that takes any advice and does nothing, as qemu's
 
 
 known = _page()
