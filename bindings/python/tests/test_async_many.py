@@ -40,6 +40,24 @@ def test_every_message_of_either_kind_of_iterable_arrives(cluster: MockCluster, 
         assert arrived == list(range(20_000))
 
 
+def test_progress_is_told_while_an_async_source_waits(cluster: MockCluster, run: Run[None]) -> None:  # noqa: F811
+    # What such a source gives is passed on whenever it waits: no chunk was ever full, and none was told before the end.
+    seen: list[Progress] = []
+
+    async def source() -> AsyncIterator[bytes]:
+        end = time.monotonic() + 10
+        while not seen and time.monotonic() < end:
+            yield b"x"
+            await asyncio.sleep(0.01)
+        assert seen
+
+    async def main() -> None:
+        async with AsyncClient(cluster.url, group_id=GROUP) as client:
+            await client.send_many(source(), STREAM, progress=seen.append)
+
+    run(main())
+
+
 def test_bad_messages_fail_with_their_index(cluster: MockCluster) -> None:
     async def mixed() -> AsyncIterator[Any]:
         for payload in (b"good", b"", None, "text", bytearray(b"array"), 5):

@@ -3,6 +3,7 @@ from __future__ import annotations
 import asyncio
 import gc
 import threading
+import time
 import weakref
 from _thread import allocate_lock
 from collections.abc import AsyncIterator, Iterator
@@ -157,6 +158,23 @@ def test_progress_is_told_and_ends_at_the_total(client: Client) -> None:
     assert seen[-1] == Progress(10_000, 10_000, 0)
     assert all(a.acked <= b.acked for a, b in zip(seen, seen[1:]))
     assert threads == {threading.current_thread()}
+
+
+@pytest.mark.parametrize("kind", [bytes, bytearray])
+def test_progress_is_told_while_a_slow_source_is_read(client: Client, kind: type[Any]) -> None:
+    # What such a source gives is passed on every few milliseconds: no chunk was ever full, and none was told before the end.
+    seen: list[Progress] = []
+    told: list[int] = []
+
+    def source() -> Iterator[Any]:
+        end = time.monotonic() + 10
+        while not seen and time.monotonic() < end:
+            yield kind(b"x")
+            time.sleep(0.01)
+        told.append(len(seen))
+
+    client.send_many(source(), STREAM, progress=seen.append)
+    assert told[0] > 0
 
 
 def test_a_bad_stream_stops_it_at_once(client: Client) -> None:
@@ -334,6 +352,15 @@ def test_a_source_whose_messages_become_large_takes_no_more_memory(
             report = client.send_many(source(), STREAM)
     assert (report.taken, report.acked) == (20_500, 20_500)
     assert _Weighed.most <= 10 << 20
+
+
+def test_a_chunk_of_a_source_whose_messages_grow_stays_short(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    # Its count is of the size so far, and 4 KB a message was not looked at: a chunk of 14 MB had to be joined, and passed on.
+    monkeypatch.setattr(bulk, "Packed", _Weighed)
+    _Weighed.most = 0
+    report = client.send_many([b"x"] * 5000 + [b"x" * 4200] * 5000, STREAM)
+    assert report.acked == 10_000
+    assert _Weighed.most <= 1 << 20
 
 
 class _LateLock:

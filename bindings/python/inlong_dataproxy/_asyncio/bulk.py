@@ -44,6 +44,7 @@ class AsyncBulk(Bulk):
                         # The loop comes to this only when the source waits: what it gave until then is not kept back.
                         self._looking = True
                         self._delivery.loop.call_soon(self._look)
+                        self._maybe_progress()  # one that waits fills no chunk
             else:
                 source = iterator(messages)
                 turn = time.monotonic() + _TURN_SECONDS

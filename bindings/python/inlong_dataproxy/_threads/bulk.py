@@ -38,7 +38,7 @@ class ThreadBulk(Bulk):
             with contextlib.suppress(RuntimeError):  # no threads any more: the interpreter is shutting down
                 threading.Thread(target=self._stand_in, args=(ended,), name="inlong-send-many", daemon=True).start()
             # By type, as the source gives them: what may change is copied before the source is asked again.
-            for kind, group in groupby(source, type):
+            for kind, group in groupby(source if self._progress is None else self._telling(source), type):
                 if kind is bytes:
                     self._take_bytes(group)
                 else:
@@ -56,11 +56,20 @@ class ThreadBulk(Bulk):
         self._wait(0)
         return self._report()
 
+    def _telling(self, source: Iterator[object]) -> Iterator[object]:
+        # A source that is slow fills no chunk: what it gave has been passed on before.
+        now = time.monotonic
+        for payload in source:
+            yield payload
+            if now() >= self._next_progress:
+                self._maybe_progress()
+
     def _take_bytes(self, group: Iterator[object]) -> None:
         for first in group:
             self._box.append(first)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
             self._box.extend(islice(group, min(self._size, _STEP) - 1))  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
-            if self._is_full(self._size) or len(first) * _STEP > CHUNK_BYTES:  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+            self._weight += len(first) * _STEP  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+            if self._is_full(self._size):
                 self._chunk_is_full()
 
     def _take_each(self, group: Iterator[object]) -> None:
