@@ -208,16 +208,22 @@ func takeSlot(slot string) (unlock func(), err error) {
 	case own:
 		return nil, ErrBusy // another client of this process: the lock's file must not be opened, since closing it gives the lock away
 	}
-	release, err := lockSlot(filepath.Join(slot, slotLock))
+	path := filepath.Join(slot, slotLock)
+	release, err := lockSlot(path)
 	if err != nil {
 		return nil, err
 	}
-	if err := noteOwner(slot, processName()); err != nil {
+	held, err := os.Stat(path)
+	if err == nil {
+		err = noteOwner(slot, processName())
+	}
+	if err != nil {
 		release()
 		return nil, err
 	}
 	return func() {
-		if noteOwner(slot, "") != nil {
+		// Where the folder was moved away or removed, the one of this name may be another client's by now.
+		if now, err := os.Stat(path); err == nil && os.SameFile(held, now) && noteOwner(slot, "") != nil {
 			_ = os.Remove(filepath.Join(slot, slotOwner))
 		}
 		release()

@@ -333,6 +333,29 @@ func TestNothingIsStoredInAFolderThatIsMovedAway(t *testing.T) {
 	_ = s.Close()
 }
 
+// A client whose slot was moved away wrote, at its end, that nobody holds the slot which another client of the process had made in its place:
+// a third one took that, too, and both delivered what is in it.
+func TestWhoLeavesASlotThatWasMovedAwayGivesNoOtherAway(t *testing.T) {
+	dir := t.TempDir()
+	first, err := Open(dir, Options{})
+	require.NoError(t, err)
+	put(t, first, false, 1)
+	require.NoError(t, os.Rename(first.dir, first.dir+" aside"))
+	second, err := Open(dir, Options{})
+	require.NoError(t, err)
+	defer second.Close()
+	require.Equal(t, first.dir, second.dir)
+	put(t, second, true, 1)
+	_ = first.Close()
+	third, err := Open(dir, Options{})
+	require.NoError(t, err)
+	defer third.Close()
+	require.NotEqual(t, second.dir, third.dir)
+	orphan, err := Adopt(dir, Options{})
+	require.NoError(t, err)
+	require.Nil(t, orphan)
+}
+
 // Others can read what is kept, or a folder that cannot be one is found out when it is too late.
 func TestFoldersAndFilesAreTheirOwners(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "a", strings.Repeat("long", 40), "with blanks, größer")
