@@ -83,8 +83,12 @@ func (s *spooler) reopen() bool {
 	return true
 }
 
-// lookForOrphans has adopt look for slots whose owners are gone.
-func (s *spooler) lookForOrphans() { s.adoptUntil = time.Now().Add(adoptWait) }
+// lookForOrphans has adopt look for slots whose owners are gone. A look that is under way keeps its end, at which it tells what it waits for.
+func (s *spooler) lookForOrphans() {
+	if !s.looks() {
+		s.adoptUntil = time.Now().Add(adoptWait)
+	}
+}
 
 // adopt takes the slots whose owners are gone. It does not wait for others who do that: what is to be stored would wait, too, for as long as
 // somebody is stopped with the folder's lock. It is called again soon then.

@@ -17,12 +17,13 @@ import (
 )
 
 // While a process was stopped that had the folder's lock, nothing was stored, and so nothing sent, for 2 s of each 10: the look for slots
-// whose owners are gone waited for it.
+// whose owners are gone waited for it. With a spool_max_age below 2 s no line told why it took none.
 func TestAFolderThatStaysLockedHoldsUpNoMessage(t *testing.T) {
 	t.Parallel()
 	c := cluster(t)
 	dir := t.TempDir()
-	client := connect(t, c, dataproxy.WithSpoolDir(dir), dataproxy.WithSpoolMaxAge(time.Second)) // it looks each second, too
+	log := &memoLog{}
+	client := connect(t, c, dataproxy.WithSpoolDir(dir), dataproxy.WithSpoolMaxAge(time.Second), dataproxy.WithLogger(log)) // it looks each second, too
 	f, err := os.OpenFile(filepath.Join(dir, "slots.lock"), os.O_RDWR, 0)
 	require.NoError(t, err)
 	defer f.Close()
@@ -40,6 +41,7 @@ func TestAFolderThatStaysLockedHoldsUpNoMessage(t *testing.T) {
 		time.Sleep(50 * time.Millisecond)
 	}
 	require.Equal(t, dataproxy.SpoolOK, client.Stats().Spool.State)
+	eventually(t, "a line tells of it", func() bool { return len(log.with("slots.lock: another client holds it")) > 0 })
 	require.NoError(t, unix.Flock(int(f.Fd()), unix.LOCK_UN))
 	require.NoError(t, c.WaitCount(patient(t), 61))
 }
