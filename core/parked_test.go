@@ -108,18 +108,18 @@ func TestParkedBatchesGoBeforeFreshOnes(t *testing.T) {
 func TestBatchesThatDieWhileTheyAreParkedAreNotHeld(t *testing.T) {
 	const messages = 1000
 	c := cluster(t, dataproxytest.WithNodes(1))
-	client := connect(t, c, dataproxy.WithBatchingMaxPublishDelay(0), dataproxy.WithWorkerNum(1))
+	client := connect(t, c, dataproxy.WithBatchingMaxPublishDelay(0), dataproxy.WithWorkerNum(1), dataproxy.WithSendTimeout(5*time.Minute))
 	require.NoError(t, client.Send(patient(t), message("first")))
 	c.Node(0).Kill()
 	eventually(t, "no usable lane", func() bool { return !client.Stats().Lanes[0].Usable })
-	ctx, cancel := context.WithTimeout(context.Background(), patience/20)
+	ctx, cancel := context.WithCancel(context.Background())
 	defer cancel()
 	var failed sync.WaitGroup
 	for range messages {
-		failed.Add(1)
-		client.SendAsync(ctx, message("x"), func(dataproxy.Message, error) { failed.Done() })
+		failed.Go(func() { _ = client.Send(ctx, message("x")) })
 	}
-	require.Equal(t, messages, dataproxy.Parked(client))
+	eventually(t, "all are parked", func() bool { return dataproxy.Parked(client) == messages })
+	cancel()
 	failed.Wait()
 	require.Less(t, dataproxy.Parked(client), 16)
 	c.Node(0).Revive()
