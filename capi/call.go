@@ -135,7 +135,7 @@ func (c *client) testHook() {
 
 func fail(q *call, code C.int, text string) C.int {
 	if q.err.buf != nil && q.err.len > 0 {
-		copyText(unsafe.Slice(q.err.buf, int(q.err.len)), text)
+		copyError(unsafe.Slice(q.err.buf, int(q.err.len)), text)
 	}
 	return code
 }

@@ -45,7 +45,7 @@ func fillError(out *C.inlong_result, e *dataproxy.Error) {
 	}
 	copyText(out.node[:], e.Node)
 	copyText(out.batch_id[:], e.BatchID)
-	copyText(out.text[:], e.Error())
+	copyError(out.text[:], e.Error())
 	copyText(out.server_message[:], e.ServerMessage)
 }
 

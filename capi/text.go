@@ -30,6 +30,16 @@ func copyText(dst []C.char, s string) {
 	dst[len(s)] = 0
 }
 
+// copyError is copyText for an error's text: where there is no room, its code and what stands behind it are kept.
+func copyError(dst []C.char, s string) {
+	const cut = "..."
+	end := strings.LastIndex(s, " [code ")
+	if head := len(dst) - 1 - len(cut) - len(s[max(end, 0):]); len(s) >= len(dst) && head > 0 {
+		s = strings.ToValidUTF8(s[:head], "") + cut + s[end:]
+	}
+	copyText(dst, s)
+}
+
 // copyOut follows snprintf: it writes what fits and returns the whole length.
 func copyOut(q *call, text string) C.int {
 	if q.text.buf != nil && q.text.len > 0 {

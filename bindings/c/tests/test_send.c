@@ -168,6 +168,28 @@ static void server_error_is_told_in_full(void)
     close_fixture(&f);
 }
 
+/* The node's words took all the room of a text, and its end, which has the code, was cut off. */
+static void a_long_error_ends_with_its_code(void)
+{
+    char words[800] = "", request[1000];
+    fixture f = open_fixture(no_options);
+    memset(words, 'w', sizeof words - 1);
+    for (int i = 0; i < 3; i++) {
+        snprintf(
+            request, sizeof request,
+            "{\"op\":\"fault\",\"node\":%d,\"standing\":true,\"fault\":{\"kind\":\"error_code\",\"code\":100,\"text\":\"%s\"}}", i,
+            words);
+        control(f.mock, request);
+    }
+    inlong_message m = message("x");
+    inlong_result r = {.struct_size = sizeof r};
+    CHECK_INT(inlong_client_send(f.client, &m, 5000, &r), INLONG_ERR_SERVER_ERROR);
+    CHECK_TEXT(r.text, "server error: server code 100 (www");
+    CHECK_TEXT(r.text, "www... [code 10011, node ");
+    CHECK_TEXT(r.text, ", attempts 1]");
+    close_fixture(&f);
+}
+
 /* Silence: the caller's bound holds, and the result says that the message may have arrived. */
 static void timeout_of_send_holds(void)
 {
@@ -363,6 +385,7 @@ static const check_test tests[] = {
     {"user_data_may_be_any_number", user_data_may_be_any_number},
     {"send_many_accepts_up_to_a_faulty_one", send_many_accepts_up_to_a_faulty_one},
     {"server_error_is_told_in_full", server_error_is_told_in_full},
+    {"a_long_error_ends_with_its_code", a_long_error_ends_with_its_code},
     {"timeout_of_send_holds", timeout_of_send_holds},
     {"full_queue_is_told_or_waited_for", full_queue_is_told_or_waited_for},
     {"threads_wait_for_room_beside_each_other", threads_wait_for_room_beside_each_other},
