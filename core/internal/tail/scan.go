@@ -145,6 +145,10 @@ func (s *Set) open(f *File, path string, m meta) likeness {
 		s.moved = true
 		return isUnsure
 	}
+	if errors.Is(err, errUnfinished) && f.head.Length > 0 { // a packer has just made it, and it has a number that was free
+		s.lostNumber(f, path)
+		return isOther
+	}
 	if err != nil {
 		f.live = path
 		s.failed(f, err)
