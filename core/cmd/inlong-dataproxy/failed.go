@@ -8,6 +8,7 @@ import (
 	"os"
 	"sync"
 	"syscall"
+	"time"
 	"unicode/utf8"
 
 	dataproxy "github.com/inlong-dataproxy/inlong-dataproxy/core"
@@ -28,10 +29,21 @@ type failedRecord struct {
 // failedFile keeps what can never be sent.
 type failedFile struct {
 	path string
-	mu   sync.Mutex
-	file *os.File
-	torn bool // it ends in a part of a line: a full disk or a kill took the rest
+
+	mu      sync.Mutex // of what waits to be written
+	lines   []byte
+	results []func(error)
+
+	writing sync.Mutex // of the rest
+	file    *os.File
+	torn    bool // it ends in a part of a line: a full disk or a kill took the rest
 }
+
+const (
+	// unwrittenFor is how long a record waits for others, and mostUnwritten how many bytes wait.
+	unwrittenFor  = 50 * time.Millisecond
+	mostUnwritten = 1 << 20
+)
 
 func openFailed(path string) (*failedFile, error) {
 	f := &failedFile{path: path}
@@ -80,8 +92,9 @@ func endsTorn(path string) bool {
 	return err == nil && end[0] != '\n'
 }
 
-// keep writes the record and does not return before it is on the disk: the state passes it then.
-func (f *failedFile) keep(r *failedRecord, payload []byte) error {
+// keep has the record written. result is called when it is on the disk, for the state passes it then, or cannot be. One sync is for all that
+// wait: a sync takes as long as the sending of a thousand lines.
+func (f *failedFile) keep(r *failedRecord, payload []byte, result func(error)) {
 	if utf8.Valid(payload) {
 		r.Text = string(payload)
 	} else {
@@ -89,21 +102,50 @@ func (f *failedFile) keep(r *failedRecord, payload []byte) error {
 	}
 	line, err := json.Marshal(r)
 	if err != nil {
-		return err
+		result(err)
+		return
 	}
 	f.mu.Lock()
-	defer f.mu.Unlock()
-	line = append(line, '\n')
+	if len(f.results) == 0 {
+		time.AfterFunc(unwrittenFor, f.flush)
+	}
+	f.lines, f.results = append(append(f.lines, line...), '\n'), append(f.results, result)
+	full := len(f.lines) >= mostUnwritten
+	f.mu.Unlock()
+	if full {
+		f.flush()
+	}
+}
+
+// flush writes what waits. It returns when all that were kept before have their result.
+func (f *failedFile) flush() {
+	f.writing.Lock()
+	defer f.writing.Unlock()
+	f.mu.Lock()
+	lines, results := f.lines, f.results
+	f.lines, f.results = nil, nil
+	f.mu.Unlock()
+	if len(results) == 0 {
+		return
+	}
+	err := f.add(lines)
+	for _, result := range results {
+		result(err)
+	}
+}
+
+// add writes lines to the file that the path leads to.
+func (f *failedFile) add(lines []byte) error {
 	for {
 		if f.isGone() {
 			if err := f.open(); err != nil {
 				return err
 			}
 		}
-		if err := f.write(line); err != nil {
+		if err := f.write(lines); err != nil {
 			return err
 		}
-		if !f.isGone() { // else it is in a file that nobody sees
+		if !f.isGone() { // else they are in a file that nobody sees
 			return nil
 		}
 	}
@@ -112,16 +154,16 @@ func (f *failedFile) keep(r *failedRecord, payload []byte) error {
 // syncFile is a variable for tests.
 var syncFile = (*os.File).Sync
 
-// write adds a line and does not return before it is on the disk. A line of which that is not known is taken back: it is written again.
-func (f *failedFile) write(line []byte) error {
-	if f.torn { // else this one would be lost with it
-		line = append([]byte{'\n'}, line...)
+// write does not return before the lines are on the disk. Those of which that is not known are taken back: they are written again.
+func (f *failedFile) write(lines []byte) error {
+	if f.torn { // else the first one would be lost with it
+		lines = append([]byte{'\n'}, lines...)
 	}
 	before, err := f.file.Stat()
 	if err != nil {
 		return err
 	}
-	n, err := f.file.Write(line)
+	n, err := f.file.Write(lines)
 	if err == nil && before.Mode().IsRegular() { // what cannot be synced, such as a pipe, need not be
 		err = syncFile(f.file)
 	}
@@ -129,12 +171,17 @@ func (f *failedFile) write(line []byte) error {
 	case err == nil:
 		f.torn = false
 	case f.file.Truncate(before.Size()) != nil:
-		f.torn = n > 0 && n < len(line) || n == 0 && f.torn
+		f.torn = n > 0 && n < len(lines) || n == 0 && f.torn
 	}
 	return err
 }
 
-func (f *failedFile) Close() error { return f.file.Close() }
+func (f *failedFile) Close() error {
+	f.flush()
+	f.writing.Lock()
+	defer f.writing.Unlock()
+	return f.file.Close()
+}
 
 // longestFailed is how long a line can be that holds a record of that length: JSON writes one byte as six at most, and has room for the
 // names and the reason.

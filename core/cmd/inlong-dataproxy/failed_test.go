@@ -2,6 +2,7 @@ package main
 
 import (
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 	"slices"
@@ -28,6 +29,51 @@ func readBack(t *testing.T, path string) (payloads []string, faults int) {
 	return payloads, faults
 }
 
+// now keeps a record, and returns when it is on the disk.
+func (f *failedFile) now(payload string) (err error) {
+	f.keep(&failedRecord{Reason: "r"}, []byte(payload), func(fault error) { err = fault })
+	f.flush()
+	return err
+}
+
+// Each record was synced alone, and the whole reader waited: 3,000 bad lines took half a minute. None may count as kept before its sync.
+func TestOneSyncIsForAllRecordsThatWait(t *testing.T) {
+	own, syncs, results := syncFile, 0, 0
+	t.Cleanup(func() { syncFile = own })
+	path := filepath.Join(t.TempDir(), "failed")
+	kept, err := openFailed(path)
+	require.NoError(t, err)
+	under, release := make(chan struct{}), make(chan struct{})
+	syncFile = func(f *os.File) error {
+		if syncs++; syncs == 1 {
+			close(under)
+			<-release
+		}
+		require.Zero(t, results, "counted before the sync")
+		return own(f)
+	}
+	first := make(chan error, 1)
+	go func() { first <- kept.now("first") }()
+	<-under
+	want := []string{"first"}
+	for i := range 3000 { // that come while a sync is under way
+		want = append(want, fmt.Sprint(i))
+		kept.keep(&failedRecord{Reason: "r"}, []byte(want[i+1]), func(err error) {
+			require.NoError(t, err)
+			results++
+		})
+	}
+	close(release)
+	require.NoError(t, <-first)
+	kept.flush()
+	require.Equal(t, 3000, results)
+	require.Equal(t, 2, syncs)
+	require.NoError(t, kept.Close())
+	got, faults := readBack(t, path)
+	require.Zero(t, faults)
+	require.Equal(t, want, got)
+}
+
 // A record that was kept takes more bytes in the file than it has: one near the longest was refused as too long when it was sent again.
 func TestTheLongestRecordsThatWereKeptAreReadBack(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "failed")
@@ -35,7 +81,7 @@ func TestTheLongestRecordsThatWereKeptAreReadBack(t *testing.T) {
 	require.NoError(t, err)
 	want := []string{strings.Repeat("\x01", 1<<20), strings.Repeat("\xff", 1<<20), strings.Repeat(`"`, 1<<20)}
 	for _, payload := range want {
-		require.NoError(t, kept.keep(&failedRecord{Reason: "r"}, []byte(payload)))
+		require.NoError(t, kept.now(payload))
 	}
 	require.NoError(t, kept.Close())
 	got, faults := readBack(t, path)
@@ -50,7 +96,7 @@ func TestARecordIsKeptBehindOneThatWasCutOff(t *testing.T) {
 	kept, err := openFailed(path)
 	require.NoError(t, err)
 	for _, payload := range []string{"one", "two"} {
-		require.NoError(t, kept.keep(&failedRecord{Reason: "r"}, []byte(payload)))
+		require.NoError(t, kept.now(payload))
 	}
 	require.NoError(t, kept.Close())
 	got, faults := readBack(t, path)
@@ -65,14 +111,13 @@ func TestARecordThatIsNotOnTheDiskIsTakenBack(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "failed")
 	kept, err := openFailed(path)
 	require.NoError(t, err)
-	keep := func(payload string) error { return kept.keep(&failedRecord{Reason: "r"}, []byte(payload)) }
-	require.NoError(t, keep("one"))
+	require.NoError(t, kept.now("one"))
 	syncFile = func(*os.File) error { return errors.New("quota exceeded") }
 	for range 3 {
-		require.ErrorContains(t, keep("two"), "quota")
+		require.ErrorContains(t, kept.now("two"), "quota")
 	}
 	syncFile = own
-	require.NoError(t, keep("two"))
+	require.NoError(t, kept.now("two"))
 	require.NoError(t, kept.Close())
 	got, faults := readBack(t, path)
 	require.Equal(t, []string{"one", "two"}, got)

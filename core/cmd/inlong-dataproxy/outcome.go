@@ -34,17 +34,7 @@ func (s *shipment) notAcked(msg dataproxy.Message, from origin, err error) {
 	kept := s.saves || s.follow // a line that may pass is sent again, now or by the next run
 	switch {
 	case s.failed != nil && (hopeless || !kept):
-		err := s.keep(msg, from, e)
-		if err != nil && s.again != nil {
-			s.again.keepLater(msg, e, err)
-			return
-		}
-		s.count(e, where)
-		if err != nil {
-			s.halt(&exitError{exitInput, fmt.Errorf("--failed: %w", err)})
-			return
-		}
-		s.finish(from)
+		s.keep(msg, from, e, where)
 	case ownFault && kept:
 		// It would fail for ever, and hold up all that come after it.
 		s.count(e, where)
@@ -81,16 +71,29 @@ func (s *shipment) notKept() error {
 	return s.again.fault()
 }
 
-func (s *shipment) keep(msg dataproxy.Message, from origin, e *dataproxy.Error) error {
+// keep puts a message into the file of --failed.
+func (s *shipment) keep(msg dataproxy.Message, from origin, e *dataproxy.Error, where string) {
 	r := &failedRecord{Reason: e.Error(), Code: int(e.Code), File: from.Name(), Line: from.Line(), Stream: msg.StreamID}
 	if msg.Payload == nil {
 		r.LeftOut = from.Size()
 	}
-	if err := s.failed.keep(r, msg.Payload); err != nil {
-		return err
+	payload := msg.Payload
+	if s.again != nil {
+		msg.Payload = slices.Clone(payload)
 	}
-	s.kept.Add(1)
-	return nil
+	s.failed.keep(r, payload, func(err error) {
+		if err != nil && s.again != nil {
+			s.again.keepLater(msg, e, err)
+			return
+		}
+		s.count(e, where)
+		if err != nil {
+			s.halt(&exitError{exitInput, fmt.Errorf("--failed: %w", err)})
+			return
+		}
+		s.kept.Add(1)
+		s.finish(from)
+	})
 }
 
 // resender sends lines again that failed while a file is followed: an outage passes, and a stream may come to be. What is for the file of
@@ -159,7 +162,6 @@ func (r *resender) later(msg dataproxy.Message, e *dataproxy.Error, hopeless boo
 
 // keepLater notes a message that the file of --failed did not take: the place of the state does not pass it.
 func (r *resender) keepLater(msg dataproxy.Message, refused *dataproxy.Error, why error) {
-	msg.Payload = slices.Clone(msg.Payload)
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.add(waiting{msg: msg, due: time.Now().Add(resendAfter), refused: refused})

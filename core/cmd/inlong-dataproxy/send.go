@@ -202,6 +202,9 @@ func send(cmd *cobra.Command, f *sendFlags, files []string) error {
 		_ = emptied(ctx, s.client, effective.SendTimeout)
 	}
 	s.close(cmd.Context(), effective.SendTimeout, screen)
+	if s.failed != nil {
+		s.failed.flush()
+	}
 	if err := stopSaving(); err != nil && ended == nil {
 		ended = &exitError{exitInput, fmt.Errorf("writing the state: %w", err)}
 	}
