@@ -70,6 +70,21 @@ func (s *Set) around(f *File) (all []entry, sure bool) {
 	return all, sure
 }
 
+// beside are the files in the folders beside the file's own: rotation may put aside what is old in one of them. The files of others are
+// there, too.
+func (s *Set) beside(f *File) (all []entry) {
+	dirs, _ := s.folders(f)
+	for _, dir := range dirs {
+		for _, other := range s.list(filepath.Dir(dir)).below {
+			if !slices.Contains(dirs, other) {
+				dirs = append(dirs, other)
+				all = append(all, s.list(other).entries...)
+			}
+		}
+	}
+	return all
+}
+
 // strangers are the files around that nobody knows.
 func (s *Set) strangers(f *File) (all []entry) {
 	dirs, _ := s.folders(f)

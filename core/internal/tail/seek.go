@@ -37,7 +37,14 @@ func (s *Set) find(f *File) (found, sure bool) {
 	if !s.cfg.Rotated {
 		return false, true
 	}
-	all, sure := s.around(f)
+	all, readable := s.around(f)
+	if found, sure = s.findAmong(f, all, false); !found && sure {
+		found, sure = s.findAmong(f, s.beside(f), true)
+	}
+	return found, sure && readable
+}
+
+func (s *Set) findAmong(f *File, all []entry, beside bool) (found, sure bool) {
 	if f.id.known() {
 		for _, e := range all {
 			if e.key() == f.id.key() {
@@ -50,16 +57,17 @@ func (s *Set) find(f *File) (found, sure bool) {
 		}
 	}
 	head, _, _ := f.known()
-	if head.Length == 0 {
-		return false, sure
+	if head.Length == 0 || beside && head.Length < proofLength {
+		return false, true
 	}
+	sure = true
 	slices.SortStableFunc(all, func(a, b entry) int { return cmp.Compare(b.modified, a.modified) })
 	for _, e := range all {
 		if s.isKnown(e) || s.isIgnored(e) {
 			continue
 		}
 		related := e.path == f.live || e.path == f.real || named(e.name, f)
-		if !related && (head.Length < proofLength || s.asked(e.path)) {
+		if !related && (beside || head.Length < proofLength || s.asked(e.path)) {
 			continue
 		}
 		switch s.try(f, e) {

@@ -1,0 +1,52 @@
+//go:build unix
+
+package tail
+
+import (
+	"os"
+	"testing"
+)
+
+// A file may be put aside into a folder beside its own, as with logrotate's olddir, while nobody looks. What had been written to it since was
+// gone with a warning that named no loss, and the status was 0. Other programs put their files there, too.
+func TestAFileThatWasPutAsideBesideItsFolderIsReadOn(t *testing.T) {
+	for _, packed := range []bool{false, true} {
+		w := steered(t, "log/app")
+		w.must(os.Mkdir(w.path("log"), 0o700))
+		w.must(os.Mkdir(w.path("old"), 0o700))
+		want := many("a", 300)
+		w.add("log/app.log", want...)
+		w.start(true)
+		w.came(want...)
+		w.stop(true)
+		w.add("log/app.log", many("b", 5)...)
+		w.rename("log/app.log", "old/app.log.2")
+		if packed {
+			w.pack("old/app.log.2")
+		}
+		pause()
+		w.add("old/app.log.1", "c")
+		w.add("log/app.log", "d")
+		w.start(true)
+		w.later()
+		w.came(append(append(want, many("b", 5)...), "c", "d")...)
+		w.stop(true)
+	}
+}
+
+// Folders beside have files of other programs, which may begin with the same header.
+func TestAHeaderProvesNothingInAFolderBeside(t *testing.T) {
+	w := steered(t, "one/app")
+	w.must(os.Mkdir(w.path("one"), 0o700))
+	w.must(os.Mkdir(w.path("two"), 0o700))
+	w.add("one/app.log", "header")
+	w.start(true)
+	w.came("header")
+	w.stop(true)
+	w.add("two/app.log.1", "header", "not asked for")
+	w.remove("one/app.log")
+	w.start(true)
+	w.later()
+	w.came("header")
+	w.stop(true)
+}
