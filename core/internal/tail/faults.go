@@ -43,6 +43,24 @@ func (s *Set) await(path string, m meta, err error) *File {
 	return f
 }
 
+// findUnread finds the packed copy of a file that could not be opened, of which only the time is known: packers keep it.
+func (s *Set) findUnread(f *File, all []entry) (found, sure bool) {
+	for _, e := range all {
+		if f.size == 0 || e.modified != f.wasProven() || !packedEnding.MatchString(e.name) || !named(e.name, f) || s.isIgnored(e) {
+			continue
+		}
+		if s.isKnown(e) { // it was met before this one was deleted
+			f.learn(f.head, f.at, f.at.Offset)
+			f.gone, f.sought, f.fromPast, f.fault = time.Now(), time.Time{}, false, nil
+			s.changes++
+			return true, true
+		}
+		is := s.try(f, e)
+		return is == isSame, is == isOther
+	}
+	return false, true
+}
+
 // mayPass reports whether a file that could not be opened may be another time.
 func mayPass(err error) bool {
 	var system *fs.PathError

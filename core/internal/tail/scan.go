@@ -137,6 +137,10 @@ func (s *Set) open(f *File, path string, m meta) likeness {
 	if !f.fromPast && f.fault == nil && f.sought.IsZero() && m.size == f.seen.size && m.modified == f.seen.modified {
 		return isSame // closed, and as it was
 	}
+	if f.fault != nil && f.head.Length == 0 { // what is lost with it, and the time of its copy, if it can never be opened
+		f.learn(f.head, f.at, m.size)
+		f.prove(m.modified)
+	}
 	if f.dead || now.Before(f.retryAt) || f.isBroken(m) {
 		return isSame
 	}

@@ -57,7 +57,10 @@ func (s *Set) findAmong(f *File, all []entry, beside bool) (found, sure bool) {
 		}
 	}
 	head, _, _ := f.known()
-	if head.Length == 0 || beside && head.Length < proofLength {
+	switch {
+	case head.Length == 0:
+		return s.findUnread(f, all)
+	case beside && head.Length < proofLength:
 		return false, true
 	}
 	sure = true

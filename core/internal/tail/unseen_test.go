@@ -67,3 +67,47 @@ func TestTheNumberOfADeletedFileHidesNoOther(t *testing.T) {
 		d.same(d.once("app.log"), want...)
 	}
 }
+
+// What cannot be read may be packed by who can. Its copy was read, and it was called lost.
+func TestAFileThatIsPackedBeforeItCanBeReadIsNotLost(t *testing.T) {
+	for _, met := range []bool{false, true} {
+		w := steered(t, "app")
+		locked := map[uint64]bool{}
+		swap(t, &openFile, func(path string) (*os.File, error) {
+			if m, err := inspect(path); err == nil && locked[m.Ino] {
+				return nil, &os.PathError{Op: "open", Path: path, Err: os.ErrPermission}
+			}
+			return os.Open(path)
+		})
+		w.add("app.log", "a")
+		locked[w.inode("app.log")] = true
+		w.start(true)
+		w.add("app.log", many("b", 30)...)
+		w.look()
+		w.rename("app.log", "app.log.1")
+		w.add("app.log", "c")
+		w.look()
+		if met {
+			w.copy("app.log.1", "original")
+			info, err := os.Stat(w.path("app.log.1"))
+			w.must(err)
+			w.must(os.Chtimes(w.path("original"), info.ModTime(), info.ModTime()))
+			w.pack("original")
+			w.rename("original.gz", "app.log.1.gz")
+			w.look()
+			w.remove("app.log.1")
+		} else {
+			w.pack("app.log.1")
+		}
+		w.look()
+		w.came(append(many("b", 30), "a", "c")...)
+		w.later()
+		w.later()
+		w.came(append(many("b", 30), "a", "c")...)
+		w.look()
+		if losses := w.set.Losses(); len(losses) > 0 || len(w.set.Faults()) > 0 {
+			t.Errorf("losses %v, faults %q", losses, w.set.Faults())
+		}
+		w.stop(true)
+	}
+}
