@@ -10,6 +10,8 @@ import (
 	"testing"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/inlong-dataproxy/inlong-dataproxy/core/dataproxytest"
 )
 
 func readBack(t *testing.T, path string) (payloads []string, faults int) {
@@ -87,6 +89,21 @@ func TestTheLongestRecordsThatWereKeptAreReadBack(t *testing.T) {
 	got, faults := readBack(t, path)
 	require.Zero(t, faults)
 	require.True(t, slices.Equal(got, want))
+}
+
+// Of a line that is read in parts the file of --failed told the size of the first one only, or of the last: 1 MB of 30.
+func TestWhatIsLeftOutOfTheFileOfFailedIsTheWholeLine(t *testing.T) {
+	cluster := dataproxytest.Start(t)
+	long := strings.Repeat("x", 3<<20) + "\n"
+	text := "before\n" + long + "after\n" + long
+	for stdin, path := range map[string]string{text: "-", "": writeFile(t, "a.log", text)} {
+		kept := filepath.Join(t.TempDir(), "failed")
+		status, _, stderr := program(stdin, sendArgs(cluster, "--stream", "s", "--failed", kept, path)...)
+		require.Equal(t, exitFailure, status, "%s", stderr)
+		lines, err := os.ReadFile(kept)
+		require.NoError(t, err)
+		require.Equal(t, 2, strings.Count(string(lines), fmt.Sprintf(`"left_out":%d}`, len(long))), "%s", lines)
+	}
 }
 
 // A full disk cut a line of the file off. The next record was appended to that part, and could not be read back.

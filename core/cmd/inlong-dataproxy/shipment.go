@@ -190,7 +190,7 @@ func (s *shipment) sendRecords(ctx context.Context, split splitter, chunk *tail.
 		}
 		took = true
 		at, lines = at+rec.used, lines+rec.lines
-		switch held, _ := f.Held.(*tail.Record); {
+		switch held := f.Held; {
 		case rec.part:
 			// The state's place stays before it until its end was seen.
 			if held == nil {
@@ -199,7 +199,7 @@ func (s *shipment) sendRecords(ctx context.Context, split splitter, chunk *tail.
 			f.Passing = true
 		case rec.tooLong && held != nil:
 			f.Held, f.Passing = nil, false
-			s.submit(ctx, &rec, held)
+			s.submit(ctx, &rec, passedOver{held, f.At().Offset + int64(at) - held.Start()})
 		case s.passed(&rec, f.Name()):
 		case !s.submit(ctx, &rec, chunk.Add(at, lines)):
 			return true, nil
@@ -207,6 +207,14 @@ func (s *shipment) sendRecords(ctx context.Context, split splitter, chunk *tail.
 	}
 	return took, nil
 }
+
+// passedOver is a record that was read in parts: its own size is that of the first one.
+type passedOver struct {
+	*tail.Record
+	size int64
+}
+
+func (p passedOver) Size() int64 { return p.size }
 
 // passed counts what is no message.
 func (s *shipment) passed(rec *record, name string) bool {

@@ -44,7 +44,7 @@ func (s *shipment) sendStream(ctx context.Context, path string, stdin io.Reader)
 	if err != nil {
 		return named(name, err)
 	}
-	var line int64
+	var line, parts int64
 	var buf, left []byte
 	slab := []piped(nil)
 	for last := false; !last && ctx.Err() == nil; {
@@ -69,13 +69,18 @@ func (s *shipment) sendStream(ctx context.Context, path string, stdin io.Reader)
 			}
 			left = left[rec.used:]
 			line += rec.lines
+			if rec.part {
+				parts += int64(rec.used)
+				continue
+			}
 			if s.passed(&rec, name) {
 				continue
 			}
 			if len(slab) == 0 {
 				slab = make([]piped, 256)
 			}
-			slab[0] = piped{name, line, int64(rec.used)}
+			slab[0] = piped{name, line, parts + int64(rec.used)}
+			parts = 0
 			if !s.submit(ctx, &rec, &slab[0]) {
 				return nil
 			}

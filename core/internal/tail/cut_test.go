@@ -64,6 +64,35 @@ func TestARecordThatIsPassedOverStaysWithThePartThatWasTruncated(t *testing.T) {
 	set.Release(f, false, nil)
 }
 
+// What was read of a record that was being passed over was gone with the truncation, without a word: nobody had named it yet.
+func TestARecordThatIsPassedOverIsLostWithTheTruncation(t *testing.T) {
+	d := newFolder(t)
+	d.add("app.log", "a", strings.Repeat("x", 2999))
+	set := d.followed("app.log")
+	f := set.Next(t.Context())
+	var c Chunk
+	d.must(c.Read(f, 2500))
+	c.Add(2, 1).Done()
+	f.Held, f.Passing = c.Add(2500, 2), true
+	c.Pass(2500, 1)
+	set.Release(f, false, nil)
+	d.truncate("app.log")
+	d.add("app.log", "b")
+	next := set.Next(t.Context())
+	err := c.Read(next, 2000)
+	if err == nil {
+		t.Fatal("the truncation is not seen")
+	}
+	set.Release(next, false, err)
+	set.GiveUp()
+	if losses := set.Losses(); len(losses) != 1 || losses[0].Bytes != 3000 {
+		t.Errorf("losses %v, want one of 3000 bytes", losses)
+	}
+	if n := f.behind(); n != 0 {
+		t.Errorf("the state stays %d bytes before the end of what is gone", n)
+	}
+}
+
 // A record that was passed over when its file was put aside, whole and without an end, was never told of, and the state stayed before it.
 func TestARecordThatIsPassedOverHasItsEndWhereItsFileIsPutAside(t *testing.T) {
 	d := newFolder(t)

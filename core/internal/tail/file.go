@@ -15,9 +15,9 @@ import (
 type File struct {
 	// Reader is the caller's own, for as long as the file is read.
 	Reader any
-	// Held is the caller's own too.
-	Held any
-	// Passing is set while a record is passed over that is too long to be held: its bytes do not count as read ahead.
+	// Held is a record of which a part was passed over, since it is too long to be held: it is named once its end was seen.
+	Held *Record
+	// Passing is set while that is so: its bytes do not count as read ahead.
 	Passing bool
 	// Rewritten: the file had other content before.
 	Rewritten bool

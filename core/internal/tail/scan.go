@@ -350,9 +350,15 @@ func (s *Set) lose(f *File, why string) {
 	f.gone, f.sought, f.fromPast, f.fault = time.Now(), time.Time{}, false, nil
 	s.changes++
 	head, at, size := f.known()
-	switch bytes := size - at.Offset; {
+	from := at.Offset
+	if f.Held != nil { // nobody sees its end, nor names it: it is lost from where it began
+		from = f.Held.Start()
+		f.Held.Done()
+		f.Held, f.Passing = nil, false
+	}
+	switch bytes := size - from; {
 	case bytes > 0:
-		s.lost(f, at, bytes, why)
+		s.lost(f, from, bytes, why)
 		f.learn(head, at, at.Offset) // once
 	case !f.latest: // one of many that were put aside
 	case why == wasTruncated:
@@ -363,7 +369,7 @@ func (s *Set) lose(f *File, why string) {
 }
 
 // lost notes what could not be read behind a place.
-func (s *Set) lost(f *File, at Place, bytes int64, why string) {
+func (s *Set) lost(f *File, from, bytes int64, why string) {
 	s.losses = append(s.losses, Loss{f.live, bytes, why})
-	s.cfg.Log.Error(fmt.Sprintf("lost: at least %d bytes that were not read before %s", bytes, why), "file", f.live, "place", at.Offset)
+	s.cfg.Log.Error(fmt.Sprintf("lost: at least %d bytes that were not read before %s", bytes, why), "file", f.live, "place", from)
 }

@@ -202,7 +202,7 @@ func (s *Set) Release(f *File, end bool, err error) {
 	f.busy = false
 	now := time.Now()
 	if f.cut > 0 {
-		s.lost(f, f.at, f.cut, wasTruncated)
+		s.lost(f, f.at.Offset, f.cut, wasTruncated)
 		f.cut = 0
 	}
 	switch {
