@@ -176,7 +176,7 @@ func TestAFullDiskIsNoSuccess(t *testing.T) {
 	cluster := dataproxytest.Start(t)
 	for _, args := range [][]string{
 		{"doctor", "--url", cluster.URL(), "--group", "test_group", "--stream", "s"},
-		{"options"}, {"errors"}, {"version"}, {"--help"},
+		{"options"}, {"options", "send_timeout"}, {"errors"}, {"errors", "115"}, {"version"}, {"--help"},
 		sendArgs(cluster, "--stream", "s", "--json", writeFile(t, "a.log", "x\n")),
 	} {
 		var stderr strings.Builder

@@ -63,10 +63,11 @@ type output struct {
 }
 
 func (o *output) Write(p []byte) (int, error) {
-	n, err := o.Writer.Write(p)
-	if err != nil && o.err == nil {
-		o.err = err
+	if o.err != nil { // a second one is another value, by which the command's own error would not be known
+		return 0, o.err
 	}
+	n, err := o.Writer.Write(p)
+	o.err = err
 	return n, err
 }
 
