@@ -214,16 +214,10 @@ static void with_a_mock(void (*f)(const char *, const char *))
 }
 
 /* An outage costs messages, doubles them, turns them around, or its length is the process's memory. */
-static void an_outage_in_order_takes_no_memory(void)
-{
-    with_a_mock(outage);
-}
+static void an_outage_in_order_takes_no_memory(void) { with_a_mock(outage); }
 
 /* S11: what a large backlog costs goes with its length: memory, and the time to the first ack. */
-static void a_large_backlog_is_sent_in_little_memory(void)
-{
-    with_a_mock(backlog);
-}
+static void a_large_backlog_is_sent_in_little_memory(void) { with_a_mock(backlog); }
 
 static const check_test tests[] = {
     {"an_outage_in_order_takes_no_memory", an_outage_in_order_takes_no_memory},

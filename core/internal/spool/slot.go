@@ -28,7 +28,7 @@ const (
 	slotsPoll = 5 * time.Millisecond
 )
 
-// ErrBusy: somebody holds the lock.
+// ErrBusy says that somebody holds the lock.
 var ErrBusy = errors.New("another client holds it")
 
 // Open takes the first free slot of a folder, or makes one; the folder is made too.
