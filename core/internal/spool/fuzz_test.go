@@ -146,8 +146,10 @@ func FuzzStartOfAProcess(f *testing.F) {
 	f.Add([]byte("12 (a b) c) S 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 4711 20 21"))
 	f.Add([]byte("12 (x"))
 	f.Fuzz(func(t *testing.T, stat []byte) {
-		if start := startOf(stat); start != "" && !bytes.Contains(stat, []byte(start)) {
-			t.Fatal(start)
+		for _, n := range []int{22, 28} {
+			if field := statField(stat, n); field != "" && !bytes.Contains(stat, []byte(field)) {
+				t.Fatal(field)
+			}
 		}
 	})
 }

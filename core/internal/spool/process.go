@@ -5,13 +5,14 @@ import (
 	"crypto/rand"
 	"fmt"
 	"os"
+	"strings"
 	"sync"
 )
 
 // processName names this process and no other, also after a restart of the machine or of a container, where numbers of processes come
 // again. It is the same for all runtimes in the process.
 var processName = sync.OnceValue(func() string {
-	started := startOf(readStat())
+	started := statField(readStat(), 22)
 	if started == "" { // only clients of this runtime know each other then
 		started = rand.Text()
 	}
@@ -20,16 +21,30 @@ var processName = sync.OnceValue(func() string {
 	return fmt.Sprintf("%d %s %s %s\n", os.Getpid(), started, bytes.TrimSpace(boot), namespace)
 })
 
+// program names what this process runs, as far as the system tells. An exec changes it: that leaves the process's name, and none of its clients.
+var program = sync.OnceValue(func() string { return statField(readStat(), 28) })
+
+// ownerText is what the owner of a slot writes down.
+func ownerText() string { return processName() + program() + "\n" }
+
+// isOwnText reports whether a client of this process wrote that, and it may still be there. A runtime of an older version names no program.
+func isOwnText(text string) bool {
+	rest, own := strings.CutPrefix(text, processName())
+	rest = strings.TrimSpace(rest)
+	return own && (rest == "" || rest == program())
+}
+
 func readStat() []byte {
 	stat, _ := os.ReadFile("/proc/self/stat")
 	return stat
 }
 
-// startOf returns when the process of a line of /proc/PID/stat started: field 22. The second one, its name in brackets, may have blanks.
-func startOf(stat []byte) string {
+// statField returns a field of a line of /proc/PID/stat: 22 is when the process started, 28 the address of its stack, which each exec draws
+// anew. The second one, its name in brackets, may have blanks.
+func statField(stat []byte, n int) string {
 	fields := bytes.Fields(stat[bytes.LastIndexByte(stat, ')')+1:])
-	if len(fields) < 20 {
+	if len(fields) < n-2 {
 		return ""
 	}
-	return string(fields[19])
+	return string(fields[n-3])
 }

@@ -7,7 +7,6 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"strings"
 	"time"
 )
 
@@ -215,7 +214,7 @@ func takeSlot(slot string) (unlock func(), err error) {
 	}
 	held, err := os.Stat(path)
 	if err == nil {
-		err = noteOwner(slot, processName())
+		err = noteOwner(slot, ownerText())
 	}
 	if err != nil {
 		release()
@@ -236,7 +235,7 @@ func isOwn(slot string) (own bool, err error) {
 	if errors.Is(err, fs.ErrNotExist) {
 		return false, nil
 	}
-	return strings.HasPrefix(string(text), processName()), err
+	return isOwnText(string(text)), err
 }
 
 // noteOwner writes down who holds a slot; "" is nobody.
