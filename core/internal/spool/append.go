@@ -41,7 +41,7 @@ func (s *Spool) Append(refs []Ref, records []Record, hold bool) ([]Ref, error) {
 	}
 	if s.active == nil {
 		if err := s.begin(); err != nil {
-			return refs, s.failed(fmt.Errorf("spool %s: %w", s.dir, err))
+			return refs, s.refused(err)
 		}
 	}
 	g := s.active
@@ -61,7 +61,7 @@ func (s *Spool) Append(refs []Ref, records []Record, hold bool) ([]Ref, error) {
 	}
 	if err != nil {
 		s.abandon(g)
-		return refs, s.failed(fmt.Errorf("spool %s: %w", s.dir, err))
+		return refs, s.refused(err)
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -82,6 +82,18 @@ func (s *Spool) Append(refs []Ref, records []Record, hold bool) ([]Ref, error) {
 	g.size += int64(len(s.scratch))
 	g.unsure = true
 	return refs, nil
+}
+
+// refused is the error of an append that the disk refused. It removes what is acked, whose room the next one may need: where nothing is stored
+// no ack comes, and nobody else would do that.
+func (s *Spool) refused(err error) error {
+	s.mu.Lock()
+	some := slices.ContainsFunc(s.segments, (*segment).done)
+	s.mu.Unlock()
+	if some {
+		_ = s.flushAcks(false) // it counts its errors
+	}
+	return s.failed(fmt.Errorf("spool %s: %w", s.dir, err))
 }
 
 // write is one that tells when it wrote less.
@@ -128,6 +140,7 @@ func (s *Spool) endAcked() bool {
 
 // begin makes the next segment the active one.
 func (s *Spool) begin() error {
+	s.closeRemoved()
 	s.mu.Lock()
 	number := s.next
 	s.next++ // also where it fails: a file of that name may be left
@@ -180,6 +193,18 @@ func (s *Spool) retire(g *segment) {
 func (s *Spool) leave(g *segment) {
 	closeFile(g)
 	s.unsynced = slices.DeleteFunc(s.unsynced, func(other *segment) bool { return other == g })
+}
+
+// closeRemoved closes segments that were removed meanwhile: an open file keeps its room on the disk, which may be all that there is.
+func (s *Spool) closeRemoved() {
+	for _, g := range slices.Clone(s.unsynced) {
+		s.mu.Lock()
+		gone := s.find(g.number) != g
+		s.mu.Unlock()
+		if gone {
+			s.leave(g)
+		}
+	}
 }
 
 func closeFile(g *segment) {

@@ -15,9 +15,10 @@ type memFS struct {
 	mu   sync.Mutex
 	dirs map[string]*memDir
 	// before is told of each change before it is made. What it returns is the error of the call; a write takes n bytes then.
-	before func(op, path string, size int) (n int, err error)
-	after  func() // each change
-	blind  bool   // Sync says that it synced, and does not
+	before  func(op, path string, size int) (n int, err error)
+	after   func() // each change
+	blind   bool   // Sync says that it synced, and does not
+	handles int    // open files
 }
 
 // memDir is a folder: names as they are, as they were synced, and the changes between the two.
@@ -93,6 +94,7 @@ func (m *memFS) Create(path string) (File, error) {
 	d.now[filepath.Base(path)] = n
 	d.pending = append(d.pending, nameChange{to: filepath.Base(path), node: n})
 	m.changed()
+	m.handles++
 	return &memFile{m, n, path}, nil
 }
 
@@ -109,6 +111,7 @@ func (m *memFS) openOld(op, path string) (File, error) {
 	if _, err := m.ask(op, path, 0); err != nil {
 		return nil, err
 	}
+	m.handles++
 	return &memFile{m, n, path}, nil
 }
 
@@ -213,7 +216,12 @@ type memFile struct {
 	path string
 }
 
-func (f *memFile) Close() error { return nil }
+func (f *memFile) Close() error {
+	f.m.mu.Lock()
+	defer f.m.mu.Unlock()
+	f.m.handles--
+	return nil
+}
 
 func (f *memFile) Size() (int64, error) {
 	f.m.mu.Lock()

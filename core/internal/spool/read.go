@@ -81,6 +81,9 @@ func (s *Spool) toRead(r *reader) (g *segment, limit int64) {
 		}
 		return g, g.size
 	}
+	if r.g != nil && s.find(r.g.number) != r.g { // an open file keeps its room on the disk
+		r.close()
+	}
 	return nil, 0
 }
 
