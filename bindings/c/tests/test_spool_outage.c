@@ -63,7 +63,7 @@ static void send_all(inlong_client *client, long from, long to, tally *t)
     m.payload_len = LENGTH;
     memset(payload, 'x', LENGTH);
     for (long i = from; i < to; i++) {
-        char number[NUMBER + 1];
+        char number[24];
         snprintf(number, sizeof number, "%0*ld", NUMBER, i);
         memcpy(payload, number, NUMBER);
         CHECK_INT(inlong_client_send_async(client, &m, tally_result, t), INLONG_OK);
@@ -151,7 +151,7 @@ static const char *encoded(long number)
 {
     static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
     static char out[NUMBER / 3 * 4 + 1];
-    char text[NUMBER + 1];
+    char text[24];
     snprintf(text, sizeof text, "%0*ld", NUMBER, number);
     for (int i = 0, at = 0; i < NUMBER; i += 3) {
         unsigned bits = (unsigned)text[i] << 16 | (unsigned)text[i + 1] << 8 | (unsigned)text[i + 2];
