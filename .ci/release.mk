@@ -3,7 +3,8 @@
 RELEASE := build/release
 TOOLS   := build/tools
 
-# Its runtime and standard library are in every library and program of a release: one without known holes, and the same on every machine.
+# Each library and program of a release contains the runtime and standard library of this Go. It has no known holes, and is the same on
+# every machine.
 RELEASE_GO := go1.26.11
 
 ACTIONLINT_VERSION  := v1.7.12
@@ -18,9 +19,9 @@ licences: ## write core/THIRD_PARTY_LICENSES.txt anew, after a change of what is
 	$(GO) run ./capi/thirdparty licences >core/THIRD_PARTY_LICENSES.txt.new
 	mv core/THIRD_PARTY_LICENSES.txt.new core/THIRD_PARTY_LICENSES.txt
 
-# The database comes as a Go module, as what is linked does; its newest state, so that no change of ours is needed to hear of a hole.
-# Where it cannot be had, nothing was found out, which is said and is no fault of the code.
-vulncheck: $(TOOLS)/govulncheck ## look for known vulnerabilities in what a release links, the Go that builds it among it
+# The database is a Go module, so whoever can fetch dependencies can fetch it. It is always the newest: no change here is needed to hear
+# of a new hole. Where it cannot be fetched, nothing was found out: that is said, and is no fault of the code.
+vulncheck: $(TOOLS)/govulncheck ## look for known vulnerabilities in what a release links, and in the Go that builds it
 	@if ! found=$$(cd / && $(GO) mod download -json golang.org/x/vulndb@latest 2>&1); then echo "skip vulncheck: no database:" $$found; exit 0; fi; \
 	db=file://$$(printf '%s' "$$found" | sed -n 's/.*"Dir": "\(.*\)".*/\1/p')/data/osv; export GOTOOLCHAIN=$(RELEASE_GO); \
 	$(TOOLS)/govulncheck -db "$$db" ./... && $(TOOLS)/govulncheck -db "$$db" -C $(OTEL) ./...

@@ -101,7 +101,7 @@ type Error struct {
 	cause     error
 }
 
-// Error returns the code's text and everything known about the failure, the code itself behind it in brackets; it never holds a secret.
+// Error returns the code's text and everything known about the failure, with the code itself in brackets at the end; it never holds a secret.
 func (e *Error) Error() string {
 	if e == nil {
 		return CodeOK.String()

@@ -47,8 +47,8 @@ func waitFor(ctx context.Context, done <-chan struct{}) bool {
 	}
 }
 
-// flushStreams seals the open batches of the streams that are chosen; nil chooses all. Behind the end of ctx it has a moment: there may be
-// hundreds of thousands, and the linger of the rest ends anyway.
+// flushStreams seals the open batches of the streams that are chosen; nil chooses all. After ctx has ended it stops
+// within a moment: there may be hundreds of thousands, and the linger seals the rest.
 func (c *client) flushStreams(ctx context.Context, chosen func(*stream) bool) {
 	began := time.Now()
 	c.streams.mu.RLock()

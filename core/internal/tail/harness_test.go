@@ -263,3 +263,15 @@ func swap[T any](t *testing.T, at *T, by T) {
 	*at = by
 	t.Cleanup(func() { *at = old })
 }
+
+// lockable returns a set of inode numbers: the files in it cannot be opened.
+func lockable(t *testing.T) map[uint64]bool {
+	locked := map[uint64]bool{}
+	swap(t, &openFile, func(path string) (*os.File, error) {
+		if m, err := inspect(path); err == nil && locked[m.Ino] {
+			return nil, &os.PathError{Op: "open", Path: path, Err: os.ErrPermission}
+		}
+		return os.Open(path)
+	})
+	return locked
+}

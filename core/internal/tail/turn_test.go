@@ -186,13 +186,7 @@ func TestAFileThatIsPutAsideBeforeItCanBeReadIsReadWhenItCan(t *testing.T) {
 	for _, first := range []bool{true, false} {
 		for _, removed := range []bool{true, false} {
 			w := steered(t, "app")
-			locked := map[uint64]bool{}
-			swap(t, &openFile, func(path string) (*os.File, error) {
-				if m, err := inspect(path); err == nil && locked[m.Ino] {
-					return nil, &os.PathError{Op: "open", Path: path, Err: os.ErrPermission}
-				}
-				return os.Open(path)
-			})
+			locked := lockable(t)
 			want := []string{"c"}
 			if !first {
 				w.add("app.log", "a")

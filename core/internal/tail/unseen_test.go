@@ -72,13 +72,7 @@ func TestTheNumberOfADeletedFileHidesNoOther(t *testing.T) {
 func TestAFileThatIsPackedBeforeItCanBeReadIsNotLost(t *testing.T) {
 	for _, met := range []bool{false, true} {
 		w := steered(t, "app")
-		locked := map[uint64]bool{}
-		swap(t, &openFile, func(path string) (*os.File, error) {
-			if m, err := inspect(path); err == nil && locked[m.Ino] {
-				return nil, &os.PathError{Op: "open", Path: path, Err: os.ErrPermission}
-			}
-			return os.Open(path)
-		})
+		locked := lockable(t)
 		w.add("app.log", "a")
 		locked[w.inode("app.log")] = true
 		w.start(true)
