@@ -94,6 +94,17 @@ print(json.dumps([min(resident), max(resident), first, kinds]), flush=True)
 """
 
 
+def assert_in_order(numbers: list[int]) -> None:
+    # A node that dies may have taken a batch whose ack nobody gets: it comes again, and what is sent behind it comes behind it.
+    first, previous, last = 0, -1, -1
+    for number in numbers:
+        if number != previous + 1:
+            assert first <= number <= last == previous, f"{number} came behind {previous}, and before that {first} to {last}"
+            first = number
+        previous, last = number, max(number, last)
+    assert previous == last == MESSAGES - 1
+
+
 @pytest.mark.timeout(LONG + MESSAGES // 1000)
 @pytest.mark.parametrize("script", [OUTAGE, BACKLOG], ids=["an_outage", "a_backlog"])
 def test_memory_stays_flat_and_order_is_kept_in(script: str, tmp_path: Path, summary: list[str]) -> None:
@@ -112,7 +123,7 @@ def test_memory_stays_flat_and_order_is_kept_in(script: str, tmp_path: Path, sum
         assert process.wait() == 0
         numbers = [int(payload[:12]) for payload in cluster.payloads()]
     least, most, first, kinds = json.loads(line)
-    assert numbers == list(range(MESSAGES))
+    assert_in_order(numbers)
     assert sum(kinds.values()) == MESSAGES
     assert kinds.keys() <= {"acked", "stored"}
     assert most - least < GROWTH_MIB
