@@ -82,12 +82,12 @@ demo: ## ship a real log from Go, C and Python, a node dies on the way (FILE=pat
 # One after the other, also behind one that fails. As root on Debian it installs first what the tests use.
 TEST_PARTS  := test-go test-c test-python test-pages
 .PHONY: test
-test: ## run all tests: Go (race detector on), C, Python, documentation; list what was not tested
+test: ## run all tests: Go (race detector on), C, Python, documentation; list what was not tested, and what failed
 	@mkdir -p build/test && rm -f build/test/*.log
 	@.ci/tools install | tee build/test/tools.log
 	@failed=; for part in $(TEST_PARTS); do \
 		$(MAKE) --keep-going --no-print-directory $$part 2>&1 | tee build/test/$$part.log || failed+=" $$part"; done; \
-		.ci/left-out build/test/*.log; [ -z "$$failed" ] || { echo "failed:$$failed"; exit 1; }
+		.ci/left-out build/test/*.log; .ci/failed build/test/*.log; [ -z "$$failed" ] || { echo "failed:$$failed"; exit 1; }
 
 # It lists the tests that were skipped, with the reason, which go test does not.
 GO_TEST := $(GOTESTSUM) --format pkgname-and-test-fails --format-hide-empty-pkg --raw-command -- $(GO) test -json

@@ -61,7 +61,7 @@ try-wheel: venv python-native ## install the wheel for every Python that is foun
 	cd $(PYTHON_DIR) && PYTHONDONTWRITEBYTECODE=1 $(VENV_PYTHON) -m pytest -v tests/test_wheel.py tests/test_sdist.py $(PYTEST_ARGS)
 
 test-python: venv python-native ## run the Python tests
-	cd $(PYTHON_DIR) && PYTHONDONTWRITEBYTECODE=1 $(VENV_PYTHON) -m pytest -q -rs -n 2 $(PYTEST_ARGS)
+	cd $(PYTHON_DIR) && PYTHONDONTWRITEBYTECODE=1 $(VENV_PYTHON) -m pytest -q -rfEs -n 2 $(PYTEST_ARGS)
 
 # The same tests, but each scenario of many rounds so often: fork, Ctrl-C and exit.
 HOST_TESTS_PYTHON := tests/test_fork.py tests/test_servers.py tests/test_interrupt.py tests/test_exit.py

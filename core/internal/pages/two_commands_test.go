@@ -159,6 +159,44 @@ not tested here:
 	require.Equal(t, "\nnothing was left out\n", said)
 }
 
+// The record of a run had its last lines only: which test of a thousand had failed, in which root, was in none of them.
+func TestWhatFailedIsListed(t *testing.T) {
+	log := filepath.Join(t.TempDir(), "log")
+	require.NoError(t, os.WriteFile(log, []byte(`    test_exit.c:16: tried again
+ok   exit/one
+    test_exit.c:17: left is 2, want 1
+trixie:     test_exit.c:18: left is 3, want 1
+FAIL exit/in_time
+trixie: FAIL exit/in_time
+FAIL build/c/test_exit ended with status 139
+exit: 4 passed, 1 failed
+FAILED tests/test_async.py::test_close[loop] - AssertionError: assert 1 == 2
+FAIL	example.com/core	3.1s
+=== Failed
+=== FAIL: core TestA/sub (0.10s)
+    a_test.go:3: the cause
+    a_test.go:4: what follows from it
+=== FAIL: core TestA (0.10s)
+
+DONE 2 tests
+`), 0o600))
+	said, err := script(t, []string{}, "failed", log)
+	require.NoError(t, err, said)
+	require.Equal(t, `
+failed:
+  build/c/test_exit ended with status 139
+  core TestA (0.10s)
+  core TestA/sub (0.10s): a_test.go:3: the cause
+  exit/in_time: test_exit.c:17: left is 2, want 1
+  tests/test_async.py::test_close[loop] - AssertionError: assert 1 == 2
+  trixie: exit/in_time: test_exit.c:18: left is 3, want 1
+`, said)
+	require.NoError(t, os.WriteFile(log, []byte("ok   all/of_it\n"), 0o600))
+	said, err = script(t, nil, "failed", log)
+	require.NoError(t, err)
+	require.Empty(t, said)
+}
+
 // With -j the parts of test-c built the same programs at the same time, and half of one was linked or run.
 func TestPartsOfTheTestsRunOneAfterTheOther(t *testing.T) {
 	text, err := os.ReadFile(filepath.Join(top, "Makefile"))
