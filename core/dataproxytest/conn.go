@@ -28,6 +28,9 @@ type conn struct {
 	once sync.Once
 	gone chan struct{}
 
+	keeping sync.Mutex // a killed process records nothing behind the moment in which its client learns of that
+	killed  bool
+
 	req    wire.Request
 	items  []wire.Item
 	added  []byte
@@ -74,6 +77,14 @@ func (c *conn) reset() {
 		_ = c.nc.Close()
 		c.node.leave(c)
 	})
+}
+
+// kill ends the connection as the death of the node's process does: with RST, and with what it has read and not recorded.
+func (c *conn) kill() {
+	c.keeping.Lock()
+	c.killed = true
+	c.keeping.Unlock()
+	c.reset()
 }
 
 func (c *conn) serve() {

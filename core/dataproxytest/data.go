@@ -27,13 +27,21 @@ func (c *conn) data(v wire.Verdict) next {
 	if f.Kind == KindResetMidFrame {
 		return rst // given by a handler, which sees whole frames only
 	}
-	rec := c.keep(j)
+	rec, lives := c.keep(j)
+	if !lives {
+		return hangUp
+	}
 	return c.answer(j, f, rec)
 }
 
-// keep records and counts the frame. The record is nil if the cluster keeps none.
-func (c *conn) keep(j judgement) *Record {
-	n, rec := c.node, (*Record)(nil)
+// keep records and counts the frame, unless the node was killed meanwhile. The record is nil if the cluster keeps none.
+func (c *conn) keep(j judgement) (rec *Record, lives bool) {
+	c.keeping.Lock()
+	defer c.keeping.Unlock()
+	if c.killed {
+		return nil, false
+	}
+	n := c.node
 	mode := n.cluster.rec.mode
 	messages := 0
 	switch {
@@ -56,9 +64,9 @@ func (c *conn) keep(j judgement) *Record {
 		n.counts.refused.Add(1)
 	}
 	if mode != recordFrames {
-		return nil
+		return nil, true
 	}
-	return rec
+	return rec, true
 }
 
 // countItems counts without opening what need not be opened.

@@ -71,7 +71,8 @@ func (n *Node) Addr() string {
 	return net.JoinHostPort(n.cluster.opts.advertised, strconv.Itoa(n.port))
 }
 
-// Kill resets every connection and closes the port, as a killed process or machine does. The port stays the node's.
+// Kill resets every connection and closes the port, as a killed process or machine does: a frame that was read and is not recorded yet
+// is gone. The port stays the node's.
 func (n *Node) Kill() { n.enter(killed) }
 
 // Stop does what a real node does after SIGTERM: live connections are closed, new ones are accepted and never read,
@@ -211,9 +212,12 @@ func (n *Node) enter(state nodeState) {
 	defer n.Resume()
 	// A connection accepted before the state changed is in the snapshot: join looks at the state under the same lock.
 	for _, c := range n.snapshot() {
-		if state == stopped {
+		switch state {
+		case stopped:
 			c.close()
-		} else {
+		case killed:
+			c.kill()
+		default:
 			c.reset()
 		}
 	}

@@ -47,6 +47,27 @@ func TestKillRefusesUntilRevive(t *testing.T) {
 	}
 }
 
+// Pins: a frame that a killed node has read is recorded behind its resending by a client that has seen the end of the connection, which
+// looks as if the client had turned an ordered stream around.
+func TestKilledNodeRecordsNothingMore(t *testing.T) {
+	c, n := one(t)
+	n.Handle(func(Record) Fault {
+		n.Kill()
+		return Fault{}
+	})
+	p := dial(t, n)
+	p.send(textFrame("a", "1"))
+	p.wantEnd(true)
+	n.Handle(nil)
+	n.Revive()
+	p = dial(t, n)
+	p.send(textFrame("b", "1"))
+	p.wantAck("b")
+	if got := c.Received(); len(got) != 1 || c.Count() != 1 || n.Count() != 1 {
+		t.Errorf("received %v, count %d", got, c.Count())
+	}
+}
+
 // Pins: the port of a killed node is given to somebody else.
 func TestKilledNodeKeepsItsPort(t *testing.T) {
 	_, n := one(t)
