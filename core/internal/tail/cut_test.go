@@ -93,6 +93,76 @@ func TestARecordThatIsPassedOverIsLostWithTheTruncation(t *testing.T) {
 	}
 }
 
+// A reader that waits, as in an outage, looks at no size: of 18 MB that a truncation took 50 KB were named.
+func TestWhatATruncationTakesBehindAReaderThatWaitsIsNamedWithAllItsBytes(t *testing.T) {
+	for _, stopped := range []bool{false, true} {
+		d := newFolder(t)
+		d.add("app.log", many("a", 100)...)
+		set := d.followed("app.log")
+		look := func() {
+			set.mu.Lock()
+			defer set.mu.Unlock()
+			set.scan()
+		}
+		f := set.Next(t.Context())
+		var c Chunk
+		d.must(c.Read(f, 2000))
+		c.Add(350, 50).Done()
+		d.add("app.log", many("b", 300)...)
+		look()
+		d.truncate("app.log")
+		d.add("app.log", many("c", 1000)...)
+		look() // it has grown past what it was, by other lines
+		c.Pass(350, 50)
+		set.Release(f, false, nil)
+		look()
+		if stopped {
+			d.must(set.Save())
+			set.Close()
+			d.must(set.cfg.State.Close())
+			if o := d.once("app.log"); len(o.losses) != 1 || o.losses[0].Bytes != 2450 {
+				t.Errorf("the next run names losses %v, want one of 2450 bytes", o.losses)
+			}
+			continue
+		}
+		f = set.Next(t.Context())
+		set.Release(f, false, c.Read(f, 2000))
+		set.GiveUp()
+		if losses := set.Losses(); len(losses) != 1 || losses[0].Bytes != 2450 {
+			t.Errorf("losses %v, want one of 2450 bytes", losses)
+		}
+	}
+}
+
+// What is in the copy was not lost, though the reader waited.
+func TestWhatACopyHoldsBehindAReaderThatWaitsIsNoLoss(t *testing.T) {
+	d := newFolder(t)
+	d.add("app.log", many("a", 100)...)
+	set := d.followed("app.log")
+	f := set.Next(t.Context())
+	var c Chunk
+	d.must(c.Read(f, 2000))
+	d.add("app.log", many("b", 300)...)
+	set.mu.Lock()
+	set.scan()
+	set.mu.Unlock()
+	d.copytruncate("app.log", "app.log.1")
+	d.add("app.log", "c")
+	c.Add(350, 50).Done()
+	c.Pass(350, 50)
+	set.Release(f, false, nil)
+	f = set.Next(t.Context())
+	set.Release(f, false, c.Read(f, 2000))
+	f = set.Next(t.Context())
+	d.must(c.Read(f, 4000))
+	c.Pass(len(c.Data), 350)
+	set.Release(f, c.End, nil)
+	set.GiveUp()
+	if f.Name() != d.path("app.log.1") || f.at.Offset != 2800 || len(set.Losses()) > 0 {
+		t.Errorf("%s was read up to %d, losses %v", f.Name(), f.at.Offset, set.Losses())
+	}
+}
+
 // A record that was passed over when its file was put aside, whole and without an end, was never told of, and the state stayed before it.
 func TestARecordThatIsPassedOverHasItsEndWhereItsFileIsPutAside(t *testing.T) {
 	d := newFolder(t)

@@ -28,7 +28,8 @@ type File struct {
 	text text // nil while it is closed
 	head Head
 	at   Place // read up to here
-	size int64 // of its text, as seen last: what is behind at is lost with it
+	size int64 // of its text, as seen last by who read it: what is behind at is lost with it
+	tall int64 // the same, as scans have seen it since: whoever reads it may wait, for an outage to end
 
 	proven   int64 // when it was written to last, of what was read
 	modified int64 // the same, when a path led to it last: what has the path later is written to later
@@ -66,6 +67,23 @@ func (f *File) learn(head Head, at Place, size int64) {
 	f.head, f.at, f.size = head, at, size
 }
 
+// grown notes how long the file is while nobody reads it. What stands before the place shows that nothing was truncated yet.
+func (f *File) grown(size int64) {
+	head, at, known := f.known()
+	if f.text == nil || f.text.packed() || head.Length == 0 || size <= known {
+		return
+	}
+	if ok, err := holds(f.text, head, at); ok && err == nil {
+		f.setTall(size)
+	}
+}
+
+func (f *File) setTall(size int64) {
+	f.progress.mu.Lock()
+	defer f.progress.mu.Unlock()
+	f.tall = size
+}
+
 // prove notes when the file was written to last. Before what was read, so that a truncation since is not taken for it.
 func (f *File) prove(modified int64) {
 	f.progress.mu.Lock()
@@ -83,7 +101,7 @@ func (f *File) wasProven() int64 {
 func (f *File) known() (head Head, at Place, size int64) {
 	f.progress.mu.Lock()
 	defer f.progress.mu.Unlock()
-	return f.head, f.at, f.size
+	return f.head, f.at, max(f.size, f.tall)
 }
 
 // beginning is how many bytes it begins with, up to printLength: what was written since it was met may be unread yet, and in a copy.

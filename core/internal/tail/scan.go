@@ -54,6 +54,7 @@ func (s *Set) scan() {
 					turns = append(turns, turn{path, before, f})
 				}
 				f.modified = f.wasProven()
+				f.grown(m.size)
 				f.still = !f.busy && f.atEnd && m.size == f.seen.size && m.modified == f.seen.modified
 			}
 			if is != isOther {
@@ -360,6 +361,7 @@ func (s *Set) lose(f *File, why string) {
 	case bytes > 0:
 		s.lost(f, from, bytes, why)
 		f.learn(head, at, at.Offset) // once
+		f.setTall(0)
 	case !f.latest: // one of many that were put aside
 	case why == wasTruncated:
 		s.cfg.Log.Warn("the file was truncated and is read from the beginning; all that was seen in it before had been read", "file", f.live)

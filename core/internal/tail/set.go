@@ -181,6 +181,8 @@ func (s *Set) Next(ctx context.Context) *File {
 			f := s.queue[0]
 			s.queue = s.queue[1:]
 			f.queued, f.busy = false, true
+			f.learn(f.known())
+			f.setTall(0)
 			return f
 		}
 		if s.cfg.Follow {
