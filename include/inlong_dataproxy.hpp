@@ -1,30 +1,30 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /**
  * @file inlong_dataproxy.hpp
- * @brief The C++17 face of inlong_dataproxy.h: header only, over the C interface alone.
+ * @brief The C++17 interface: header only, built on inlong_dataproxy.h alone.
  *
  * @code
  *     inlong::Client client(inlong::Options().url("http://manager:8083").group_id("my_group"));
- *     client.send({"my_stream", "hello"}); // returns when a DataProxy acked it, else throws
+ *     client.send({"my_stream", "hello"}); // returns when a DataProxy has acked it, else throws
  *     std::future<inlong::Result> later = client.send_async({"my_stream", payload});
  *     client.send_async({"my_stream", payload}, [](const inlong::Result &result) { std::puts(result.text); });
  * @endcode
  *
- * What a message, lane, result, ... is, what each code means and which options there are stands in inlong_dataproxy.h;
- * its rules hold here too. This page says what C++ adds.
+ * inlong_dataproxy.h describes messages, results, codes and options, and its rules hold here too. This page says what C++
+ * adds.
  *
- * - Errors. Each call that can fail comes twice. `call` throws inlong::Error. `try_call` returns Expected<T>: what `call`
- *   returns, or the Error. With -fno-exceptions only the second is declared. Beside Error only std::bad_alloc is thrown.
- * - Threads. Every member of Client and Mock that is const may be called from any thread at any time, also during and
- *   after a close. Moving, assigning and destroying need the object for themselves. Options: one thread at a time.
+ * - Errors. Each call that can fail has two forms. `call` throws inlong::Error. `try_call` returns Expected<T>: what `call`
+ *   returns, or the Error. With -fno-exceptions only `try_call` is declared. The only other exception is std::bad_alloc.
+ * - Threads. Any thread may call the const members of Client and Mock at any time, during and after a close too. No other
+ *   thread may use an object that is moved, assigned or destroyed. One thread at a time may use an Options object.
  * - Callbacks run on threads of the library: one at a time and in order for one stream, at the same time as those of other
- *   streams. A callable is destroyed there, after its last result; once exit handlers run, it is not called any more and
- *   never destroyed. It may use the client; flush and close do not wait there. An exception that leaves it goes to
- *   set_callback_exception_handler and the client continues.
- * - Views. Payload and Message hold pointers, not copies: what they point to must live until the send call returns, no
- *   longer. A temporary inside the call's own argument list does.
- * - With -fno-exceptions the types are others than with exceptions (an inline namespace): objects of the one cannot be
- *   handed to code built as the other; use get() for that.
+ *   streams. A callable is destroyed there, after its last result. Once exit handlers run, it is not called any more and
+ *   never destroyed. It may use the client; flush and close do not wait there. An exception that leaves it goes to the handler
+ *   of set_callback_exception_handler, and the client continues.
+ * - Views. Payload and Message hold pointers, not copies. What they point to must live until the send call returns, no
+ *   longer; a temporary in the call's argument list does.
+ * - With -fno-exceptions the types differ from those with exceptions (an inline namespace). Code that is built in one way cannot
+ *   take objects of the other; pass get() instead.
  */
 #ifndef INLONG_DATAPROXY_HPP
 #define INLONG_DATAPROXY_HPP
@@ -57,23 +57,23 @@ inline namespace INLONG_EXCEPTION_MODE
 {
 namespace detail
 {
-/* Weak: before glibc 2.34 a program may be linked without libpthread, which the library brings to it. */
+/* Weak: before glibc 2.34 a program may be linked without libpthread, which the library loads. */
 static decltype(::pthread_create) start_thread __attribute__((__weakref__("pthread_create")));
 } // namespace detail
 
-/** A client. Move-only; its destructor closes it without a time-out of its own (at most the option send_timeout), inside a callback
- * without waiting for that. An empty or moved-from one answers INLONG_ERR_HANDLE. */
+/** A client. Move-only. Its destructor closes it and takes as long as the option send_timeout at most; inside a callback it does
+ * not wait for the close. Every call of an empty or moved-from client returns INLONG_ERR_HANDLE. */
 class Client
 {
   public:
-    /** None: every call answers INLONG_ERR_HANDLE. */
+    /** Makes an empty client: every call returns INLONG_ERR_HANDLE. */
     Client() noexcept = default;
     /** Leaves `other` empty. */
     Client(Client &&other) noexcept
         : handle_(std::exchange(other.handle_, nullptr)), kept_(std::move(other.kept_)), promises_(std::move(other.promises_))
     {
     }
-    /** Closes what was held before, as the destructor does. */
+    /** Closes the client that it held before, as the destructor does. */
     Client &operator=(Client &&other) noexcept
     {
         Client next(std::move(other)); /* in this order a move onto itself changes nothing */
@@ -92,7 +92,7 @@ class Client
             close_elsewhere();
     }
 
-    /** inlong_client_new: blocks at most the options manager_timeout and conn_timeout together. The options are copied. */
+    /** As inlong_client_new. Blocks for the options manager_timeout and conn_timeout together at most. Copies the options. */
     static Expected<Client> try_open(const Options &options)
     {
         Client client;
@@ -107,11 +107,11 @@ class Client
         if (code == INLONG_OK)
             return client;
         Error error = Error::last(code);
-        client.note_close(INLONG_OK); /* nothing of it runs any more */
+        client.note_close(INLONG_OK); /* no callback of it runs any more */
         return error;
     }
 
-    /** Sends one message and blocks until it is acked (its Result) or failed (an Error with its Result). */
+    /** Sends one message and blocks until it is acked (returns its Result) or has failed (an Error with its Result). */
     Expected<Result> try_send(const Message &message, Milliseconds timeout = no_timeout) const
     {
         Result result{};
@@ -122,22 +122,23 @@ class Client
         return result.code == code ? Error(result) : Error::last(code);
     }
 
-    /** Accepts one message; its result goes to the callback. When this fails, no callback comes and the callable is gone.
-     * Blocks only with the option block_if_queue_is_full; else INLONG_ERR_QUEUE_FULL: wait for results and send again. */
+    /** Accepts one message; its result goes to the callback. If this fails, the callable is destroyed and not called.
+     * Blocks only with the option block_if_queue_is_full. Without it, after INLONG_ERR_QUEUE_FULL wait for results and send again.
+     * */
     Status try_send_async(const Message &message, Callback callback) const
     {
         auto held = std::make_unique<Callback>(std::move(callback));
         return accepted(inlong_client_send_async(handle_, &message, detail::deliver, held.get()), held);
     }
 
-    /** Accepts one message; its result comes as a future, the same way for acked, failed and refused ones: see its code. A
-     * refused message's future is ready at once. get() throws nothing. The future may outlive the client: a close that is over
-     * its time before the result could be handed over makes it INLONG_ERR_CLOSED, INLONG_MAYBE_WRITTEN. Not one that was begun
-     * inside a callback: nobody learns of its end, and behind a callback that runs for longer than the option send_timeout the
-     * future is never ready. Wait with a bound (wait_for) where that may happen. */
+    /** Accepts one message and returns its result as a future. Acked, failed and refused messages differ only in its code. The
+     * future of a refused message is ready at once. get() does not throw. The future may outlive the client: if the close runs out
+     * of time before it could deliver the result, the result is INLONG_ERR_CLOSED, INLONG_MAYBE_WRITTEN. A close that was started
+     * inside a callback does not do that, since nobody learns when it ends: if a callback then runs for longer than the option
+     * send_timeout, the future is never ready. Wait with a bound (wait_for) where that may happen. */
     std::future<Result> send_async(const Message &message) const
     {
-        /* Of nothing first: in a forked child a thread of the parent may hold the lock of the promises for ever. */
+        /* Send nothing first: in a forked child a thread of the parent may hold the lock of the promises for ever. */
         int code = inlong_client_send_many(handle_, nullptr, 0, nullptr, nullptr, nullptr);
         if (code != INLONG_OK) {
             std::promise<Result> refused;
@@ -152,22 +153,22 @@ class Client
         return future;
     }
 
-    /** Accepts one message; its result goes to the queue for try_poll, or to the options' batch callback, with this user
-     * data. */
+    /** Accepts one message; its result goes with this user data to the queue for try_poll, or to the batch callback of the
+     * options. */
     Status try_send_queued(const Message &message, void *user = nullptr) const
     {
         return detail::status(inlong_client_send_async(handle_, &message, nullptr, user));
     }
 
     /** Accepts `count` messages in order, in one call of the library, and returns count. Stops at the first that is refused:
-     * error().accepted() of them are accepted, and exactly those get their result. Their user data is not used. */
+     * error().accepted() messages are accepted, and each of those gets one result. Their user data is not used. */
     Expected<std::size_t> try_send_many(const Message *messages, std::size_t count, ManyCallback callback) const
     {
-        if ((messages == nullptr && count > 0) || count > PTRDIFF_MAX / sizeof *messages) /* the library says what is wrong */
+        if ((messages == nullptr && count > 0) || count > PTRDIFF_MAX / sizeof *messages) /* the library reports the fault */
             return Error::last(inlong_client_send_many(handle_, messages, count, nullptr, nullptr, nullptr));
         return send_copies(std::vector<Message>(messages, messages + count), std::move(callback));
     }
-    /** The same for all elements of `payloads` (anything of which Payload can be made) as messages of one stream. */
+    /** Does the same for all elements of `payloads` (anything that converts to Payload), as messages of one stream. */
     template <class Range> Expected<std::size_t> try_send_many(Text stream, const Range &payloads, ManyCallback callback) const
     {
         using Element = decltype(*std::begin(payloads));
@@ -179,7 +180,7 @@ class Client
         return send_copies(std::move(messages), std::move(callback));
     }
 
-    /** Takes up to `max` results from the queue, waiting for the first; returns how many, 0 when the time passed. */
+    /** Takes up to `max` results from the queue and waits for the first. Returns their number, 0 if the time passed. */
     Expected<std::size_t> try_poll(Result *results, std::size_t max, Milliseconds timeout = no_timeout) const
     {
         if (results && max > 0)
@@ -188,37 +189,38 @@ class Client
         return n < 0 ? Expected<std::size_t>(Error::last(n)) : static_cast<std::size_t>(n);
     }
 
-    /** Readable as long as results wait in the queue. The client's: only wait on it. */
+    /** Returns a descriptor that is readable while results wait in the queue. It belongs to the client: only wait on it. */
     Expected<int> try_event_fd() const
     {
         int fd = inlong_client_event_fd(handle_);
         return fd < 0 ? Expected<int>(Error::last(fd)) : fd;
     }
 
-    /** Has one poll that waits, or the next one that would, return at once. */
+    /** Makes a poll that waits, or the next one that would wait, return at once. */
     Status try_wake() const { return detail::status(inlong_client_wake(handle_)); }
 
-    /** Drops the results that wait in the queue, and returns how many. Their messages are not touched. */
+    /** Drops the results that wait in the queue, and returns their number. Does not change their messages. */
     Expected<std::uint64_t> try_drop_results() const
     {
         std::int64_t n = inlong_client_drop_results(handle_);
         return n < 0 ? Expected<std::uint64_t>(Error::last(static_cast<int>(n))) : static_cast<std::uint64_t>(n);
     }
 
-    /** Whether a message could be written now; waits for that, where a time-out is given. INLONG_ERR_NEW_CONN_FAILED says why not. */
+    /** Tells whether a message could be written now; with a time-out it waits for that. INLONG_ERR_NEW_CONN_FAILED says why not. */
     Status try_ready(Milliseconds timeout = Milliseconds(0)) const
     {
         return detail::status(inlong_client_ready(handle_, timeout.count()));
     }
 
-    /** Blocks until all that was accepted before has its result. Inside a callback: INLONG_ERR_WORKER_BUSY. */
+    /** Blocks until all messages accepted before the call have their results. Inside a callback: INLONG_ERR_WORKER_BUSY. */
     Status try_flush(Milliseconds timeout = no_timeout) const
     {
         return detail::status(inlong_client_flush(handle_, timeout.count()));
     }
 
-    /** Delivers what is pending until the time-out, fails the rest and reports: unsent > 0 means that the time did not
-     * suffice. Behind it no callback runs. Inside a callback: INLONG_ERR_WORKER_BUSY, begun. Again: INLONG_ERR_HANDLE. */
+    /** Delivers what is pending until the time-out, fails the rest, and reports: unsent > 0 means that the time was too short.
+     * No callback runs once it has returned. Inside a callback: INLONG_ERR_WORKER_BUSY, and the close has begun. A second call:
+     * INLONG_ERR_HANDLE. */
     Expected<CloseReport> try_close(Milliseconds timeout = no_timeout) const
     {
         CloseReport report{};
@@ -230,24 +232,24 @@ class Client
         return Error::last(code);
     }
 
-    /** The counters as JSON. Does not block. */
+    /** Returns the counters as JSON. Does not block. */
     Expected<std::string> try_stats() const
     {
         return detail::text([this](char *to, std::size_t size) { return inlong_client_stats(handle_, to, size); });
     }
 
-    /** The metrics in Prometheus' text format. Does not block. */
+    /** Returns the metrics in the text format of Prometheus. Does not block. */
     Expected<std::string> try_metrics() const
     {
         return detail::text([this](char *to, std::size_t size) { return inlong_client_metrics(handle_, to, size); });
     }
 
-    /** For calls of the C interface; the client stays the owner. */
+    /** Returns the handle for calls of the C interface. The client stays its owner. */
     inlong_client *get() const noexcept { return handle_; }
 
 #ifdef __cpp_exceptions
     /** @{ */
-    /** As its twin above, but it throws Error. */
+    /** As the try_ form above, but throws Error. */
     explicit Client(const Options &options) : Client(try_open(options).value()) {}
     Result send(const Message &message, Milliseconds timeout = no_timeout) const { return try_send(message, timeout).value(); }
     void send_async(const Message &message, Callback callback) const { try_send_async(message, std::move(callback)).value(); }
@@ -278,14 +280,14 @@ class Client
   private:
     void note_close(int code) const noexcept
     {
-        bool through = code == INLONG_OK || code == INLONG_ERR_CONTEXT_EXPIRED || code == INLONG_ERR_INTERNAL;
-        if (through && promises_)
+        bool ended = code == INLONG_OK || code == INLONG_ERR_CONTEXT_EXPIRED || code == INLONG_ERR_INTERNAL;
+        if (ended && promises_)
             promises_->forsake();
         if (code == INLONG_OK && kept_)
             kept_->quiet = true;
     }
 
-    /* Inside a callback for log lines or credentials no close is begun: a thread of its own ends the client. */
+    /* Inside a callback for log lines or credentials a close does not start: a new thread closes the client. */
     void close_elsewhere() noexcept
     {
         pthread_t thread;
@@ -299,7 +301,7 @@ class Client
         pthread_attr_destroy(&detached);
     }
 
-    /* What the library took over must not be freed here. */
+    /* What the library has taken over must not be freed here. */
     template <class Held> static Status accepted(int code, std::unique_ptr<Held> &held)
     {
         if (code == INLONG_OK)

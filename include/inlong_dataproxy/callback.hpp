@@ -20,8 +20,8 @@ namespace inlong
 inline namespace INLONG_EXCEPTION_MODE
 {
 
-/** Given what left a callback as an exception; called on the callback's thread, must not throw itself. Process-wide; nullptr,
- * the default, drops it. Returns the one before. With -fno-exceptions it is never called. */
+/** Receives an exception that left a callback, on the callback's thread. It must not throw. The process has one handler; nullptr,
+ * the default, drops exceptions. With -fno-exceptions it is never called. */
 using ExceptionHandler = void (*)(std::exception_ptr);
 
 namespace detail
@@ -47,21 +47,22 @@ template <class Callable, class... Arguments> void call(const Callable &callable
 
 } // namespace detail
 
-/** Sets the process's handler and returns the one before; nullptr: exceptions are dropped. */
+/** Sets the handler of the process and returns the previous one; nullptr: exceptions are dropped. */
 inline ExceptionHandler set_callback_exception_handler(ExceptionHandler handler) noexcept
 {
     return detail::exception_handler.exchange(handler);
 }
 
-/** Gets the one result; `result` is valid until it returns. An empty one means that nobody wants to know. */
+/** Receives the one result; `result` is valid until it returns. An empty callable means that nobody wants the result. */
 using Callback = std::function<void(const Result &result)>;
-/** The same for send_many; index is the message's place in the call. */
+/** The same for send_many; index is the position of the message in the call. */
 using ManyCallback = std::function<void(const Result &result, std::size_t index)>;
-/** Gets the one result of `count` messages that were sent with user data and no callable of their own: try_send_queued. */
+/** Receives the one result of `count` messages that were sent with user data and without a callable: try_send_queued. */
 using BatchCallback = std::function<void(const Result &result, void *const *users, std::size_t count)>;
-/** Gets a log line: INLONG_LOG_ERROR ... INLONG_LOG_DEBUG, and the text. */
+/** Receives a log line: its level (INLONG_LOG_ERROR ... INLONG_LOG_DEBUG) and its text. */
 using LogCallback = std::function<void(int level, std::string_view text)>;
-/** Gives credentials: sets the name or value of `auth` and returns true; or its text, which says why there are none, and returns false. */
+/** Gives credentials: sets the name or value of `auth` and returns true. Without credentials it sets its text, the reason, and
+ * returns false. */
 using AuthCallback = std::function<bool(inlong_auth &auth)>;
 
 namespace detail
@@ -72,8 +73,8 @@ inline void deliver(const inlong_result *result, void *user) noexcept
     call(*callback, *result);
 }
 
-/* A callable that lives until a call of it has returned that was begun before, however long that takes: a client that could not be
- * made waits for a second only. */
+/* A callable that lives until its last call has returned, however long that takes. A client that could not be made waits for a
+ * second only. */
 template <class Callable> struct Held : std::enable_shared_from_this<Held<Callable>> {
     Callable callback;
     explicit Held(Callable c) : callback(std::move(c)) {}
@@ -81,7 +82,7 @@ template <class Callable> struct Held : std::enable_shared_from_this<Held<Callab
 using Log = Held<LogCallback>;
 using Auth = Held<AuthCallback>;
 
-/* The callables of a client, which the library calls until its close has ended. */
+/* The callables of a client. The library calls them until the close has ended. */
 struct Kept {
     std::shared_ptr<Log> log;
     std::shared_ptr<const BatchCallback> results;
@@ -90,7 +91,7 @@ struct Kept {
     Kept *next = nullptr;
 };
 
-/* A close that did not end in order may leave a callable running: then it is kept for ever. */
+/* After a close that did not end normally a callable may still run: then it is kept for ever. */
 struct Release {
     void operator()(Kept *kept) const noexcept
     {
@@ -116,7 +117,7 @@ inline void results(const inlong_result *result, void *const *users, std::size_t
     call(*static_cast<const BatchCallback *>(user), *result, users, count);
 }
 
-/* One that an exception left gives none. */
+/* After an exception there are no credentials. */
 inline int auth(inlong_auth *question, void *user) noexcept
 {
     std::shared_ptr<Auth> alive = static_cast<Auth *>(user)->shared_from_this();
@@ -125,10 +126,10 @@ inline int auth(inlong_auth *question, void *user) noexcept
     return given ? INLONG_OK : INLONG_ERR_UNKNOWN;
 }
 
-/* One call of send_many: lives until each accepted message has its result and the call itself has returned. */
+/* One call of send_many. It lives until each accepted message has its result and the call has returned. */
 struct Many {
     ManyCallback callback;
-    std::vector<Many *> places; /* a message's user data is the address of its place: that says owner and index */
+    std::vector<Many *> places; /* a message's user data is the address of its place, which gives owner and index */
     std::atomic<std::size_t> left;
 
     Many(ManyCallback c, std::size_t count) : callback(std::move(c)), places(count, this), left(count + 1) {}

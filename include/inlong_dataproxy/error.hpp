@@ -28,19 +28,19 @@ inline namespace INLONG_EXCEPTION_MODE
 using Result = inlong_result;
 /** What became of a client's messages. */
 using CloseReport = inlong_close_report;
-/** Of time-outs. */
+/** The unit of time-outs. */
 using Milliseconds = std::chrono::milliseconds;
 
-/** Only the client's own bound holds. Zero does not wait; below -1 ms is refused. */
+/** No time-out of the call: only the client's own bound holds. Zero does not wait; values below -1 ms are refused. */
 inline constexpr Milliseconds no_timeout{INLONG_NO_TIMEOUT};
 
-/** Why a call failed. Copies share what they hold. */
+/** Why a call failed. Copies share their content. */
 class Error : public std::runtime_error
 {
   public:
-    /** Of a call that was refused. */
+    /** For a call that was refused. */
     Error(int code, const std::string &text) : std::runtime_error(text), code_(code) {}
-    /** Of a message that failed. */
+    /** For a message that failed. */
     explicit Error(const Result &result)
         : std::runtime_error(result.text[0] ? result.text : inlong_error_text(result.code)), code_(result.code),
           result_(std::make_shared<const Result>(result))
@@ -49,14 +49,14 @@ class Error : public std::runtime_error
 
     int code() const noexcept { return code_; }                            /**< INLONG_ERR_... */
     const char *name() const noexcept { return inlong_error_name(code_); } /**< "queue_full" */
-    /** Whether sending again may help. */
+    /** Tells whether sending again may help. */
     bool retriable() const noexcept { return result_ ? result_->retriable != 0 : inlong_error_is_retriable(code_) != 0; }
-    const Result *result() const noexcept { return result_.get(); } /**< of the message; nullptr when the call was refused */
-    std::size_t accepted() const noexcept { return accepted_; }     /**< send_many: messages in front of the refused one */
-    /** Sets it. */
+    const Result *result() const noexcept { return result_.get(); } /**< of the message; nullptr if the call was refused */
+    std::size_t accepted() const noexcept { return accepted_; }     /**< send_many: the number of messages before the refused one */
+    /** Sets that number. */
     Error &accepted(std::size_t count) noexcept { return accepted_ = count, *this; }
 
-    /** The text of this thread's last call that failed. */
+    /** Makes an error with the text of this thread's last call that failed. */
     static Error last(int code) { return Error(code, inlong_last_error()); }
 
   private:
@@ -65,19 +65,19 @@ class Error : public std::runtime_error
     std::shared_ptr<const Result> result_;
 };
 
-/** A value or the Error that came in its place. Asking for the one that is not there is undefined. */
+/** A value, or the Error that came instead. Reading the one that is not there is undefined. */
 template <class T = std::monostate> class [[nodiscard]] Expected
 {
   public:
     /** @{ */
-    /** Made of the one or the other. */
+    /** Holds a value or an Error. */
     Expected(T value) : state_(std::in_place_index<0>, std::move(value)) {}
     Expected(Error error) : state_(std::in_place_index<1>, std::move(error)) {}
     /** @} */
 
-    /** Whether there is a value. */
+    /** Tells whether there is a value. */
     explicit operator bool() const noexcept { return state_.index() == 0; }
-    /** INLONG_OK or the error's. */
+    /** INLONG_OK, or the code of the error. */
     int code() const noexcept { return *this ? INLONG_OK : error().code(); }
     /** @{ */
     /** The value. */
@@ -90,7 +90,7 @@ template <class T = std::monostate> class [[nodiscard]] Expected
     const Error &error() const noexcept { return *std::get_if<1>(&state_); }
 
 #ifdef __cpp_exceptions
-    /** The value, or throws the Error. */
+    /** Returns the value, or throws the Error. */
     T value() &&
     {
         if (!*this)
@@ -103,17 +103,17 @@ template <class T = std::monostate> class [[nodiscard]] Expected
     std::variant<T, Error> state_;
 };
 
-/** Of a call that has nothing to say but that it worked. */
+/** For a call that returns no value. */
 using Status = Expected<>;
 
 namespace detail
 {
-/* Two calls of a C function that answers like snprintf; a third when the text grew in between. */
+/* Calls a C function that returns a length as snprintf does: twice, and again if the text grew in between. */
 template <class Write> Expected<std::string> text(Write write)
 {
     std::string s;
     for (;;) {
-        int length = write(s.empty() ? nullptr : &s[0], s.empty() ? 0 : s.size() + 1); /* its end may be written: by NUL */
+        int length = write(s.empty() ? nullptr : &s[0], s.empty() ? 0 : s.size() + 1); /* its end may be written, as NUL */
         if (length < 0)
             return Error::last(length);
         bool whole = static_cast<std::size_t>(length) <= s.size();

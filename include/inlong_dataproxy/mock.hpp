@@ -13,7 +13,7 @@ namespace inlong
 inline namespace INLONG_EXCEPTION_MODE
 {
 
-/** The fake Manager with its nodes inside this process, for tests. Move-only; its destructor stops it. */
+/** A fake Manager with nodes inside this process, for tests. Move-only. Its destructor stops it. */
 class Mock
 {
   public:
@@ -25,17 +25,17 @@ class Mock
         return code == INLONG_OK ? Expected<Mock>(Mock(mock)) : Error::last(code);
     }
 
-    /** For the option url. */
+    /** Returns the Manager's address, for the option url. */
     Expected<std::string> try_url() const
     {
         return detail::text([this](char *to, std::size_t size) { return inlong_mock_url(mock_.get(), to, size); });
     }
-    /** What arrived, as JSON. */
+    /** Returns what the mock received, as JSON. */
     Expected<std::string> try_stats() const
     {
         return detail::text([this](char *to, std::size_t size) { return inlong_mock_stats(mock_.get(), to, size); });
     }
-    /** Carries out a request (JSON) once; its answer is cut to `room` bytes. */
+    /** Carries out a request (JSON) once. Its answer is cut to `room` bytes. */
     Expected<std::string> try_control(const std::string &request, std::size_t room = 1 << 20) const
     {
         std::string answer(room, '\0');
@@ -45,12 +45,12 @@ class Mock
         answer.resize(static_cast<std::size_t>(length) < room ? static_cast<std::size_t>(length) : room);
         return answer;
     }
-    /** For calls of the C interface; this object stays the owner. */
+    /** Returns the handle for calls of the C interface. This object stays its owner. */
     inlong_mock *get() const noexcept { return mock_.get(); }
 
 #ifdef __cpp_exceptions
     /** @{ */
-    /** As its twin above, but it throws Error. */
+    /** As the try_ form above, but throws Error. */
     explicit Mock(int nodes = 0) : Mock(try_start(nodes).value()) {}
     std::string url() const { return try_url().value(); }
     std::string stats() const { return try_stats().value(); }

@@ -21,13 +21,13 @@ inline namespace INLONG_EXCEPTION_MODE
 class Options
 {
   public:
-    /** None set. Without memory every call answers INLONG_ERR_ARG. */
+    /** Makes an empty set. If memory ran out every call returns INLONG_ERR_ARG. */
     Options() noexcept : options_(inlong_options_new()) {}
 
     /** @{ */
-    /** Sets an option; durations and numbers can be given as what they are. INLONG_ERR_OPTION: no such key, or a value that is
-     * not UTF-8 or holds NUL. INLONG_ERR_ARG: a value that is nullptr, such as a getenv of what is not set. Whether it fits is judged by
-     * Client. */
+    /** Sets an option; durations and numbers need not be texts. INLONG_ERR_OPTION: there is no such key, or the value is
+     * not UTF-8 or contains NUL. INLONG_ERR_ARG: the value is nullptr, such as getenv returns for a variable that is not set.
+     * Client checks whether the value fits the option. */
     Status try_set(const std::string &key, const std::string &value)
     {
         if (key.find('\0') != std::string::npos || value.find('\0') != std::string::npos)
@@ -36,7 +36,7 @@ class Options
     }
     Status try_set(const std::string &key, const char *value)
     {
-        if (value == nullptr) /* no std::string can be made of it */
+        if (value == nullptr) /* std::string does not take it */
             return Error(INLONG_ERR_ARG, "option " + key + ": the value is NULL");
         return try_set(key, std::string(value));
     }
@@ -57,8 +57,8 @@ class Options
     }
     /** @} */
 
-    /** Log lines of the clients made from these options, as important as `level` or more (INLONG_LOG_WARN, ...), go to the
-     * callable. It runs on any thread, on several at a time, and must be quick. An empty one: no lines. */
+    /** Sends log lines of level `level` (INLONG_LOG_WARN, ...) or more important to the callable, for clients that are made from
+     * these options. It runs on any thread, on several at a time, and must be quick. An empty callable: no lines. */
     Status try_log(LogCallback callback, int level)
     {
         bool wanted = static_cast<bool>(callback);
@@ -66,7 +66,7 @@ class Options
         return detail::status(inlong_options_set_log(options_.get(), wanted ? detail::log : nullptr, log_.get(), level));
     }
 
-    /** Results of messages that are sent without a callable go to this one by the batch, in place of the queue. */
+    /** Sends results of messages without a callable to this one, by the batch, instead of the queue. */
     Status try_batch_callback(BatchCallback callback)
     {
         bool wanted = static_cast<bool>(callback);
@@ -75,8 +75,8 @@ class Options
             inlong_options_set_batch_callback(options_.get(), wanted ? detail::results : nullptr, results_.get()));
     }
 
-    /** Requests to the Manager are signed by what the callable gives. It runs as inlong_auth_callback says: one call at a time for a client,
-     * which may take as long as the option manager_timeout. */
+    /** Signs requests to the Manager with what the callable gives. It runs as inlong_auth_callback says: one call at a time for a
+     * client, which may take as long as the option manager_timeout. */
     Status try_auth(AuthCallback callback)
     {
         bool wanted = static_cast<bool>(callback);
@@ -86,7 +86,7 @@ class Options
 
 #ifdef __cpp_exceptions
     /** @{ */
-    /** As its twin above, but it throws Error: set("send_timeout", 5s), set("ordered", true), set("worker_num", 4),
+    /** As the try_ form above, but throws Error: set("send_timeout", 5s), set("ordered", true), set("worker_num", 4),
      * set("compression", "none"). Calls can be chained. */
     template <class T> Options &set(const std::string &key, const T &value) &
     {
@@ -123,7 +123,7 @@ class Options
 /** @} */
 #endif
 
-    /** For calls of the C interface; this object stays the owner. */
+    /** Returns the handle for calls of the C interface. This object stays its owner. */
     const inlong_options *get() const noexcept { return options_.get(); }
 
   private:
@@ -137,7 +137,7 @@ class Options
     std::shared_ptr<detail::Auth> auth_;
 };
 
-/** inlong_runtime_set: INLONG_RUNTIME_..., before the first client or mock of the process. */
+/** As inlong_runtime_set: sets INLONG_RUNTIME_..., before the first client or mock of the process. */
 inline Status try_set_runtime(int setting, std::int64_t value) { return detail::status(inlong_runtime_set(setting, value)); }
 
 } // namespace INLONG_EXCEPTION_MODE

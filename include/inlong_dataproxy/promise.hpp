@@ -19,7 +19,7 @@ inline namespace INLONG_EXCEPTION_MODE
 namespace detail
 {
 
-/* A result that the library did not give. */
+/* A result that did not come from the library. */
 inline Result made_here(int code, int persisted, const char *text) noexcept
 {
     Result result{};
@@ -34,7 +34,7 @@ inline Result made_here(int code, int persisted, const char *text) noexcept
 
 struct Pending;
 
-/* The futures of one client that have no result yet. A close that is over its time calls no callback any more: it settles what is
+/* The futures of one client that have no result yet. A close that ran out of time calls no callback any more: it settles what is
  * left here, so that nobody waits for ever. */
 struct Promises {
     std::mutex mutex; /* guards the list and its members' `settled` */
@@ -57,7 +57,7 @@ struct Pending {
         home->first = this;
     }
 
-    /* Ends the life of *this, unless a close was faster. */
+    /* Deletes *this, unless a close was faster. */
     void settle(const Result &result) noexcept
     {
         {
@@ -73,7 +73,7 @@ struct Pending {
     }
 };
 
-/* A callback that the close did not wait for may still come for what is settled here: that is kept for ever. */
+/* A callback that the close did not wait for may still come for what is settled here, which is kept for ever therefore. */
 inline void Promises::forsake() noexcept
 {
     static std::atomic<Pending *> for_ever{nullptr};

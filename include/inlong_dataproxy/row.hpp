@@ -16,7 +16,7 @@ namespace inlong
 inline namespace INLONG_EXCEPTION_MODE
 {
 
-/** One field of a row: the C struct, filled. Texts and bytes are views of what the caller keeps. */
+/** One field of a row: the C struct, filled. Texts and bytes are views of memory that the caller keeps. */
 struct Field : inlong_field {
     /** Null. */
     Field(std::nullptr_t = nullptr) noexcept : inlong_field() {}
@@ -73,7 +73,7 @@ static_assert(sizeof(Field) == sizeof(inlong_field), "arrays of Field are arrays
 class RowFormat
 {
   public:
-    /** By hand; struct_size is set here. */
+    /** Takes settings that you fill; struct_size is set here. */
     static Expected<RowFormat> try_make(inlong_row_settings settings)
     {
         settings.struct_size = sizeof settings;
@@ -82,7 +82,7 @@ class RowFormat
         return code == INLONG_OK ? Expected<RowFormat>(RowFormat(format)) : Error::last(code);
     }
     /** @{ */
-    /** As the Manager says, which takes the option manager_timeout at most. */
+    /** Asks the Manager for the settings, for the option manager_timeout at most. */
     static Expected<RowFormat> try_ask(const Options &options, const char *stream_id)
     {
         inlong_row_format *format = nullptr;
@@ -94,7 +94,7 @@ class RowFormat
         return try_ask(options, stream_id.c_str());
     }
     /** @} */
-    /** Puts the row into `row`, in place of what it held; its memory is used again. */
+    /** Writes the row into `row`, replaces what it held and reuses its memory. */
     Status try_write(std::string &row, std::initializer_list<Field> fields) const
     {
         return try_write(row, fields.begin(), fields.size());
@@ -113,7 +113,7 @@ class RowFormat
                 return std::monostate();
         }
     }
-    /** With their defaults; its texts live as long as this object. */
+    /** Returns the settings with their defaults; the texts live as long as this object. */
     inlong_row_settings settings() const noexcept
     {
         inlong_row_settings s = {};
@@ -124,7 +124,7 @@ class RowFormat
 
 #ifdef __cpp_exceptions
     /** @{ */
-    /** As its twin above, but it throws Error. */
+    /** As the try_ form above, but throws Error. */
     explicit RowFormat(const inlong_row_settings &settings) : RowFormat(try_make(settings).value()) {}
     static RowFormat ask(const Options &options, const char *stream_id) { return try_ask(options, stream_id).value(); }
     static RowFormat ask(const Options &options, const std::string &stream_id) { return try_ask(options, stream_id).value(); }
