@@ -28,8 +28,8 @@ type conn struct {
 	once sync.Once
 	gone chan struct{}
 
-	keeping sync.Mutex // a killed process records nothing behind the moment in which its client learns of that
-	killed  bool
+	keeping sync.Mutex
+	ended   bool // nothing is recorded behind the moment in which the client learns of the end: a real node closes between two frames
 
 	req    wire.Request
 	items  []wire.Item
@@ -64,6 +64,7 @@ func newConn(n *Node, nc *net.TCPConn) *conn {
 func (c *conn) close() {
 	c.once.Do(func() {
 		close(c.gone)
+		c.keepNoMore()
 		_ = c.nc.Close()
 		c.node.leave(c)
 	})
@@ -73,18 +74,18 @@ func (c *conn) close() {
 func (c *conn) reset() {
 	c.once.Do(func() {
 		close(c.gone)
+		c.keepNoMore()
 		_ = c.nc.SetLinger(0)
 		_ = c.nc.Close()
 		c.node.leave(c)
 	})
 }
 
-// kill ends the connection as the death of the node's process does: with RST, and with what it has read and not recorded.
-func (c *conn) kill() {
+// keepNoMore has what was read and is not recorded forgotten.
+func (c *conn) keepNoMore() {
 	c.keeping.Lock()
-	c.killed = true
-	c.keeping.Unlock()
-	c.reset()
+	defer c.keeping.Unlock()
+	c.ended = true
 }
 
 func (c *conn) serve() {

@@ -34,11 +34,11 @@ func (c *conn) data(v wire.Verdict) next {
 	return c.answer(j, f, rec)
 }
 
-// keep records and counts the frame, unless the node was killed meanwhile. The record is nil if the cluster keeps none.
+// keep records and counts the frame, unless the connection was ended meanwhile. The record is nil if the cluster keeps none.
 func (c *conn) keep(j judgement) (rec *Record, lives bool) {
 	c.keeping.Lock()
 	defer c.keeping.Unlock()
-	if c.killed {
+	if c.ended {
 		return nil, false
 	}
 	n := c.node

@@ -212,12 +212,9 @@ func (n *Node) enter(state nodeState) {
 	defer n.Resume()
 	// A connection accepted before the state changed is in the snapshot: join looks at the state under the same lock.
 	for _, c := range n.snapshot() {
-		switch state {
-		case stopped:
+		if state == stopped {
 			c.close()
-		case killed:
-			c.kill()
-		default:
+		} else {
 			c.reset()
 		}
 	}

@@ -47,24 +47,28 @@ func TestKillRefusesUntilRevive(t *testing.T) {
 	}
 }
 
-// Pins: a frame that a killed node has read is recorded behind its resending by a client that has seen the end of the connection, which
-// looks as if the client had turned an ordered stream around.
-func TestKilledNodeRecordsNothingMore(t *testing.T) {
-	c, n := one(t)
-	n.Handle(func(Record) Fault {
-		n.Kill()
-		return Fault{}
-	})
-	p := dial(t, n)
-	p.send(textFrame("a", "1"))
-	p.wantEnd(true)
-	n.Handle(nil)
-	n.Revive()
-	p = dial(t, n)
-	p.send(textFrame("b", "1"))
-	p.wantAck("b")
-	if got := c.Received(); len(got) != 1 || c.Count() != 1 || n.Count() != 1 {
-		t.Errorf("received %v, count %d", got, c.Count())
+// Pins: a frame that a node has read is recorded behind its resending by a client that has seen the end of the connection, which looks
+// as if the client had turned an ordered stream around.
+func TestEndedConnectionRecordsNothingMore(t *testing.T) {
+	for name, end := range map[string]func(*Node){"kill": (*Node).Kill, "stop": (*Node).Stop, "reset": (*Node).ResetConnections} {
+		t.Run(name, func(t *testing.T) {
+			c, n := one(t)
+			n.Handle(func(Record) Fault {
+				end(n)
+				return Fault{}
+			})
+			p := dial(t, n)
+			p.send(textFrame("a", "1"))
+			p.wantEnd(name != "stop")
+			n.Handle(nil)
+			n.Revive()
+			p = dial(t, n)
+			p.send(textFrame("b", "1"))
+			p.wantAck("b")
+			if got := c.Received(); len(got) != 1 || c.Count() != 1 || n.Count() != 1 {
+				t.Errorf("received %v, count %d", got, c.Count())
+			}
+		})
 	}
 }
 
