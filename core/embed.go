@@ -7,8 +7,8 @@ import (
 	"github.com/inlong-dataproxy/inlong-dataproxy/core/internal/wire"
 )
 
-// Embedder is implemented by what NewClient returns. It is what bindings to other languages are built on: results come by
-// the batch to one handler, with a tag a message, so that nothing is allocated for a message.
+// Embedder is implemented by what NewClient returns. Bindings to other languages are built on it: one handler receives the results of a
+// batch at once, with a tag for each message, so that a message costs no allocation.
 type Embedder interface {
 	FullClient
 	// Submit accepts msg like SendAsync; its result goes to the handler of WithResultHandler together with tag. An error
@@ -19,18 +19,18 @@ type Embedder interface {
 	// come from a source that can wait, and not one by one: then what is in flight is bounded as for SendBulk, beyond which it waits
 	// with WithBlockIfQueueIsFull(true), until ctx ends or the send timeout has passed, and fails with CodeQueueFull without.
 	SubmitMany(ctx context.Context, msg *Message, payloads [][]byte, tags []Tag, bulk bool) (accepted int, err error)
-	// SubmitPacked is SubmitMany for payloads that lie one behind the other in data, with their lengths. Message i has the tag
+	// SubmitPacked is SubmitMany for payloads that follow each other in data, with their lengths. Message i has the tag
 	// with i added to B.
 	SubmitPacked(ctx context.Context, msg *Message, data []byte, lengths []uint32, tag Tag, bulk bool) (accepted int, err error)
 	// SubmitTaken is SubmitMany for messages that the embedder has accepted itself, at the given time: it refuses none for want of room,
 	// and the result of one that the client cannot take is that fault. bulk says that they count as in flight in bulk. It never waits.
-	// What is handed over beside a close of the client, or behind it, has its one result too, which may come behind the close.
+	// Messages that are submitted during or after a close have one result too, which may come after the close.
 	SubmitTaken(msg *Message, payloads [][]byte, tags []Tag, at time.Time, bulk bool)
-	// Intake says what the client holds, and may hold: for an embedder that accepts messages itself.
+	// Intake says what the client holds and may hold, for an embedder that accepts messages itself.
 	Intake() Intake
 	// InCallback runs f for a callback that waits for it on another thread: what does not wait inside a callback does not wait in f.
 	InCallback(f func())
-	// SendResult is Send that says more: the batch id, node and number of attempts also of a message that was acked.
+	// SendResult is Send that also returns the batch id, node and number of attempts, for acked messages too.
 	SendResult(ctx context.Context, msg *Message) (Result, error)
 }
 
@@ -44,7 +44,7 @@ type Intake struct {
 	Ordered                 bool
 }
 
-// Tag is what an embedder wants to see again with a message's result, say a function and its user data.
+// Tag is what an embedder receives back with a message's result, such as a function and its user data.
 type Tag struct{ A, B uintptr }
 
 // Result says how a message was delivered.

@@ -19,7 +19,7 @@ var (
 	ErrInvalidGroupID = errors.New("invalid group ID")
 	// ErrNoEndpoint: the Manager gave no TCP node, or could not be asked.
 	ErrNoEndpoint = errors.New("service has no endpoints")
-	// ErrNoAvailableWorker: nodes are known, but no connection to any of them was proven in time.
+	// ErrNoAvailableWorker: nodes are known, but none answered a heartbeat in time.
 	ErrNoAvailableWorker = errors.New("no available worker")
 )
 
@@ -86,10 +86,10 @@ type Error struct {
 	Code Code
 	// Message says what happened, beyond the code's text.
 	Message string
-	// ServerCode and ServerMessage are the DataProxy's errCode and errMsg, 0 and "" when it gave none.
+	// ServerCode and ServerMessage are the DataProxy's errCode and errMsg, 0 and "" if it gave none.
 	ServerCode    int
 	ServerMessage string
-	// Node is the host:port of the last attempt, "" when there was none.
+	// Node is the host:port of the last attempt, "" if there was none.
 	Node              string
 	GroupID, StreamID string
 	// BatchID is the batch's "mid" on the wire.
@@ -156,7 +156,7 @@ func (e *Error) Unwrap() error {
 	return e.cause
 }
 
-// Retriable reports whether sending the message again may succeed. See Persisted for whether that can double it.
+// Retriable reports whether sending the message again may succeed. See Persisted for whether that can duplicate it.
 func (e *Error) Retriable() bool {
 	if e == nil {
 		return false
@@ -167,7 +167,7 @@ func (e *Error) Retriable() bool {
 	return e.Code.info().Retriable
 }
 
-// Persisted says whether the message may have reached a node. A nil *Error is an ack.
+// Persisted says whether the message may have reached a node; Acked for a nil *Error.
 func (e *Error) Persisted() Persisted {
 	if e == nil {
 		return Acked

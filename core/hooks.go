@@ -7,63 +7,64 @@ import (
 	"github.com/inlong-dataproxy/inlong-dataproxy/core/internal/wire"
 )
 
-// Hooks are told what becomes of messages and batches, for tracing and for figures of your own. Each is optional, and one that is nil
+// Hooks are called with what happens to messages and batches, for tracing and for statistics of your own. Each is optional, and a nil one
 // costs nothing.
 //
-// Want, Sending, TakeBack, Accepted and Refused run on the goroutine that sends. The others run on the client's own goroutines, several at a time: those
-// that write to nodes, read their answers, or find that time is over. So a hook must be safe for concurrent use, and must not block: it
-// holds up a connection. It may call the client, but nothing waits there: what needs room that is not free fails with CodeQueueFull, as
-// inside a [Callback]. A hook that panics is logged once, and called again; one that ends its goroutine with runtime.Goexit closes the
-// client, unless that goroutine is the sender's. Behind the end of Shutdown only Want, Sending, TakeBack and Refused are called.
+// Want, Sending, TakeBack, Accepted and Refused run on the goroutine that sends. The others run on the client's own goroutines, several at
+// a time: those that write to nodes, read their answers, or handle a deadline. So a hook must be safe for concurrent use and must not
+// block, which would hold up a connection. It may call the client, but nothing waits there: what needs room that is not free fails with
+// CodeQueueFull, as inside a [Callback]. The first panic of a hook is logged, and the hook is called again. A hook that ends its goroutine
+// with runtime.Goexit closes the client, unless that goroutine is the sender's. Once Shutdown has returned only Want, Sending, TakeBack and
+// Refused are called.
 //
-// A message that is wanted has Sending first, then Refused or Accepted, and behind Accepted, or while it runs, its one place in a Result. A batch has
-// Sealed first, then a pair of Written and Answered for each attempt, and a Result each time that some of its messages have theirs. Of an
-// attempt whose messages all have their results before its answer, Answered may be missing.
+// For a message that is wanted Sending is called first, then Refused or Accepted. After Accepted, or while it runs, the message is in
+// exactly one Result. For a batch Sealed is called first, then Written and Answered for each attempt, and Result each time that some of its
+// messages have results. If all messages of an attempt have their results before its answer, Answered may be missing.
 //
 // Batches that are read back from a spool have Written, Answered and Result too, with BatchInfo.Replayed.
 type Hooks struct {
-	// Want says whether this Hooks' Sending, Accepted and Refused are called for a message, by the context of its send call; nil: for each.
-	// It is called first, once or more for a message, and costs one that is not wanted little: tracing wants what is sampled.
+	// Want decides by the context of a send call whether Sending, Accepted and Refused of this Hooks are called for the message; nil: always.
+	// It is called first, once or more for a message. It makes a message that is not wanted cheap: tracing wants those that are sampled.
 	Want func(ctx context.Context) bool
-	// Sending is called before anything else is done for a message. What it returns is the message's token, for the hooks of this Hooks
-	// alone; nil for none. msg is a copy that is used again: it may change the fields, ItemAttributes for example, and must not keep it. The
-	// maps and the payload are the sender's, and must not be changed. What it puts into msg comes back in the Callback, too.
+	// Sending is called before anything else is done for a message. It returns the message's token, which only this Hooks receives; nil for
+	// none. msg is a copy that is reused: Sending may change its fields, such as ItemAttributes, and must not keep it. The maps and the
+	// payload belong to the sender and must not be changed. The Callback receives the message as Sending changed it.
 	Sending func(ctx context.Context, msg *Message) (token any)
-	// TakeBack is called where what Sending left in msg would be refused with err, as invalid or too long. It may take back what its Sending
-	// added; then the message is looked at once more. nil: the message is refused.
+	// TakeBack is called if msg, as Sending left it, would be refused with err as invalid or too long. It may remove what its Sending
+	// added; the message is checked once more then. nil: the message is refused.
 	TakeBack func(token any, msg *Message, err *Error)
 	// Accepted: the message will have a Result.
 	Accepted func(token any, msg *Message)
 	// Refused: the send call fails with err, and nothing was taken.
 	Refused func(token any, msg *Message, err *Error)
-	// Sealed: the batch is full, or its linger is over. It is called when somebody has the batch next, to write it or to give its messages
-	// their results; BatchInfo.Sealed says when it was.
+	// Sealed: the batch is full, or its linger is over. It is called later, before the batch is written or its messages get
+	// their results; BatchInfo.Sealed has the time.
 	Sealed func(batch BatchInfo)
-	// Written: the batch's frame is handed to a connection.
+	// Written: the batch's frame is about to be written to a connection.
 	Written func(attempt BatchAttempt)
-	// Answered: the attempt has its end.
+	// Answered: the attempt has ended.
 	Answered func(attempt BatchAttempt, end AttemptEnd)
-	// Result: some or all messages of a batch have their results. It is called before their callbacks, on another goroutine than theirs. result.Tokens
+	// Result: some or all messages of a batch have their results. It is called before their callbacks, on another goroutine. result.Tokens
 	// must not be kept.
 	Result func(result MessageResults)
 }
 
-// BatchInfo tells hooks about a batch.
+// BatchInfo describes a batch.
 type BatchInfo struct {
 	// Number names the batch within its client, through all attempts.
 	Number   uint64
 	GroupID  string
 	StreamID string
 	Messages int
-	// Bytes is the length of its messages before compression, with the frame's four bytes for each.
+	// Bytes is the length of its messages before compression, with four bytes of the frame for each.
 	Bytes int
-	// Opened is when its first message came, Sealed when it was closed for more; of one that is replayed both are when it was read back.
+	// Opened is when its first message came, Sealed when it took no more messages. For a replayed batch both are when it was read back.
 	Opened, Sealed time.Time
 	// Replayed: it was read back from a spool. Its messages had their results before, as stored, or in another process.
 	Replayed bool
 }
 
-// BatchAttempt tells hooks about one attempt to write a batch.
+// BatchAttempt describes one attempt to write a batch.
 type BatchAttempt struct {
 	Batch BatchInfo
 	// Node is the host:port that it is written to, Lane the number of the connection.
@@ -71,9 +72,9 @@ type BatchAttempt struct {
 	Lane int
 	// Attempt counts from 1.
 	Attempt int
-	// Messages is how many of the batch's are in the frame, Bytes the frame's length on the wire.
+	// Messages is how many messages of the batch are in the frame, Bytes the frame's length on the wire.
 	Messages, Bytes int
-	// At is when the frame was handed over.
+	// At is when the write began.
 	At time.Time
 
 	id wire.BatchID
@@ -82,10 +83,10 @@ type BatchAttempt struct {
 // BatchID is the id that the frame has on the wire ("mid").
 func (a BatchAttempt) BatchID() string { return a.id.String() }
 
-// AttemptEnd tells hooks how an attempt ended.
+// AttemptEnd describes how an attempt ended.
 type AttemptEnd struct {
-	// Persisted is Acked; NotWritten where the node refused the batch, or the connection was gone before it took a byte; MaybeWritten where
-	// it ended without an answer.
+	// Persisted is Acked; NotWritten if the node refused the batch, or the connection ended before it took a byte; MaybeWritten if
+	// the connection ended before an answer.
 	Persisted Persisted
 	// ServerCode and ServerMessage are those of a node that refused it.
 	ServerCode    int
@@ -94,10 +95,10 @@ type AttemptEnd struct {
 	Cause error
 }
 
-// MessageResults tells hooks about messages that have their results.
+// MessageResults describes messages that have their results.
 type MessageResults struct {
 	Batch BatchInfo
-	// Messages is how many they are, Err their error, nil where they were acked, or stored with spool_result=stored.
+	// Messages is their number, Err their error: nil if they were acked, or stored with spool_result=stored.
 	Messages int
 	Err      *Error
 	// Node and Attempts are those of the last attempt with them.
@@ -109,5 +110,5 @@ type MessageResults struct {
 	id wire.BatchID
 }
 
-// BatchID is the id of the last frame with them; of messages that were never written it tells nothing.
+// BatchID is the id of the last frame with them; for messages that were never written it means nothing.
 func (r MessageResults) BatchID() string { return r.id.String() }
