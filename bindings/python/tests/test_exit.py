@@ -15,15 +15,16 @@ from support import LONG, PACKAGE, rounds, run_python
 from inlong_dataproxy.testing import MockCluster
 
 PENDING = """
-import sys
+import sys, time
 from inlong_dataproxy import Client
 client = Client(sys.argv[1], group_id="test_group")
 futures = [client.send_async(b"x", "s") for _ in range(1000)]
 futures[0].add_done_callback(lambda future: None)
+print(time.monotonic(), flush=True)
 """
 
 BOUND_SECONDS = 10
-"""Of a whole process. The exit itself may take EXIT_SECONDS, which is 5."""
+"""From a process's last message to its end. The exit itself may take EXIT_SECONDS, which is 5."""
 
 ENDINGS = {
     "the end of the script": "",
@@ -78,9 +79,8 @@ threading.Thread(target=send, daemon=True).start()
 def test_h4_what_was_pending_is_flushed(cluster: MockCluster, ending: str) -> None:
     for _ in range(rounds(4, len(ENDINGS))):
         cluster.reset()
-        began = time.monotonic()
-        done = run_python(PENDING + ENDINGS[ending], cluster.url, seconds=30)
-        assert time.monotonic() - began < BOUND_SECONDS
+        done = run_python(PENDING + ENDINGS[ending], cluster.url, seconds=60)
+        assert time.monotonic() - float(done.stdout) < BOUND_SECONDS
         assert done.stderr == ""
         assert cluster.payloads().count(b"x") == 1000
 
@@ -210,11 +210,17 @@ import os
 import signal
 import sys
 import threading
-import inlong_dataproxy.client
-inlong_dataproxy.client.EXIT_SECONDS = 0.5
+import time
+import inlong_dataproxy
+from inlong_dataproxy._host import end
+end.EXIT_SECONDS = 0.5
 client = inlong_dataproxy.Client(sys.argv[1], group_id="test_group", send_timeout=60)
 client.send_async(b"x", "s")
-threading.Timer(0.1, os.kill, (os.getpid(), signal.SIGINT)).start()
+def press():
+    while not client._delivery._closers:  # until close waits
+        time.sleep(0.001)
+    os.kill(os.getpid(), signal.SIGINT)
+threading.Thread(target=press).start()
 try:
     client.close()
 except KeyboardInterrupt:
@@ -239,7 +245,7 @@ from inlong_dataproxy import AsyncClient, Client
 from inlong_dataproxy._host import end
 from inlong_dataproxy.testing import MockCluster
 import asyncio
-end.EXIT_SECONDS = 1.0
+end.EXIT_SECONDS = 2.0
 silent, healthy = MockCluster(1), MockCluster(1)
 clients = [Client(silent.url, group_id="test_group") for _ in range(3)]
 good = Client(healthy.url, group_id="test_group", batching_max_publish_delay=60)
@@ -265,7 +271,7 @@ def test_h4_all_clients_share_one_deadline_at_the_exit(python: pythons.Python) -
     done = run_python(MANY, python=python.path, seconds=60, variables={"PYTHONWARNINGS": "ignore"})
     arrived, took = done.stdout.split()
     assert arrived == "1"
-    assert 0.9 < float(took) < 2
+    assert 1.9 < float(took) < 6
 
 
 LAST_WORDS = """

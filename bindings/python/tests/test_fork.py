@@ -337,10 +337,13 @@ def check():
         raise AssertionError("no ForkError")
 
 for node in range(3):
-    cluster.fault(node, "delay", standing=True, delay_ms=100)
+    cluster.fault(node, "silence", standing=True)
 futures = client.send_async(b"a", "s"), client.send_async(b"b", "s")
 futures[0].add_done_callback(slow)
 futures[1].add_done_callback(lambda future: None)
+for node in range(3):
+    cluster.clear_faults(node)
+    cluster.reset_connections(node)
 assert started.wait(10)
 child(check)
 go.set()
@@ -357,11 +360,14 @@ INSIDE = """
 def progress(_):
     if not pids:
         pids.append(os.fork())
+        for node in range(3 if pids[0] else 0):
+            cluster.clear_faults(node)
+            cluster.reset_connections(node)
 
 pids = []
 client = Client(cluster.url, group_id="test_group")
 for node in range(3):
-    cluster.fault(node, "delay", standing=True, delay_ms=500)
+    cluster.fault(node, "silence", standing=True)
 try:
     report = client.send_many([b"x"] * 10, "s", progress=progress)
 except ForkError:

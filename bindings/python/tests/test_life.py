@@ -15,7 +15,7 @@ from inlong_dataproxy._host.end import still_open
 from inlong_dataproxy._native import lowlevel as low
 from inlong_dataproxy.testing import MockCluster
 
-SLACK = 0.5  # for a machine whose processors others keep busy; the promise is 0.1 s
+SLACK = 5  # for a machine whose processors others keep busy; the promise is 0.1 s, and what it is kept from takes 20 s and more
 
 
 def heal(cluster: MockCluster) -> None:
@@ -83,7 +83,7 @@ def test_flush_gives_up_after_its_timeout(cluster: MockCluster, client: Client) 
     began = time.monotonic()
     with pytest.raises(SendTimeoutError):
         client.flush(timeout=0.2)
-    assert time.monotonic() - began < 1
+    assert time.monotonic() - began < 0.2 + SLACK
     assert not future.done()
     client.close(timeout=0)
 
@@ -104,7 +104,7 @@ def test_close_fails_what_it_cannot_deliver(cluster: MockCluster, client: Client
     futures = [client.send_async(b"x", STREAM) for _ in range(10)]
     began = time.monotonic()
     report = client.close(timeout=0.2)
-    assert time.monotonic() - began < 1
+    assert time.monotonic() - began < 0.2 + SLACK
     assert report.unsent == 10
     assert report.by_code == {10003: 10}
     assert all(isinstance(future.exception(timeout=0), ClosedError) for future in futures)
@@ -150,13 +150,13 @@ def test_closing_again_waits_no_longer_than_its_own_timeout(cluster: MockCluster
     # The first close has the whole send_timeout for a silent server.
     silence(cluster)
     client.send_async(b"x", STREAM)
-    first = threading.Thread(target=client.close, args=(5,))
+    first = threading.Thread(target=client.close, args=(20,))
     first.start()
     wait_until(lambda: client.closed, "the first close has begun")
     began = time.monotonic()
     with pytest.raises(SendTimeoutError, match="first call of close"):
         client.close(timeout=0.1)
-    assert time.monotonic() - began < 1
+    assert time.monotonic() - began < 0.1 + SLACK
     heal(cluster)
     cluster.reset_connections(0)
     cluster.reset_connections(1)
@@ -248,7 +248,7 @@ def test_a_full_queue_is_an_error_or_is_waited_for_as_chosen(cluster: MockCluste
             worker_num=1,
             max_pending_messages=10,
             block_if_queue_is_full=block,
-            send_timeout=5,
+            send_timeout=30,
             ack_timeout=0.3,
         )
 
@@ -266,7 +266,7 @@ def test_a_full_queue_is_an_error_or_is_waited_for_as_chosen(cluster: MockCluste
         futures = [client.send_async(b"x", STREAM) for _ in range(10)]
         threading.Timer(0.2, heal, [cluster]).start()
         futures.append(client.send_async(b"x", STREAM))
-        assert all(future.result(timeout=10) for future in futures)
+        assert all(future.result(timeout=30) for future in futures)
 
 
 def test_stats_count(client: Client) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import signal
 import time
-from collections import Counter
 from pathlib import Path
 from typing import NamedTuple
 
@@ -59,10 +58,10 @@ time.sleep(60)
     "SIGTERM in the exit": Ending(
         """
 import threading
-while client.stats()["spool"]["messages"] < 100 and sys.argv[3] == "0":
-    time.sleep(0.002)
+delivery = client._delivery
 def print_later():
-    time.sleep(0.5)  # a spool_after that has not passed is over as soon as the client closes
+    while super(type(delivery), delivery).stats()["spool"]["messages"] < 100:  # which no spool_after delays in a close
+        time.sleep(0.002)
     print("exits", flush=True)
 atexit.register(threading.Thread(target=print_later, daemon=True).start)
 """,
@@ -92,7 +91,8 @@ def test_what_has_no_ack_is_stored_at(cluster: MockCluster, tmp_path: Path, endi
     cluster.reset()
     with Client(cluster.url, group_id=GROUP, spool_dir=tmp_path) as client:
         wait_until(lambda: client.stats()["spool"]["replayed"] == MESSAGES, "what was stored is delivered")
-    assert Counter(cluster.payloads()) == Counter(b"%d" % n for n in range(MESSAGES))
+    # As a set: a node may read what the ended process wrote last behind the reset.
+    assert set(cluster.payloads()) == {b"%d" % n for n in range(MESSAGES)}
 
 
 def test_a_close_reports_what_it_leaves_to_the_spool(cluster: MockCluster, tmp_path: Path) -> None:

@@ -117,7 +117,6 @@ def test_processes_and_their_forks_share_a_folder_and_what_a_dead_one_has_left(c
         a.kill()
         a.wait()
         refuse(cluster, False)
-        cluster.reset()
         cluster.wait_for(300, timeout=ADOPTED)  # those of the dead one by a process that is open
         with Client(cluster.url, group_id=GROUP, spool_dir=tmp_path) as client:
             client.send(b"new", "s")
