@@ -10,12 +10,15 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Callable
+from types import FrameType
+from typing import TYPE_CHECKING, Any, Callable
 
 if TYPE_CHECKING:
+    from typing_extensions import Self
+
     from inlong_dataproxy.testing import MockCluster
 
 PACKAGE = Path(__file__).resolve().parent.parent
@@ -119,3 +122,32 @@ def interrupt(when: Callable[[], bool]) -> Iterator[Callable[[], float]]:
         yield lambda: time.monotonic() - pressed[0]
     finally:
         thread.join()
+
+
+class Opcodes:
+    """Raises KeyboardInterrupt before one of the opcodes of some functions, as a signal may."""
+
+    def __init__(self, functions: Iterable[Any], number: int) -> None:
+        self._codes = {function.__code__ for function in functions}
+        self.left = number
+
+    def __enter__(self) -> Self:
+        self._before = sys.gettrace()
+        sys.settrace(self._call)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        sys.settrace(self._before)
+
+    def _call(self, frame: FrameType, _event: str, _arg: object) -> Any:
+        if frame.f_code not in self._codes:
+            return None
+        frame.f_trace_lines, frame.f_trace_opcodes = False, True
+        return self._opcode
+
+    def _opcode(self, _frame: FrameType, event: str, _arg: object) -> Any:
+        if event == "opcode":
+            if self.left == 0:
+                raise KeyboardInterrupt
+            self.left -= 1
+        return self._opcode

@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 import itertools
+import os
 import signal
 import threading
+from contextlib import suppress
 from typing import Any, Callable
 
 import pytest
-from support import GROUP, LONG, STREAM, interrupt, rounds, silence, wait_until
+from support import GROUP, LONG, STREAM, Opcodes, interrupt, rounds, silence, wait_until
 
 from inlong_dataproxy import Client
+from inlong_dataproxy._host.end import still_open
 from inlong_dataproxy._native import handle, lowlevel as low
+from inlong_dataproxy._threads.delivery import Delivery
+from inlong_dataproxy._threads.line import Line
 from inlong_dataproxy.testing import MockCluster
 
-LIMIT = 0.25
+LIMIT = 1.0  # for a machine whose processors others keep busy; each of these calls would wait twice as long and more
 
 pytestmark = pytest.mark.timeout(LONG)
 
@@ -42,7 +47,7 @@ def waits_for_room_in_send_many(client: Client) -> None:
 
 def waits_in_close(client: Client) -> None:
     client.send_async(b"x", STREAM)
-    client.close(timeout=0.5)
+    client.close(timeout=2)
 
 
 CALLS = [
@@ -81,10 +86,26 @@ def test_h3_close_goes_on_in_the_background(cluster: MockCluster) -> None:
     future = client.send_async(b"x", STREAM)
     with interrupt(lambda: client.closed and cluster.stats()["messages"] > 0) as since:
         with pytest.raises(KeyboardInterrupt):
-            client.close(timeout=1)
+            client.close(timeout=3)
         assert since() < LIMIT
     assert client.close().unsent == 1
     assert future.exception(timeout=0) is not None
+
+
+def test_h3_a_close_that_is_broken_off_in_its_first_steps_is_done_by_the_next(cluster: MockCluster) -> None:
+    # In a few steps of the interpreter it counted as begun, and nobody was going to do it: the next one waited for it in vain.
+    number = 0
+    while True:
+        client = Client(cluster.url, group_id=GROUP)
+        client.send_async(b"x", STREAM)
+        with Opcodes((Delivery.begin_close, Line.refuse_all, Line.close), number) as opcodes, suppress(KeyboardInterrupt):
+            client.close(timeout=10)
+        assert client.close(timeout=10).acked == 1
+        assert still_open() == set()
+        if opcodes.left:
+            break
+        number += 1
+    assert number > 20
 
 
 def test_h3_waiting_for_room(cluster: MockCluster) -> None:
@@ -115,7 +136,13 @@ def test_h3_a_client_whose_making_a_signal_handler_breaks_off_is_closed(
     # Only after Ctrl-C it was, not after what a handler of a time limit raises.
     go, closed = threading.Event(), threading.Event()
     make_handle, client_close = handle.make_handle, low.client_close
-    monkeypatch.setattr(handle, "make_handle", lambda *given: (go.wait(), make_handle(*given))[1])
+
+    def make_late(*given: Any) -> Any:
+        os.kill(os.getpid(), signal.SIGALRM)
+        go.wait()
+        return make_handle(*given)
+
+    monkeypatch.setattr(handle, "make_handle", make_late)
 
     def close_and_tell(*given: Any) -> Any:
         closed.set()
@@ -127,7 +154,6 @@ def test_h3_a_client_whose_making_a_signal_handler_breaks_off_is_closed(
         raise TimeoutError
 
     before = signal.signal(signal.SIGALRM, too_long)
-    signal.setitimer(signal.ITIMER_REAL, 0.05)
     try:
         with pytest.raises(TimeoutError):
             Client(cluster.url, group_id=GROUP)

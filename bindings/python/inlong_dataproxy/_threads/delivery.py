@@ -37,7 +37,6 @@ class Delivery(ResultTaker[DeliveryFuture]):
         self._todo: deque[Any] = deque()  # functions of the inbox, to be called
         self._held: list[DeliveryFuture] = []  # whose outcome is being set
         self.line = Line(handle, group_id, bounds, self.pending, self._inbox)
-        self._lock = threading.RLock()  # a signal handler may close, too
         self._closers: deque[Ticket] = deque()  # of those who wait for the close
         self._ended = False
         self._reported = False
@@ -162,11 +161,11 @@ class Delivery(ResultTaker[DeliveryFuture]):
 
     def begin_close(self, end: float) -> bool:
         """Begin to close within end (of time.monotonic), without waiting. Return whether this was the first to do so."""
-        with self._lock:
-            first, self.closing = not self.closing, True
-        if first:
+        first = not self.closing
+        if first:  # two threads may come here: the library closes once
             self.line.refuse_all(codes.closed_error)
             self.line.close(end, lambda: self._close(end))
+            self.closing = True  # last: where a signal handler raises before this, the next close does it all
         return first
 
     def wait_closed(self, end: float, stop: Optional[Callable[[], bool]] = None) -> bool:
