@@ -266,7 +266,7 @@ class AsyncClient:
             return  # the interpreter has taken the modules apart, which it does before their last objects go; all is closed
         fork.look()
         delivery = self._delivery
-        if delivery is not None and not delivery.closing and not delivery.forked:
+        if delivery is not None and not delivery.closes and not delivery.forked:
             name = repr(self)
             delivery.begin_close(time.monotonic() + EXIT_SECONDS)
             warnings.warn(f"unclosed {name}", ResourceWarning, source=self, stacklevel=2)  # which may raise

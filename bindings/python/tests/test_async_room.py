@@ -7,18 +7,21 @@ import asyncio
 import time
 import warnings
 from collections.abc import AsyncIterator
+from contextlib import suppress
 from typing import Any
 
 import pytest
-from support import GROUP, STREAM, silence
+from support import GROUP, STREAM, Opcodes, silence
 from test_async import TIGHT, eventually
 
 from inlong_dataproxy import AsyncClient, ClosedError, Persisted, Result
+from inlong_dataproxy._asyncio.delivery import AsyncDelivery
 from inlong_dataproxy._host import calls
 from inlong_dataproxy._host.end import still_open
 from inlong_dataproxy._native import codes, lowlevel as low
 from inlong_dataproxy._sending.message import Model
-from inlong_dataproxy._sending.run import Packed
+from inlong_dataproxy._sending.models import Models
+from inlong_dataproxy._sending.run import Packed, Run
 from inlong_dataproxy.testing import MockCluster
 
 WAITING: dict[str, Any] = {"block_if_queue_is_full": True, **TIGHT}
@@ -191,5 +194,34 @@ def test_what_a_close_leaves_without_a_result_may_have_been_acked(cluster: MockC
         assert [error.persisted for error in errors] == [Persisted.MAYBE_WRITTEN] * 10 + [Persisted.NOT_WRITTEN] * 10  # type: ignore[union-attr]
         with pytest.raises(ClosedError):  # its handle is
             await client.close()
+
+    asyncio.run(main())
+
+
+def test_a_push_that_ctrl_c_breaks_off_anywhere_loses_and_doubles_nothing(cluster: MockCluster) -> None:
+    # As Python up to 3.10 has it, and handlers that raise: what had left the line was lost, and awaited for ever.
+    functions = (
+        *(getattr(AsyncDelivery, name) for name in ("_push", "_gather", "_enter_all", "_enter")),
+        *(Run.enter, Packed.push, Packed._push, Packed.drop, Models.tags),
+    )
+    others: list[dict[str, Any]] = [{}, {}, {"attributes": {"a": "b"}}, {}]
+
+    async def main() -> None:
+        async with AsyncClient(cluster.url, group_id=GROUP, ordered=True) as client:
+            delivery, number = client._delivery, 0
+            assert delivery is not None
+            while True:
+                cluster.reset()
+                futures = [client.send_nowait(b"%d" % n, STREAM, **other) for n, other in enumerate(others)]
+                with Opcodes(functions, number) as opcodes, suppress(KeyboardInterrupt):
+                    delivery.push()
+                done, _ = await asyncio.wait(futures, timeout=10)
+                assert (len(done), delivery.pending) == (4, {}), number
+                assert all(future.exception() is None for future in futures), number
+                assert cluster.payloads() == [b"0", b"1", b"2", b"3"], number
+                if opcodes.left:
+                    break
+                number += 1
+            assert number > 200
 
     asyncio.run(main())

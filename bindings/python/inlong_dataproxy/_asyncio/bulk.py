@@ -12,6 +12,7 @@ from inlong_dataproxy._native import lowlevel as low
 from inlong_dataproxy._sending.bulk import CHUNK_BYTES, CHUNK_MESSAGES, Bulk, ProgressCallback, SendReport, iterator
 from inlong_dataproxy._sending.message import Model
 
+from .bulk_run import BulkRun
 from .delivery import AsyncDelivery
 
 _TURN_SECONDS = 0.005  # a plain source may keep the loop so long, and one message more
@@ -81,7 +82,7 @@ class AsyncBulk(Bulk):
         self._weight = 0
         first, packed = self._pack()
         if packed is not None:
-            self._gone = self._delivery.queue_bulk(self, first, packed)
+            self._gone = self._delivery.put_in_line(BulkRun(self, first, packed, self._delivery.loop.create_future()))
 
     async def _send_chunk(self) -> None:
         """Pass on what is in the box, and wait until it is in the library and its window has room."""

@@ -3,11 +3,21 @@
 from __future__ import annotations
 
 import asyncio
+from collections import deque
+from collections.abc import Iterable
+from typing import Optional, Union
 
+from inlong_dataproxy._native import codes
+from inlong_dataproxy._results.future import Result
 from inlong_dataproxy._sending.bulk import Bulk
-from inlong_dataproxy._sending.run import Packed
+from inlong_dataproxy._sending.message import Model
+from inlong_dataproxy._sending.run import Packed, Run
 
 from .offloop import answer
+
+Future = asyncio.Future[Result]
+Waiting = tuple[Model, Future]
+Entry = tuple[Model, bytes, Future]
 
 
 class Mark:
@@ -42,9 +52,42 @@ class BulkRun(Mark):
         except Exception as error:  # noqa: BLE001 - anyone who awaits it raises it
             answer(self.gone, error)
             return False, True
+        except BaseException:  # Ctrl-C: how much of it went is not known
+            answer(self.gone, codes.lost_error())
+            raise
         if room:
             answer(self.gone, None)
         return self._first != before, room
+
+
+def abandon(pending: dict[int, Waiting], line: deque[Union[Entry, Mark]]) -> None:
+    """Answer whose messages may be in the library, and whose never were: nothing comes any more."""
+    for model, future in list(pending.values()):
+        answer(future, codes.lost_error(model.group_id, model.stream_id))
+    pending.clear()
+    while line:
+        entry = line.popleft()
+        if isinstance(entry, Mark):
+            answer(entry.gone, codes.closed_error())
+        else:
+            answer(entry[2], codes.closed_error(group_id=entry[0].group_id, stream_id=entry[0].stream_id))
+
+
+def left_behind(
+    hand: Iterable[Union[Entry, Mark]],
+    line: Iterable[Union[Entry, Mark]],
+    pending: dict[int, Waiting],
+    run: Optional[Run[Waiting]],
+) -> list[Union[Entry, Mark]]:
+    """Return what of the hand is neither in line nor in the library nor answered: run broke off when a signal handler raised."""
+    if run is not None:
+        run.disclaim(pending)
+    known = {id(future) for _, future in pending.values()} | {id(_whose(entry)) for entry in line}
+    return [entry for entry in hand if id(_whose(entry)) not in known and not _whose(entry).done()]
+
+
+def _whose(entry: Union[Entry, Mark]) -> Union[Future, asyncio.Future[None]]:
+    return entry.gone if isinstance(entry, Mark) else entry[2]
 
 
 def _seen(gone: asyncio.Future[None]) -> None:

@@ -16,7 +16,8 @@ import time
 import warnings
 from asyncio.events import _get_running_loop as get_running_loop  # pyright: ignore[reportPrivateUsage] - None where none runs
 from collections import deque
-from typing import Any, Optional, Union, cast
+from itertools import islice
+from typing import Any, Optional, Union
 
 from inlong_dataproxy._host import end as process_end
 from inlong_dataproxy._host.calls import Call
@@ -26,14 +27,13 @@ from inlong_dataproxy._native import codes, lowlevel as low
 from inlong_dataproxy._native.handle import Bounds
 from inlong_dataproxy._results.future import Result
 from inlong_dataproxy._results.taker import CloseReport, Outcome, ResultTaker, close_report, left_ms
-from inlong_dataproxy._sending.bulk import Bulk
 from inlong_dataproxy._sending.message import Model, checked_length, refusal
 from inlong_dataproxy._sending.models import Models
-from inlong_dataproxy._sending.run import FULL, Packed, Run, snapshot, split
-from inlong_dataproxy.errors import InlongError, SendTimeoutError
+from inlong_dataproxy._sending.run import FULL, Run, snapshot, split
+from inlong_dataproxy.errors import InlongError
 
 from . import offloop
-from .bulk_run import BulkRun, Mark
+from .bulk_run import Entry, Future, Mark, Waiting, abandon, left_behind
 
 _SMALL = 2048  # bytes: what is larger does not wait for the end of the round
 _MESSAGES, _BYTES = 512, 1 << 20  # the most of one call of the library
@@ -44,10 +44,6 @@ _ROOM_MS = 50  # after which a close without the loop tries again to pass on wha
 _BEHIND_SECONDS = 0.005  # by then room is given back, a moment behind its result
 _PUSH_SECONDS = 1.0  # a loop that is asked whether something is left in line, and does not say so, has nothing
 _LOOK_SECONDS = 0.05  # results make room, and wake: this is for room that is given back a moment behind its result
-
-Future = asyncio.Future[Result]
-Waiting = tuple[Model, Future]
-Entry = tuple[Model, bytes, Future]
 
 
 class AsyncDelivery(ResultTaker[Waiting]):
@@ -62,8 +58,9 @@ class AsyncDelivery(ResultTaker[Waiting]):
         self.models = Models(group_id)
         self.room = asyncio.Event()  # set when results came
         self._bounds = bounds
-        # Whatever was sent and is not in the library, in its order.
-        self._line: deque[Union[Entry, Mark]] = deque()
+        self._line: deque[Union[Entry, Mark]] = deque()  # whatever was sent and is not in the library, in its order
+        self._hand: list[Union[Entry, Mark]] = []  # from the head of the line, on their way
+        self._run: Optional[Run[Waiting]] = None  # those of them that are passed on
         self._fresh = 0  # messages since the last push
         self._most = _MESSAGES  # of one call: fewer while there is little room
         self._fresh_only = True  # the line holds no chunk, and nothing that found no room: not much, and all of it messages
@@ -74,6 +71,7 @@ class AsyncDelivery(ResultTaker[Waiting]):
         self._give_up = 0.0  # when messages that find none are refused
         self._unsealed = False
         self._sealed = False  # sealed batches are on their way and no result came since
+        self.closes = False  # somebody is at it, or has been: a task of a loop that ends may never begin
         self._background: Optional[Call[None]] = None  # the close of a client that its loop does not close
         try:
             # Of our own: the library closes its descriptor with the client, and the number may then be another's.
@@ -101,11 +99,8 @@ class AsyncDelivery(ResultTaker[Waiting]):
             self.push()
         return future
 
-    def queue_bulk(self, bulk: Bulk, first: int, packed: Packed) -> asyncio.Future[None]:
-        """Put a chunk of a send_many in line. The future has a result when all of it is in the library."""
-        return self._put_in_line(BulkRun(bulk, first, packed, self.loop.create_future()))
-
-    def _put_in_line(self, mark: Mark) -> asyncio.Future[None]:
+    def put_in_line(self, mark: Mark) -> asyncio.Future[None]:
+        """Put a place or a chunk of a send_many in line. Return what tells that its turn came, and all of it went."""
         self._line.append(mark)
         self._fresh_only = False
         if not self._full:
@@ -134,6 +129,11 @@ class AsyncDelivery(ResultTaker[Waiting]):
             return  # a finalizer or signal handler came in the middle of another push, which takes what it put in line
         try:
             self._push()
+            self._hand, self._run = [], None
+        except BaseException:  # a signal handler raised in the middle: on Python 3.10 and older Ctrl-C does
+            self._line.extendleft(reversed(left_behind(self._hand, self._line, self.pending, self._run)))
+            self._look_later()
+            raise
         finally:
             self._pushing.release()
 
@@ -142,6 +142,7 @@ class AsyncDelivery(ResultTaker[Waiting]):
         while self._line:
             head = self._line[0]
             if isinstance(head, Mark):
+                self._hand = [head]
                 self._line.popleft()
                 moved, gone = head.enter()
                 if moved:
@@ -159,18 +160,22 @@ class AsyncDelivery(ResultTaker[Waiting]):
 
     def _gather(self) -> list[Entry]:
         """Take messages from the head of the line: as many as there was room for lately."""
+        entries: list[Any] = []
+        self._hand = entries
         if self._fresh_only:
-            return cast("list[Entry]", [self._line.popleft() for _ in range(min(len(self._line), self._most))])
-        entries: list[Entry] = []
+            entries += islice(self._line, self._most)
+            for _ in entries:
+                self._line.popleft()
+            return entries
         size = 0
         while self._line and len(entries) < self._most and size < _BYTES:
             entry = self._line[0]
             if isinstance(entry, Mark):
                 break
-            self._line.popleft()
             if not (self._full and entry[2].cancelled()):  # nobody waits for it any more
                 entries.append(entry)
                 size += len(entry[1])
+            self._line.popleft()
         return entries
 
     def _enter_all(self, entries: list[Entry]) -> bool:
@@ -190,7 +195,7 @@ class AsyncDelivery(ResultTaker[Waiting]):
 
     def _enter(self, model: Model, payloads: list[bytes], futures: list[Future]) -> int:
         """Pass on messages of one model. Return how many found no room."""
-        run: Run[Waiting] = Run(model, payloads, [(model, future) for future in futures])
+        self._run = run = Run(model, payloads, [(model, future) for future in futures])
         while run.waiting:
             code, taken = run.enter(self.handle, self.models, self.pending, self._full, gil=True)
             if taken:
@@ -209,14 +214,19 @@ class AsyncDelivery(ResultTaker[Waiting]):
             self._full, self._give_up = True, now + self._bounds.send_timeout
             self.seal()  # what waits for its linger holds room
         if not self._bounds.block or now >= self._give_up:
-            line, self._line = self._line, deque()  # a finalizer may put more in line meanwhile
-            for entry in line:
+            self._hand = list(self._line)
+            for entry in self._hand:  # a finalizer may put more in line meanwhile
+                self._line.popleft()
                 if not isinstance(entry, Mark):
                     offloop.answer(entry[2], refusal(codes.QUEUE_FULL, entry[0]))
-            self._line.extendleft([entry for entry in reversed(line) if isinstance(entry, Mark)])
+            self._line.extendleft([entry for entry in reversed(self._hand) if isinstance(entry, Mark)])
         if not self._line:
             self._full = False
-        elif not self._looking:
+        else:
+            self._look_later()
+
+    def _look_later(self) -> None:
+        if not self._looking:
             with contextlib.suppress(RuntimeError):  # the loop is closed
                 self.loop.call_later(_LOOK_SECONDS, self._look)
                 self._looking = True
@@ -259,16 +269,7 @@ class AsyncDelivery(ResultTaker[Waiting]):
     def _abandon(self) -> None:
         """Answer anyone who still waits, and leave the loop: nothing comes any more."""
         self._leave_loop()
-        pending, line = list(self.pending.values()), list(self._line)
-        self.pending.clear()
-        self._line.clear()
-        for model, future in pending:
-            offloop.answer(future, codes.lost_error(model.group_id, model.stream_id))
-        for entry in line:
-            if isinstance(entry, Mark):
-                offloop.answer(entry.gone, codes.closed_error())
-            else:  # it never was in the library
-                offloop.answer(entry[2], codes.closed_error(group_id=entry[0].group_id, stream_id=entry[0].stream_id))
+        abandon(self.pending, self._line)
         for counter in list(self.counters.values()):
             counter.abandon(codes.lost_error())
 
@@ -290,7 +291,7 @@ class AsyncDelivery(ResultTaker[Waiting]):
     async def flush(self, timeout_ms: int) -> None:
         """Wait until what was accepted before has its result."""
         end = self.end(timeout_ms)
-        passed_on = self._put_in_line(Mark(self.loop.create_future()))
+        passed_on = self.put_in_line(Mark(self.loop.create_future()))
         await asyncio.wait({passed_on}, timeout=end - time.monotonic())
         if not passed_on.done():
             raise codes.late_error("messages wait for room")
@@ -303,7 +304,7 @@ class AsyncDelivery(ResultTaker[Waiting]):
 
     async def close(self, timeout_ms: int, name: str) -> CloseReport:
         """Close; called once."""
-        end = self.end(timeout_ms)
+        self.closes, end = True, self.end(timeout_ms)
         record = low.CloseReportRecord(struct_size=ctypes.sizeof(low.CloseReportRecord))
         try:
             # While the loop still takes results. What is wrong, the close says too.
@@ -333,6 +334,7 @@ class AsyncDelivery(ResultTaker[Waiting]):
         self.closing = True
         if self._background is None:
             self._background = Call(self._close_alone, end, patient)
+        self.closes = True
 
     def _close_alone(self, end: float, patient: bool) -> None:
         """Pass on what waits for room, as there is some, until end, and close; not patient: as long as acks come."""
@@ -344,11 +346,7 @@ class AsyncDelivery(ResultTaker[Waiting]):
                 acked, until = counters["acked"], end if patient else min(end, now + _NO_ACKS_SECONDS)
             if now >= until or not (self._line or (counters["pending_messages"] and not patient)):
                 break
-            try:
-                low.client_flush(self.handle, _ROOM_MS)
-            except SendTimeoutError:
-                pass
-            except InlongError:  # the close says it, too
+            if low.client_seal(self.handle, _ROOM_MS) not in (codes.OK, codes.CONTEXT_EXPIRED):  # the close says it, too
                 break
             time.sleep(_BEHIND_SECONDS)
         self._close_handle(end if patient else 0, None)
@@ -356,6 +354,7 @@ class AsyncDelivery(ResultTaker[Waiting]):
             self.loop.call_soon_threadsafe(self._take_rest)
         except RuntimeError:  # it is closed: nobody waits any more
             self._leave_loop()
+            low.client_drop_results(self.handle)
 
     def _have_pushed(self, end: float) -> None:
         """Have the loop pass on what is in line. One that does not run, or ends before it does, has it done here."""
@@ -371,6 +370,8 @@ class AsyncDelivery(ResultTaker[Waiting]):
                     return
         if here or not self.loop.is_running():
             self.push()
+        if self.loop.is_closed():  # nobody takes results, and more than the library's queue holds would keep others from room
+            low.client_drop_results(self.handle)
 
     def wait_closed(self, end: float) -> None:  # noqa: ARG002 - the call has it
         """Wait for the end of a close that was begun. What it raised is not for the exit, which closes other clients, too."""

@@ -82,7 +82,7 @@ class Models:
         if model.tag + count > model.tags_end:
             model.tags_size = size = max(count, min(2 * model.tags_size, _TAGS))
             model.tag = self._next_tag
-            model.tags_end = self._next_tag = self._next_tag + size
+            self._next_tag = model.tags_end = self._next_tag + size  # in this order: an exception between must not give it twice
         first = model.tag
         model.tag += count
         return first

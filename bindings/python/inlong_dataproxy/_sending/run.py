@@ -23,6 +23,7 @@ LEAVES_OUT = (codes.LOG_TOO_LONG, codes.LOG_INVALID)
 T = TypeVar("T")
 
 _ALL = 1 << 32
+_NONE = ctypes.c_size_t()
 _PACKED = ctypes.sizeof(low.Packed)
 
 
@@ -57,7 +58,7 @@ def split(entries: Iterable[tuple[Model, bytes, F]]) -> list[tuple[Model, list[b
 class Packed:
     """Payloads of one model, one behind the other, as far as they have not entered the library."""
 
-    __slots__ = ("_data", "lengths", "model")
+    __slots__ = ("_data", "entering", "lengths", "model")
 
     def __init__(self, model: Model, payloads: list[bytes]) -> None:
         self.model = model
@@ -87,6 +88,7 @@ class Packed:
             lengths = lengths[:most]
             data = data[: sum(lengths)]
         accepted = ctypes.c_size_t()
+        self.entering = tag, accepted
         send = low.client_send_packed_now if gil else low.client_send_packed
         packed = low.Packed(_PACKED, model.address, data, len(data), lengths.tobytes(), len(lengths), tag, flags)
         code = send(handle, packed, wait_ms, ctypes.byref(accepted))
@@ -113,11 +115,12 @@ class Packed:
 class Run(Packed, Generic[F]):
     """Some of them with who waits for each."""
 
-    __slots__ = ("waiting",)
+    __slots__ = ("_claimed", "waiting")
 
     def __init__(self, model: Model, payloads: list[bytes], waiting: list[F]) -> None:
         super().__init__(model, payloads)
         self.waiting = waiting
+        self.entering, self._claimed = (0, _NONE), range(0)
 
     def enter(self, handle: low.ClientHandle, models: Models, pending: dict[int, F], full: bool, gil: bool) -> tuple[int, list[F]]:
         """Pass on what is left, without waiting, with or without the GIL. Return the library's code and who waits for what it took.
@@ -127,13 +130,21 @@ class Run(Packed, Generic[F]):
         count = 1 if full else len(self.waiting)
         first = models.tags(self.model, count)
         # Before the call: a result may be there before it returns.
-        pending.update(zip(range(first, first + count), self.waiting))
+        self.entering = first, _NONE
+        self._claimed = tags = range(first, first + count)
+        pending.update(zip(tags, self.waiting))
         code, done = self.push(handle, first, low.PACKED_SINGLES, 0, count, gil)
-        for tag in range(first + done, first + count):
+        for tag in tags[done:]:
             del pending[tag]
         self.model.tag = first + done
         taken, self.waiting = self.waiting[:done], self.waiting[done:]
         return code, taken
+
+    def disclaim(self, pending: dict[int, F]) -> None:
+        """Take out of pending what did not enter, where enter broke off anywhere in the middle."""
+        first, accepted = self.entering
+        for tag in range(first + accepted.value, self._claimed.stop):
+            pending.pop(tag, None)
 
     def refused(self, code: int) -> list[tuple[F, Exception]]:
         """Take out those of whose refusal code tells, and return each with its error."""
