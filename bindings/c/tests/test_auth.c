@@ -138,7 +138,7 @@ static void callback_that_hangs_costs_only_its_request(void)
     static signer s = SIGNER;
     char err[512] = "";
     fixture f = open_fixture(NULL);
-    CHECK_INT(new_with(options_for(f.url, "manager_timeout", "100ms"), sign, &s, &f.client, err, sizeof err), INLONG_OK);
+    CHECK_INT(new_with(options_for(f.url, "manager_timeout", "5s"), sign, &s, &f.client, err, sizeof err), INLONG_OK);
     atomic_store(&s.hangs, 1);
     while (!atomic_load(&s.inside))
         usleep(1000);
@@ -150,7 +150,7 @@ static void callback_that_hangs_costs_only_its_request(void)
     CHECK_INT(s.inside, 1);
     f.client = NULL;
 
-    CHECK_INT(new_with(options_for(f.url, "manager_timeout", "100ms"), sign, &s, &f.client, err, sizeof err),
+    CHECK_INT(new_with(options_for(f.url, "manager_timeout", "2s"), sign, &s, &f.client, err, sizeof err),
               INLONG_ERR_NEW_CONN_FAILED);
     CHECK_TEXT(err, "did not return in time");
     CHECK_INT(s.inside, 2);

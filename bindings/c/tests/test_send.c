@@ -247,7 +247,7 @@ static void threads_wait_for_room_beside_each_other(void)
 {
     enum { THREADS = 8, ROOM = 10 };
     fixture f = open_fixture((const char *const[]){"max_pending_messages", "10", "worker_num", "1", "block_if_queue_is_full",
-                                                   "true", "send_timeout", "1s", NULL});
+                                                   "true", "send_timeout", "2s", NULL});
     for (int i = 0; i < 3; i++) {
         char request[128];
         snprintf(request, sizeof request, "{\"op\":\"fault\",\"node\":%d,\"standing\":true,\"fault\":{\"kind\":\"silence\"}}", i);
@@ -267,7 +267,7 @@ static void threads_wait_for_room_beside_each_other(void)
         CHECK((intptr_t)code == INLONG_OK || (intptr_t)code == INLONG_ERR_SEND_TIMEOUT);
     }
     clock_gettime(CLOCK_MONOTONIC, &end);
-    CHECK(end.tv_sec - begin.tv_sec < 5); /* not a second for each */
+    CHECK(end.tv_sec - begin.tv_sec < 2 * THREADS - 2); /* not two seconds for each */
     close_fixture(&f);
 }
 
@@ -297,7 +297,7 @@ static void packed_wait_for_room_is_bounded(void)
         CHECK_INT(code, INLONG_ERR_CONTEXT_EXPIRED);
         CHECK_INT(accepted, timeout_ms == 0 ? ROOM : 0);
         int64_t took = (end.tv_sec - begin.tv_sec) * 1000 + (end.tv_nsec - begin.tv_nsec) / 1000000;
-        CHECK(took >= timeout_ms - 1 && took < timeout_ms + 2000);
+        CHECK(took >= timeout_ms - 1 && took < 15000); /* not send_timeout */
     }
     inlong_client_close(f.client, 0, NULL);
     f.client = NULL;
