@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  * room.c - what the runtime takes at its start. Where it does not get that it stops the process, so it is tried before. */
 #include <errno.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/mman.h>
@@ -97,9 +98,23 @@ static int check_memory_limit(char *err, size_t errlen)
         limit);
 }
 
+/* Nor for a check of pointers that older ones made. */
+static int check_debug(char *err, size_t errlen)
+{
+    static const char key[] = "cgocheck=";
+    const char *settings = started_with("GODEBUG");
+    for (const char *at = settings; at && (at = strstr(at, key)); at += sizeof key - 1)
+        if ((at == settings || at[-1] == ',') && atoi(at + sizeof key - 1) > 1)
+            return inlong_fail(INLONG_ERR_OPTION, err, errlen,
+                               "GODEBUG in the environment has %.10s: the runtime takes cgocheck=0 or 1 only", at);
+    return INLONG_OK;
+}
+
 int inlong_room_check(char *err, size_t errlen)
 {
     int code = check_memory_limit(err, errlen);
+    if (code == INLONG_OK)
+        code = check_debug(err, errlen);
     if (code != INLONG_OK)
         return code;
     void *space = mmap(NULL, address_space, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);

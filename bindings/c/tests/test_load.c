@@ -286,7 +286,39 @@ static void memory_limit_that_the_runtime_cannot_read_is_told(void)
     }
 }
 
+/* So did it for a setting that looks harmless, left from a search for something else. */
+static void debug_setting_that_the_runtime_does_not_take_is_told(void)
+{
+    static const struct {
+        const char *settings;
+        int code;
+    } cases[] = {{"cgocheck=2", INLONG_ERR_OPTION},
+                 {"gctrace=0,cgocheck=2", INLONG_ERR_OPTION},
+                 {"gctrace=0,cgocheck=1", INLONG_OK},
+                 {"notcgocheck=2", INLONG_OK}};
+    inlong_mock *mock;
+    const char *settings = getenv("GODEBUG");
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        if (settings && strcmp(settings, cases[i].settings) == 0) { /* started below */
+            CHECK_INT(inlong_mock_new(1, &mock, err, sizeof err), cases[i].code);
+            if (cases[i].code != INLONG_OK)
+                CHECK_TEXT(err, "GODEBUG in the environment has cgocheck=2");
+            return;
+        }
+    }
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        pid_t child = fork();
+        if (child == 0) {
+            setenv("GODEBUG", cases[i].settings, 1);
+            execl("/proc/self/exe", "test_load", "debug_setting_that_the_runtime_does_not_take_is_told", (char *)NULL);
+            _exit(127);
+        }
+        CHECK_INT(check_status(child), 0);
+    }
+}
+
 static const check_test tests[] = {
+    {"debug_setting_that_the_runtime_does_not_take_is_told", debug_setting_that_the_runtime_does_not_take_is_told},
     {"missing_core_lists_what_was_tried", missing_core_lists_what_was_tried},
     {"named_core_is_the_only_one_that_is_tried", named_core_is_the_only_one_that_is_tried},
     {"H2_child_of_a_parent_without_a_core_looks_for_one", child_of_a_parent_without_a_core_looks_for_one},
