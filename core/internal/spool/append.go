@@ -65,14 +65,12 @@ func (s *Spool) Append(refs []Ref, records []Record, hold bool) ([]Ref, error) {
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if g.records == 0 {
-		g.oldest = records[0].Stored
-	}
 	for i := range records {
 		r := Ref{g.number, g.records, uint32(records[i].Messages)}
 		if hold {
 			g.hold(r.index)
 		}
+		g.ages.note(r.index, records[i].Stored)
 		g.records++
 		g.batches++
 		g.messages += int64(records[i].Messages)
@@ -221,7 +219,7 @@ func (s *Spool) endSegment() error {
 		return nil
 	}
 	s.mu.Lock()
-	end := footer{records: g.records, batches: g.records, messages: g.total, oldest: g.oldest}
+	end := footer{records: g.records, batches: g.records, messages: g.total, oldest: g.ages.of(0)}
 	b := end.append(nil, g.salt, g.size)
 	s.mu.Unlock()
 	err := write(g.file, b)

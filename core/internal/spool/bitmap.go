@@ -1,6 +1,9 @@
 package spool
 
-import "math/bits"
+import (
+	"math"
+	"math/bits"
+)
 
 // bitmap is a set of small numbers that grows as it is used.
 type bitmap []uint64
@@ -23,6 +26,16 @@ func (m bitmap) clear(i uint32) {
 	if m.has(i) {
 		m[i/64] &^= 1 << (i % 64)
 	}
+}
+
+// least is the least number that is not in m.
+func (m bitmap) least() uint32 {
+	for i, word := range m {
+		if word != math.MaxUint64 {
+			return uint32(i*64 + bits.TrailingZeros64(^word))
+		}
+	}
+	return uint32(len(m) * 64)
 }
 
 // count is how many are in m.

@@ -128,6 +128,7 @@ func (s *Spool) take(r *reader, g *segment, h recordHead) bool {
 		g.records = h.at.index + 1
 	}
 	g.hold(h.at.index)
+	g.ages.note(h.at.index, h.stored)
 	return true
 }
 

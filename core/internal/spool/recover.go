@@ -174,7 +174,8 @@ func (s *Spool) survey(g *segment) {
 		b := make([]byte, footerSize)
 		if _, err := f.ReadAt(b, g.size-footerSize); err == nil {
 			if end, ok := parseFooter(b, g.salt, g.size-footerSize); ok {
-				g.records, g.batches, g.messages, g.oldest = end.records, int(end.batches), end.messages, end.oldest
+				g.records, g.batches, g.messages = end.records, int(end.batches), end.messages
+				g.ages.note(0, end.oldest)
 				return
 			}
 		}
@@ -183,9 +184,7 @@ func (s *Spool) survey(g *segment) {
 	whole := true
 	for err = nil; err != io.EOF; whole = whole && err == io.EOF { // where it cannot be read, Next tells
 		_, err = scan.record(func(h recordHead) bool {
-			if g.oldest == 0 {
-				g.oldest = h.stored
-			}
+			g.ages.note(h.at.index, h.stored)
 			if !g.acked.has(h.at.index) {
 				g.batches++
 				g.messages += int64(h.messages)

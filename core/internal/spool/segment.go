@@ -29,7 +29,7 @@ type segment struct {
 	batches  int    // not acked, as far as is known
 	messages int64
 	total    int64 // messages, acked or not
-	oldest   int64 // Stored of its first record
+	ages     ages
 
 	own         bool  // it was begun by this spool
 	surveyed    bool  // its header and its acks were read
@@ -50,6 +50,9 @@ type segment struct {
 	// Guarded by acking.
 	acksUnsure bool // has acks that no fsync has made durable
 }
+
+// oldest is when the first record that is not acked was stored.
+func (g *segment) oldest() int64 { return g.ages.of(g.acked.least()) }
 
 // done reports whether nothing of it is left to be delivered, and nothing will come.
 func (g *segment) done() bool {

@@ -69,7 +69,7 @@ type Stats struct {
 	Bytes       int64     // of its files
 	Batches     int       // not acked; of segments of an earlier owner it may be more until they are read
 	Messages    int64     // in them
-	Oldest      time.Time // when the first of them was stored, as exactly as segments tell; zero where there is none
+	Oldest      time.Time // when the first of them was stored, to the second in most cases; zero where there is none
 	Damaged     int64     // bytes that were no record
 	Quarantined int       // files that were moved to the quarantine
 	Lost        int       // batches that a failing disk did not give back
@@ -163,7 +163,7 @@ func (s *Spool) Stats() Stats {
 			out.Unreadable++
 		}
 		if g.batches > 0 && out.Oldest.IsZero() {
-			out.Oldest = time.UnixMilli(g.oldest)
+			out.Oldest = time.UnixMilli(g.oldest())
 		}
 	}
 	return out
