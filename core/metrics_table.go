@@ -30,6 +30,7 @@ const (
 	metricSpoolReplayed
 	metricSpoolGivenUp
 	metricSpoolErrors
+	metricSpoolLost
 	metricStreamMessages
 	metricStreamBytes
 )
@@ -71,6 +72,8 @@ var metricTable = [...]metricInfo{
 		moves: "each second, by the stored messages that nodes refuse for good"},
 	metricSpoolErrors: {name: "data_proxy_spool_error_count", kind: "counter", help: "Counter of errors of the spool's disk",
 		moves: "each second, by the disk calls that failed"},
+	metricSpoolLost: {name: "data_proxy_spool_lost_batches_count", kind: "counter", help: "Counter of batches in the spool that are lost",
+		moves: "each second, by the batches that the disk did not give back, or whose files somebody has removed"},
 	// Nor these; they are there with metrics_streams.
 	metricStreamMessages: {name: "data_proxy_stream_msg_count", kind: "counter", label: "group, stream, code", help: "Counter of messages by stream",
 		moves: "as data_proxy_msg_count, without the messages that are refused before their stream is known: because of an invalid id or attribute, or by a closed client"},

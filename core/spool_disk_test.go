@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
 	"github.com/stretchr/testify/require"
 
 	dataproxy "github.com/inlong-dataproxy/inlong-dataproxy/core"
@@ -80,8 +81,8 @@ func TestWhatTheDiskHasLostIsNotCalledStored(t *testing.T) {
 			return syscall.EIO
 		}})
 		c := cluster(t, dataproxytest.WithNodes(1))
-		log := newMemoLog()
-		client := connect(t, c, dataproxy.WithLogger(log), dataproxy.WithSpoolDir(t.TempDir()), dataproxy.WithSpoolSync(mode), dataproxy.WithSpoolSyncInterval(10*time.Millisecond))
+		log, registry := newMemoLog(), prometheus.NewRegistry()
+		client := connect(t, c, dataproxy.WithLogger(log), dataproxy.WithMetricsRegistry(registry), dataproxy.WithSpoolDir(t.TempDir()), dataproxy.WithSpoolSync(mode), dataproxy.WithSpoolSyncInterval(10*time.Millisecond))
 		down(t, c, client)
 		var results spoolResults
 		client.SendAsync(context.Background(), message("first"), results.callback)
@@ -93,6 +94,7 @@ func TestWhatTheDiskHasLostIsNotCalledStored(t *testing.T) {
 		now, cancel := context.WithCancel(context.Background())
 		cancel()
 		_, _ = client.Shutdown(now)
+		require.EqualValues(t, 1, spoolSeries(t, registry)["data_proxy_spool_lost_batches_count"])
 		require.True(t, isCode(results.of["first"], dataproxy.CodeClosed), "%v", results.of["first"])
 	}
 }

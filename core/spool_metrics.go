@@ -8,9 +8,9 @@ import (
 
 // spoolMetrics are the Prometheus series of a client with a spool, and what it has told them.
 type spoolMetrics struct {
-	messages, bytes, oldest    prometheus.Gauge
-	states                     map[SpoolState]prometheus.Gauge
-	replayed, givenUp, errored prometheus.Counter
+	messages, bytes, oldest          prometheus.Gauge
+	states                           map[SpoolState]prometheus.Gauge
+	replayed, givenUp, errored, lost prometheus.Counter
 
 	mu   sync.Mutex
 	told SpoolStats
@@ -19,14 +19,15 @@ type spoolMetrics struct {
 func newSpoolMetrics(registry prometheus.Registerer, name string) (*spoolMetrics, error) {
 	r := registrar{registry: registry}
 	messages, bytes, oldest, state := r.gauge(metricSpoolMessages), r.gauge(metricSpoolBytes), r.gauge(metricSpoolOldest), r.gauge(metricSpoolState)
-	replayed, givenUp, errored := r.counter(metricSpoolReplayed), r.counter(metricSpoolGivenUp), r.counter(metricSpoolErrors)
+	replayed, givenUp := r.counter(metricSpoolReplayed), r.counter(metricSpoolGivenUp)
+	errored, lost := r.counter(metricSpoolErrors), r.counter(metricSpoolLost)
 	if err := r.err(); err != nil {
 		return nil, err
 	}
 	m := &spoolMetrics{
 		messages: messages.WithLabelValues(name), bytes: bytes.WithLabelValues(name), oldest: oldest.WithLabelValues(name),
 		replayed: replayed.WithLabelValues(name), givenUp: givenUp.WithLabelValues(name), errored: errored.WithLabelValues(name),
-		states: map[SpoolState]prometheus.Gauge{},
+		lost: lost.WithLabelValues(name), states: map[SpoolState]prometheus.Gauge{},
 	}
 	for _, s := range []SpoolState{SpoolOK, SpoolFull, SpoolFailed} {
 		m.states[s] = state.WithLabelValues(name, string(s))
@@ -44,6 +45,7 @@ func (m *spoolMetrics) tell(now SpoolStats) {
 	m.replayed.Add(float64(now.Replayed - m.told.Replayed))
 	m.givenUp.Add(float64(now.GivenUp - m.told.GivenUp))
 	m.errored.Add(float64(now.Errors - m.told.Errors))
+	m.lost.Add(float64(now.Lost - m.told.Lost))
 	if now.State != m.told.State {
 		if before := m.states[m.told.State]; before != nil {
 			before.Dec()
