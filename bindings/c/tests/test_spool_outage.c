@@ -40,7 +40,7 @@ static void nodes(char op)
     CHECK_INT(read(child.answered, &op, 1), 1);
 }
 
-/* Keeps the most of the memory, and says with $INLONG_TEST_BACKLOG what there is to be plotted: a line for each second. */
+/* Keeps the most of the memory, and says with $INLONG_TEST_BACKLOG what `inlong-dataproxy bench --from` plots: a line for each second. */
 static void look(inlong_client *client, long sent, const tally *t)
 {
     long resident = left_now().resident_kib;
@@ -51,7 +51,10 @@ static void look(inlong_client *client, long sent, const tally *t)
     if (!getenv(FOR_LONG) || now < child.shown)
         return;
     child.shown = now + 1;
-    printf("%.1f s: %ld sent, %ld acked, %ld stored, %ld KiB resident\n", now, sent, t->acked, in_spool(client), resident);
+    static char stats[1 << 16];
+    CHECK(inlong_client_stats(client, stats, sizeof stats) > 0);
+    printf("%.1f s: %ld sent, %ld acked, %ld replayed, %ld stored, %.1f MiB\n", now, sent, t->acked, json_number(stats, "replayed"),
+           json_number(stats, "messages"), (double)resident / 1024);
     fflush(stdout);
 }
 

@@ -1,6 +1,6 @@
 """What an outage costs a process with a spool, and what a large backlog does: memory stays flat, all arrives, in order.
 
-INLONG_TEST_BACKLOG=1000000 for the long way, with a line for each second that can be plotted.
+INLONG_TEST_BACKLOG=1000000 for the long way, with a line for each second that `inlong-dataproxy bench --from` plots.
 """
 
 from __future__ import annotations
@@ -39,8 +39,9 @@ def look(client, sent):
     if alone and now >= shown:
         shown = now + 1
         stats = client.stats()
-        print(f"{now:.1f} s: {sent} sent, {stats['acked']} acked, {stats['spool']['messages']} stored, {resident[-1]:.1f} MiB",
-              file=sys.stderr, flush=True)
+        spool = stats["spool"]
+        print(f"{now:.1f} s: {sent} sent, {stats['acked']} acked, {spool['replayed']} replayed, {spool['messages']} stored, "
+              f"{resident[-1]:.1f} MiB", file=sys.stderr, flush=True)
 
 kinds = {}
 

@@ -28,7 +28,7 @@ type benchFlags struct {
 	duration, outage           time.Duration
 	count                      int64
 	sync, mock, json, progress bool
-	plot                       string
+	plot, from                 string
 }
 
 func benchCommand() *cobra.Command {
@@ -64,7 +64,12 @@ Exit status:
   inlong-dataproxy bench --config client.yaml --stream load_test --sync --callers 8 --duration 1m --plot load.png
   inlong-dataproxy bench --config client.yaml --stream load_test --count 1000000 --json > load.json`,
 		Args: cobra.NoArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error { return bench(cmd, &f) },
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if f.from != "" {
+				return plotTold(cmd, &f)
+			}
+			return bench(cmd, &f)
+		},
 	}
 	flags := cmd.Flags()
 	f.addFlags(flags)
@@ -78,6 +83,7 @@ Exit status:
 	flags.BoolVar(&f.mock, "mock", false, "start a fake cluster and send to it; addresses and credentials of the configuration are not used")
 	flags.DurationVar(&f.outage, "outage", 0, "with --mock: `TIME` for which no node is there, from a tenth of the duration on")
 	flags.StringVar(&f.plot, "plot", "", "plot throughput, latency, memory, the spool and usable connections over time: a `FILE` that ends in .png, or \"terminal\"")
+	flags.StringVar(&f.from, "from", "", "send nothing: plot what another program has told each second, in `FILE`, or - for standard input: \""+toldLine+"\"")
 	flags.BoolVar(&f.progress, "progress", false, "draw a progress bar also where standard error is no terminal (=false: never)")
 	flags.BoolVar(&f.json, "json", false, "print the result as JSON on standard output, each interval included")
 	return cmd
@@ -142,7 +148,12 @@ func (f *benchFlags) check(cmd *cobra.Command) error {
 		return fmt.Errorf("--outage %v: must be 0, or with --mock and a --duration up to nine tenths of that", f.outage)
 	case f.count < 0:
 		return fmt.Errorf("--count %d: must be 0 or more", f.count)
-	case f.plot != "" && f.plot != plotTerminal && !strings.HasSuffix(f.plot, ".png"):
+	}
+	return f.checkPlot()
+}
+
+func (f *benchFlags) checkPlot() error {
+	if f.plot != "" && f.plot != plotTerminal && !strings.HasSuffix(f.plot, ".png") {
 		return fmt.Errorf("--plot %q: must be a file that ends in .png, or %q", f.plot, plotTerminal)
 	}
 	return nil

@@ -47,6 +47,11 @@ func (r *benchReport) plots() []plot {
 		spool = append(spool, plot{"messages in the spool", []curve{
 			{"stored", chart.ColorBlue, "", func(p point) float64 { return float64(p.Stored) }}}})
 	}
+	if r.Mode == modeTold {
+		return append([]plot{throughput, {"memory in MiB", []curve{
+			{"resident", chart.ColorOrange, "", func(p point) float64 { return float64(p.HeapBytes) / (1 << 20) }},
+		}}}, spool...)
+	}
 	return append([]plot{throughput, {"latency in ms", []curve{
 		{"p50", chart.ColorGreen, "", func(p point) float64 { return p.P50 / 1000 }},
 		{"p99", chart.ColorOrange, "*", func(p point) float64 { return p.P99 / 1000 }},

@@ -177,6 +177,37 @@ func TestBenchPlots(t *testing.T) {
 	}
 }
 
+// What a C or Python program tells of an outage could be read and not seen.
+func TestBenchPlotsWhatAnotherProgramTells(t *testing.T) {
+	told := "starting\n0.5 s: 1000 sent, 900 acked, 0 replayed, 0 stored, 16.5 MiB resident\n" +
+		"1.5 s: 9000 sent, 900 acked, 0 replayed, 8100 stored, 17.0 MiB resident\nok\n2.5 s: 9000 sent, 900 acked, 8100 replayed, 0 stored, 17.0 MiB resident\n"
+	file := filepath.Join(t.TempDir(), "a.png")
+	if status, _, stderr := program(told, "bench", "--from", "-", "--plot", file); status != 0 {
+		t.Fatalf("status %d: %s", status, stderr)
+	}
+	data, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if drawn, err := png.Decode(bytes.NewReader(data)); err != nil || drawn.Bounds().Dy() != 3*plotHeight {
+		t.Errorf("%d bytes, error %v", len(data), err)
+	}
+	_, stdout, _ := program(told, "bench", "--from", "-", "--plot", "terminal")
+	for _, part := range []string{"messages/s: sent (-) acked (line) from the spool (+)", "memory in MiB: resident", "8K", "messages in the spool"} {
+		if !strings.Contains(stdout, part) {
+			t.Errorf("no %q: %s", part, stdout)
+		}
+	}
+	for text, want := range map[string]int{"": exitInput, "1 s: x\n2 s: y\n": exitInput} {
+		if status, _, stderr := program(text, "bench", "--from", "-", "--plot", "terminal"); status != want || !strings.Contains(stderr, "--from") {
+			t.Errorf("%q: status %d, %s", text, status, stderr)
+		}
+	}
+	if status, _, stderr := program(told, "bench", "--from", "-"); status != exitUsage || !strings.Contains(stderr, "--plot") {
+		t.Errorf("without --plot: status %d, %s", status, stderr)
+	}
+}
+
 // Marks that are no round numbers, or end below the highest value, make a plot hard to read.
 func TestTicksAreRoundAndReachTheTop(t *testing.T) {
 	for highest, want := range map[float64]string{0: "0", 0.3: "0 0.05 0.1 0.15 0.2 0.25 0.3", 7: "0 1 2 3 4 5 6 7",
