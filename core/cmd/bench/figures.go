@@ -23,7 +23,7 @@ type last map[string]sample
 func (f *figures) add(s sample, before last) {
 	f.samples = append(f.samples, s)
 	defer func() { before[f.program.key] = s }()
-	if f.program.key == keyBare || f.program.key == keyTrip || f.program.key == keyShut {
+	if f.program.key == keyBare || f.program.key == keyTrip || f.program.key == keyShut || f.program.key == keyDisk {
 		return
 	}
 	own := s.nsPerMessage()
@@ -36,7 +36,11 @@ func (f *figures) add(s sample, before last) {
 		f.overGo = append(f.overGo, own-goRun.nsPerMessage())
 	}
 	if yardstick, ok := before[f.program.yardstick]; ok {
-		f.gain = append(f.gain, s.perSecond()/yardstick.perSecond())
+		rate := yardstick.perSecond()
+		if other, ok := before[f.program.orSlower]; ok {
+			rate = min(rate, other.perSecond())
+		}
+		f.gain = append(f.gain, s.perSecond()/rate)
 	}
 	if trip, ok := before[keyTrip]; ok {
 		f.overTrip = append(f.overTrip, s.P50-trip.P50)

@@ -70,7 +70,7 @@ func runJob(text string) error {
 	}
 	does, known := map[string]func(job) (sample, error){
 		kindBare: runBare, kindTrip: runTrip, kindAsync: runAsync, kindSteady: runSteady, kindSync: runSync, kindIdle: runIdle,
-		kindReplay: runReplay,
+		kindReplay: runReplay, kindDisk: runDisk,
 	}[j.Kind]
 	if !known {
 		return fmt.Errorf("job of unknown kind %q", j.Kind)

@@ -45,6 +45,7 @@ type program struct {
 	first     bool    // at the first size only
 	alone     bool    // no run of the bare loop before it
 	yardstick string  // the program whose rate its own is compared with, which runs before it in every round
+	orSlower  string  // where that one is slower, its rate is the yardstick
 	pair      string  // the Go client that it is compared with, which runs right before it in place of the bare loop
 }
 

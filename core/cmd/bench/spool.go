@@ -16,14 +16,20 @@ const (
 	keySpool  = "spool"
 	keyAfter  = "spool-after"
 	keyReplay = "spool-replay"
+	keyDisk   = "disk"
+	keySync   = "spool-sync"
 
 	kindReplay = "replay"
+	kindDisk   = "disk"
 )
 
 var spoolPrograms = []program{
 	{key: keyAfter, label: "Go async, spool_after=100ms", job: job{Kind: kindAsync, Streams: 1, Spool: map[string]string{"spool_after": "100ms"}}, pair: keyGo, yardstick: keyGo},
 	{key: keySpool, label: "Go async, spool_dir", job: job{Kind: kindAsync, Streams: 1, Spool: map[string]string{}}, pair: keyGo, yardstick: keyGo},
 	{key: keyReplay, label: "replay of a backlog", job: job{Kind: kindReplay, Streams: 1, Spool: map[string]string{}}, pair: keyGo, yardstick: keyGo},
+	{key: keyDisk, label: "bare loop of write and fsync", job: job{Kind: kindDisk}, alone: true},
+	{key: keySync, label: "Go async, spool_sync=batch", job: job{Kind: kindAsync, Streams: 1, Spool: map[string]string{"spool_sync": "batch"}},
+		pair: keySpool, yardstick: keyDisk, orSlower: keySpool},
 }
 
 var spoolLimits = []limit{
@@ -31,6 +37,7 @@ var spoolLimits = []limit{
 	{"spool_after=100ms: rate without a spool to its", 1 / 0.97, "x", keyAfter, limitSize, keyGo, slower},
 	{"spool_dir: CPU to that without a spool", 1.35, "x", keySpool, limitSize, keyGo, toGo},
 	{"spool_dir: rate without a spool to its", 1 / 0.75, "x", keySpool, limitSize, keyGo, slower},
+	{"spool_sync=batch: the disk's rate to its", 1 / 0.7, "x", keySync, limitSize, keyDisk, slower},
 	{"replay: CPU to that of sending", 1, "x", keyReplay, limitSize, keyGo, toGo},
 	{"replay: rate of sending to its", 1 / 0.9, "x", keyReplay, limitSize, keyGo, slower},
 	{"replay: first ack behind the start", 2e6, "us", keyReplay, limitSize, "", func(r, _ row) float64 { return r.First * 1e6 }},
