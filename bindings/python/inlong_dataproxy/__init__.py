@@ -5,8 +5,8 @@
     with Client("http://manager:8083", group_id="my_group") as client:
         client.send(b"payload", stream_id="my_stream")
 
-A message is reported as sent only when a DataProxy acked it. Messages of one stream travel together in batches, failed
-batches are sent again to another node, and every accepted message gets exactly one result.
+A message is reported as sent only after a DataProxy has acked it. Messages of one stream travel together in batches, failed
+batches are retried on another node, and every accepted message gets exactly one result.
 """
 
 from __future__ import annotations
@@ -60,7 +60,7 @@ _LATE = {"AsyncClient": ".async_client", "Options": "._native.option_types"}
 
 
 def __getattr__(name: str) -> Any:
-    """Import what few programs use when it is asked for: AsyncClient brings asyncio, which takes longer than the rest."""
+    """Import on first use what few programs need: AsyncClient imports asyncio, which takes longer than the rest."""
     if name not in _LATE:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     return globals().setdefault(name, getattr(importlib.import_module(_LATE[name], __name__), name))

@@ -42,8 +42,8 @@ class AsyncClient:
     Raises:
         ConfigError: an option is unknown or has a value of a wrong type. Opening finds the other faults.
 
-    Open it with `async with`, or with open and close. It belongs to the loop that opened it; calls from another one are refused
-    with InlongError. One that is forgotten warns with ResourceWarning and is closed in the background.
+    Open it with `async with`, or with open and close. It belongs to the loop that opened it; calls from another loop raise
+    InlongError. A client that is not closed warns with ResourceWarning and is closed in the background.
     """
 
     _delivery: Optional[AsyncDelivery] = None
@@ -56,15 +56,15 @@ class AsyncClient:
 
     @classmethod
     def from_config(cls, config: Config, **changes: Unpack[Options]) -> Self:
-        """Make a client of a config, with some options changed if any are given; it is yet to be opened."""
+        """Make a client of a config, with some options changed if any are given; it must still be opened."""
         return cls(**config.arguments(**changes))
 
     async def open(self) -> Self:
-        """Ask the Manager for nodes and wait for one proven connection, at most manager_timeout and conn_timeout. Return self.
+        """Ask the Manager for nodes and wait for a connection, for manager_timeout and conn_timeout at most. Return self.
 
         Raises:
             ConfigError, SendError, LibraryError, ForkError: as making a Client.
-            InlongError: it was opened before; a client is opened once.
+            InlongError: it was opened before; a client can be opened once.
         """
         if self._opening:
             raise InlongError("the client was opened before: make a new one")
@@ -91,16 +91,16 @@ class AsyncClient:
         event_time: Optional[EventTime] = None,
         item_attributes: Optional[Mapping[str, str]] = None,
     ) -> Result:
-        """Send one message; the await ends when a DataProxy acked it. Sends that run at the same time share batches.
+        """Send one message; the await ends after a DataProxy has acked it. Sends that run at the same time share batches.
 
         Arguments are those of Client.send. For a shorter bound than the option send_timeout use asyncio.wait_for.
-        Cancelling the await does not recall the message: it continues and its result is counted in stats and by close. Only a
-        message that still waits for room in a full queue is withdrawn, and then nothing of it was sent. To learn the fate
+        Cancelling the await does not cancel the message: it continues, and stats and close count its result. Only a
+        message that still waits for room in a full queue is withdrawn, and nothing of it was sent then. To learn the result
         of a message whose await may be cancelled, await asyncio.shield(client.send_nowait(...)) and keep the future.
 
         Raises:
             QueueFullError: max_pending_messages or max_pending_bytes is reached. With the option block_if_queue_is_full the
-                await waits for room instead, send_timeout at most.
+                await waits for room instead, for send_timeout at most.
             SendError: it was not acked; the subclass and its fields say why.
             TypeError: an argument has a type that is not listed here.
             InlongError: called on another loop than the one that opened the client. ForkError: in a forked child.
@@ -119,11 +119,11 @@ class AsyncClient:
         event_time: Optional[EventTime] = None,
         item_attributes: Optional[Mapping[str, str]] = None,
     ) -> asyncio.Future[Result]:
-        """Accept one message and return its asyncio future: send without a coroutine, the fastest way to gather many.
+        """Accept one message and return its asyncio future. It needs no coroutine, so it is the fastest way to gather many.
 
-        Messages of one round of the loop are passed to the library together at its end, or when 512 are there. Arguments are
-        those of Client.send. What send raises about the message, the future has; wrong types, a closed client and another
-        loop are raised here.
+        Messages of one round of the loop are passed to the library together at its end, or when there are 512. Arguments are
+        those of Client.send. The future has the errors that send raises about the message. For wrong types, a closed client and
+        another loop this call raises.
         """
         if not fork.known[0]:
             fork.look()
@@ -155,9 +155,9 @@ class AsyncClient:
     ) -> SendReport:
         """Send every message of an iterable, a plain or an async one; the await ends when each has its result.
 
-        As Client.send_many, with bounded memory: a source is asked for more only while there is room, and the loop gets its
-        turn between chunks. An async source that waits does not hold back what it gave before. progress is called on
-        the loop. Cancelling the await ends the taking; what was taken before and accepted continues.
+        As Client.send_many, with bounded memory: it takes from the source only while there is room, and the loop runs
+        between chunks. An async source that waits does not hold back what it gave before. progress is called on
+        the loop. Cancelling the await stops taking messages; what was accepted before continues.
         """
         delivery = self._usable()
         model = delivery.models(stream_id, group_id, attributes, event_time, item_attributes)
@@ -211,17 +211,17 @@ class AsyncClient:
         return self._usable(any_loop=True).stats()
 
     def metrics(self) -> str:
-        """Return the client's metrics in Prometheus' text format, as Client.metrics. Does not block; any thread may call it."""
+        """Return the metrics in the text format of Prometheus, as Client.metrics. Does not block; any thread may call it."""
         return self._usable(any_loop=True).metrics()
 
     @property
     def config(self) -> Config:
-        """The options that it was made with: what other processes need to make one like it."""
+        """The options that it was made with; other processes make an equal client of them."""
         return self._config
 
     @property
     def group_id(self) -> str:
-        """The InLong group of messages that name none."""
+        """The InLong group of messages that name no group."""
         return self._group_id
 
     @property

@@ -45,21 +45,22 @@ class Client:
 
     Args:
         url: the Manager, "http://host:port" or the full ".../openapi/dataproxy/getIpList"; required unless static_nodes is given.
-        group_id: the InLong group of messages that name none; required.
+        group_id: the InLong group of messages that name no group; required.
         options: every other option by its key, see below and `options()`. Durations are seconds or a timedelta, sizes are bytes.
 
-    Making a client blocks at most manager_timeout (10 s) and conn_timeout (3 s): for the Manager, then for one proven connection.
+    Making a client blocks for manager_timeout (10 s) and conn_timeout (3 s) at most: it asks the Manager, then waits until one
+    connection has answered a heartbeat.
 
     Raises:
         ConfigError: an option is missing, unknown or out of range; all faults are named.
-        SendError: the Manager or every node cannot be reached, or the Manager's answer is of no use (code 10006); the text
+        SendError: the Manager or every node cannot be reached, or the Manager's answer cannot be used (code 10006); the text
             says which.
         LibraryError: the native library cannot be loaded.
-        ForkError: this process was forked from one that had a client, and a copy of the library for it is turned off
-            (runtime.configure) or cannot be loaded. Else a forked child may make its own.
+        ForkError: this process was forked from one that had a client, and its own copy of the library is turned off
+            (runtime.configure) or cannot be loaded. Otherwise a forked child may make its own client.
 
-    Use it as a context manager, or call close: a client that is forgotten warns with ResourceWarning and is closed in the
-    background. One that is open when the interpreter exits is closed within EXIT_SECONDS (5 s).
+    Use it as a context manager, or call close. A client that is not closed warns with ResourceWarning and is closed in the
+    background; one that is open when the interpreter exits is closed within EXIT_SECONDS (5 s).
     """
 
     _delivery: Optional[Delivery] = None
@@ -94,18 +95,18 @@ class Client:
         item_attributes: Optional[Mapping[str, str]] = None,
         timeout: Timeout = None,
     ) -> Result:
-        """Send one message and return when a DataProxy acked it. Does not wait for the linger.
+        """Send one message and return after a DataProxy has acked it. Does not wait for the linger.
 
         Args:
             payload: bytes, bytearray, memoryview, or str, which is sent as UTF-8; not empty.
             stream_id: the InLong stream, 1 to 200 characters of A-Z a-z 0-9 _ . -
             group_id: another group than the client's.
-            attributes: sent with the message; messages with other attributes travel in another batch.
+            attributes: sent with the message; messages with different attributes travel in different batches.
             event_time: a datetime or seconds since 1970; default: when the message's batch was opened.
-            item_attributes: sent with this message alone, for what differs from message to message, such as a trace id: messages
-                with other ones travel in the same batch. They take the option message_format="binary"; core/docs/ATTRIBUTES.md says
+            item_attributes: sent with this message alone, for what differs from message to message, such as a trace id. Messages
+                with different ones share a batch. They need the option message_format="binary"; core/docs/ATTRIBUTES.md says
                 what a consumer sees.
-            timeout: seconds; default: the option send_timeout (30 s), which bounds it in any case.
+            timeout: seconds; default and upper bound: the option send_timeout (30 s).
 
         Raises:
             SendError: it was not acked; the subclass and its fields say why.
@@ -154,12 +155,12 @@ class Client:
     ) -> Future[Result]:
         """Accept one message and return its future, a concurrent.futures.Future that cannot be cancelled.
 
-        The future has a Result when the message was acked, or a SendError. Its done-callbacks run on the client's thread of
+        The future has a Result if the message was acked, else a SendError. Its done-callbacks run on the client's thread of
         results, one at a time: a slow one delays all others, and it must not wait for another message's result. The other arguments
         are those of send. A thread of the client passes messages to the library, in order, some milliseconds later at most; their
-        deadline begins then. Does not block for longer than that thread takes, except when the queue is full and the option
-        block_if_queue_is_full is true: then until there is room, the option send_timeout at most. Inside a callback it never waits
-        for room, which it may hold itself. A signal handler and a finalizer may call it at any moment.
+        deadline begins then. It blocks no longer than that thread takes, unless the queue is full and the option
+        block_if_queue_is_full is true: then until there is room, for the option send_timeout at most. Inside a callback it never
+        waits for room, which its own caller may hold. A signal handler and a finalizer may call it at any moment.
 
         Args:
             callback: called with the message's one result, (Result, None) or (None, SendError), where done-callbacks run and before
@@ -167,9 +168,9 @@ class Client:
 
         Raises:
             QueueFullError: max_pending_messages or max_pending_bytes is reached. Wait for results, then send again. The future has
-                it when the library has had no room for as long as send_timeout.
-            InvalidMessageError, ClosedError: refused; nothing was sent. The future has it when only the library could tell, such as
-                that a payload is too long, or what is wrong with an item attribute.
+                it if the library had no room for as long as send_timeout.
+            InvalidMessageError, ClosedError: refused; nothing was sent. The future has it if only the library can find the fault,
+                such as a payload that is too long, or a wrong item attribute.
             TypeError, ForkError: as send.
         """
         if not fork.known[0]:
@@ -214,18 +215,18 @@ class Client:
         """Send every message of an iterable and return when each has its result. The fastest way.
 
         Args:
-            messages: payloads as for send: a list, a generator, an open file (whose lines keep their "\\n"). Taken in
-                chunks, so that memory is bounded whatever its length. A full queue is waited for.
+            messages: payloads as for send: a list, a generator, an open file (whose lines keep their "\\n"). They are taken in
+                chunks, so memory is bounded whatever their number. If the queue is full it waits.
             stream_id, group_id, attributes, event_time, item_attributes: as for send, for all messages.
             progress: called with a Progress about ten times a second and at the end, on the calling thread.
 
         Returns:
-            The counts, and the failures with their index: what is empty, too long or no payload at all, and what was
+            The counts, and the failures with their index: what is empty, too long or not a payload, and what was
             not acked. One bad message does not stop the others.
 
         Raises:
             InvalidMessageError: an id or attribute breaks its rule.
-            ClosedError, ForkError: the client cannot continue. What was accepted before has its result all the same.
+            ClosedError, ForkError: the client cannot continue. What was accepted before still gets its result.
             TypeError: messages is a single payload or not iterable, or an argument has a wrong type.
             What the iterable raises, once what it gave before is accepted, or what progress raises.
         """
@@ -249,11 +250,11 @@ class Client:
     def ready(self, timeout: Timeout = 0) -> None:
         """Return when a message could be written.
 
-        That is: a node has answered on a connection of its own, and takes batches as far as is known. A message may be sent all the
-        same: it waits for a node until its deadline.
+        That means that a node has answered on its connection, and takes batches as far as is known. You may send in any case: a
+        message waits for a node until its deadline.
 
         Args:
-            timeout: seconds to wait for that; 0, the default: how it is now; None: until it is, or the client is closed.
+            timeout: seconds to wait for that; 0, the default: do not wait; None: until a node can be used, or the client is closed.
 
         Raises:
             SendError: no node can be used (code 10006); the text names the causes.
@@ -265,13 +266,13 @@ class Client:
         """Send all open batches now and wait until every message accepted before has its result and its callbacks ran.
 
         Args:
-            timeout: seconds; default: the option send_timeout for what waits for room in the queue, and then as long again, by
-                which every message has its result.
+            timeout: seconds; default: twice the option send_timeout, once for messages that wait for room in the queue and once
+                until every message has its result.
 
         Raises:
-            SendTimeoutError: timeout ended first, or a callback did not return; the messages are still on their way.
-            QueueFullError: a callback has kept the thread of results for a second or more, and 65,536 results wait behind it. The
-                messages are still on their way: flush again when it has returned.
+            SendTimeoutError: timeout ended first, or a callback did not return; the messages are still pending.
+            QueueFullError: a callback has held the thread of results for a second or more, and 65,536 results wait for it. The
+                messages are still pending: flush again when it has returned.
             ClosedError, ForkError: the client cannot be used any more.
         """
         self._usable().flush(timeout_milliseconds(timeout))
@@ -282,22 +283,22 @@ class Client:
             self._delivery.begin_close(end)
 
     def _deliver(self, timeout: Timeout) -> None:
-        """Do what flush does, without waiting for callbacks: for a caller who holds a lock that they may want."""
+        """Do what flush does, without waiting for callbacks: for a caller that holds a lock which they may need."""
         self._usable().flush(timeout_milliseconds(timeout), callbacks=False)
 
     def close(self, timeout: Timeout = None) -> CloseReport:
         """Deliver what was accepted, at most until timeout; then fail the rest with ClosedError and free everything.
 
         A second call waits for the first and returns the same report. Ctrl-C ends the wait; closing continues in the background.
-        In a forked child it does nothing. A close that ran out of its time returns all the same; callbacks that were not called, or
-        have not returned, 0.1 seconds later continue behind it.
+        In a forked child it does nothing. A close returns when its time is over; callbacks that were not called, or have not
+        returned, 0.1 seconds later continue after it.
 
         Args:
             timeout: seconds; default: the option send_timeout.
 
         Raises:
             SendTimeoutError: the timeout of a second call ended before the first one; or the library has no report 2 seconds after
-                the first one's, on a machine that does not get to run its threads. Closing continues.
+                the first one's, on a machine that is too busy to run its threads. Closing continues.
         """
         fork.look()
         timeout_ms = timeout_milliseconds(timeout)
@@ -306,22 +307,22 @@ class Client:
     def stats(self) -> dict[str, Any]:
         """Return a snapshot of the client's counters: accepted, acked, failed, pending_messages, spool, lanes, nodes and more.
 
-        Waits a moment, 50 ms at most, for what send_async has queued.
+        Waits 50 ms at most for what send_async has queued.
         """
         return self._usable().stats()
 
     def metrics(self) -> str:
-        """Return the client's metrics in Prometheus' text format; their label name is the option metrics_name."""
+        """Return the client's metrics in the text format of Prometheus; their label name is the option metrics_name."""
         return self._usable().metrics()
 
     @property
     def config(self) -> Config:
-        """The options that it was made with: what other processes need to make one like it."""
+        """The options that it was made with; other processes make an equal client of them."""
         return self._config
 
     @property
     def group_id(self) -> str:
-        """The InLong group of messages that name none."""
+        """The InLong group of messages that name no group."""
         return self._group_id
 
     @property
@@ -331,7 +332,7 @@ class Client:
 
     @property
     def forked(self) -> bool:
-        """Whether this process was forked from the one that the client belongs to: it cannot be used here."""
+        """Whether the client belongs to the process that this one was forked from: it cannot be used here."""
         fork.look()
         return self._delivery is not None and self._delivery.forked
 

@@ -1,4 +1,4 @@
-"""A client's options as an object that can be compared, pickled and handed to other processes, which a client cannot."""
+"""A client's options as an object that can be compared, pickled and passed to other processes; a client cannot."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ class Config:
 
     @property
     def texts(self) -> Mapping[str, str]:
-        """All options that were given, as the library and the command line take them. Secrets are among them."""
+        """All options that were given, as the library and the command line take them, secrets included."""
         return MappingProxyType(self._texts)
 
     @property

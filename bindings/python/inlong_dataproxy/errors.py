@@ -5,7 +5,7 @@
       RowError               a row cannot be made of these fields (also a ValueError)
       LibraryError           the native library is missing, does not fit this package, or failed inside (also an ImportError)
       ForkError              a client of the parent process was used in a forked child
-      SendError              a message, or a client's start, failed; says everything known about it
+      SendError              a message, or the start of a client, failed; has everything that is known about it
         SendTimeoutError     a deadline passed (also a TimeoutError)
         QueueFullError       the bound of pending messages or bytes is reached
         ClosedError          the client is closed, or was closed before the message had its result
@@ -37,16 +37,16 @@ __all__ = [
 
 
 class Persisted(enum.IntEnum):
-    """What is known of a message's fate at the server."""
+    """What is known about a message at the server."""
 
     NOT_WRITTEN = 0
-    """No byte of it was handed to a connection; sending it again cannot double it."""
+    """No byte of it was handed to a connection; sending it again cannot duplicate it."""
     MAYBE_WRITTEN = 1
-    """It was written but no answer says what became of it; sending it again may double it."""
+    """It was written and not answered; sending it again may duplicate it."""
     ACKED = 2
     """A DataProxy took it."""
     STORED = 3
-    """It is in the spool, and will be delivered; sending it again doubles it."""
+    """It is in the spool and will be delivered; sending it again duplicates it."""
 
 
 class InlongError(Exception):
@@ -61,9 +61,9 @@ class RowError(InlongError, ValueError):
     """A row cannot be made of these fields: readers would read it differently, or it has no bytes.
 
     Attributes:
-        index: which field, from 0; None where it is the row.
-        name: its name, None where it has none.
-        row: which row of a source, from 0; None where there was one alone.
+        index: which field, from 0; None if it is the row.
+        name: its name, None if it has none.
+        row: which row of a source, from 0; None for a single row.
     """
 
     def __init__(
@@ -87,7 +87,7 @@ class LibraryError(InlongError, ImportError):
 
 
 class ForkError(InlongError):
-    """A client that was made before os.fork() was used in the child, which should make one of its own; or it may not make one."""
+    """A child used a client that was made before os.fork(), instead of making its own; or it may not make one."""
 
 
 class SendError(InlongError):
@@ -96,10 +96,10 @@ class SendError(InlongError):
     Attributes:
         code: the number of the result, the same in every InLong SDK (10001 to 10015, 20001).
         name: the code's short name, such as "send_timeout".
-        server_code, server_message: the DataProxy's own, 0 and "" when it gave none.
-        node: host:port of the last attempt, "" when there was none.
+        server_code, server_message: the DataProxy's own, 0 and "" if it gave none.
+        node: host:port of the last attempt, "" if there was none.
         group_id, stream_id: those of the message.
-        batch_id: the id of its batch on the wire, "" when it never was in one.
+        batch_id: the id of its batch on the wire, "" if it was in none.
         attempts: how often it was written.
         retriable: sending it again may succeed.
         persisted: whether it may have reached a node, see Persisted.

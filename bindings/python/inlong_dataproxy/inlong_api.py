@@ -1,6 +1,6 @@
 """InLongApi, the class of InLong's own Python SDK, over this package.
 
-A program written for that SDK runs as it is: `import inlong_dataproxy`, `inlong_dataproxy.InLongApi()`, the same configuration
+A program written for that SDK runs unchanged: `import inlong_dataproxy`, `inlong_dataproxy.InLongApi()`, the same configuration
 file. core/docs/MIGRATING.md says which of its keys count and what behaves otherwise. New programs use Client.
 """
 
@@ -81,7 +81,7 @@ class InLongApi:
         Args:
             group_id, stream_id: its InLong group and stream.
             msg: a str, which is sent as UTF-8, or bytes; whole, whatever msg_len says.
-            msg_len: not looked at.
+            msg_len: ignored.
             callback: called once if the message fails later, on a thread of the client; never for one that was acked. It may
                 send, and must not close.
         """

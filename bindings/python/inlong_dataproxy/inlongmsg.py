@@ -1,7 +1,7 @@
-"""Read what a DataProxy leaves in the message queue (Kafka, Pulsar): InLongMsg, version 1 of text frames, version 4 of binary ones.
+"""Read what a DataProxy writes to the message queue (Kafka, Pulsar): InLongMsg, version 1 for text frames, 4 for binary ones.
 
-`decode` makes messages of a record's value, `Dedup` tells which of them were there before; examples/04_read_topic.py uses both.
-Nothing here needs a client, and what is decoded can be used by any thread.
+`decode` makes messages of a record's value, `Dedup` finds duplicates; examples/04_read_topic.py uses both.
+Nothing here needs a client. Any thread may use what is decoded.
 """
 
 from __future__ import annotations
@@ -27,11 +27,11 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
 
 
 class MalformedError(ValueError):
-    """The value is no InLongMsg of these versions, or it is damaged. Nothing of it can be trusted."""
+    """The value is not an InLongMsg of these versions, or it is damaged. No part of it can be trusted."""
 
 
 class TooLargeError(MalformedError):
-    """The value would take more memory than max_bytes. Nobody sends such a one by accident."""
+    """The value would take more memory than max_bytes. Nobody sends such a value by accident."""
 
 
 class _Room:
@@ -51,11 +51,11 @@ class Block:
     """Messages with the attributes that they share.
 
     Attributes:
-        attributes: those of the batch, and in a binary frame those of the items beside them, where the batch's win.
+        attributes: those of the batch, in a binary frame with those of the items; if both have a name the batch's value wins.
         items: the payloads.
-        places: their places in the batch, from 0. Messages with attributes of their own are put together by them.
+        places: their places in the batch, from 0. They put messages with attributes of their own in order.
         time: the event time: "dt" of a text frame, the header's seconds of a binary one. None: there is none.
-        count: how many messages the header of a binary frame tells; None of a text frame, which tells no number to be trusted.
+        count: the number of messages in the header of a binary frame; None for a text frame, whose number cannot be trusted.
         compressed: whether the value's body was a Snappy block.
     """
 
@@ -88,7 +88,7 @@ def decode(value: bytes, decompress: Optional[Callable[[bytes], bytes]] = None, 
         value: the value of one record.
         decompress: decodes a raw Snappy block, such as snappy.uncompress of the package python-snappy; default: this module's own,
             in Python.
-        max_bytes: how much memory the decoded value may take, about; default: 256 MiB. Half a megabyte can be made that takes
+        max_bytes: about how much memory the decoded value may take; default: 256 MiB. Half a megabyte can decode to
             gigabytes.
 
     Raises:
@@ -280,15 +280,15 @@ def _copy(out: bytearray, offset: int, length: int) -> None:
 
 
 class Dedup:
-    """Tells values of the queue that were there before.
+    """Finds values of the queue that came before.
 
-    A batch whose ack was lost is sent again, and is then there twice: as whole values, with the same messages in the same order
-    under the same "mid", which no other batch of any client of this project has. Values without a mid, which other SDKs send, are
-    never doubles. Any thread may use it; partitions of a topic may have one each, or share one.
+    A batch whose ack was lost is sent again and arrives twice: as a whole value, with the same messages in the same order and the
+    same "mid", which no other batch of any client of this project has. Values without a mid, which other SDKs send, are
+    never duplicates. Any thread may use it; partitions of a topic may have one each, or share one.
 
     Args:
-        batches: how many it remembers, 1 at least; when one more comes the oldest is forgotten. A double comes as late as the
-            sender's send_timeout, or after its restart where a spool sends again: keep as many as arrive in that time.
+        batches: how many it remembers, at least 1; one more replaces the oldest. A duplicate comes as late as the sender's
+            send_timeout, or after its restart if it has a spool: keep as many batches as arrive in that time.
     """
 
     def __init__(self, batches: int) -> None:
@@ -299,8 +299,8 @@ class Dedup:
     def seen(self, message: Message) -> bool:
         """Return whether a value with the same batch came before, and remember it.
 
-        Ask once for each value, and before what it holds is used; where using it fails, say so with forget, or it counts as a
-        double when it is read again.
+        Call it once for each value, before you use the value. If using it fails, call forget; otherwise the value counts as a
+        duplicate when it is read again.
         """
         key = _batch(message)
         if key is None:
@@ -314,7 +314,7 @@ class Dedup:
             return False
 
     def forget(self, message: Message) -> None:
-        """Take back that a value was seen."""
+        """Forget that a value was seen."""
         key = _batch(message)
         with self._lock:
             if key is not None:
@@ -326,7 +326,7 @@ class Dedup:
 
 
 def _batch(message: Message) -> Optional[tuple[str, str, str]]:
-    """Return what names the batch of a value; None when nothing does, or, as no DataProxy leaves it, several do."""
+    """Return the name of the batch of a value; None if there is none, or several, which no DataProxy writes."""
     keys = {tuple(block.attributes.get(key, "") for key in ("groupId", "streamId", "mid")) for block in message.blocks}
     if len(keys) != 1:
         return None

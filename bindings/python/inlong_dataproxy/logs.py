@@ -35,25 +35,25 @@ class InlongHandler(logging.Handler):
 
         {"class": "inlong_dataproxy.InlongHandler", "url": "http://manager:8083", "group_id": "my_group", "stream_id": "logs"}
 
-    is one for logging.config.dictConfig, which makes a client of its own.
+    is one for logging.config.dictConfig; it makes a client of its own.
 
     Args:
-        client: sends them; its option block_if_queue_is_full must be false, as it is by default. Share it with other senders
-            as you like. Without one the handler makes its own of url, group_id and options, which does not wait for its nodes.
+        client: sends the records; its option block_if_queue_is_full must be false, which is the default. Other senders may use it
+            too. Without a client the handler makes its own from url, group_id and options, and does not wait for its nodes.
         stream_id: the stream of all records; required.
         level: as for every handler.
         url: the Manager of the handler's own client.
         group_id: another group than the client's; that of the handler's own client.
         attributes: sent with every record.
-        own_client: close the client when the handler is closed. The exit of the process gives it, as all clients, 5 seconds in all;
-            what has no ack then is lost. For longer call close(timeout=20) yourself.
+        own_client: close the client when the handler is closed. At the exit of the process all clients together have 5 seconds;
+            what is not acked then is lost. For more time call close(timeout=20) yourself.
         options: of the handler's own client, as for Client.
 
     A record that finds no room, is empty, or comes after the client was closed is dropped and counted in `dropped`; one that
-    was accepted and not acked is counted in `failed`. The logger "inlong_dataproxy" tells how many were, with the next record,
-    at most once in 10 seconds, and when the handler is closed. A formatter that raises or gives no payload, and an id that
-    breaks its rule, are reported in the way of logging (Handler.handleError). Records of this package's own logger are not
-    sent, which would feed on itself. In a forked child the first record makes a client of the same options, which the handler
+    was accepted and not acked is counted in `failed`. The logger "inlong_dataproxy" reports both numbers with the next record,
+    at most once in 10 seconds, and when the handler is closed. A formatter that raises or returns no payload, and an id that
+    breaks its rule, are reported by Handler.handleError, as usual in logging. Records of this package's own logger are not
+    sent: they would cause more records. In a forked child the first record makes a client with the same options, which the handler
     owns: a server may set up logging before it forks its workers.
 
     Raises:
@@ -151,7 +151,7 @@ class InlongHandler(logging.Handler):
                 self.handleError(record)
 
     def _tell(self) -> None:
-        """Log how many records were lost since the last time. Never on the thread of the results: a close waits for that."""
+        """Log how many records were lost since the last time. Never on the thread of results, which a close waits for."""
         with self._counting:
             lost = self._dropped + self._failed
             more, self._told, last = lost - self._told, lost, self._last
@@ -182,7 +182,7 @@ class InlongHandler(logging.Handler):
     def flush(self, timeout: Timeout = None) -> None:
         """Wait until every record so far is delivered, timeout (default 2 s) at most; not for callbacks, which may log.
 
-        Does not raise: what did not arrive is counted. logging calls it under its own lock, for which other threads wait.
+        Does not raise: lost records are counted. logging calls it under its own lock, which other threads wait for.
         """
         self._unflushed = False
         with contextlib.suppress(InlongError):

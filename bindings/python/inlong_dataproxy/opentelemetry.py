@@ -21,11 +21,11 @@ attributes follow the semantic conventions for messaging:
     messaging.inlong.stored             True: it is in the spool, and will be delivered
     error.type                          the number of the code, such as "10004", or the exception's name
 
-The span's context travels with the message: a consumer gives its attributes to a propagator's extract. With
-message_format="binary" it travels in item_attributes, and costs no batch of its own. Else it does not travel, unless it is told to
-go into attributes, where each message makes a batch of its own. What the program itself has put there stays. A header that
-attributes cannot carry, as a tracestate with "=" in it, is left out, and so is the whole context of a message that would be refused
-with it, as one that is too long then. The span tells:
+The span's context travels with the message: a consumer passes its attributes to a propagator's extract. With
+message_format="binary" it travels in item_attributes, and messages share batches as before. Otherwise it travels only if you choose
+attributes, which puts each message into a batch of its own. Attributes of the program stay as they are. A header that
+attributes cannot carry, such as a tracestate with "=" in it, is left out. So is the whole context of a message that would be
+refused with it, for instance as too long. The span reports that:
 
     messaging.inlong.context_left_out   True: the context, or a part of it, was left out, of one message at least
 """
@@ -56,7 +56,7 @@ C = TypeVar("C", bound="Union[Client, AsyncClient]")
 
 
 def instrument(client: C, tracer_provider: Optional[TracerProvider] = None, *, propagate_in: Optional[Place] = None) -> C:
-    """Have spans made for what this client sends from now on. Call it once, before others use the client.
+    """Make spans for what this client sends from now on. Call it once, before others use the client.
 
     Args:
         client: a Client or an AsyncClient.
@@ -85,7 +85,7 @@ def instrument(client: C, tracer_provider: Optional[TracerProvider] = None, *, p
 
 
 class _Tracing:
-    """The methods that stand before a client's own. It does not hold the client, which holds it."""
+    """The methods that replace a client's own. It does not reference the client, which references it."""
 
     def __init__(self, client: Union[Client, AsyncClient], tracer: Tracer, place: Optional[Place]) -> None:
         self._client = weakref.ref(client)

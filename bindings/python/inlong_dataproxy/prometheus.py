@@ -25,7 +25,7 @@ Every metric has the label group_id, and comes from client.stats() when Promethe
     inlong_dataproxy_spool_bytes        bytes of its files
     inlong_dataproxy_spool_failing      clients whose spool is full, or whose disk fails
     inlong_dataproxy_spool_replayed_total   messages that were read back from it and acked
-    inlong_dataproxy_spool_given_up_total   messages in it that failed for good
+    inlong_dataproxy_spool_given_up_total   messages in it that were given up
     inlong_dataproxy_spool_errors_total     errors of its disk
 """
 
@@ -71,13 +71,13 @@ Family = Union[CounterMetricFamily, GaugeMetricFamily]
 
 
 class InlongCollector(Collector):
-    """Gives the counters of clients. Clients of one group are added up; a group whose clients are all closed gives none.
+    """Collects the counters of clients. Clients of one group are summed up; a group whose clients are all closed gives none.
 
-    What a closed client had counted when Prometheus last asked stays in its group's sum. A counter that went down would look like
-    one that began anew, and all that is left like what has just been added.
+    What a closed client had counted when Prometheus last asked stays in the sum of its group. If a counter went down, it would look
+    like a restart, and the rest like an increase.
 
-    A registry takes one collector: another one's series would have the same names, and is refused with ValueError. Give that one
-    all clients, or add them.
+    A registry takes one collector: a second one would have series of the same names, and is refused with ValueError. Give the first
+    one all clients, or add them.
 
     Args:
         clients: Client or AsyncClient objects, which the collector keeps alive.
@@ -88,11 +88,11 @@ class InlongCollector(Collector):
         self._counted: dict[int, dict[str, int]] = {}  # by the client's place: its counters when it was last asked
 
     def add(self, *clients: Union[Client, AsyncClient]) -> None:
-        """Give the counters of these clients, too."""
+        """Collect the counters of these clients too."""
         self._clients += clients
 
     def describe(self) -> Iterator[Family]:
-        """Give all metrics without their values: the registry looks for names that it has already."""
+        """Give all metrics without their values: the registry checks for names that it has already."""
         yield from _families({})
 
     def collect(self) -> Iterator[Family]:

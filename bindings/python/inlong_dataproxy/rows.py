@@ -33,21 +33,21 @@ __all__ = ["RowFormat"]
 
 
 class RowFormat:
-    """How the rows of a stream are written: the settings must be the stream's own. It does not change; any thread may use it.
+    """How the rows of a stream are written. The settings must match the stream's. It never changes; any thread may use it.
 
     Args:
-        type: "csv", values with a separator between two, or "kv", pairs of key and value.
+        type: "csv", values with separators between them, or "kv", pairs of key and value.
         separator: between two fields, one character.
         kv_separator: between key and value, of kv only; default "=".
-        line_separator: where readers split a message into rows; None: nowhere. LF is treated like it in any case.
-        escape: one character; None, the default as in a stream: values with a character that has a meaning are refused.
+        line_separator: where readers split a message into rows; None: nowhere. LF always counts as one.
+        escape: one character; None, the default as in a stream: values with a special character are refused.
         encoding: "utf-8" or "gbk".
         columns: the names of the fields in their order. With them the number of fields is checked, mappings make rows of csv,
             and lists rows of kv.
         refuse_empty_first: refuse a row of csv whose first field is empty or None: a reader with deleteHeadDelimiter would shift
             all columns.
-        control_escapes: write LF, CR and NUL in a value of csv as escape and n, r, 0. No reader of InLong undoes that; for loaders
-            behind InLong that do.
+        control_escapes: write LF, CR and NUL in a value of csv as escape and n, r, 0. No reader of InLong undoes that; use it for
+            loaders after InLong that do.
 
     Raises:
         ConfigError: settings that contradict each other; all faults are named.
@@ -86,14 +86,14 @@ class RowFormat:
 
     @classmethod
     def ask(cls, url: str = "", *, group_id: str, stream_id: str, **options: Unpack[Options]) -> RowFormat:
-        """Return the format of a stream's rows as the Manager says. Blocks manager_timeout (10 s) at most; Ctrl-C ends it.
+        """Ask the Manager for the format of a stream's rows. Blocks for manager_timeout (10 s) at most; Ctrl-C ends it.
 
         Args:
-            url, group_id, options: as for Client; those that concern the Manager are used.
+            url, group_id, options: as for Client; only those for the Manager are used.
             stream_id: the stream.
 
         Raises:
-            ConfigError: the options; or the stream has no rows, or settings that readers take differently.
+            ConfigError: the options are faulty; or the stream has no rows, or settings that readers take differently.
             SendError: the Manager could not be asked, or knows no such stream (code 10006).
         """
         if not isinstance(stream_id, str):  # pyright: ignore[reportUnnecessaryIsInstance]
@@ -104,12 +104,12 @@ class RowFormat:
         """Return one row, a payload.
 
         Args:
-            fields: a sequence or iterable of values in the order of the columns, or a mapping of names to values; a column that it
-                has not is null. A value is a str, bytes (a text in the stream's encoding), int, float, bool, None, datetime, date,
-                time, Decimal, UUID, Enum or a scalar of numpy.
+            fields: a sequence or iterable of values in the order of the columns, or a mapping of names to values; a column that
+                is missing there is null. A value is a str, bytes (a text in the stream's encoding), int, float, bool, None,
+                datetime, date, time, Decimal, UUID, Enum or a scalar of numpy.
 
         Raises:
-            RowError: names the field, and why it cannot be written.
+            RowError: names the field, and the reason why it cannot be written.
         """
         return self._writer.row(fields)
 
@@ -117,10 +117,10 @@ class RowFormat:
         """Yield the rows of a source, for send_many.
 
         Args:
-            source: an iterable of what row() takes, a DataFrame of pandas or polars, or what has Arrow's __arrow_c_stream__, such
-                as tables of pyarrow and duckdb. A table's names are its columns'; without columns in the settings its order is the
-                row's. NaN is null to pandas.
-            on_error: called with the RowError of a row that cannot be made, which is left out then. Without it that is raised.
+            source: an iterable of what row() takes, a DataFrame of pandas or polars, or an object with Arrow's __arrow_c_stream__,
+                such as tables of pyarrow and duckdb. A table's names are its columns'; without columns in the settings its order is
+                the row's. NaN is null to pandas.
+            on_error: called with the RowError of a row that cannot be made; the row is left out. Without it the error is raised.
 
         Raises:
             TypeError: source is none of these.

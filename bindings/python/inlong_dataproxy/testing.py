@@ -12,14 +12,14 @@
         client.send(b"still there", stream_id="s")
         assert cluster.payloads(stream_id="s") == [b"hello", b"still there"]
 
-It is a Manager and some DataProxy nodes on 127.0.0.1 that answer as the real ones do, and fail when told to. What is in
-`inlong-dataproxy mock --help` for the command line is here a method.
+It is a Manager with DataProxy nodes on 127.0.0.1. They answer as the real ones do, and fail on request. Each request of
+`inlong-dataproxy mock --help` is a method here.
 
 Faults of a node's answers to data (fault), by kind with their fields:
     error_code: refuse with a code, 1 to 9999 (code; text: another than the server's own). service_stopped, unready: codes 2 and 1.
     silence: take the message and answer nothing more on that connection. drop_answer: only this answer never comes.
-    delay: answer late, and those behind it too (delay_ms). duplicate_answer: answer twice. reorder_answers: hold n answers, send
-        the last one first (n). malformed: send these bytes in the answer's place (raw).
+    delay: answer late, and later answers too (delay_ms). duplicate_answer: answer twice. reorder_answers: hold n answers, send
+        the last one first (n). malformed: send these bytes instead of the answer (raw).
     close_after_read, reset_after_read: take the message, then close or reset the connection. reset_mid_frame: reset when so
         many bytes of a frame came (bytes). slow_read: read so many bytes a second from then on (rate).
 Of its connections: refuse_connect (standing: the port is closed), black_hole (accepted, never read), drop_heartbeat.
@@ -85,7 +85,7 @@ ManagerFault = Literal[
 
 @dataclass(frozen=True)
 class ReceivedMessage:
-    """One message that a node took.
+    """One message that a node received.
 
     Attributes:
         payload: its bytes.
@@ -112,11 +112,11 @@ class MockCluster:
         nodes: how many DataProxy nodes, 1 to 64.
 
     Raises:
-        ValueError: nodes is no number from 1 to 64.
+        ValueError: nodes is not a number from 1 to 64.
         InlongError: it could not be started.
 
-    Its methods may be called from any thread and block shortly, wait_for as long as it says. After close each raises
-    InlongError, as for a node that does not exist, a kind of fault that is not known and a field that the kind does not take:
+    Any thread may call its methods. They block shortly, wait_for as long as it says. After close each raises
+    InlongError. So they do for a node that does not exist, an unknown kind of fault, and a field that the kind does not take:
     the text names the field, its value and the rule.
     """
 
@@ -138,11 +138,11 @@ class MockCluster:
 
     @property
     def addresses(self) -> list[str]:
-        """host:port of every node, also of those that are down, for the option static_nodes."""
+        """host:port of every node, even of those that are down, for the option static_nodes."""
         return [node["addr"] for node in self.stats()["nodes"]]
 
     def control(self, command: dict[str, Any]) -> dict[str, Any]:
-        """Carry out a command of the fake cluster and return its answer; the other methods are made of this one.
+        """Carry out a command of the fake cluster and return its answer; the other methods use this one.
 
         Args:
             command: {"op": name} and the fields that this op takes.
@@ -162,9 +162,9 @@ class MockCluster:
     # ---- what arrived ----
 
     def messages(self, *, stream_id: Optional[str] = None, group_id: Optional[str] = None) -> list[ReceivedMessage]:
-        """Return what arrived, in the order of arrival, duplicates included; of one stream or group if that is given.
+        """Return the messages that arrived, in the order of arrival, duplicates included; only of one stream or group if given.
 
-        What a node refused with an error code is not among it; what it took and did not answer is.
+        Messages that a node refused with an error code are left out; those that it took and did not answer are included.
         """
         found: list[ReceivedMessage] = []
         while True:
@@ -189,14 +189,14 @@ class MockCluster:
         return [message.payload for message in self.messages(stream_id=stream_id, group_id=group_id)]
 
     def wait_for(self, count: int, *, timeout: float = 10) -> list[ReceivedMessage]:
-        """Wait until so many messages arrived, and return all of them: for programs that send in the background.
+        """Wait until enough messages have arrived, and return all of them: for programs that send in the background.
 
         Args:
             count: how many, at least, since the start or the last reset.
             timeout: seconds.
 
         Raises:
-            AssertionError: fewer arrived in time; it says how many.
+            AssertionError: fewer arrived in time; the text has their number.
         """
         end = time.monotonic() + timeout
         while (arrived := self.stats()["messages"]) < count:
@@ -222,11 +222,11 @@ class MockCluster:
         self.control({"op": "kill", "node": node})
 
     def revive(self, node: int) -> None:
-        """Let a killed or stopped node work again, on its port."""
+        """Start a killed or stopped node again, on its port."""
         self.control({"op": "revive", "node": node})
 
     def stop(self, node: int) -> None:
-        """End the node's work as SIGTERM does: its connections are closed, new ones are accepted and never read or answered."""
+        """Stop the node as SIGTERM does: its connections are closed, new ones are accepted and never read or answered."""
         self.control({"op": "stop", "node": node})
 
     def reset_connections(self, node: int) -> None:
@@ -274,7 +274,7 @@ class MockCluster:
         self.control({"op": "manager_clear_faults"})
 
     def set_group_status(self, group_id: str, status: str) -> None:
-        """Have the Manager refuse one group, as in a status such as "config_ing"; "" makes the group ready again."""
+        """Make the Manager refuse one group, with a status such as "config_ing"; "" makes the group ready again."""
         self.control({"op": "group_status", "group": group_id, "status": status})
 
     # ---- life ----
