@@ -41,9 +41,6 @@ type budget struct {
 	running bool        // it has been set
 }
 
-// mostWait is how long somebody who finds no room may have to wait for the linger of others' batches, which hold it.
-const mostWait = 10 * time.Millisecond
-
 // share is what the streams of one worker hold together.
 type share struct {
 	index   int // of its worker
@@ -60,7 +57,9 @@ type share struct {
 // budgetWaiter is a caller in its stream's line.
 type budgetWaiter struct {
 	bytes int64
-	ready chan struct{} // gets its one value when the room is charged; written under budget.mu
+	ready chan struct{}   // gets its one value when the room is charged; written under budget.mu
+	ended <-chan struct{} // its context's
+	out   atomic.Bool     // of the line, since one before it gave up and its context had ended too
 }
 
 // streamLine is what the budget keeps of a stream.
@@ -221,7 +220,7 @@ func (b *budget) wait(ctx context.Context, n int64, st *stream, patience time.Du
 		return &Error{Code: CodeQueueFull, Message: "the bound of max_pending_messages or max_pending_bytes is reached"}
 	}
 	st.flush() // what takes the room may lie in its open batch, whose linger would be waited for
-	w := &budgetWaiter{bytes: n, ready: make(chan struct{}, 1)}
+	w := &budgetWaiter{bytes: n, ready: make(chan struct{}, 1), ended: ctx.Done()}
 	b.mu.Lock()
 	e := st.line.PushBack(w)
 	b.waiting.Add(1)
@@ -248,8 +247,9 @@ func (b *budget) wait(ctx context.Context, n int64, st *stream, patience time.Du
 	select {
 	case <-w.ready:
 		return nil
-	case <-ctx.Done():
-		return b.giveUp(st, e, &Error{Code: CodeContextExpired, Message: "while waiting for room in the queue", cause: context.Cause(ctx)})
+	case <-w.ended:
+		return b.giveUp(st, e, &Error{Code: CodeContextExpired, Message: "while waiting for room in the queue", cause: whyEnded{ctx},
+			GroupID: st.key.group, StreamID: st.key.stream})
 	case <-timer.C:
 		return b.giveUp(st, e, &Error{Code: CodeSendTimeout, Message: "while waiting for room in the queue"})
 	case <-b.stopping:
@@ -257,22 +257,41 @@ func (b *budget) wait(ctx context.Context, n int64, st *stream, patience time.Du
 	}
 }
 
-// giveUp takes a waiter out of its stream's line. One that was served at the same moment has its room.
+// giveUp takes a waiter out of its stream's line, and with it those behind it whose contexts have ended too: thousands may share one, and
+// each would wait for the lock. One that was served at the same moment has its room.
 func (b *budget) giveUp(st *stream, e *list.Element, reason *Error) *Error {
+	w := e.Value.(*budgetWaiter)
+	if w.out.Load() {
+		return reason
+	}
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	select {
-	case <-e.Value.(*budgetWaiter).ready:
+	switch {
+	case len(w.ready) > 0:
 		return nil
-	default:
+	case w.out.Load():
+		return reason
 	}
 	first := st.line.Front() == e
+	for next := e.Next(); next != nil && next.Value.(*budgetWaiter).hasEnded(); next = e.Next() {
+		next.Value.(*budgetWaiter).out.Store(true)
+		b.leave(st, next)
+	}
 	b.leave(st, e)
 	if first { // a smaller one behind it may fit
 		b.queue(st)
 		b.serve(st.share)
 	}
 	return reason
+}
+
+func (w *budgetWaiter) hasEnded() bool {
+	select {
+	case <-w.ended:
+		return true
+	default:
+		return false
+	}
 }
 
 // leave ends the wait of a caller of st. The caller holds mu.
@@ -334,57 +353,6 @@ func (b *budget) serveShare(s *share) {
 	case !lacksCommon && s.turn != nil:
 		b.line.Remove(s.turn)
 		s.turn = nil
-	}
-}
-
-// ask has room made for somebody of st who finds none; full says where.
-func (b *budget) ask(full shortage, st *stream) {
-	short := &b.short
-	switch full {
-	case streamIsFull:
-		short = &st.short
-	case shareIsFull:
-		short = &st.share.short
-	}
-	b.askFor(short)
-}
-
-// askFor has the relief look at what is short.
-func (b *budget) askFor(short *atomic.Bool) {
-	if b.relief == nil || short.Swap(true) { // no linger is that long, or asked already
-		return
-	}
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	b.asked = true
-	if !b.running {
-		b.running = true
-		b.relief.Reset(mostWait)
-	}
-}
-
-// relieve seals the open batches that hold the room which somebody lacks, again and again while somebody waits or comes back every
-// now and then to ask for it: those of a stream or a share that is full, and when common bytes are gone those of all that have any.
-func (b *budget) relieve(c *client) {
-	defer c.guard()
-	b.mu.Lock()
-	bulk := c.bulk.short.Swap(false) || c.bulk.waiting.Load() > 0
-	b.running = b.asked || b.waiting.Load() > 0 || bulk
-	b.asked = false
-	common := b.short.Swap(false) || b.line.Len() > 0
-	short := make([]bool, len(b.shares))
-	for i := range b.shares {
-		s := &b.shares[i]
-		_, bytes := s.used.load()
-		short[i] = s.short.Swap(false) || s.line.Len() > 0 || common && bytes > b.reserve
-	}
-	again := b.running
-	b.mu.Unlock()
-	if again {
-		c.flushStreams(context.Background(), func(st *stream) bool {
-			return st.short.Swap(false) || short[st.share.index] || st.waiters.Load() > 0 || bulk && st.bulk.Load()
-		})
-		b.relief.Reset(mostWait)
 	}
 }
 

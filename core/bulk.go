@@ -181,7 +181,7 @@ func (c *client) enterBulk(ctx context.Context, kind sendKind, patience time.Dur
 			}
 			return errBulkStalls
 		case <-ctx.Done():
-			reason = &Error{Code: CodeContextExpired, Message: "while waiting for what is in flight", cause: context.Cause(ctx)}
+			reason = &Error{Code: CodeContextExpired, Message: "while waiting for what is in flight", cause: whyEnded{ctx}}
 		case <-timer.C:
 			if now := w.acked.Load(); now == acked {
 				reason = errBulkStalls

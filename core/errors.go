@@ -1,6 +1,7 @@
 package dataproxy
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"strconv"
@@ -117,8 +118,8 @@ func (e *Error) Error() string {
 			b.WriteString(" (" + oneLine(e.ServerMessage) + ")")
 		}
 	}
-	if e.cause != nil {
-		b.WriteString(": " + e.cause.Error())
+	if cause := e.Unwrap(); cause != nil {
+		b.WriteString(": " + cause.Error())
 	}
 	where := []string{"code " + strconv.Itoa(int(e.Code))}
 	for _, f := range []struct{ name, value string }{
@@ -153,8 +154,17 @@ func (e *Error) Unwrap() error {
 	if e == nil {
 		return nil
 	}
+	if of, is := e.cause.(whyEnded); is {
+		return context.Cause(of.Context)
+	}
 	return e.cause
 }
+
+// whyEnded is a cause that the context is asked for when somebody wants it: thousands of callers may find the same one ended, and each would
+// wait for its lock.
+type whyEnded struct{ context.Context }
+
+func (why whyEnded) Error() string { return context.Cause(why).Error() }
 
 // Retriable reports whether sending the message again may succeed. See Persisted for whether that can duplicate it.
 func (e *Error) Retriable() bool {

@@ -29,9 +29,9 @@ type metrics struct {
 	good    codeSeries // of code 0, looked up once: a success costs no label look-up
 	pending []prometheus.Gauge
 
-	mu     sync.Mutex
-	bad    map[Code]codeSeries
-	faults map[Code]prometheus.Counter // looked up once: thousands of callers may fail at the same moment
+	// By Code, looked up once and without a lock: thousands of callers may fail at the same moment.
+	bad    sync.Map // of codeSeries
+	faults sync.Map // of prometheus.Counter
 }
 
 // codeSeries are the series of one result code.
@@ -41,7 +41,7 @@ type codeSeries struct {
 }
 
 func newMetrics(registry prometheus.Registerer, name string, workers, streams int) (*metrics, error) {
-	m := &metrics{name: name, bad: make(map[Code]codeSeries), faults: make(map[Code]prometheus.Counter)}
+	m := &metrics{name: name}
 	r := registrar{registry: registry}
 	m.msgCount, m.errorCount = r.counter(metricMessages), r.counter(metricErrors)
 	m.retryCount, m.timeoutCount = r.counter(metricRetries), r.counter(metricTimeouts)
@@ -134,14 +134,12 @@ func (m *metrics) of(err *Error) codeSeries {
 	if err == nil {
 		return m.good
 	}
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	s, ok := m.bad[err.Code]
+	s, ok := m.bad.Load(err.Code)
 	if !ok {
 		s = m.series(err.Code)
-		m.bad[err.Code] = s
+		m.bad.Store(err.Code, s)
 	}
-	return s
+	return s.(codeSeries)
 }
 
 // messages counts messages that have their result.
@@ -157,14 +155,12 @@ func (m *metrics) batch(err *Error, b *batch) {
 func (m *metrics) failed(code Code) { m.failedTimes(code, 1) }
 
 func (m *metrics) failedTimes(code Code, n int) {
-	m.mu.Lock()
-	fault := m.faults[code]
-	if fault == nil {
+	fault, ok := m.faults.Load(code)
+	if !ok {
 		fault = m.errorCount.WithLabelValues(m.name, strconv.Itoa(int(code)))
-		m.faults[code] = fault
+		m.faults.Store(code, fault)
 	}
-	m.mu.Unlock()
-	fault.Add(float64(n))
+	fault.(prometheus.Counter).Add(float64(n))
 }
 
 func (m *metrics) connected(code Code) {

@@ -133,6 +133,12 @@ func (s *streams) accepted() (messages int64) {
 	return messages
 }
 
+func (s *streams) count() int {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	return len(s.all)
+}
+
 // sweep removes the streams that hold nothing: one that has batches on their way would come back without its lane, and be overtaken
 // by itself. The caller holds mu.
 func (s *streams) sweep() {
