@@ -39,9 +39,13 @@ func (c *client) intake() C.inlong_core_intake {
 	}
 	in := c.core.Intake()
 	out := C.inlong_core_intake{messages: C.int64_t(in.MostMessages - in.Messages), most_messages: C.int64_t(in.MostMessages), bytes: C.int64_t(in.MostBytes/2 - in.Bytes), bulk: C.int64_t(in.Bulk),
-		longest: C.size_t(max(0, in.LongestPayload)), nap_ns: C.int64_t(min(max(in.Linger/10, shortestNap), longestNap))}
+		longest: C.size_t(max(0, in.LongestPayload)), nap_ns: C.int64_t(min(max(in.Linger/10, shortestNap), longestNap)),
+		send_timeout_ms: C.int64_t(in.SendTimeout.Milliseconds())}
 	if in.Ordered {
 		out.ordered = 1
+	}
+	if in.Waits {
+		out.waits = 1
 	}
 	return out
 }

@@ -41,7 +41,9 @@ type Intake struct {
 	Bulk                    int64 // bytes of payloads that bulk ways may have in flight beside what they have
 	LongestPayload          int   // that fits into a frame, whatever ids the message has; it may shrink
 	Linger                  time.Duration
+	SendTimeout             time.Duration
 	Ordered                 bool
+	Waits                   bool // senders do, for room
 }
 
 // Tag is what an embedder receives back with a message's result, such as a function and its user data.

@@ -15,7 +15,8 @@ func (c *client) Intake() Intake {
 	head := len("groupId=&streamId=") + 2*maxID + len(c.columns)
 	longest := int(c.frameLimit.Load()) - max(wire.TextOverhead, wire.BinaryOverhead) - head - attrRoom - itemHeader
 	return Intake{Messages: messages, Bytes: bytes, MostMessages: most - most/8, MostBytes: c.budget.most() * 7 / 8,
-		Bulk: c.bulk.room(), LongestPayload: longest, Linger: c.linger, Ordered: c.opts.Ordered}
+		Bulk: c.bulk.room(), LongestPayload: longest, Linger: c.linger, SendTimeout: c.opts.SendTimeout,
+		Ordered: c.opts.Ordered, Waits: c.opts.BlockIfQueueIsFull}
 }
 
 func (c *client) SubmitTaken(msg *Message, payloads [][]byte, tags []Tag, at time.Time, bulk bool) {

@@ -435,7 +435,8 @@ INLONG_API int inlong_client_new(const inlong_options *options, inlong_client **
  * @return INLONG_OK: acked. Any other code is that of the result. Nothing was sent after INLONG_ERR_ARG, INLONG_ERR_ABI,
  *         INLONG_ERR_HANDLE, INLONG_ERR_FORKED, INLONG_ERR_LOG_INVALID, INLONG_ERR_LOG_TOO_LONG, INLONG_ERR_QUEUE_FULL, nor after
  *         INLONG_ERR_WORKER_BUSY, which comes inside a callback for log lines or credentials
- * @blocks until the message has its result: for timeout_ms and the option send_timeout at most */
+ * @blocks until the message has its result: for timeout_ms and the option send_timeout at most, and for a second if the library gets
+ *         no processor to take the message */
 INLONG_API int inlong_client_send(inlong_client *client, const inlong_message *message, int64_t timeout_ms, inlong_result *result);
 
 /** Receives one result.
@@ -464,8 +465,10 @@ typedef void (*inlong_callback)(const inlong_result *result, void *user);
  *                 without one, to its queue for inlong_client_poll
  * @param user     returned with the result; the library does not use it
  * @return INLONG_OK: accepted. Any other code: refused, no result follows. INLONG_ERR_QUEUE_FULL: wait for results and send
- *         again; INLONG_ERR_LOG_INVALID, INLONG_ERR_LOG_TOO_LONG: the message; INLONG_ERR_CLOSED: the client is being closed
- * @blocks never; with the option block_if_queue_is_full until there is room, for the option send_timeout at most */
+ *         again; with the option block_if_queue_is_full it is INLONG_ERR_SEND_TIMEOUT; INLONG_ERR_LOG_INVALID,
+ *         INLONG_ERR_LOG_TOO_LONG: the message; INLONG_ERR_CLOSED: the client is being closed
+ * @blocks never, or for a second if the library gets no processor to take messages; with the option block_if_queue_is_full until there
+ *         is room, for the option send_timeout at most */
 INLONG_API int inlong_client_send_async(inlong_client *client, const inlong_message *message, inlong_callback callback, void *user);
 
 /** As inlong_client_send_async, for many messages in one call and in order. It stops at the first message that is refused.

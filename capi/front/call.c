@@ -8,8 +8,9 @@ enum { MOST_IDLE = 2 };
 struct caller {
     inlong_core_call *call;
     struct caller *next;
+    struct server *by; /* who was given it */
     pthread_cond_t answered;
-    bool done;
+    bool begun, done;
 };
 
 /* A goroutine that waits for a call. */
@@ -43,8 +44,42 @@ static void give(struct caller *c)
     }
     idle = s->next;
     idlers--;
+    c->by = s;
     s->given = c;
     pthread_cond_signal(&s->ready);
+}
+
+static struct caller *take_first(void)
+{
+    struct caller *c = first;
+    first = c->next;
+    if (!first)
+        last = &first;
+    return c;
+}
+
+/* False: a goroutine has begun it. One that was given it and has not woken is free for the next. */
+static bool take_back(struct caller *c)
+{
+    struct server *s = c->by;
+    struct caller **at = &first;
+    if (c->begun)
+        return false;
+    if (s && first) {
+        s->given = take_first();
+        s->given->by = s;
+    } else if (s) {
+        s->given = NULL;
+        s->next = idle;
+        idle = s;
+        idlers++;
+    } else {
+        while (*at != c)
+            at = &(*at)->next;
+        *at = c->next;
+        last = last == &c->next ? at : last;
+    }
+    return true;
 }
 
 /* For ThreadSanitizer, see INLONG_HANDS_OVER. */
@@ -54,9 +89,11 @@ static const void *ordered_by(const inlong_core_call *call)
     return slot ? (const void *)slot : &mutex;
 }
 
-int inlong_call(inlong_core_call *call)
+bool inlong_call_within(inlong_core_call *call, int64_t timeout_ms)
 {
     struct caller c = {.call = call};
+    struct timespec until = inlong_deadline(timeout_ms < 0 ? 0 : timeout_ms);
+    bool taken_back = false;
     const void *order = ordered_by(call);
     call->err = inlong_error_buffer();
     call->inside = inlong_gate_inside();
@@ -66,12 +103,21 @@ int inlong_call(inlong_core_call *call)
     INLONG_HANDS_OVER(order);
     pthread_mutex_lock(&mutex);
     give(&c);
-    while (!c.done)
-        pthread_cond_wait(&c.answered, &mutex);
+    while (!c.done && !taken_back)
+        if (timeout_ms < 0 || c.begun)
+            pthread_cond_wait(&c.answered, &mutex);
+        else
+            taken_back = pthread_cond_timedwait(&c.answered, &mutex, &until) != 0 && take_back(&c);
     pthread_mutex_unlock(&mutex);
     INLONG_TAKES_OVER(order);
     inlong_cancel_let_go(state);
     pthread_cond_destroy(&c.answered);
+    return !taken_back;
+}
+
+int inlong_call(inlong_core_call *call)
+{
+    (void)inlong_call_within(call, INLONG_NO_TIMEOUT);
     return call->code;
 }
 
@@ -87,15 +133,6 @@ static struct caller *wait_here(void)
     return me.given;
 }
 
-static struct caller *take_first(void)
-{
-    struct caller *c = first;
-    first = c->next;
-    if (!first)
-        last = &first;
-    return c;
-}
-
 inlong_core_call *inlong_call_next(inlong_core_call *answered)
 {
     struct caller *c = NULL;
@@ -108,8 +145,10 @@ inlong_core_call *inlong_call_next(inlong_core_call *answered)
     if (first || idlers < MOST_IDLE)
         c = first ? take_first() : wait_here();
     inlong_core_call *call = c ? c->call : NULL;
-    if (call)
+    if (call) {
+        c->begun = true;
         call->alone = idlers == 0;
+    }
     pthread_mutex_unlock(&mutex);
     return call;
 }

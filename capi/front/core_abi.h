@@ -12,7 +12,7 @@
 
 #include "../../include/inlong_dataproxy.h"
 
-#define INLONG_CORE_ABI_VERSION 10
+#define INLONG_CORE_ABI_VERSION 11
 #define INLONG_CORE_ENTRY "inlong_core_entry"
 
 /* Clients open at the same time; the low bits of a handle are the slot, see handle.c. */
@@ -72,8 +72,9 @@ typedef struct inlong_core_intake {
     int64_t bulk;            /* bytes that bulk ways may have in flight beside what they have */
     int64_t most_messages;   /* that it might have at most */
     int64_t nap_ns;          /* that a message may wait to be taken */
-    size_t longest;          /* payload */
-    int ordered, broken;     /* broken: it takes nothing more */
+    int64_t send_timeout_ms;
+    size_t longest;             /* payload */
+    int ordered, waits, broken; /* waits: calls do, for room; broken: it takes nothing more */
 } inlong_core_intake;
 
 /* What the front asks of the core. */

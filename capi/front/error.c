@@ -22,6 +22,18 @@ inlong_core_text inlong_error_buffer(void)
     return (inlong_core_text){last.text, sizeof last.text};
 }
 
+/* Where there is no room the end of the text goes, as in the core. */
+static void end_with_code(char *text, size_t size, int code)
+{
+    char end[32];
+    size_t len = strlen(text), room = size - (size_t)snprintf(end, sizeof end, " [code %d]", code);
+    if (len >= room) {
+        inlong_copy_text(text, room - 3, text);
+        strcat(text, "...");
+    }
+    strcat(text, end);
+}
+
 int inlong_fail(int code, char *err, size_t errlen, const char *format, ...)
 {
     char text[INLONG_ERROR_TEXT]; /* the arguments may point into the last one */
@@ -29,9 +41,9 @@ int inlong_fail(int code, char *err, size_t errlen, const char *format, ...)
     va_start(args, format);
     int len = vsnprintf(text, sizeof text, format, args);
     va_end(args);
-    if (code > 0 && len > 0 && (size_t)len < sizeof text) /* that of a result: as the core's texts have it */
-        snprintf(text + len, sizeof text - (size_t)len, " [code %d]", code);
     inlong_mend_text(text);
+    if (code > 0 && len > 0) /* that of a result: as the core's texts have it */
+        end_with_code(text, sizeof text, code);
     last.constant = NULL;
     inlong_copy_text(last.text, sizeof last.text, text);
     inlong_copy_text(err, errlen, last.text);

@@ -154,8 +154,10 @@ int inlong_core_load(char *err, size_t errlen);
 extern inlong_fork_mutex inlong_loader_mutex;
 void inlong_loader_forked(void); /* in the child */
 
-/* call.c: asks the core, and waits for its answer, the call's code. No mutex is held. */
+/* call.c: asks the core, and waits for its answer, the call's code. No mutex is held. within() is false, and nothing was asked, where no
+ * goroutine has begun with it by then: one that has uses what is its caller's, and is waited for. */
 int inlong_call(inlong_core_call *call);
+bool inlong_call_within(inlong_core_call *call, int64_t timeout_ms);
 inlong_core_call *inlong_call_next(inlong_core_call *answered);
 void inlong_calls_forget(void); /* in a forked child */
 

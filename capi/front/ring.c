@@ -44,6 +44,7 @@ void inlong_ring_open(inlong_slot *slot)
     atomic_store(&r->bulk, 0);
     atomic_store(&r->width, 1);
     atomic_store(&r->names, 0);
+    atomic_store(&r->waits, false);
     atomic_store(&r->running, true);
     pthread_mutex_lock(&r->mutex);
     atomic_store(&r->granted, 0);
@@ -88,8 +89,10 @@ void inlong_ring_bell(inlong_ring *r)
 
 static bool same(const char *a, size_t n, const char *b, size_t m) { return n == m && (n == 0 || memcmp(a, b, n) == 0); }
 
-/* What a message has beside its payload, as in the run that it belongs to. */
+/* What a message has beside its payload, as in the run that it belongs to; and until when its call waits. */
 typedef struct head {
+    struct timespec until; /* 0: it has not waited yet */
+    bool late;
     const inlong_message *of;
     size_t group_len, stream_len, attributes_len;
     char attributes[INLONG_LONGEST_ATTRIBUTES];
@@ -198,14 +201,16 @@ static bool is_open(inlong_slot *slot, uintptr_t client)
 
 /* The stripe's chunk with room for so much. Waits while the one that is full has not been taken: but for a scheduler that does not let it,
  * the goroutine does nothing else. */
-static inlong_core_chunk *chunk_for(inlong_slot *slot, uintptr_t client, inlong_stripe *s, size_t length)
+static inlong_core_chunk *chunk_for(inlong_slot *slot, const inlong_core_call *call, inlong_stripe *s, size_t length, head *h)
 {
-    while (is_open(slot, client)) {
+    while (is_open(slot, call->handle) && !h->late) {
         inlong_core_chunk *c = s->filling ? s->filling : new_chunk(&slot->ring, s);
         if (!c || !is_full(c, length))
             return c;
+        if (h->until.tv_sec == 0)
+            h->until = inlong_deadline(inlong_ring_patience(&slot->ring, call).ms);
         inlong_ring_bell(&slot->ring);
-        (void)wait_handed(s, NULL);
+        h->late = wait_handed(s, &h->until) != 0;
     }
     return NULL;
 }
@@ -226,7 +231,7 @@ static bool put(inlong_slot *slot, inlong_stripe *s, const inlong_core_call *cal
     if (length == 0 || length > atomic_load_explicit(&slot->ring.longest, memory_order_relaxed) ||
         (length == 1 && *(const char *)payload == '\n')) /* the core may trim that */
         return false;
-    inlong_core_chunk *c = chunk_for(slot, call->handle, s, length);
+    inlong_core_chunk *c = chunk_for(slot, call, s, length, h);
     inlong_core_run *run = c && read_head(&slot->ring, m, h) ? run_of(c, m, h, call->bulk) : NULL;
     if (!run)
         return false;
@@ -270,7 +275,7 @@ bool inlong_ring_begin_call(inlong_slot *slot, const inlong_core_call *call)
     return is_tight(r);
 }
 
-size_t inlong_ring_feed(inlong_slot *slot, const inlong_core_call *call)
+size_t inlong_ring_feed(inlong_slot *slot, const inlong_core_call *call, bool *late)
 {
     inlong_ring *r = &slot->ring;
     inlong_stripe *s = stripe_of(r);
@@ -279,6 +284,8 @@ size_t inlong_ring_feed(inlong_slot *slot, const inlong_core_call *call)
     size_t i = 0, used = 0;
     head h;
     h.of = NULL;
+    h.until.tv_sec = 0;
+    *late = h.late = false;
     if (is_tight(r)) /* calls may take what there is */
         return 0;
     if (call->bulk && !reserve_bulk(r, call, &bulk))
@@ -297,6 +304,7 @@ size_t inlong_ring_feed(inlong_slot *slot, const inlong_core_call *call)
         atomic_fetch_sub(&r->bulk, bulk - (int64_t)used);
     if (atomic_load_explicit(&r->asleep, memory_order_relaxed)) /* it was set before the last look under the mutex */
         inlong_ring_bell(r);
+    *late = h.late;
     return i;
 }
 

@@ -25,13 +25,15 @@ typedef struct inlong_stripe {
 
 typedef struct inlong_ring {
     inlong_stripe stripes[INLONG_STRIPES];
-    atomic_bool open;                                   /* looked at under a stripe's mutex */
-    atomic_uint width;                                  /* stripes that are used: all threads of an ordered client share one */
-    atomic_int chunks, most;                            /* that hold messages not charged to the core's budget, and may */
-    _Atomic int64_t granted, room;                      /* messages for which those, and calls, have room, and may have */
-    _Atomic int64_t bulk, bulk_room;                    /* bytes of bulk ways in them, and that may be */
-    _Atomic int64_t least;                              /* messages for which a chunk must have room, to be worth its taking */
-    atomic_size_t longest;                              /* payload that is copied */
+    atomic_bool open;                /* looked at under a stripe's mutex */
+    atomic_uint width;               /* stripes that are used: all threads of an ordered client share one */
+    atomic_int chunks, most;         /* that hold messages not charged to the core's budget, and may */
+    _Atomic int64_t granted, room;   /* messages for which those, and calls, have room, and may have */
+    _Atomic int64_t bulk, bulk_room; /* bytes of bulk ways in them, and that may be */
+    _Atomic int64_t least;           /* messages for which a chunk must have room, to be worth its taking */
+    atomic_size_t longest;           /* payload that is copied */
+    atomic_bool waits;               /* calls do, for room */
+    _Atomic int64_t send_timeout_ms;
     atomic_uint names;                                  /* that are known */
     char name[INLONG_KNOWN_NAMES][INLONG_LONGEST_NAME]; /* of attributes that the core has taken; one is known for good */
     unsigned next;                                      /* stripe to look at; this and `from` are the goroutine's */
@@ -54,9 +56,16 @@ void inlong_ring_open(struct inlong_slot *slot);
 void inlong_ring_end(struct inlong_slot *slot);
 size_t inlong_ring_close(struct inlong_slot *slot, int64_t timeout_ms);
 
+/* How long a call may wait for a core that gets no processor, and what it answers behind that. */
+enum { INLONG_LEAST_PATIENCE_MS = 1000 };
+typedef struct inlong_patience {
+    int64_t ms;
+    int code;
+} inlong_patience;
+inlong_patience inlong_ring_patience(const inlong_ring *r, const inlong_core_call *call);
 /* Copies what the core is sure to take of messages that are to be submitted, and returns its number. The rest needs the core's own
- * answer, behind inlong_ring_settle. */
-size_t inlong_ring_feed(struct inlong_slot *slot, const inlong_core_call *call);
+ * answer, behind inlong_ring_settle; late: not even that, its patience is over. */
+size_t inlong_ring_feed(struct inlong_slot *slot, const inlong_core_call *call, bool *late);
 /* Before a call that brings messages: their room is granted to no chunk until inlong_ring_publish. True: the core may lack it beside what chunks
  * have been granted, and these are to be settled first. */
 bool inlong_ring_begin_call(struct inlong_slot *slot, const inlong_core_call *call);

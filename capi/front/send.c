@@ -5,11 +5,25 @@
 #include "check.h"
 #include "client.h"
 
-enum { LEAST_SETTLE_MS = 1000 };
-
-static int fail_unsettled(void)
+static int fail_untaken(int code)
 {
-    return inlong_fail(INLONG_ERR_CONTEXT_EXPIRED, NULL, 0, "message context expired: before those in front of it were taken");
+    return inlong_fail(code, NULL, 0, "%s: the library got no processor to take it", inlong_error_text(code));
+}
+
+/* Has the core answer a call that brings messages, behind what its thread has put in, or all, where that might take their room. Also who
+ * does not wait for room waits while the core takes that: it is a moment, but where its goroutine does not get to run. */
+static int ask(inlong_slot *slot, inlong_core_call *call)
+{
+    inlong_patience p = inlong_ring_patience(&slot->ring, call);
+    int64_t began = inlong_now_ms();
+    bool taken = inlong_ring_settle(slot, inlong_ring_begin_call(slot, call), p.ms);
+    call->timeout_ms = inlong_rest_ms(call->timeout_ms, began);
+    int64_t rest = inlong_rest_ms(p.ms, began);
+    unsigned turn = inlong_ring_turn(&slot->ring);
+    taken = taken && inlong_call_within(call, rest > 0 ? rest : INLONG_LEAST_PATIENCE_MS);
+    int code = taken ? call->code : fail_untaken(p.code);
+    inlong_ring_publish(slot, call, turn);
+    return code;
 }
 
 int inlong_client_send(inlong_client *client, const inlong_message *message, int64_t timeout_ms, inlong_result *result)
@@ -33,12 +47,12 @@ int inlong_client_send(inlong_client *client, const inlong_message *message, int
     memset(result, 0, sizeof *result);
     result->struct_size = sizeof *result;
     result->count = 1;
-    int64_t began = inlong_now_ms();
-    inlong_core_call call = {.kind = INLONG_CALL_SEND, .handle = (uintptr_t)client, .message = &m, .count = 1, .result = result};
-    bool settled = inlong_ring_settle(slot, inlong_ring_begin_call(slot, &call), timeout_ms);
-    call.timeout_ms = inlong_rest_ms(timeout_ms, began);
-    code = settled ? inlong_call(&call) : fail_unsettled();
-    inlong_ring_publish(slot, &call, 0);
+    code = ask(slot, &(inlong_core_call){.kind = INLONG_CALL_SEND,
+                                         .handle = (uintptr_t)client,
+                                         .message = &m,
+                                         .count = 1,
+                                         .timeout_ms = timeout_ms,
+                                         .result = result});
     if (code != INLONG_OK && result->code == INLONG_OK) { /* a fault behind which no result came: it must not look like an ack */
         result->code = code;
         result->persisted = code == INLONG_ERR_INTERNAL ? INLONG_MAYBE_WRITTEN : INLONG_NOT_WRITTEN;
@@ -64,24 +78,19 @@ static void skip(inlong_core_call *call, size_t n)
     call->tag.b += n;
 }
 
-/* By the ring as far as it takes them, the rest to the core itself, behind what others have put in, where it might take their room. Also who
- * does not wait for room waits while the core takes that: it is a moment, but where its goroutine does not get to run. */
+/* By the ring as far as it takes them, the rest to the core itself. */
 static int submit(inlong_slot *slot, inlong_core_call *call, size_t *accepted)
 {
-    size_t put = inlong_ring_feed(slot, call);
+    bool late;
+    size_t put = inlong_ring_feed(slot, call, &late);
     *accepted += put;
     if (put == call->count)
         return INLONG_OK;
+    if (late)
+        return fail_untaken(inlong_ring_patience(&slot->ring, call).code);
     skip(call, put);
-    int64_t began = inlong_now_ms(), bound = call->timeout_ms;
-    if (bound >= 0 && bound < LEAST_SETTLE_MS)
-        bound = LEAST_SETTLE_MS;
-    bool settled = inlong_ring_settle(slot, inlong_ring_begin_call(slot, call), bound);
-    call->timeout_ms = inlong_rest_ms(call->timeout_ms, began);
-    unsigned turn = inlong_ring_turn(&slot->ring);
-    int code = settled ? inlong_call(call) : fail_unsettled();
+    int code = ask(slot, call);
     *accepted += call->accepted;
-    inlong_ring_publish(slot, call, turn);
     inlong_good_learn(slot, call);
     return code;
 }

@@ -70,10 +70,24 @@ static void publish(inlong_ring *r, const inlong_core_intake *in, int64_t room)
     atomic_store(&r->least, least < 1 ? 1 : least < INLONG_CHUNK_MESSAGES ? least : INLONG_CHUNK_MESSAGES);
     atomic_store(&r->room, room);
     atomic_store(&r->bulk_room, in->bulk);
+    atomic_store(&r->waits, in->waits != 0);
+    atomic_store(&r->send_timeout_ms, in->send_timeout_ms);
     atomic_store(&r->most, most < 0 ? 0 : most > INT_MAX ? INT_MAX : (int)most);
     atomic_store(&r->longest, in->longest < LONGEST_PAYLOAD ? in->longest : LONGEST_PAYLOAD);
     if (in->broken)
         atomic_store(&r->open, false);
+}
+
+inlong_patience inlong_ring_patience(const inlong_ring *r, const inlong_core_call *call)
+{
+    bool send = call->kind == INLONG_CALL_SEND, waits = send || atomic_load(&r->waits);
+    inlong_patience p = {call->timeout_ms, INLONG_ERR_CONTEXT_EXPIRED};
+    if (p.ms < 0)
+        p = waits ? (inlong_patience){atomic_load(&r->send_timeout_ms), INLONG_ERR_SEND_TIMEOUT}
+                  : (inlong_patience){0, INLONG_ERR_QUEUE_FULL};
+    if (!send && p.ms < INLONG_LEAST_PATIENCE_MS)
+        p.ms = INLONG_LEAST_PATIENCE_MS;
+    return p;
 }
 
 unsigned inlong_ring_turn(inlong_ring *r)

@@ -50,7 +50,7 @@ static void on_result(const inlong_result *result, void *user);
 static void count(life *l, int code, size_t accepted)
 {
     CHECK(code == INLONG_OK || code == INLONG_ERR_QUEUE_FULL || code == INLONG_ERR_CLOSED || code == INLONG_ERR_HANDLE ||
-          code == INLONG_ERR_CONTEXT_EXPIRED || code == INLONG_ERR_LOG_INVALID);
+          code == INLONG_ERR_CONTEXT_EXPIRED || code == INLONG_ERR_LOG_INVALID || code == INLONG_ERR_SEND_TIMEOUT);
     l->accepted += (long)accepted;
     round_.messages += (long)accepted;
     round_.full += code == INLONG_ERR_QUEUE_FULL;

@@ -22,6 +22,7 @@ struct client {
     int busy; /* lanes that deliver */
     bool closing, taking;
     bool sticks, stuck; /* it takes nothing more until its close, once there was nothing to take */
+    bool waits;         /* as its senders may, for room */
     int64_t acked;
 };
 
@@ -129,8 +130,13 @@ static void put(struct client *c, uintptr_t a, uintptr_t b)
 
 static inlong_core_intake intake_of(const struct client *c)
 {
-    return (inlong_core_intake){
-        .messages = BOUND - (int64_t)c->count, .bytes = 1 << 30, .bulk = 1 << 30, .nap_ns = 1000, .longest = 1 << 20};
+    return (inlong_core_intake){.messages = BOUND - (int64_t)c->count,
+                                .bytes = 1 << 30,
+                                .bulk = 1 << 30,
+                                .nap_ns = 1000,
+                                .longest = 1 << 20,
+                                .waits = c->waits,
+                                .send_timeout_ms = 1500};
 }
 
 /* Takes what the front has accepted. */
@@ -160,19 +166,21 @@ static void *take_all(void *argument)
 
 static int client_new(inlong_core_call *q)
 {
-    bool sticks = false;
+    bool sticks = false, waits = false;
     for (size_t i = 0; i < q->count; i++) {
         if (strcmp(q->options[i].key, "group_id") == 0 && strcmp(q->options[i].value, "refused") == 0) {
             snprintf(q->err.buf, q->err.len, "group_id is refused");
             return INLONG_ERR_OPTION;
         }
         sticks |= strcmp(q->options[i].key, "group_id") == 0 && strcmp(q->options[i].value, "stuck") == 0;
+        waits |= strcmp(q->options[i].key, "block_if_queue_is_full") == 0 && strcmp(q->options[i].value, "true") == 0;
     }
     struct client *c = calloc(1, sizeof *c);
     c->handle = q->handle;
     c->users = 1;
     c->taking = true;
     c->sticks = sticks;
+    c->waits = waits;
     pthread_cond_init(&c->work, NULL);
     pthread_cond_init(&c->idle, NULL);
     if (q->log_level >= INLONG_LOG_WARN)

@@ -1,0 +1,176 @@
+/* Beside a core that gets no processor: it does not take what was accepted, or begins with no call. Over a core without Go: see stub_core.c. */
+#include "inside_ring.h"
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdlib.h>
+
+/* A client whose core takes nothing more. */
+static fixture open_stuck(const char *waits)
+{
+    char stats[256] = "";
+    fixture f = open_ring((const char *const[]){"group_id", "stuck", "block_if_queue_is_full", waits, NULL});
+    while (!strstr(stats, "\"stuck\":1")) {
+        inlong_ring_bell(ring_of(f.client));
+        CHECK(inlong_client_stats(f.client, stats, sizeof stats) > 0);
+    }
+    return f;
+}
+
+static int64_t time_of_close_beside_three_messages(void)
+{
+    inlong_message m = message("x");
+    inlong_close_report report = {.struct_size = sizeof report};
+    fixture f = open_stuck("false");
+    for (int i = 0; i < 3; i++)
+        CHECK_INT(inlong_client_send_async(f.client, &m, NULL, NULL), INLONG_OK);
+    int64_t began = inlong_now_ms();
+    CHECK_INT(inlong_client_close(f.client, 0, &report), INLONG_ERR_CONTEXT_EXPIRED);
+    int64_t took = inlong_now_ms() - began;
+    CHECK_INT(report.acked, 0);
+    CHECK_INT(report.failed, 3);
+    CHECK_INT(report.unsent, 3);
+    CHECK_INT(report.by_code[0].code, INLONG_ERR_CLOSED);
+    CHECK_INT(report.by_code[0].count, 3);
+    CHECK_INT(report.uncalled, 3);
+    f.client = NULL;
+    close_fixture(&f);
+    return took;
+}
+
+/* It took a second longer than it may, and what was left in the ring was counted twice: there, and by the core, which got it behind that.
+ * By code it was not counted at all. */
+static void close_takes_back_what_the_core_does_not_take(void)
+{
+    int64_t least = INT64_MAX;
+    for (int i = 0; i < 10 && least >= 1000; i++) { /* another process may hold up one of them */
+        int64_t took = time_of_close_beside_three_messages();
+        least = took < least ? took : least;
+    }
+    CHECK(least < 1000);
+}
+
+struct held_up {
+    inlong_ring *ring;
+    atomic_bool held;
+};
+
+/* Holds up all who come to the ring, until 50 ms after a call has begun. */
+static void *hold_up(void *user)
+{
+    struct held_up *h = user;
+    for (int i = 0; i < INLONG_STRIPES; i++)
+        pthread_mutex_lock(&h->ring->stripes[i].mutex);
+    h->held = true;
+    while (atomic_load(&h->ring->granted) == 0)
+        sched_yield();
+    for (int64_t until = inlong_now_ms() + 50; inlong_now_ms() < until;)
+        sched_yield();
+    for (int i = 0; i < INLONG_STRIPES; i++)
+        pthread_mutex_unlock(&h->ring->stripes[i].mutex);
+    return NULL;
+}
+
+/* It had its time twice: for the messages in front of its own, and for that. */
+static void send_has_its_time_once(void)
+{
+    enum { TIME = 100000 };
+    pthread_t thread;
+    inlong_message m = message("x");
+    inlong_result r = {.struct_size = sizeof r};
+    fixture f = open_ring(no_options);
+    struct held_up h = {.ring = ring_of(f.client)};
+    CHECK_INT(pthread_create(&thread, NULL, hold_up, &h), 0);
+    while (!h.held)
+        sched_yield();
+    CHECK_INT(inlong_client_send(f.client, &m, TIME, &r), INLONG_OK);
+    CHECK_INT(pthread_join(thread, NULL), 0);
+    CHECK(atoll(r.batch_id) < TIME - 48); /* what the core was given */
+    close_fixture(&f);
+}
+
+/* Without the option that lets it wait a send waited for ever, and with it behind the deadline of its own message. */
+static void send_does_not_wait_for_ever_for_a_core_that_takes_nothing(void)
+{
+    static char large[32 << 10]; /* goes to the core itself, behind what its thread has put in */
+    for (int waits = 0; waits < 2; waits++) {
+        const int want = waits ? INLONG_ERR_SEND_TIMEOUT : INLONG_ERR_QUEUE_FULL;
+        fixture f = open_stuck(waits ? "true" : "false");
+        inlong_message m = message("x");
+        inlong_result r = {.struct_size = sizeof r};
+        long sent = 0;
+        int code;
+        while ((code = inlong_client_send_async(f.client, &m, NULL, NULL)) == INLONG_OK)
+            CHECK(++sent <= INLONG_CHUNK_MESSAGES);
+        CHECK_INT(code, want);
+        CHECK_TEXT(inlong_last_error(), "the library got no processor");
+        m.payload = large;
+        m.payload_len = sizeof large;
+        CHECK_INT(inlong_client_send_async(f.client, &m, NULL, NULL), want);
+        CHECK_INT(inlong_client_send(f.client, &m, INLONG_NO_TIMEOUT, &r), INLONG_ERR_SEND_TIMEOUT);
+        CHECK_INT(r.code, INLONG_ERR_SEND_TIMEOUT);
+        CHECK_INT(r.persisted, INLONG_NOT_WRITTEN);
+        CHECK_INT(inlong_client_send(f.client, &m, 1, NULL), INLONG_ERR_CONTEXT_EXPIRED);
+        inlong_close_report report = {.struct_size = sizeof report};
+        CHECK_INT(inlong_client_close(f.client, 0, &report), INLONG_ERR_CONTEXT_EXPIRED);
+        CHECK_INT(report.failed, sent); /* none of those that were refused */
+        f.client = NULL;
+        close_fixture(&f);
+    }
+}
+
+/* ---- calls, without a core: this program's own threads begin them ---- */
+
+enum { CALLS = 2000, CALLERS = 3 };
+
+static atomic_long answered;
+
+static void *answer_calls(void *unused)
+{
+    for (inlong_core_call *q = NULL; (q = inlong_call_next(q)); answered++)
+        q->code = (int)q->count;
+    return unused;
+}
+
+static void *call_in_a_hurry(void *unused)
+{
+    long got = 0;
+    for (int i = 1; i <= CALLS; i++) {
+        inlong_core_call call = {.count = (size_t)i};
+        bool begun = inlong_call_within(&call, i % 3 == 0);
+        CHECK_INT(call.code, begun ? i : 0);
+        got += begun;
+    }
+    (void)unused;
+    return (void *)got;
+}
+
+/* A call that nobody begins held its caller for ever. One that is taken back is answered by nobody, and takes no answer from another. */
+static void call_that_nobody_begins_is_taken_back(void)
+{
+    pthread_t servers[2], callers[CALLERS];
+    inlong_core_call first = {.count = 1}, second = {.count = 2};
+    CHECK(!inlong_call_within(&first, 0));
+    CHECK(!inlong_call_within(&second, 10));
+    for (int i = 0; i < 2; i++)
+        CHECK_INT(pthread_create(&servers[i], NULL, answer_calls, NULL), 0);
+    long got = 0;
+    for (int i = 0; i < CALLERS; i++)
+        CHECK_INT(pthread_create(&callers[i], NULL, call_in_a_hurry, NULL), 0);
+    for (int i = 0; i < CALLERS; i++) {
+        void *of_one;
+        CHECK_INT(pthread_join(callers[i], &of_one), 0);
+        got += (long)of_one;
+    }
+    CHECK_INT(answered, got);
+    CHECK_INT(inlong_call(&(inlong_core_call){.count = 5}), 5); /* and nobody is lost by it */
+}
+
+static const check_test tests[] = {
+    {"close_takes_back_what_the_core_does_not_take", close_takes_back_what_the_core_does_not_take},
+    {"send_has_its_time_once", send_has_its_time_once},
+    {"send_does_not_wait_for_ever_for_a_core_that_takes_nothing", send_does_not_wait_for_ever_for_a_core_that_takes_nothing},
+    {"call_that_nobody_begins_is_taken_back", call_that_nobody_begins_is_taken_back},
+};
+
+CHECK_MAIN("stub_starved", tests)
