@@ -73,7 +73,7 @@ func (c *client) flush(q *call) C.int {
 
 var errStuck = &dataproxy.Error{Code: dataproxy.CodeQueueFull, Message: "of results, and nobody polls: take results, then flush again"}
 
-// watchQueue ends a flush that waits in vain. The flush itself is one, however long it takes: begun anew it would wait for the messages
+// watchQueue ends a flush that can only wait. The flush itself is one, however long it takes: begun anew it would wait for the messages
 // that were sent meanwhile, too.
 func (c *client) watchQueue(ctx context.Context, giveUp context.CancelCauseFunc) {
 	look := time.NewTicker(time.Second)

@@ -88,7 +88,7 @@ type attemptFailure struct {
 // detail is what only few messages have.
 type detail struct {
 	settled    bool     // by itself, before the batch
-	with       *attempt // in which it had its end, where that was not the batch's last one
+	with       *attempt // in which it ended, where that was not the batch's last one
 	deadline   int64    // ns since the client's start; 0 means the batch's own
 	headers    map[string]string
 	metaData   any

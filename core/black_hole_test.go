@@ -164,7 +164,7 @@ func TestN4_LanesAreEvenAfterAnOutage(t *testing.T) {
 		n.Kill()
 	}
 	eventually(t, "no lane is usable", func() bool { return usableLanes(client) == 0 })
-	time.Sleep(300 * time.Millisecond) // so that all nodes have been tried again in vain
+	time.Sleep(300 * time.Millisecond) // so that all nodes have been tried again without success
 	inTime(t, 2*time.Second, "lanes on all again", func() {
 		for _, n := range c.Nodes() {
 			n.Revive()

@@ -138,7 +138,7 @@ func TestCapturedAnswersGiveTheBatchItsResult(t *testing.T) {
 	require.Equal(t, 34, answered)
 }
 
-// sendEach sends the payloads one behind the other, without waiting, and returns their results.
+// sendEach sends the payloads one after the other, without waiting, and returns their results.
 func sendEach(ctx context.Context, t *testing.T, client dataproxy.FullClient, payloads ...string) map[string]error {
 	t.Helper()
 	var mu sync.Mutex

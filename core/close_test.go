@@ -140,7 +140,7 @@ func TestF3_CloseWithASilentServer(t *testing.T) {
 	settled(t, client)
 }
 
-// What a message that never left the client is told at the close: sending it again elsewhere cannot double it.
+// What a message that never left the client is told at the close: sending it again elsewhere cannot duplicate it.
 func TestMessagesThatWereNeverWrittenSaySoAtTheClose(t *testing.T) {
 	c := cluster(t, dataproxytest.WithNodes(1))
 	client := connect(t, c)

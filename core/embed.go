@@ -22,7 +22,7 @@ type Embedder interface {
 	// SubmitPacked is SubmitMany for payloads that follow each other in data, with their lengths. Message i has the tag
 	// with i added to B.
 	SubmitPacked(ctx context.Context, msg *Message, data []byte, lengths []uint32, tag Tag, bulk bool) (accepted int, err error)
-	// SubmitTaken is SubmitMany for messages that the embedder has accepted itself, at the given time: it refuses none for want of room,
+	// SubmitTaken is SubmitMany for messages that the embedder has accepted itself, at the given time: it refuses none for lack of room,
 	// and the result of one that the client cannot take is that fault. bulk says that they count as in flight in bulk. It never waits.
 	// Messages that are submitted during or after a close have one result too, which may come after the close.
 	SubmitTaken(msg *Message, payloads [][]byte, tags []Tag, at time.Time, bulk bool)

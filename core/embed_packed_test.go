@@ -14,7 +14,7 @@ import (
 	"github.com/inlong-dataproxy/inlong-dataproxy/core/dataproxytest"
 )
 
-// pack lays payloads one behind the other.
+// pack lays payloads one after the other.
 func pack(payloads []string) (data []byte, lengths []uint32) {
 	for _, p := range payloads {
 		data = append(data, p...)

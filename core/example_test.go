@@ -102,7 +102,7 @@ func ExampleFullClient_sendBatch() {
 	// input log is invalid: the payload is empty: it must have at least one byte [code 10010, group my_group, stream my_stream]
 }
 
-// What an error says: whether sending again may help, and whether that could double the message.
+// What an error says: whether sending again may help, and whether that could duplicate the message.
 func ExampleError() {
 	cluster := fake()
 	defer cluster.Close()

@@ -107,7 +107,7 @@ func LeaveBesideAck(of FullClient) bool {
 		time.Sleep(5 * time.Millisecond) // they come in this order
 	}
 	b.mu.Unlock()
-	b.mu.Lock() // the first of them has waited in vain: the lock goes from one to the next now
+	b.mu.Lock() // the first of them has waited without success: the lock goes from one to the next now
 	time.Sleep(5 * time.Millisecond)
 	b.mu.Unlock()
 	ends.Wait()

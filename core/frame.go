@@ -11,7 +11,7 @@ import (
 //
 // The longest frame may shrink while batches wait: the Manager's first list comes after them, or a later one has a smaller
 // maxPacketLength. A node closes the connection on a frame that is too long, so of a batch that does not fit any more the first
-// messages go in a frame of a new id, and when that one has its end the next ones in another: one at a time, so that the batch has
+// messages go in a frame of a new id, and when that one has ended the next ones in another: one at a time, so that the batch has
 // one owner as ever, and its order.
 
 // frame is what goes to the node in one piece.
@@ -113,10 +113,10 @@ func (c *client) choose(b *batch, due []completion) []completion {
 	return due
 }
 
-// isLeft reports whether message i, which was settled by itself, is to be delivered all the same: it was stored, and has not had its end.
+// isLeft reports whether message i, which was settled by itself, is to be delivered all the same: it was stored, and has not ended.
 func (b *batch) isLeft(i int) bool { return b.kept != nil && b.details[i].with == nil }
 
-// endWith notes that these messages have their end.
+// endWith notes that these messages have ended.
 func (b *batch) endWith(last *attempt, messages ...[]int32) {
 	for _, indexes := range messages {
 		for _, i := range indexes {

@@ -62,7 +62,7 @@ func (s *hookSet) recovered(c *client) {
 
 func (s *hookSet) report(c *client, panicked any) {
 	if !s.panicked.Swap(true) {
-		c.log.Errorf("a hook panicked, which is told once: %v\n%s", oneLine(fmt.Sprint(panicked)), debug.Stack())
+		c.log.Errorf("a hook panicked, later panics of it are not logged: %v\n%s", oneLine(fmt.Sprint(panicked)), debug.Stack())
 	}
 }
 
@@ -223,7 +223,7 @@ func (l *hookList) sealed(h *hooked) {
 }
 
 // written is called before the write: behind it the answer may have come, and the batch be another one. What was not written after all
-// has its end by that.
+// has ended by that.
 func (l *hookList) written(lane *lane, all []transport.Written[*batch]) {
 	if !l.onTheWay {
 		return

@@ -115,7 +115,7 @@ func (s *spooler) ends(b *batch, messages, told int, err *Error) {
 	}
 }
 
-// told is how many messages have a result, "stored", and have not had their end. The caller holds b.mu.
+// told is how many messages have a result, "stored", and have not ended. The caller holds b.mu.
 func (b *batch) told() (messages int) {
 	for i := range b.details {
 		if b.details[i].settled && b.details[i].with == nil {

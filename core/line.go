@@ -7,7 +7,7 @@ import (
 	"github.com/inlong-dataproxy/inlong-dataproxy/core/internal/spool"
 )
 
-// A batch of an ordered stream goes when all that were sealed before it have their end. With a spool some of those may be on the disk only:
+// A batch of an ordered stream goes when all that were sealed before it have ended. With a spool some of those may be on the disk only:
 // read back, they have their old places. The places are those of the store, which stores in the order of sealing.
 
 // position is a batch's place among those of its slot. One that was not stored has the place of what is stored behind it.

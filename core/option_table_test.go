@@ -174,7 +174,7 @@ func TestKeysSetWhatTheFunctionsSet(t *testing.T) {
 	replace(t, certFile, cert)
 	replace(t, keyFile, key)
 	replace(t, authFile, []byte("id:key"))
-	// What a key is of no use without. Only the certificate and its key need each other.
+	// What a key needs beside it. Only the certificate and its key need each other.
 	beside := map[string]dataproxy.Option{
 		"client_cert_file": dataproxy.WithClientKeyFile(keyFile), "client_key_file": dataproxy.WithClientCertFile(certFile),
 		"socks_auth": dataproxy.WithSocks("proxy:1080"), "node_tls_name": dataproxy.WithNodeTLS(true),

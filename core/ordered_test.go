@@ -14,7 +14,7 @@ import (
 	"github.com/inlong-dataproxy/inlong-dataproxy/core/dataproxytest"
 )
 
-// inOrder checks that each sender's messages arrived in the order of sending, doubles of an earlier one left out.
+// inOrder checks that each sender's messages arrived in the order of sending, duplicates of an earlier one left out.
 func inOrder(t *testing.T, c *dataproxytest.Cluster, streams, each int) {
 	t.Helper()
 	next := make([]int, streams)

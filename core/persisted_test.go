@@ -14,7 +14,7 @@ import (
 	"github.com/inlong-dataproxy/inlong-dataproxy/core/dataproxytest"
 )
 
-// "Not written" tells a caller that sending again cannot double a message. A batch that is framed at the very moment at which
+// "Not written" tells a caller that sending again cannot duplicate a message. A batch that is framed at the very moment at which
 // its messages are given up must not be called so.
 func TestNotWrittenIsNeverWrong(t *testing.T) {
 	c := cluster(t)

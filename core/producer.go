@@ -73,7 +73,7 @@ const (
 	sendAsync     sendKind = iota // nobody; the receiver runs user code
 	sendMany                      // nobody, in bulk
 	sendBulk                      // nobody, in bulk; its source can wait, whatever block_if_queue_is_full says
-	sendTaken                     // nobody; an embedder has accepted it, and must not be refused for want of room
+	sendTaken                     // nobody; an embedder has accepted it, and must not be refused for lack of room
 	sendTakenMany                 // the same, in bulk
 	sendGroup                     // a caller, in bulk, that seals the batch itself
 	sendSync                      // a caller; its batch leaves as soon as its lane is idle or makes progress

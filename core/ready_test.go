@@ -56,7 +56,7 @@ func TestReadySaysWhatTheManagerSaid(t *testing.T) {
 	require.NoError(t, client.Ready(patient(t)))
 }
 
-// A node that answers heartbeats and takes no data is of no use.
+// A node that answers heartbeats and takes no data cannot be used.
 func TestReadySaysThatNodesTakeNothing(t *testing.T) {
 	c := cluster(t)
 	standing(c, dataproxytest.ServiceStopped())

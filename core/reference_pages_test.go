@@ -146,7 +146,7 @@ func writeErrors(p *page) {
 The number in ` + "`Error.Code`" + ` (Go), of ` + "`inlong_result`" + ` (C) and ` + "`SendError.code`" + ` (Python); a text such as "message send timeout" is the
 existing SDK's. Each text of an error ends with its code,
 ` + "`[code 10001, ...]`" + `. *Send again* tells whether that can succeed. *Persisted* is what the error says of the message: after not_written,
-sending it again cannot double it; after maybe_written it can. Where the table has both, check the error.
+sending it again cannot duplicate it; after maybe_written it can. Where the table has both, check the error.
 `)
 	p.header("Code", "Name", "Text", "Send again", "Persisted", "When", "What to do")
 	var never []string

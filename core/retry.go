@@ -17,7 +17,7 @@ const (
 	maxBackOffLost = 800 * time.Millisecond
 	// The connections of a node that ends are closed within this time.
 	nodeEnds = 250 * time.Millisecond
-	// A node learns a new stream with some delay; asking again sooner is of no use.
+	// A node learns a new stream with some delay; asking again sooner does not help.
 	unknownStreamBackOff = 2 * time.Second
 	// A node that answered "not now" may take the batch at any moment: it is asked again at least so often.
 	maxBackOffNotNow = connections.MaxBackOffNotNow

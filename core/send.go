@@ -217,7 +217,7 @@ func (c *client) SendBatch(ctx context.Context, msgs []Message) []error {
 		members[i] = member{g, i}
 		at, err := c.accept(ctx, &msgs[i], &members[i], Tag{}, sendGroup, patience)
 		if err != nil {
-			switch { // or each of the others would wait as long in vain
+			switch { // or each of the others would wait as long without success
 			case errors.Is(err, errNothingAcked):
 				patience = -1
 			case err.Code == CodeSendTimeout:

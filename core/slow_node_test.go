@@ -13,7 +13,7 @@ import (
 	"github.com/inlong-dataproxy/inlong-dataproxy/core/dataproxytest"
 )
 
-// trickle makes a node answer each frame so late, one behind the other, as a process does that is starved, until stop is called.
+// trickle makes a node answer each frame so late, one after the other, as a process does that is starved, until stop is called.
 func trickle(n *dataproxytest.Node, late time.Duration) (stop func()) {
 	stopped := make(chan struct{})
 	n.Handle(func(dataproxytest.Record) dataproxytest.Fault {

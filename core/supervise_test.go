@@ -94,7 +94,7 @@ func TestSilentManagerDoesNotHoldUpSuspects(t *testing.T) {
 	client := connect(t, c, dataproxy.WithManagerTimeout(time.Minute), dataproxy.WithUpdateInterval(10*time.Millisecond))
 	c.Manager().Standing(dataproxytest.Silence())
 	before := c.Manager().Calls()
-	eventually(t, "it is asked in vain", func() bool { return c.Manager().Calls() > before })
+	eventually(t, "it is asked without success", func() bool { return c.Manager().Calls() > before })
 	suspect := c.Node(0).Addr()
 	dataproxy.Suspect(client, suspect)
 	dataproxy.EndSuspicion(client)

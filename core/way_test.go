@@ -159,7 +159,7 @@ func TestFaultsOfASocksProxyAreNamed(t *testing.T) {
 	for text, opts := range map[string][]dataproxy.Option{
 		"refused": {dataproxy.WithSocks(closed.Addr().String())},
 		"it cannot connect to the node: the connection was refused":            {dataproxy.WithSocks(open)},
-		"it wants to know who asks: give the option socks_auth":                {dataproxy.WithSocks(strict)},
+		"it requires user and password: set the option socks_auth":             {dataproxy.WithSocks(strict)},
 		"it refuses user and password: check the option socks_auth":            {dataproxy.WithSocks(strict), dataproxy.WithSocksAuth("user", "wr0ng-s3cret")},
 		"it answers 48 54, which is not SOCKS5":                                {dataproxy.WithSocks(http)},
 		`option socks = "host": it must be host:port`:                          {dataproxy.WithSocks("host")},

@@ -103,7 +103,7 @@ typedef struct inlong_core_call {
     int kind, code;       /* INLONG_CALL_...; the answer */
     uintptr_t handle;     /* of a client or a mock */
     inlong_core_text err; /* for the text of a failure */
-    bool inside;          /* asked by a callback of results, which the core would wait for in vain */
+    bool inside;          /* asked by a callback of results, which the core would wait for without success */
     bool alone;           /* no other goroutine waits for calls */
     bool bulk;            /* false: single messages that were only joined, which what bulk sends have in flight does not hold up */
     bool asks;            /* for credentials */

@@ -2,7 +2,7 @@
  *
  *     bench_async URL GROUP STREAM CORPUS MESSAGE_SIZE COUNT [WARM_UP [MODE [THREADS]]]
  *
- * CORPUS holds messages of MESSAGE_SIZE bytes, one behind the other; they are sent in turn, COUNT in all by THREADS threads,
+ * CORPUS holds messages of MESSAGE_SIZE bytes, one after the other; they are sent in turn, COUNT in all by THREADS threads,
  * after WARM_UP that are not measured. Prints one line of JSON. With COUNT ending in "s" it sends for so many seconds. MODE:
  *
  *     callback   one call and one callback a message

@@ -149,7 +149,7 @@ static void parse_message(char *line, struct item *item)
     point_to_attributes(item);
 }
 
-/* Sends `count` messages from `first` on, which lie one behind the other in the payloads, in one call a refusal. */
+/* Sends `count` messages from `first` on, which lie one after the other in the payloads, in one call a refusal. */
 static void send_bulk(struct item *items, size_t first, size_t count)
 {
     point_to_attributes(&items[0]); /* it has moved */

@@ -21,7 +21,7 @@ static void on_result(const inlong_result *result, void *user)
         atomic_fetch_add(&totals->acked, 1);
         return;
     }
-    /* result->text is gone when this returns; result->persisted says whether sending again could double the message. */
+    /* result->text is gone when this returns; result->persisted says whether sending again could duplicate the message. */
     if (atomic_fetch_add(&totals->failed, 1) == 0)
         fprintf(stderr, "first failure: %s\n", result->text);
 }

@@ -9,7 +9,7 @@
  *
  *     retriable  persisted                  what this program does
  *     no         any                        keep the line: the same message would fail again
- *     yes        INLONG_NOT_WRITTEN         send it again: it cannot double
+ *     yes        INLONG_NOT_WRITTEN         send it again: that cannot duplicate it
  *     yes        INLONG_MAYBE_WRITTEN       send it again, or with --never-twice keep it for somebody to look at
  *
  * Lines that are kept go to the file, each with its reason, and can be sent again later.

@@ -28,7 +28,7 @@ static int run(const inlong::Options &options, const std::string &stream, int co
         if (result.code == INLONG_OK)
             acked++;
         else
-            std::fprintf(stderr, "failed: %s\n", result.text); /* result.persisted says whether sending again could double it */
+            std::fprintf(stderr, "failed: %s\n", result.text); /* result.persisted says whether sending again could duplicate it */
     });
 
     for (int i = 0; i < count; i++)

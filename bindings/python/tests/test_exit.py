@@ -267,7 +267,7 @@ end.behind(lambda: print(len(healthy.payloads()), time.monotonic() - began, flus
 
 @pytest.mark.parametrize("python", pythons.find(), ids=lambda python: python.name)
 def test_h4_all_clients_share_one_deadline_at_the_exit(python: pythons.Python) -> None:
-    # Where no thread can be started at the exit, as in 3.12, they were closed one behind the other, 5 s each.
+    # Where no thread can be started at the exit, as in 3.12, they were closed one after the other, 5 s each.
     done = run_python(MANY, python=python.path, seconds=60, variables={"PYTHONWARNINGS": "ignore"})
     arrived, took = done.stdout.split()
     assert arrived == "1"

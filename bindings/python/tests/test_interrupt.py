@@ -93,7 +93,7 @@ def test_h3_close_goes_on_in_the_background(cluster: MockCluster) -> None:
 
 
 def test_h3_a_close_that_is_broken_off_in_its_first_steps_is_done_by_the_next(cluster: MockCluster) -> None:
-    # In a few steps of the interpreter it counted as begun, and nobody was going to do it: the next one waited for it in vain.
+    # In a few steps of the interpreter it counted as begun, and nobody was going to do it: the next one waited for it for ever.
     number = 0
     while True:
         client = Client(cluster.url, group_id=GROUP)

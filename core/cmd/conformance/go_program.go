@@ -14,7 +14,7 @@ import (
 // goRun is a plan that is carried out in this process.
 type goRun struct {
 	plan     *plan
-	payloads []byte // of the messages, one behind the other: what is sent
+	payloads []byte // of the messages, one after the other: what is sent
 	client   dataproxy.FullClient
 
 	mu      sync.Mutex

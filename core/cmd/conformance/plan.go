@@ -83,7 +83,7 @@ func (p *plan) addMessage(m message) *message {
 func (p *plan) flush() { p.steps = append(p.steps, step{kind: "flush", timeout: allSent}) }
 func (p *plan) close() { p.steps = append(p.steps, step{kind: "close", timeout: allSent}) }
 
-// payloads are all payloads, one behind the other, as the file that a program reads.
+// payloads are all payloads, one after the other, as the file that a program reads.
 func (p *plan) payloads() (all []byte) {
 	for _, m := range p.messages {
 		all = append(all, m.payload...)

@@ -131,7 +131,7 @@ func (d *doctor) run(ctx context.Context) {
 	if d.send {
 		d.checkSend(ctx, healthy)
 	} else if len(healthy) > 0 {
-		d.ok("stream", "not looked at: only a message shows whether the nodes know it, see --send")
+		d.ok("stream", "not checked: only a message shows whether the nodes know it, see --send")
 	}
 }
 

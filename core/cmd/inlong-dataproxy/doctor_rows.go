@@ -19,7 +19,7 @@ const rowsCheck = "rows"
 func (d *doctor) checkRows(ctx context.Context) {
 	if len(d.options.StaticNodes) > 0 {
 		if d.row != nil {
-			d.add(levelWarn, rowsCheck, "Give --url alone.", "the row is not looked at: static_nodes are given, and only a Manager knows the stream's fields")
+			d.add(levelWarn, rowsCheck, "Give --url alone.", "the row is not checked: static_nodes are given, and only a Manager knows the stream's fields")
 		}
 		return
 	}

@@ -29,7 +29,7 @@ func TestDoctorIsContentWithAHealthyCluster(t *testing.T) {
 		}
 	}
 	for _, part := range []string{"configuration: group test_group", "Manager: ", "credentials: accepted", "group: test_group is ready, 3 nodes", "clock: agrees",
-		"stream: not looked at: only a message shows", "see --send"} {
+		"stream: not checked: only a message shows", "see --send"} {
 		if !strings.Contains(stdout, part) {
 			t.Errorf("lacks %q: %s", part, stdout)
 		}

@@ -108,7 +108,7 @@ func firstAndSecondToken() func(context.Context, string) (header, token string, 
 }
 
 // One address says that the token has expired while another one is silent: the new token was asked for behind the end of the whole
-// time, which was of no use.
+// time, which did not help.
 func TestN7_TokenIsRefreshedBesideAnAddressThatIsSilent(t *testing.T) {
 	silent := serving(t, func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() })
 	good := servingTheSecondToken(t)

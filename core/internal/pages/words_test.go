@@ -24,6 +24,15 @@ var unclear = map[string]string{
 	`to be had|can be had`:                                  "available",
 	`for so long`:                                           "for this time",
 	`useless`:                                               "no",
+	`of no use`:                                             "does not help, cannot be used",
+	`for want of`:                                           "for lack of",
+	`one behind the other`:                                  "one after the other",
+	`in vain`:                                               "without success, for ever",
+	`(has|have|had) (its|their) end`:                        "has ended",
+	`as its twin`:                                           "as the other form",
+	`told once`:                                             "logged once",
+	`(can|cannot|could|may|not) double`:                     "duplicate",
+	`doubles (are|can|could|of)`:                            "duplicates",
 }
 
 // unclearOnPages are more of them, which sources use in another sense too.
@@ -31,6 +40,10 @@ var unclearOnPages = map[string]string{
 	`all the same`: "still, anyway",
 	`save`:         "except",
 	`told of`:      "reported",
+	`looked at`:    "checked, considered",
+	`doubled`:      "duplicated",
+	`behind that`:  "after that",
+	`is to be set`: "set",
 	`behind (a|the) (ack|close|crash|restart|start|write|503)`: "after",
 }
 

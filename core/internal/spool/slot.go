@@ -229,7 +229,7 @@ func takeSlot(slot string) (unlock func(), err error) {
 	}, nil
 }
 
-// isOwn reports whether a client of this process holds a slot. Where that cannot be read, as for want of a file handle, one may.
+// isOwn reports whether a client of this process holds a slot. Where that cannot be read, as for lack of a file handle, one may.
 func isOwn(slot string) (own bool, err error) {
 	text, err := os.ReadFile(filepath.Join(slot, slotOwner))
 	if errors.Is(err, fs.ErrNotExist) {

@@ -156,7 +156,7 @@ func TestASlotHasOneClient(t *testing.T) {
 	require.Nil(t, orphan, "all have their owners")
 }
 
-// An owner looked for orphans while it could not read whose its own slot is, for want of a file handle, and took that a second time, or gave
+// An owner looked for orphans while it could not read whose its own slot is, for lack of a file handle, and took that a second time, or gave
 // its lock away: another process had it then, too.
 func TestASlotWhoseOwnerCannotBeReadIsNotTaken(t *testing.T) {
 	dir := t.TempDir()

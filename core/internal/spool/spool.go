@@ -222,7 +222,7 @@ func (e *LostError) Error() string {
 
 // Check reports that the segment which is being written has gone from under the store, as where somebody removed its folder: what is
 // written to it would be nowhere. The slot's lock may be gone as well then, so its owner closes the store and opens another one. What cannot
-// be looked at for now, for want of a permission or of a file handle, is there.
+// be looked at for now, for lack of a permission or of a file handle, is there.
 func (s *Spool) Check() (err error) {
 	s.writing.Lock()
 	defer s.writing.Unlock()

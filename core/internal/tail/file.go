@@ -29,7 +29,7 @@ type File struct {
 	head Head
 	at   Place // read up to here
 	size int64 // of its text, as seen last by who read it: what is behind at is lost with it
-	tall int64 // the same, as scans have seen it since: whoever reads it may wait, for an outage to end
+	tall int64 // the same, as scans have seen it since: its reader may wait, for an outage to end
 
 	proven   int64 // when it was written to last, of what was read
 	modified int64 // the same, when a path led to it last: what has the path later is written to later

@@ -38,7 +38,7 @@ func (f *File) mayClose() bool {
 	return !f.busy && !f.queued && f.atEnd && f.Held == nil && f.fault == nil && !f.text.packed() && f.seen.links > 0 && f.at.Offset >= f.size
 }
 
-// waits reports whether a fault is that a file waits until others are read, which is told once, not of each.
+// waits reports whether a fault is that a file waits until others are read, which is logged once, not for each.
 func (s *Set) waits(fault string) bool {
 	if fault != errHandles.Error() {
 		return false

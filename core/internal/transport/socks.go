@@ -80,9 +80,9 @@ func socksMethod(conn net.Conn, auth string) error {
 	case answer[1] == socksNoAuth:
 		return nil
 	case answer[1] == socksNoMethod && auth == "":
-		return errors.New("it wants to know who asks: give the option socks_auth")
+		return errors.New("it requires user and password: set the option socks_auth")
 	case answer[1] != socksPassword || auth == "":
-		return fmt.Errorf("it wants to know who asks in a way that is not user and password (method %d)", answer[1])
+		return fmt.Errorf("it requires another authentication than user and password (method %d)", answer[1])
 	}
 	user, password, _ := strings.Cut(auth, ":")
 	request := append([]byte{passwordVersion, byte(len(user))}, user...)

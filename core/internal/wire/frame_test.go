@@ -94,7 +94,7 @@ func TestFramesDecodeToWhatWasPutIn(t *testing.T) {
 	}
 }
 
-// checkAppends sees that a frame is the same whatever it is appended to: frames of a write lie one behind the other.
+// checkAppends sees that a frame is the same whatever it is appended to: frames of a write lie one after the other.
 func checkAppends(t *testing.T, frame []byte, appendTo func([]byte) []byte) {
 	t.Helper()
 	for _, spare := range []int{0, 1, 20, len(frame) - 1, len(frame), 3 * len(frame)} {

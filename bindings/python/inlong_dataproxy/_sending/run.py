@@ -56,7 +56,7 @@ def split(entries: Iterable[tuple[Model, bytes, F]]) -> list[tuple[Model, list[b
 
 
 class Packed:
-    """Payloads of one model, one behind the other, as far as they have not entered the library."""
+    """Payloads of one model, one after the other, as far as they have not entered the library."""
 
     __slots__ = ("_data", "entering", "lengths", "model")
 

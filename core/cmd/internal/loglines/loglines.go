@@ -19,7 +19,7 @@ var (
 	words      = []string{"accepted", "timeout", "retry", "completed", "checkout", "inventory", "upstream", "refused", "eu-west", "de"}
 )
 
-// Make returns so many lines of size bytes, one behind the other. The last byte of each is a newline, so that a reader by size
+// Make returns so many lines of size bytes, one after the other. The last byte of each is a newline, so that a reader by size
 // and a reader by line find the same messages. They are the same everywhere.
 func Make(size, lines int) []byte {
 	random := rand.New(rand.NewPCG(seed, uint64(size)))
