@@ -15,12 +15,19 @@ static int bad_text(const char *what, const char *field, const char *s, size_t l
     return INLONG_OK;
 }
 
+/* Each counts two bytes or more of the 4,096 that all may have. */
+enum { MOST_ATTRIBUTES = 2048 };
+
 static int check_attributes(const char *what, const inlong_attribute *attributes, size_t count)
 {
     if (count > PTRDIFF_MAX / sizeof *attributes)
         return inlong_fail(INLONG_ERR_ARG, NULL, 0, "message: %s_count is negative", what);
     if (!attributes && count > 0)
         return inlong_fail(INLONG_ERR_ARG, NULL, 0, "message: %ss is NULL but %s_count is %zu", what, what, count);
+    if (count > MOST_ATTRIBUTES) /* before one is read: a wrong count may lead out of the caller's memory */
+        return inlong_fail(INLONG_ERR_LOG_INVALID, NULL, 0,
+                           "%s: %s_count is %zu: all attributes together must have 4096 or less bytes",
+                           inlong_error_text(INLONG_ERR_LOG_INVALID), what, count);
     int code = INLONG_OK;
     for (size_t i = 0; i < count && code == INLONG_OK; i++) {
         if ((code = bad_text(what, "key", attributes[i].key, attributes[i].key_len)) == INLONG_OK)

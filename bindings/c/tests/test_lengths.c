@@ -67,8 +67,32 @@ static void lengths_beyond_the_memory(void)
     close_fixture(&f);
 }
 
+/* So did a wrong count: the attributes were looked at one by one, before their number was. */
+static void counts_beyond_the_memory(void)
+{
+    static const size_t counts[] = {2049, 1 << 20, (size_t)1 << 40, PTRDIFF_MAX / sizeof(inlong_attribute)};
+    fixture f = open_fixture((const char *const[]){NULL});
+    char *page = mmap(NULL, 8192, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    CHECK(page != MAP_FAILED && mprotect(page + 4096, 4096, PROT_NONE) == 0);
+    inlong_attribute *last = (inlong_attribute *)(void *)(page + 4096) - 1;
+    *last = (inlong_attribute){"k", 1, "v", 1};
+    for (size_t i = 0; i < sizeof counts / sizeof *counts; i++) {
+        inlong_message m = message("x");
+        m.attributes = last;
+        m.attribute_count = counts[i];
+        refused(f.client, &m, INLONG_ERR_LOG_INVALID, "must have 4096 or less");
+        m = message("x");
+        m.item_attributes = last;
+        m.item_attribute_count = counts[i];
+        refused(f.client, &m, INLONG_ERR_LOG_INVALID, "must have 4096 or less");
+    }
+    munmap(page, 8192);
+    close_fixture(&f);
+}
+
 static const check_test tests[] = {
     {"lengths_beyond_the_memory", lengths_beyond_the_memory},
+    {"counts_beyond_the_memory", counts_beyond_the_memory},
 };
 
 CHECK_MAIN("lengths", tests)
