@@ -224,8 +224,9 @@ func (st *stream) flush() {
 	}
 }
 
-// GetOn seals the open batch for a sync caller, unless it would wait all the same: settled does it then.
-func (st *stream) GetOn() {
+// Progressed is called when the lane made progress: it seals the open batch for a sync caller, unless the batch would still wait: settled does
+// it then.
+func (st *stream) Progressed() {
 	st.mu.Lock()
 	defer st.mu.Unlock()
 	if st.open != nil && st.busy == nil {

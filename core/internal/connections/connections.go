@@ -95,7 +95,7 @@ type Subject string
 // Home is what is known of a stream: the lane that it sticks to, and who waits for that lane to make progress.
 type Home[T comparable] struct {
 	lane   atomic.Pointer[Lane[T]]
-	Waiter interface{ GetOn() }
+	Waiter interface{ Progressed() }
 }
 
 // Set is the nodes and connections of one client.

@@ -196,7 +196,7 @@ func (l *Lane[T]) leave() {
 	room := l.usable && l.outstanding < parkedWindow
 	l.mu.Unlock()
 	for home := range soon {
-		home.Waiter.GetOn()
+		home.Waiter.Progressed()
 	}
 	if room {
 		l.s.unpark()
@@ -306,7 +306,7 @@ func (l *Lane[T]) handBack(queue []T, soon map[*Home[T]]struct{}) {
 		l.s.Dispatch(item)
 	}
 	for home := range soon {
-		home.Waiter.GetOn()
+		home.Waiter.Progressed()
 	}
 }
 

@@ -121,7 +121,7 @@ func (d *dispatcher[T]) relieveLate() {
 	}
 	d.mu.Unlock()
 	for home := range left {
-		home.Waiter.GetOn()
+		home.Waiter.Progressed()
 	}
 }
 
