@@ -86,10 +86,10 @@ func (k sendKind) inBulk() bool {
 
 func (k sendKind) isTaken() bool { return k == sendTaken || k == sendTakenMany }
 
-// NewClient makes a client: it checks the options, asks the Manager for the nodes, opens the lanes and returns when the first
-// of them is proven. With WithNodeCache it starts with the nodes of last time and asks the Manager behind that. It takes at most the
-// Manager's time-out and the connect time-out together. It fails with every fault of the options at once (see multierr.Errors),
-// with ErrNoEndpoint or with ErrNoAvailableWorker, and leaves nothing behind then. WithLazyStart makes it return at once.
+// NewClient makes a client. It checks the options, asks the Manager for the nodes, opens the lanes, and returns when the first of them
+// has answered a heartbeat. With WithNodeCache it starts with the nodes of last time and asks the Manager afterwards. It takes the
+// Manager's time-out and the connect time-out together at most. It fails with all faults of the options at once (see multierr.Errors),
+// with ErrNoEndpoint or with ErrNoAvailableWorker, and leaves nothing running then. WithLazyStart makes it return at once.
 func NewClient(opts ...Option) (FullClient, error) {
 	c := &client{
 		start: time.Now(), closed: make(chan struct{}), grace: callbackGrace,

@@ -1,6 +1,6 @@
-// Package connections brings frames to the nodes of a cluster: which nodes there are and which are avoided, the lanes on them, the
-// choice of a lane for each item, and the end of connections. It knows nothing of what it carries but what its Owner tells, which
-// makes an item's frame when it is to be written, and is told what became of it.
+// Package connections brings frames to the nodes of a cluster. It knows the nodes and which of them are avoided, the lanes on them, the
+// choice of a lane for each item, and the end of connections. It knows nothing about what it carries: its Owner makes an item's frame when
+// it is to be written, and is called with the outcome.
 package connections
 
 import (
@@ -14,20 +14,20 @@ import (
 	"github.com/inlong-dataproxy/inlong-dataproxy/core/internal/wire"
 )
 
-// Owner has the items, each of which has one owner at a time: from Dispatch, or TakeParked, on this package until one of the methods
-// that end an attempt gives it back. Its methods must not block. Where the contrary is not said they are called without a lock.
+// Owner has the items. An item has one owner at a time: this package owns it from Dispatch on, until TakeParked or one of the methods
+// that end an attempt gives it back. The methods must not block. They are called without a lock unless they say otherwise.
 type Owner[T comparable] interface {
 	// Dead reports whether nobody waits for the item any more. Locks are held.
 	Dead(item T) bool
 	// Failed returns the nodes that have failed the item, the latest last. Locks may be held.
 	Failed(item T) []*Node
-	// Home is where the stream of the item is known by. Locks may be held.
+	// Home returns what is known of the item's stream. Locks may be held.
 	Home(item T) *Home[T]
 	// Tight reports whether senders wait for answers: a lane is late sooner then. Locks are held.
 	Tight() bool
 
-	// Frame appends the item's frame, with the numbers by which its answer is found (transport.Written); nothing of an item that is
-	// dead, which is given back with that. spare is for whatever it needs for that.
+	// Frame appends the item's frame, and returns the numbers that find its answer (transport.Written). Of a dead item it appends nothing,
+	// and takes the item back. spare is memory for its work.
 	Frame(frames []byte, spare *[]byte, item T, l *Lane[T], now time.Time) (all []byte, seq, other uint64)
 	// Writing is called before frames are written.
 	Writing(l *Lane[T], frames []transport.Written[T])
@@ -40,13 +40,13 @@ type Owner[T comparable] interface {
 	Acked(item T, l *Lane[T])
 	// Refused ends one with an error answer, which is valid during the call.
 	Refused(frame transport.Written[T], l *Lane[T], a *wire.Answer)
-	// Lost ends one whose connection ended before an answer. culprit says that this is what it ended on, and tooLong is the size of its
-	// frame where the node may have closed because of that.
+	// Lost ends one whose connection ended before an answer. culprit says that the node closed on this frame, and tooLong is the size of
+	// the frame if the node may have closed because of that.
 	Lost(item T, l *Lane[T], reason error, culprit bool, tooLong int)
 
-	// Unmatched is told of an answer that belongs to nothing in flight: it is not trusted to mean any item.
+	// Unmatched is called for an answer that belongs to nothing in flight: it ends no item.
 	Unmatched()
-	// Dialled is told how it ended to open a connection for a lane.
+	// Dialled is called after each try to open a connection for a lane.
 	Dialled(err error)
 
 	// Lend lends a buffer to a writer, and GiveBack takes it back, perhaps grown, together with what was lent beside it.
@@ -124,7 +124,7 @@ func New[T comparable](ctx context.Context, cfg *Config, owner Owner[T]) *Set[T]
 	return s
 }
 
-// Start opens the lanes and watches over the nodes, until the context of New ends. fresh tells of the list that the client starts with;
+// Start opens the lanes and supervises the nodes until the context of New ends. fresh describes the list that the client starts with;
 // asked is closed when a better one was asked for.
 func (s *Set[T]) Start(fresh bool) (asked <-chan struct{}) {
 	s.cfg.Lasting.Add(len(s.lanes) + 1)
