@@ -236,9 +236,11 @@ static void retry_example(void)
 
     /* Written, and no answer: only who may send twice gets them through. */
     for (int never = 0; never < 2; never++) {
+        long before = received(f.mock);
         fault_everywhere(f.mock, "{\"kind\":\"silence\"}");
         start("06_retry",
               ARGUMENTS("%s %s %s %s %s <<'END'\none\ntwo\nEND", never ? "--never-twice" : "", f.url, GROUP, STREAM, kept), -1);
+        wait_received(f.mock, before + 2);
         usleep(3500000); /* the example's send_timeout is 3 s */
         no_fault(f.mock);
         CHECK_INT(finish(), never);
