@@ -276,6 +276,7 @@ func TestUnwritableNodeCacheCostsALogLine(t *testing.T) {
 	log := newMemoLog()
 	client := connect(t, cluster(t), dataproxy.WithNodeCache("/no/such/folder/nodes.json"), dataproxy.WithLogger(log))
 	require.NoError(t, client.Send(patient(t), message("x")))
+	client.Close() // waits for the log
 	require.Equal(t, 1, log.count("option node_cache: "))
 }
 
