@@ -1,5 +1,7 @@
 package dataproxy
 
+import "time"
+
 // makeRoom leaves batches to the disk that wait for a lane while memory is short: their messages have their results then, "stored".
 func (s *spooler) makeRoom() {
 	b := &s.c.budget
@@ -29,18 +31,33 @@ func (s *spooler) makeRoom() {
 }
 
 // makeRoomInLines is makeRoom for an ordered client, where what waits is behind the batch of its stream that waits for a lane, or that is
-// on the disk.
+// on the disk. While nodes take messages it leaves those alone that are not behind the disk.
 func (s *spooler) makeRoomInLines(messages, bytes int64) {
-	if !s.noneTakes() {
+	takes := !s.noneTakes()
+	if takes && (s.onDisk.Load() == 0 || time.Since(s.madeRoom) < acksEvery) { // others may hold the memory: not for each batch that is sealed
 		return
 	}
+	s.madeRoom = time.Now()
 	for _, b := range s.c.batches.all() {
 		if bytes < int64(s.c.opts.MaxPendingBytes)/2 && messages < s.c.budget.maxMessages/2 {
 			return
 		}
+		if takes && !b.behindDisk() {
+			continue
+		}
 		count, held := s.leave(b)
 		bytes, messages = bytes-held, messages-count
 	}
+}
+
+// behindDisk reports whether b waits for what its stream has on the disk alone.
+func (b *batch) behindDisk() bool {
+	b.mu.Lock()
+	st := b.st // b may be another's at any moment: leave looks once more
+	b.mu.Unlock()
+	st.mu.Lock()
+	defer st.mu.Unlock()
+	return st.busy != b && st.spooled.disk > 0
 }
 
 // leave leaves a batch to the disk alone, and returns what it held. That is nothing where it is not stored, is being sent, or was read
@@ -54,7 +71,7 @@ func (s *spooler) leave(b *batch) (messages, bytes int64) {
 	messages, bytes = int64(b.count()), b.charged
 	// Without giving the lock back: of an ordered client's b may be sent, be acked and be another one's open batch at any moment.
 	s.c.finishHeld(b, func() *Error {
-		return b.fault(CodeSendTimeout, "memory was short while no node took messages", s.c.outage(b))
+		return b.fault(CodeSendTimeout, "memory was short while no node took messages, or older ones of its stream were in the spool", s.c.outage(b))
 	})
 	return messages, bytes
 }

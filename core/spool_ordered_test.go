@@ -69,6 +69,52 @@ func TestOrderIsKeptThroughAnOutageThatFillsMemoryTenTimes(t *testing.T) {
 	settled(t, client)
 }
 
+// S1 with ordered: behind an outage senders waited until all that their stream had on the disk was delivered, although the disk had room:
+// half an hour after one of an hour.
+func TestSendersDoNotWaitForWhatTheirStreamHasOnTheDisk(t *testing.T) {
+	t.Parallel()
+	c := cluster(t, dataproxytest.WithNodes(1))
+	const bound = 1 << 20
+	client := connect(t, c, dataproxy.WithSpoolDir(t.TempDir()), dataproxy.WithOrdered(true), dataproxy.WithMaxPendingBytes(bound),
+		dataproxy.WithBlockIfQueueIsFull(true), dataproxy.WithAckTimeout(2*patience), dataproxy.WithSendTimeout(2*patience))
+	down(t, c, client)
+	c.Reset()
+	goOn := make(chan struct{})
+	release := sync.OnceFunc(func() { close(goOn) })
+	t.Cleanup(release)
+	c.Node(0).Handle(func(dataproxytest.Record) dataproxytest.Fault {
+		<-goOn
+		return dataproxytest.Fault{}
+	})
+	payload := strings.Repeat("x", 1000)
+	const each = 5 * bound / 1000
+	send := func(from int) {
+		for i := range each {
+			client.SendAsync(context.Background(), streamMessage("s", "0 %d %s", from+i, payload), nil)
+		}
+	}
+	send(0)
+	up(c)
+	eventually(t, "the first one is on its way", func() bool { return c.Node(0).Frames() > 0 })
+	sent := make(chan struct{})
+	go func() {
+		defer close(sent)
+		send(each)
+	}()
+	select {
+	case <-sent:
+	case <-patient(t).Done():
+		t.Error("senders wait")
+	}
+	release()
+	<-sent
+	require.NoError(t, client.Flush(patient(t)))
+	require.NoError(t, c.WaitCount(patient(t), 2*each))
+	inOrder(t, c, 1, 2*each)
+	onceEach(t, c, 2*each)
+	settled(t, client)
+}
+
 // The next client sends its own messages before those that the last one has left.
 func TestOrderIsKeptFromOneClientToTheNext(t *testing.T) {
 	t.Parallel()

@@ -68,6 +68,7 @@ type spooler struct {
 	surveyed  uint64
 	surveying atomic.Bool
 	onDisk    atomic.Int64 // batches that are counted as being there only
+	madeRoom  time.Time    // the last look for what can be left to the disk
 	stuck     atomic.Int64 // lines in which what was read back waits for the disk
 
 	acks    atomic.Bool   // some are not recorded
