@@ -38,6 +38,7 @@ func (s *Set) failed(f *File, err error) {
 // await makes a file known that cannot be opened yet: it may be put aside before it can be.
 func (s *Set) await(path string, m meta, err error) *File {
 	f := &File{live: path, real: s.disk.resolved(path), size: m.size, modified: m.modified, proven: m.modified, changed: time.Now()}
+	m.Born = s.disk.bornAt(path, m.key())
 	s.know(f, m.ID)
 	s.failed(f, err)
 	return f

@@ -71,16 +71,3 @@ func inspectFile(f opened) (meta, error) {
 	}
 	return numbered(metaOf(info), f.Name()), nil
 }
-
-// bornAt is born of the file at a path, if that still has the number.
-func bornAt(path string, number key) int64 {
-	f, err := openFile(path)
-	if err != nil {
-		return 0
-	}
-	defer f.Close()
-	if m, err := inspectFile(f); err != nil || m.key() != number {
-		return 0
-	}
-	return born(f)
-}

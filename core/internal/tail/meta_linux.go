@@ -24,3 +24,13 @@ func born(f *os.File) int64 {
 	}
 	return s.Btime.Sec*1e9 + int64(s.Btime.Nsec)
 }
+
+// bornAt is born of the file at a path, if that has the number. It may be one that must not be opened.
+func bornAt(path string, number key) int64 {
+	var s unix.Statx_t
+	if err := unix.Statx(unix.AT_FDCWD, path, 0, unix.STATX_INO|unix.STATX_BTIME, &s); err != nil || s.Mask&unix.STATX_BTIME == 0 ||
+		number != (key{unix.Mkdev(s.Dev_major, s.Dev_minor), s.Ino}) {
+		return 0
+	}
+	return s.Btime.Sec*1e9 + int64(s.Btime.Nsec)
+}

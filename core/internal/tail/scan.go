@@ -138,7 +138,12 @@ func (s *Set) open(f *File, path string, m meta) likeness {
 	if !f.fromPast && f.fault == nil && f.sought.IsZero() && m.size == f.seen.size && m.modified == f.seen.modified {
 		return isSame // closed, and as it was
 	}
-	if f.fault != nil && f.head.Length == 0 { // what is lost with it, and the time of its copy, if it can never be opened
+	if f.fault != nil && f.head.Length == 0 {
+		if born := s.disk.bornAt(path, m.key()); born != 0 && f.id.Born != 0 && born != f.id.Born {
+			s.lostNumber(f, path)
+			return isOther
+		}
+		// What is lost with it, and the time of its copy, if it can never be opened.
 		f.learn(f.head, f.at, m.size)
 		f.prove(m.modified)
 	}

@@ -200,15 +200,25 @@ func (s *Set) isContinued(sight sighting, t text) bool {
 	if err1 != nil || err2 != nil || was != is {
 		return false
 	}
+	s.leave(f, head, at)
 	id := sight.ID
 	id.Born = t.file().born()
-	f.close()
 	s.number(f, id)
 	f.text, f.atEnd, f.changed = t, false, time.Now()
 	s.has(sight.path, f)
 	s.changes++
 	s.push(f)
 	return true
+}
+
+// leave has what was deleted be read on for a time: its writer may have it open still. Nobody looks for it once that is over, so that it
+// has neither a number nor an unread rest, which is in its copy.
+func (s *Set) leave(f *File, head Head, at Place) {
+	old := &File{live: f.live, real: f.real, text: f.text, head: head, at: at, size: at.Offset, modified: f.modified, proven: f.proven, seen: f.seen,
+		aside: true, atEnd: true, gone: time.Now(), changed: time.Now()}
+	old.progress.done, old.seen.links = at, 0
+	old.rename()
+	s.files = append(s.files, old)
 }
 
 // hasItsPlace reports whether a text has the place of an open file that has it no more: the file was truncated.

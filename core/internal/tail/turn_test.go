@@ -249,6 +249,39 @@ func TestALongerCopyInAFilesPlaceIsReadOn(t *testing.T) {
 	w.stop(true)
 }
 
+// Where a copy took a file's place, the file was closed at once: what its writer, who had it open, wrote to it later came never, in silence.
+func TestAFileThatWasReplacedIsReadOnWhileItsWriterGoesOn(t *testing.T) {
+	w := steered(t, "app")
+	want := many("a", 300)
+	w.add("app.log", want...)
+	writer, err := os.OpenFile(w.path("app.log"), os.O_APPEND|os.O_WRONLY, 0)
+	w.must(err)
+	defer writer.Close()
+	w.start(true)
+	w.came(want...)
+	w.copy("app.log", ".app.log.new")
+	w.add(".app.log.new", "in the copy")
+	w.rename(".app.log.new", "app.log")
+	w.look()
+	_, err = writer.WriteString("late\n")
+	w.must(err)
+	w.look()
+	want = append(want, "in the copy", "late")
+	w.came(want...)
+	w.later()
+	w.later()
+	w.add("app.log", "more")
+	w.look()
+	w.came(append(want, "more")...)
+	w.stop(true)
+	w.start(true)
+	w.came(append(want, "more")...)
+	if losses := w.set.Losses(); len(losses) > 0 {
+		t.Errorf("losses %v", losses)
+	}
+	w.stop(true)
+}
+
 // A pattern may match what copytruncate leaves. The copy was taken for a new file when its original had been truncated already, and
 // all came twice; a file whose turn to be read had come was handed out closed.
 func TestACopyUnderAPatternWhoseOriginalIsTruncatedIsNotReadAgain(t *testing.T) {
