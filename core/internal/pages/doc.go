@@ -14,5 +14,6 @@
 // http://127.0.0.1:8083, is replaced by that of a fake cluster, and those that a background block listens on by free ones; so
 // is localhost:PORT, on which a page has servers of its own.
 //
-// A Dockerfile, a unit of systemd, a crontab are not run: their syntax is checked, as far as this machine has what knows it.
+// A Dockerfile and a unit of systemd are not run: their syntax is checked, as far as this machine has what knows it. A crontab's commands are
+// run as cron runs them, with the folders of the system below one of the test.
 package pages
