@@ -54,6 +54,11 @@ func (c *config) load(cmd *cobra.Command) error {
 // read takes those of the command's flags that the environment and the file may set.
 func (c *config) read(cmd *cobra.Command, flagKeys []string) error {
 	c.settings = map[string]setting{}
+	if cmd.Name() != "doctor" { // which has it in its list
+		for _, m := range misspelt() {
+			fmt.Fprintf(cmd.ErrOrStderr(), "warning: the environment variable %s has no effect; did you mean %s?\n", m.name, m.meant)
+		}
+	}
 	known := append(optionKeys(), commandKeys...)
 	flags := cmd.Flags()
 	if !flags.Changed("config") {

@@ -80,8 +80,16 @@ func (d *doctor) checkSecretFile() {
 	}
 }
 
-// checkEnvironment looks for variables that are nearly ours. Others that begin with INLONG_ belong to other programs.
 func (d *doctor) checkEnvironment() {
+	for _, m := range misspelt() {
+		d.add(levelWarn, "configuration", "Rename it to "+m.meant+", if that is meant.", "the environment variable %s has no effect", m.name)
+	}
+}
+
+type misspeltVariable struct{ name, meant string }
+
+// misspelt are variables that are nearly ours. Others that begin with INLONG_ belong to other programs.
+func misspelt() (all []misspeltVariable) {
 	keys := append(append(optionKeys(), commandKeys...), "config")
 	for _, entry := range os.Environ() {
 		name, _, _ := strings.Cut(entry, "=")
@@ -91,9 +99,10 @@ func (d *doctor) checkEnvironment() {
 			continue
 		}
 		if best := nearest.Name(key, keys); best != "" {
-			d.add(levelWarn, "configuration", "Rename it to "+envName(best)+", if that is meant.", "the environment variable %s has no effect", name)
+			all = append(all, misspeltVariable{name, envName(best)})
 		}
 	}
+	return all
 }
 
 // adviceFor is what to do about an error.

@@ -265,6 +265,13 @@ func TestAllThatIsMissingIsToldAtOnce(t *testing.T) {
 	}
 	_, _, stderr = program("", "send", "--steam", "x")
 	require.Contains(t, stderr, "did you mean --stream?")
+	for flag, meant := range map[string]string{"-f": "-F", "-Q": "-q", "-quiett": "--quiet", "-follow": "--follow", "-url": "--url"} {
+		_, _, stderr = program("", "send", flag)
+		require.Contains(t, stderr, "did you mean "+meant+"?", flag)
+	}
+	t.Setenv("INLONG_SEND_TIMOUT", "1s")
+	_, _, stderr = program("", "send")
+	require.Contains(t, stderr, "INLONG_SEND_TIMOUT has no effect; did you mean INLONG_SEND_TIMEOUT?")
 	_, _, stderr = program("", "sned")
 	require.Contains(t, stderr, `did you mean "send"?`)
 }

@@ -147,13 +147,28 @@ func usageArgs(check cobra.PositionalArgs) cobra.PositionalArgs {
 // nearestFlag is a hint at the flag that an unknown one was meant to be.
 func nearestFlag(cmd *cobra.Command, err error) string {
 	var unknown *pflag.NotExistError
-	if !errors.As(err, &unknown) || unknown.GetSpecifiedShortnames() != "" {
+	if !errors.As(err, &unknown) {
 		return ""
 	}
-	var names []string
-	cmd.Flags().VisitAll(func(f *pflag.Flag) { names = append(names, f.Name) })
-	if name := nearest.Name(unknown.GetSpecifiedName(), names); name != "" {
+	var names, letters []string
+	cmd.Flags().VisitAll(func(f *pflag.Flag) {
+		names = append(names, f.Name)
+		if f.Shorthand != "" {
+			letters = append(letters, f.Shorthand)
+		}
+	})
+	text := unknown.GetSpecifiedName()
+	if word := unknown.GetSpecifiedShortnames(); len(word) > 1 { // one hyphen too few
+		text = word
+	} else if word != "" {
+		names = letters
+	}
+	switch name := nearest.Name(text, names); len(name) {
+	case 0:
+		return ""
+	case 1:
+		return fmt.Sprintf("; did you mean -%s?", name)
+	default:
 		return fmt.Sprintf("; did you mean --%s?", name)
 	}
-	return ""
 }
