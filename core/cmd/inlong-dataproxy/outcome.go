@@ -24,6 +24,8 @@ const namedFailures = 10
 //	--state              ends the run; if only this client refuses it: named and passed
 //	                                                        ends the run
 //	otherwise            named, and kept with --failed      named, and kept with --failed
+//
+// Of what the end finds without an ack a state tells the next run; without one it is as otherwise.
 func (s *shipment) notAcked(msg dataproxy.Message, from origin, err error) {
 	var e *dataproxy.Error
 	if !errors.As(err, &e) {
@@ -40,15 +42,24 @@ func (s *shipment) notAcked(msg dataproxy.Message, from origin, err error) {
 		s.count(e, where)
 		s.finish(from)
 	case s.again != nil && e.Code != dataproxy.CodeClosed:
+		s.sendsAgain(e)
 		s.again.later(msg, e, hopeless, where)
 	case kept && e.Code != dataproxy.CodeClosed && !s.follow:
+		s.sendsAgain(e)
 		s.count(e, where)
 		s.halt(&exitError{exitFailure, errNotAcked})
-	case kept: // the next run sends it
-		s.failures.add(e, where)
+	case s.saves: // the next run sends it
+		s.sendsAgain(e)
 	default:
 		s.count(e, where)
 		s.finish(from)
+	}
+}
+
+// sendsAgain counts a line that this run or the next one sends as a new message.
+func (s *shipment) sendsAgain(e *dataproxy.Error) {
+	if e.Persisted() == dataproxy.MaybeWritten {
+		s.twice.Add(1)
 	}
 }
 

@@ -21,6 +21,7 @@ type report struct {
 	Waiting     int64   `json:"waiting"` // had no result at the end
 	Skipped     int64   `json:"skipped"`
 	Kept        int64   `json:"kept"`         // of those that failed, in the file of --failed
+	MaybeTwice  int64   `json:"maybe_twice"`  // this run or the next one sends them anew, though a node may have them
 	GivenUp     int64   `json:"given_up"`     // of the spool, stored by this run or an earlier one: refused for good, too old or unreadable
 	LostBatches int64   `json:"lost_batches"` // of the spool, which the disk did not give back
 	Seconds     float64 `json:"seconds"`
@@ -38,9 +39,16 @@ func (s *shipment) report(started clock) *report {
 	wall, cpu := started.passed()
 	r := &report{
 		Language: "go",
-		Lines:    s.lines.Load(), Acked: s.acked.Load(), Stored: s.spooled.Load(), Failed: s.lost.Load(), Skipped: s.skipped.Load(), Kept: s.kept.Load(),
+		Acked:    s.acked.Load(), Stored: s.spooled.Load(), Skipped: s.skipped.Load(), Kept: s.kept.Load(),
 		Seconds: wall.Seconds(), CPUSeconds: cpu.Seconds(), Failures: s.failures.all(), Losses: s.files.Losses(), Unread: s.files.Faults(),
 		saves: s.saves,
+	}
+	for _, f := range r.Failures { // not s.lost: results may come yet, and the sum is to be that of what is listed
+		r.Failed += f.Count
+	}
+	r.Lines = s.lines.Load()
+	if r.MaybeTwice = s.twice.Load(); s.saves {
+		r.MaybeTwice += s.files.Ahead()
 	}
 	r.Waiting = max(r.Lines-r.Acked-r.Stored-r.Failed, 0)
 	for _, loss := range r.Losses {
@@ -68,6 +76,18 @@ func (r *report) verdict() error {
 	return nil
 }
 
+// end is how the program ends, if it came to that without an error of its own, or was interrupted.
+func (r *report) end(interrupted bool) error {
+	err := r.verdict()
+	switch {
+	case !interrupted:
+		return err
+	case err == nil:
+		return &exitError{exitInterrupted, errInterrupted}
+	}
+	return &exitError{exitInterrupted, fmt.Errorf("interrupted before the end: %w", err)}
+}
+
 func were(lines int64) string {
 	if lines == 1 {
 		return "1 line was"
@@ -92,6 +112,9 @@ func (r *report) print(w io.Writer) {
 	}
 	if r.Kept > 0 {
 		fmt.Fprintf(w, "  %s kept in the file of --failed; to send them again: inlong-dataproxy send --format failed FILE\n", were(r.Kept))
+	}
+	if r.MaybeTwice > 0 {
+		fmt.Fprintf(w, "  %s may arrive twice: sent again by this run or the next, though a node may have it\n", plural(r.MaybeTwice, "line"))
 	}
 	if r.GivenUp > 0 {
 		fmt.Fprintf(w, "  %s given up that the spool had kept: the log says why\n", were(r.GivenUp))

@@ -84,7 +84,7 @@ Exit status:
   2    the command line or the configuration is wrong; nothing was sent
   3    the Manager or the nodes cannot be reached, or refuse; nothing was sent ("inlong-dataproxy doctor" says why)
   4    a file could not be read, or the state or the file of --failed not be written
-  130  interrupted before the end of the files; what was read until then was sent
+  130  interrupted before the end of the files; the summary says what was sent of those lines that had been read
 
 ` + configHelp,
 		Example: `  inlong-dataproxy send --url http://127.0.0.1:8083 --group my_group --stream my_stream app.log
@@ -218,8 +218,8 @@ func send(cmd *cobra.Command, f *sendFlags, files []string) error {
 	if cause := context.Cause(ctx); ended == nil && !errors.Is(cause, context.Canceled) {
 		ended = cause
 	}
-	if ended == nil {
-		ended = report.verdict()
+	if interrupted := errors.Is(ended, errInterrupted); ended == nil || interrupted {
+		ended = report.end(interrupted)
 	}
 	if !f.quiet || ended != nil {
 		report.print(screen)

@@ -57,6 +57,7 @@ type shipment struct {
 	spooled                                      atomic.Int64 // lines whose result is "stored"
 	refused                                      atomic.Int64 // lines whose result says that the client has given them up, which its spool counts too
 	doneBytes                                    atomic.Int64 // of the inputs, belonging to records that have their result
+	twice                                        atomic.Int64 // lines that are sent anew, though a node may have them
 	lastAck                                      atomic.Int64 // ns since 1970
 
 	failures failures

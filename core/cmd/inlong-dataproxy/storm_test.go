@@ -10,7 +10,9 @@ import (
 	"math/rand"
 	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"syscall"
@@ -34,7 +36,7 @@ func stormFor(t *testing.T) time.Duration {
 }
 
 // Six ways of rotation under load, a reader that is behind, outages and kills: each line that was written must have arrived, whole, and
-// none twice unless the program was killed.
+// none twice unless the program was killed, or says so: it sends a line anew whose answer was lost too often.
 func TestStormOfRotationsLosesNoLine(t *testing.T) {
 	last := stormFor(t)
 	for _, kills := range []bool{false, true} {
@@ -55,6 +57,8 @@ type storm struct {
 	args    []string
 	kills   bool
 	killed  int
+
+	maybeTwice int // lines, as the last run that followed says
 
 	mu      sync.Mutex
 	written map[string]bool
@@ -98,12 +102,15 @@ func (s *storm) blow(last time.Duration) {
 	for time.Now().Before(end) {
 		time.Sleep(time.Duration(500+rnd.Intn(1500)) * time.Millisecond)
 		if rnd.Intn(3) == 0 { // an outage
-			for _, n := range s.cluster.Nodes() {
-				n.Kill()
-			}
-			time.Sleep(time.Duration(rnd.Intn(1500)) * time.Millisecond)
-			for _, n := range s.cluster.Nodes() {
-				n.Revive()
+			for range 1 + rnd.Intn(6) {
+				for _, n := range s.cluster.Nodes() {
+					n.Kill()
+				}
+				time.Sleep(time.Duration(rnd.Intn(500)) * time.Millisecond)
+				for _, n := range s.cluster.Nodes() {
+					n.Revive()
+				}
+				time.Sleep(time.Duration(rnd.Intn(300)) * time.Millisecond)
 			}
 		} else if s.kills {
 			c.Process.Kill()
@@ -142,6 +149,10 @@ func (s *storm) blow(last time.Duration) {
 	}
 	require.NoError(s, err, "%s", c.stderr)
 	require.NotContains(s, c.stderr.String(), "lost:")
+	if told := regexp.MustCompile(`(\d+) lines? may arrive twice`).FindStringSubmatch(c.said()); told != nil {
+		s.maybeTwice, err = strconv.Atoi(told[1])
+		require.NoError(s, err)
+	}
 }
 
 // settle is a last run, for what comes late.
@@ -181,7 +192,7 @@ func (s *storm) judge() {
 	}
 	foreign, twice, doubled := []string{}, []string{}, 0
 	for line, n := range got {
-		doubled += n - 1
+		doubled += n - 1 // under another mid
 		if n > 1 {
 			twice = append(twice, line[:min(len(line), 20)])
 		}
@@ -191,11 +202,11 @@ func (s *storm) judge() {
 	}
 	require.Empty(s, s.missing(), "lines that never came, of %d", len(s.written))
 	require.Empty(s, foreign, "lines that nobody wrote")
-	if !s.kills {
+	if !s.kills && doubled > s.maybeTwice {
 		slices.Sort(twice)
-		require.Empty(s, twice, "lines that came twice, without a kill")
+		require.Empty(s, twice, "lines that came twice, without a kill; the program knows of %d", s.maybeTwice)
 	}
-	s.Logf("%d lines arrived, %d of them twice after %d kills", len(s.written), doubled, s.killed)
+	s.Logf("%d lines arrived, %d of them twice after %d kills; the last run knows of %d", len(s.written), doubled, s.killed, s.maybeTwice)
 }
 
 // write is a program that logs, and whatever rotates its file.

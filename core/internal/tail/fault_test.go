@@ -69,7 +69,8 @@ func TestAPatternInAFolderThatCannotBeReadTellsWhy(t *testing.T) {
 	}
 }
 
-// The state's place stops before the first record that has no result, whatever the order of the results.
+// The state's place stops before the first record that has no result, whatever the order of the results. How many behind it come again was told
+// to nobody.
 func TestThePlaceStopsBeforeTheFirstRecordWithoutAResult(t *testing.T) {
 	d := newFolder(t)
 	lines := many("a", 1000)
@@ -97,11 +98,17 @@ func TestThePlaceStopsBeforeTheFirstRecordWithoutAResult(t *testing.T) {
 	if got := at(); got != 0 {
 		t.Errorf("nothing is done from the beginning, and the place is line %d", got)
 	}
+	if got := set.Ahead(); got != 500 {
+		t.Errorf("%d records are done and come again, want 500", got)
+	}
 	for i := range 499 {
 		records[i].Done()
 	}
 	if got := at(); got != 499 {
 		t.Errorf("the place is line %d, want 499", got)
+	}
+	if got := set.Ahead(); got != 500 {
+		t.Errorf("%d records behind the place are done and come again, want 500", got)
 	}
 	set.Close()
 	state.Close() // a kill

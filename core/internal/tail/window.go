@@ -100,3 +100,27 @@ func (p *progress) look() (done Place, next *block, ahead int) {
 	}
 	return p.done, next, ahead
 }
+
+// Ahead is how many records have their result and stand behind the place of their file: the next run meets them again.
+func (s *Set) Ahead() (records int64) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, f := range s.files {
+		records += f.ahead()
+	}
+	return records
+}
+
+func (f *File) ahead() (records int64) {
+	at := f.acked().Offset
+	f.progress.mu.Lock()
+	defer f.progress.mu.Unlock()
+	for _, b := range f.progress.blocks {
+		for i := range b.records[:b.count.Load()] {
+			if r := &b.records[i]; r.done.Load() && b.start.Offset+int64(r.end) > at {
+				records++
+			}
+		}
+	}
+	return records
+}
