@@ -257,8 +257,8 @@ func (b *budget) wait(ctx context.Context, n int64, st *stream, patience time.Du
 	}
 }
 
-// giveUp takes a waiter out of its stream's line, and with it those behind it whose contexts have ended too: thousands may share one, and
-// each would wait for the lock. One that was served at the same moment has its room.
+// giveUp takes a waiter out of its stream's line, and with it those behind it whose contexts have ended too, or all of them when the client
+// ends: there may be thousands, and each would wait for the lock. One that was served at the same moment has its room.
 func (b *budget) giveUp(st *stream, e *list.Element, reason *Error) *Error {
 	w := e.Value.(*budgetWaiter)
 	if w.out.Load() {
@@ -273,7 +273,7 @@ func (b *budget) giveUp(st *stream, e *list.Element, reason *Error) *Error {
 		return reason
 	}
 	first := st.line.Front() == e
-	for next := e.Next(); next != nil && next.Value.(*budgetWaiter).hasEnded(); next = e.Next() {
+	for next := e.Next(); next != nil && (b.stopped != nil || next.Value.(*budgetWaiter).hasEnded()); next = e.Next() {
 		next.Value.(*budgetWaiter).out.Store(true)
 		b.leave(st, next)
 	}

@@ -10,6 +10,7 @@ import (
 	"unsafe"
 
 	"github.com/stretchr/testify/require"
+	"go.uber.org/multierr"
 
 	"github.com/inlong-dataproxy/inlong-dataproxy/core/internal/cputime"
 )
@@ -112,6 +113,22 @@ func TestWhoGivesUpTakesThoseAlongWhoseContextHasEnded(t *testing.T) {
 	require.Zero(t, c.waiting.Load()+st.waiters.Load())
 }
 
+// So did those whose client was closed.
+func TestWhoGivesUpAtACloseTakesAllAlong(t *testing.T) {
+	c := newCrowd(1, 1<<20, 1)
+	c.stopping = make(chan struct{})
+	st := c.streams[0]
+	require.Equal(t, noShortage, c.admit(st, 1, 1))
+	for range 1000 {
+		c.join(st, 1)
+	}
+	c.stop(errClosed)
+	require.Equal(t, errClosed, c.giveUp(st, c.places[500], errClosed))
+	require.EqualValues(t, 500, c.waiting.Load(), "those behind it went with it")
+	require.Equal(t, errClosed, c.giveUp(st, c.places[0], errClosed))
+	require.Zero(t, c.waiting.Load()+st.waiters.Load())
+}
+
 // The error of a wait asks the context why it ended when it is asked itself: each of thousands would wait for the context's lock.
 func TestErrorOfAContextTellsWhyItEnded(t *testing.T) {
 	why := errors.New("the user left")
@@ -120,6 +137,11 @@ func TestErrorOfAContextTellsWhyItEnded(t *testing.T) {
 	err := &Error{Code: CodeContextExpired, cause: whyEnded{ctx}}
 	require.ErrorIs(t, err, why)
 	require.Contains(t, err.Error(), "the user left")
+	require.Equal(t, why, errors.Unwrap(err))
+	outage := errors.New("no node takes messages")
+	err = &Error{Code: CodeContextExpired, cause: multierr.Append(whyEnded{ctx}, outage)}
+	require.ErrorIs(t, err, why)
+	require.ErrorIs(t, err, outage)
 	ctx, stop := context.WithTimeout(context.Background(), 0)
 	defer stop()
 	require.ErrorIs(t, &Error{Code: CodeContextExpired, cause: whyEnded{ctx}}, context.DeadlineExceeded)

@@ -374,6 +374,7 @@ func TestContextMaySendWhenItIsAskedWhyItEnded(t *testing.T) {
 	select {
 	case err := <-result:
 		fault(t, err, dataproxy.CodeContextExpired)
+		require.ErrorIs(t, err, context.Canceled)
 	case <-time.After(patience):
 		t.Fatal("Send waits for itself") // and so would a close
 	}

@@ -165,6 +165,7 @@ func (e *Error) Unwrap() error {
 type whyEnded struct{ context.Context }
 
 func (why whyEnded) Error() string { return context.Cause(why).Error() }
+func (why whyEnded) Unwrap() error { return context.Cause(why) }
 
 // Retriable reports whether sending the message again may succeed. See Persisted for whether that can duplicate it.
 func (e *Error) Retriable() bool {

@@ -93,13 +93,13 @@ func (c *client) woken(b *batch) {
 // withdraw settles the one message of a caller that gave up. It reports false when the message has its result already.
 func (c *client) withdraw(ctx context.Context, at place) bool {
 	found := false
-	b, cause := at.b, context.Cause(ctx) // the user's code, which runs under no lock
+	b := at.b
 	c.settleSome(at.st, b, func() []completion {
 		if b.order != at.order || b.unsettled == 0 || b.settledAlone(at.index) {
 			return nil
 		}
 		found = true
-		return []completion{b.settle([]int32{int32(at.index)}, c.contextOver(b, cause))}
+		return []completion{b.settle([]int32{int32(at.index)}, c.contextOver(b, whyEnded{ctx}))}
 	})
 	return found
 }

@@ -17,7 +17,10 @@ func (id BatchID) Append(dst []byte) []byte {
 }
 
 // String returns the id's text.
-func (id BatchID) String() string { return string(id.Append(nil)) }
+func (id BatchID) String() string {
+	var room [batchIDPrefix + 16]byte
+	return string(id.Append(room[:0]))
+}
 
 // ParseBatchID reads what Append wrote.
 func ParseBatchID(text []byte) (id BatchID, ok bool) {
