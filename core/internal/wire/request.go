@@ -14,7 +14,6 @@ const (
 	typeTextAttrs = 6
 	extItemAttrs  = 0x01
 	extTrace      = 0x02
-	extIndexMask  = 0x18
 	maxBinaryAttr = math.MaxInt16
 	hbOverhead    = 18
 	binaryBodyAt  = 25
