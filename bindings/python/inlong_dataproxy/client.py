@@ -142,7 +142,7 @@ class Client:
             raise refusal(code, model)
         raise Outcome(record).error(model.group_id, model.stream_id)
 
-    def send_async(
+    def send_async(  # noqa: C901 - it is all that a message costs its sender: a call more is more
         self,
         payload: Payload,
         stream_id: str,
@@ -191,7 +191,9 @@ class Client:
         future = DeliveryFuture()
         future.model = model
         if callback is not None:
-            future.call_back(callback)
+            if not callable(callback):
+                raise TypeError(f"callback must be callable or None, not {type(callback).__name__}")
+            future.callback = callback
         if model.proven:
             line.put((model, data, future))
             line.idle = False

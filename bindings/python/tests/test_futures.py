@@ -204,7 +204,7 @@ def test_callbacks_added_while_the_result_comes_are_called_once() -> None:
     for _ in range(2000):
         future = unresolved()
         seen: list[object] = []
-        future.call_back(lambda *outcome, seen=seen: seen.append(outcome))
+        future.callback = lambda *outcome, seen=seen: seen.append(outcome)
         barrier = threading.Barrier(2)
 
         def add(future: DeliveryFuture = future, seen: list[object] = seen, barrier: threading.Barrier = barrier) -> None:

@@ -325,7 +325,7 @@ def test_a_message_that_slips_in_at_the_very_end_has_its_result(client: Client, 
     line, called = client._line, threading.Event()
     future = DeliveryFuture()
     future.model = line.models(STREAM)
-    future.call_back(lambda *_: called.set())
+    future.callback = lambda *_: called.set()
     sweep = line._sweep
 
     def slip_in() -> None:

@@ -115,7 +115,7 @@ class DeliveryFuture(Future[Result]):
     model: Sent
     _outcome: Union[Result, Exception, None] = None
     _watch: Optional[_Watch] = None
-    _callback: Optional[ResultCallback] = None
+    callback: Optional[ResultCallback] = None  # set before anybody else has the future
     _callbacks: Optional[list[Callable[[Any], object]]] = None
     _attended: bool = False  # whether it has a watch or callbacks beside the one that it was born with
 
@@ -236,12 +236,6 @@ class DeliveryFuture(Future[Result]):
 
     # ---- for anyone who has the result ----
 
-    def call_back(self, callback: ResultCallback) -> None:
-        """Have callback called with the result. Only before anybody else has the future."""
-        if not callable(callback):
-            raise TypeError(f"callback must be callable or None, not {type(callback).__name__}")
-        self._callback = callback
-
     def resolve(self, outcome: Union[Result, Exception]) -> None:
         """Set the one result. Callbacks run on the calling thread."""
         while True:
@@ -262,7 +256,7 @@ class DeliveryFuture(Future[Result]):
                     watch.condition.release()
             if callbacks is not None:
                 break
-        callback, self._callback = self._callback, None
+        callback, self.callback = self.callback, None
         if callback is not None:
             _call_back(callback, outcome)
         for done_callback in callbacks:
@@ -288,11 +282,14 @@ class DeliveryFuture(Future[Result]):
                     attended.append(future)
                 else:
                     future._outcome = result
-                    if future._callback is not None:
-                        callbacks.append(future._callback)
-                        future._callback = None
+                    if future.callback is not None:
+                        callbacks.append(future.callback)
+                        future.callback = None
         for callback in callbacks:
-            _call_back(callback, result)
+            try:
+                callback(result, None)
+            except BaseException as error:  # noqa: BLE001 - as below, without a call more
+                report(error, callback)
         for future in attended:
             future.resolve(result)
 
@@ -332,7 +329,7 @@ def _shape() -> None:
     the class had them; in a burst hundreds are made before the first one gets its outcome.
     """
     first: Any = DeliveryFuture()
-    for name in ("model", "_outcome", "_callback", "_callbacks", "_watch", "_attended"):
+    for name in ("model", "_outcome", "callback", "_callbacks", "_watch", "_attended"):
         setattr(first, name, None)
 
 
