@@ -76,6 +76,7 @@ class Client:
         self._handle = delivery.handle
         self._line = delivery.line
         self._plain = delivery.line.models.plain
+        delivery.start()
 
     @classmethod
     def from_config(cls, config: Config, **changes: Unpack[Options]) -> Self:

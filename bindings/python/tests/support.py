@@ -125,11 +125,16 @@ def interrupt(when: Callable[[], bool]) -> Iterator[Callable[[], float]]:
 
 
 class Opcodes:
-    """Raises KeyboardInterrupt before one of the opcodes of some functions, as a signal may."""
+    """Raises KeyboardInterrupt before one of the opcodes of some functions, as a signal may.
+
+    Attributes:
+        hit: whether it did; not where there are fewer.
+    """
 
     def __init__(self, functions: Iterable[Any], number: int) -> None:
         self._codes = {function.__code__ for function in functions}
-        self.left = number
+        self._left = number
+        self.hit = False
 
     def __enter__(self) -> Self:
         self._before = sys.gettrace()
@@ -147,7 +152,8 @@ class Opcodes:
 
     def _opcode(self, _frame: FrameType, event: str, _arg: object) -> Any:
         if event == "opcode":
-            if self.left == 0:
+            if self._left == 0:
+                self.hit = True
                 raise KeyboardInterrupt
-            self.left -= 1
+            self._left -= 1
         return self._opcode

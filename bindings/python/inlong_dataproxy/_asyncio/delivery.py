@@ -82,6 +82,7 @@ class AsyncDelivery(ResultTaker[Waiting]):
             low.client_close(handle, 0, None)
             raise
         process_end.opened(self)
+        handle.taken = True
 
     # ---- messages ----
 

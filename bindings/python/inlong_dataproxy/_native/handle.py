@@ -122,6 +122,14 @@ def _unknown(key: str) -> str:
     raise ConfigError(f"option {key!r}: unknown")
 
 
+class Handle(low.ClientHandle):
+    """One that nobody has taken, since a signal handler raised just then, is closed when it is collected."""
+
+    def __del__(self) -> None:
+        if self.value and not self.taken and low is not None:  # as the interpreter ends, it may be
+            low.client_close(self, 0, None)
+
+
 def new_handle(texts: Mapping[str, str], signs: Optional[auth.Auth]) -> low.ClientHandle:
     """Make a client in the library. Ctrl-C ends the wait; a client that comes into being after that is closed at once."""
     interpreter.check_threads()
@@ -142,7 +150,7 @@ def discard(call: Call[low.ClientHandle]) -> None:
 
 def make_handle(texts: Mapping[str, str], signs: Optional[auth.Auth]) -> low.ClientHandle:
     """Make a client in the library. Blocks without regard to signals."""
-    handle = low.ClientHandle()
+    handle = Handle()
     handle.kept = signer = None if signs is None else auth.Signer(signs)
     given = native_options(texts, signer)
     try:

@@ -24,9 +24,11 @@ class ClientHandle(c_void_p):
 
     Attributes:
         kept: what must live as long as the client.
+        taken: whether somebody closes it.
     """
 
     kept: object = None
+    taken = False
 
 
 class MockHandle(c_void_p):

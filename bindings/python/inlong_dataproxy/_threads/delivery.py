@@ -42,15 +42,21 @@ class Delivery(ResultTaker[DeliveryFuture]):
         self._reported = False
         self._report = CloseReport()
         self._thread = threading.Thread(target=self._drain, name="inlong-results", daemon=True)
+
+    def start(self) -> None:
+        """Begin. Called once, by who has this object already: from here on somebody must close it."""
         try:
             self.line.thread.start()
             self._thread.start()
+            process_end.opened(self)
+            self.handle.taken = True
         except BaseException:  # no threads any more, or a signal handler raised while one began
+            self.closing = True
             self.line.refuse_all(codes.closed_error)
             self.line.close(0, lambda: None)
-            low.client_close(handle, 0, None)
+            low.client_close(self.handle, 0, None)
+            process_end.closed(self)
             raise
-        process_end.opened(self)
 
     # ---- results ----
 
