@@ -123,12 +123,8 @@ func (l *hookList) firstToWant(ctx context.Context) int {
 	return first
 }
 
-// accept is client.accept with the hooks around it.
-func (l *hookList) accept(ctx context.Context, msg *Message, recv receiver, tag Tag, kind sendKind, patience time.Duration) (place, *Error) {
-	first := l.firstToWant(ctx)
-	if first == len(l.all) {
-		return l.c.acceptOne(ctx, msg, nil, recv, tag, kind, patience)
-	}
+// accept is client.accept with the hooks around it; first is the first set that wants the message.
+func (l *hookList) accept(ctx context.Context, msg *Message, first int, recv receiver, tag Tag, kind sendKind, patience time.Duration) (place, *Error) {
 	m := hookedMessages.Get().(*hookedMessage)
 	m.msg, m.wanted, m.tokens, m.asked = *msg, m.wanted[:0], m.tokens[:0], 0
 	for i := range l.all {

@@ -247,7 +247,9 @@ type place struct {
 // that an embedder has taken it is what is left of its time.
 func (c *client) accept(ctx context.Context, msg *Message, recv receiver, tag Tag, kind sendKind, patience time.Duration) (place, *Error) {
 	if c.hooks.perItem {
-		return c.hooks.accept(ctx, msg, recv, tag, kind, patience)
+		if first := c.hooks.firstToWant(ctx); first < len(c.hooks.all) {
+			return c.hooks.accept(ctx, msg, first, recv, tag, kind, patience)
+		}
 	}
 	return c.acceptOne(ctx, msg, nil, recv, tag, kind, patience)
 }

@@ -54,7 +54,10 @@ func (t *tracing) inject(ctx context.Context, msg *dataproxy.Message) (added car
 	for name, value := range *attributes {
 		total += size(name, value)
 	}
-	names := added.Keys()
+	names := make([]string, 0, 4)
+	for name := range added {
+		names = append(names, name)
+	}
 	slices.SortFunc(names, func(a, b string) int { return len(added[a]) - len(added[b]) })
 	for _, name := range names { // the shortest value first: a long baggage leaves room for the trace
 		more := size(name, added[name])

@@ -109,10 +109,22 @@ func TestWhatTracingCosts(t *testing.T) {
 
 	const messages = 400_000
 	provider := sdktrace.NewTracerProvider(sdktrace.WithBatcher(discard{}))
+	tracer := provider.Tracer("bare") // the least that a span of each sampled message can cost: no attribute, and nothing carried
+	bare := dataproxy.Hooks{
+		Want:    func(ctx context.Context) bool { return trace.SpanContextFromContext(ctx).IsSampled() },
+		Sending: func(ctx context.Context, _ *dataproxy.Message) any { _, span := tracer.Start(ctx, "send"); return span },
+		Result: func(r dataproxy.MessageResults) {
+			for _, span := range r.Tokens {
+				span.(trace.Span).End()
+			}
+		},
+	}
 	token := dataproxy.Hooks{Sending: func(context.Context, *dataproxy.Message) any { return nil }}
 	for name, option := range map[string]dataproxy.Option{
 		"traced":              oteldataproxy.WithTracing(oteldataproxy.WithTracerProvider(provider)),
 		"traced, not carried": oteldataproxy.WithTracing(oteldataproxy.WithTracerProvider(provider), oteldataproxy.WithCarrier(oteldataproxy.Nothing)),
+		"bare spans":          dataproxy.WithHooks(bare),
+		"none sampled":        oteldataproxy.WithTracing(oteldataproxy.WithTracerProvider(sdktrace.NewTracerProvider(sdktrace.WithSampler(sdktrace.NeverSample())))),
 		"a Sending hook":      dataproxy.WithHooks(token),
 		"none wanted":         dataproxy.WithHooks(dataproxy.Hooks{Want: func(context.Context) bool { return false }, Sending: token.Sending}),
 		"by stream":           dataproxy.WithMetricsStreams(10),

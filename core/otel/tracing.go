@@ -17,6 +17,7 @@ import (
 	"net"
 	"slices"
 	"strconv"
+	"sync/atomic"
 	"time"
 
 	"go.opentelemetry.io/otel"
@@ -85,8 +86,7 @@ type tracing struct {
 	batches    bool
 
 	tracer trace.Tracer
-	name   string // of a message's operation
-	what   attribute.KeyValue
+	last   atomic.Pointer[destination]
 	figures
 }
 
@@ -104,10 +104,6 @@ func WithTracing(opts ...Option) dataproxy.Option {
 			t.tracers = otel.GetTracerProvider()
 		}
 		t.tracer = t.tracers.Tracer(scope, trace.WithInstrumentationVersion(dataproxy.Version), trace.WithSchemaURL(semconv.SchemaURL))
-		t.name, t.what = "send", semconv.MessagingOperationTypeSend
-		if t.batches {
-			t.name, t.what = "create", semconv.MessagingOperationTypeCreate
-		}
 		t.figures.init(t.meters)
 		o.Hooks = append(o.Hooks, dataproxy.Hooks{Want: t.wants, Sending: t.sending, TakeBack: t.takeBack, Refused: t.refused, Result: t.result})
 	}
@@ -119,15 +115,13 @@ func (t *tracing) wants(ctx context.Context) bool {
 }
 
 func (t *tracing) sending(ctx context.Context, msg *dataproxy.Message) (token any) {
-	destination := destinationOf(cmp.Or(msg.GroupID, t.client.GroupID), msg.StreamID)
-	ctx, span := t.tracer.Start(ctx, t.name+" "+destination, trace.WithSpanKind(trace.SpanKindProducer), trace.WithAttributes(
-		system, semconv.MessagingOperationName(t.name), t.what,
-		semconv.MessagingDestinationName(destination), semconv.MessagingMessageBodySize(len(msg.Payload))))
+	d := t.to(cmp.Or(msg.GroupID, t.client.GroupID), msg.StreamID)
+	ctx, span := t.tracer.Start(ctx, d.message, d.start...)
 	if !span.IsRecording() {
 		return nil
 	}
 	added, whole := t.inject(ctx, msg)
-	s := &traced{span, added}
+	s := &traced{span, added, len(msg.Payload)}
 	if !whole {
 		t.leaveOut(s, msg)
 	}
@@ -138,6 +132,13 @@ func (t *tracing) sending(ctx context.Context, msg *dataproxy.Message) (token an
 type traced struct {
 	trace.Span
 	added carrier
+	bytes int // of the payload
+}
+
+// end ends the span with a result. It has most of its attributes at once, and only now: each call makes room for more. way has room for one.
+func (s *traced) end(way []attribute.KeyValue, err *dataproxy.Error) {
+	s.SetAttributes(append(way, semconv.MessagingMessageBodySize(s.bytes))...)
+	end(s.Span, err)
 }
 
 // takeBack: a message must not be refused for being traced. It goes without the span's context.
@@ -157,28 +158,30 @@ func (t *tracing) takeBack(token any, msg *dataproxy.Message, _ *dataproxy.Error
 
 func (t *tracing) leaveOut(s *traced, msg *dataproxy.Message) {
 	s.SetAttributes(leftOutKey.Bool(true))
-	t.figures.leaveOut(destinationOf(cmp.Or(msg.GroupID, t.client.GroupID), msg.StreamID))
+	t.figures.leaveOut(t.to(cmp.Or(msg.GroupID, t.client.GroupID), msg.StreamID))
 }
 
 func (t *tracing) refused(token any, _ *dataproxy.Message, err *dataproxy.Error) {
-	if span, ok := token.(trace.Span); ok {
-		end(span, err)
+	if s, ok := token.(*traced); ok {
+		s.end(nil, err)
 	}
 }
 
 func (t *tracing) result(r dataproxy.MessageResults) {
-	t.figures.add(&r)
+	if t.figures.messages != nil {
+		t.figures.add(t.to(r.Batch.GroupID, r.Batch.StreamID), &r)
+	}
 	var way []attribute.KeyValue
 	if r.Attempts > 0 && (t.batches || len(r.Tokens) > 0) {
-		way = append(server(r.Node), attemptsKey.Int(r.Attempts), batchIDKey.String(r.BatchID()))
+		way = append(make([]attribute.KeyValue, 0, 5), attemptsKey.Int(r.Attempts), batchIDKey.String(r.BatchID()))
+		way = appendServer(way, r.Node)
 	}
 	if t.batches {
 		t.batch(&r, way)
 	}
 	for _, token := range r.Tokens {
-		if span, ok := token.(trace.Span); ok {
-			span.SetAttributes(way...)
-			end(span, r.Err)
+		if s, ok := token.(*traced); ok {
+			s.end(way, r.Err)
 		}
 	}
 }
@@ -188,7 +191,7 @@ func (t *tracing) batch(r *dataproxy.MessageResults, way []attribute.KeyValue) {
 	ctx := context.Background()
 	var links []trace.Link
 	for i, token := range r.Tokens {
-		span, ok := token.(trace.Span)
+		span, ok := token.(*traced)
 		switch {
 		case !ok:
 		case i == 0:
@@ -197,12 +200,12 @@ func (t *tracing) batch(r *dataproxy.MessageResults, way []attribute.KeyValue) {
 			links = append(links, trace.Link{SpanContext: span.SpanContext()})
 		}
 	}
-	destination := destinationOf(r.Batch.GroupID, r.Batch.StreamID)
-	_, span := t.tracer.Start(ctx, "send "+destination, trace.WithSpanKind(trace.SpanKindClient), trace.WithTimestamp(r.Batch.Sealed),
+	d := t.to(r.Batch.GroupID, r.Batch.StreamID)
+	_, span := t.tracer.Start(ctx, d.batch, trace.WithSpanKind(trace.SpanKindClient), trace.WithTimestamp(r.Batch.Sealed),
 		trace.WithLinks(links...))
 	if span.IsRecording() {
 		span.SetAttributes(append(slices.Clip(way), system, semconv.MessagingOperationName("send"), semconv.MessagingOperationTypeSend,
-			semconv.MessagingDestinationName(destination), semconv.MessagingBatchMessageCount(r.Messages))...)
+			d.attribute(), semconv.MessagingBatchMessageCount(r.Messages))...)
 	}
 	end(span, r.Err)
 }
@@ -222,19 +225,42 @@ func end(span trace.Span, err *dataproxy.Error) {
 
 var system = semconv.MessagingSystemKey.String("inlong")
 
-func destinationOf(group, stream string) string { return group + "/" + stream }
+// destination is what the spans of one stream have in common.
+type destination struct {
+	group, stream, name string
+	message, batch      string // names of spans
+	start               []trace.SpanStartOption
+}
+
+// to returns that of a stream. The last one is kept: most programs send much to few streams.
+func (t *tracing) to(group, stream string) *destination {
+	if d := t.last.Load(); d != nil && d.group == group && d.stream == stream {
+		return d
+	}
+	name, operation, kind := group+"/"+stream, "send", semconv.MessagingOperationTypeSend
+	if t.batches {
+		operation, kind = "create", semconv.MessagingOperationTypeCreate
+	}
+	d := &destination{group: name[:len(group)], stream: name[len(group)+1:], name: name, message: operation + " " + name, batch: "send " + name}
+	d.start = []trace.SpanStartOption{trace.WithSpanKind(trace.SpanKindProducer),
+		trace.WithAttributes(system, semconv.MessagingOperationName(operation), kind, d.attribute())}
+	t.last.Store(d)
+	return d
+}
+
+func (d *destination) attribute() attribute.KeyValue { return semconv.MessagingDestinationName(d.name) }
 
 func errorType(err *dataproxy.Error) attribute.KeyValue {
 	return semconv.ErrorTypeKey.String(strconv.Itoa(int(err.Code)))
 }
 
-func server(node string) []attribute.KeyValue {
+func appendServer(to []attribute.KeyValue, node string) []attribute.KeyValue {
 	host, port, err := net.SplitHostPort(node)
 	if err != nil {
-		return nil
+		return to
 	}
 	number, _ := strconv.Atoi(port)
-	return []attribute.KeyValue{semconv.ServerAddress(host), semconv.ServerPort(number)}
+	return append(to, semconv.ServerAddress(host), semconv.ServerPort(number))
 }
 
 // figures are the metrics of the conventions, nil without a MeterProvider.
@@ -259,18 +285,14 @@ func (f *figures) init(meters metric.MeterProvider) {
 		metric.WithExplicitBucketBoundaries(0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1, 2.5, 5, 7.5, 10))
 }
 
-func (f *figures) leaveOut(destination string) {
+func (f *figures) leaveOut(d *destination) {
 	if f.leftOut != nil {
-		f.leftOut.Add(context.Background(), 1, metric.WithAttributes(system, semconv.MessagingDestinationName(destination)))
+		f.leftOut.Add(context.Background(), 1, metric.WithAttributes(system, d.attribute()))
 	}
 }
 
-func (f *figures) add(r *dataproxy.MessageResults) {
-	if f.messages == nil {
-		return
-	}
-	with := []attribute.KeyValue{system, semconv.MessagingOperationName("send"),
-		semconv.MessagingDestinationName(destinationOf(r.Batch.GroupID, r.Batch.StreamID))}
+func (f *figures) add(d *destination, r *dataproxy.MessageResults) {
+	with := []attribute.KeyValue{system, semconv.MessagingOperationName("send"), d.attribute()}
 	if r.Err != nil && r.Err.Code != dataproxy.CodeStored {
 		with = append(with, errorType(r.Err))
 	}
