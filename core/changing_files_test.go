@@ -64,6 +64,31 @@ func TestBasicAuthFileIsReadAgain(t *testing.T) {
 	}
 }
 
+// Kubernetes changes a mounted secret by turning one link, and removes the folder that it pointed to: who keeps the folder open, or the place
+// that the link led to at the start, reads the old secret for ever, or none.
+func TestSecretThatIsMountedByKubernetesIsReadAgain(t *testing.T) {
+	c := cluster(t)
+	dir := t.TempDir()
+	mount := func(version, secret string) {
+		require.NoError(t, os.Mkdir(filepath.Join(dir, version), 0o755))
+		require.NoError(t, os.WriteFile(filepath.Join(dir, version, "secret"), []byte(secret), 0o600))
+		if err := os.Symlink(version, filepath.Join(dir, "..data_tmp")); err != nil {
+			t.Skip(err)
+		}
+		require.NoError(t, os.Rename(filepath.Join(dir, "..data_tmp"), filepath.Join(dir, "..data")))
+	}
+	mount("..1", "id:first")
+	file := filepath.Join(dir, "secret")
+	require.NoError(t, os.Symlink(filepath.Join("..data", "secret"), file))
+	connect(t, c, often(dataproxy.WithBasicAuthFile(file))...)
+	mount("..2", "id:second")
+	require.NoError(t, os.RemoveAll(filepath.Join(dir, "..1")))
+	eventually(t, "the second secret", func() bool {
+		r, asked := c.Manager().LastRequest()
+		return asked && r.Header.Get("Authorization") == basic("id:second")
+	})
+}
+
 // A secret that has expired is refused by 403: the next question must take the file's new one at once, and not wait for five minutes.
 func TestRefusedSecretIsReadAgainAtOnce(t *testing.T) {
 	c := cluster(t, dataproxytest.WithBasicAuth("id", "new"))
