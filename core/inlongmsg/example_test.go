@@ -6,7 +6,8 @@ import (
 	"github.com/inlong-dataproxy/inlong-dataproxy/core/inlongmsg"
 )
 
-// values stands for the values of a topic's records, as any client of Kafka or Pulsar hands them out.
+// values stands for the values of a topic's records, as any client of Kafka or Pulsar hands them out. docs/GO.md has a program that reads
+// a topic of Kafka.
 func values() [][]byte { return nil }
 
 func ExampleDedup() {

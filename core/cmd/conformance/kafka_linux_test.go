@@ -22,6 +22,7 @@ import (
 func TestWithARealKafka(t *testing.T) {
 	brokers := startKafka(t)
 	t.Run("captured records", func(t *testing.T) { readsCapturedRecords(t, brokers) })
+	t.Run("the page's reader", func(t *testing.T) { printsEachMessageOnce(t, brokers) })
 	t.Run("all cases", func(t *testing.T) { readsBackFromKafka(t, brokers) })
 	t.Run("differences", func(t *testing.T) { namesWhatKafkaLacks(t, brokers) })
 	t.Run("another topic", func(t *testing.T) { saysThatNothingArrived(t, brokers) })
