@@ -107,7 +107,8 @@ def test_close_fails_what_it_cannot_deliver(cluster: MockCluster, client: Client
     assert time.monotonic() - began < 0.2 + SLACK
     assert report.unsent == 10
     assert report.by_code == {10003: 10}
-    assert all(isinstance(future.exception(timeout=0), ClosedError) for future in futures)
+    # A close that ran out of its time returns, and the last results continue behind it.
+    assert all(isinstance(future.exception(timeout=10), ClosedError) for future in futures)
 
 
 def test_what_a_late_close_leaves_without_a_result_may_have_been_acked(client: Client) -> None:

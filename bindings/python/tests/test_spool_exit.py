@@ -106,5 +106,5 @@ def test_a_close_reports_what_it_leaves_to_the_spool(cluster: MockCluster, tmp_p
     assert (report.acked, report.failed) == (0, MESSAGES)
     for future in futures:
         with pytest.raises(SendError) as caught:
-            future.result(0)
+            future.result(10)  # a close that ran out of its time returns, and the last results continue behind it
         assert (caught.value.name, caught.value.persisted, caught.value.retriable) == ("stored", Persisted.STORED, False)
