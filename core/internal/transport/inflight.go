@@ -38,8 +38,11 @@ type slot[T any] struct {
 	last      uint64 // Seq of the run's last one
 }
 
-// keptSlots is how many slots an empty table keeps, and how many frames come before it is worth looking for dead items.
-const keptSlots = 1024
+const (
+	keptSlots = 1024 // that an empty table keeps
+	// mostDead is how many frames come before it is worth looking for dead items, each of which holds a KiB.
+	mostDead = 256
+)
 
 func (t *inflight[T]) push(w Written[T]) {
 	// Only when half of it is free: a table that is nearly full would move all its entries for each frame.
@@ -53,10 +56,10 @@ func (t *inflight[T]) push(w Written[T]) {
 	t.fresh++
 }
 
-// forget lets go of the items that are dead, once as many frames as are kept have come since it did so last: a node that is silent
+// forget lets go of the items that are dead, once as many frames as are alive, and a few more, have come since it did so last: a node that is silent
 // must not hold what nobody waits for. Their frames stay, since answers come in their order, in one slot for a run of them.
 func (t *inflight[T]) forget(dead func(T) bool) {
-	if t.fresh < max(keptSlots, t.live-t.forgotten-t.fresh) {
+	if t.fresh < max(mostDead, t.live-t.forgotten-t.fresh) {
 		return
 	}
 	kept := t.entries[:0]
