@@ -271,7 +271,7 @@ def test_h4_all_clients_share_one_deadline_at_the_exit(python: pythons.Python) -
     done = run_python(MANY, python=python.path, seconds=60, variables={"PYTHONWARNINGS": "ignore"})
     arrived, took = done.stdout.split()
     assert arrived == "1"
-    assert 1.9 < float(took) < 6
+    assert 1.9 < float(took) < 4
 
 
 LAST_WORDS = """
