@@ -38,10 +38,13 @@ func (c *conn) data(v wire.Verdict) next {
 func (c *conn) keep(j judgement) (rec *Record, lives bool) {
 	c.keeping.Lock()
 	defer c.keeping.Unlock()
+	n := c.node
 	if c.ended {
+		if j.kept {
+			n.counts.forgotten.Add(int64(c.countItems()))
+		}
 		return nil, false
 	}
-	n := c.node
 	mode := n.cluster.rec.mode
 	messages := 0
 	switch {

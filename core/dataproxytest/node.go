@@ -40,7 +40,7 @@ const (
 )
 
 type nodeCounts struct {
-	heartbeats, frames, messages, bytes, acked, refused, conns atomic.Int64
+	heartbeats, frames, messages, forgotten, bytes, acked, refused, conns atomic.Int64
 }
 
 // Handler decides what happens to one data frame. It runs on the goroutine of the frame's connection, before anything
@@ -167,6 +167,9 @@ func (n *Node) Frames() int { return int(n.counts.frames.Load()) }
 
 // Count returns how many messages the node kept.
 func (n *Node) Count() int { return int(n.counts.messages.Load()) }
+
+// Forgotten returns how many messages the node had read, and a Handler seen, when it ended their connection: it did not keep them.
+func (n *Node) Forgotten() int { return int(n.counts.forgotten.Load()) }
 
 // Received returns this node's part of Cluster.Received.
 func (n *Node) Received() []Record {

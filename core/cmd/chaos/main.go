@@ -127,9 +127,13 @@ func run(ctx context.Context, seed uint64, progress io.Writer) (*Report, error) 
 	close(j.reported)
 	judging.Wait()
 	r.Tally = j.end()
-	// What the judge saw must be what the nodes took: else it judges something that did not happen.
-	if unseen := r.Taken - int64(cluster.Count()); unseen < 0 || unseen > w.cuts*maxBatch {
-		r.breach("the nodes took %d messages, the judge saw %d", cluster.Count(), r.Taken)
+	// What the judge saw must be what the nodes took, or had in hand when they died: else it judges something that did not happen.
+	taken := int64(cluster.Count())
+	for _, n := range cluster.Nodes() {
+		taken += int64(n.Forgotten())
+	}
+	if unseen := r.Taken - taken; unseen < 0 || unseen > w.cuts*maxBatch {
+		r.breach("the nodes took %d messages, the judge saw %d", taken, r.Taken)
 	}
 	cluster.Close()
 	for end := time.Now().Add(5 * time.Second); runtime.NumGoroutine() > r.Before.Goroutines && time.Now().Before(end); {

@@ -178,15 +178,22 @@ FAIL	example.com/core	3.1s
     a_test.go:4: what follows from it
 === FAIL: core TestA (0.10s)
 
-DONE 2 tests
+=== FAIL: core TestB (0.10s)
+    b_test.go:5: 
+        	Error Trace:	/home/me/b_test.go:5
+        	Error:      	Received unexpected error:
+        	            	a promise was broken
+
+DONE 3 tests
 `), 0o600))
-	said, err := script(t, []string{}, "failed", log)
+	said, err := script(t, nil, "failed", log)
 	require.NoError(t, err, said)
 	require.Equal(t, `
 failed:
   build/c/test_exit ended with status 139
   core TestA (0.10s)
   core TestA/sub (0.10s): a_test.go:3: the cause
+  core TestB (0.10s): b_test.go:5: Received unexpected error:
   exit/in_time: test_exit.c:17: left is 2, want 1
   tests/test_async.py::test_close[loop] - AssertionError: assert 1 == 2
   trixie: exit/in_time: test_exit.c:18: left is 3, want 1
