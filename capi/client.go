@@ -43,6 +43,7 @@ func newClient(q *call) C.int {
 	}
 	c.core = made.(dataproxy.Embedder)
 	slotOf(q.handle).Store(c)
+	q.intake = c.intake()
 	go c.takeAll()
 	return C.INLONG_OK
 }

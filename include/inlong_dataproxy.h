@@ -70,7 +70,7 @@ enum {
     INLONG_ERR_FORKED = -4,   /**< the handle, or the library's runtime, belongs to the parent process */
     INLONG_ERR_LOAD = -5,     /**< libinlong_dataproxy_core.so.VERSION cannot be loaded; the text lists the paths tried */
     INLONG_ERR_ABI = -6,      /**< this library does not know the struct_size, or library and core do not match */
-    INLONG_ERR_INTERNAL = -7, /**< a fault inside the library was caught; this client is closed, others continue */
+    INLONG_ERR_INTERNAL = -7, /**< a fault inside the library was caught; this client does not continue: close it. Others do */
     INLONG_ERR_NOMEM = -8     /**< memory or file descriptors ran out */
 };
 

@@ -10,6 +10,7 @@ struct caller {
     struct caller *next;
     struct server *by; /* who was given it */
     pthread_cond_t answered;
+    int64_t left_ms; /* when it was left here */
     bool begun, done;
 };
 
@@ -91,7 +92,7 @@ static const void *ordered_by(const inlong_core_call *call)
 
 bool inlong_call_within(inlong_core_call *call, int64_t timeout_ms)
 {
-    struct caller c = {.call = call};
+    struct caller c = {.call = call, .left_ms = inlong_now_ms()};
     struct timespec until = inlong_deadline(timeout_ms < 0 ? 0 : timeout_ms);
     bool taken_back = false;
     const void *order = ordered_by(call);
@@ -147,6 +148,7 @@ inlong_core_call *inlong_call_next(inlong_core_call *answered)
     inlong_core_call *call = c ? c->call : NULL;
     if (call) {
         c->begun = true;
+        call->timeout_ms = inlong_rest_ms(call->timeout_ms, c->left_ms);
         call->alone = idlers == 0;
     }
     pthread_mutex_unlock(&mutex);

@@ -70,13 +70,17 @@ static int new_client(const inlong_options *options, inlong_client **client, cha
         return INLONG_ERR_NOMEM;
     int64_t unpolled;
     inlong_ring_open(slot);
-    int code = inlong_call(&(inlong_core_call){.kind = INLONG_CALL_NEW,
-                                               .handle = handle,
-                                               .options = options->items,
-                                               .count = options->count,
-                                               .asks = options->asks,
-                                               .log_level = log.level});
+    unsigned turn = inlong_ring_turn(&slot->ring);
+    inlong_core_call call = {.kind = INLONG_CALL_NEW,
+                             .handle = handle,
+                             .options = options->items,
+                             .count = options->count,
+                             .asks = options->asks,
+                             .log_level = log.level};
+    int code = inlong_call(&call);
     if (code == INLONG_OK) {
+        call.count = 0; /* of messages */
+        inlong_ring_publish(slot, &call, turn);
         pthread_mutex_lock(&slot->mutex);
         slot->state = INLONG_SLOT_OPEN;
         pthread_mutex_unlock(&slot->mutex);

@@ -258,6 +258,17 @@ static void waiting_sender_puts_nothing_into_the_next_client(void)
     free(slot);
 }
 
+/* That came with the core's goroutine only: until it ran, sends to a client whose senders wait for room failed after a second. */
+static void new_client_knows_how_long_its_sends_may_wait(void)
+{
+    for (int i = 0; i < 20; i++) {
+        fixture f = open_fixture((const char *const[]){"block_if_queue_is_full", "true", "send_timeout", "7s", NULL});
+        CHECK(ring_of(f.client)->waits);
+        CHECK_INT(ring_of(f.client)->send_timeout_ms, 7000);
+        close_fixture(&f);
+    }
+}
+
 /* Who has sent finds it in the numbers, and in those of the close; but where the core takes it too late. */
 static void accepted_messages_are_counted(void)
 {
@@ -331,6 +342,7 @@ static const check_test tests[] = {
     {"faults_are_told_at_once", faults_are_told_at_once},
     {"refused_message_is_nothing_to_the_next_client", refused_message_is_nothing_to_the_next_client},
     {"waiting_sender_puts_nothing_into_the_next_client", waiting_sender_puts_nothing_into_the_next_client},
+    {"new_client_knows_how_long_its_sends_may_wait", new_client_knows_how_long_its_sends_may_wait},
     {"accepted_messages_are_counted", accepted_messages_are_counted},
 #ifndef CHECK_ASAN
     {"cancelled_threads_leave_no_lock", cancelled_threads_leave_no_lock},

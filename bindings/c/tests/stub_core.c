@@ -191,6 +191,7 @@ static int client_new(inlong_core_call *q)
     while (c->up < LANES) /* at a fork no thread may be in a sanitizer's allocator, as one that starts is */
         pthread_cond_wait(&c->idle, &mutex);
     *slot_of(c->handle) = c;
+    q->intake = intake_of(c);
     start(take_all, c);
     pthread_mutex_unlock(&mutex);
     return INLONG_OK;

@@ -166,11 +166,50 @@ static void call_that_nobody_begins_is_taken_back(void)
     CHECK_INT(inlong_call(&(inlong_core_call){.count = 5}), 5); /* and nobody is lost by it */
 }
 
+static atomic_bool busy;
+
+/* One at a time: what comes behind a call with a count waits 50 ms to be begun. */
+static void *answer_in_turn(void *unused)
+{
+    for (inlong_core_call *q = NULL; (q = inlong_call_next(q));) {
+        busy = q->count > 0;
+        for (int64_t until = inlong_now_ms() + 50; busy && inlong_now_ms() < until;)
+            sched_yield();
+        q->code = (int)q->timeout_ms;
+    }
+    return unused;
+}
+
+static void *make_busy(void *unused)
+{
+    (void)inlong_call(&(inlong_core_call){.count = 1});
+    return unused;
+}
+
+/* It had its time twice: until a goroutine began with it, and from there on. */
+static void time_of_a_call_counts_from_where_it_is_left(void)
+{
+    enum { TIME = 100000 };
+    pthread_t server, other;
+    int left = TIME;
+    CHECK_INT(pthread_create(&server, NULL, answer_in_turn, NULL), 0);
+    for (int i = 0; i < 100 && left > TIME - 40; i++) { /* another process may hold this one up until all is answered */
+        CHECK_INT(pthread_create(&other, NULL, make_busy, NULL), 0);
+        while (!busy)
+            sched_yield();
+        left = inlong_call(&(inlong_core_call){.timeout_ms = TIME});
+        CHECK_INT(pthread_join(other, NULL), 0);
+        CHECK_INT(inlong_call(&(inlong_core_call){.timeout_ms = INLONG_NO_TIMEOUT}), INLONG_NO_TIMEOUT);
+    }
+    CHECK(left <= TIME - 40);
+}
+
 static const check_test tests[] = {
     {"close_takes_back_what_the_core_does_not_take", close_takes_back_what_the_core_does_not_take},
     {"send_has_its_time_once", send_has_its_time_once},
     {"send_does_not_wait_for_ever_for_a_core_that_takes_nothing", send_does_not_wait_for_ever_for_a_core_that_takes_nothing},
     {"call_that_nobody_begins_is_taken_back", call_that_nobody_begins_is_taken_back},
+    {"time_of_a_call_counts_from_where_it_is_left", time_of_a_call_counts_from_where_it_is_left},
 };
 
 CHECK_MAIN("stub_starved", tests)
