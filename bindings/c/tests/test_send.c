@@ -267,7 +267,7 @@ static void threads_wait_for_room_beside_each_other(void)
         CHECK((intptr_t)code == INLONG_OK || (intptr_t)code == INLONG_ERR_SEND_TIMEOUT);
     }
     clock_gettime(CLOCK_MONOTONIC, &end);
-    CHECK(end.tv_sec - begin.tv_sec < 2 * THREADS - 2); /* not two seconds for each */
+    CHECK(end.tv_sec - begin.tv_sec < 10); /* not two seconds for each */
     close_fixture(&f);
 }
 
@@ -287,7 +287,9 @@ static void packed_wait_for_room_is_bounded(void)
     memset(data, 'x', sizeof data);
     for (int i = 0; i < COUNT; i++)
         lengths[i] = 1;
-    for (int64_t timeout_ms = 0; timeout_ms <= 200; timeout_ms += 200) {
+    int64_t took = INT64_MAX;
+    for (int i = 0; i < 2 || (i < 10 && took >= 2000); i++) { /* another process may hold up one of them */
+        const int64_t timeout_ms = i == 0 ? 0 : 200;
         struct timespec begin, end;
         inlong_message model = message("");
         size_t accepted = 0;
@@ -296,9 +298,10 @@ static void packed_wait_for_room_is_bounded(void)
         clock_gettime(CLOCK_MONOTONIC, &end);
         CHECK_INT(code, INLONG_ERR_CONTEXT_EXPIRED);
         CHECK_INT(accepted, timeout_ms == 0 ? ROOM : 0);
-        int64_t took = (end.tv_sec - begin.tv_sec) * 1000 + (end.tv_nsec - begin.tv_nsec) / 1000000;
-        CHECK(took >= timeout_ms - 1 && took < 15000); /* not send_timeout */
+        took = (end.tv_sec - begin.tv_sec) * 1000 + (end.tv_nsec - begin.tv_nsec) / 1000000;
+        CHECK(took >= timeout_ms - 1);
     }
+    CHECK(took < 2000);
     inlong_client_close(f.client, 0, NULL);
     f.client = NULL;
     close_fixture(&f);
