@@ -20,6 +20,7 @@ from inlong_dataproxy._threads.delivery import Delivery
 from inlong_dataproxy._threads.line import Line
 from inlong_dataproxy.testing import MockCluster
 
+PROMISE = 0.25
 LIMIT = 1.0  # for a machine whose processors others keep busy; each of these calls would wait twice as long and more
 
 pytestmark = pytest.mark.timeout(LONG)
@@ -63,14 +64,16 @@ CALLS = [
 
 @pytest.mark.parametrize("call", CALLS, ids=lambda call: call.__name__)
 def test_h3_a_call_that(cluster: MockCluster, call: Callable[[Client], None]) -> None:
-    for _ in range(rounds(2, len(CALLS))):
+    took: list[float] = []
+    while len(took) < rounds(2, len(CALLS)) or (min(took) >= PROMISE and len(took) < 20):  # others may keep the processors for long
         cluster.reset()
         client = Client(cluster.url, group_id=GROUP)
         silence(cluster)
         with interrupt(lambda: cluster.stats()["messages"] > 0) as since:
             with pytest.raises(KeyboardInterrupt):
                 call(client)
-            assert since() < LIMIT
+            took.append(since())
+            assert took[-1] < LIMIT
         # The client is whole: what was accepted has its one result when it is closed.
         report = client.close(timeout=10 if client.closed else 0)  # a close that continues has a timeout of its own
         assert report.unsent >= 1
@@ -79,6 +82,7 @@ def test_h3_a_call_that(cluster: MockCluster, call: Callable[[Client], None]) ->
             cluster.clear_faults(node)
         # The nodes still read what is on its way: the next round would have its Ctrl-C before its call.
         wait_until(lambda: sum(node["connections"] for node in cluster.stats()["nodes"]) == 0, "the nodes have read all")
+    assert min(took) < PROMISE
 
 
 def test_h3_close_goes_on_in_the_background(cluster: MockCluster) -> None:

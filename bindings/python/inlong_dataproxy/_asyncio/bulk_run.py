@@ -79,11 +79,14 @@ def left_behind(
     pending: dict[int, Waiting],
     run: Optional[Run[Waiting]],
 ) -> list[Union[Entry, Mark]]:
-    """Return what of the hand is neither in line nor in the library nor answered: run broke off when a signal handler raised."""
+    """Return what of the hand is neither in line nor in the library nor answered: run broke off when a signal handler raised.
+
+    Who cancels an await has its message sent all the same.
+    """
     if run is not None:
         run.disclaim(pending)
     known = {id(future) for _, future in pending.values()} | {id(_whose(entry)) for entry in line}
-    return [entry for entry in hand if id(_whose(entry)) not in known and not _whose(entry).done()]
+    return [entry for entry in hand if id(_whose(entry)) not in known and (_whose(entry).cancelled() or not _whose(entry).done())]
 
 
 def _whose(entry: Union[Entry, Mark]) -> Union[Future, asyncio.Future[None]]:

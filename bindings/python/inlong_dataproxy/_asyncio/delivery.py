@@ -111,8 +111,8 @@ class AsyncDelivery(ResultTaker[Waiting]):
     def schedule(self) -> None:
         """Have what is in line passed on at the end of this round of the loop."""
         if not self._scheduled:
-            self._scheduled = True
             self.loop.call_soon(self._end_of_round)
+            self._scheduled = True  # last: where a signal handler raises before this, the next message asks again
 
     def _end_of_round(self) -> None:
         self._scheduled = False
