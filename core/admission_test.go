@@ -147,6 +147,19 @@ func TestErrorOfAContextTellsWhyItEnded(t *testing.T) {
 	require.ErrorIs(t, &Error{Code: CodeContextExpired, cause: whyEnded{ctx}}, context.DeadlineExceeded)
 }
 
+// reused is the context of a library that uses it for the next request: it had ended, and has not any more.
+type reused struct{ context.Context }
+
+func (reused) Err() error { return nil }
+
+// The text of an error, asked for after its context was used again, ended the program.
+func TestErrorOfAContextThatIsUsedAgainHasAText(t *testing.T) {
+	err := &Error{Code: CodeContextExpired, cause: multierr.Append(whyEnded{reused{context.Background()}}, errors.New("no node takes messages"))}
+	require.Contains(t, err.Error(), "no node takes messages")
+	require.ErrorIs(t, err, context.Canceled)
+	require.ErrorIs(t, &Error{Code: CodeContextExpired, cause: whyEnded{reused{context.Background()}}}, context.Canceled)
+}
+
 // While somebody waited, 100,000 streams were looked at each 10 ms, which took a whole processor.
 func TestReliefOfManyStreamsPausesLonger(t *testing.T) {
 	s := streams{all: make(map[streamKey]*stream)}

@@ -1,6 +1,7 @@
 package dataproxy
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -154,8 +155,8 @@ func (e *Error) Unwrap() error {
 	if e == nil {
 		return nil
 	}
-	if of, is := e.cause.(whyEnded); is {
-		return context.Cause(of.Context)
+	if why, is := e.cause.(whyEnded); is {
+		return why.Unwrap()
 	}
 	return e.cause
 }
@@ -164,8 +165,10 @@ func (e *Error) Unwrap() error {
 // wait for its lock.
 type whyEnded struct{ context.Context }
 
-func (why whyEnded) Error() string { return context.Cause(why).Error() }
-func (why whyEnded) Unwrap() error { return context.Cause(why) }
+func (why whyEnded) Error() string { return why.Unwrap().Error() }
+
+// Unwrap does not trust the context to tell it: some libraries use theirs for the next request.
+func (why whyEnded) Unwrap() error { return cmp.Or(context.Cause(why.Context), context.Canceled) }
 
 // Retriable reports whether sending the message again may succeed. See Persisted for whether that can duplicate it.
 func (e *Error) Retriable() bool {
