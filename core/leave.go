@@ -2,10 +2,11 @@ package dataproxy
 
 import "time"
 
-// makeRoom leaves batches to the disk that wait for a lane while memory is short: their messages have their results then, "stored".
+// makeRoom leaves batches to the disk that wait for a lane while memory is short: their messages have their results then, "stored". Short is
+// what one worker can have, of which a stream has seven eighths: the others' own parts may lie idle.
 func (s *spooler) makeRoom() {
 	b := &s.c.budget
-	most := int64(s.c.opts.MaxPendingBytes)
+	most := b.most()
 	messages, bytes := b.pending()
 	if bytes <= most/4*3 && messages <= b.maxMessages/4*3 {
 		return
@@ -39,7 +40,7 @@ func (s *spooler) makeRoomInLines(messages, bytes int64) {
 	}
 	s.madeRoom = time.Now()
 	for _, b := range s.c.batches.all() {
-		if bytes < int64(s.c.opts.MaxPendingBytes)/2 && messages < s.c.budget.maxMessages/2 {
+		if bytes < s.c.budget.most()/2 && messages < s.c.budget.maxMessages/2 {
 			return
 		}
 		if takes && !b.behindDisk() {

@@ -1,10 +1,12 @@
 package dataproxy_test
 
 import (
+	"context"
 	"encoding/binary"
 	"fmt"
 	"os"
 	"strconv"
+	"strings"
 	"testing"
 	"time"
 
@@ -58,4 +60,35 @@ func TestALargeBacklogIsSentInLittleMemory(t *testing.T) {
 	if alone {
 		require.Less(t, first, 2*time.Second)
 	}
+}
+
+// S1: one busy stream beside an idle one of its worker has seven eighths of what a worker can have, which is less than three quarters of all
+// memory: nothing was left to the disk, and each of its senders waited for the send timeout.
+func TestOneBusyStreamGoesOnThroughAnOutage(t *testing.T) {
+	t.Parallel()
+	orderedOrNot(t, func(t *testing.T, ordered bool) {
+		c := cluster(t, dataproxytest.WithNodes(1))
+		const bound = 1 << 20
+		client := connect(t, c, dataproxy.WithSpoolDir(t.TempDir()), dataproxy.WithOrdered(ordered), dataproxy.WithMaxPendingBytes(bound),
+			dataproxy.WithBlockIfQueueIsFull(true), dataproxy.WithSendTimeout(2*patience))
+		hurry(t, client)
+		for i := range 100 { // some have the busy one's worker
+			client.SendAsync(context.Background(), streamMessage(fmt.Sprint("idle", i), "x"), nil)
+		}
+		require.NoError(t, client.Flush(patient(t)))
+		down(t, c, client)
+		sent := make(chan struct{})
+		go func() {
+			defer close(sent)
+			payload := strings.Repeat("x", 1000)
+			for range 3 * bound / len(payload) {
+				client.SendAsync(context.Background(), streamMessage("busy", "%s", payload), nil)
+			}
+		}()
+		select {
+		case <-sent:
+		case <-patient(t).Done():
+			t.Error("senders wait")
+		}
+	})
 }
