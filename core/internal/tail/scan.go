@@ -29,6 +29,7 @@ type turn struct {
 func (s *Set) scan() {
 	first := !s.scanned
 	s.scanned, s.moved = true, false
+	began := time.Now()
 	s.fresh()
 	seen := map[*File]bool{}
 	there := map[string]bool{}
@@ -94,7 +95,7 @@ func (s *Set) scan() {
 		s.newcomers(now)
 	}
 	s.forget(now)
-	s.lastScan = now
+	s.lastScan = began.Add(-fileTick)
 }
 
 // has notes that a path leads to the file, and finds what had it since another one.

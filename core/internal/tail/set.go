@@ -39,7 +39,8 @@ const (
 	perFile  = time.Millisecond // of the time between two looks at all files, so that many idle ones cost little
 	mostPace = 5 * time.Second
 	retryIn  = time.Second
-	forget   = 24 * time.Hour // a file that is gone may come back, with a disk
+	forget   = 24 * time.Hour        // a file that is gone may come back, with a disk
+	fileTick = 20 * time.Millisecond // by which the times of files are behind the clock, at most
 )
 
 // Loss is what could not be read any more.
@@ -78,8 +79,8 @@ type Set struct {
 	changes  int // that a state has to tell
 	met      chan struct{}
 	scanned  bool
-	moved    bool // a path changed hands during the last scan
-	lastScan time.Time
+	moved    bool      // a path changed hands during the last scan
+	lastScan time.Time // what was written to since may be new to it
 	ended    bool
 }
 

@@ -105,3 +105,19 @@ func TestAFileThatIsPackedBeforeItCanBeReadIsNotLost(t *testing.T) {
 		w.stop(true)
 	}
 }
+
+// Before a file of a pattern was first seen it may have had another's name. What was made while the folder was being listed, or within
+// the tick by which the times of files are behind the clock, was taken for older than the start, and left out in silence.
+func TestAFileThatComesDuringAScanAndIsRenamedBeforeTheNextIsNotOlder(t *testing.T) {
+	w := steered(t, "app")
+	w.start(true)
+	w.look()
+	began := w.set.lastScan.Add(fileTick)
+	w.add("app.log", "a")
+	w.rename("app.log", "app.log.1")
+	w.must(os.Chtimes(w.path("app.log.1"), began, began.Add(-2*time.Millisecond)))
+	w.add("app.log", "b")
+	w.look()
+	w.came("a", "b")
+	w.stop(true)
+}
