@@ -203,6 +203,7 @@ func (s *Set) Release(f *File, end bool, err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	f.busy = false
+	f.progress.look() // lets go of what has its result: without a state nobody else asks for it
 	now := time.Now()
 	if f.cut > 0 {
 		s.lost(f, f.at.Offset, f.cut, wasTruncated)
