@@ -354,7 +354,7 @@ func (s *Set) relevant(f *File, there map[string]bool) bool { return there[f.liv
 // forget drops what has been gone for long.
 func (s *Set) forget(now time.Time) {
 	s.files = slices.DeleteFunc(s.files, func(f *File) bool {
-		if f.gone.IsZero() || now.Sub(f.gone) < forget || f.busy {
+		if f.gone.IsZero() || now.Sub(f.gone) < forget || f.busy || f.text != nil {
 			return false
 		}
 		s.number(f, ID{})

@@ -282,6 +282,34 @@ func TestAFileThatWasReplacedIsReadOnWhileItsWriterGoesOn(t *testing.T) {
 	w.stop(true)
 }
 
+// A replaced file whose writer went on for a day was forgotten with its handle open, and what came then was never sent.
+func TestAReplacedFileIsNotForgottenWhileItIsRead(t *testing.T) {
+	w := steered(t, "app")
+	want := many("a", 300)
+	w.add("app.log", want...)
+	writer, err := os.OpenFile(w.path("app.log"), os.O_APPEND|os.O_WRONLY, 0)
+	w.must(err)
+	defer writer.Close()
+	w.start(true)
+	w.came(want...)
+	w.copy("app.log", ".app.log.new")
+	w.add(".app.log.new", "in the copy")
+	w.rename(".app.log.new", "app.log")
+	w.look()
+	w.set.mu.Lock()
+	for _, f := range w.set.files {
+		if !f.gone.IsZero() {
+			f.gone = f.gone.Add(-forget)
+		}
+	}
+	w.set.mu.Unlock()
+	_, err = writer.WriteString("late\n")
+	w.must(err)
+	w.look()
+	w.came(append(want, "in the copy", "late")...)
+	w.stop(true)
+}
+
 // A pattern may match what copytruncate leaves. The copy was taken for a new file when its original had been truncated already, and
 // all came twice; a file whose turn to be read had come was handed out closed.
 func TestACopyUnderAPatternWhoseOriginalIsTruncatedIsNotReadAgain(t *testing.T) {
