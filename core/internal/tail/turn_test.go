@@ -282,7 +282,7 @@ func TestAFileThatWasReplacedIsReadOnWhileItsWriterGoesOn(t *testing.T) {
 	w.stop(true)
 }
 
-// A replaced file whose writer went on for a day was forgotten with its handle open, and what came then was never sent.
+// A replaced file whose writer wrote for a day more was forgotten with its handle open, and what came then was never sent.
 func TestAReplacedFileIsNotForgottenWhileItIsRead(t *testing.T) {
 	w := steered(t, "app")
 	want := many("a", 300)
