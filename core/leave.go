@@ -11,11 +11,16 @@ func (s *spooler) makeRoom() {
 	if bytes <= most/4*3 && messages <= b.maxMessages/4*3 {
 		return
 	}
-	if s.c.opts.SpoolAfter > 0 && s.noneTakes() {
+	takes, ordered := !s.noneTakes(), s.c.opts.Ordered
+	if ordered && takes && (s.onDisk.Load() == 0 || time.Since(s.madeRoom) < acksEvery) { // others may hold the memory: not for each batch that is sealed
+		return
+	}
+	if s.c.opts.SpoolAfter > 0 && (ordered || !takes) { // what is left to the disk has to be there
 		s.store(true)
 	}
-	if s.c.opts.Ordered {
-		s.makeRoomInLines(messages, bytes)
+	if ordered {
+		s.madeRoom = time.Now()
+		s.makeRoomInLines(takes, messages, bytes)
 		return
 	}
 	for _, parked := range s.c.conns.TakeParked() {
@@ -32,13 +37,8 @@ func (s *spooler) makeRoom() {
 }
 
 // makeRoomInLines is makeRoom for an ordered client, where what waits is behind the batch of its stream that waits for a lane, or that is
-// on the disk. While nodes take messages it leaves those alone that are not behind the disk.
-func (s *spooler) makeRoomInLines(messages, bytes int64) {
-	takes := !s.noneTakes()
-	if takes && (s.onDisk.Load() == 0 || time.Since(s.madeRoom) < acksEvery) { // others may hold the memory: not for each batch that is sealed
-		return
-	}
-	s.madeRoom = time.Now()
+// on the disk. While a node takes messages it leaves those alone that are not behind the disk.
+func (s *spooler) makeRoomInLines(takes bool, messages, bytes int64) {
 	for _, b := range s.c.batches.all() {
 		if bytes < s.c.budget.most()/2 && messages < s.c.budget.maxMessages/2 {
 			return

@@ -42,10 +42,10 @@ func (m *spoolMetrics) tell(now SpoolStats) {
 	m.messages.Add(float64(now.Messages - m.told.Messages))
 	m.bytes.Add(float64(now.Bytes - m.told.Bytes))
 	m.oldest.Set(now.OldestAge.Seconds())
-	m.replayed.Add(float64(now.Replayed - m.told.Replayed))
-	m.givenUp.Add(float64(now.GivenUp - m.told.GivenUp))
-	m.errored.Add(float64(now.Errors - m.told.Errors))
-	m.lost.Add(float64(now.Lost - m.told.Lost))
+	grow(m.replayed, &now.Replayed, m.told.Replayed)
+	grow(m.givenUp, &now.GivenUp, m.told.GivenUp)
+	grow(m.errored, &now.Errors, m.told.Errors)
+	grow(m.lost, &now.Lost, m.told.Lost)
 	if now.State != m.told.State {
 		if before := m.states[m.told.State]; before != nil {
 			before.Dec()
@@ -55,6 +55,12 @@ func (m *spoolMetrics) tell(now SpoolStats) {
 		}
 	}
 	m.told = now
+}
+
+// grow brings a counter up to now. Two goroutines tell: what one has seen earlier may come later, and a counter panics where it falls.
+func grow(c prometheus.Counter, now *int64, told int64) {
+	*now = max(*now, told)
+	c.Add(float64(*now - told))
 }
 
 // end takes back what is this client's in the gauges: nobody looks after the folder for it any more.

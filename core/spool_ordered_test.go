@@ -73,9 +73,15 @@ func TestOrderIsKeptThroughAnOutageThatFillsMemoryTenTimes(t *testing.T) {
 // half an hour after one of an hour.
 func TestSendersDoNotWaitForWhatTheirStreamHasOnTheDisk(t *testing.T) {
 	t.Parallel()
+	for _, after := range []time.Duration{0, patience} {
+		t.Run(fmt.Sprint("spool_after=", after), func(t *testing.T) { sendersDoNotWait(t, after) })
+	}
+}
+
+func sendersDoNotWait(t *testing.T, after time.Duration) {
 	c := cluster(t, dataproxytest.WithNodes(1))
 	const bound = 1 << 20
-	client := connect(t, c, dataproxy.WithSpoolDir(t.TempDir()), dataproxy.WithOrdered(true), dataproxy.WithMaxPendingBytes(bound),
+	client := connect(t, c, dataproxy.WithSpoolDir(t.TempDir()), dataproxy.WithSpoolAfter(after), dataproxy.WithOrdered(true), dataproxy.WithMaxPendingBytes(bound),
 		dataproxy.WithBlockIfQueueIsFull(true), dataproxy.WithAckTimeout(2*patience), dataproxy.WithSendTimeout(2*patience))
 	down(t, c, client)
 	c.Reset()
