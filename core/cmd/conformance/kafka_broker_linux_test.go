@@ -158,9 +158,19 @@ func newTopic(t *testing.T, brokers, topic string, partitions int32) *kgo.Client
 		t.Fatal(err)
 	}
 	t.Cleanup(client.Close)
-	answer, err := kadm.NewClient(client).CreateTopic(t.Context(), partitions, 1, nil, topic)
+	admin := kadm.NewClient(client)
+	answer, err := admin.CreateTopic(t.Context(), partitions, 1, nil, topic)
 	if err := errors.Join(err, answer.Err); err != nil {
 		t.Fatal(err)
 	}
-	return client
+	// A broker answers before it hosts what it has created.
+	for end := time.Now().Add(time.Minute); ; time.Sleep(10 * time.Millisecond) {
+		ends, err := admin.ListEndOffsets(t.Context(), topic)
+		if err = errors.Join(err, ends.Error()); err == nil && len(ends[topic]) == int(partitions) {
+			return client
+		}
+		if time.Now().After(end) {
+			t.Fatalf("topic %s: %v", topic, err)
+		}
+	}
 }
