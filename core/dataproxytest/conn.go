@@ -28,8 +28,9 @@ type conn struct {
 	once sync.Once
 	gone chan struct{}
 
+	// keeping is held while a frame is recorded and while gone is closed: nothing is recorded after the client learns of the end, since a
+	// real node closes between two frames.
 	keeping sync.Mutex
-	ended   bool // nothing is recorded behind the moment in which the client learns of the end: a real node closes between two frames
 
 	req    wire.Request
 	items  []wire.Item
@@ -63,7 +64,6 @@ func newConn(n *Node, nc *net.TCPConn) *conn {
 // close ends the connection with FIN, or as the kernel does with unread input.
 func (c *conn) close() {
 	c.once.Do(func() {
-		close(c.gone)
 		c.keepNoMore()
 		_ = c.nc.Close()
 		c.node.leave(c)
@@ -73,7 +73,6 @@ func (c *conn) close() {
 // reset ends the connection with RST.
 func (c *conn) reset() {
 	c.once.Do(func() {
-		close(c.gone)
 		c.keepNoMore()
 		_ = c.nc.SetLinger(0)
 		_ = c.nc.Close()
@@ -81,11 +80,11 @@ func (c *conn) reset() {
 	})
 }
 
-// keepNoMore has what was read and is not recorded forgotten.
+// keepNoMore closes gone: what was read and is not recorded by now is forgotten.
 func (c *conn) keepNoMore() {
 	c.keeping.Lock()
 	defer c.keeping.Unlock()
-	c.ended = true
+	close(c.gone)
 }
 
 func (c *conn) serve() {

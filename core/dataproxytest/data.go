@@ -34,16 +34,18 @@ func (c *conn) data(v wire.Verdict) next {
 	return c.answer(j, f, rec)
 }
 
-// keep records and counts the frame, unless the connection was ended meanwhile. The record is nil if the cluster keeps none.
+// keep records and counts the frame, unless the connection has ended. The record is nil if the cluster keeps none.
 func (c *conn) keep(j judgement) (rec *Record, lives bool) {
 	c.keeping.Lock()
 	defer c.keeping.Unlock()
 	n := c.node
-	if c.ended {
+	select {
+	case <-c.gone:
 		if j.kept {
 			n.counts.forgotten.Add(int64(c.countItems()))
 		}
 		return nil, false
+	default:
 	}
 	mode := n.cluster.rec.mode
 	messages := 0

@@ -249,21 +249,28 @@ func TestALongerCopyInAFilesPlaceIsReadOn(t *testing.T) {
 	w.stop(true)
 }
 
-// Where a copy took a file's place, the file was closed at once: what its writer, who had it open, wrote to it later came never, in silence.
-func TestAFileThatWasReplacedIsReadOnWhileItsWriterGoesOn(t *testing.T) {
-	w := steered(t, "app")
-	want := many("a", 300)
+// replacedWhileOpen follows app.log, and has a copy with one line more take its place, while its writer has it open. want is what came
+// before that.
+func replacedWhileOpen(t *testing.T) (w *world, writer *os.File, want []string) {
+	w = steered(t, "app")
+	want = many("a", 300)
 	w.add("app.log", want...)
 	writer, err := os.OpenFile(w.path("app.log"), os.O_APPEND|os.O_WRONLY, 0)
 	w.must(err)
-	defer writer.Close()
+	t.Cleanup(func() { _ = writer.Close() })
 	w.start(true)
 	w.came(want...)
 	w.copy("app.log", ".app.log.new")
 	w.add(".app.log.new", "in the copy")
 	w.rename(".app.log.new", "app.log")
 	w.look()
-	_, err = writer.WriteString("late\n")
+	return w, writer, want
+}
+
+// Where a copy took a file's place, the file was closed at once: what its writer, who had it open, wrote to it later came never, in silence.
+func TestAFileThatWasReplacedIsReadOnWhileItsWriterGoesOn(t *testing.T) {
+	w, writer, want := replacedWhileOpen(t)
+	_, err := writer.WriteString("late\n")
 	w.must(err)
 	w.look()
 	want = append(want, "in the copy", "late")
@@ -284,18 +291,7 @@ func TestAFileThatWasReplacedIsReadOnWhileItsWriterGoesOn(t *testing.T) {
 
 // A replaced file whose writer wrote for a day more was forgotten with its handle open, and what came then was never sent.
 func TestAReplacedFileIsNotForgottenWhileItIsRead(t *testing.T) {
-	w := steered(t, "app")
-	want := many("a", 300)
-	w.add("app.log", want...)
-	writer, err := os.OpenFile(w.path("app.log"), os.O_APPEND|os.O_WRONLY, 0)
-	w.must(err)
-	defer writer.Close()
-	w.start(true)
-	w.came(want...)
-	w.copy("app.log", ".app.log.new")
-	w.add(".app.log.new", "in the copy")
-	w.rename(".app.log.new", "app.log")
-	w.look()
+	w, writer, want := replacedWhileOpen(t)
 	w.set.mu.Lock()
 	for _, f := range w.set.files {
 		if !f.gone.IsZero() {
@@ -303,7 +299,7 @@ func TestAReplacedFileIsNotForgottenWhileItIsRead(t *testing.T) {
 		}
 	}
 	w.set.mu.Unlock()
-	_, err = writer.WriteString("late\n")
+	_, err := writer.WriteString("late\n")
 	w.must(err)
 	w.look()
 	w.came(append(want, "in the copy", "late")...)
