@@ -222,7 +222,7 @@ func (c *conn) frame(frame []byte) next {
 	if c.req.IsHeartbeat() {
 		c.node.counts.heartbeats.Add(1)
 		if f := c.node.faults.take(onHeartbeat); f.Kind == "" && !c.silent {
-			c.out = wire.AppendHeartbeatAnswer(c.out, &c.req, uint32(c.now.Unix()))
+			c.out = appendHeartbeatAnswer(c.out, &c.req, uint32(c.now.Unix()))
 		}
 		return goOn
 	}

@@ -29,6 +29,7 @@ const (
 
 // Bits of a binary frame's extField.
 const (
+	extTrace     = 0x02
 	extStringIDs = 0x04
 	extIndex     = 0x18
 )
@@ -70,7 +71,7 @@ func (c *conn) judge(v wire.Verdict, f Fault) judgement {
 	if code, text := c.checkFields(); code != 0 {
 		return refuse(code, text)
 	}
-	c.added = wire.AppendAdded(c.added[:0], r, c.receiveTime(), c.node.portText)
+	c.added = appendAdded(c.added[:0], r, c.receiveTime(), c.node.portText)
 	separated := len(c.added)
 	if separated > 0 {
 		separated++
@@ -150,15 +151,15 @@ func (c *conn) usualText(code int) string {
 
 // appendAnswer appends the answer that the judgement calls for.
 func (c *conn) appendAnswer(dst []byte, j judgement) []byte {
-	a := wire.AnswerAttr{NodeIP: c.node.cluster.opts.nodeIP, Code: j.code, Text: j.text}
+	a := answerAttr{nodeIP: c.node.cluster.opts.nodeIP, code: j.code, text: j.text}
 	if !j.bare {
-		a.Attr = c.req.Attr
+		a.attr = c.req.Attr
 	}
 	if j.added {
 		if !j.kept {
-			c.added = wire.AppendAdded(c.added[:0], &c.req, c.receiveTime(), c.node.portText)
+			c.added = appendAdded(c.added[:0], &c.req, c.receiveTime(), c.node.portText)
 		}
-		a.Added = c.added
+		a.added = c.added
 	}
-	return wire.AppendAnswer(dst, &c.req, a)
+	return appendDataAnswer(dst, &c.req, a)
 }

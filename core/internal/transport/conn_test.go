@@ -167,7 +167,7 @@ func TestHeartbeatsStayOutsideFrames(t *testing.T) {
 			if bytes.Equal(frame, wire.Heartbeat) {
 				beats.Add(1)
 			}
-			_, _ = c.Write(answerTo(frame, wire.AnswerAttr{NodeIP: "n"})) // panics on a broken frame
+			_, _ = c.Write(answerTo(frame, answer{})) // panics on a broken frame
 		}
 	})), cfg)
 	payload := string(bytes.Repeat([]byte("0123456789abcdef"), 512<<10))

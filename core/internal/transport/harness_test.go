@@ -89,24 +89,40 @@ func answering(conn net.Conn) {
 		if err != nil {
 			return
 		}
-		_, _ = conn.Write(answerTo(frame, wire.AnswerAttr{NodeIP: "127.0.0.1"}))
+		_, _ = conn.Write(answerTo(frame, answer{}))
 	}
 }
 
 // silent reads until the connection ends.
 func silent(conn net.Conn) { _, _ = io.Copy(io.Discard, conn) }
 
-// answerTo makes the answer that a real node would give.
-func answerTo(frame []byte, a wire.AnswerAttr) []byte {
+// answer is what a node says of a frame of ours: success, or an error code with a text.
+type answer struct {
+	code int
+	text string
+}
+
+// answerTo makes the bytes that a real node would answer.
+func answerTo(frame []byte, a answer) []byte {
 	var r wire.Request
 	if v := r.Parse(frame); !v.Ok() {
 		panic(fmt.Sprintf("the client wrote a bad frame: %+v", v))
 	}
 	if r.IsHeartbeat() {
-		return wire.AppendHeartbeatAnswer(nil, &r, 1)
+		return wire.Heartbeat
 	}
-	a.Attr = r.Attr
-	return wire.AppendAnswer(nil, &r, a)
+	attr := "dpIp=127.0.0.1&"
+	if a.code != 0 {
+		attr += fmt.Sprintf("errCode=%d&errMsg=%s&", a.code, a.text)
+	}
+	attr += string(r.Attr)
+	if r.IsBinary() {
+		b := binary.BigEndian.AppendUint32(nil, uint32(9+len(attr)))
+		b = binary.BigEndian.AppendUint32(append(b, wire.TypeBinary), r.Uniq)
+		b = append(binary.BigEndian.AppendUint16(b, uint16(len(attr))), attr...)
+		return binary.BigEndian.AppendUint16(b, wire.BinaryMagic)
+	}
+	return wire.AppendText(nil, []byte("2"), []byte(attr), false)
 }
 
 func config() *Config {

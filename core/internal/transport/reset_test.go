@@ -8,8 +8,6 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
-
-	"github.com/inlong-dataproxy/inlong-dataproxy/core/internal/wire"
 )
 
 // A connection that was given up was closed in good order: the kernel kept sending what it held when the node woke up, megabytes of
@@ -64,7 +62,7 @@ func TestConnectionThatOwesAnswersIsReset(t *testing.T) {
 		s := connect(t, server(t, prover(func(conn net.Conn) {
 			frame, err := readFrame(conn)
 			if err == nil {
-				_, err = conn.Write(answerTo(frame, wire.AnswerAttr{NodeIP: "n"}))
+				_, err = conn.Write(answerTo(frame, answer{}))
 			}
 			if err == nil {
 				_, err = conn.Read(make([]byte, 1))

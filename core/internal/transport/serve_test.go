@@ -37,7 +37,7 @@ func bytesServer(t *testing.T, n int, chunks func(frames [][]byte) [][]byte) str
 // Scenario D12: a reader that takes each read for a whole answer loses the batches whose answers are split.
 func TestD12_AnswerSplitAtEveryByte(t *testing.T) {
 	error109 := func(frame []byte) []byte {
-		return answerTo(frame, wire.AnswerAttr{NodeIP: "n", Code: 109, Text: "a&b=c"})
+		return answerTo(frame, answer{109, "a&b=c"})
 	}
 	address := bytesServer(t, 1, func(frames [][]byte) (chunks [][]byte) {
 		for _, b := range append(error109(frames[0]), wire.Heartbeat...) {
@@ -52,9 +52,9 @@ func TestD12_AnswerSplitAtEveryByte(t *testing.T) {
 
 	// Each position alone: the rest of the answer comes together with the next answer.
 	sample := frameOf(1, "x")
-	for cut := 1; cut < len(answerTo(sample, wire.AnswerAttr{NodeIP: "n"})); cut++ {
+	for cut := 1; cut < len(answerTo(sample, answer{})); cut++ {
 		address := bytesServer(t, 2, func(frames [][]byte) [][]byte {
-			first := answerTo(frames[0], wire.AnswerAttr{NodeIP: "n"})
+			first := answerTo(frames[0], answer{})
 			return [][]byte{first[:cut], append(first[cut:], error109(frames[1])...)}
 		})
 		s := connect(t, address, config())
@@ -73,7 +73,7 @@ func TestD12_ManyAnswersInOnePacket(t *testing.T) {
 	address := bytesServer(t, n, func(frames [][]byte) [][]byte {
 		var all []byte
 		for _, f := range frames {
-			all = append(all, answerTo(f, wire.AnswerAttr{NodeIP: "127.0.0.1"})...)
+			all = append(all, answerTo(f, answer{})...)
 		}
 		return [][]byte{all}
 	})
@@ -123,7 +123,7 @@ func TestD12_BrokenAnswersEndTheConnection(t *testing.T) {
 			address := server(t, prover(func(c net.Conn) {
 				first, _ := readFrame(c)
 				_, _ = readFrame(c)
-				_, _ = c.Write(append(answerTo(first, wire.AnswerAttr{NodeIP: "n"}), raw...))
+				_, _ = c.Write(append(answerTo(first, answer{}), raw...))
 				_ = c.(*net.TCPConn).CloseWrite()
 				silent(c)
 			}))
@@ -151,9 +151,9 @@ func TestD12_BrokenAnswersEndTheConnection(t *testing.T) {
 func TestD11_BareErrorBetweenGoodAnswers(t *testing.T) {
 	address := bytesServer(t, 3, func(frames [][]byte) [][]byte {
 		return [][]byte{
-			answerTo(frames[0], wire.AnswerAttr{NodeIP: "n"}),
+			answerTo(frames[0], answer{}),
 			[]byte("\x00\x00\x00\x24\x05\x00\x00\x00\x012\x00\x00\x00\x1adpIp=127.0.0.1&errCode=105"),
-			answerTo(frames[2], wire.AnswerAttr{NodeIP: "n"}),
+			answerTo(frames[2], answer{}),
 		}
 	})
 	s := connect(t, address, config())
@@ -170,9 +170,9 @@ func TestD11_BareErrorBetweenGoodAnswers(t *testing.T) {
 // Answers that belong to nothing are counted, and change nothing.
 func TestUnmatchedAnswersAreReported(t *testing.T) {
 	address := bytesServer(t, 1, func(frames [][]byte) [][]byte {
-		ack := answerTo(frames[0], wire.AnswerAttr{NodeIP: "n"})
+		ack := answerTo(frames[0], answer{})
 		binary := "\x00\x00\x00\x0f\x07\x00\x00\x00\x01\x00\x06dpIp=n\xee\x01"
-		return [][]byte{answerTo(frameOf(9, "other"), wire.AnswerAttr{NodeIP: "n"}), []byte(binary), ack, ack}
+		return [][]byte{answerTo(frameOf(9, "other"), answer{}), []byte(binary), ack, ack}
 	})
 	s := connect(t, address, config())
 	s.send(t, 1, "x")
@@ -226,7 +226,7 @@ func TestReadBufferGrowsUpToItsBound(t *testing.T) {
 				}
 			}
 			s := connect(t, bytesServer(t, 1, func(frames [][]byte) [][]byte {
-				return [][]byte{answerTo(frames[0], wire.AnswerAttr{NodeIP: "n", Code: 114, Text: strings.Repeat("x", c.text)})}
+				return [][]byte{answerTo(frames[0], answer{114, strings.Repeat("x", c.text)})}
 			}), cfg)
 			s.send(t, 1, "x")
 			if c.ok {

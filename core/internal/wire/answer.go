@@ -24,6 +24,9 @@ type Answer struct {
 	Text []byte
 }
 
+// okBody is the one byte that answers to text frames carry as their body.
+const okBody = "2"
+
 // ErrAnswer is wrapped by every error of ParseAnswer.
 var ErrAnswer = errors.New("malformed answer")
 

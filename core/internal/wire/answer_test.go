@@ -17,6 +17,14 @@ func textAnswer(attr string) []byte {
 	return append(answer, attr...)
 }
 
+// answerTo builds the answer of the request's type, without its length word.
+func answerTo(r *Request, attr string) []byte {
+	if r.IsBinary() {
+		return binaryAnswer(r.Uniq, attr)
+	}
+	return textAnswer(attr)
+}
+
 // binaryAnswer builds an answer of type 7 without its length word.
 func binaryAnswer(uniq uint32, attr string) []byte {
 	answer := binary.BigEndian.AppendUint32([]byte{TypeBinary}, uniq)
@@ -161,18 +169,22 @@ func TestAnswersToOurFramesNameTheirBatch(t *testing.T) {
 	attr := []byte("groupId=test_group&streamId=s&dt=1&mid=" + id.String() + "&sid=" + id.String() + "&wid=0&cnt=1&k=v")
 	body := AppendItem(nil, []byte("payload"))
 	for _, c := range []struct {
-		name        string
-		code        int
-		text, added string
+		name         string
+		code         int
+		text, before string // before: what the node puts in front of our attributes
 	}{
-		{"success", 0, "", "rt=1795408547570&rtms=1795408547570"},
+		{"success", 0, "", "&rt=1795408547570&rtms=1795408547570"},
 		{"success with nothing added", 0, "", ""},
-		{"code alone", 2, "", ""},
-		{"text", 115, "Topic not configured for groupId=(x), streamId=(y)", ""},
-		{"text and receive times", 114, "Put msg event to channel failure: / by zero", "rt=1795408547570&rtms=1795408547570"},
-		{"text that quotes our attributes", 109, "Parse attr (" + string(attr) + ") failure", ""},
-		{"text that quotes another id", 123, "bad&mid=ffffffffffffffff-1&errCode=0&x", ""},
-		{"text that ends in an equals sign", 96, "error=", ""},
+		{"code alone", 2, "", "&errCode=2"},
+		{"text", 115, "Topic not configured for groupId=(x), streamId=(y)",
+			"&errCode=115&errMsg=Topic not configured for groupId=(x), streamId=(y)"},
+		{"text and receive times", 114, "Put msg event to channel failure: / by zero",
+			"&errCode=114&errMsg=Put msg event to channel failure: / by zero&rt=1795408547570&rtms=1795408547570"},
+		{"text that quotes our attributes", 109, "Parse attr (" + string(attr) + ") failure",
+			"&errCode=109&errMsg=Parse attr (" + string(attr) + ") failure"},
+		{"text that quotes another id", 123, "bad&mid=ffffffffffffffff-1&errCode=0&x",
+			"&errCode=123&errMsg=bad&mid=ffffffffffffffff-1&errCode=0&x"},
+		{"text that ends in an equals sign", 96, "error=", "&errCode=96&errMsg=error="},
 	} {
 		for kind, frame := range map[string][]byte{
 			"text":   AppendText(nil, body, attr, false),
@@ -182,8 +194,7 @@ func TestAnswersToOurFramesNameTheirBatch(t *testing.T) {
 			if v := r.Parse(frame); !v.Ok() {
 				t.Fatalf("%+v", v)
 			}
-			answer := AppendAnswer(nil, &r, AnswerAttr{NodeIP: "::1", Code: c.code, Text: c.text, Added: []byte(c.added), Attr: r.Attr})
-			a, err := ParseAnswer(answer[4:])
+			a, err := ParseAnswer(answerTo(&r, "dpIp=::1"+c.before+"&"+string(r.Attr)))
 			if err != nil || a.Code != c.code || string(a.Text) != c.text {
 				t.Errorf("%s, %s: code %d text %q, %v", kind, c.name, a.Code, a.Text, err)
 			}

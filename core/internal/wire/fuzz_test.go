@@ -94,8 +94,7 @@ func FuzzFrameRoundTrip(f *testing.F) {
 			if !equalAll(decodedItems(t, &r, frame), payloads) || !bytes.HasPrefix(r.Attr, attr) {
 				t.Fatal("the frame holds something else")
 			}
-			answer := AppendAnswer(nil, &r, AnswerAttr{NodeIP: "1.2.3.4", Added: []byte("rtms=1"), Attr: r.Attr})
-			a, err := ParseAnswer(answer[4:])
+			a, err := ParseAnswer(answerTo(&r, "dpIp=1.2.3.4&rtms=1&"+string(r.Attr)))
 			if err != nil || a.Code != 0 || a.Type == TypeText && a.ID != id || a.Type == TypeBinary && a.Uniq != uint32(seq) {
 				t.Fatalf("%+v, %v", a, err)
 			}

@@ -10,10 +10,9 @@ import (
 const (
 	typeCommon    = 2
 	typeAck       = 3
-	typeOriginal  = 4 // the answer carries the request's body
+	typeOriginal  = 4
 	typeTextAttrs = 6
 	extItemAttrs  = 0x01
-	extTrace      = 0x02
 	maxBinaryAttr = math.MaxInt16
 	hbOverhead    = 18
 	binaryBodyAt  = 25
