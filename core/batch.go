@@ -12,37 +12,37 @@ import (
 	"github.com/inlong-dataproxy/inlong-dataproxy/core/internal/wire"
 )
 
-// batch is some messages of one stream that travel in one frame. It has one owner at a time: the stream while it is open
-// (its fields are then guarded by stream.mu), later the lane, the dispatcher or its back-off timer (guarded by mu).
+// batch is some messages of one stream that travel in one frame. It has one owner at a time: the stream while it is open (stream.mu
+// guards its fields then), later a lane, the dispatcher or its back-off timer (mu guards them then).
 //
-// Its messages are settled once each: by the answer or the last failed attempt, or before that one by one by their deadline
-// or a caller that gave up. A batch without unsettled messages is dead: anyone who owns it drops it.
+// Each message is settled once: by the answer, by the last failed attempt, or alone before that, by its deadline or because its
+// caller gave up. A batch without unsettled messages is dead, and its owner drops it.
 type batch struct {
-	// What each message touches comes first: of a thousand open batches none is in a cache, and each line of it costs.
+	// The fields that each message touches come first. With a thousand open batches none is in a cache, so each cache line counts.
 	body buffer
-	// One entry a message: the end of its item in body, and who takes its result: either receivers or, in a batch of
-	// messages from Submit, tags. They are what the hot path touches for each message, so they are kept small.
+	// One entry for each message: the end of its item in body, and the receiver of its result, which is in receivers or, in a batch
+	// of messages from Submit, in tags. The hot path touches them for each message, so they are small.
 	ends      []uint32
 	receivers []receiver
 	tags      []Tag
-	details   []detail // empty, or one entry a message
-	ofItems   []ofItem // empty, or one entry a receiver
-	tokens    []any    // of hooks: empty, or for each message one of each of their sets, nil for none
-	// attributes of its messages as "&key=value", where they are not the stream's.
+	details   []detail // empty, or one entry for each message
+	ofItems   []ofItem // empty, or one entry for each receiver
+	tokens    []any    // of hooks: empty, or for each message one of each set of hooks, nil for none
+	// attributes of its messages as "&key=value", if they are not the stream's.
 	attributes string
-	beside     int64  // bytes that receivers hold elsewhere
-	charged    int64  // bytes, to the budget
-	order      uint64 // of its opening, among the batches of a client
+	beside     int64  // bytes outside the batch that its receivers keep alive
+	charged    int64  // bytes that the budget was charged for it
+	order      uint64 // number of its opening, among all batches of the client
 	timed      bool   // eventTime is the messages' own
-	itemized   bool   // each message has attributes of its own behind its payload; else none has
-	ownTail    bool   // attributes is all that its frame adds, also in place of what its stream does
-	soon       bool   // a sync caller waits: sealed as soon as its lane is idle or makes progress
+	itemized   bool   // each message has attributes of its own after its payload; otherwise none has
+	ownTail    bool   // attributes is all that its frame adds; it replaces what the stream adds
+	soon       bool   // a sync caller waits: it is sealed as soon as its lane is idle or makes progress
 	userCode   bool   // some receiver runs user code
 	callers    bool   // some receiver is a caller that waits
-	behind     bool   // it has one message, which an embedder handed over beside the close or behind it
+	behind     bool   // it has one message, which an embedder passed to the client during its close or afterwards
 	st         *stream
 	unsettled  int   // guarded by mu, like kept, once the batch is sealed
-	kept       *kept // nil: it is not stored
+	kept       *kept // nil: not stored
 
 	eventTime int64 // dt in ms
 	bulk      bulkBytes
@@ -51,16 +51,16 @@ type batch struct {
 	sealAt    time.Time // end of the linger
 
 	mu       sync.Mutex
-	expired  bool // some messages were settled one by one
+	expired  bool // some messages were settled alone
 	frame    frame
 	attempts int       // times that the frame was written
-	paid     int       // of those, the ones that max_retries counts
-	refusals int       // and the ones that a node answered with "not now"
-	written  bool      // in flight: no word of the last attempt yet
+	paid     int       // of these, those that max_retries counts
+	refusals int       // of these, those that a node answered with "not now"
+	written  bool      // in flight: the outcome of the last attempt is unknown
 	lost     bool      // some attempt ended without an answer
-	avoid    []*node   // of the failed attempts, the latest last
+	avoid    []*node   // nodes of the failed attempts, the latest last
 	lostAt   time.Time // when the last attempt without an answer ended
-	room     int       // for the items of one frame, where nodes closed on a longer one; 0 means no bound
+	room     int       // for the items of one frame, if nodes closed on a longer one; 0 means no bound
 	node     string
 	failure  attemptFailure // of the last attempt
 	due      time.Time      // earliest deadline of an unsettled message
@@ -68,8 +68,8 @@ type batch struct {
 	timer    *time.Timer
 
 	storing  bool     // it may be stored at any moment
-	place    position // of an ordered client's with a spool, among what is stored; zero until that has come to it
-	replayed bool     // it was read back: nobody waits for its messages; set when it is opened
+	place    position // ordered, with a spool: its place among what is stored; zero until it has one
+	replayed bool     // it was read back, so nobody waits for its messages; set when it is opened
 
 	hooked *hooked // nil without hooks, and while it is open
 
@@ -78,17 +78,17 @@ type batch struct {
 	prev, next *batch // in registry
 }
 
-// attemptFailure is how an attempt ended that another one was to follow.
+// attemptFailure says how an attempt ended that was followed by another one.
 type attemptFailure struct {
 	serverCode    int
 	serverMessage string
 	cause         error
 }
 
-// detail is what only few messages have.
+// detail holds what only few messages have.
 type detail struct {
-	settled    bool     // by itself, before the batch
-	with       *attempt // in which it ended, where that was not the batch's last one
+	settled    bool     // alone, before its batch
+	with       *attempt // the attempt in which it ended, if that was not the batch's last one
 	deadline   int64    // ns since the client's start; 0 means the batch's own
 	headers    map[string]string
 	metaData   any
@@ -96,10 +96,10 @@ type detail struct {
 	time       time.Time
 }
 
-// ofItem is kept of a message with attributes of its item, which are many, so that it needs no detail.
+// ofItem holds what a message with item attributes needs. Such messages are frequent, so they do without a detail.
 type ofItem struct {
-	attributes map[string]string // for the callback, which gets them back
-	payload    uint32            // its length: that in the body has left the caches by then
+	attributes map[string]string // returned to the callback
+	payload    uint32            // its length; the one in the body has left the caches by then
 }
 
 const itemHeader = wire.ItemHeader
@@ -114,7 +114,7 @@ func (b *batch) add(msg *Message, own []byte, recv receiver, tag Tag, deadline i
 	}
 	b.ends = append(b.ends, uint32(len(b.body.b)))
 	b.unsettled++
-	_, comesBack := recv.(Callback) // the rest is its caller's own memory, or nobody's
+	_, comesBack := recv.(Callback) // other receivers belong to their callers, or to nobody
 	if recv != nil {
 		b.receivers = append(b.receivers, recv)
 	} else {
@@ -140,7 +140,7 @@ func (b *batch) add(msg *Message, own []byte, recv receiver, tag Tag, deadline i
 // count is the number of messages, settled or not.
 func (b *batch) count() int { return len(b.ends) }
 
-// detail returns the details of message i, to be written.
+// detail returns the details of message i for writing.
 func (b *batch) detail(i int) *detail {
 	if missing := b.count() - len(b.details); missing > 0 {
 		b.details = append(b.details, make([]detail, missing)...)
@@ -148,7 +148,7 @@ func (b *batch) detail(i int) *detail {
 	return &b.details[i]
 }
 
-// settledAlone reports whether message i was settled before the batch.
+// settledAlone reports whether message i was settled before its batch.
 func (b *batch) settledAlone(i int) bool { return len(b.details) > 0 && b.details[i].settled }
 
 // item returns message i as it is in the body.
@@ -186,7 +186,7 @@ func (b *batch) message(i int) Message {
 	return m
 }
 
-// settleDue settles the messages whose deadline passed. The caller holds the lock that guards b.
+// settleDue settles the messages whose deadline has passed. The caller holds the lock that guards b.
 func (b *batch) settleDue(c *client, now time.Time) []completion {
 	if b.unsettled == 0 || now.Before(b.due) {
 		return nil
@@ -225,16 +225,16 @@ func (b *batch) settleDue(c *client, now time.Time) []completion {
 	return due
 }
 
-// settle takes single messages out of b. The caller holds the lock that guards b.
+// settle settles single messages of b. The caller holds the lock that guards b.
 func (b *batch) settle(indexes []int32, err *Error) completion {
 	for _, i := range indexes {
 		b.detail(int(i)).settled = true
 	}
 	b.unsettled -= len(indexes)
 	b.expired = true
-	b.pay() // for details that there were none of
+	b.pay() // for new details
 	if b.frame.fixed && b.unsettled > 0 && err != nil && err.Code != CodeStored {
-		err.persisted = MaybeWritten // in the frame's next attempt, for the sake of the others
+		err.persisted = MaybeWritten // it stays in the frame for the sake of the others, and may be written again
 	}
 	if b.unsettled == 0 {
 		b.timer.Stop()
@@ -243,7 +243,7 @@ func (b *batch) settle(indexes []int32, err *Error) completion {
 	return completion{b: b, err: err, indexes: indexes, messages: len(indexes), last: b.unsettled == 0}
 }
 
-// wake arms the timer for the next thing that time brings. The caller holds the lock that guards b.
+// wake sets the timer to the deadline or to the end of the back-off, whichever is earlier. The caller holds the lock that guards b.
 func (b *batch) wake(now time.Time) {
 	at := b.due
 	if !b.retryAt.IsZero() && b.retryAt.Before(at) {
@@ -252,7 +252,7 @@ func (b *batch) wake(now time.Time) {
 	b.timer.Reset(at.Sub(now))
 }
 
-// startAnew forgets what became of the last frame.
+// startAnew resets what the attempts of the last frame left.
 func (b *batch) startAnew() {
 	clear(b.avoid)
 	b.frame = frame{}
@@ -260,8 +260,7 @@ func (b *batch) startAnew() {
 	b.written, b.avoid, b.node, b.retryAt, b.failure = false, b.avoid[:0], "", time.Time{}, attemptFailure{}
 }
 
-// persisted says what is known of the batch at the server when no ack came: a node that answered with an error did not
-// take it.
+// persisted says what is known about the batch at the server if no ack came. A node that answered with an error did not take it.
 func (b *batch) persisted() Persisted {
 	if b.lost || b.written || b.storing {
 		return MaybeWritten
@@ -269,7 +268,7 @@ func (b *batch) persisted() Persisted {
 	return NotWritten
 }
 
-// answered ends an attempt with an error answer, or without any answer.
+// answered ends an attempt that was answered with an error, or not at all.
 func (b *batch) answered(lost bool) {
 	b.mu.Lock()
 	b.written, b.lost = false, b.lost || lost
@@ -277,8 +276,8 @@ func (b *batch) answered(lost bool) {
 	b.mu.Unlock()
 }
 
-// unwritten takes back an attempt whose connection was gone before a byte was written. The node is again the last one that had
-// the batch, all of which are in avoid.
+// unwritten undoes an attempt whose connection ended before a byte was written. The node is again the last one that had the batch;
+// all of them are in avoid.
 func (b *batch) unwritten() {
 	b.mu.Lock()
 	b.written = false
@@ -290,8 +289,8 @@ func (b *batch) unwritten() {
 	b.mu.Unlock()
 }
 
-// uniq is the number of b's binary frame, by which its answer is found. That of a batch which another client has stored is not of its id,
-// whose number may be in flight for another batch.
+// uniq is the number of b's binary frame, which the answer names. A batch that another client stored does not use the number in its
+// id: another batch in flight may have the same one.
 func (b *batch) uniq() uint64 {
 	if b.replayed {
 		return b.order
@@ -299,7 +298,7 @@ func (b *batch) uniq() uint64 {
 	return b.id.Seq
 }
 
-// outage returns why the nodes cannot be used, or the disk, if that is why b was never written.
+// outage returns why the nodes, or the disk, cannot be used, if b was never written for that reason.
 func (c *client) outage(b *batch) error {
 	if b.attempts > 0 {
 		return nil
@@ -314,14 +313,14 @@ func (b *batch) dead() bool {
 	return b.unsettled == 0
 }
 
-// fault makes the error of b's messages; what the last failed attempt told is in it. The caller holds mu, or owns an open batch.
+// fault makes the error of b's messages, and tells in it how the last attempt failed. The caller holds mu, or owns an open batch.
 func (b *batch) fault(code Code, message string, cause error) *Error {
 	if cause == nil {
 		cause = b.failure.cause
 	}
 	persisted := b.persisted()
 	if b.kept != nil {
-		switch code { // it will be delivered all the same
+		switch code { // it will be delivered
 		case CodeSendTimeout, CodeContextExpired, CodeClosed, CodeServerPanic:
 			code, persisted = CodeStored, Stored
 		}

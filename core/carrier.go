@@ -18,7 +18,7 @@ type (
 	subject = connections.Subject
 )
 
-// carrier is all that the connections know of a client: what they ask of a batch, and are to tell of it.
+// carrier is all that the connections know of a client: what they ask about a batch, and where they report its outcome.
 type carrier struct{ c *client }
 
 func (carrier) Dead(b *batch) bool                      { return b.dead() }
@@ -27,7 +27,7 @@ func (carrier) Home(b *batch) *connections.Home[*batch] { return &b.st.home }
 func (x carrier) Tight() bool                           { return x.c.bulk.isTight() }
 func (x carrier) Unmatched()                            { x.c.metrics.failed(CodeNoMatchRequest) }
 
-// Frame appends b's frame unless b is dead: from here on b may have reached the node.
+// Frame appends b's frame unless b is dead. From here on b may have reached the node.
 func (x carrier) Frame(frames []byte, spare *[]byte, b *batch, l *lane, now time.Time) (all []byte, seq, other uint64) {
 	all, due := x.c.frameLive(frames, spare, b, l.Index, l.Node.Addr, now)
 	x.c.completeAll(due)
@@ -83,7 +83,7 @@ func (x carrier) Lost(b *batch, l *lane, reason error, culprit bool, tooLong int
 	x.c.connectionLost(b, l, reason, culprit, tooLong)
 }
 
-// countRetry is for each attempt that has an outcome: one that was not begun, since its connection was gone, is none.
+// countRetry counts an attempt that has an outcome. An attempt whose connection ended before it began is none.
 func (c *client) countRetry(b *batch, l *lane) {
 	if b.attempts > 1 {
 		c.metrics.retry(l.Index)

@@ -60,8 +60,8 @@ type CloseReport struct {
 	Failed int64 `json:"failed"` // failed over the client's life
 	// Unsent counts the messages that Shutdown itself failed with CodeClosed.
 	Unsent int64 `json:"unsent"`
-	// Uncalled is not 0 if callbacks took longer than Shutdown had time. At most so many messages have their result only in
-	// this report, since their callback was not called.
+	// Uncalled is not 0 if callbacks took longer than Shutdown had time. For at most this many messages the result is only in this
+	// report, since their callback was not called.
 	Uncalled int64 `json:"uncalled"`
 	// ByCode counts all failures by code.
 	ByCode map[Code]int64 `json:"by_code"`
@@ -87,7 +87,7 @@ type Stats struct {
 type SpoolStats struct {
 	State    SpoolState `json:"state"`
 	Bytes    int64      `json:"bytes"`    // of its files
-	Batches  int        `json:"batches"`  // without an ack; for those that an earlier owner left it may be too many until they are read
+	Batches  int        `json:"batches"`  // without an ack; too high for batches of an earlier owner until they are read
 	Messages int64      `json:"messages"` // in these batches
 	// OldestAge is how long ago the oldest of them was stored; in nanoseconds as JSON.
 	OldestAge time.Duration `json:"oldest_age"`

@@ -13,17 +13,17 @@ import (
 
 const (
 	maxBackOff = 10 * time.Second
-	// A batch whose connection was lost is on another one in under a second, whatever the back-off.
+	// A batch whose connection was lost gets another one within a second, whatever the back-off is.
 	maxBackOffLost = 800 * time.Millisecond
-	// The connections of a node that ends are closed within this time.
+	// A node that ends closes all its connections within this time.
 	nodeEnds = 250 * time.Millisecond
-	// A node learns a new stream with some delay; asking again sooner does not help.
+	// A node learns of a new stream with some delay, so asking again sooner does not help.
 	unknownStreamBackOff = 2 * time.Second
-	// A node that answered "not now" may take the batch at any moment: it is asked again at least so often.
+	// A node that answered "not now" may take the batch at any moment, so it is asked again at least this often.
 	maxBackOffNotNow = connections.MaxBackOffNotNow
 )
 
-// The server's error codes that decide what to do; the protocol's whole table is in the documentation.
+// The server's error codes on which the client decides; the documentation has all of them.
 const (
 	serverSinkUnready    = 1 // start-up
 	serverServiceClosed  = 2 // switched off by its administrator
@@ -35,8 +35,8 @@ const (
 	serverIDInconsistent = 122
 )
 
-// notNow reports whether this answer says no more than that the node did not take the batch at this moment. Nothing was written, so
-// it is no failed attempt: the batch goes elsewhere or waits, and only its messages' deadlines end that.
+// notNow reports whether this answer says only that the node did not take the batch at this moment. Nothing was written, so it is
+// no failed attempt: the batch goes elsewhere or waits, and only the deadlines of its messages end that.
 func notNow(code int) bool {
 	switch code {
 	case serverSinkUnready, serverServiceClosed, serverChannelFull:
@@ -48,7 +48,7 @@ func notNow(code int) bool {
 // retryOtherNode reports whether another node, or the same one later, may accept what this answer refused.
 func retryOtherNode(code int) bool { return notNow(code) || code == serverTopicUnknown }
 
-// neverCured reports whether the batch itself is at fault: it fails on every node.
+// neverCured reports whether the batch itself is at fault, so that it fails on every node.
 func neverCured(code int) bool {
 	switch {
 	case code == 3, code >= 94 && code <= 112, code >= serverIDUnknown && code <= 123, code == 150, code == 151:
@@ -57,8 +57,8 @@ func neverCured(code int) bool {
 	return false
 }
 
-// refused decides what follows from an error answer to a batch that was written at that time. A guess may be wrong about the batch,
-// which is then as one without an answer.
+// refused decides what follows from an error answer to a batch that was written at that time. A guess may concern another batch;
+// this one is then treated like a batch without an answer.
 func (c *client) refused(b *batch, l *lane, written time.Time, guess bool, a *wire.Answer) {
 	c.metrics.failed(CodeServerError)
 	b.answered(guess)
@@ -85,10 +85,10 @@ func (c *client) refused(b *batch, l *lane, written time.Time, guess bool, a *wi
 	c.failedAttempt(b, l.Node, CodeServerError, failure, price, func(b *batch) time.Duration { return connections.BackOff(base, b.paid, maxBackOff) })
 }
 
-// answerText is what a node says beside its code.
+// answerText is the text that a node sent with its code.
 func answerText(a *wire.Answer) string { return string(a.Text[:min(len(a.Text), 4*kib)]) }
 
-// elsewhereOrLater is the pause of a batch that a node did not take.
+// elsewhereOrLater returns the pause of a batch that a node did not take.
 func (c *client) elsewhereOrLater(elsewhere bool) func(*batch) time.Duration {
 	return func(b *batch) time.Duration {
 		if b.refusals++; elsewhere {
@@ -98,10 +98,10 @@ func (c *client) elsewhereOrLater(elsewhere bool) func(*batch) time.Duration {
 	}
 }
 
-// connectionLost decides what becomes of a batch that was written to l and has no answer: it may be stored or not. The first
-// time it goes to another lane at once. Only the one that the connection ended on pays an attempt, and only once for the end of a
-// node, whose connections go one after the other; the others are bounded by their deadlines. Where max_retries is 0 nothing may be
-// written twice. tooLong is the length of its frame if its node may have closed because of that.
+// connectionLost decides what happens to a batch that was written to l and has no answer, so it may be stored or not. The first
+// time it goes to another lane at once. Only the batch that ended the connection pays an attempt, and only once for the end of a
+// node, whose connections close one after the other. Deadlines bound the others. If max_retries is 0 nothing may be written twice.
+// tooLong is the length of its frame if the node may have closed because of it.
 func (c *client) connectionLost(b *batch, l *lane, reason error, culprit bool, tooLong int) {
 	code := CodeConnClosedByPeer
 	switch {
@@ -128,7 +128,7 @@ func (c *client) connectionLost(b *batch, l *lane, reason error, culprit bool, t
 	c.failedAttempt(b, l.Node, code, attemptFailure{cause: reason}, price, func(b *batch) time.Duration {
 		switch {
 		case tooLong > 0 && !c.conns.Untried(b.avoid, l.Node):
-			return nodeEnds // else its next close, of a connection that is open already, would say nothing
+			return nodeEnds // otherwise the next close, of a connection that is open already, would prove nothing
 		case b.attempts == 1:
 			return 0
 		}
@@ -136,7 +136,8 @@ func (c *client) connectionLost(b *batch, l *lane, reason error, culprit bool, t
 	})
 }
 
-// cannotTell reports whether a stored batch has lost a connection while nothing else was taken either: an outage, which it outlives.
+// cannotTell reports whether a stored batch lost its connection while no node took anything else either. That is an outage, which
+// the batch outlives.
 func (c *client) cannotTell(b *batch) bool {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -148,7 +149,7 @@ func (c *client) cannotTell(b *batch) bool {
 	return b.kept.ackedAtLoss == before
 }
 
-// price is what sending a batch again costs: max_retries counts what may have been written.
+// price is what another attempt costs. max_retries counts attempts that may have been written.
 type price int
 
 const (
@@ -157,7 +158,7 @@ const (
 	noMore
 )
 
-// failedAttempt sends b again after a pause, or fails it with code when it may not be tried any more.
+// failedAttempt sends b again after a pause, or fails it with code if it may not be tried again.
 func (c *client) failedAttempt(b *batch, n *node, code Code, failure attemptFailure, price price, pause func(*batch) time.Duration) {
 	b.mu.Lock()
 	if b.unsettled == 0 {

@@ -25,7 +25,7 @@ func (w *waiter) receive(b *batch, i int, err *Error) {
 	w.done <- err
 }
 
-// given replaces a context that a caller left out: nothing is dereferenced on its behalf.
+// given replaces a context that a caller left out, so that no nil context is dereferenced.
 func given(ctx context.Context) context.Context {
 	if ctx == nil {
 		return context.Background()
@@ -33,7 +33,7 @@ func given(ctx context.Context) context.Context {
 	return ctx
 }
 
-// orEmpty replaces a message that a caller left out: it is refused as an empty one is.
+// orEmpty replaces a message that a caller left out. An empty message is refused.
 func orEmpty(msg *Message) *Message {
 	if msg == nil {
 		return new(Message)
@@ -59,7 +59,7 @@ func errorOrNil(err *Error) error {
 	return err
 }
 
-// resultGrace is how long a caller whose context ended waits for a result that exists already and is on its way.
+// resultGrace is how long a caller whose context ended waits for a result that exists already and has not reached it yet.
 const resultGrace = 20 * time.Millisecond
 
 func (c *client) sendSync(ctx context.Context, msg *Message, detail bool) (Result, *Error) {
@@ -78,12 +78,12 @@ func (c *client) sendSync(ctx context.Context, msg *Message, detail bool) (Resul
 			err = <-w.done
 			break
 		}
-		// The result exists. It is nearly always here at once, but a slow callback of another message may hold it up.
+		// The result exists. In nearly all cases it arrives at once, but a slow callback of another message may delay it.
 		grace := time.NewTimer(resultGrace)
 		defer grace.Stop()
 		select {
 		case err = <-w.done:
-		case <-grace.C: // w is left to anyone who fills it
+		case <-grace.C: // not reused: the result may still be written to w
 			return Result{}, &Error{Code: CodeContextExpired, Message: "while its result was on the way", cause: context.Cause(ctx),
 				GroupID: at.st.key.group, StreamID: at.st.key.stream, persisted: MaybeWritten}
 		}
@@ -113,7 +113,7 @@ func (c *client) sendAsync(ctx context.Context, msg *Message, cb Callback, kind 
 		c.refuse(*msg, err, cb)
 	case err != nil:
 		c.unheard(1, err)
-	case at.behind: // not in Submit: a thread of C would be handed over, which costs more than it saves
+	case at.behind: // not in Submit: there a thread of C would change hands, which costs more than it gains
 		runtime.Gosched()
 	}
 }
@@ -153,7 +153,7 @@ func (c *client) SubmitMany(ctx context.Context, msg *Message, payloads [][]byte
 	return accepted, nil
 }
 
-// unpackedAtOnce is how many packed messages are listed at a time: some batches, few enough for the stack.
+// unpackedAtOnce is how many packed messages are listed at a time. They fill several batches, and the list fits on the stack.
 const unpackedAtOnce = 128
 
 func (c *client) SubmitPacked(ctx context.Context, msg *Message, data []byte, lengths []uint32, tag Tag, bulk bool) (accepted int, err error) {
@@ -217,7 +217,7 @@ func (c *client) SendBatch(ctx context.Context, msgs []Message) []error {
 		members[i] = member{g, i}
 		at, err := c.accept(ctx, &msgs[i], &members[i], Tag{}, sendGroup, patience)
 		if err != nil {
-			switch { // or each of the others would wait as long without success
+			switch { // otherwise each of the others would wait as long without success
 			case errors.Is(err, errNothingAcked):
 				patience = -1
 			case err.Code == CodeSendTimeout:
@@ -243,7 +243,7 @@ func (c *client) SendBatch(ctx context.Context, msgs []Message) []error {
 	return g.results(ctx)
 }
 
-// withdrawGroup gives up what has no result yet, and waits a little for results that are on their way.
+// withdrawGroup gives up the messages that have no result yet, and waits a little for results that exist already.
 func (c *client) withdrawGroup(ctx context.Context, g *group, places []place) {
 	for _, at := range places {
 		if at.b != nil {
@@ -264,7 +264,7 @@ func (g *group) results(ctx context.Context) []error {
 	if !g.failed && g.left == 0 {
 		return nil
 	}
-	errs := append([]error(nil), g.errs...) // a late result must not write into what the caller holds
+	errs := append([]error(nil), g.errs...) // a late result must not change what the caller holds
 	for i, has := range g.has {
 		if !has {
 			errs[i] = &Error{Code: CodeContextExpired, Message: "while its result was on the way", cause: context.Cause(ctx),

@@ -7,18 +7,18 @@ import (
 	"go.uber.org/multierr"
 )
 
-// acked is the good end: a node answered the batch without an error code.
+// acked ends a batch that a node answered without an error code.
 func (c *client) acked(b *batch) { c.finish(b, nil) }
 
-// finish settles all messages of a sealed batch that are not settled yet, and returns their number; only those in its frame, if
-// others wait behind it, which continue. fault makes their error, nil means acked; it is called under b.mu, so that a frame cannot be
-// written behind an error that says "not written".
+// finish settles all messages of a sealed batch that are not settled yet, and returns their number. If others wait for another
+// frame, it settles only those in this frame, and the others continue. fault makes the error, nil means acked. It is called under
+// b.mu, so that no frame can be written after an error that says "not written".
 func (c *client) finish(b *batch, fault func() *Error) (messages int) {
 	b.mu.Lock()
 	return c.finishHeld(b, fault)
 }
 
-// finishHeld is finish for a caller that holds b.mu; it gives that back.
+// finishHeld is finish for a caller that holds b.mu. It unlocks b.mu.
 func (c *client) finishHeld(b *batch, fault func() *Error) (messages int) {
 	var err *Error
 	if fault != nil && b.unsettled > 0 {
@@ -26,9 +26,9 @@ func (c *client) finishHeld(b *batch, fault func() *Error) (messages int) {
 	}
 	messages = b.unsettled
 	switch {
-	case messages == 0: // its deadline was first
+	case messages == 0: // its deadline came first
 		b.written = false
-		all := !b.frame.more // else its caller was told of the rest that it is stored
+		all := !b.frame.more // otherwise the caller was told that the rest is stored
 		b.mu.Unlock()
 		c.spooler.ended(b, fault == nil && all, nil)
 		b.st.settled(b)
@@ -42,7 +42,7 @@ func (c *client) finishHeld(b *batch, fault func() *Error) (messages int) {
 	}
 	b.unsettled, b.written = 0, false
 	b.leaveBulk(err == nil)
-	// A timer that cannot be stopped may be looking at b right now.
+	// If the timer cannot be stopped, it may be looking at b now.
 	reuse := b.timer.Stop() && err == nil && !b.expired
 	replayed := b.replayed // counted when it was left to the store
 	if !replayed {
@@ -59,18 +59,18 @@ func (c *client) finishHeld(b *batch, fault func() *Error) (messages int) {
 	return messages
 }
 
-// goOn sends what waits behind the frame that b had.
+// goOn sends the messages that did not fit into b's last frame.
 func (c *client) goOn(b *batch) {
 	switch {
 	case b.dead():
 		c.spooler.ended(b, false, nil)
 		b.st.settled(b)
-	case !c.swept.Load(): // a closed client writes nothing more
+	case !c.swept.Load(): // a closed client writes nothing
 		c.conns.Dispatch(b)
 	}
 }
 
-// woken is a batch's timer: a deadline passed, or a back-off is over.
+// woken is called by a batch's timer: a deadline passed, or a back-off has ended.
 func (c *client) woken(b *batch) {
 	defer c.guard()
 	now := time.Now()
@@ -90,7 +90,7 @@ func (c *client) woken(b *batch) {
 	}
 }
 
-// withdraw settles the one message of a caller that gave up. It reports false when the message has its result already.
+// withdraw settles the one message of a caller that gave up. It returns false if the message has its result already.
 func (c *client) withdraw(ctx context.Context, at place) bool {
 	found := false
 	b := at.b
@@ -104,13 +104,13 @@ func (c *client) withdraw(ctx context.Context, at place) bool {
 	return found
 }
 
-// contextOver is the error of messages whose context ended first: cause is how. The caller holds the lock that guards b.
+// contextOver is the error of messages whose context ended first. cause says how it ended. The caller holds the lock that guards b.
 func (c *client) contextOver(b *batch, cause error) *Error {
 	return b.fault(CodeContextExpired, "no ack before the context ended", multierr.Append(cause, c.outage(b)))
 }
 
-// settleSome runs pick under the lock that guards b, and completes what it settled. An open batch is sealed then: results are
-// delivered without the stream's lock, so no message may be added beside them.
+// settleSome runs pick under the lock that guards b, and completes what it settled. It seals an open batch first: results are
+// delivered without the stream's lock, so no message may be added meanwhile.
 func (c *client) settleSome(st *stream, b *batch, pick func() []completion) {
 	st.mu.Lock()
 	if st.open == b {
@@ -129,7 +129,7 @@ func (c *client) settleSome(st *stream, b *batch, pick func() []completion) {
 	st.mu.Unlock()
 	b.mu.Lock()
 	done := pick()
-	dead := len(done) > 0 && b.unsettled == 0 && !b.written // a frame on its way holds up its ordered stream until its answer
+	dead := len(done) > 0 && b.unsettled == 0 && !b.written // a frame in flight holds up its ordered stream until its answer comes
 	b.mu.Unlock()
 	if dead {
 		c.spooler.ended(b, false, nil)
@@ -139,7 +139,7 @@ func (c *client) settleSome(st *stream, b *batch, pick func() []completion) {
 	c.completeAll(done)
 }
 
-// count counts results before their receivers are called: anyone who has a result finds it in Stats.
+// count counts results before their receivers are called, so that anyone who has a result finds it in Stats.
 func (c *client) count(done *completion) {
 	if done.err == nil {
 		c.ackedCount.Add(int64(done.messages))
@@ -150,7 +150,7 @@ func (c *client) count(done *completion) {
 	done.b.st.series.completed(done)
 }
 
-// completeAll completes messages that were settled one by one.
+// completeAll completes messages that were settled alone.
 func (c *client) completeAll(done []completion) {
 	for _, d := range done {
 		if d.messages == 0 {
@@ -174,7 +174,7 @@ func (c *client) completeAll(done []completion) {
 	}
 }
 
-// complete passes a result to its receivers: on the stream's completer, or at once where no user code runs.
+// complete passes a result to its receivers: on the stream's completer, or at once if no user code runs.
 func (c *client) complete(done completion) {
 	c.hooks.result(&done)
 	if done.b.userCode {
@@ -187,11 +187,12 @@ func (c *client) complete(done completion) {
 	c.deliver(&delivery{completion: done})
 }
 
-// giveRoom ends the time in which messages count as pending. Of callers that only wait, what their batch holds goes with the last.
+// giveRoom releases the room of messages that are no longer pending. If their receivers only wait, what the batch holds is released
+// with the last one.
 func (c *client) giveRoom(d *delivery) {
 	bytes := int64(0)
 	if !d.b.userCode && (d.indexes == nil || d.last) {
-		if bytes = d.b.uncharge(); bytes == 0 && d.b.replayed { // it still waited for room when the client was closed
+		if bytes = d.b.uncharge(); bytes == 0 && d.b.replayed { // it still waited for room when the client closed
 			return
 		}
 	}
@@ -199,7 +200,7 @@ func (c *client) giveRoom(d *delivery) {
 	c.budget.release(d.b.st, int64(d.messages), bytes)
 }
 
-// delivered drops the batch behind its last receiver.
+// delivered drops the batch after its last receiver was called.
 func (c *client) delivered(d *delivery) {
 	if d.b.undelivered.Add(int32(-d.messages)) == 0 {
 		c.doneBatches.Add(1)

@@ -13,8 +13,8 @@ import (
 	"github.com/inlong-dataproxy/inlong-dataproxy/core/internal/wire"
 )
 
-// streamKey names what travels together: one group and stream with the same attributes, and attributes of each message or none. An
-// ordered client leaves both empty here: they are a batch's there, so that all messages are in one line.
+// streamKey says which messages travel together: those of one group and stream with the same attributes, and either all or none
+// with item attributes. In an ordered client both are empty here and belong to the batch, so that all messages are in one line.
 type streamKey struct {
 	group, stream, attributes string
 	itemized                  bool
@@ -24,22 +24,22 @@ type streamKey struct {
 type stream struct {
 	c   *client
 	key streamKey
-	// What each message touches is here, as close as it can be, and apart from what lane and completer read: a thousand streams have
-	// no line of it in a cache.
+	// The fields that each message touches are close together, and apart from those that lane and completer read. With a thousand
+	// streams none of their cache lines is in a cache.
 	share *share
 	added int // bytes of head and tail
 
 	mu       sync.Mutex
 	open     *batch
-	accepted int64 // messages, ever
+	accepted int64 // messages so far
 	gone     bool  // swept out: senders look the key up again
 	armed    bool
 	streamLine
 
 	linger  *time.Timer         // runs while armed; one for all batches, so that a full batch costs no timer
-	busy    *batch              // ordered: on its way
-	waiting fifo.Mortal[*batch] // ordered: sealed behind it, without a spool
-	spooled *spoolLine          // ordered: behind it, with a spool
+	busy    *batch              // ordered: the batch on its way
+	waiting fifo.Mortal[*batch] // ordered: sealed after it, without a spool
+	spooled *spoolLine          // ordered: after it, with a spool
 
 	bulk      atomic.Bool // its open batch has bytes of bulk ways
 	head      []byte      // "groupId=..&streamId=.."
@@ -49,29 +49,30 @@ type stream struct {
 	home      connections.Home[*batch] // of its lane
 }
 
-// entry says whether a message came into its stream.
+// entry says whether a message entered its stream.
 type entry int
 
 const (
 	entered  entry = iota
-	noRoom         // the sender asks the budget
+	noRoom         // the sender waits for the budget
 	swept          // the stream was swept out: the sender looks it up again
 	atClosed       // the client is closed
 )
 
-// append puts msg into the open batch, for which it takes room unless some was paid before.
+// append adds msg to the open batch. It takes room for it, unless paid says that some was taken before.
 func (st *stream) append(ctx context.Context, msg *Message, own []byte, attributes string, tokens []any, recv receiver, tag Tag, kind sendKind, ago time.Duration, paid int64) (place, entry) {
 	deadline := int64(0)
 	if at, ok := ctx.Deadline(); ok {
-		// What is left of it, not its difference to start: at may be of the wall clock alone, which steps and does not stand still
-		// while the machine sleeps. One behind the batch's own bounds nothing, and is no time to add to: it may be centuries away.
+		// This takes the time that is left, not the difference to start: the deadline may have wall-clock time only, which can
+		// jump, and which continues while the machine sleeps. A deadline after the batch's own has no effect, and must not be added
+		// to anything: it may be centuries away.
 		if left := time.Until(at); left < st.c.opts.SendTimeout {
 			deadline = max(1, int64(time.Since(st.c.start)+left))
 		}
 	}
 	st.mu.Lock()
 	defer st.mu.Unlock()
-	if st.c.closing.Load() { // set before the sweep that takes mu: no batch is opened behind it
+	if st.c.closing.Load() { // set before the sweep that takes mu, so no batch is opened after the sweep
 		return place{}, atClosed
 	}
 	if st.gone {
@@ -116,7 +117,7 @@ func (st *stream) append(ctx context.Context, msg *Message, own []byte, attribut
 	if kind.inBulk() {
 		b.joinBulk(itemSize(msg, own))
 	}
-	at := place{st: st, b: b, order: b.order, index: b.count() - 1} // read before b is sealed and may be gone
+	at := place{st: st, b: b, order: b.order, index: b.count() - 1} // read before b is sealed, since it may be reused after that
 	switch {
 	case b.count() >= st.c.opts.BatchingMaxMessages || len(b.body.b) >= st.c.opts.BatchingMaxSize || st.c.linger == 0:
 		at.behind = st.seal()
@@ -129,9 +130,9 @@ func (st *stream) append(ctx context.Context, msg *Message, own []byte, attribut
 	return at, entered
 }
 
-// appendMore puts payloads behind the one that lies at `at`, as long as they need no other check than for room and do not seal
-// the batch, and returns their number. It spares what append does for each message: half of what a small one costs
-// its sender. None is taken when the batch is gone, or when append has more to do.
+// appendMore adds payloads after the one at `at` while they need no check but that for room, and do not fill the batch. It returns
+// their number. It avoids what append does for each message, which is half of what a small message costs its sender. It takes none
+// if the batch is sealed, or if append has more to do.
 func (st *stream) appendMore(ctx context.Context, at place, msg *Message, payloads [][]byte, tags []Tag, bulk bool) (count int) {
 	if _, bounded := ctx.Deadline(); bounded || st.c.opts.TrimTrailingNewline || len(msg.ItemAttributes) > 0 ||
 		st.c.hooks.firstToWant(ctx) < len(st.c.hooks.all) {
@@ -169,7 +170,7 @@ func (st *stream) appendMore(ctx context.Context, at place, msg *Message, payloa
 	return count
 }
 
-// hurry ends the linger half way to a deadline that would otherwise pass in it.
+// hurry shortens the linger to half of the time to a deadline that would pass during the linger.
 func (st *stream) hurry(now, due time.Time) {
 	left := due.Sub(now) / 2
 	if at := now.Add(left); st.c.linger > 0 && at.Before(st.open.sealAt) {
@@ -198,7 +199,7 @@ func (st *stream) openBatch(msg *Message, attributes string, ago time.Duration) 
 	return b
 }
 
-// lingerOver seals a batch that is old enough, or waits for the rest of a younger one's linger.
+// lingerOver seals a batch that is old enough. For a younger one it waits for the rest of its linger.
 func (st *stream) lingerOver() {
 	defer st.c.guard()
 	st.mu.Lock()
@@ -224,8 +225,8 @@ func (st *stream) flush() {
 	}
 }
 
-// Progressed is called when the lane made progress: it seals the open batch for a sync caller, unless the batch would still wait: settled does
-// it then.
+// Progressed is called when the lane made progress. It seals the open batch for a sync caller, unless the batch would have to wait
+// in line: then settled seals it.
 func (st *stream) Progressed() {
 	st.mu.Lock()
 	defer st.mu.Unlock()
@@ -234,7 +235,7 @@ func (st *stream) Progressed() {
 	}
 }
 
-// seal hands the open batch to the dispatcher. The caller holds mu, so that batches leave in the order of sealing.
+// seal passes the open batch to the dispatcher. The caller holds mu, so that batches leave in the order of sealing.
 func (st *stream) seal() (behind bool) {
 	b := st.takeOpen()
 	if s := st.c.spooler; s != nil {
@@ -256,7 +257,7 @@ func (st *stream) seal() (behind bool) {
 	return st.c.conns.Dispatch(b)
 }
 
-// takeOpen ends the open batch's time in the stream: all its messages are to be delivered. The caller holds mu.
+// takeOpen takes the open batch out of the stream. All its messages are to be delivered. The caller holds mu.
 func (st *stream) takeOpen() *batch {
 	b := st.open
 	st.open = nil
@@ -267,7 +268,8 @@ func (st *stream) takeOpen() *batch {
 	return b
 }
 
-// settled tells an ordered stream that its batch has its result, and is not in flight: the next one goes. That may be told twice.
+// settled tells an ordered stream that its batch has its result and is not in flight, so the next one may go. It may be called
+// twice for a batch.
 func (st *stream) settled(b *batch) {
 	if !st.c.opts.Ordered {
 		return
@@ -278,14 +280,14 @@ func (st *stream) settled(b *batch) {
 	case st.busy == b:
 		st.busy = nil
 		st.next()
-	case st.spooled != nil: // it died among the waiting
+	case st.spooled != nil: // it died while it waited
 		st.spooled.sealed.Died(endsDead)
 	default:
 		st.waiting.Died((*batch).dead)
 	}
 }
 
-// next sends the first batch that waits in an ordered stream none of whose batches is on its way. The caller holds mu.
+// next sends the first waiting batch of an ordered stream that has none on its way. The caller holds mu.
 func (st *stream) next() {
 	for {
 		b, ok := st.waiting.Pop()
@@ -298,7 +300,7 @@ func (st *stream) next() {
 			}
 			return
 		}
-		if !b.dead() && !st.c.swept.Load() { // a closed client writes nothing more
+		if !b.dead() && !st.c.swept.Load() { // a closed client writes nothing
 			st.busy = b
 			st.c.conns.Dispatch(b)
 			return
@@ -315,7 +317,7 @@ func joinAttributes(attributes map[string]string) string {
 	return s.String()
 }
 
-// appendAttr appends a frame's attributes. mid and sid stay the same through all attempts.
+// appendAttr appends a frame's attributes. mid and sid stay the same in all attempts.
 func (st *stream) appendAttr(dst []byte, b *batch, worker, count int) []byte {
 	dst = append(dst, st.head...)
 	dst = append(dst, "&dt="...)
@@ -334,10 +336,10 @@ func (st *stream) appendAttr(dst []byte, b *batch, worker, count int) []byte {
 	return append(dst, b.attributes...)
 }
 
-// attrRoom is the longest that appendAttr adds to head and tail, with the mark of compression.
+// attrRoom is the most that appendAttr adds to head and tail, the mark of compression included.
 const attrRoom = 160
 
-// longest returns the largest payload that fits into a frame of this stream with these attributes of its batch.
+// longest returns the size of the largest payload that fits into a frame of this stream with these attributes of its batch.
 func (st *stream) longest(attributes string) int {
 	return int(st.c.frameLimit.Load()) - max(wire.TextOverhead, wire.BinaryOverhead) - st.added - len(attributes) - attrRoom - itemHeader
 }
