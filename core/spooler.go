@@ -28,6 +28,10 @@ const (
 	tellEvery = time.Second
 )
 
+// sweptFrom is how long the queue of what is to be stored is when it is first swept: the sender does that, and waits there for batches
+// that other cores work on. With spool_after=100ms a busy client's is shorter.
+const sweptFrom = 1024
+
 // spooler stores sealed batches before they are written, and reads those back that are no longer in memory. It has one goroutine, which
 // alone waits for the disk: nobody waits for it but the batches that are to be stored.
 type spooler struct {
@@ -91,6 +95,7 @@ func newSpooler(c *client) (*spooler, error) {
 		s.opts.Sync = spool.SyncBatch
 	}
 	s.ackKick = make(chan struct{}, 1)
+	s.queue.Least = sweptFrom
 	s.stall = time.AfterFunc(time.Hour, s.stalled)
 	s.stall.Stop()
 	var err error

@@ -61,13 +61,14 @@ func (q *Queue[T]) TakeAll() []T {
 // nothing moves it must not hold what nobody waits for.
 type Mortal[T any] struct {
 	Queue[T]
+	Least int // Push sweeps no shorter queue; 64 where that is more
 	limit int // of its length, before the next sweep
 	gone  int // items that are known to have died in it since the last one
 }
 
 // Push returns how many dead ones it has swept out.
 func (q *Mortal[T]) Push(item T, dead func(T) bool) (swept int) {
-	if q.n >= max(q.limit, 64) {
+	if q.n >= max(q.limit, q.Least, 64) {
 		swept = q.sweep(dead)
 		q.limit = 2 * q.n
 	}

@@ -51,3 +51,15 @@ func TestFifoKeepsNoLongRingWhenItIsEmpty(t *testing.T) {
 	require.True(t, ok)
 	require.Equal(t, 1, got)
 }
+
+// A sender swept the short queue of its spool at every 64th batch, and waited there for batches that other cores worked on.
+func TestMortalLooksAtNoQueueThatIsShorterThanItsLeast(t *testing.T) {
+	q, looked := Mortal[int]{Least: 100}, 0
+	dead := func(int) bool { looked++; return true }
+	for i := range 100 {
+		require.Zero(t, q.Push(i, dead))
+	}
+	require.Zero(t, looked)
+	require.Equal(t, 100, q.Push(100, dead))
+	require.Equal(t, 1, q.Len())
+}
