@@ -25,22 +25,26 @@ static size_t plain(const char *key, char to[LONGEST])
 
 static size_t least(size_t a, size_t b) { return a < b ? a : b; }
 
-/* The number of edits that make b of a. */
+/* The number of edits that make b of a; a swap of neighbours is one. */
 static size_t edits(const char *a, size_t la, const char *b, size_t lb)
 {
-    size_t row[LONGEST + 1];
+    size_t rows[3][LONGEST + 1];
     for (size_t j = 0; j <= lb; j++)
-        row[j] = j;
+        rows[0][j] = j;
     for (size_t i = 1; i <= la; i++) {
-        size_t diagonal = row[0];
+        size_t *row = rows[i % 3], *above = rows[(i - 1) % 3], *two_above = rows[(i + 1) % 3];
         row[0] = i;
         for (size_t j = 1; j <= lb; j++) {
-            size_t above = row[j];
-            row[j] = a[i - 1] == b[j - 1] ? diagonal : 1 + least(diagonal, least(above, row[j - 1]));
-            diagonal = above;
+            if (a[i - 1] == b[j - 1]) {
+                row[j] = above[j - 1];
+                continue;
+            }
+            row[j] = 1 + least(above[j - 1], least(above[j], row[j - 1]));
+            if (i > 1 && j > 1 && a[i - 1] == b[j - 2] && a[i - 2] == b[j - 1])
+                row[j] = least(row[j], 1 + two_above[j - 2]);
         }
     }
-    return row[lb];
+    return rows[la % 3][lb];
 }
 
 const char *inlong_nearest_option(const char *key)

@@ -37,23 +37,26 @@ func plain(text string) string {
 	return separators.Replace(strings.ToLower(strings.TrimPrefix(text, "With")))
 }
 
-// edits is the number of characters to insert, remove or replace that make b of a.
+// edits is the number of characters to insert, remove or replace, or of neighbours to swap, that make b of a.
 func edits(a, b string) int {
 	from, to := []rune(a), []rune(b)
-	row := make([]int, len(to)+1) // of the last line of the table: edits from the part of a so far to each beginning of b
+	// Of the last lines of the table: edits from the part of a so far, and from those before it, to each beginning of b.
+	row, above, twoAbove := make([]int, len(to)+1), make([]int, len(to)+1), make([]int, len(to)+1)
 	for j := range row {
 		row[j] = j
 	}
 	for i, have := range from {
-		diagonal := row[0]
+		twoAbove, above, row = above, row, twoAbove
 		row[0] = i + 1
 		for j, want := range to {
-			above := row[j+1]
-			row[j+1] = 1 + min(diagonal, row[j], above)
 			if have == want {
-				row[j+1] = diagonal
+				row[j+1] = above[j]
+				continue
 			}
-			diagonal = above
+			row[j+1] = 1 + min(above[j], row[j], above[j+1])
+			if i > 0 && j > 0 && have == to[j-1] && from[i-1] == want {
+				row[j+1] = min(row[j+1], 1+twoAbove[j-1])
+			}
 		}
 	}
 	return row[len(to)]

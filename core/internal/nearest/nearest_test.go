@@ -7,6 +7,8 @@ func TestUnknownNamesWhatIsUnknown(t *testing.T) {
 		"blu":    `color "blu": unknown; did you mean "blue"?`,
 		"BLUE":   `color "BLUE": unknown; did you mean "blue"?`,
 		"purple": `color "purple": unknown`,
+		"bleu":   `color "bleu": unknown; did you mean "blue"?`,
+		"rde":    `color "rde": unknown; did you mean "red"?`,
 		"":       `color "": unknown`,
 	} {
 		if got := Unknown("color", text, []string{"red", "blue"}); got != want {
