@@ -84,7 +84,7 @@ func (f *format) open(at begin) (splitter, error) {
 	lines := lineSplitter{longest: f.longest}
 	switch f.name {
 	case "csv":
-		c := &csvSplitter{lines: lines, column: -1, header: !f.noHeader}
+		c := &csvSplitter{longest: f.longest, column: -1, header: !f.noHeader}
 		if err := c.choose(f, at); err != nil {
 			return nil, err
 		}

@@ -13,12 +13,16 @@ import (
 
 // csvSplitter finds the rows of a CSV file. A record is the row as it stands there, so that nothing is changed on the way.
 type csvSplitter struct {
-	lines  lineSplitter
-	column int  // of the stream, -1 for none
-	header bool // the next row names the columns
-	key    string
-	names  []string // of the header
-	held   []byte   // of a quoted field with quotes in it
+	data    []byte
+	last    bool
+	longest int
+	column  int  // of the stream, -1 for none
+	header  bool // the next row names the columns
+	key     string
+	names   []string // of the header
+	columns int      // of the last row without a fault, or the header; 0: unknown
+	held    []byte   // of a quoted field with quotes in it
+	long    *longRow // is passed over; nil for none
 }
 
 // choose finds the column that names the stream.
@@ -47,14 +51,14 @@ func (c *csvSplitter) choose(f *format, at begin) error {
 
 // readHeader takes the names of the columns from a text that begins with them.
 func (c *csvSplitter) readHeader(data []byte) error {
-	end, _, _, fault := c.row(data, true)
+	end, fields, _, fault := c.row(data, true)
 	if fault != nil {
 		return final(fmt.Errorf("reading the header: %w", fault))
 	}
 	if end == 0 {
 		return nil
 	}
-	c.names = nil
+	c.names, c.columns = nil, fields
 	for _, name := range c.values(withoutEnd(data[:end])) {
 		c.names = append(c.names, string(name))
 	}
@@ -68,30 +72,33 @@ func (c *csvSplitter) readHeader(data []byte) error {
 	return nil
 }
 
-func (c *csvSplitter) of(data []byte, last bool) { c.lines.of(data, last) }
+func (c *csvSplitter) of(data []byte, last bool) { c.data, c.last = data, last }
 
 func (c *csvSplitter) next() (record, bool, error) {
-	data := c.lines.data
-	if c.lines.passing || len(data) == 0 {
-		return c.lines.next()
+	data := c.data
+	if c.long != nil {
+		return c.pass()
+	}
+	if len(data) == 0 {
+		return record{}, false, nil
 	}
 	if i := indexNewline(data); i == 0 || i == 1 && data[0] == '\r' {
-		c.lines.data = data[i+1:]
+		c.data = data[i+1:]
 		return record{used: i + 1, lines: 1, skipped: 1}, true, nil
 	}
-	end, fields, value, fault := c.row(data, c.lines.last)
+	end, fields, value, fault := c.row(data, c.last)
 	switch {
-	case end == 0 && len(data) <= c.lines.longest:
+	case end == 0 && len(data) <= c.longest:
 		return record{}, false, nil
+	case end == 0 && c.header:
+		return record{}, false, final(fmt.Errorf("reading the header: it is longer than %d bytes: is a quote left open?", c.longest))
+	case end == 0 && !c.isLeftOpen(data):
+		return c.beginLong(), true, nil
 	case end == 0: // a quote that was left open must not take all rows with it
-		i := indexNewline(data)
-		if i < 0 {
-			return c.lines.next()
-		}
-		end, fault = i+1, errors.New("the row does not end: is a quote left open?")
+		end, fault = indexNewline(data)+1, errors.New("the row does not end: is a quote left open?")
 	}
 	row := data[:end]
-	c.lines.data = data[end:]
+	c.data = data[end:]
 	r := record{payload: withoutEnd(row), used: end, lines: max(int64(bytes.Count(row, newline)), 1)}
 	if !bytes.HasSuffix(row, newline) && bytes.Contains(row, newline) {
 		r.lines++ // the last one of a file
@@ -104,13 +111,16 @@ func (c *csvSplitter) next() (record, bool, error) {
 		r.payload = nil
 		return r, true, nil
 	}
+	if fault == nil {
+		c.columns = fields
+	}
 	switch {
 	case len(r.payload) == 0:
 		r.skipped = 1 // "\r" at the end of a file
 	case fault != nil:
 		r.fault = fmt.Errorf("the row is not CSV: %w", fault)
-	case len(r.payload) > c.lines.longest:
-		r.tooLong, r.fault = true, fmt.Errorf("the row is longer than %d bytes, which max_frame_size allows", c.lines.longest)
+	case len(r.payload) > c.longest:
+		r.tooLong, r.fault = true, fmt.Errorf("the row is longer than %d bytes, which max_frame_size allows", c.longest)
 	case c.column >= fields:
 		r.fault = fmt.Errorf("the row has %d columns; the stream is in column %d", fields, c.column+1)
 	case c.column >= 0:

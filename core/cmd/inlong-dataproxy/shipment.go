@@ -163,21 +163,24 @@ type reading struct {
 // unendedRow is how long a row of several lines may lack its end before that is said. A variable for tests.
 var unendedRow = 10 * time.Second
 
-// tellOfRow says of a row at the end of a file that it has lines, and no end: what is written behind it waits, and it may never end. moved:
-// it is another one than the last time.
+// tellOfRow says of a row at the end of a file that it has lines, or is too long, and no end: what is written behind it waits, and it may
+// never end. moved: it is another one than the last time.
 func (r *reading) tellOfRow(s *shipment, f *tail.File, chunk *tail.Chunk, moved bool) {
-	unended := chunk.End && indexNewline(chunk.Data) >= 0
+	unended := chunk.End && (f.Passing || indexNewline(chunk.Data) >= 0)
 	if r.row != nil && (moved || !unended) {
 		r.row.Stop()
 		r.row = nil
 	}
-	if r.row == nil && unended {
-		line := f.At().Line + 1
-		r.row = time.AfterFunc(unendedRow, func() {
-			s.log.Warn("a row does not end: is a quote left open? What comes after it waits until it ends, or is longer than max_frame_size allows",
-				"file", f.Name(), "line", line, "since", unendedRow, "bytes", s.format.longest)
-		})
+	if r.row != nil || !unended {
+		return
 	}
+	line, text := f.At().Line+1, "a row does not end: is a quote left open? What comes after it waits until it ends, or is longer than max_frame_size allows"
+	if f.Held != nil {
+		line, text = f.Held.Line(), "a row that is longer than max_frame_size allows does not end: is a quote left open? What comes after it is a part of it until it ends"
+	}
+	r.row = time.AfterFunc(unendedRow, func() {
+		s.log.Warn(text, "file", f.Name(), "line", line, "since", unendedRow, "bytes", s.format.longest)
+	})
 }
 
 // sendRecords reports whether it took anything.

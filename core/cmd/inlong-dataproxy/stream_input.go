@@ -44,7 +44,7 @@ func (s *shipment) sendStream(ctx context.Context, path string, stdin io.Reader)
 	if err != nil {
 		return named(name, err)
 	}
-	var line, parts int64
+	var line, parts, began int64
 	var buf, left []byte
 	slab := []piped(nil)
 	for last := false; !last && ctx.Err() == nil; {
@@ -68,6 +68,9 @@ func (s *shipment) sendStream(ctx context.Context, path string, stdin io.Reader)
 				break
 			}
 			left = left[rec.used:]
+			if rec.part && parts == 0 {
+				began = line + 1
+			}
 			line += rec.lines
 			if rec.part {
 				parts += int64(rec.used)
@@ -80,7 +83,9 @@ func (s *shipment) sendStream(ctx context.Context, path string, stdin io.Reader)
 				slab = make([]piped, 256)
 			}
 			slab[0] = piped{name, line, parts + int64(rec.used)}
-			parts = 0
+			if parts > 0 {
+				slab[0].line, parts = began, 0
+			}
 			if !s.submit(ctx, &rec, &slab[0]) {
 				return nil
 			}
