@@ -18,7 +18,7 @@ import (
 // Dialer opens a connection to a node's "host:port"; the DialContext of a [net.Dialer] is one. See WithDialer.
 type Dialer func(ctx context.Context, network, address string) (net.Conn, error)
 
-// newManager makes the one that is asked for nodes; nil with static nodes.
+// newManager makes the Manager that is asked for nodes; nil with static nodes.
 func (c *client) newManager() (*discovery.Manager, error) {
 	if len(c.opts.StaticNodes) > 0 {
 		return nil, nil
@@ -50,7 +50,7 @@ func (c *client) newManager() (*discovery.Manager, error) {
 	return m, nil
 }
 
-// stale tells of a file that cannot be used since it has changed, such as one that is half written.
+// stale logs that a file has changed and cannot be used now, for example because it is half written.
 func (c *client) stale(err error) {
 	c.log.Warnf("%v; what it held before stays in use", subject(err.Error()))
 }
@@ -67,7 +67,7 @@ func (o *Options) tlsFiles() access.Files {
 	return access.Files{CA: o.CAFile, Cert: o.ClientCertFile, Key: o.ClientKeyFile, Base: o.TLSConfig, ServerName: o.NodeTLSName}
 }
 
-// checkAccess checks what opens the Manager and the way to the nodes.
+// checkAccess checks credentials, certificates and proxy.
 func (o *Options) checkAccess() (err error) {
 	fault := func(format string, args ...any) { err = multierr.Append(err, fmt.Errorf(format, args...)) }
 	for _, one := range []struct{ key, value string }{{"ca_file", o.CAFile}, {"client_cert_file", o.ClientCertFile}} {
@@ -118,7 +118,7 @@ func (o *Options) checkAccess() (err error) {
 	return err
 }
 
-// findWay settles how nodes are reached, where that is not by TCP alone.
+// findWay decides how nodes are reached, if not by TCP alone.
 func (c *client) findWay(to *transport.Config) error {
 	switch o := &c.opts; {
 	case o.Dialer != nil:

@@ -6,13 +6,13 @@ import (
 	"github.com/inlong-dataproxy/inlong-dataproxy/core/internal/spool"
 )
 
-// now is the time by the wall clock as it was when the client started, and what has passed since: ages do not change where it is set.
+// now is the wall-clock time when the client started plus the time since then. So ages do not change when the clock is set.
 func (c *client) now() time.Time { return c.start.Add(time.Since(c.start)) }
 
-// noAge is an age that no batch has. Where one seems so old a clock was wrong, then or now: some devices start in 1970.
+// noAge is an age that no batch has. If a batch seems to be that old, the clock was wrong, then or now: some devices start in 1970.
 const noAge = 10 * 365 * 24 * time.Hour
 
-// ageOf is how long ago that was, or since this client's start where a clock was wrong by decades.
+// ageOf returns how long ago that was, or the time since this client's start if a clock was wrong by decades.
 func (c *client) ageOf(stored time.Time) time.Duration {
 	if age := c.now().Sub(stored); age < noAge {
 		return max(0, age) // the clock of an earlier owner may have been ahead
@@ -33,7 +33,7 @@ func (s *spooler) giveUpOld(store *spool.Spool, ref spool.Ref, r *spool.Record) 
 	return true
 }
 
-// expire gives up what is too old although no node takes messages: the disk has room for newer ones then.
+// expire gives up what is too old even though no node takes messages, so that the disk has room for newer batches.
 func (s *spooler) expire() {
 	if s.c.opts.SpoolMaxAge == 0 || s.surveying.Load() {
 		return

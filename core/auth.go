@@ -16,7 +16,7 @@ type Auth interface {
 	GetToken(ctx context.Context, groupID string) (key, token string, err error)
 }
 
-// tokenSource asks the user's code. If that panics or never returns, the request fails and the client continues.
+// tokenSource calls the user's code. If that panics or never returns, the request fails and the client continues.
 type tokenSource struct {
 	auth  Auth
 	asked atomic.Bool // GetToken runs
@@ -52,7 +52,7 @@ func (s *tokenSource) token(ctx context.Context, group string) (string, string, 
 	}
 }
 
-// checkHeader checks what GetToken returned. No error holds the token.
+// checkHeader checks what GetToken returned. Its errors never contain the token.
 func checkHeader(key, token string) error {
 	const others = "!#$%&'*+-.^_`|~"
 	bad := func(r rune) bool {

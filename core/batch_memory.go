@@ -2,18 +2,19 @@ package dataproxy
 
 import "reflect"
 
-// What things cost that the budget cannot look up, in bytes; a test holds the heap against the sum.
+// Sizes in bytes of what the budget cannot look up. A test compares their sum with the heap.
 const (
 	detailSize   = 80  // a detail
 	batchCost    = 850 // a batch without body and lists: its timer, its entries in queues and tables, the error that it may end with
 	callbackCost = 16  // a small closure
-	callerCost   = 900 // somebody who waits in Send: a goroutine that is blocked, without its stack, and what takes its result
+	callerCost   = 900 // a caller that waits in Send: a blocked goroutine, without its stack, and what takes its result
 	memberCost   = 112 // a message of SendBatch
 	mapHeader    = 48  // a map
-	mapEntry     = 36  // a place in it
+	mapEntry     = 36  // an entry of it
 )
 
-// besideOf is what a message, which may join open, holds outside its batch: its receiver, and the maps that its callback gets back.
+// besideOf is how many bytes a message that may join open holds outside its batch: its receiver, and the maps that its callback
+// gets back.
 func (st *stream) besideOf(open *batch, msg *Message, own []byte, attributes string, recv receiver, kind sendKind) int64 {
 	switch kind {
 	case sendSync:
@@ -28,7 +29,7 @@ func (st *stream) besideOf(open *batch, msg *Message, own []byte, attributes str
 	if len(msg.Attributes)+len(msg.ItemAttributes) == 0 {
 		return cost
 	}
-	var before detail // many a program has one map for all
+	var before detail // many programs use one map for all
 	var item ofItem
 	if open != nil && len(open.details) > 0 {
 		before = open.details[len(open.details)-1]
@@ -40,19 +41,19 @@ func (st *stream) besideOf(open *batch, msg *Message, own []byte, attributes str
 	return cost + mapCost(msg.ItemAttributes, item.attributes, len(own))
 }
 
-// mapCost is what a map with so many bytes of texts takes: nothing where the message before holds the same one.
+// mapCost is the memory of a map with so many bytes of texts: nothing if the message before has the same map.
 func mapCost(m, before map[string]string, texts int) int64 {
 	if len(m) == 0 || reflect.ValueOf(m).Pointer() == reflect.ValueOf(before).Pointer() {
 		return 0
 	}
-	entries := 8 // places, the power of two that leaves an eighth free
+	entries := 8 // entries, rounded up to the power of two that leaves an eighth free
 	for len(m) > 8 && len(m) > entries/8*7 {
 		entries *= 2
 	}
 	return int64(mapHeader + mapEntry*entries + texts)
 }
 
-// footprint is the memory that b holds: what its lists and its body have room for, used or not.
+// footprint is the memory that b holds: the room in its lists and its body, used or not.
 func (b *batch) footprint() int64 {
 	block := 0
 	if b.kept != nil {
@@ -61,7 +62,7 @@ func (b *batch) footprint() int64 {
 	return batchCost + b.beside + int64(block+cap(b.body.b)+4*cap(b.ends)+16*(cap(b.receivers)+cap(b.tags)+cap(b.ofItems)+cap(b.tokens))+detailSize*cap(b.details)+len(b.attributes))
 }
 
-// pay brings what is charged for b to what it holds. The caller holds the lock that guards b.
+// pay sets the charge for b to what it holds. The caller holds the lock that guards b.
 func (b *batch) pay() {
 	now, before := b.footprint(), b.charged
 	b.charged = now
@@ -73,7 +74,7 @@ func (b *batch) pay() {
 	}
 }
 
-// uncharge ends what is charged for b, and returns it for the budget to release.
+// uncharge ends the charge for b, and returns its amount for the budget to release.
 func (b *batch) uncharge() (bytes int64) {
 	b.mu.Lock()
 	defer b.mu.Unlock()

@@ -11,21 +11,21 @@ import (
 	"github.com/inlong-dataproxy/inlong-dataproxy/core/internal/connections"
 )
 
-// Bulk ways bring messages faster than a slow network moves them, and can wait. What they have in flight, from acceptance to the result,
-// is at most what can be acked in a part of its deadline, at the measured rate: else a healthy slow link fails what has waited for too
-// long behind the rest. Messages that are sent one by one are neither counted nor held up.
+// Bulk ways bring messages faster than a slow network moves them, and they can wait. Their bytes in flight, from acceptance to the
+// result, are at most what can be acked in a part of the deadline at the measured rate. Otherwise a slow but healthy link would
+// fail messages that waited in the queue for too long. Messages that are sent one by one are neither counted nor delayed.
 //
-// The window grows by what is acked while it is what holds the senders up, and only until the nodes get all that they can answer:
-// what is beyond that would only stand in queues, and fail where a fast link becomes a slow one.
+// The window grows by what is acked while the window is what makes the senders wait, and only until the nodes get all that they can
+// answer. More than that would only wait in queues, and would fail when a fast link becomes slow.
 type bulkWindow struct {
-	horizon     time.Duration // in which what is in flight has to be ackable
+	horizon     time.Duration // time in which what is in flight must be ackable
 	sendTimeout time.Duration
 
-	inFlight atomic.Int64 // bytes on the wire, as far as they are not framed by the share of the last frames
-	share    atomic.Int64 // of what is accepted that comes on the wire, in wholes
-	size     atomic.Int64 // what inFlight may be
-	enough   atomic.Int64 // what size may grow to; and what inFlight may be with senders that cannot wait
-	acked    atomic.Int64 // bytes, ever
+	inFlight atomic.Int64 // bytes on the wire; what is not framed yet is estimated by share
+	share    atomic.Int64 // share of the accepted bytes that goes on the wire, in 1/whole
+	size     atomic.Int64 // the most that inFlight may be
+	enough   atomic.Int64 // the most that size may grow to; and the most that inFlight may be with senders that cannot wait
+	acked    atomic.Int64 // bytes so far
 	waiting  atomic.Int32 // len(line), readable without the lock
 	short    atomic.Bool  // somebody found no room since the budget's last relief
 
@@ -39,13 +39,13 @@ type bulkWindow struct {
 type bulkPeriod struct {
 	began time.Time
 	acked int64
-	full  bool // the window, not the senders, was the bound
+	full  bool // the window was the bound, not the senders
 }
 
 const (
 	guessedRate  = 256 * kib // bytes a second, before anything is known
 	whole        = 1 << 10   // of share
-	plentyRate   = 512 * kib // and for senders that cannot wait; what this moves in time may be in flight, be it of use or not
+	plentyRate   = 512 * kib // the same, for senders that cannot wait
 	leastWindow  = 160 * kib
 	measureEvery = 100 * time.Millisecond
 )
@@ -68,25 +68,25 @@ func (w *bulkWindow) room() int64 {
 	return max(0, w.size.Load()-w.inFlight.Load()) * whole / w.share.Load()
 }
 
-// isTight reports whether the window, and not the senders, is about to be the bound.
+// isTight reports whether the window, not the senders, is about to be the bound.
 func (w *bulkWindow) isTight() bool { return w.inFlight.Load() >= w.size.Load()/2 }
 
 // charge counts bytes that were accepted.
 func (w *bulkWindow) charge(bytes int64) {
-	if w.inFlight.Add(bytes) == bytes { // nothing was in flight: what comes now says how fast it is acked
+	if w.inFlight.Add(bytes) == bytes { // nothing was in flight, so a new measurement begins
 		w.mu.Lock()
 		w.period = bulkPeriod{began: time.Now()}
 		w.mu.Unlock()
 	}
 }
 
-// giveBack is for bytes that turn out not to be on the wire, or have failed.
+// giveBack subtracts bytes that turn out not to be on the wire, or have failed.
 func (w *bulkWindow) giveBack(bytes int64) {
 	w.inFlight.Add(-bytes)
 	w.next()
 }
 
-// ack is for bytes that a node acked. trip returns how long an answer of the farthest node takes at least.
+// ack counts bytes that a node acked. trip returns the shortest time in which the farthest node answers.
 func (w *bulkWindow) ack(bytes int64, trip func() time.Duration) {
 	w.acked.Add(bytes)
 	w.mu.Lock()
@@ -121,11 +121,11 @@ func (w *bulkWindow) ack(bytes int64, trip func() time.Duration) {
 	w.giveBack(bytes)
 }
 
-// acksIn is what is acked in d at the measured rate. The caller holds mu.
+// acksIn returns how many bytes are acked in d at the measured rate. The caller holds mu.
 func (w *bulkWindow) acksIn(d time.Duration) int64 { return int64(w.rate * d.Seconds()) }
 
-// next wakes the waiter whose turn it is, if there is room. Who was woken calls it too, once it has taken its part or given up: so
-// nobody sleeps beside free room.
+// next wakes the next waiter if there is room. A waiter that was woken calls it, too, when it has taken its room or given up. So
+// nobody sleeps while there is room.
 func (w *bulkWindow) next() {
 	if w.waiting.Load() == 0 || !w.hasRoom() {
 		return
@@ -144,7 +144,8 @@ func (w *bulkWindow) leave(e *list.Element) {
 	w.waiting.Add(-1)
 }
 
-// enterBulk waits until the window has room for somebody who may wait. A patience below 0 says that nothing was acked for too long.
+// enterBulk waits until the window has room for a sender that may wait. A patience below 0 says that nothing was acked for too
+// long.
 func (c *client) enterBulk(ctx context.Context, kind sendKind, patience time.Duration) *Error {
 	w := &c.bulk
 	if patience < 0 {
@@ -166,7 +167,7 @@ func (c *client) enterBulk(ctx context.Context, kind sendKind, patience time.Dur
 	e := w.line.PushBack(ready)
 	w.waiting.Add(1)
 	w.mu.Unlock()
-	w.next() // room may have come between the look and the entry in the line
+	w.next() // room may have come before the waiter was in the line
 	c.budget.askFor(&w.short)
 
 	timer := time.NewTimer(patience)
@@ -175,7 +176,7 @@ func (c *client) enterBulk(ctx context.Context, kind sendKind, patience time.Dur
 	for reason == nil {
 		select {
 		case <-ready:
-			// Room that came since others ran out of their time is none: they would be followed by these.
+			// Room that comes because others ran out of time does not count: the next ones would wait for the same result.
 			if time.Since(began) < w.sendTimeout/2 || w.acked.Load() != acked {
 				return nil
 			}
@@ -196,7 +197,7 @@ func (c *client) enterBulk(ctx context.Context, kind sendKind, patience time.Dur
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	select {
-	case <-ready: // accept hands it on
+	case <-ready: // accept calls next
 	default:
 		w.leave(e)
 	}
@@ -208,10 +209,10 @@ var (
 	errBulkStalls   = &Error{Code: CodeSendTimeout, Message: "while waiting for what is in flight", cause: errNothingAcked}
 )
 
-// bulkBytes is what a batch has of bulk ways: as accepted, and as counted in flight.
+// bulkBytes counts a batch's bytes of bulk ways: as accepted, and as counted in flight.
 type bulkBytes struct{ accepted, counted int64 }
 
-// joinBulk counts bytes of b as in flight by a bulk way. The caller holds the stream's lock, b is open.
+// joinBulk counts bytes of b that came in a bulk way as in flight. The caller holds the stream's lock, and b is open.
 func (b *batch) joinBulk(bytes int) {
 	w := &b.st.c.bulk
 	counted := max(1, int64(bytes)*w.share.Load()/whole)
@@ -223,20 +224,20 @@ func (b *batch) joinBulk(bytes int) {
 	}
 }
 
-// framedBulk counts what a frame has on the wire in place of what was accepted. The caller holds b.mu.
+// framedBulk counts the bytes of a frame in place of the bytes that were accepted. The caller holds b.mu.
 func (b *batch) framedBulk(size int) {
 	if b.bulk.counted == 0 || b.frame.more {
 		return
 	}
 	w := &b.st.c.bulk
 	share := min(whole, int64(size)*whole/int64(len(b.body.b)))
-	w.share.Store((7*w.share.Load() + share + 7) / 8) // two lanes may miss each other's part
+	w.share.Store((7*w.share.Load() + share + 7) / 8) // two lanes may overwrite each other's value, which does no harm
 	less := b.bulk.counted - max(1, b.bulk.accepted*share/whole)
 	b.bulk.counted -= less
 	w.giveBack(less)
 }
 
-// leaveBulk is for a batch whose messages all have their results. The caller holds the lock that guards b.
+// leaveBulk ends the count for a batch whose messages all have their results. The caller holds the lock that guards b.
 func (b *batch) leaveBulk(acked bool) {
 	bytes, c := b.bulk.counted, b.st.c
 	b.bulk = bulkBytes{}

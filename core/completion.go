@@ -13,7 +13,7 @@ import (
 	"github.com/inlong-dataproxy/inlong-dataproxy/core/internal/wire"
 )
 
-// receiver takes a message's one final result. Only this file calls it.
+// receiver takes the final result of a message. Only this file calls it.
 type receiver interface {
 	receive(b *batch, i int, err *Error)
 }
@@ -27,7 +27,7 @@ func (cb Callback) receive(b *batch, i int, err *Error) {
 	}
 }
 
-// nobody stands for a callback that is nil. Failures of its messages are logged: there is no other trace of them.
+// nobody stands for a nil callback. Failures of its messages are logged, because nothing else tells of them.
 type nobody struct{}
 
 func (nobody) receive(*batch, int, *Error) {}
@@ -35,14 +35,14 @@ func (nobody) receive(*batch, int, *Error) {}
 // answered stands for a caller that has its result already.
 type answered struct{ nobody }
 
-// completion is a result for some messages of a batch: those of indexes, or all that were not settled one by one.
+// completion is a result for some messages of a batch: those of indexes, or all that were not settled alone.
 type completion struct {
 	b        *batch
 	err      *Error
 	indexes  []int32
 	messages int  // their number
-	last     bool // with indexes: no message of b is left
-	reuse    bool // nobody else holds b: its memory may be used again
+	last     bool // with indexes: no message of b is unsettled
+	reuse    bool // nobody else holds b, so its memory may be reused
 }
 
 // completer calls the receivers of the streams of one worker, in order, on a goroutine that exists while there are results.
@@ -52,7 +52,7 @@ type completer struct {
 	mu      sync.Mutex
 	queue   fifo.Queue[completion]
 	running bool
-	runner  func() // run: with an argument it would cost each start an allocation
+	runner  func() // run, kept here so that a start does not allocate
 }
 
 func (q *completer) init(c *client) {
@@ -60,7 +60,7 @@ func (q *completer) init(c *client) {
 	q.runner = func() { q.run(deliveries.Get().(*delivery)) }
 }
 
-// push hands over a result. It never blocks and runs no user code.
+// push adds a result to the queue. It never blocks and runs no user code.
 func (q *completer) push(done completion) {
 	q.mu.Lock()
 	q.queue.Push(done)
@@ -73,7 +73,7 @@ func (q *completer) push(done completion) {
 	}
 }
 
-// run delivers until nothing is queued, first what another run had to leave in d. It is what insideCallback looks for on the stack.
+// run delivers until nothing is queued. It begins with d, which another run had to leave. insideCallback looks for it on the stack.
 func (q *completer) run(d *delivery) {
 	defer q.c.completing.Done()
 	defer q.c.guard()
@@ -106,8 +106,9 @@ type delivery struct {
 
 var deliveries = sync.Pool{New: func() any { return new(delivery) }}
 
-// deliver calls the receivers of one result and gives the batch's room back: behind user code, whose messages are pending until it
-// has returned; in front of callers that only wait, who may look or send again as soon as they have their result.
+// deliver calls the receivers of one result and releases the batch's room. It does so after user code, because messages are pending
+// until that has returned. It does so before callers that only wait, because they may look at Stats or send again as soon as they
+// have their result.
 func (c *client) deliver(d *delivery) {
 	if !d.b.userCode {
 		c.giveRoom(d)
@@ -130,8 +131,7 @@ func (c *client) unheard(messages int, err *Error) {
 	}
 }
 
-// deliverRest continues where d stands. It returns false after a receiver that panicked: one deferred call a batch instead of
-// one a message.
+// deliverRest continues at d. It returns false after a receiver that panicked, so one deferred call for each batch is enough.
 func (c *client) deliverRest(d *delivery) (finished bool) {
 	returned := false
 	defer func() {
@@ -142,7 +142,7 @@ func (c *client) deliverRest(d *delivery) (finished bool) {
 			c.callbackPanic(r)
 			return
 		}
-		// runtime.Goexit in a callback ends this goroutine: the rest, and the completer's queue, continue in another.
+		// runtime.Goexit in a callback ends this goroutine. The rest of this batch and of the queue continues in another one.
 		c.log.Errorf("a callback called runtime.Goexit")
 		c.completing.Add(1)
 		go d.by.run(d)
@@ -155,7 +155,7 @@ func (c *client) deliverRest(d *delivery) (finished bool) {
 	tagged, late := 0, int64(0)
 	for d.at < count {
 		i := d.at
-		d.at++ // before the call: after a panic the next one is due
+		d.at++ // before the call, so that the next one follows after a panic
 		if d.indexes != nil {
 			i = int(d.indexes[i])
 		} else if b.settledAlone(i) {
@@ -168,7 +168,7 @@ func (c *client) deliverRest(d *delivery) (finished bool) {
 			late++
 		}
 		if len(b.receivers) > 0 {
-			if late > 0 { // not for each message: senders look at what lies beside it
+			if late > 0 { // not for each message: senders read what is in the same cache line
 				c.called.Add(late)
 				late = 0
 			}
@@ -178,13 +178,13 @@ func (c *client) deliverRest(d *delivery) (finished bool) {
 		}
 	}
 	if tags := d.tags; len(tags) > 0 {
-		d.tags = tags[:0] // before the call: after a panic they are not due again
+		d.tags = tags[:0] // before the call, so that they are not called again after a panic
 		last := b.lastAttempt(tagged, d.err)
 		c.opts.ResultHandler(&BatchResult{
 			Tags: tags, Err: d.err, GroupID: b.st.key.group, StreamID: b.st.key.stream,
 			Node: last.node, Attempts: last.number, batchID: last.id,
 		})
-		c.called.Add(late) // behind it: the handler calls one callback after the other, and may be told to stop
+		c.called.Add(late) // after it: the handler calls one callback after the other, and may be told to stop
 	}
 	returned = true
 	return true
@@ -204,7 +204,7 @@ func (done *completion) unheard() (messages int) {
 		}
 		return messages
 	}
-	for i := range b.receivers { // anyone who settled one alone may be answering its caller: not a glance at that entry
+	for i := range b.receivers { // the goroutine that settled one alone may be answering its caller, so that entry is not read
 		if !b.settledAlone(i) && b.receivers[i] == (nobody{}) {
 			messages++
 		}
@@ -212,8 +212,8 @@ func (done *completion) unheard() (messages int) {
 	return messages
 }
 
-// answerCallers gives the callers among the receivers their results at once. Behind a callback they would wait until it
-// returns, and one that was itself called from that callback for ever.
+// answerCallers gives the callers among the receivers their results at once. After a callback they would wait until it returns. A
+// caller that was called from that callback would wait for ever.
 func (done *completion) answerCallers() {
 	answer := func(i int) {
 		switch r := done.b.receivers[i].(type) {
@@ -242,8 +242,8 @@ type attempt struct {
 	number int
 }
 
-// lastAttempt returns the last attempt with message i, as its result has it: with its other messages the batch may be on its way
-// again.
+// lastAttempt returns the last attempt that had message i in its frame, for its result. The batch may be on its way again with
+// other messages.
 func (b *batch) lastAttempt(i int, err *Error) attempt {
 	switch {
 	case err != nil:
@@ -260,11 +260,11 @@ func (c *client) callbackPanic(r any) {
 	c.log.Errorf("a callback panicked: %v\n%s", oneLine(fmt.Sprint(r)), debug.Stack())
 }
 
-// insideCallback reports whether the caller runs in a callback of any client: waiting there for callbacks to end would wait
-// for itself.
+// insideCallback reports whether the caller runs in a callback of any client. If it waited there for callbacks to end, it would
+// wait for itself.
 func insideCallback() bool { return inside(userCode...) }
 
-// userCode are the functions that call it; none of them is inlined.
+// userCode are the functions that call user code. None of them is inlined.
 var userCode = []uintptr{entryOf((*completer).run), entryOf((*client).InCallback),
 	entryOf((*hookSet).call), entryOf((*hookSet).wants), entryOf((*hookSet).sending), entryOf((*hookSet).takeBack), entryOf((*hookSet).told)}
 
@@ -275,8 +275,8 @@ func (*client) InCallback(f func()) { f() }
 
 func entryOf(function any) uintptr { return reflect.ValueOf(function).Pointer() }
 
-// inside reports whether one of the functions that begin there is on the caller's stack. By their names it would take three times as long,
-// and each sender that waits for room looks.
+// inside reports whether one of the functions with these entry points is on the caller's stack. A comparison of names would take
+// three times as long, and each sender that waits for room calls this.
 func inside(entries ...uintptr) bool {
 	var pcs [64]uintptr
 	for skip := 3; ; skip += len(pcs) {

@@ -6,25 +6,26 @@ import (
 	"github.com/inlong-dataproxy/inlong-dataproxy/core/internal/wire"
 )
 
-// A batch's frame is chosen when it is written for the first time: its live messages. From then on it stays as it is under its id,
-// however often it is written: a consumer tells a double by the id. What is settled in it meanwhile has its result and stays in it.
+// A batch's frame is chosen when it is written for the first time: its live messages. From then on the frame stays the same under
+// its id, however often it is written, because a consumer recognizes a duplicate by the id. A message of it that is settled
+// meanwhile has its result and stays in the frame.
 //
-// The longest frame may shrink while batches wait: the Manager's first list comes after them, or a later one has a smaller
-// maxPacketLength. A node closes the connection on a frame that is too long, so of a batch that does not fit any more the first
-// messages go in a frame of a new id, and when that one has ended the next ones in another: one at a time, so that the batch has
-// one owner as ever, and its order.
+// The longest frame may shrink while batches wait: the Manager's first list arrives after them, or a later list has a smaller
+// maxPacketLength. A node closes the connection on a frame that is too long. So if a batch no longer fits, its first messages go in
+// a frame with a new id, and when that frame has ended, the next ones go in another. One frame at a time keeps one owner for the
+// batch, and its order.
 
-// frame is what goes to the node in one piece.
+// frame is what is sent to a node in one piece.
 type frame struct {
 	items []int32 // the messages in it; nil means all
-	more  bool    // live messages that it had no room for wait behind it
-	fixed bool    // a node may know it under its id: it must not change
-	// closer is the node that closed the connection on it, which is longer than all that this node ever took.
+	more  bool    // live messages that did not fit into it are waiting
+	fixed bool    // a node may know it under its id, so it must not change
+	// closer is the node that closed the connection after a frame longer than all that this node ever took.
 	closer *node
-	away   int64 // of closer, then
+	away   int64 // of closer, at that time
 }
 
-// frameSize is the length of the items of b's frame.
+// frameSize is the length of all items of b's frame.
 func (b *batch) frameSize() int {
 	if b.frame.items == nil {
 		return len(b.body.b)
@@ -56,8 +57,9 @@ func (b *batch) frameBody() ([]byte, int) {
 	return body, len(b.frame.items)
 }
 
-// choose makes sure that b's frame can be written: it has live messages only, where it may still be chosen, and fits; or has one message,
-// where nodes closed on longer ones. A message that fits into no frame is settled, and due to be completed. The caller holds b.mu.
+// choose makes sure that b's frame can be written. While the frame may still be chosen, it has live messages only and fits; if
+// nodes closed on longer frames, it may have one message. A message that fits into no frame is settled, and added to due. The
+// caller holds b.mu.
 func (c *client) choose(b *batch, due []completion) []completion {
 	room := b.st.longest(b.attributes) + itemHeader
 	if b.ownTail {
@@ -79,7 +81,7 @@ func (c *client) choose(b *batch, due []completion) []completion {
 		return due
 	}
 	items := make([]int32, 0, b.unsettled)
-	var tooLong, left []int32 // of left, the callers were told that they are stored
+	var tooLong, left []int32 // the callers of left were told that they are stored
 	size := 0
 	for i := range b.count() {
 		item := len(b.item(i))
@@ -89,7 +91,7 @@ func (c *client) choose(b *batch, due []completion) []completion {
 			left = append(left, int32(i))
 		case item > most:
 			tooLong = append(tooLong, int32(i))
-		case b.frame.more, size > 0 && size+item > room: // no smaller one goes before it
+		case b.frame.more, size > 0 && size+item > room: // no smaller one overtakes it
 			b.frame.more = true
 		default:
 			size += item
@@ -98,7 +100,7 @@ func (c *client) choose(b *batch, due []completion) []completion {
 	}
 	if len(items) < b.count() {
 		b.frame.items = items
-		if b.kept != nil { // on the disk its id names all of it, and who finds it there may cut it elsewhere
+		if b.kept != nil { // on the disk its id stands for all of it, and another client may cut it elsewhere
 			b.id = c.batches.nextID()
 		}
 	}
@@ -113,7 +115,7 @@ func (c *client) choose(b *batch, due []completion) []completion {
 	return due
 }
 
-// isLeft reports whether message i, which was settled by itself, is to be delivered all the same: it was stored, and has not ended.
+// isLeft reports whether message i is still to be delivered although it was settled alone: it is stored, and has not ended.
 func (b *batch) isLeft(i int) bool { return b.kept != nil && b.details[i].with == nil }
 
 // endWith notes that these messages have ended.
@@ -125,7 +127,7 @@ func (b *batch) endWith(last *attempt, messages ...[]int32) {
 	}
 }
 
-// whole reports whether all of b is to be delivered, whatever has its result.
+// whole reports whether all of b is to be delivered, even messages that have their results.
 func (b *batch) whole() bool {
 	for i := range b.count() {
 		if b.settledAlone(i) && !b.isLeft(i) {
@@ -135,14 +137,14 @@ func (b *batch) whole() bool {
 	return true
 }
 
-// settleFrame settles what is live in b's frame and makes way for the messages behind it. The caller holds b.mu.
+// settleFrame settles what is live in b's frame, and prepares for the messages that wait for the next one. The caller holds b.mu.
 func (c *client) settleFrame(b *batch, err *Error) completion {
 	var live, left []int32
 	for _, i := range b.frame.items {
 		switch {
 		case !b.settledAlone(int(i)):
 			live = append(live, i)
-		case b.isLeft(int(i)): // else it would be in the next frame, too, and before all others
+		case b.isLeft(int(i)): // otherwise it would be in the next frame, too, before all others
 			left = append(left, i)
 		}
 	}

@@ -7,19 +7,19 @@ import (
 	"github.com/inlong-dataproxy/inlong-dataproxy/core/internal/wire"
 )
 
-// Hooks are called with what happens to messages and batches, for tracing and for statistics of your own. Each is optional, and a nil one
-// costs nothing.
+// Hooks are called for what happens to messages and batches, for tracing and for your own statistics. Each is optional, and a nil
+// one costs nothing.
 //
-// Want, Sending, TakeBack, Accepted and Refused run on the goroutine that sends. The others run on the client's own goroutines, several at
-// a time: those that write to nodes, read their answers, or handle a deadline. So a hook must be safe for concurrent use and must not
-// block, which would hold up a connection. It may call the client, but nothing waits there: what needs room that is not free fails with
-// CodeQueueFull, as inside a [Callback]. The first panic of a hook is logged, and the hook is called again. A hook that ends its goroutine
-// with runtime.Goexit closes the client, unless that goroutine is the sender's. Once Shutdown has returned only Want, Sending, TakeBack and
-// Refused are called.
+// Want, Sending, TakeBack, Accepted and Refused run on the goroutine that sends. The others run on the client's own goroutines,
+// several at a time: those that write to nodes, read their answers, or handle a deadline. So a hook must be safe for concurrent use
+// and must not block, because that would hold up a connection. It may call the client, but no call waits there: a message for which
+// there is no room fails with CodeQueueFull, as inside a [Callback]. The first panic of a hook is logged, and the hook is called
+// again. A hook that ends its goroutine with runtime.Goexit closes the client, unless that goroutine is the sender's. Once Shutdown
+// has returned only Want, Sending, TakeBack and Refused are called.
 //
-// For a message that is wanted Sending is called first, then Refused or Accepted. After Accepted, or while it runs, the message is in
-// exactly one Result. For a batch Sealed is called first, then Written and Answered for each attempt, and Result each time that some of its
-// messages have results. If all messages of an attempt have their results before its answer, Answered may be missing.
+// For a message that is wanted Sending is called first, then Refused or Accepted. After Accepted, or while it runs, the message is
+// in exactly one Result. For a batch Sealed is called first, then Written and Answered for each attempt, and Result each time that
+// some of its messages have results. If all messages of an attempt have their results before its answer, Answered may be missing.
 //
 // Batches that are read back from a spool have Written, Answered and Result too, with BatchInfo.Replayed.
 type Hooks struct {

@@ -11,7 +11,7 @@ import (
 	"github.com/inlong-dataproxy/inlong-dataproxy/core/internal/transport"
 )
 
-// hookList calls the hooks of the program. It is empty where there are none, which is what the hot path looks at.
+// hookList calls the hooks of the program. It is empty without hooks, and the hot path checks that.
 type hookList struct {
 	c        *client
 	all      []hookSet
@@ -22,7 +22,7 @@ type hookList struct {
 type hookSet struct {
 	Hooks
 	perItem  bool        // some are called for each message that is wanted
-	panicked atomic.Bool // and was logged
+	panicked atomic.Bool // one panicked, which was logged
 }
 
 func (l *hookList) init(c *client) {
@@ -35,7 +35,7 @@ func (l *hookList) init(c *client) {
 	}
 }
 
-// call runs a hook on a goroutine of the client. Its name is one that insideCallback looks for on the stack.
+// call runs a hook on a goroutine of the client. insideCallback looks for it on the stack.
 func (s *hookSet) call(c *client, hook func()) {
 	returned := false
 	defer func() {
@@ -66,8 +66,8 @@ func (s *hookSet) report(c *client, panicked any) {
 	}
 }
 
-// wants, sending, takeBack, and told, which calls Accepted or Refused, are call for the sender's goroutine, which is his to end. Their names too are
-// looked for on the stack.
+// wants, sending, takeBack and told (which calls Accepted or Refused) do the same on the sender's goroutine, which a hook may end.
+// insideCallback looks for them on the stack, too.
 func (s *hookSet) wants(c *client, ctx context.Context) bool {
 	if s.Want == nil || !s.perItem {
 		return s.perItem
@@ -96,15 +96,16 @@ func (s *hookSet) told(c *client, token any, msg *Message, refused *Error) {
 	}
 }
 
-// hookedMessage is what hooks get while a message is being sent. The sender's own must not be moved to the heap where there are none.
+// hookedMessage is what hooks get while a message is being sent. It is separate so that the sender's own message is not moved to
+// the heap if there are no hooks.
 type hookedMessage struct {
 	msg    Message
 	wanted []bool // by each set
 	tokens []any
-	asked  int // of the sets, whether they take something back
+	asked  int // how many sets were asked to take something back
 }
 
-// all are the tokens of a message, none where there is no hook.
+// all returns the tokens of a message, none without hooks.
 func (m *hookedMessage) all() []any {
 	if m == nil {
 		return nil
@@ -147,7 +148,7 @@ func (l *hookList) accept(ctx context.Context, msg *Message, first int, recv rec
 	return at, refused
 }
 
-// takeBack lets the next set take back what makes a message one that is refused, and reports whether there was one that may.
+// takeBack lets the next set remove what makes a message invalid, and reports whether there was such a set.
 func (l *hookList) takeBack(m *hookedMessage, refused *Error) bool {
 	for m != nil && m.asked < len(l.all) {
 		i := m.asked
@@ -160,7 +161,7 @@ func (l *hookList) takeBack(m *hookedMessage, refused *Error) bool {
 	return false
 }
 
-// addTokens keeps those of the last message, from the first one on that has some.
+// addTokens keeps the tokens of the last message. The list begins with the first message that has some.
 func (b *batch) addTokens(tokens []any) {
 	some := len(b.tokens) > 0
 	for _, token := range tokens {
@@ -175,14 +176,14 @@ func (b *batch) addTokens(tokens []any) {
 	b.tokens = append(b.tokens, tokens...)
 }
 
-// hooked is what hooks know of a batch. It is written by who owns the batch.
+// hooked is what hooks know of a batch. The batch's owner writes it.
 type hooked struct {
 	BatchInfo
-	told    atomic.Bool  // as sealed
-	attempt BatchAttempt // the last one that was told as written
+	told    atomic.Bool  // Sealed was called
+	attempt BatchAttempt // the last one for which Written was called
 }
 
-// ofBatch is for a batch that is sealed, or was read back; nil without hooks.
+// ofBatch returns what hooks get of a batch that is sealed or was read back; nil without hooks.
 func (l *hookList) ofBatch(b *batch, replayed bool) *hooked {
 	if len(l.all) == 0 {
 		return nil
@@ -198,7 +199,7 @@ func (l *hookList) ofBatch(b *batch, replayed bool) *hooked {
 	return h
 }
 
-// each calls f for every set, unless nothing may be called any more.
+// each calls f for every set, unless hooks may not be called any more.
 func (l *hookList) each(f func(s *hookSet)) {
 	for i := range l.all {
 		if !l.c.muted.Load() {
@@ -218,8 +219,8 @@ func (l *hookList) sealed(h *hooked) {
 	})
 }
 
-// written is called before the write: behind it the answer may have come, and the batch be another one. What was not written after all
-// has ended by that.
+// written is called before the write: after it the answer may have come and the batch may be reused. For a frame that was not
+// written after all, answered follows.
 func (l *hookList) written(lane *lane, all []transport.Written[*batch]) {
 	if !l.onTheWay {
 		return
@@ -243,7 +244,8 @@ func (l *hookList) written(lane *lane, all []transport.Written[*batch]) {
 	}
 }
 
-// answered is called by who has got b back from a connection. Nothing else of b is looked at: all of its messages may have their results.
+// answered is called by the owner that got b back from a connection. It reads nothing else of b: all of its messages may have their
+// results.
 func (l *hookList) answered(b *batch, end AttemptEnd) {
 	if !l.onTheWay {
 		return
@@ -255,8 +257,8 @@ func (l *hookList) answered(b *batch, end AttemptEnd) {
 	})
 }
 
-// result is called before the receivers, so that the batch is there. A message that never was in a sealed batch (failTaken) was told as
-// refused.
+// result is called before the receivers, while the batch still exists. A message that never was in a sealed batch (failTaken) was
+// reported as refused.
 func (l *hookList) result(done *completion) {
 	b := done.b
 	if len(l.all) == 0 || b.hooked == nil {
@@ -283,7 +285,7 @@ func (l *hookList) result(done *completion) {
 	}
 }
 
-// tokensOf returns what one set of hooks gave the messages of a completion.
+// tokensOf returns the tokens that one set of hooks gave the messages of a completion.
 func (done *completion) tokensOf(set, sets int) (tokens []any) {
 	add := func(i int) {
 		if at := i*sets + set; at < len(done.b.tokens) && done.b.tokens[at] != nil { // the last messages may have none

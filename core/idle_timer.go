@@ -2,10 +2,10 @@ package dataproxy
 
 import "time"
 
-// idleTimer runs while there is something to wait for.
+// idleTimer runs only while there is something to wait for.
 type idleTimer struct {
 	timer *time.Timer
-	c     <-chan time.Time // nil: it does not run
+	c     <-chan time.Time // nil while it does not run
 }
 
 func (t *idleTimer) start(d time.Duration) {

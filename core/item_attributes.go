@@ -8,10 +8,10 @@ import (
 	"github.com/inlong-dataproxy/inlong-dataproxy/core/internal/wire"
 )
 
-// One item that is not as consumers want it makes them lose the whole record, which the node acks all the same: so all is looked at
-// before a message is accepted.
+// If one item is not as consumers want it, they lose the whole record, although the node acks it. So everything is checked before a
+// message is accepted.
 
-// itemSize is what a message adds to a batch's body; own are the attributes of its item as text, nil for none.
+// itemSize is how many bytes a message adds to a batch's body. own are the attributes of its item as text, nil for none.
 func itemSize(msg *Message, own []byte) int {
 	size := itemHeader + len(msg.Payload)
 	if own != nil {
@@ -20,7 +20,7 @@ func itemSize(msg *Message, own []byte) int {
 	return size
 }
 
-// appendItem appends a message to a body: its payload, and behind it the attributes of its item if there are some.
+// appendItem appends a message to a body: its payload, then the attributes of its item if there are some.
 func appendItem(body, payload, own []byte) []byte {
 	body = wire.AppendItem(body, payload)
 	if own != nil {

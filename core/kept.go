@@ -7,21 +7,21 @@ import (
 	"github.com/inlong-dataproxy/inlong-dataproxy/core/internal/spool"
 )
 
-// kept is what a stored batch has of the store.
+// kept is what the client remembers of a stored batch.
 type kept struct {
 	store   *spool.Spool
 	ref     spool.Ref // its name there
 	opening int       // of the store
 	ended   bool      // acked, given up, or left to the store
-	size    int64     // of what was read back; its messages may be gone when it ends
+	size    int64     // of a batch that was read back; its messages may be gone when it ends
 	rest    int       // messages that were neither acked nor given up
-	block   []byte    // its body as it was stored, where that is compressed and as this client sends it; from blocks
-	counts  bool      // being stored is its messages' result
+	block   []byte    // its body as it was stored, if that is compressed and in this client's form; from blocks
+	counts  bool      // its messages' result is that they are stored
 	// ackedAtLoss is how many batches had been acked when this one last lost its connection.
 	ackedAtLoss int64
 }
 
-// block returns b's body as it was stored, if that is what its frame has. The caller holds b.mu.
+// block returns b's body as it was stored, if its frame holds all of it. The caller holds b.mu.
 func (b *batch) block() []byte {
 	if b.kept == nil || b.frame.items != nil {
 		return nil
@@ -29,7 +29,7 @@ func (b *batch) block() []byte {
 	return b.kept.block
 }
 
-// blocks are what stored batches are compressed into: once, for the disk and for the network.
+// blocks are the buffers into which stored batches are compressed, once for the disk and for the network.
 var blocks = sync.Pool{New: func() any { return new([]byte) }}
 
 func giveBlock(block []byte) {
@@ -37,12 +37,12 @@ func giveBlock(block []byte) {
 	blocks.Put(&block)
 }
 
-// ended is told of each batch that is done with: acked, failed, or left to the disk. It is called before b's memory is used again.
+// ended is called for each batch that was acked, failed, or was left to the disk, before b's memory is reused.
 func (s *spooler) ended(b *batch, acked bool, err *Error) {
 	if s == nil {
 		return
 	}
-	if s.c.opts.Ordered { // else a batch behind it could go before it counts as being on the disk
+	if s.c.opts.Ordered { // otherwise a later batch could be sent before this one counts as being on the disk
 		b.st.mu.Lock()
 		defer b.st.mu.Unlock()
 	}
@@ -88,13 +88,13 @@ func (s *spooler) end(b *batch, acked bool, err *Error) {
 		k.store.Ack(k.ref)
 	}
 	s.ackedOne()
-	if b.replayed { // there is room for the next one
+	if b.replayed { // now there is room for the next one
 		s.wake()
 	}
 }
 
-// ends notes that some messages of a stored batch were acked, or given up with err. Nobody waits for those that were told that they are
-// stored, nor for what was read back. The caller holds b.mu.
+// ends notes that some messages of a stored batch were acked, or given up with err. Nobody waits for those whose result was
+// "stored", nor for what was read back. The caller holds b.mu.
 func (s *spooler) ends(b *batch, messages, told int, err *Error) {
 	if s == nil || b.kept == nil {
 		return
@@ -115,7 +115,7 @@ func (s *spooler) ends(b *batch, messages, told int, err *Error) {
 	}
 }
 
-// told is how many messages have a result, "stored", and have not ended. The caller holds b.mu.
+// told returns how many messages have the result "stored" and have not ended. The caller holds b.mu.
 func (b *batch) told() (messages int) {
 	for i := range b.details {
 		if b.details[i].settled && b.details[i].with == nil {
@@ -125,7 +125,7 @@ func (b *batch) told() (messages int) {
 	return messages
 }
 
-// wakeFor has the goroutine see a flag, unless it was set before.
+// wakeFor sets a flag and wakes the goroutine, unless the flag was set before.
 func (s *spooler) wakeFor(flag *atomic.Bool) {
 	if !flag.Load() && !flag.Swap(true) {
 		s.wake()

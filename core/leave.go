@@ -2,8 +2,9 @@ package dataproxy
 
 import "time"
 
-// makeRoom leaves batches to the disk that wait for a lane while memory is short: their messages have their results then, "stored". Short is
-// what one worker can have, of which a stream has seven eighths: the others' own parts may lie idle.
+// makeRoom leaves batches that wait for a lane to the disk while memory is short; the result of their messages is "stored" then.
+// Memory is short when it is short for one worker, of which a stream may have seven eighths: the own parts of other workers may be
+// idle.
 func (s *spooler) makeRoom() {
 	b := &s.c.budget
 	most := b.most()
@@ -12,10 +13,10 @@ func (s *spooler) makeRoom() {
 		return
 	}
 	takes, ordered := !s.noneTakes(), s.c.opts.Ordered
-	if ordered && takes && (s.onDisk.Load() == 0 || time.Since(s.madeRoom) < acksEvery) { // others may hold the memory: not for each batch that is sealed
+	if ordered && takes && (s.onDisk.Load() == 0 || time.Since(s.madeRoom) < acksEvery) { // others may hold the memory, so this is not done for each batch that is sealed
 		return
 	}
-	if s.c.opts.SpoolAfter > 0 && (ordered || !takes) { // what is left to the disk has to be there
+	if s.c.opts.SpoolAfter > 0 && (ordered || !takes) { // what is left to the disk must be stored already
 		s.store(true)
 	}
 	if ordered {
@@ -36,8 +37,8 @@ func (s *spooler) makeRoom() {
 	}
 }
 
-// makeRoomInLines is makeRoom for an ordered client, where what waits is behind the batch of its stream that waits for a lane, or that is
-// on the disk. While a node takes messages it leaves those alone that are not behind the disk.
+// makeRoomInLines is makeRoom for an ordered client. There, batches wait until the one before them in their stream has ended, and
+// that one waits for a lane or is on the disk. While a node takes messages, it moves only those that wait for the disk.
 func (s *spooler) makeRoomInLines(takes bool, messages, bytes int64) {
 	for _, b := range s.c.batches.all() {
 		if bytes < s.c.budget.most()/2 && messages < s.c.budget.maxMessages/2 {
@@ -51,10 +52,10 @@ func (s *spooler) makeRoomInLines(takes bool, messages, bytes int64) {
 	}
 }
 
-// behindDisk reports whether b waits for what its stream has on the disk alone.
+// behindDisk reports whether b waits for batches of its stream that are on the disk only.
 func (b *batch) behindDisk() bool {
 	b.mu.Lock()
-	st := b.st // b may be another's at any moment: leave looks once more
+	st := b.st // b may be reused at any moment: leave checks once more
 	b.mu.Unlock()
 	st.mu.Lock()
 	defer st.mu.Unlock()

@@ -7,12 +7,12 @@ import (
 	"github.com/inlong-dataproxy/inlong-dataproxy/core/internal/spool"
 )
 
-// A batch of an ordered stream goes when all that were sealed before it have ended. With a spool some of those may be on the disk only:
-// read back, they have their old places. The places are those of the store, which stores in the order of sealing.
+// A batch of an ordered stream is sent when all batches sealed before it have ended. With a spool, some of those may be on the disk
+// only; when they are read back, they return to their places. The store assigns the places, in the order of sealing.
 
-// position is a batch's place among those of its slot. One that was not stored has the place of what is stored behind it.
+// position is a batch's place among those of its slot. A batch that was not stored has the place of the next stored one.
 type position struct {
-	opening int // of a slot by this client: the disk may go and come back
+	opening int // of a slot by this client, since a disk may fail and come back
 	ref     spool.Ref
 }
 
@@ -26,7 +26,7 @@ type lined struct {
 	at position
 }
 
-// placed is b's place. One that is still to be stored is behind all that is.
+// placed is b's place. A batch that is still to be stored comes after all stored ones.
 func (b *batch) placed() position {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -36,19 +36,19 @@ func (b *batch) placed() position {
 	return b.place
 }
 
-// spoolLine is what waits behind the batch of an ordered stream that is on its way. It is guarded by the stream's mu.
+// spoolLine holds the batches that wait until the stream's batch on its way has ended. The stream's mu guards it.
 type spoolLine struct {
 	sealed fifo.Mortal[*batch] // by this client, in the order of sealing
 	back   []lined             // read back, in the order of storing
 
-	disk  int      // are on the disk only
-	least position // none of those is before it
-	exact bool     // one of those is there
-	past  bool     // and one behind it was read back since
-	stuck bool     // something waits for the disk that was read back, and takes the memory for that
+	disk  int      // number of batches on the disk only
+	least position // none of these is before it
+	exact bool     // one of these is at least
+	past  bool     // a later one was read back since
+	stuck bool     // something that was read back waits for the disk, and holds the memory for that
 }
 
-// idle reports whether nothing is in l, nor on the disk.
+// idle reports whether l is empty, and nothing of it is on the disk.
 func (l *spoolLine) idle() bool {
 	return l == nil || l.sealed.Len() == 0 && len(l.back) == 0 && l.disk == 0
 }
@@ -59,8 +59,8 @@ func (st *stream) enter(b *batch) {
 	st.getGoing()
 }
 
-// endsDead reports whether b is dead. As it leaves its line by that it counts as being on the disk, before what is behind it is looked at.
-// The caller holds the stream's mu.
+// endsDead reports whether b is dead. If so, b leaves its line, and counts as being on the disk before the next batch is
+// considered. The caller holds the stream's mu.
 func endsDead(b *batch) bool {
 	if !b.dead() {
 		return false
@@ -69,7 +69,7 @@ func endsDead(b *batch) bool {
 	return true
 }
 
-// getGoing sends the first in line, if it may go. The caller holds mu.
+// getGoing sends the first batch in line if it may go. The caller holds mu.
 func (st *stream) getGoing() {
 	if st.busy == nil {
 		st.next()
@@ -100,8 +100,8 @@ func (l *spoolLine) left(at position, s *spooler) {
 	s.onDisk.Add(1)
 }
 
-// took notes that what is stored at this place is no longer on the disk only. Something before it may have been left there while it was
-// read; what is passed once more is damaged.
+// took notes that what is stored at this place is no longer on the disk only. Something before it may have been left to the disk
+// while it was read. What is passed a second time is damaged.
 func (l *spoolLine) took(at position, s *spooler) {
 	if l.disk > 0 {
 		l.disk--
@@ -115,7 +115,7 @@ func (l *spoolLine) took(at position, s *spooler) {
 	l.unstick(s)
 }
 
-// forget notes that nothing more comes from the disk.
+// forget notes that the disk returns nothing more.
 func (l *spoolLine) forget(s *spooler) {
 	s.onDisk.Add(int64(-l.disk))
 	l.disk = 0
@@ -129,7 +129,7 @@ func (l *spoolLine) unstick(s *spooler) {
 	}
 }
 
-// pop takes the first batch out of l; ok is false where there is none, or where what is on the disk is before it.
+// pop takes the first batch out of l. ok is false if there is none, or if a batch on the disk comes before it.
 func (l *spoolLine) pop(s *spooler) (b *batch, ok bool) {
 	for {
 		b, sealed := l.sealed.Peek()
@@ -142,7 +142,7 @@ func (l *spoolLine) pop(s *spooler) (b *batch, ok bool) {
 		} else if !sealed {
 			return nil, false
 		}
-		if sealed && b.dead() { // it counts as being on the disk before the next one is looked at
+		if sealed && b.dead() { // it counts as being on the disk before the next one is considered
 			l.sealed.Pop()
 			s.end(b, false, nil)
 			continue
@@ -164,8 +164,8 @@ func (l *spoolLine) pop(s *spooler) (b *batch, ok bool) {
 	}
 }
 
-// survey learns, a segment a call, which streams of an ordered client have something on the disk that an earlier owner of the slot has
-// left: their new batches wait behind it, and no others do. Until then all wait.
+// survey finds out, one segment in each call, for which streams of an ordered client an earlier owner of the slot left something on
+// the disk. New batches of those streams wait for it. Until survey has finished, all streams wait.
 func (s *spooler) survey() {
 	if !s.surveying.Load() {
 		return

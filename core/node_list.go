@@ -7,7 +7,7 @@ import (
 	"github.com/inlong-dataproxy/inlong-dataproxy/core/internal/discovery"
 )
 
-// firstList learns the nodes at the start: from the options, the file that keeps the Manager's last answer, or the Manager. fresh says
+// firstList gets the nodes at the start: from the options, the file with the Manager's last answer, or the Manager. fresh means
 // that the Manager need not be asked soon.
 func (c *client) firstList() (fresh bool, err error) {
 	if c.manager == nil {

@@ -27,7 +27,7 @@ func (p *bufferPool) Get() *bytes.Buffer {
 	return new(bytes.Buffer)
 }
 
-// Put drops the buffer when more than max are lent: what the pool keeps was lent at one time.
+// Put drops the buffer when more than max are lent. So the pool keeps no more than were lent at one time.
 func (p *bufferPool) Put(b *bytes.Buffer) {
 	if p.lent.Add(-1) < p.max {
 		b.Reset()
@@ -60,8 +60,8 @@ func (p *bytePool) Put(b []byte) {
 	}
 }
 
-// guardedBuffers and guardedBytes are a user's pools that hurt neither the caller nor the client when they panic or end their goroutine:
-// what they should have lent is made, what they should have taken is dropped.
+// guardedBuffers and guardedBytes wrap a user's pools, so that a panic or runtime.Goexit in them harms neither the caller nor the
+// client. What they fail to lend is allocated, what they fail to take back is dropped.
 type guardedBuffers struct {
 	pool BufferPool
 	c    *client
@@ -86,8 +86,8 @@ func (p guardedBytes) Get() (b []byte) {
 
 func (p guardedBytes) Put(b []byte) { p.c.apart(func() { p.pool.Put(b) }) }
 
-// apart calls a user's pool on a goroutine of its own and waits for it: runtime.Goexit there must not end one of ours, such as
-// the one that calls the callbacks of a worker.
+// apart calls a user's pool on a goroutine of its own and waits for it: runtime.Goexit there must not end one of ours, such as the
+// one that calls the callbacks of a worker.
 func (c *client) apart(call func()) {
 	done := make(chan struct{})
 	c.working.Add(1)
@@ -126,7 +126,7 @@ type buffers struct {
 func (p *buffers) get() buffer {
 	if p.user != nil {
 		u := p.user.Get()
-		if u == nil { // a pool that is empty: its user must not be hurt by a panic in each send
+		if u == nil { // the pool is empty; checked here, so that not each send has a panic to recover from
 			u = new(bytes.Buffer)
 		}
 		u.Reset()
@@ -150,7 +150,7 @@ func (p *buffers) put(b buffer) {
 	}
 }
 
-// forget is put for a buffer whose bytes somebody may still read: the pool gets back what it lent without them.
+// forget is put for a buffer whose bytes somebody may still read. The user's pool gets its buffer back without them.
 func (p *buffers) forget(b buffer) {
 	switch {
 	case b.user != nil:

@@ -23,11 +23,11 @@ import (
 // Version is the version of the Go module, the C library and the Python package.
 const Version = "0.1.0"
 
-// client implements Embedder, and so FullClient and Client. A message goes through it as core/DESIGN.md tells.
+// client implements Embedder, and so FullClient and Client. core/DESIGN.md describes the way of a message through it.
 type client struct {
 	opts       Options
 	log        limitedLog
-	start      time.Time     // deadlines of single messages count from here
+	start      time.Time     // deadlines of single messages are relative to it
 	linger     time.Duration // of a batch
 	columns    string        // add_columns as "&name=value"
 	id         uint64        // wire.BatchID.Client of its frames
@@ -46,18 +46,18 @@ type client struct {
 	hooks      hookList
 	spooler    *spooler // nil without a spool
 
-	ctx        context.Context // ends when connections are to go
+	ctx        context.Context // ends when the connections are to close
 	cancel     context.CancelFunc
 	lanesDone  running // lanes, supervisor and its probes
 	working    running // writers
 	completing running // completers
 
 	closing    atomic.Bool   // no message is accepted any more
-	reason     *Error        // of what has no result when the client ends; set before swept
+	reason     *Error        // error of what has no result when the client ends; set before swept
 	swept      atomic.Bool   // nothing is retried any more
 	muted      atomic.Bool   // no callback is called any more
-	called     atomic.Int64  // callbacks since swept: shows a close that they continue
-	grace      time.Duration // callbackGrace, but in tests
+	called     atomic.Int64  // callbacks since swept; shows a close that they continue
+	grace      time.Duration // callbackGrace, except in tests
 	closeBegun atomic.Bool
 	closed     chan struct{} // closed when Shutdown has ended
 	report     CloseReport
@@ -66,7 +66,7 @@ type client struct {
 	failures                                       failureCounts
 }
 
-// sendKind says who waits for a message.
+// sendKind says who waits for a message's result.
 type sendKind int
 
 const (
@@ -135,8 +135,8 @@ func NewClient(opts ...Option) (FullClient, error) {
 	return nil, fmt.Errorf("%w: no node can be reached: %w", ErrNoAvailableWorker, causes)
 }
 
-// proven reports whether a connection proves itself within the connect time-out, which begins when the Manager has been asked: the
-// nodes of a cache may be gone.
+// proven reports whether a connection answers a heartbeat within the connect time-out. That time begins when the Manager has been
+// asked, since the nodes of a cache may be gone.
 func (c *client) proven(asked <-chan struct{}) bool {
 	select {
 	case <-c.conns.Proven():
@@ -153,8 +153,8 @@ func (c *client) proven(asked <-chan struct{}) bool {
 	}
 }
 
-// leastAnswer is room for an answer that holds the longest attributes twice, whatever read_buffer_size says: else each answer
-// would close its connection.
+// leastAnswer is room for an answer that holds the longest attributes twice. It is used even if read_buffer_size is smaller,
+// because each answer would close its connection otherwise.
 const leastAnswer = 64 * kib
 
 // init builds the parts; nothing runs yet.
@@ -162,7 +162,7 @@ func (c *client) init() (err error) {
 	o := &c.opts
 	c.log.out.to = o.Logger
 	c.hooks.init(c)
-	// Messages of a batch share the deadline of its first one: a long linger must not eat it up.
+	// The messages of a batch share the deadline of the first one, so a long linger must leave time to deliver them.
 	c.linger = min(o.BatchingMaxPublishDelay, o.SendTimeout/4)
 	for _, k := range sortedKeys(o.AddColumns) {
 		c.columns += "&" + k + "=" + strings.ReplaceAll(o.AddColumns[k], "{{ip}}", transport.LocalIP())
@@ -223,7 +223,7 @@ func (c *client) connect(way transport.Config) {
 	cfg := connections.Config{
 		Transport: way, Lanes: o.WorkerNum, WriteBuffer: o.WriteBufferSize, MaxLifetime: o.MaxConnLifetime, FirstPause: o.RetryInitialInterval,
 		UpdateInterval: o.UpdateInterval, Cache: o.NodeCache, Log: &c.log, Lasting: &c.lanesDone, Writers: &c.working,
-		Forget: !o.Ordered && o.SpoolDir == "", // else a stream, or a store, waits for the answer of a dead batch that is in flight
+		Forget: !o.Ordered && o.SpoolDir == "", // otherwise a stream, or a store, waits for the answer of a dead batch in flight
 	}
 	if c.manager != nil {
 		cfg.Refresh = c.refresh
@@ -234,17 +234,17 @@ func (c *client) connect(way transport.Config) {
 	c.conns = connections.New(c.ctx, &cfg, carrier{c})
 }
 
-// place is where an accepted message lies.
+// place says where an accepted message is.
 type place struct {
 	st     *stream
 	b      *batch
-	order  uint64 // of b: it may be another batch by now
+	order  uint64 // of b, which may be reused by now
 	index  int
 	behind bool // the batch was sealed for a lane that has much to do
 }
 
-// accept is the one way in: check, charge, append. An error means that nothing was taken. patience bounds the wait for room; of a message
-// that an embedder has taken it is what is left of its time.
+// accept is the only way in: check, charge, append. An error means that nothing was taken. patience bounds the wait for room. For a
+// message that an embedder has taken, it is what is left of its time.
 func (c *client) accept(ctx context.Context, msg *Message, recv receiver, tag Tag, kind sendKind, patience time.Duration) (place, *Error) {
 	if c.hooks.perItem {
 		if first := c.hooks.firstToWant(ctx); first < len(c.hooks.all) {
@@ -263,12 +263,12 @@ func (c *client) acceptOne(ctx context.Context, msg *Message, hooked *hookedMess
 		if refused == nil {
 			return
 		}
-		if refused.StreamID == "" { // a fault of the client's state, which knows no message
+		if refused.StreamID == "" { // an error of the client's state, which does not know the message
 			named := *refused
 			named.GroupID, named.StreamID = cut(cmp.Or(msg.GroupID, c.opts.GroupID)), cut(msg.StreamID)
 			refused = &named
 		}
-		if kind.isTaken() { // it is a result
+		if kind.isTaken() { // its refusal is its result
 			return
 		}
 		c.refusedCount.Add(1)
@@ -336,7 +336,7 @@ func (c *client) acceptOne(ctx context.Context, msg *Message, hooked *hookedMess
 
 var errClosed = &Error{Code: CodeClosed}
 
-// trimmed is msg as it is sent. One that is longer than a frame is refused without a look at its end.
+// trimmed returns msg as it is sent. A message that is longer than a frame is refused without looking at its end.
 func (c *client) trimmed(msg *Message) *Message {
 	if n := len(msg.Payload); c.opts.TrimTrailingNewline && n > 0 && int64(n) <= c.frameLimit.Load() && msg.Payload[n-1] == '\n' {
 		trimmed := *msg
@@ -346,7 +346,7 @@ func (c *client) trimmed(msg *Message) *Message {
 	return msg
 }
 
-// check looks for what a message is refused for whatever room there is. own are its own attributes as they are sent, appended to dst.
+// check checks all that does not depend on room. own are its own attributes as they are sent, appended to dst.
 func (c *client) check(msg *Message, dst []byte) (st *stream, attributes string, own []byte, refused *Error) {
 	if st, attributes, refused = c.stream(msg); refused != nil {
 		return st, "", nil, refused
@@ -371,7 +371,7 @@ func (c *client) check(msg *Message, dst []byte) (st *stream, attributes string,
 	return st, attributes, own, nil
 }
 
-// checkItem looks at what is the message's own in its batch.
+// checkItem checks what only this message has in its batch.
 func (st *stream) checkItem(msg *Message, own []byte, attributes string) *Error {
 	if len(msg.Payload) == 0 {
 		return &Error{Code: CodeLogInvalid, Message: "the payload is empty: it must have at least one byte",
@@ -390,7 +390,7 @@ func (st *stream) checkItem(msg *Message, own []byte, attributes string) *Error 
 	return nil
 }
 
-// guard keeps a fault of this library from taking the host down: the client goes into its closed state instead.
+// guard keeps a panic of this library from ending the host: it closes the client instead.
 func (c *client) guard() {
 	if r := recover(); r != nil {
 		c.log.Errorf("internal fault, the client is closed: %v\n%s", r, debug.Stack())

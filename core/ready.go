@@ -10,7 +10,8 @@ import (
 	"github.com/inlong-dataproxy/inlong-dataproxy/core/internal/connections"
 )
 
-// readyLook is how often Ready looks while it waits: connections come and go for many reasons, and nobody else has to tell it.
+// readyLook is how often Ready checks while it waits. Connections come and go for many reasons, and nothing else needs to tell
+// Ready about them.
 const readyLook = 20 * time.Millisecond
 
 func (c *client) Ready(ctx context.Context) error {

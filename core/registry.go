@@ -8,22 +8,23 @@ import (
 	"github.com/inlong-dataproxy/inlong-dataproxy/core/internal/wire"
 )
 
-// registry holds every batch from its opening until its last receiver was called. It is what Flush waits on and what Shutdown sweeps.
+// registry holds every batch from its opening until its last receiver was called. Flush waits for its batches, and Shutdown sweeps
+// it.
 type registry struct {
 	c    *client
 	pool sync.Pool // of *batch
 
 	mu    sync.Mutex
 	taken batchList // of messages that somebody waits for
-	back  batchList // read back from a spool: nobody waits for them, and they may take for ever
+	back  batchList // read back from a spool: nobody waits for them, and they may stay for ever
 	count int
 	seq   uint64
 }
 
-// batchList is some of a registry's batches, in the order of opening. It is guarded by the registry's mu.
+// batchList lists some batches of a registry in the order of opening. The registry's mu guards it.
 type batchList struct {
 	first, last *batch
-	flushes     list.List // of flush, those that wait for the oldest batches first
+	flushes     list.List // of flush; those that wait for the oldest batches come first
 }
 
 type flush struct {
@@ -31,18 +32,18 @@ type flush struct {
 	done chan struct{}
 }
 
-// get opens a batch for st, whose first message was taken some time ago, or was read back. The caller holds st.mu, or replays.
+// get opens a batch for st. Its first message was taken `ago` before, or was read back. The caller holds st.mu, or replays.
 func (r *registry) get(st *stream, ago time.Duration, replayed bool) *batch {
 	now := time.Now().Add(-ago)
 	due := now.Add(r.c.opts.SendTimeout)
 	var b *batch
-	if !r.c.closing.Load() { // else the sweep of the close may hold what was given back
+	if !r.c.closing.Load() { // otherwise the sweep of the close may hold a batch that was put back
 		b, _ = r.pool.Get().(*batch)
 	}
 	if b == nil {
 		b = new(batch)
 	}
-	b.mu.Lock() // a caller that gave up may still look at the id of what b was before
+	b.mu.Lock() // a caller that gave up may still read the id that b had before
 	b.st, b.opened, b.due, b.replayed = st, now, due, replayed
 	b.body = r.c.bodies.get()
 	b.undelivered.Store(1)
@@ -76,9 +77,9 @@ func (r *registry) nextID() wire.BatchID {
 	return wire.BatchID{Client: r.c.id, Seq: r.seq}
 }
 
-// remove takes out a batch whose last receiver was called, and re-uses it if nobody else can hold it any more.
+// remove removes a batch whose last receiver was called, and reuses it if nobody else can hold it.
 func (r *registry) remove(b *batch, reuse bool) {
-	r.c.budget.release(b.st, 0, b.charged) // before a flush returns, whose caller may look at Stats
+	r.c.budget.release(b.st, 0, b.charged) // before a flush returns: its caller may look at Stats
 	r.mu.Lock()
 	l := r.listOf(b)
 	if b.prev != nil {
@@ -105,8 +106,8 @@ func (r *registry) remove(b *batch, reuse bool) {
 	r.recycle(b, reuse)
 }
 
-// recycle gives back b's memory. After a failure the payloads belong to anyone who got them in a callback. A batch that is not used again
-// may be kept for a while where it was on its way, or by a caller that gave up: without all that messages have brought.
+// recycle releases b's memory. After a failure the payloads belong to the callback that received them. A batch that is not reused
+// may be held for a while by a lane or by a caller that gave up, so it lets go of all that its messages brought.
 func (r *registry) recycle(b *batch, reuse bool) {
 	b.mu.Lock()
 	body := b.body
@@ -146,7 +147,8 @@ func (r *registry) listOf(b *batch) *batchList {
 	return &r.taken
 }
 
-// upToNow returns a channel that is closed when every batch of l opened so far is gone, and what forgets it before.
+// upToNow returns a channel that is closed when all batches of l that are open now are gone, and a function that ends the wait
+// before.
 func (r *registry) upToNow(l *batchList) (done chan struct{}, forget func()) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -159,11 +161,11 @@ func (r *registry) upToNow(l *batchList) (done chan struct{}, forget func()) {
 	return done, func() {
 		r.mu.Lock()
 		defer r.mu.Unlock()
-		l.flushes.Remove(e) // nothing where it is out already
+		l.flushes.Remove(e) // no effect if it is out already
 	}
 }
 
-// all returns the batches, oldest first, and those that were read back behind the others.
+// all returns the batches, oldest first, and those that were read back after the others.
 func (r *registry) all() []*batch {
 	r.mu.Lock()
 	defer r.mu.Unlock()

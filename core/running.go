@@ -6,8 +6,8 @@ import (
 	"time"
 )
 
-// running counts goroutines of one kind. Other than with a sync.WaitGroup one may start while somebody waits for the end of
-// all: a timer that is late settles its messages while the client is closed.
+// running counts goroutines of one kind. Unlike with a sync.WaitGroup, one may start while somebody waits for the end of all: a
+// late timer settles its messages while the client is closed.
 type running struct {
 	mu      sync.Mutex
 	n       int
@@ -40,7 +40,7 @@ func (r *running) none() <-chan struct{} {
 	return none
 }
 
-// wait waits until none runs: for d, and no longer than for lastGrace behind the end of ctx.
+// wait waits until none runs, for d, but no longer than lastGrace after the end of ctx.
 func (r *running) wait(ctx context.Context, d time.Duration) bool {
 	none, grace := r.none(), time.NewTimer(d)
 	defer grace.Stop()

@@ -7,12 +7,12 @@ import (
 )
 
 const (
-	// callbackGrace is how long Shutdown waits beyond its context's end for callbacks to be called, lastGrace behind that for one that was
-	// about to be called then, and for each kind of goroutine to end: less than 100 ms in all. Before that end it waits callbackGrace for
-	// acks of what was read back from the spool.
+	// callbackGrace is how long Shutdown waits after the end of its context for callbacks to be called. lastGrace is how long it
+	// waits after that for a callback that was about to be called, and for each kind of goroutine to end. All of it is less than
+	// 100 ms. Before the context's end it waits callbackGrace for acks of what was read back from the spool.
 	callbackGrace = 50 * time.Millisecond
 	lastGrace     = 10 * time.Millisecond
-	// endGrace is how long it waits for each kind of goroutine to end when there was no hurry.
+	// endGrace is how long it waits for each kind of goroutine to end if there is no hurry.
 	endGrace = time.Second
 )
 
@@ -32,7 +32,7 @@ func (c *client) Flush(ctx context.Context) error {
 	return nil
 }
 
-// waitFor reports whether done came, also where ctx has ended beside it.
+// waitFor reports whether done came, even if ctx has ended at the same time.
 func waitFor(ctx context.Context, done <-chan struct{}) bool {
 	select {
 	case <-done:
@@ -47,8 +47,8 @@ func waitFor(ctx context.Context, done <-chan struct{}) bool {
 	}
 }
 
-// flushStreams seals the open batches of the streams that are chosen; nil chooses all. After ctx has ended it stops
-// within a moment: there may be hundreds of thousands, and the linger seals the rest.
+// flushStreams seals the open batches of the chosen streams; nil chooses all. After ctx has ended it stops within a moment, because
+// there may be hundreds of thousands. The linger seals the rest.
 func (c *client) flushStreams(ctx context.Context, chosen func(*stream) bool) {
 	began := time.Now()
 	c.streams.mu.RLock()
@@ -107,7 +107,7 @@ func (c *client) result() (CloseReport, error) {
 	return c.report, nil
 }
 
-// abort closes the client after an internal fault: everything fails at once.
+// abort closes the client after a panic of this library: everything fails at once.
 func (c *client) abort() {
 	now, cancel := context.WithCancel(context.Background())
 	cancel()
@@ -116,8 +116,8 @@ func (c *client) abort() {
 	}
 }
 
-// shut ends the client. What takes time with the number of messages is done by settleRest beside it, so that it returns in time: behind
-// that a sweep of very many continues, whose callbacks are not called any more.
+// shut ends the client. settleRest does what takes longer with more messages on another goroutine, so that shut returns in time. A
+// sweep of very many messages continues after that, without calling callbacks.
 func (c *client) shut(ctx context.Context, fault *Error) {
 	c.closing.Store(true)
 	refusal := errClosed
@@ -138,7 +138,7 @@ func (c *client) shut(ctx context.Context, fault *Error) {
 	defer cancel()
 	defer context.AfterFunc(ctx, func() { time.AfterFunc(c.grace, cancel) })()
 	inTime := waitFor(over, swept)
-	// Not the completers: a timer that settled a message may be about to start one.
+	// The completers are not waited for: a timer that settled a message may be about to start one.
 	delivered, forget := c.batches.upToNow(&c.batches.taken)
 	defer forget()
 	pending, _ := c.budget.pending()
@@ -148,8 +148,8 @@ func (c *client) shut(ctx context.Context, fault *Error) {
 	if inTime {
 		c.completing.wait(over, endGrace)
 	} else {
-		// A callback does not return in time, or there are too many. No other may start once Shutdown has returned, and none runs
-		// beside it.
+		// A callback does not return in time, or there are too many. No other one may start once Shutdown has returned, and no two
+		// may run at the same time.
 		c.swept.Store(true)
 		c.muted.Store(true)
 		c.cancel()
@@ -161,7 +161,7 @@ func (c *client) shut(ctx context.Context, fault *Error) {
 	c.report = c.reportNow()
 	select {
 	case <-swept:
-	default: // what the sweep has not come to has no other end than this
+	default: // nothing else ends what the sweep has not reached
 		if rest := c.streams.accepted() - c.report.Acked - c.report.Failed; rest > 0 {
 			c.report.Failed += rest
 			c.report.ByCode[c.reason.Code] += rest
@@ -172,8 +172,8 @@ func (c *client) shut(ctx context.Context, fault *Error) {
 	close(c.closed)
 }
 
-// settleRest waits for all results until ctx ends, and fails what has none then. closing was set before every stream's lock is taken
-// here once, and senders look at it under that lock: a message is either in a batch that the sweep finds, or refused.
+// settleRest waits for all results until ctx ends, and fails what has none by then. closing was set before every stream's lock is
+// taken once here, and senders read it under that lock. So each message is either in a batch that the sweep finds, or refused.
 func (c *client) settleRest(ctx context.Context) {
 	c.flushStreams(context.Background(), nil)
 	all, forget := c.batches.upToNow(&c.batches.taken)
@@ -199,7 +199,8 @@ func (c *client) settleRest(ctx context.Context) {
 	c.cancel()
 }
 
-// waitForReplays gives acks of what was read back a moment: each that comes spares a double. What has none then is sent by the next client.
+// waitForReplays waits a moment for acks of what was read back. Each ack that comes avoids a duplicate. The next client sends what
+// has none then.
 func (c *client) waitForReplays(ctx context.Context) {
 	done, forget := c.batches.upToNow(&c.batches.back)
 	defer forget()
@@ -208,7 +209,7 @@ func (c *client) waitForReplays(ctx context.Context) {
 	waitFor(ctx, done)
 }
 
-// sweep fails what is left of b.
+// sweep fails the unsettled messages of b.
 func (c *client) sweep(b *batch) (messages int) {
 	return c.finish(b, func() *Error { return b.fault(c.reason.Code, c.reason.Message, nil) })
 }

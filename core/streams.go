@@ -8,8 +8,8 @@ import (
 	"sync/atomic"
 )
 
-// keptStreams is how many streams are kept before the idle ones are swept out for the first time: a program that names ever
-// new streams or attributes must not grow for ever.
+// keptStreams is how many streams are kept before idle ones are swept out for the first time. Otherwise a program that uses new
+// streams or attributes all the time would grow for ever.
 const keptStreams = 16384
 
 // streams holds the streams of a client.
@@ -18,12 +18,12 @@ type streams struct {
 
 	mu     sync.RWMutex
 	all    map[streamKey]*stream
-	limit  int                          // of all, before the next sweep
-	gone   int64                        // messages that streams which were swept out had accepted
-	recent [4096]atomic.Pointer[stream] // the last one asked for at each place: it spares most programs the lock and the map
+	limit  int                          // number of streams that starts the next sweep
+	gone   int64                        // messages that swept streams had accepted
+	recent [4096]atomic.Pointer[stream] // the stream last asked for at each place, so that most sends need neither lock nor map
 }
 
-// recentAt is where key is in recent, by its ids.
+// recentAt returns the place of key in recent, by its ids.
 func (s *streams) recentAt(key *streamKey, group string) *atomic.Pointer[stream] {
 	h := maphash.String(s.seed, key.stream)
 	if key.group != group {
@@ -32,8 +32,8 @@ func (s *streams) recentAt(key *streamKey, group string) *atomic.Pointer[stream]
 	return &s.recent[h%uint64(len(s.recent))]
 }
 
-// stream returns the stream of a message, and the message's attributes where they are not the stream's own. Ids are checked
-// when a stream is built; attributes each time, since two sets of them, one of them faulty, may be written alike.
+// stream returns the stream of a message, and the message's attributes if they are not the stream's own. Ids are checked when a
+// stream is built. Attributes are checked each time, since a faulty set may look the same as a valid one when written as text.
 func (c *client) stream(msg *Message) (*stream, string, *Error) {
 	key, attributes := streamKey{group: msg.GroupID, stream: msg.StreamID}, ""
 	if key.group == "" {
@@ -50,7 +50,7 @@ func (c *client) stream(msg *Message) (*stream, string, *Error) {
 	key.itemized = len(msg.ItemAttributes) > 0 && !c.opts.Ordered
 	var recent *atomic.Pointer[stream]
 	var st *stream
-	if len(key.group) <= maxID && len(key.stream) <= maxID { // a longer one is not hashed: all of it would be read
+	if len(key.group) <= maxID && len(key.stream) <= maxID { // a longer one is not hashed, since that would read all of it
 		recent = c.streams.recentAt(&key, c.opts.GroupID)
 		if st = recent.Load(); st != nil && st.key == key {
 			return st, attributes, nil
@@ -86,10 +86,10 @@ func (c *client) checkAttributes(attributes map[string]string) error {
 }
 
 func (c *client) addStream(key streamKey) *stream {
-	// The caller's strings may lie in memory that it re-uses.
+	// The caller's strings may be in memory that it reuses.
 	key.stream, key.attributes = strings.Clone(key.stream), strings.Clone(key.attributes)
 	if own := c.opts.GroupID; key.group == own {
-		key.group = own // one text for all of them, which is not compared byte by byte
+		key.group = own // one text for all of them, so that comparing it is a comparison of pointers
 	} else {
 		key.group = strings.Clone(key.group)
 	}
@@ -102,8 +102,8 @@ func (c *client) addStream(key streamKey) *stream {
 	if len(s.all) >= s.limit {
 		s.sweep()
 	}
-	// By the ids alone and the same each time: callbacks of one stream never overlap, whatever attributes its messages have, and
-	// stay in order when it is swept out and comes back.
+	// The worker depends on the ids alone and is always the same. So callbacks of one stream never overlap, whatever attributes its
+	// messages have, and stay in order when the stream is swept out and built again.
 	i := maphash.Comparable(s.seed, streamKey{group: key.group, stream: key.stream}) % uint64(len(c.completers))
 	st := &stream{
 		c: c, key: key, completer: &c.completers[i], share: &c.budget.shares[i], series: c.metrics.streams.series(key.group, key.stream),
@@ -120,7 +120,7 @@ func (c *client) addStream(key streamKey) *stream {
 	return st
 }
 
-// accepted returns how many messages were ever taken. No atomic counter: it would cost each of them.
+// accepted returns how many messages were taken so far. There is no atomic counter, because each message would pay for it.
 func (s *streams) accepted() (messages int64) {
 	s.mu.RLock()
 	defer s.mu.RUnlock()
@@ -139,8 +139,8 @@ func (s *streams) count() int {
 	return len(s.all)
 }
 
-// sweep removes the streams that hold nothing: one that has batches on their way would come back without its lane, and be overtaken
-// by itself. The caller holds mu.
+// sweep removes the streams that hold nothing. A stream with batches on their way stays: built again, it would choose another lane
+// and overtake itself. The caller holds mu.
 func (s *streams) sweep() {
 	for key, st := range s.all {
 		st.mu.Lock()

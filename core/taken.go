@@ -11,7 +11,7 @@ import (
 func (c *client) Intake() Intake {
 	messages, bytes := c.budget.pending()
 	most := c.budget.maxMessages
-	// No id is longer than maxID; what is added to all messages lies in the tail of each stream.
+	// No id is longer than maxID. What is added to all messages is in the tail of each stream.
 	head := len("groupId=&streamId=") + 2*maxID + len(c.columns)
 	longest := int(c.frameLimit.Load()) - max(wire.TextOverhead, wire.BinaryOverhead) - head - attrRoom - itemHeader
 	return Intake{Messages: messages, Bytes: bytes, MostMessages: most - most/8, MostBytes: c.budget.most() * 7 / 8,
@@ -26,7 +26,7 @@ func (c *client) SubmitTaken(msg *Message, payloads [][]byte, tags []Tag, at tim
 	}
 	for n := 0; n < len(payloads); {
 		msg.Payload = payloads[n]
-		// What had no time left is accepted all the same: its batch's timer gives it its result.
+		// A message without time left is accepted, too: its batch's timer gives it its result.
 		left := c.opts.SendTimeout - max(0, time.Since(at))
 		at, err := c.accept(context.Background(), msg, nil, tags[n], kind, left)
 		if err != nil {
@@ -39,8 +39,7 @@ func (c *client) SubmitTaken(msg *Message, payloads [][]byte, tags []Tag, at tim
 	}
 }
 
-// failTaken gives a message its result that the client cannot take, as one that was accepted and failed: in a batch of its own, that
-// goes nowhere.
+// failTaken fails a message that the client cannot take, as if it had been accepted, in a batch of its own that is never sent.
 func (c *client) failTaken(msg *Message, tag Tag, err *Error) {
 	var st *stream
 	for {
@@ -51,7 +50,7 @@ func (c *client) failTaken(msg *Message, tag Tag, err *Error) {
 		st.mu.Unlock()
 	}
 	b := c.batches.get(st, 0, false)
-	b.mu.Lock() // beside a close its sweep looks at b already
+	b.mu.Lock() // the sweep of a close may look at b already
 	b.userCode, b.behind = true, c.closing.Load()
 	b.add(&Message{}, nil, nil, tag, 0)
 	c.budget.add(st, 1, 0)

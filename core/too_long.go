@@ -2,16 +2,17 @@ package dataproxy
 
 import "fmt"
 
-// A node closes the connection, without an answer, on a frame that is longer than it takes, and it may take less than anybody says. Only
-// that frame is at fault, not what was in flight beside it. Once closed on twice, its length is known to be too much: many messages
-// continue in shorter frames, one message alone fails. The node gets no frame of that length any more.
+// A node closes the connection, without an answer, on a frame that is longer than it takes, and that length may be less than the
+// Manager says. Only that frame is at fault, not what was in flight with it. After the second close its length is known to be too
+// much: a batch of many messages continues in shorter frames, a single message fails. The node gets no frame of that length any
+// more.
 
-// closedOn notes that n closed on b's frame, and reports whether that was the second time, of two nodes if there are two: b is done with
-// then.
+// closedOn notes that n closed on b's frame. It reports whether that was the second time, by two nodes if there are two: then
+// nothing more is tried with b as it is.
 func (c *client) closedOn(b *batch, n *node, size int, reason error) (done bool) {
 	b.mu.Lock()
 	first := b.frame.closer
-	if first != nil && first.TimesAway() != b.frame.away { // it was its own end
+	if first != nil && first.TimesAway() != b.frame.away { // the node itself had ended
 		first = nil
 	}
 	b.frame.closer, b.frame.away = n, n.TimesAway()
@@ -25,13 +26,13 @@ func (c *client) closedOn(b *batch, n *node, size int, reason error) (done bool)
 		}
 	}
 	if others := c.conns.Takers(size); others.Proven && b.isAlone() || others.Some && first == n {
-		return false // with fewer lanes than nodes it met the same one again
+		return false // with fewer lanes than nodes the batch met the same node again
 	}
 	c.cutOrFail(b, fmt.Sprintf("nodes closed the connection twice on its frame of %d bytes, the last one %s: they take shorter ones only", size, n.Addr), reason)
 	return true
 }
 
-// tooLongFor decides what becomes of b, which was not written because l's node is known to close on its frame.
+// tooLongFor decides what happens to b, which was not written because l's node is known to close on its frame.
 func (c *client) tooLongFor(b *batch, l *lane, size int) {
 	known := fmt.Errorf("node %s closes the connection on frames of that length", l.Node.Addr)
 	takers := c.conns.Takers(size)
@@ -46,14 +47,14 @@ func (c *client) tooLongFor(b *batch, l *lane, size int) {
 	c.failedAttempt(b, l.Node, CodeLogTooLong, attemptFailure{cause: known}, forFree, c.elsewhereOrLater(elsewhere))
 }
 
-// isAlone reports whether one message is in b's frame, which cannot be cut.
+// isAlone reports whether b's frame has one message, so that it cannot be cut.
 func (b *batch) isAlone() bool {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	return b.frameCount() == 1
 }
 
-// cutOrFail lets the messages of b's frame continue in frames of half its length, or fails the one that is in it alone.
+// cutOrFail sends the messages of b's frame in frames of half its length, or fails the message that is alone in it.
 func (c *client) cutOrFail(b *batch, message string, cause error) {
 	b.mu.Lock()
 	if b.frameCount() > 1 && b.unsettled > 0 && !c.swept.Load() {

@@ -15,8 +15,8 @@ const (
 	maxAttribute = 4 * kib // all attributes of a message, or all added columns, together, as "&key=value"
 )
 
-// isReserved reports whether the protocol, the server or this client give an attribute's name a meaning: one sent by a user would
-// change how the batch is routed, acked or read. As a map it would cost each item more.
+// isReserved reports whether the protocol, the server or this client give an attribute's name a meaning: a user's attribute of that
+// name would change how the batch is routed, acked or read. A map would take longer for each item.
 func isReserved(name string) bool {
 	switch name {
 	case "groupId", "streamId", "dt", "cp", "cnt", "mt", "m", "sid", "t", "NodeIP", "messageId", "isAck", "proxySend", "errCode", "errMsg",
@@ -27,8 +27,8 @@ func isReserved(name string) bool {
 	return false
 }
 
-// CheckStreamID returns what is wrong with the id of a stream, nil when nothing is: for a program that takes it from its user
-// and wants to know before the first message.
+// CheckStreamID returns what is wrong with the id of a stream, nil if nothing is. It is for a program that gets the id from its
+// user and wants to check it before the first message.
 func CheckStreamID(id string) error { return checkID("stream id", id, 1) }
 
 func checkGroupID(id string) error { return checkID("group id", id, minGroupID) }
@@ -46,7 +46,7 @@ func checkID(field, id string, shortest int) error {
 }
 
 func checkAttributes(attributes map[string]string) error {
-	if err := checkTotal(attributes); err != nil { // first: no more than that is read of them
+	if err := checkTotal(attributes); err != nil { // first, because this bounds how much of them is read
 		return err
 	}
 	for k, v := range attributes {
@@ -65,8 +65,8 @@ func checkTotal(attributes map[string]string) error {
 	return CheckAttributesTotal(total)
 }
 
-// CheckAttributesTotal returns what is wrong with attributes of a message that have total bytes together, as "&key=value" each;
-// nil when nothing is. It is for an Embedder's caller, who may be given lengths beyond the memory that they are of.
+// CheckAttributesTotal returns what is wrong with attributes of a message that have total bytes together, as "&key=value" each; nil
+// if nothing is. It is for an Embedder's caller, who may get lengths that reach beyond the memory.
 func CheckAttributesTotal(total uint64) error {
 	if total > maxAttribute {
 		return fmt.Errorf("the attributes have %d bytes together: they must have %d or less", total, maxAttribute)
@@ -74,7 +74,8 @@ func CheckAttributesTotal(total uint64) error {
 	return nil
 }
 
-// CheckAttribute returns what is wrong with one attribute of a message, nil when nothing is: for who adds some to the messages of others.
+// CheckAttribute returns what is wrong with one attribute of a message, nil if nothing is. It is for a program that adds attributes
+// to other programs' messages.
 func CheckAttribute(key, value string) error {
 	if key == "" {
 		return fmt.Errorf("the attribute with value %q has an empty name", cut(value))
@@ -95,10 +96,11 @@ func CheckAttribute(key, value string) error {
 	return nil
 }
 
-// auditVersion is the one attribute that a program may set and a node reads: it counts the batch under that version in its audit.
+// auditVersion is the only attribute that a program may set and a node reads: the node counts the batch under that version in its
+// audit.
 const auditVersion = "auditVersion"
 
-// checkAuditVersion refuses what a node would count under no version at all, without a word.
+// checkAuditVersion refuses a value that a node would ignore in silence.
 func checkAuditVersion(value string) error {
 	if n, err := strconv.ParseInt(value, 10, 64); err != nil || strconv.FormatInt(n, 10) != value || n < 0 {
 		return fmt.Errorf("must be a number of 0 to %d", math.MaxInt64)
@@ -127,8 +129,9 @@ const (
 	eachTop  = 0x8080808080808080
 )
 
-// isPlain reports whether s is surely right, eight bytes at a time, the last time the last eight. Less one, only a byte that was 0 gets its
-// top bit by that, or one above the lowest that was, and less ' ' only one that was less: so a word without a top bit has none of them.
+// isPlain reports whether s is certainly valid. It checks eight bytes at a time, at the end the last eight. Subtracting 1 from each
+// byte sets the top bit of a byte that was 0, or of one above the lowest such byte; subtracting ' ' sets it only if a byte was
+// less. So a word without any top bit has none of them.
 func isPlain(s string) bool {
 	last := len(s) - 8
 	if last < 0 || s[0] == ' ' || s[len(s)-1] == ' ' {
