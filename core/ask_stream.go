@@ -9,11 +9,12 @@ import (
 )
 
 // AskStream asks the Manager how the rows of a stream are written, for [row.New]. It takes a client's options and uses those that
-// concern the Manager: url, group, credentials, TLS and WithManagerTimeout, which bounds it beside ctx. No node is asked and nothing stays
-// open. The Manager's answer may hold credentials of what a stream is read from and written to: they are left there.
+// concern the Manager: url, group, credentials, TLS and WithManagerTimeout, which bounds it as ctx does. No node is asked and
+// nothing stays open. The Manager's answer may hold credentials of the systems that a stream is read from and written to; they are
+// not read.
 //
-// The error is row.ErrNoRows where the stream's messages are no rows, ErrNoEndpoint where the Manager could not be asked or knows no such
-// stream; else it says what is wrong with the options, or which setting readers take differently.
+// The error is row.ErrNoRows if the stream's messages are not rows, and ErrNoEndpoint if the Manager could not be asked or does not
+// know the stream. Otherwise it says what is wrong with the options, or which setting readers disagree about.
 func AskStream(ctx context.Context, streamID string, opts ...Option) (*row.Stream, error) {
 	c := &client{}
 	for _, opt := range opts {
@@ -27,7 +28,7 @@ func AskStream(ctx context.Context, streamID string, opts ...Option) (*row.Strea
 	if err := CheckStreamID(streamID); err != nil {
 		return nil, err
 	}
-	c.log.out.to = NopLogger() // what the caller is to know it returns
+	c.log.out.to = NopLogger() // what the caller needs to know is returned
 	manager, err := c.newManager()
 	if err != nil {
 		return nil, err

@@ -22,7 +22,7 @@ type bulkWindow struct {
 	sendTimeout time.Duration
 
 	inFlight atomic.Int64 // bytes on the wire; what is not framed yet is estimated by share
-	share    atomic.Int64 // share of the accepted bytes that goes on the wire, in 1/whole
+	share    atomic.Int64 // sent bytes for each accepted one, in 1/whole
 	size     atomic.Int64 // the most that inFlight may be
 	enough   atomic.Int64 // the most that size may grow to; and the most that inFlight may be with senders that cannot wait
 	acked    atomic.Int64 // bytes so far

@@ -7,8 +7,8 @@ import (
 	"github.com/inlong-dataproxy/inlong-dataproxy/core/internal/wire"
 )
 
-// Embedder is implemented by what NewClient returns. Bindings to other languages are built on it: one handler receives the results of a
-// batch at once, with a tag for each message, so that a message costs no allocation.
+// Embedder is implemented by what NewClient returns. Bindings to other languages are built on it: one handler receives the results
+// of a batch at once, with a tag for each message, so that a message causes no allocation.
 type Embedder interface {
 	FullClient
 	// Submit accepts msg like SendAsync; its result goes to the handler of WithResultHandler together with tag. An error
@@ -16,19 +16,20 @@ type Embedder interface {
 	Submit(ctx context.Context, msg *Message, tag Tag) error
 	// SubmitMany is Submit for messages that differ in payload and tag only; the rest of each is msg's, whose Payload is
 	// overwritten. It stops at the first message that is refused and returns how many it accepted before it. bulk says that they
-	// come from a source that can wait, and not one by one: then what is in flight is bounded as for SendBulk, beyond which it waits
-	// with WithBlockIfQueueIsFull(true), until ctx ends or the send timeout has passed, and fails with CodeQueueFull without.
+	// come from a source that can wait, and not one by one. Then what is in flight is bounded as for SendBulk. At that bound it
+	// waits with WithBlockIfQueueIsFull(true), until ctx ends or the send timeout has passed; without, it fails with CodeQueueFull.
 	SubmitMany(ctx context.Context, msg *Message, payloads [][]byte, tags []Tag, bulk bool) (accepted int, err error)
 	// SubmitPacked is SubmitMany for payloads that follow each other in data, with their lengths. Message i has the tag
 	// with i added to B.
 	SubmitPacked(ctx context.Context, msg *Message, data []byte, lengths []uint32, tag Tag, bulk bool) (accepted int, err error)
-	// SubmitTaken is SubmitMany for messages that the embedder has accepted itself, at the given time: it refuses none for lack of room,
-	// and the result of one that the client cannot take is that fault. bulk says that they count as in flight in bulk. It never waits.
-	// Messages that are submitted during or after a close have one result too, which may come after the close.
+	// SubmitTaken is SubmitMany for messages that the embedder has accepted itself, at the given time. It refuses none for lack of
+	// room. The result of a message that the client cannot take is that error. bulk says that they count as in flight in bulk. It
+	// never waits. Messages that are submitted during or after a close have one result, too, which may come after the close.
 	SubmitTaken(msg *Message, payloads [][]byte, tags []Tag, at time.Time, bulk bool)
-	// Intake says what the client holds and may hold, for an embedder that accepts messages itself.
+	// Intake returns the client's load and bounds, for an embedder that accepts messages itself.
 	Intake() Intake
-	// InCallback runs f for a callback that waits for it on another thread: what does not wait inside a callback does not wait in f.
+	// InCallback runs f for a callback that waits for it on another thread. Methods that do not wait inside a callback do not wait
+	// in f.
 	InCallback(f func())
 	// SendResult is Send that also returns the batch id, node and number of attempts, for acked messages too.
 	SendResult(ctx context.Context, msg *Message) (Result, error)
@@ -37,13 +38,13 @@ type Embedder interface {
 // Intake is the client's load and its bounds.
 type Intake struct {
 	Messages, Bytes         int64 // without a result, and the memory that they take
-	MostMessages, MostBytes int64 // that one stream beside others can hold
-	Bulk                    int64 // bytes of payloads that bulk ways may have in flight beside what they have
-	LongestPayload          int   // that fits into a frame, whatever ids the message has; it may shrink
+	MostMessages, MostBytes int64 // the most that one stream can hold if there are others
+	Bulk                    int64 // bytes of payloads that bulk ways may still add to what is in flight
+	LongestPayload          int   // the longest that fits into a frame, whatever ids the message has; it may shrink
 	Linger                  time.Duration
 	SendTimeout             time.Duration
 	Ordered                 bool
-	Waits                   bool // senders do, for room
+	Waits                   bool // whether senders wait for room
 }
 
 // Tag is what an embedder receives back with a message's result, such as a function and its user data.

@@ -25,7 +25,7 @@ var (
 	ErrNoAvailableWorker = errors.New("no available worker")
 )
 
-// narrower is a sentinel that is a case of another one.
+// narrower is a sentinel that is a special case of another one.
 type narrower struct {
 	text string
 	kind error
@@ -56,10 +56,10 @@ const (
 	CodeNoMatchRequest   Code = 10014
 	CodeConnClosedByPeer Code = 10015
 	CodeUnknown          Code = 20001
-	CodeStored           Code = 30001 // of this client alone
+	CodeStored           Code = 30001 // only this client has it
 )
 
-// One sentinel a code, for errors.Is: it matches every *Error of that code.
+// One sentinel for each code, for errors.Is: it matches every *Error of that code.
 var (
 	ErrSendTimeout      = &Error{Code: CodeSendTimeout}
 	ErrSendFailed       = &Error{Code: CodeSendFailed}
@@ -136,7 +136,7 @@ func (e *Error) Error() string {
 	return b.String() + " [" + strings.Join(where, ", ") + "]"
 }
 
-// oneLine keeps a hostile id or answer from writing log lines of its own.
+// oneLine keeps an id or answer with line breaks from forging log lines.
 func oneLine(s string) string {
 	if q := strconv.Quote(s); q[1:len(q)-1] != strings.ReplaceAll(s, `"`, `\"`) {
 		return q
@@ -161,13 +161,13 @@ func (e *Error) Unwrap() error {
 	return e.cause
 }
 
-// whyEnded is a cause that the context is asked for when somebody wants it: thousands of callers may find the same one ended, and each would
-// wait for its lock.
+// whyEnded is a cause that asks the context only when it is read. Thousands of callers may find the same context ended, and each
+// would wait for its lock.
 type whyEnded struct{ context.Context }
 
 func (why whyEnded) Error() string { return why.Unwrap().Error() }
 
-// Unwrap does not trust the context to tell it: some libraries use theirs for the next request.
+// Unwrap expects that the context may no longer say why it ended: some libraries reuse theirs for the next request.
 func (why whyEnded) Unwrap() error { return cmp.Or(context.Cause(why.Context), context.Canceled) }
 
 // Retriable reports whether sending the message again may succeed. See Persisted for whether that can duplicate it.

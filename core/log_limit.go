@@ -13,11 +13,11 @@ import (
 const (
 	// logPause is the shortest time between two log lines of one kind: a cluster that is down for hours must not fill the disk.
 	logPause = 10 * time.Second
-	// mostLogKinds bounds the memory, and the lines, that subjects cost: nodes may come and go for ever.
+	// mostLogKinds bounds the memory and the lines that subjects cost: nodes may come and go without end.
 	mostLogKinds = 100
 )
 
-// limitedLog passes on the first line of each kind and then one each logPause, with the number of those left out. A kind is a
+// limitedLog passes on the first line of each kind, and then one in each logPause, with the number of those left out. A kind is a
 // format together with the subjects among its arguments.
 type limitedLog struct {
 	out logQueue
@@ -59,7 +59,8 @@ func leftOut(lines int) string {
 	return fmt.Sprintf(" (%d lines like this were left out)", lines)
 }
 
-// admit returns how many came since the last line, and whether it is time for another one. Otherwise log is what logs the rest.
+// admit returns how many came since the last line, and whether it is time for another line. If not, log is called for the rest
+// later.
 func (l *limitedLog) admit(n int, format string, args []any, log func(int)) (all int, ok bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -75,7 +76,7 @@ func (l *limitedLog) admit(n int, format string, args []any, log func(int)) (all
 	return all, true
 }
 
-// kind returns the line's kind; that of its format alone when there are too many. The caller holds mu.
+// kind returns the line's kind, or that of its format alone if there are too many. The caller holds mu.
 func (l *limitedLog) kind(format string, args []any, now time.Time) *logKind {
 	key := format
 	for _, a := range args {
@@ -95,7 +96,7 @@ func (l *limitedLog) kind(format string, args []any, now time.Time) *logKind {
 	return l.add(key)
 }
 
-// subjectMark stands before each subject in a kind's key.
+// subjectMark precedes each subject in a kind's key.
 const subjectMark = "\x00"
 
 func (l *limitedLog) add(key string) *logKind {
@@ -110,7 +111,7 @@ func (l *limitedLog) add(key string) *logKind {
 	return k
 }
 
-// forgetOld gives up subjects that were not heard of for a while; the next line of their format counts what they left out.
+// forgetOld forgets subjects without a line for a while. The next line of their format counts what they left out.
 func (l *limitedLog) forgetOld(now time.Time) {
 	for key, k := range l.kinds {
 		format, _, ofSubject := strings.Cut(key, subjectMark)
@@ -124,7 +125,8 @@ func (l *limitedLog) forgetOld(now time.Time) {
 	}
 }
 
-// close logs what Countf has counted since its last lines: none may be left out for good. It waits for the Logger as running.wait does.
+// close logs what Countf has counted since its last lines, so that nothing is left out for good. It waits for the Logger as
+// running.wait does.
 func (l *limitedLog) close(ctx context.Context, d time.Duration) {
 	l.mu.Lock()
 	kinds := slices.Collect(maps.Values(l.kinds))

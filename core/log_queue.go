@@ -10,23 +10,23 @@ import (
 )
 
 const (
-	// mostLogLines is how many lines wait for a Logger that does not keep up. The limit of lines a kind is met long before.
+	// mostLogLines is how many lines wait for a Logger that is too slow. The limit of lines of one kind is reached long before.
 	mostLogLines = 256
-	// longestLogLine bounds what a line costs: it may hold what a callback panicked with.
+	// longestLogLine bounds the memory of a line, which may contain what a callback panicked with.
 	longestLogLine = 16 * kib
 
 	linesDropped = "%d log lines were dropped: the Logger did not keep up"
 )
 
-// logQueue takes log lines to the user's Logger, on a goroutine of its own that exists while there are lines: a Logger that is slow,
-// never returns, sends through the client, panics or calls runtime.Goexit holds up lines and nothing else. While calling is set
-// there is one goroutine that will look at the lines again.
+// logQueue passes log lines to the user's Logger on a goroutine of its own, which exists while there are lines. A Logger that is
+// slow, never returns, sends through the client, panics or calls runtime.Goexit delays lines and nothing else. While calling is
+// set, one goroutine is going to check for lines again.
 type logQueue struct {
 	to Logger
 
 	mu      sync.Mutex
 	lines   fifo.Queue[logLine]
-	dropped int // since the queue was full; none is taken until it is empty and the log has been told
+	dropped int // since the queue was full; no line is accepted until it is empty and this number was logged
 	calling bool
 	ended   bool // takes no more lines
 	runs    running
@@ -58,12 +58,12 @@ func (q *logQueue) put(line logLine) {
 	}
 }
 
-// run calls the Logger until no line is left. It is what insideLogger looks for on the stack.
+// run calls the Logger until no line is left. insideLogger looks for it on the stack.
 func (q *logQueue) run() {
 	through := false
 	defer func() {
-		_ = recover() // the Logger's panic costs it the line
-		if !through { // that, or it ended this goroutine
+		_ = recover() // a panic of the Logger loses the line
+		if !through { // a panic, or runtime.Goexit
 			go q.run()
 			return
 		}
@@ -93,8 +93,8 @@ func (q *logQueue) next() (line logLine, ok bool) {
 	return line, false
 }
 
-// end waits until the Logger has all lines, as long as running.wait does, and drops those that are left then, and all that come: no Logger is called
-// behind the end of its client.
+// end waits until the Logger has all lines, as long as running.wait does. Then it drops those that are left, and all that come: no
+// Logger is called after its client has ended.
 func (q *logQueue) end(ctx context.Context, d time.Duration) {
 	q.mu.Lock()
 	q.ended = true
@@ -107,7 +107,7 @@ func (q *logQueue) end(ctx context.Context, d time.Duration) {
 	q.lines, q.dropped = fifo.Queue[logLine]{}, 0
 }
 
-// insideLogger reports whether the caller runs in a Logger: waiting there for the Logger would wait for itself.
+// insideLogger reports whether the caller runs in a Logger. If it waited there for the Logger, it would wait for itself.
 func insideLogger() bool { return inside(logQueueRun) }
 
 var logQueueRun = entryOf((*logQueue).run)

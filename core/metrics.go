@@ -26,7 +26,7 @@ type metrics struct {
 	streams *streamMetrics
 
 	name    string
-	good    codeSeries // of code 0, looked up once: a success costs no label look-up
+	good    codeSeries // of code 0, looked up once, so that a success needs no label look-up
 	pending []prometheus.Gauge
 
 	// By Code, looked up once and without a lock: thousands of callers may fail at the same moment.
@@ -61,7 +61,7 @@ func newMetrics(registry prometheus.Registerer, name string, workers, streams in
 	return m, nil
 }
 
-// registrar makes metrics by the table, and keeps what is wrong with them.
+// registrar makes metrics from the table, and collects the errors.
 type registrar struct {
 	registry prometheus.Registerer
 	fault    error

@@ -7,7 +7,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 )
 
-// otherStreams is the label of the streams that have none of their own. No group is empty, so that it is no stream's.
+// otherStreams is the label of the streams that have none of their own. No group is empty, so it is no stream's label.
 const otherStreams = "other"
 
 // streamMetrics has series for each of the first streams that a client sends to, and one for all others. It is nil without
@@ -33,7 +33,7 @@ func newStreamMetrics(registry prometheus.Registerer, name string, most int) (*s
 	return m, r.err()
 }
 
-// streamSeries are those of one stream, through all attributes.
+// streamSeries are the series of one stream, with all its attributes.
 type streamSeries struct {
 	of            *streamMetrics
 	group, stream string
@@ -44,8 +44,8 @@ type streamSeries struct {
 
 type streamCounters struct{ messages, bytes prometheus.Counter }
 
-// series returns the series of a stream, whose ids are checked: what is refused for its ids must not take a place. It stays when the
-// stream is swept out: a counter that ends and begins again would be another one's.
+// series returns the series of a stream whose ids are checked: a message that is refused for its ids must not take a place. The
+// series stays when the stream is swept out, because a counter that starts again at 0 would look like another one.
 func (m *streamMetrics) series(group, stream string) *streamSeries {
 	if m == nil {
 		return nil

@@ -2,14 +2,14 @@ package dataproxy
 
 import "github.com/prometheus/client_golang/prometheus"
 
-// metricInfo describes one metric. METRICS.md is made from these.
+// metricInfo describes one metric. METRICS.md is made from the table.
 type metricInfo struct {
 	name  string
 	kind  string    // "counter", "gauge" or "histogram"
-	label string    // beside "name"; "": none; several are separated by ", "
+	label string    // in addition to "name"; "": none; several are separated by ", "
 	upTo  []float64 // the buckets of a histogram
-	// help is the existing Go SDK's text, word for word: a registry takes two clients' metrics of one name only when their help
-	// is the same too. What there is to say stands in moves.
+	// help is the existing Go SDK's text, word for word: a registry accepts two clients' metrics of one name only if their help is
+	// the same, too. moves has room for more.
 	help  string
 	moves string // what it counts, and when
 }
@@ -57,7 +57,7 @@ var metricTable = [...]metricInfo{
 	metricBatchTime: {name: "data_proxy_batch_time", kind: "histogram", label: "code", help: "Histogram of batch time in milliseconds",
 		upTo:  []float64{5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000, 10000, 20000, 50000},
 		moves: "together with data_proxy_batch_size: milliseconds from the batch's first message to its result"},
-	// The existing SDK has none of these; a client without spool_dir has none of them either.
+	// The existing SDK has none of these, nor has a client without spool_dir.
 	metricSpoolMessages: {name: "data_proxy_spool_messages", kind: "gauge", help: "Messages in the spool that have no ack",
 		moves: "each second while something is in the spool; the sum for clients with the same name; 0 after a close"},
 	metricSpoolBytes: {name: "data_proxy_spool_bytes", kind: "gauge", help: "Bytes of the spool's files",
@@ -74,7 +74,7 @@ var metricTable = [...]metricInfo{
 		moves: "each second, by the disk calls that failed"},
 	metricSpoolLost: {name: "data_proxy_spool_lost_batches_count", kind: "counter", help: "Counter of batches in the spool that are lost",
 		moves: "each second, by the batches that the disk did not give back, or whose files somebody has removed"},
-	// Nor these; they are there with metrics_streams.
+	// The existing SDK has none of these either; they exist with metrics_streams.
 	metricStreamMessages: {name: "data_proxy_stream_msg_count", kind: "counter", label: "group, stream, code", help: "Counter of messages by stream",
 		moves: "as data_proxy_msg_count, without the messages that are refused before their stream is known: because of an invalid id or attribute, or by a closed client"},
 	metricStreamBytes: {name: "data_proxy_stream_bytes_count", kind: "counter", label: "group, stream, code", help: "Counter of payload bytes by stream",

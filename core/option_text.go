@@ -101,10 +101,10 @@ func (opt *option) parse(o *Options, value string) error {
 	return nil
 }
 
-// aDuration matches what reads as a duration, be it one that time.Duration cannot hold.
+// aDuration matches text that reads as a duration, even one that time.Duration cannot hold.
 var aDuration = regexp.MustCompile(`^[-+]?((\d+\.?\d*|\.\d+)(ns|us|µs|μs|ms|s|m|h))+$`)
 
-// outOfRange is the error of a number that is none of Go's: it is beyond the option's range too.
+// outOfRange is the error of a number that Go cannot hold, which is out of the option's range, too.
 func (opt *option) outOfRange(value string) error {
 	if strings.HasPrefix(value, "-") {
 		return opt.tooLittle(value)
@@ -139,7 +139,7 @@ func parseInt(value string, size bool) (int, error) {
 	n, err := strconv.ParseInt(digits, 10, 64)
 	switch {
 	case err == nil && (n > math.MaxInt64/unit || n < math.MinInt64/unit),
-		errors.Is(err, strconv.ErrRange) && strings.Trim(digits, "+-0123456789") == "": // it stops reading at the digit too many
+		errors.Is(err, strconv.ErrRange) && strings.Trim(digits, "+-0123456789") == "": // it stops at the digit that is too many
 		return 0, strconv.ErrRange
 	case err != nil:
 		if size {
@@ -195,7 +195,7 @@ func (opt *option) info() OptionInfo {
 			info.Max = opt.text(opt.max)
 		}
 		if opt.key == "byte_pool_width" {
-			info.Default = "" // depends on another option; its doc says how
+			info.Default = "" // depends on another option; the doc says how
 		}
 	case kindBool:
 		info.Default = "false"

@@ -15,7 +15,7 @@ import (
 	"github.com/inlong-dataproxy/inlong-dataproxy/core/internal/discovery"
 )
 
-// leastConnLifetime keeps lanes from spending their time on connecting.
+// leastConnLifetime keeps lanes from spending their time on new connections.
 const leastConnLifetime = 10 * time.Millisecond
 
 // ValidateAndSetDefault gives every option that was not set its default and checks all of them. It reports all faults at
@@ -53,7 +53,7 @@ func (o *Options) ValidateAndSetDefault() error {
 }
 
 func (o *Options) setDefaults() {
-	o.AddColumns = maps.Clone(o.AddColumns) // read later too, when the caller may change its own
+	o.AddColumns = maps.Clone(o.AddColumns) // read later, too, when the caller may have changed its own
 	o.StaticNodes = withoutDoubles(o.StaticNodes)
 	ackTimeoutGiven := o.AckTimeout != 0 || o.explicit["ack_timeout"]
 	for i := range optionTable {
@@ -76,13 +76,13 @@ func (o *Options) setDefaults() {
 			}
 		}
 	}
-	if !ackTimeoutGiven { // a silent connection is to be given up before its messages are
+	if !ackTimeoutGiven { // a silent connection must be given up before its messages are
 		o.AckTimeout = max(min(o.AckTimeout, o.SendTimeout/3), leastAckTimeout)
 	}
 	if o.BytePoolWidth == 0 && !o.explicit["byte_pool_width"] {
 		o.BytePoolWidth = max(4096, o.BatchingMaxSize)
 	}
-	if o.MetricsName == "" { // given empty too, as in the existing SDK: a label without a value tells nobody anything
+	if o.MetricsName == "" { // also if it is given as "", as in the existing SDK: a label without a value tells nothing
 		o.MetricsName = findOption("metrics_name").defText
 	}
 	if o.MetricsRegistry == nil {
@@ -168,7 +168,7 @@ func (o *Options) validateSource() error {
 	return nil
 }
 
-// leastSpoolAfter keeps the spool's goroutine from looking all the time.
+// leastSpoolAfter keeps the spool's goroutine from running all the time.
 const leastSpoolAfter = 10 * time.Millisecond
 
 func (o *Options) checkSpoolAfter() error {

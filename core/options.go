@@ -81,7 +81,7 @@ type Options struct {
 	SpoolResult         SpoolResult
 	SpoolMaxAge         time.Duration
 
-	explicit map[string]bool // keys set through a With function: their zero is meant
+	explicit map[string]bool // keys set through a With function: a zero there is meant
 	faults   []error         // of WithOption: bad keys and texts
 }
 
@@ -98,7 +98,7 @@ type BytePool interface {
 	Put([]byte)
 }
 
-// SpoolSync says when what is stored is safe from a power cut.
+// SpoolSync says when stored messages survive a power cut.
 type SpoolSync string
 
 // When stored batches are synced to the disk.

@@ -8,8 +8,9 @@ import (
 	"github.com/inlong-dataproxy/inlong-dataproxy/core/internal/spool"
 )
 
-// readBack sends what is only on the disk, oldest first, as long as nodes take messages, within a quarter of the memory: fresh batches
-// have the rest, and share the lanes with it. A sixteenth is its own, so that it makes progress where senders take all the room that comes.
+// readBack sends what is only on the disk, oldest first, while nodes take messages. It uses at most a quarter of the memory. Fresh
+// batches have the rest, and share the lanes with it. A sixteenth is reserved for it, so that it makes progress even if senders
+// take all other room.
 func (s *spooler) readBack() {
 	most := int64(s.c.opts.MaxPendingBytes)
 	for !s.surveying.Load() && !s.noneTakes() && (s.reading.Load() < most/4 || s.stuck.Load() > 0) {
@@ -18,7 +19,7 @@ func (s *spooler) readBack() {
 		}
 		if !s.next() {
 			s.backlog.Store(false)
-			if !s.next() { // else it was left to the disk meanwhile
+			if !s.next() { // otherwise it was left to the disk meanwhile
 				s.readAll()
 				return
 			}
@@ -26,7 +27,7 @@ func (s *spooler) readBack() {
 		}
 		b := s.waiting
 		b.mu.Lock()
-		if b.unsettled == 0 { // the sweep of a close was here first
+		if b.unsettled == 0 { // the sweep of a close came first
 			b.mu.Unlock()
 			s.leaveWaiting()
 			return
@@ -40,7 +41,7 @@ func (s *spooler) readBack() {
 			s.c.budget.add(b.st, count, n)
 		}
 		b.charged = n
-		b.wake(time.Now()) // not before: its end would release what was not charged. It may end at once
+		b.wake(time.Now()) // not before it is charged: it may end at once, which would release what was not charged
 		b.mu.Unlock()
 		s.waiting = nil
 		s.reading.Add(k.size)
@@ -53,7 +54,7 @@ func (s *spooler) readBack() {
 	}
 }
 
-// readAll ends the wait for what is counted as being on the disk and is not there, being damaged, or cannot be read now.
+// readAll ends the wait for what is counted as being on the disk and cannot be read, because it is damaged or for now.
 func (s *spooler) readAll() {
 	if s.onDisk.Load() == 0 {
 		return
@@ -66,7 +67,7 @@ func (s *spooler) readAll() {
 	})
 }
 
-// leaveWaiting gives a batch that waits for room back to the disk.
+// leaveWaiting returns a batch that waits for room to the disk.
 func (s *spooler) leaveWaiting() {
 	if b := s.waiting; b != nil {
 		s.waiting = nil
@@ -75,7 +76,7 @@ func (s *spooler) leaveWaiting() {
 	}
 }
 
-// next reads one batch back, unless one waits.
+// next reads one batch back, unless one waits already.
 func (s *spooler) next() bool {
 	if s.waiting != nil {
 		return true
@@ -120,7 +121,7 @@ func (s *spooler) passed(store *spool.Spool, ref spool.Ref, r *spool.Record) {
 	}
 }
 
-// openingOf is 0 for an adopted slot.
+// openingOf returns the number of the slot's opening, 0 for an adopted slot.
 func (s *spooler) openingOf(store *spool.Spool) int {
 	if store == s.own {
 		return s.opening
@@ -128,8 +129,8 @@ func (s *spooler) openingOf(store *spool.Spool) int {
 	return 0
 }
 
-// keyOf names the stream in which a record is sent. With ordered that of another slot is one of its own: its batches are in no order with
-// this client's.
+// keyOf returns the stream in which a record is sent. In an ordered client, records of another slot have streams of their own,
+// since there is no order between them and this client's batches.
 func (s *spooler) keyOf(store *spool.Spool, r *spool.Record) (key streamKey, ok bool) {
 	if checkGroupID(r.Group) != nil || CheckStreamID(r.Stream) != nil {
 		return key, false
@@ -141,8 +142,8 @@ func (s *spooler) keyOf(store *spool.Spool, r *spool.Record) (key streamKey, ok 
 	return key, true
 }
 
-// rebuild makes a batch of a record: under its old id, for ever, and for nobody who waits. It returns an error for one that no client has
-// stored.
+// rebuild makes a batch from a record. It keeps its old id for ever, and nobody waits for it. It returns an error for a record that
+// no client has stored.
 func (s *spooler) rebuild(store *spool.Spool, ref spool.Ref, r *spool.Record) (*batch, error) {
 	key, ok := s.keyOf(store, r)
 	if !ok {
@@ -158,12 +159,12 @@ func (s *spooler) rebuild(store *spool.Spool, ref spool.Ref, r *spool.Record) (*
 	b := s.c.batches.get(s.c.addStream(key), -forever, true)
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if age := s.c.opts.SpoolMaxAge; age > 0 { // then it is left to the disk, and given up when its turn comes
+	if age := s.c.opts.SpoolMaxAge; age > 0 { // then it is left to the disk, and given up when it is read again
 		b.due = time.Now().Add(age - s.age(r))
 		b.opened = b.due.Add(-s.c.opts.SendTimeout)
 	}
 	b.id, b.eventTime, b.itemized = r.ID, r.EventTime, r.Flags&spool.FlagItemized != 0
-	b.attributes, b.ownTail = r.Attributes, true // those that it was stored with, whatever this client adds
+	b.attributes, b.ownTail = r.Attributes, true // the ones it was stored with, whatever this client adds
 	b.body.b = append(b.body.b, body...)
 	if cap(s.body) > 4*storedAtOnce {
 		s.body = nil
@@ -182,13 +183,13 @@ func (s *spooler) rebuild(store *spool.Spool, ref spool.Ref, r *spool.Record) (*
 	return b, nil
 }
 
-// adoptedLine begins what is in place of attributes in the key of a stream of batches from an adopted slot.
+// adoptedLine starts the text that replaces attributes in the key of a stream of batches from an adopted slot.
 const adoptedLine = "\x00"
 
-// forever is the deadline of what was read back.
+// forever is the deadline of batches that were read back.
 const forever = math.MaxInt64 / 4
 
-// unasked takes the results of messages that were read back: nobody waits for them.
+// unasked receives the results of messages that were read back: nobody waits for them.
 type unasked struct{}
 
 func (unasked) receive(*batch, int, *Error) {}

@@ -8,7 +8,7 @@ import (
 	"github.com/inlong-dataproxy/inlong-dataproxy/core/internal/spool"
 )
 
-// opened begins with a slot of its own.
+// opened starts to use the slot that this client has opened for itself.
 func (s *spooler) opened() {
 	s.opening++
 	s.behind, s.surveyed = position{s.opening, s.own.End()}, 0
@@ -16,7 +16,7 @@ func (s *spooler) opened() {
 	s.counts.opened(s.stores())
 }
 
-// stores returns the slots that are open, its own first.
+// stores returns the open slots, the client's own first.
 func (s *spooler) stores() (all []*spool.Spool) {
 	if s.own != nil {
 		all = append(all, s.own)
@@ -24,7 +24,7 @@ func (s *spooler) stores() (all []*spool.Spool) {
 	return append(all, s.adopted...)
 }
 
-// reconsider closes a slot that has gone from under its store.
+// reconsider closes a slot whose files were removed or replaced.
 func (s *spooler) reconsider() {
 	if err := s.own.Check(); err != nil {
 		lost := s.own.Stats().Batches - s.disown(s.own, true)
@@ -40,14 +40,14 @@ func (s *spooler) reconsider() {
 	}
 }
 
-// disown lets batches of a store that are also in memory, all of them or those that it does not have any more, end as if they had never been
-// stored, except where a message has the result "stored". It returns their number.
+// disown treats batches of a store that are also in memory, all of them or those that the store no longer has, as never stored,
+// unless a message of theirs has the result "stored". It returns their number.
 func (s *spooler) disown(store *spool.Spool, all bool) (batches int) {
 	for _, b := range s.c.batches.all() {
 		b.mu.Lock()
 		if b.kept != nil && b.kept.store == store && (all || !store.Has(b.kept.ref)) {
 			batches++
-			// One that is settled may be gone from here at any time, with what is charged for it.
+			// A settled one may be removed here at any time, with its charge.
 			if b.unsettled > 0 && !b.replayed && !b.kept.counts && b.told() == 0 {
 				b.kept = nil
 				b.pay()
@@ -58,7 +58,7 @@ func (s *spooler) disown(store *spool.Spool, all bool) (batches int) {
 	return batches
 }
 
-// unusable says so, and has the folder tried again later.
+// unusable logs the fault, and has the folder tried again later.
 func (s *spooler) unusable(err error) {
 	s.warn(fmt.Errorf("the folder cannot be used, what is sent now is not stored: %w", err))
 	s.reopenAt = time.Now().Add(reopenEvery)
@@ -83,15 +83,16 @@ func (s *spooler) reopen() bool {
 	return true
 }
 
-// lookForOrphans has adopt look for slots whose owners are gone. A look that is under way keeps its end, at which it tells what it waits for.
+// lookForOrphans makes adopt look for slots whose owners have ended. A search that is running keeps its own end, when it logs what
+// it waits for.
 func (s *spooler) lookForOrphans() {
 	if !s.looks() {
 		s.adoptUntil = time.Now().Add(adoptWait)
 	}
 }
 
-// adopt takes the slots whose owners are gone. It does not wait for others who do that: what is to be stored would wait, too, for as long as
-// somebody is stopped with the folder's lock. It is called again soon then.
+// adopt takes the slots whose owners have ended. It does not wait for others that do the same: if one of them were stopped while it
+// holds the folder's lock, storing would wait, too. In that case it is called again soon.
 func (s *spooler) adopt() {
 	for s.looks() {
 		store, err := spool.Adopt(s.c.opts.SpoolDir, s.opts)
@@ -115,5 +116,5 @@ func (s *spooler) adopt() {
 	}
 }
 
-// looks reports whether adopt has something to do.
+// looks reports whether adopt has work to do.
 func (s *spooler) looks() bool { return !s.adoptUntil.IsZero() }

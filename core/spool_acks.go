@@ -7,8 +7,8 @@ import (
 	"github.com/inlong-dataproxy/inlong-dataproxy/core/internal/spool"
 )
 
-// keepAcks records acks, acksEvery behind the first of them, on a goroutine of its own: the one that stores may wait for an fsync, and
-// what is acked meanwhile would come again behind a crash.
+// keepAcks records acks, acksEvery after the first of them, on a goroutine of its own. The goroutine that stores may wait for an
+// fsync, and what is acked meanwhile would be sent again after a crash.
 func (s *spooler) keepAcks() {
 	defer s.c.working.Done()
 	defer s.c.guard()
@@ -23,12 +23,12 @@ func (s *spooler) keepAcks() {
 		pause.Reset(acksEvery)
 		select {
 		case <-pause.C:
-		case <-s.c.ctx.Done(): // closing the slots records them
+		case <-s.c.ctx.Done(): // closing the slots records the rest
 			return
 		}
 		s.acks.Store(false)
 		if s.flushAcks(false) {
-			s.wake() // there may be a slot to be given back
+			s.wake() // there may be a slot to release
 		} else {
 			s.ackedOne()
 		}
@@ -45,7 +45,7 @@ func (s *spooler) ackedOne() {
 	}
 }
 
-// flushAcks makes sure that what was acked does not come again.
+// flushAcks records the acks, so that what was acked is not sent again.
 func (s *spooler) flushAcks(durable bool) (ok bool) {
 	ok = true
 	for _, store := range *s.counts.open.Load() {

@@ -6,7 +6,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 )
 
-// spoolMetrics are the Prometheus series of a client with a spool, and what it has told them.
+// spoolMetrics are the Prometheus series of a client with a spool, and the values that it has added to them.
 type spoolMetrics struct {
 	messages, bytes, oldest          prometheus.Gauge
 	states                           map[SpoolState]prometheus.Gauge
@@ -35,7 +35,7 @@ func newSpoolMetrics(registry prometheus.Registerer, name string) (*spoolMetrics
 	return m, nil
 }
 
-// tell brings the series up to date. Other clients may count in them, too.
+// tell updates the series. Other clients may count in them, too.
 func (m *spoolMetrics) tell(now SpoolStats) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -57,13 +57,14 @@ func (m *spoolMetrics) tell(now SpoolStats) {
 	m.told = now
 }
 
-// grow brings a counter up to now. Two goroutines tell: what one has seen earlier may come later, and a counter panics where it falls.
+// grow raises a counter to now. Two goroutines call it, so an older value may come after a newer one, and a counter panics if it is
+// lowered.
 func grow(c prometheus.Counter, now *int64, told int64) {
 	*now = max(*now, told)
 	c.Add(float64(*now - told))
 }
 
-// end takes back what is this client's in the gauges: nobody looks after the folder for it any more.
+// end removes this client's part from the gauges: nobody watches the folder for it any more.
 func (m *spoolMetrics) end(now SpoolStats) {
 	m.tell(now)
 	last := m.told

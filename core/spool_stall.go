@@ -6,12 +6,12 @@ import (
 	"time"
 )
 
-// stallAfter is how long the disk may take before batches are sent past it.
+// stallAfter is how long the disk may take before batches are sent without it.
 const stallAfter = 5 * time.Second
 
 var errDiskHangs = errors.New("the disk of spool_dir does not answer")
 
-// works notes that the goroutine begins, or has ended, what may wait for the disk.
+// works notes that the goroutine starts, or has ended, work that may wait for the disk.
 func (s *spooler) works(on bool) {
 	s.mu.Lock()
 	s.working = on
@@ -24,8 +24,9 @@ func (s *spooler) works(on bool) {
 	}
 }
 
-// stalled has batches sent past a disk that does not answer: those that wait for it, and by take those that come. Those in the middle of a
-// write may be stored all the same, as with spool_after. With ordered they wait: what is sealed meanwhile could come before them.
+// stalled sends batches without waiting for a disk that does not answer: those that wait for it, and, by way of take, those that
+// come. Those that are being written may be stored in spite of that, as with spool_after. In an ordered client they wait, because
+// what is sealed meanwhile could overtake them.
 func (s *spooler) stalled() {
 	defer s.c.guard()
 	s.mu.Lock()
@@ -48,7 +49,7 @@ func (s *spooler) stalled() {
 	}
 }
 
-// handsOn reports whether the next n batches that were taken out to be stored are still to be handed on.
+// handsOn reports whether the next n batches that were taken out for storing still have to be passed on.
 func (s *spooler) handsOn(n int) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -61,7 +62,7 @@ func (s *spooler) handsOn(n int) bool {
 	return true
 }
 
-// outage is why batches that wait for the disk are not sent.
+// outage returns why batches that wait for the disk are not sent.
 func (s *spooler) outage() error {
 	if s == nil || !s.hangs.Load() {
 		return nil

@@ -7,7 +7,7 @@ import (
 	"github.com/inlong-dataproxy/inlong-dataproxy/core/internal/spool"
 )
 
-// spoolCounts are what a spooler tells of itself to other goroutines.
+// spoolCounts are the values that a spooler shares with other goroutines.
 type spoolCounts struct {
 	open     atomic.Pointer[[]*spool.Spool] // its own slot first, unless it has none
 	state    atomic.Value                   // of the last batch that was to be stored: a SpoolState
@@ -18,17 +18,18 @@ type spoolCounts struct {
 	lost, quarantined, errors atomic.Int64
 }
 
-// stored notes that batches were stored. One that was full is so until a sixteenth is free: small batches find room longer than large ones.
+// stored notes that batches were stored. A store that was full counts as full until a sixteenth is free, because small batches find
+// room longer than large ones.
 func (n *spoolCounts) stored(store *spool.Spool, most int64) {
 	if n.state.Load() != SpoolFull || store.Stats().Bytes <= most-most/16 {
 		n.state.Store(SpoolOK)
 	}
 }
 
-// opened tells which slots are open now.
+// opened publishes which slots are open now.
 func (n *spoolCounts) opened(stores []*spool.Spool) { n.open.Store(&stores) }
 
-// closed keeps what went wrong with a slot that is no longer among the open ones.
+// closed keeps the error counts of a slot that is no longer open.
 func (n *spoolCounts) closed(store *spool.Spool) {
 	st := store.Stats()
 	n.lost.Add(int64(st.Lost))

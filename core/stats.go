@@ -30,7 +30,7 @@ func (f *failureCounts) snapshot() map[Code]int64 {
 func (c *client) Stats() Stats {
 	report := c.reportNow()
 	select {
-	case <-c.closed: // a sweep of very many may still be counting what the report has
+	case <-c.closed: // a sweep of very many messages may still be counting what the report has
 		report = c.report
 	default:
 	}
@@ -39,7 +39,7 @@ func (c *client) Stats() Stats {
 		Batches: c.doneBatches.Load(), Spool: c.spooler.stats(),
 	}
 	s.PendingMessages, s.PendingBytes = c.budget.pending()
-	s.Accepted = c.streams.accepted() // behind the results: never fewer
+	s.Accepted = c.streams.accepted() // read after the results, so it is never less
 	c.streams.mu.RLock()
 	s.Streams = len(c.streams.all)
 	c.streams.mu.RUnlock()
