@@ -3,31 +3,31 @@ package connections
 import "time"
 
 // A node that answered "not now" is put aside: its lanes give back what they have not written and take nothing, so that batches go
-// to other nodes or wait, parked. After a pause, which grows to a second, one of those that wait is sent to it as a scout: an ack
-// ends the pause for all, another "not now" makes it longer. So a node that starts is asked at least each second, by one batch and
-// not by all.
+// to other nodes or wait, parked. After a pause, which grows to a second, one of the waiting batches is sent to it as a scout. An
+// ack ends the pause for all, another "not now" makes it longer. So a node that is starting is asked at least once a second, by one
+// batch and not by all.
 
 // MaxBackOffNotNow bounds the pause: a node that answered "not now" may take a batch at any moment.
 const MaxBackOffNotNow = time.Second
 
-// Answer is what an error answer tells.
+// Answer is the content of an error answer.
 type Answer struct {
 	Code int
 	Text string
 }
 
-// asideState is what a node has of that beside its flag. Guarded by nodes.mu.
+// asideState is what is known of a node that was put aside, beside its flag. Guarded by nodes.mu.
 type asideState struct {
 	refused int         // "not now" in a row
-	since   time.Time   // of the last of them
-	answer  Answer      // and what it said
+	since   time.Time   // time of the last one
+	answer  Answer      // the last one
 	again   *time.Timer // the end of the pause; runs while the node is put aside
 }
 
 // PutAside notes that n answered "not now" to a batch that was written at that time.
 func (s *Set[T]) PutAside(n *Node, written time.Time, answer Answer) {
 	s.nodes.mu.Lock()
-	if n.aside.Load() && written.Before(n.since) { // it was on its way already
+	if n.aside.Load() && written.Before(n.since) { // it was in flight already
 		s.nodes.mu.Unlock()
 		return
 	}
@@ -49,20 +49,21 @@ func (s *Set[T]) PutAside(n *Node, written time.Time, answer Answer) {
 	}
 }
 
-// tryAgain sends a scout to n. One whose answer never comes is followed by another.
+// tryAgain sends a scout to n. If no answer comes, another scout follows.
 func (s *Set[T]) tryAgain(n *Node) {
 	defer s.cfg.Transport.Guard()
 	if s.ctx.Err() != nil || !n.aside.Load() {
 		return
 	}
 	s.nodes.mu.Lock()
-	n.again.Reset(MaxBackOffNotNow) // before the scout goes, whose answer says better when
+	n.again.Reset(MaxBackOffNotNow) // before the scout is sent: its answer sets a better time
 	s.nodes.mu.Unlock()
 	s.scout(n)
 }
 
-// NextScout is for an answer of n that is neither an ack nor "not now". Was it to a scout, then n looks at batches again, and only this one
-// is at fault: those that wait behind it must not wait for the end of a pause each.
+// NextScout is called for an answer of n that is neither an ack nor "not now". If it answered a scout, then n examines batches
+// again, and only this batch is at fault. The next scout is sent at once, so that the batches that wait do not each wait for a
+// pause.
 func (s *nodes) NextScout(n *Node, written time.Time) {
 	if !n.aside.Load() {
 		return
@@ -74,7 +75,7 @@ func (s *nodes) NextScout(n *Node, written time.Time) {
 	}
 }
 
-// resume ends n's time aside: it took a batch.
+// resume ends n's pause: it took a batch.
 func (s *Set[T]) resume(n *Node) {
 	s.nodes.mu.Lock()
 	n.again.Stop()
@@ -85,7 +86,7 @@ func (s *Set[T]) resume(n *Node) {
 	s.unpark()
 }
 
-// HoldingUp returns the node that was put aside last, and its answer, when no other one takes batches; else nil.
+// HoldingUp returns the node that was put aside last, and its answer, if no other node takes batches; otherwise nil.
 func (s *nodes) HoldingUp() (last *Node, answer Answer) {
 	if n := s.lastAside.Load(); n == nil || !n.aside.Load() {
 		return nil, answer

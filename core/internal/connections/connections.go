@@ -1,6 +1,6 @@
-// Package connections brings frames to the nodes of a cluster. It knows the nodes and which of them are avoided, the lanes on them, the
-// choice of a lane for each item, and the end of connections. It knows nothing about what it carries: its Owner makes an item's frame when
-// it is to be written, and is called with the outcome.
+// Package connections sends frames to the nodes of a cluster. It knows the nodes and which of them are avoided, the lanes on them,
+// the choice of a lane for each item, and the end of connections. It knows nothing about what it carries: its Owner builds an
+// item's frame when it is about to be written, and is called with the outcome.
 package connections
 
 import (
@@ -23,7 +23,7 @@ type Owner[T comparable] interface {
 	Failed(item T) []*Node
 	// Home returns what is known of the item's stream. Locks may be held.
 	Home(item T) *Home[T]
-	// Tight reports whether senders wait for answers: a lane is late sooner then. Locks are held.
+	// Tight reports whether senders wait for answers; a lane counts as late sooner then. Locks are held.
 	Tight() bool
 
 	// Frame appends the item's frame, and returns the numbers that find its answer (transport.Written). Of a dead item it appends nothing,
@@ -34,27 +34,27 @@ type Owner[T comparable] interface {
 
 	// TooLong ends an attempt that was not begun: the lane's node closes on a frame of that size.
 	TooLong(item T, l *Lane[T], size int)
-	// Unwritten ends one of which no byte was written.
+	// Unwritten ends an attempt of which no byte was written.
 	Unwritten(item T, reason error)
-	// Acked ends one with a success.
+	// Acked ends an attempt with a success.
 	Acked(item T, l *Lane[T])
-	// Refused ends one with an error answer, which is valid during the call.
+	// Refused ends an attempt with an error answer, which is valid during the call.
 	Refused(frame transport.Written[T], l *Lane[T], a *wire.Answer)
-	// Lost ends one whose connection ended before an answer. culprit says that the node closed on this frame, and tooLong is the size of
-	// the frame if the node may have closed because of that.
+	// Lost ends an attempt whose connection ended before an answer. culprit says that the node closed on this frame, and tooLong is
+	// the size of the frame if the node may have closed because of that.
 	Lost(item T, l *Lane[T], reason error, culprit bool, tooLong int)
 
-	// Unmatched is called for an answer that belongs to nothing in flight: it ends no item.
+	// Unmatched is called for an answer that matches nothing in flight. It ends no item.
 	Unmatched()
-	// Dialled is called after each try to open a connection for a lane.
+	// Dialled is called after each attempt to open a connection for a lane.
 	Dialled(err error)
 
-	// Lend lends a buffer to a writer, and GiveBack takes it back, perhaps grown, together with what was lent beside it.
+	// Lend lends a buffer to a writer. GiveBack returns it, perhaps grown, together with what was lent beside it.
 	Lend() (buf []byte, beside any)
 	GiveBack(buf []byte, beside any)
 }
 
-// Config is what connections need to know.
+// Config is what this package needs to know.
 type Config struct {
 	Transport      transport.Config // its Guard is deferred by the goroutines and timers of this package, too
 	Lanes          int
@@ -64,18 +64,18 @@ type Config struct {
 	UpdateInterval time.Duration // after which the list of nodes is asked for in any case
 	Forget         bool          // a dead item that is in flight may be forgotten
 
-	// First gets the list that the client starts with, where Start is to do that. fresh says that it need not be asked for soon.
+	// First gets the list that the client starts with, if Start is to do that. fresh means that it need not be asked for soon.
 	First func() (fresh bool, err error)
-	// Refresh asks for the list, which it gives to SetNodes; nil: the list stays as it is.
+	// Refresh asks for the list and passes it to SetNodes. nil: the list stays as it is.
 	Refresh func() error
-	Cache   string // where a list that is not fresh is from
+	Cache   string // where a list that is not fresh came from
 	Log     Log
 
 	Lasting Counter // goroutines of lanes and the supervisor
 	Writers Counter
 }
 
-// Log takes lines, with some Subject among the arguments of one.
+// Log takes lines. Their arguments may contain a Subject.
 type Log interface {
 	Warnf(format string, args ...any)
 }
@@ -86,10 +86,10 @@ type Counter interface {
 	Done()
 }
 
-// AnswersTake is how long a node may need for an answer beside the way there and back.
+// AnswersTake is how long a node may need for an answer beyond the time on the network.
 const AnswersTake = 50 * time.Millisecond
 
-// Subject is an argument of a log line that belongs to its kind: lines about one node must not hide those about another.
+// Subject is an argument that belongs to the kind of its log line: lines about one node must not hide those about another.
 type Subject string
 
 // Home is what is known of a stream: the lane that it sticks to, and who waits for that lane to make progress.
@@ -101,14 +101,14 @@ type Home[T comparable] struct {
 // Set is the nodes and connections of one client.
 type Set[T comparable] struct {
 	cfg Config
-	ctx context.Context // ends when connections are to go
+	ctx context.Context // ends when the connections are to close
 	nodes
 	dispatcher[T]
 	scratches sync.Pool     // of writers
 	probes    chan struct{} // one entry for each suspect that is being tried
 }
 
-// New makes a set without nodes, where nothing runs yet.
+// New makes a set without nodes. It starts nothing.
 func New[T comparable](ctx context.Context, cfg *Config, owner Owner[T]) *Set[T] {
 	s := &Set[T]{
 		cfg: *cfg, ctx: ctx, probes: make(chan struct{}, MostProbes),
@@ -124,8 +124,8 @@ func New[T comparable](ctx context.Context, cfg *Config, owner Owner[T]) *Set[T]
 	return s
 }
 
-// Start opens the lanes and supervises the nodes until the context of New ends. fresh describes the list that the client starts with;
-// asked is closed when a better one was asked for.
+// Start opens the lanes and supervises the nodes until the context of New ends. fresh describes the list that the client starts
+// with. asked is closed when a better list was asked for.
 func (s *Set[T]) Start(fresh bool) (asked <-chan struct{}) {
 	s.cfg.Lasting.Add(len(s.lanes) + 1)
 	for i := range s.lanes {
@@ -146,7 +146,7 @@ func BackOff(base time.Duration, attempts int, most time.Duration) time.Duration
 	return d/2 + rand.N(d/2+1)
 }
 
-// jitter varies d by 10 % to either side, so that many clients do not act in step.
+// jitter varies d by 10 % in both directions, so that many clients do not act at the same moment.
 func jitter(d time.Duration) time.Duration {
 	return d + time.Duration((rand.Float64()-0.5)*0.2*float64(d))
 }

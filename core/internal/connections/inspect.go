@@ -5,10 +5,10 @@ import (
 	"time"
 )
 
-// What is here is for the tests of a client, which look at its connections from outside this package.
+// This file is for the tests of a client, which look at its connections from outside this package.
 
-// Held counts what is held: items that are parked, dead or alive, that are queued, and that lanes have taken and are not rid of; writers;
-// and who waits for the progress of a lane.
+// Held counts what is held: items that are parked, dead or alive, that are queued, and that lanes have taken and still have;
+// writers; and those who wait for the progress of a lane.
 type Held struct{ Parked, Queued, Outstanding, Writing, Waiters int }
 
 // Held counts what is held now.
@@ -42,7 +42,7 @@ func (s *nodes) All(addrs ...string) []*Node {
 	return slices.DeleteFunc(slices.Clone(s.list), func(n *Node) bool { return len(addrs) > 0 && !slices.Contains(addrs, n.Addr) })
 }
 
-// EndSuspicion ends the time of all suspects, as after Suspicion.
+// EndSuspicion ends the time of all suspects, as if Suspicion had passed.
 func (s *nodes) EndSuspicion() {
 	s.mu.Lock()
 	for _, n := range s.list {
@@ -52,7 +52,7 @@ func (s *nodes) EndSuspicion() {
 	s.wake()
 }
 
-// Probe tries all nodes, as is done with one that failed when its time is over.
+// Probe tries all nodes, as is done with a suspect whose time is over.
 func (s *Set[T]) Probe() {
 	for _, n := range s.All() {
 		s.probes <- struct{}{}

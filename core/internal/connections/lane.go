@@ -11,38 +11,38 @@ import (
 	"github.com/inlong-dataproxy/inlong-dataproxy/core/internal/wire"
 )
 
-// joinBytes is how many bytes of frames a lane likes to put into one write; more costs memory and gains nothing.
+// joinBytes is how many bytes of frames a lane puts into one write if it can. More would cost memory and gain nothing.
 const joinBytes = 64 << 10
 
-// YieldAfter is the number of items waiting to be written from which a sender lets others run first: one that keeps its
-// processor fills memory faster than the lane, on the same processors, can empty it, and all of it goes through cold memory.
+// YieldAfter is the number of items waiting to be written from which a sender lets other goroutines run first. A sender that keeps
+// its processor fills memory faster than the lane, on the same processors, can empty it, and all of it goes through cold memory.
 const YieldAfter = 16
 
-// lateFrom is the number of items on a lane from which it is looked at whether their answers are late.
+// lateFrom is the number of items on a lane from which its answers are checked for being late.
 const lateFrom = 4
 
 var errDrained = errors.New("drained")
 
-// Lane is one connection to a node and what is in flight on it. A goroutine reads from it (lane_run.go); writing is done by
-// another one that exists while there is something to write.
+// Lane is one connection to a node and what is in flight on it. One goroutine reads from it (lane_run.go). Another one writes, and
+// exists while there is something to write.
 type Lane[T comparable] struct {
 	Index  int
-	Node   *Node     // nil, like conn, for what holds the place of a lane until the first connection
-	Opened time.Time // when the connection was proven
+	Node   *Node     // nil, like conn, in the placeholder for a lane until the first connection
+	Opened time.Time // when the node answered the first heartbeat
 
 	s        *Set[T]
 	conn     *transport.Conn[T]
-	acked    bool         // something; of the lane's goroutine
+	acked    bool         // something; only the lane's goroutine uses it
 	lastTrip atomic.Int64 // ns that the last answer took
 
 	mu          sync.Mutex
-	usable      bool // takes items: neither draining nor at its end
-	replaced    bool // another one takes its place
+	usable      bool // takes items: it neither drains nor has ended
+	replaced    bool // another lane takes its place
 	queue       fifo.Mortal[T]
 	writing     bool
-	writer      func()                // write: as a method it would cost each start an allocation
-	outstanding int                   // items taken and neither answered nor handed back
-	soon        map[*Home[T]]struct{} // whose waiter wants the lane to make progress
+	writer      func()                // write, kept here so that a start does not allocate
+	outstanding int                   // items taken, and neither answered nor given back
+	soon        map[*Home[T]]struct{} // the homes whose waiters want the lane to make progress
 }
 
 // scratch is what a writer needs beside its buffer.
@@ -51,8 +51,8 @@ type scratch[T any] struct {
 	spare   []byte
 }
 
-// enqueue takes an item unless the lane is not usable, has limit items waiting, or its node is put aside and this is no scout. behind asks
-// the sender to let others run.
+// enqueue takes an item unless the lane is not usable, has limit items waiting, or its node is put aside and this is no scout.
+// behind asks the sender to let other goroutines run.
 func (l *Lane[T]) enqueue(item T, limit int, scout bool) (taken, behind bool) {
 	l.mu.Lock()
 	if !l.usable || l.queue.Len() >= limit || l.Node.aside.Load() && !scout || limit == spreadAfter && l.late() {
@@ -80,14 +80,14 @@ func (l *Lane[T]) load() (outstanding int, usable bool) {
 	return l.outstanding, l.usable
 }
 
-// isBusy reports whether the lane has so much to do that parked items had better wait for another one.
+// isBusy reports whether the lane has so much to do that parked items should wait for another one.
 func (l *Lane[T]) isBusy() bool {
 	outstanding, _ := l.load()
 	return outstanding >= parkedWindow
 }
 
-// late reports whether the node's answers take so long that its streams should go elsewhere: sooner where senders wait for them.
-// The caller holds mu.
+// late reports whether the node's answers take so long that its streams should go elsewhere. The bound is lower if senders wait for
+// them. The caller holds mu.
 func (l *Lane[T]) late() bool {
 	after := LateAfter
 	if l.s.owner.Tight() {
@@ -103,8 +103,8 @@ func (l *Lane[T]) late() bool {
 	return !since.IsZero() && time.Since(since) > min(l.s.cfg.Transport.AckTimeout/4, after)
 }
 
-// idleOr reports whether the lane has nothing to do. Otherwise home's waiter is told when the next item leaves it: not only when it is
-// idle, which it may never be beside other streams.
+// idleOr reports whether the lane has nothing to do. Otherwise home's waiter is called when the next item leaves the lane, since it
+// may never be idle with other streams on it.
 func (l *Lane[T]) idleOr(home *Home[T]) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -124,7 +124,7 @@ func (l *Lane[T]) write() {
 	defer s.cfg.Writers.Done()
 	defer s.cfg.Transport.Guard()
 	buf, lent := s.owner.Lend()
-	most := 0 // of bytes in buf: the pool learns by that how large its buffers have to be
+	most := 0 // most bytes in buf, from which the pool learns how large its buffers have to be
 	defer func() { s.owner.GiveBack(buf[:most], lent) }()
 	scratch := s.scratches.Get().(*scratch[T])
 	defer s.scratches.Put(scratch)
@@ -139,7 +139,7 @@ func (l *Lane[T]) write() {
 			}
 			buf = l.frame(buf, scratch, item, now)
 		}
-		if len(scratch.written) == 0 { // the queue is empty: the next item starts another writer
+		if len(scratch.written) == 0 { // the queue is empty; the next item starts another writer
 			return
 		}
 		most = max(most, len(buf))
@@ -149,7 +149,7 @@ func (l *Lane[T]) write() {
 		s.owner.Writing(l, scratch.written)
 		if left, err := l.conn.Write(buf, scratch.written); err != nil {
 			l.mu.Lock()
-			l.usable = false // before they are dispatched: they must not come back here
+			l.usable = false // before they are dispatched, so that they do not come back here
 			l.mu.Unlock()
 			for _, w := range left {
 				l.leave()
@@ -170,7 +170,7 @@ func (l *Lane[T]) dequeue(last bool) (item T, ok bool) {
 	return item, ok
 }
 
-// frame appends the item's frame unless it is dead, or too long for the node: from here on it may have reached the node.
+// frame appends the item's frame unless it is dead, or too long for the node. From here on it may have reached the node.
 func (l *Lane[T]) frame(buf []byte, scratch *scratch[T], item T, now time.Time) []byte {
 	start := len(buf)
 	all, seq, other := l.s.owner.Frame(buf, &scratch.spare, item, l, now)
@@ -186,7 +186,7 @@ func (l *Lane[T]) frame(buf []byte, scratch *scratch[T], item T, now time.Time) 
 	return buf
 }
 
-// leave takes an item off the lane's account.
+// leave ends the count of an item on this lane.
 func (l *Lane[T]) leave() {
 	l.mu.Lock()
 	l.outstanding--
@@ -232,11 +232,11 @@ func (l *Lane[T]) Answered(w transport.Written[T], a *wire.Answer) {
 	l.s.owner.Acked(w.Item, l)
 }
 
-// Unmatched is called by the connection for an answer to nothing that is in flight.
+// Unmatched is called by the connection for an answer that matches nothing in flight.
 func (l *Lane[T]) Unmatched(*wire.Answer) { l.s.owner.Unmatched() }
 
-// Replace lets another lane take this one's place. This one continues until that one is connected, unless its node owes it an answer
-// so long that it may hang. It reports false when there is nothing to replace, or it is being done.
+// Replace starts another lane in this one's place. This one continues until that one is connected, unless its node owes it an
+// answer and may hang. It returns false if there is nothing to replace, or a replacement is on its way.
 func (l *Lane[T]) Replace() bool {
 	l.mu.Lock()
 	if !l.usable || l.replaced {
@@ -244,7 +244,7 @@ func (l *Lane[T]) Replace() bool {
 		return false
 	}
 	l.replaced = true
-	l.s.cfg.Lasting.Add(1) // under mu: the goroutine that serves this lane has not ended
+	l.s.cfg.Lasting.Add(1) // under mu, so the goroutine that serves this lane has not ended
 	since := l.conn.Waits()
 	l.mu.Unlock()
 	go l.s.keepLane(l.Index, l.s.reassign(l.Node), l)
@@ -272,7 +272,7 @@ func (l *Lane[T]) retire() {
 	l.handBack(queue, soon)
 }
 
-// giveBack gives away what waits to be written.
+// giveBack gives what waits to be written to other lanes.
 func (l *Lane[T]) giveBack() {
 	l.mu.Lock()
 	queue, soon := l.takeQueue(), l.soon
@@ -281,7 +281,7 @@ func (l *Lane[T]) giveBack() {
 	l.handBack(queue, soon)
 }
 
-// takeLate is giveBack for a lane that is late, where another one has no more than least to do.
+// takeLate does the same for a lane that is late, if another one has no more than least to do.
 func (l *Lane[T]) takeLate(least int) (queue []T, soon map[*Home[T]]struct{}) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -300,7 +300,7 @@ func (l *Lane[T]) takeQueue() []T {
 	return queue
 }
 
-// handBack gives away what the lane leaves behind.
+// handBack gives what the lane leaves to other lanes.
 func (l *Lane[T]) handBack(queue []T, soon map[*Home[T]]struct{}) {
 	for _, item := range queue {
 		l.s.Dispatch(item)

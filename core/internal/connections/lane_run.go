@@ -11,15 +11,16 @@ import (
 const (
 	firstReconnect = 50 * time.Millisecond
 	maxReconnect   = 500 * time.Millisecond
-	// steady is how long a connection has to last for the next one to be opened without a pause.
+	// steady is how long a connection must last for the next one to be opened without a pause.
 	steady = 5 * time.Second
-	// HeadStart is how long a node has to prove itself before another one is tried beside it, while nothing else is usable.
+	// HeadStart is how long a node has to answer a heartbeat before another one is tried at the same time, if nothing else is
+	// usable.
 	HeadStart = 250 * time.Millisecond
 )
 
-// keepLane fills a lane's place: it connects, to n first if there is one, serves the connection until it ends, and connects
-// again, until the set is closed or the lane is replaced and another goroutine has the place. The lane that it replaces, old,
-// continues until the first connection stands.
+// keepLane fills a lane's place: it connects, first to n if there is one, serves the connection until it ends, and connects again.
+// It ends when the set is closed, or when the lane is replaced and another goroutine has the place. The lane that it replaces, old,
+// continues until the first connection is open.
 func (s *Set[T]) keepLane(index int, n *Node, old *Lane[T]) {
 	defer s.cfg.Lasting.Done()
 	defer s.cfg.Transport.Guard()
@@ -53,8 +54,8 @@ func (s *Set[T]) keepLane(index int, n *Node, old *Lane[T]) {
 		if lasted {
 			continue
 		}
-		// It proved itself and ended, perhaps at once or behind one ack: so may the next one.
-		if !sleep(s.ctx, jitter(pause)) { // not nodes.pause: each such connection looks like the end of an outage
+		// The connection answered a heartbeat and ended, perhaps at once or after one ack. The next one may do the same.
+		if !sleep(s.ctx, jitter(pause)) { // not nodes.pause, because each such connection looks like the end of an outage
 			return
 		}
 		pause = min(2*pause, maxReconnect)
@@ -62,7 +63,7 @@ func (s *Set[T]) keepLane(index int, n *Node, old *Lane[T]) {
 }
 
 // connect opens a connection to n. While no lane is usable it does not wait for one node, which may be a black hole: others are
-// tried beside it, and the first that proves itself is taken. It returns nil when all that were tried have failed.
+// tried at the same time, and the first that answers a heartbeat is taken. It returns nil if all that were tried have failed.
 func (s *Set[T]) connect(n *Node) (*transport.Conn[T], *Node) {
 	type outcome struct {
 		conn *transport.Conn[T]
@@ -88,7 +89,7 @@ func (s *Set[T]) connect(n *Node) (*transport.Conn[T], *Node) {
 		select {
 		case results <- outcome{conn, n}:
 		case <-over:
-			if conn != nil { // another one was faster; this one is good all the same
+			if conn != nil { // another one was faster, although this one is good, too
 				conn.Close()
 				s.connected(n)
 				s.release(n)
@@ -123,7 +124,7 @@ func (s *Set[T]) connect(n *Node) (*transport.Conn[T], *Node) {
 	return nil, nil
 }
 
-// serve reads answers until the connection ends; then everything un-acked moves to other lanes at once. It reports whether
+// serve reads answers until the connection ends. Then everything without an answer moves to other lanes at once. It reports whether
 // another lane has taken the place.
 func (l *Lane[T]) serve(old *Lane[T]) (replaced bool) {
 	s := l.s
@@ -142,7 +143,7 @@ func (l *Lane[T]) serve(old *Lane[T]) (replaced bool) {
 	if old != nil {
 		old.retire()
 	}
-	if s.isGone(l.Node) { // the list changed while this lane connected
+	if s.isGone(l.Node) { // the list changed while this lane was connecting
 		l.Replace()
 	}
 	s.balance()
@@ -180,5 +181,5 @@ func (l *Lane[T]) serve(old *Lane[T]) (replaced bool) {
 	return replaced
 }
 
-// never is a lifetime that no process has; more of it would not be a duration any more once it is varied.
+// never is a lifetime that no process reaches. A longer one could overflow a duration when jitter varies it.
 const never = 365 * 24 * time.Hour

@@ -9,18 +9,19 @@ import (
 )
 
 const (
-	// leastLimit is what every node takes: its max-msg-length is 64 KiB where nobody sets it. Who closes on less has another reason.
+	// leastLimit is a length that every node takes: its max-msg-length is 64 KiB by default. A node that closes on less has another
+	// reason.
 	leastLimit = 8 << 10
-	// limitMemory is how long it is remembered what a node did not take. One that was away may have another configuration, and is
-	// asked anew.
+	// limitMemory is how long the client remembers what a node did not take. A node that was away may have another configuration,
+	// so it is tried again.
 	limitMemory = 10 * time.Minute
 )
 
-// lengths is what a node's connections have shown of the frames it takes.
+// lengths is what a node's connections have shown about the frames it takes.
 type lengths struct {
-	taken   atomic.Int64               // the longest that it acked
+	taken   atomic.Int64               // the longest that it acked since then
 	tooLong atomic.Pointer[knownLimit] // nil: nothing is known
-	away    atomic.Int64               // how often that was forgotten
+	away    atomic.Int64               // how often this was forgotten
 	most    atomic.Int64               // the longest that it ever acked
 }
 
@@ -42,7 +43,7 @@ func (n *Node) took(size int) {
 	}
 }
 
-// TakesLess notes that the node closes on frames of that length. It reports whether that is news.
+// TakesLess notes that the node closes on frames of that length. It reports whether this is new.
 func (n *Node) TakesLess(size int) (news bool) {
 	now := time.Now()
 	if n.closesOn(size, now) {
@@ -52,7 +53,7 @@ func (n *Node) TakesLess(size int) (news bool) {
 	return true
 }
 
-// TimesAway returns how often all that was known of the node's lengths was forgotten, since it was away.
+// TimesAway returns how often all that was known of the node's lengths was forgotten because it was away.
 func (n *Node) TimesAway() int64 { return n.away.Load() }
 
 // closesOn reports whether the node is known to close on a frame of that length.
@@ -61,16 +62,16 @@ func (n *Node) closesOn(size int, now time.Time) bool {
 	return limit != nil && size >= limit.size && now.Before(limit.until)
 }
 
-// forgetLengths is for a node that was away.
+// forgetLengths is called for a node that was away.
 func (n *Node) forgetLengths() {
 	n.away.Add(1)
 	n.taken.Store(0)
 	n.tooLong.Store(nil)
 }
 
-// culprit returns which of the frames without an answer, oldest first, node n closed on. It answers in order, so that is the oldest;
-// but a reset may take answers with it that were on their way, so one that is longer than all that the node ever took is it before
-// that.
+// culprit returns which of the frames without an answer, oldest first, node n closed on. The node answers in order, so it is the
+// oldest one. But a reset may destroy answers on their way, so a frame that is longer than all that the node ever took is blamed
+// first.
 func culprit[T any](n *Node, unanswered []transport.Written[T], reason error) (culprit int, tooLong bool) {
 	if !errors.Is(reason, transport.ErrPeerClosed) && !errors.Is(reason, transport.ErrWrite) {
 		return 0, false
@@ -84,14 +85,14 @@ func culprit[T any](n *Node, unanswered []transport.Written[T], reason error) (c
 	return culprit, tooLong
 }
 
-// Takers is who may take a frame of some length.
+// Takers says which nodes may take a frame of some length.
 type Takers struct {
-	Some, Connected bool // a node that did not fail; one of those has a lane
-	Proven          bool // a node has taken such a frame before, be it away now: the frame is not what is wrong
+	Some, Connected bool // there is a node that did not fail; one of these has a lane
+	Proven          bool // a node, which may be away now, has taken such a frame: the frame is not at fault
 }
 
-// Takers tells who may take a frame of that length. One that has taken such before and is avoided is tried again soon, as the frame can
-// go nowhere else.
+// Takers returns which nodes may take a frame of that length. A node that took such a frame before and is avoided is tried again
+// soon, since the frame can go nowhere else.
 func (s *nodes) Takers(size int) (t Takers) {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -11,11 +11,11 @@ import (
 	"github.com/inlong-dataproxy/inlong-dataproxy/core/internal/transport"
 )
 
-// Suspicion is how long a node that failed is avoided while others are there: one that was told to stop closes its
-// connections and then accepts new ones without ever answering, so its return has to be proven.
+// Suspicion is how long a node that failed is avoided while there are others. A node that was told to stop closes its connections,
+// then accepts new ones and never answers, so its return has to be proven.
 const Suspicion = 30 * time.Second
 
-// LongestSuspicion is how long at most one is avoided that answers heartbeats, and then no data.
+// LongestSuspicion is the longest time for which a node is avoided that answers heartbeats, but no data.
 const LongestSuspicion = 8 * time.Minute
 
 // Node is one DataProxy.
@@ -25,38 +25,38 @@ type Node struct {
 	roundTrips      roundTrips
 	lengths
 	answers
-	aside atomic.Bool // its last answer was "not now": its lanes take a scout only (aside.go)
+	aside atomic.Bool // its last answer was "not now", so its lanes take only a scout (aside.go)
 
 	// Guarded by nodes.mu.
 	lanes    int // assigned to it, connected or not, without those that drain
 	suspect  time.Time
-	spell    time.Duration // that it is avoided for after it failed with data
-	relapsed time.Time     // when it did, on a connection that was opened behind the time before
+	spell    time.Duration // for which it is avoided after it failed with data
+	relapsed time.Time     // when it last failed with data, on a connection that was opened after the previous time
 	cause    error
-	gone     bool // not in the list any more
+	gone     bool // no longer in the list
 	asideState
 }
 
-// nodes is the list of nodes and who is connected to which.
+// nodes is the list of nodes, and which lanes are on them.
 type nodes struct {
 	log    Log
-	proven chan struct{} // closed by the first proven connection
+	proven chan struct{} // closed by the first connection that answers a heartbeat
 	once   sync.Once     // for that
 
 	mu      sync.Mutex
 	list    []*Node
-	sound   int           // of list, that have not failed
+	sound   int           // number of nodes in list that have not failed
 	fault   error         // why the last request for the list failed
 	changed chan struct{} // closed and replaced when the list changes, or an outage ends
 
 	balancing sync.Mutex // held while lanes are moved; taken before all other locks
 
-	lastAside atomic.Pointer[Node] // spares a look at all of them while none is put aside
+	lastAside atomic.Pointer[Node] // so that not all nodes are checked while none is put aside
 
-	kick chan struct{} // asks the supervisor to look: all nodes failed, or the list is empty
+	kick chan struct{} // makes the supervisor check: all nodes failed, or the list is empty
 }
 
-// assign chooses the node for a lane: one that is not suspect and has the fewest lanes. It waits while there is none.
+// assign chooses the node for a lane: one that is not suspect and has the fewest lanes. It waits while the list is empty.
 func (s *nodes) assign(ctx context.Context) (*Node, bool) {
 	for {
 		s.mu.Lock()
@@ -73,7 +73,7 @@ func (s *nodes) assign(ctx context.Context) (*Node, bool) {
 	}
 }
 
-// reassign takes a lane off a node and returns the one for the lane that takes its place, or nil when there is none.
+// reassign takes a lane off a node and returns the node for the lane in its place, or nil if there is none.
 func (s *nodes) reassign(from *Node) *Node {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -81,20 +81,20 @@ func (s *nodes) reassign(from *Node) *Node {
 	return s.take(nil)
 }
 
-// beside returns another node than those tried for a lane that waits for them, or nil.
+// beside returns a node other than those tried, for a lane that is waiting for them, or nil.
 func (s *nodes) beside(tried []*Node) *Node {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.take(tried)
 }
 
-// take gives a lane to the best node except some. The caller holds mu.
+// take gives a lane to the best node that is not in except. The caller holds mu.
 func (s *nodes) take(except []*Node) *Node {
 	var best *Node
 	now := time.Now()
 	start := 0
 	if len(s.list) > 0 {
-		start = rand.IntN(len(s.list)) // so that the lanes of many clients do not all begin at the first node
+		start = rand.IntN(len(s.list)) // so that the lanes of many clients do not all start with the first node
 	}
 	for i := range s.list {
 		n := s.list[(start+i)%len(s.list)]
@@ -125,8 +125,8 @@ func (s *nodes) release(n *Node) {
 	s.mu.Unlock()
 }
 
-// connected clears the suspicion: the node has answered a heartbeat. When it is the first after an outage of all, the others are
-// looked at again at once, and lanes that pause try again.
+// connected clears the suspicion: the node has answered a heartbeat. If it is the first one after all had failed, the others are
+// tried again at once, and lanes that pause try again.
 func (s *nodes) connected(n *Node) {
 	s.mu.Lock()
 	outage := s.sound == 0
@@ -147,19 +147,19 @@ func (s *nodes) connected(n *Node) {
 	s.once.Do(func() { close(s.proven) })
 }
 
-// Proven returns a channel that is closed by the first connection that proves itself.
+// Proven returns a channel that is closed when the first connection has answered a heartbeat.
 func (s *nodes) Proven() <-chan struct{} { return s.proven }
 
-// Suspect avoids a node for a while. A list of one node, or of suspects only, is still tried.
+// Suspect avoids a node for a while. If there is only one node, or all are suspects, they are still tried.
 func (s *nodes) Suspect(n *Node, cause error) { s.avoid(n, cause, Suspicion) }
 
-// relapse avoids a node that proves itself and then fails with data, on a connection that was opened at that time. Its proof means less each
-// time that it fails again soon; the other connections that it had when it failed say nothing new.
+// relapse avoids a node that answers heartbeats and then fails with data, on a connection that was opened at that time. Its
+// heartbeats count for less each time that it fails again soon. The other connections that it had when it failed prove nothing new.
 func (s *Set[T]) relapse(n *Node, opened time.Time, cause error) {
 	s.nodes.mu.Lock()
 	if opened.After(n.relapsed) {
 		now := time.Now()
-		// It is proven a spell later, and owes an answer for an ack time-out before it fails.
+		// Its heartbeat is answered after the spell, and it owes an answer for an ack time-out before it fails.
 		if now.Sub(n.relapsed)-s.cfg.Transport.AckTimeout < 2*n.spell {
 			n.spell = min(2*n.spell, LongestSuspicion)
 		} else {
@@ -208,7 +208,7 @@ func (s *nodes) suspected(n *Node) bool {
 	return n.suspect.After(time.Now())
 }
 
-// Leave drains all lanes on n, if there is a node beside it that is not suspect. Connections of those are told of it.
+// Leave drains all lanes on n if there is another node that is not suspect. tell is called with their connections.
 func (s *Set[T]) Leave(n *Node, tell ...func(*transport.Conn[T])) {
 	if !s.elsewhere(n) {
 		return
@@ -224,7 +224,7 @@ func (s *Set[T]) Leave(n *Node, tell ...func(*transport.Conn[T])) {
 	}
 }
 
-// elsewhere reports whether there is a node beside n that is not suspect.
+// elsewhere reports whether there is a node other than n that is not suspect.
 func (s *nodes) elsewhere(n *Node) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -232,8 +232,8 @@ func (s *nodes) elsewhere(n *Node) bool {
 	return slices.ContainsFunc(s.list, func(other *Node) bool { return other != n && !other.suspect.After(now) })
 }
 
-// OthersHaveNoLane reports whether a batch that n and the nodes of avoid refused can be tried on another one only if a lane goes there:
-// with fewer lanes than nodes.
+// OthersHaveNoLane reports whether a batch that n and the nodes of avoid refused can be tried on another node only if a lane moves
+// there, because there are fewer lanes than nodes.
 func (s *nodes) OthersHaveNoLane(n *Node, avoid []*Node) (others bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -257,7 +257,7 @@ func (s *nodes) NoList(fault error) {
 	s.mu.Unlock()
 }
 
-// SetNodes takes a new list. Lanes on nodes that are not in it any more drain.
+// SetNodes takes a new list. Lanes on nodes that are no longer in it drain.
 func (s *Set[T]) SetNodes(addrs []string) {
 	s.nodes.set(addrs)
 	for _, l := range s.usable() {
@@ -328,11 +328,11 @@ func (s *Set[T]) balance() {
 			return
 		}
 		for _, l := range s.usable() {
-			if moved = l.Node == most && l.Replace(); moved { // its place goes to the node with the fewest
+			if moved = l.Node == most && l.Replace(); moved { // its place moves to the node with the fewest
 				break
 			}
 		}
-		if !moved { // those to move are still connecting: each looks again when it has
+		if !moved { // the lanes to move are still connecting; each calls balance when it is connected
 			return
 		}
 	}
@@ -361,7 +361,7 @@ func (s *nodes) overloaded() *Node {
 	return most
 }
 
-// doubtful returns the suspects whose time is over, and when the next one's is.
+// doubtful returns the suspects whose time is over, and when the next one's time is.
 func (s *nodes) doubtful(now time.Time) (due []*Node, next time.Time) {
 	s.mu.Lock()
 	defer s.mu.Unlock()

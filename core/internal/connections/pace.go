@@ -11,33 +11,34 @@ import (
 	"github.com/inlong-dataproxy/inlong-dataproxy/core/internal/transport"
 )
 
-// A node may answer, and yet seconds late: its process starves, or is stopped most of the time. Beside others that are faster it gets
-// nothing new then, and keeps nothing that it was not written. What it was written waits for its answer, no longer than the ack
-// time-out from its writing. A slow network is no such node: there answers come late and one after the other, from all of them.
+// A node may answer seconds late, because its process gets no processor time or is stopped most of the time. If others are faster,
+// it gets nothing new, and keeps only what was written to it. That waits for its answer, but no longer than the ack time-out after
+// its write. A slow network is different: all nodes answer late there, one answer after the other.
 
 const (
 	lookEvery = 500 * time.Millisecond
-	// LateAfter is how long a node may owe an answer, and usualTimes how much longer than another one's usual round trip.
+	// LateAfter is how long a node may owe an answer. usualTimes is how many times longer than another node's usual round trip that
+	// must be.
 	LateAfter  = time.Second
 	usualTimes = 20
-	// fasterTimes is how much more another node has to answer a lane, in two looks.
+	// fasterTimes is how much more another node must answer to a lane between two looks.
 	fasterTimes = 4
 )
 
 var errSlow = errors.New("its answers are late beside those of others")
 
-// pace looks at the lanes while they have something to do. All but on belongs to the timer.
+// pace looks at the lanes while they have something to do. All fields except on belong to the timer.
 type pace struct {
 	on    atomic.Bool
 	timer *time.Timer
 	last  time.Time
-	looks int // in a row, each as long after the one before as it should be
+	looks int // number in a row, each at its time after the one before
 }
 
-// answers is what a node had answered at the last two looks. It belongs to the timer of pace.
+// answers is how much a node had answered at the last two looks. It belongs to the timer of pace.
 type answers [2]int64
 
-// watch makes sure that somebody looks.
+// watch starts the timer unless it is running.
 func (d *dispatcher[T]) watch() {
 	if d.pace.on.Load() || !d.pace.on.CompareAndSwap(false, true) {
 		return
@@ -46,15 +47,15 @@ func (d *dispatcher[T]) watch() {
 	d.pace.timer.Reset(lookEvery)
 }
 
-// speed is what a look finds of a node.
+// speed is what a look finds out about a node.
 type speed struct {
 	waits    time.Duration // the longest of its lanes
-	opened   time.Time     // that lane
+	opened   time.Time     // when that lane was opened
 	lanes    int64
 	answered int64
 }
 
-// look finds nodes that are slower than others, and continues while something is in flight.
+// look finds nodes that are slower than others. It is called again while something is in flight.
 func (s *Set[T]) look() {
 	defer s.cfg.Transport.Guard()
 	if s.ctx.Err() != nil {
@@ -62,7 +63,7 @@ func (s *Set[T]) look() {
 	}
 	p := &s.pace
 	now := time.Now()
-	if p.looks++; now.Sub(p.last) > 2*lookEvery { // this process had no time: that says nothing of nodes
+	if p.looks++; now.Sub(p.last) > 2*lookEvery { // this process had no processor time, which says nothing about nodes
 		p.looks = 0
 	}
 	p.last = now
@@ -100,12 +101,12 @@ func (s *Set[T]) look() {
 	p.timer.Reset(lookEvery)
 }
 
-// relieveLate gives what late lanes have not written to those that have much less to do: one connection may be slow, or be the one that
-// had all when the network became so, beside others that are idle.
+// relieveLate gives what late lanes have not written to those that have much less to do. One connection may be slow, or may have
+// had everything when the network became slow, while others are idle.
 func (d *dispatcher[T]) relieveLate() {
 	left := make(map[*Home[T]]struct{})
 	d.mu.Lock()
-	least := math.MaxInt // a late one that has it itself has nothing to give
+	least := math.MaxInt // a late lane that has the least itself gives nothing
 	lanes := d.usable()
 	for _, l := range lanes {
 		if outstanding, _ := l.load(); !l.Node.aside.Load() {
