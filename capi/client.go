@@ -116,7 +116,9 @@ func (c *client) close(q *call) (code C.int) {
 	ctx, cancel := timeout(q.timeout_ms)
 	defer cancel()
 	got, fault := c.core.Shutdown(ctx)
-	fillReport(q.report, got)
+	if q.report != nil {
+		fillReport(q.report, got)
+	}
 	if errors.Is(fault, dataproxy.ErrWorkerBusy) { // inside a callback
 		go c.finishClose()
 	}

@@ -420,8 +420,8 @@ INLONG_API int inlong_runtime_get(int setting, int64_t *value);
  * @return INLONG_OK; INLONG_ERR_OPTION: the options are faulty (all faults are named); INLONG_ERR_NEW_CONN_FAILED: no Manager
  *         or no node could be reached; INLONG_ERR_LOAD, INLONG_ERR_ABI: the core library; INLONG_ERR_FORKED: this process is
  *         a child of one that had loaded the runtime, and got no runtime of its own (bindings/c/README.md, Fork); INLONG_ERR_NOMEM:
- *         memory ran out, or 4,096 clients are open, or the runtime would not get 2 GiB of address space, 8 threads and 8
- *         descriptors at its start; INLONG_ERR_ARG: NULL
+ *         memory ran out, or 4,096 clients are open, or there is too little address space, or the runtime would not get 8 threads
+ *         and 8 descriptors at its start; INLONG_ERR_ARG: NULL
  * @blocks for the options manager_timeout and conn_timeout together at most */
 INLONG_API int inlong_client_new(const inlong_options *options, inlong_client **client, char *err, size_t errlen);
 
@@ -606,7 +606,8 @@ INLONG_API int inlong_client_event_fd(inlong_client *client);
  * @return INLONG_OK; INLONG_ERR_CONTEXT_EXPIRED: timeout_ms ended first; INLONG_ERR_WORKER_BUSY: it does not wait inside a
  *         callback, where it would wait for itself; INLONG_ERR_QUEUE_FULL: the queue is full and nobody took results from it for a
  *         second or more: poll, then flush again; INLONG_ERR_ARG, INLONG_ERR_HANDLE, INLONG_ERR_FORKED
- * @blocks for timeout_ms at most, and until the messages' deadlines (option send_timeout) at most */
+ * @blocks for timeout_ms at most, and until the messages' deadlines (option send_timeout) at most; or for a second, if that is longer
+ *         and the library gets no processor */
 INLONG_API int inlong_client_flush(inlong_client *client, int64_t timeout_ms);
 
 /** Tells whether a message could be written now: a node has answered on its connection, and takes batches as far as is known. You
@@ -615,9 +616,9 @@ INLONG_API int inlong_client_flush(inlong_client *client, int64_t timeout_ms);
  * @param client     an open client
  * @param timeout_ms how long to wait for that; 0: do not wait; INLONG_NO_TIMEOUT: until a node can be used, or the client is closed
  * @return INLONG_OK; INLONG_ERR_NEW_CONN_FAILED: no node can be used, and the text names the causes; INLONG_ERR_CLOSED: the client
- *         is being closed; INLONG_ERR_WORKER_BUSY: inside a callback for log lines or credentials; INLONG_ERR_ARG,
- *         INLONG_ERR_HANDLE, INLONG_ERR_FORKED
- * @blocks for timeout_ms at most; never inside a callback */
+ *         is being closed; INLONG_ERR_CONTEXT_EXPIRED: the library got no processor; INLONG_ERR_WORKER_BUSY: inside a callback for
+ *         log lines or credentials; INLONG_ERR_ARG, INLONG_ERR_HANDLE, INLONG_ERR_FORKED
+ * @blocks for timeout_ms at most, or for a second, if that is longer and the library gets no processor; never inside a callback */
 INLONG_API int inlong_client_ready(inlong_client *client, int64_t timeout_ms);
 
 /** What became of a client's messages. */
@@ -647,7 +648,8 @@ typedef struct inlong_close_report {
  *         messages were left (report->unsent), or callbacks took so long that not all were called (report->uncalled); one that does
  *         not return may still run.
  *         INLONG_ERR_WORKER_BUSY: inside a callback; INLONG_ERR_ARG, INLONG_ERR_ABI, INLONG_ERR_HANDLE, INLONG_ERR_FORKED
- * @blocks for timeout_ms plus 100 ms at most */
+ * @blocks for timeout_ms plus 100 ms at most; plus two seconds if the library gets no processor: the client is closed later then, and
+ *         the report has only what the library had not taken yet */
 INLONG_API int inlong_client_close(inlong_client *client, int64_t timeout_ms, inlong_close_report *report);
 
 /** Writes the client's counters as JSON: accepted, acked, failed, refused, pending_messages, pending_bytes, batches, retries,
@@ -657,8 +659,10 @@ INLONG_API int inlong_client_close(inlong_client *client, int64_t timeout_ms, in
  * @param client an open client
  * @param buf    NULL only with len 0; receives the text, cut to len - 1 bytes and NUL-terminated
  * @param len    its length
- * @return the length of the whole text without NUL, as snprintf returns it; INLONG_ERR_ARG, INLONG_ERR_HANDLE, INLONG_ERR_FORKED
- * @blocks until messages accepted before the call are counted: for microseconds, 100 ms at most */
+ * @return the length of the whole text without NUL, as snprintf returns it; INLONG_ERR_CONTEXT_EXPIRED: the library got no processor;
+ *         INLONG_ERR_ARG, INLONG_ERR_HANDLE, INLONG_ERR_FORKED
+ * @blocks until messages accepted before the call are counted: for microseconds, 100 ms at most; or for a second if the library gets
+ *         no processor */
 INLONG_API int inlong_client_stats(inlong_client *client, char *buf, size_t len);
 
 /** Writes the client's metrics in the text format of Prometheus (text/plain; version=0.0.4), for a metrics endpoint. Their label

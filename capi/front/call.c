@@ -5,25 +5,16 @@
 
 enum { MOST_IDLE = 2 };
 
-struct caller {
-    inlong_core_call *call;
-    struct caller *next;
-    struct server *by; /* who was given it */
-    pthread_cond_t answered;
-    int64_t left_ms; /* when it was left here */
-    bool begun, done;
-};
-
-/* A goroutine that waits for a call. */
+/* A goroutine that waits for calls. */
 struct server {
-    struct caller *given;
     struct server *next;
     pthread_cond_t ready;
+    bool called;
 };
 
 static pthread_mutex_t mutex = PTHREAD_MUTEX_INITIALIZER; /* guards all below; taken last */
-static struct caller *first, **last = &first;
-static struct server *idle; /* who came last is the first to go: what it needs is in the caches */
+static inlong_core_call *first, **last = &first;          /* that nobody has begun with */
+static struct server *idle;                               /* who came last is the first to go: what it needs is in the caches */
 static int idlers;
 
 void inlong_calls_forget(void)
@@ -35,52 +26,36 @@ void inlong_calls_forget(void)
     idlers = 0;
 }
 
-static void give(struct caller *c)
+static void wake_server(void)
 {
     struct server *s = idle;
-    if (!s) {
-        *last = c;
-        last = &c->next;
+    if (!s)
         return;
-    }
     idle = s->next;
     idlers--;
-    c->by = s;
-    s->given = c;
+    s->called = true;
     pthread_cond_signal(&s->ready);
 }
 
-static struct caller *take_first(void)
+static void wait_here(void)
 {
-    struct caller *c = first;
-    first = c->next;
-    if (!first)
-        last = &first;
-    return c;
+    struct server me = {.next = idle};
+    inlong_cond_init(&me.ready);
+    idle = &me;
+    idlers++;
+    while (!me.called)
+        pthread_cond_wait(&me.ready, &mutex);
+    pthread_cond_destroy(&me.ready);
 }
 
-/* False: a goroutine has begun it. One that was given it and has not woken is free for the next. */
-static bool take_back(struct caller *c)
+static void take_out(inlong_core_call *call)
 {
-    struct server *s = c->by;
-    struct caller **at = &first;
-    if (c->begun)
-        return false;
-    if (s && first) {
-        s->given = take_first();
-        s->given->by = s;
-    } else if (s) {
-        s->given = NULL;
-        s->next = idle;
-        idle = s;
-        idlers++;
-    } else {
-        while (*at != c)
-            at = &(*at)->next;
-        *at = c->next;
-        last = last == &c->next ? at : last;
-    }
-    return true;
+    inlong_core_call **at = &first;
+    while (*at != call)
+        at = &(*at)->next;
+    *at = call->next;
+    if (!*at)
+        last = at;
 }
 
 /* For ThreadSanitizer, see INLONG_HANDS_OVER. */
@@ -90,65 +65,78 @@ static const void *ordered_by(const inlong_core_call *call)
     return slot ? (const void *)slot : &mutex;
 }
 
-bool inlong_call_within(inlong_core_call *call, int64_t timeout_ms)
+/* What a call that stays in its slot may use no longer: it is its caller's. */
+static void leave_behind(inlong_core_call *call, inlong_slot *keeper)
 {
-    struct caller c = {.call = call, .left_ms = inlong_now_ms()};
+    call->keeper = keeper;
+    call->err = (inlong_core_text){0};
+    call->report = NULL;
+    inlong_slot_enter(keeper);
+}
+
+bool inlong_call_within(inlong_core_call *call, int64_t timeout_ms, inlong_slot *keeper)
+{
     struct timespec until = inlong_deadline(timeout_ms < 0 ? 0 : timeout_ms);
-    bool taken_back = false;
     const void *order = ordered_by(call);
     call->err = inlong_error_buffer();
     call->inside = inlong_gate_inside();
-    call->caller = &c;
-    inlong_cond_init(&c.answered);
+    call->left_ms = inlong_now_ms();
+    inlong_cond_init(&call->answered);
     int state = inlong_cancel_hold();
     INLONG_HANDS_OVER(order);
     pthread_mutex_lock(&mutex);
-    give(&c);
-    while (!c.done && !taken_back)
-        if (timeout_ms < 0 || c.begun)
-            pthread_cond_wait(&c.answered, &mutex);
+    *last = call;
+    last = &call->next;
+    wake_server();
+    bool late = false;
+    while (!call->done && !late)
+        if (timeout_ms < 0 || call->begun)
+            pthread_cond_wait(&call->answered, &mutex);
         else
-            taken_back = pthread_cond_timedwait(&c.answered, &mutex, &until) != 0 && take_back(&c);
+            late = pthread_cond_timedwait(&call->answered, &mutex, &until) != 0 && !call->begun;
+    if (late && keeper)
+        leave_behind(call, keeper);
+    else if (late)
+        take_out(call);
     pthread_mutex_unlock(&mutex);
     INLONG_TAKES_OVER(order);
     inlong_cancel_let_go(state);
-    pthread_cond_destroy(&c.answered);
-    return !taken_back;
+    if (!call->keeper)
+        pthread_cond_destroy(&call->answered);
+    return !late;
 }
 
 int inlong_call(inlong_core_call *call)
 {
-    (void)inlong_call_within(call, INLONG_NO_TIMEOUT);
+    (void)inlong_call_within(call, INLONG_NO_TIMEOUT, NULL);
     return call->code;
 }
 
-static struct caller *wait_here(void)
+/* With the mutex: the caller's memory is gone as soon as it continues. */
+static void give_back(inlong_core_call *call)
 {
-    struct server me = {.next = idle};
-    inlong_cond_init(&me.ready);
-    idle = &me;
-    idlers++;
-    while (!me.given)
-        pthread_cond_wait(&me.ready, &mutex);
-    pthread_cond_destroy(&me.ready);
-    return me.given;
+    inlong_slot *keeper = call->keeper;
+    call->done = true;
+    pthread_cond_signal(&call->answered);
+    if (!keeper)
+        return;
+    pthread_mutex_unlock(&mutex); /* it is the last of all */
+    inlong_slot_leave(keeper);
+    pthread_mutex_lock(&mutex);
 }
 
 inlong_core_call *inlong_call_next(inlong_core_call *answered)
 {
-    struct caller *c = NULL;
     pthread_mutex_lock(&mutex);
-    if (answered) {
-        struct caller *by = answered->caller;
-        by->done = true;
-        pthread_cond_signal(&by->answered); /* with the mutex: the caller's memory is gone as soon as it continues */
-    }
-    if (first || idlers < MOST_IDLE)
-        c = first ? take_first() : wait_here();
-    inlong_core_call *call = c ? c->call : NULL;
+    if (answered)
+        give_back(answered);
+    while (!first && idlers < MOST_IDLE) /* another one may have taken what this one was woken for */
+        wait_here();
+    inlong_core_call *call = first;
     if (call) {
-        c->begun = true;
-        call->timeout_ms = inlong_rest_ms(call->timeout_ms, c->left_ms);
+        take_out(call);
+        call->begun = true;
+        call->timeout_ms = inlong_rest_ms(call->timeout_ms, call->left_ms);
         call->alone = idlers == 0;
     }
     pthread_mutex_unlock(&mutex);

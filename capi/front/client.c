@@ -102,6 +102,8 @@ int inlong_client_new(const inlong_options *options, inlong_client **client, cha
     if (!options || !client)
         return inlong_fail(INLONG_ERR_ARG, err, errlen, "%s is NULL", options ? "client" : "options");
     int code = inlong_core_load(err, errlen);
+    if (code == INLONG_OK)
+        code = inlong_room_check_client(err, errlen);
     return code == INLONG_OK ? new_client(options, client, err, errlen) : code;
 }
 
@@ -152,6 +154,18 @@ bool inlong_client_stuck(uintptr_t client, uint64_t *polls)
     return yes;
 }
 
+static int64_t patience(int64_t timeout_ms)
+{
+    return timeout_ms >= 0 && timeout_ms < INLONG_LEAST_PATIENCE_MS ? INLONG_LEAST_PATIENCE_MS : timeout_ms;
+}
+
+/* Has the core answer a call, or gives up, for its time-out, at least a second, where no goroutine begins with it. */
+static int ask(inlong_core_call *call)
+{
+    return inlong_call_within(call, patience(call->timeout_ms), NULL) ? call->code
+                                                                      : inlong_fail_untaken(INLONG_ERR_CONTEXT_EXPIRED);
+}
+
 /* Whether a call may wait for the client. */
 static int check_wait(inlong_client *client, int64_t timeout_ms)
 {
@@ -172,10 +186,9 @@ int inlong_client_flush(inlong_client *client, int64_t timeout_ms)
     pthread_mutex_unlock(&slot->mutex);
     int64_t began = inlong_now_ms();
     bool settled = inlong_ring_settle(slot, true, timeout_ms);
-    code = inlong_call(
-        &(inlong_core_call){.kind = INLONG_CALL_FLUSH, /* also late: the core knows a callback, which has its own answer */
-                            .handle = (uintptr_t)client,
-                            .timeout_ms = inlong_rest_ms(timeout_ms, began)});
+    code = ask(&(inlong_core_call){.kind = INLONG_CALL_FLUSH, /* also late: the core knows a callback, which has its own answer */
+                                   .handle = (uintptr_t)client,
+                                   .timeout_ms = inlong_rest_ms(timeout_ms, began)});
     if (code == INLONG_OK && !settled)
         code = inlong_fail(INLONG_ERR_CONTEXT_EXPIRED, NULL, 0, "message context expired: before the core had taken all messages");
     return code;
@@ -186,7 +199,7 @@ int inlong_client_ready(inlong_client *client, int64_t timeout_ms)
     int code = check_wait(client, timeout_ms);
     if (code != INLONG_OK)
         return code;
-    return inlong_call(&(inlong_core_call){.kind = INLONG_CALL_READY, .handle = (uintptr_t)client, .timeout_ms = timeout_ms});
+    return ask(&(inlong_core_call){.kind = INLONG_CALL_READY, .handle = (uintptr_t)client, .timeout_ms = timeout_ms});
 }
 
 /* A program built before a field was added has a shorter struct, and gets no more than that. */
@@ -242,8 +255,12 @@ int inlong_client_close(inlong_client *client, int64_t timeout_ms, inlong_close_
     int64_t began = inlong_now_ms();
     int64_t lost = (int64_t)inlong_ring_close(slot, timeout_ms);
     inlong_close_report full = {0};
-    code = inlong_call(&(inlong_core_call){
-        .kind = INLONG_CALL_CLOSE, .handle = (uintptr_t)client, .timeout_ms = inlong_rest_ms(timeout_ms, began), .report = &full});
+    int64_t rest = inlong_rest_ms(timeout_ms, began);
+    /* In the slot's memory: where no goroutine begins with it, it is left there. */
+    slot->closing = (inlong_core_call){.kind = INLONG_CALL_CLOSE, .handle = (uintptr_t)client, .timeout_ms = rest, .report = &full};
+    rest = rest < 0 ? atomic_load(&slot->ring.send_timeout_ms) : rest;
+    code = inlong_call_within(&slot->closing, patience(rest), slot) ? slot->closing.code
+                                                                    : inlong_fail_untaken(INLONG_ERR_CONTEXT_EXPIRED);
     count_lost(&full, lost);
     if (code == INLONG_ERR_WORKER_BUSY) {
         give_report(report, &full);
@@ -276,7 +293,7 @@ static int tell(int kind, inlong_client *client, char *buf, size_t len)
     if (code != INLONG_OK)
         return code;
     (void)inlong_ring_settle(slot, true, STATS_WAIT_MS);
-    return inlong_call(&(inlong_core_call){.kind = kind, .handle = (uintptr_t)client, .text = {buf, len}});
+    return ask(&(inlong_core_call){.kind = kind, .handle = (uintptr_t)client, .text = {buf, len}});
 }
 
 int inlong_client_stats(inlong_client *client, char *buf, size_t len) { return tell(INLONG_CALL_STATS, client, buf, len); }

@@ -8,6 +8,7 @@
 #ifndef INLONG_CORE_ABI_H
 #define INLONG_CORE_ABI_H
 
+#include <pthread.h>
 #include <stdbool.h>
 
 #include "../../include/inlong_dataproxy.h"
@@ -117,11 +118,17 @@ typedef struct inlong_core_call {
     inlong_core_tag tag;    /* of the first message */
     int64_t timeout_ms, numbers[2];
     inlong_result *result;
-    inlong_close_report *report;
+    inlong_close_report *report;   /* NULL: nobody waits for it any more */
     inlong_row_settings *settings; /* their columns: one block of malloc */
     inlong_core_text text;         /* for the answer, whose whole length is the code then */
     inlong_core_intake intake;     /* answered when messages were given */
-    void *caller;                  /* the front's */
+
+    /* The front's, see call.c. */
+    struct inlong_core_call *next;
+    pthread_cond_t answered;
+    int64_t left_ms; /* when it was left */
+    bool begun, done;
+    struct inlong_slot *keeper; /* that holds it, whose caller has gone */
 } inlong_core_call;
 
 /* What the core calls.

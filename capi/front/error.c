@@ -63,6 +63,11 @@ int inlong_fail_handle(enum inlong_handle_kind kind, const void *handle)
     return parents ? INLONG_ERR_FORKED : INLONG_ERR_HANDLE;
 }
 
+int inlong_fail_untaken(int code)
+{
+    return inlong_fail(code, NULL, 0, "%s: the library got no processor to take it", inlong_error_text(code));
+}
+
 static const inlong_error_info *find(int code)
 {
     const inlong_error_info *unknown = NULL;

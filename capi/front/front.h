@@ -147,6 +147,7 @@ void inlong_gate_forget(void); /* what runs is the parent's */
 
 /* room.c: whether the runtime will find the address space and the threads without which it stops the process. */
 int inlong_room_check(char *err, size_t errlen);
+int inlong_room_check_client(char *err, size_t errlen); /* and those that one more client brings */
 
 /* loader.c: whether there is a core. load() loads it if need be: in a forked child a copy of its own. */
 extern atomic_bool inlong_core_loaded;
@@ -154,10 +155,13 @@ int inlong_core_load(char *err, size_t errlen);
 extern inlong_fork_mutex inlong_loader_mutex;
 void inlong_loader_forked(void); /* in the child */
 
-/* call.c: asks the core, and waits for its answer, the call's code. No mutex is held. within() is false, and nothing was asked, where no
- * goroutine has begun with it by then: one that has uses what is its caller's, and is waited for. */
+/* call.c: asks the core, and waits for its answer, the call's code. No mutex is held. within() is false where no goroutine has begun with
+ * it by then: nothing was asked, or, with a keeper, in whose memory the call is, nobody waits any more for what will be. One that was
+ * begun uses what is its caller's, and is waited for. */
 int inlong_call(inlong_core_call *call);
-bool inlong_call_within(inlong_core_call *call, int64_t timeout_ms);
+bool inlong_call_within(inlong_core_call *call, int64_t timeout_ms, inlong_slot *keeper);
+/* Behind that: it was given up. */
+int inlong_fail_untaken(int code);
 inlong_core_call *inlong_call_next(inlong_core_call *answered);
 void inlong_calls_forget(void); /* in a forked child */
 
@@ -206,6 +210,7 @@ struct inlong_slot {
     uint64_t polls; /* that took something */
     inlong_results queue;
     struct inlong_leftover *leftover; /* for what is in the queue at the close */
+    inlong_core_call closing;
     inlong_ring ring;
 };
 

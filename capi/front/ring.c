@@ -89,10 +89,9 @@ void inlong_ring_bell(inlong_ring *r)
 
 static bool same(const char *a, size_t n, const char *b, size_t m) { return n == m && (n == 0 || memcmp(a, b, n) == 0); }
 
-/* What a message has beside its payload, as in the run that it belongs to; and until when its call waits. */
+/* What a message has beside its payload, as in the run that it belongs to; and since when its call waits. */
 typedef struct head {
-    struct timespec until; /* 0: it has not waited yet */
-    bool late;
+    int64_t began_ms; /* 0: it has not waited yet */
     const inlong_message *of;
     size_t group_len, stream_len, attributes_len;
     char attributes[INLONG_LONGEST_ATTRIBUTES];
@@ -203,14 +202,15 @@ static bool is_open(inlong_slot *slot, uintptr_t client)
  * the goroutine does nothing else. */
 static inlong_core_chunk *chunk_for(inlong_slot *slot, const inlong_core_call *call, inlong_stripe *s, size_t length, head *h)
 {
-    while (is_open(slot, call->handle) && !h->late) {
+    for (bool late = false; is_open(slot, call->handle) && !late;) {
         inlong_core_chunk *c = s->filling ? s->filling : new_chunk(&slot->ring, s);
         if (!c || !is_full(c, length))
             return c;
-        if (h->until.tv_sec == 0)
-            h->until = inlong_deadline(inlong_ring_patience(&slot->ring, call).ms);
+        if (h->began_ms == 0)
+            h->began_ms = inlong_now_ms();
+        struct timespec until = inlong_deadline(inlong_rest_ms(inlong_ring_patience(&slot->ring, call).ms, h->began_ms));
         inlong_ring_bell(&slot->ring);
-        h->late = wait_handed(s, &h->until) != 0;
+        late = wait_handed(s, &until) != 0;
     }
     return NULL;
 }
@@ -275,7 +275,7 @@ bool inlong_ring_begin_call(inlong_slot *slot, const inlong_core_call *call)
     return is_tight(r);
 }
 
-size_t inlong_ring_feed(inlong_slot *slot, const inlong_core_call *call, bool *late)
+size_t inlong_ring_feed(inlong_slot *slot, const inlong_core_call *call, int64_t *began_ms)
 {
     inlong_ring *r = &slot->ring;
     inlong_stripe *s = stripe_of(r);
@@ -284,8 +284,7 @@ size_t inlong_ring_feed(inlong_slot *slot, const inlong_core_call *call, bool *l
     size_t i = 0, used = 0;
     head h;
     h.of = NULL;
-    h.until.tv_sec = 0;
-    *late = h.late = false;
+    *began_ms = h.began_ms = 0;
     if (is_tight(r)) /* calls may take what there is */
         return 0;
     if (call->bulk && !reserve_bulk(r, call, &bulk))
@@ -304,7 +303,7 @@ size_t inlong_ring_feed(inlong_slot *slot, const inlong_core_call *call, bool *l
         atomic_fetch_sub(&r->bulk, bulk - (int64_t)used);
     if (atomic_load_explicit(&r->asleep, memory_order_relaxed)) /* it was set before the last look under the mutex */
         inlong_ring_bell(r);
-    *late = h.late;
+    *began_ms = h.began_ms;
     return i;
 }
 

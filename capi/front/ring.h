@@ -64,8 +64,8 @@ typedef struct inlong_patience {
 } inlong_patience;
 inlong_patience inlong_ring_patience(const inlong_ring *r, const inlong_core_call *call);
 /* Copies what the core is sure to take of messages that are to be submitted, and returns its number. The rest needs the core's own
- * answer, behind inlong_ring_settle; late: not even that, its patience is over. */
-size_t inlong_ring_feed(struct inlong_slot *slot, const inlong_core_call *call, bool *late);
+ * answer, behind inlong_ring_settle. began_ms: since when the call has waited, 0 if it has not. */
+size_t inlong_ring_feed(struct inlong_slot *slot, const inlong_core_call *call, int64_t *began_ms);
 /* Before a call that brings messages: their room is granted to no chunk until inlong_ring_publish. True: the core may lack it beside what chunks
  * have been granted, and these are to be settled first. */
 bool inlong_ring_begin_call(struct inlong_slot *slot, const inlong_core_call *call);

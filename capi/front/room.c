@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  * room.c - what the runtime takes at its start. Where it does not get that it stops the process, so it is tried before. */
 #include <errno.h>
+#include <sched.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
@@ -9,10 +11,10 @@
 
 #include "front.h"
 
-/* Its tables take a third of that; its threads' stacks and libc's arenas, 64 MiB for each thread that allocates, may take the rest.
- * Nearly all of it is never touched. */
-static const size_t address_space = (size_t)2 << 30;
-enum { THREADS = 8, DESCRIPTORS = 8 };
+/* Address space, nearly all of which is never touched. The runtime's own, with its first heap, is 1.2 GiB. */
+static const size_t runtimes = (size_t)3 << 29, arena = (size_t)64 << 20; /* that libc takes for a thread that allocates */
+/* What a client may bring, and the threads of a program that sends by some beside them. */
+enum { THREADS = 8, DESCRIPTORS = 8, THREADS_OF_CLIENT = 4, THREADS_BESIDE = 16 };
 
 static int fail(const char *what, int cause, char *err, size_t errlen)
 {
@@ -110,17 +112,46 @@ static int check_debug(char *err, size_t errlen)
     return INLONG_OK;
 }
 
+static int check_space(size_t size, char *err, size_t errlen)
+{
+    char what[64];
+    void *space = mmap(NULL, size, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    int cause = errno;
+    if (space != MAP_FAILED)
+        return munmap(space, size);
+    snprintf(what, sizeof what, "%zu MiB of address space (ulimit -v)", size >> 20);
+    return fail(what, cause, err, errlen);
+}
+
+/* Stack and arena. */
+static size_t of_threads(size_t count)
+{
+    pthread_attr_t attr;
+    size_t stack = 0;
+    pthread_attr_init(&attr);
+    pthread_attr_getstacksize(&attr, &stack);
+    pthread_attr_destroy(&attr);
+    return count * (stack + arena);
+}
+
+/* For each of which the runtime may start a thread. */
+static size_t processors(void)
+{
+    cpu_set_t set;
+    return sched_getaffinity(0, sizeof set, &set) == 0 ? (size_t)CPU_COUNT(&set) : CPU_SETSIZE;
+}
+
+int inlong_room_check_client(char *err, size_t errlen) { return check_space(of_threads(THREADS_OF_CLIENT), err, errlen); }
+
 int inlong_room_check(char *err, size_t errlen)
 {
     int code = check_memory_limit(err, errlen);
     if (code == INLONG_OK)
         code = check_debug(err, errlen);
+    if (code == INLONG_OK)
+        code = check_space(runtimes + of_threads(THREADS_BESIDE + processors()), err, errlen);
     if (code != INLONG_OK)
         return code;
-    void *space = mmap(NULL, address_space, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-    if (space == MAP_FAILED)
-        return fail("2 GiB of address space (ulimit -v)", errno, err, errlen);
-    munmap(space, address_space);
     int cause = open_descriptors();
     if (cause != 0)
         return fail("8 descriptors (ulimit -n)", cause, err, errlen);

@@ -5,23 +5,17 @@
 #include "check.h"
 #include "client.h"
 
-static int fail_untaken(int code)
-{
-    return inlong_fail(code, NULL, 0, "%s: the library got no processor to take it", inlong_error_text(code));
-}
-
 /* Has the core answer a call that brings messages, behind what its thread has put in, or all, where that might take their room. Also who
  * does not wait for room waits while the core takes that: it is a moment, but where its goroutine does not get to run. */
-static int ask(inlong_slot *slot, inlong_core_call *call)
+static int ask(inlong_slot *slot, inlong_core_call *call, int64_t began)
 {
     inlong_patience p = inlong_ring_patience(&slot->ring, call);
-    int64_t began = inlong_now_ms();
-    bool taken = inlong_ring_settle(slot, inlong_ring_begin_call(slot, call), p.ms);
+    bool taken = inlong_ring_settle(slot, inlong_ring_begin_call(slot, call), inlong_rest_ms(p.ms, began));
     call->timeout_ms = inlong_rest_ms(call->timeout_ms, began);
     int64_t rest = inlong_rest_ms(p.ms, began);
     unsigned turn = inlong_ring_turn(&slot->ring);
-    taken = taken && inlong_call_within(call, rest > 0 ? rest : INLONG_LEAST_PATIENCE_MS);
-    int code = taken ? call->code : fail_untaken(p.code);
+    taken = taken && inlong_call_within(call, rest > 0 ? rest : INLONG_LEAST_PATIENCE_MS, NULL);
+    int code = taken ? call->code : inlong_fail_untaken(p.code);
     inlong_ring_publish(slot, call, turn);
     return code;
 }
@@ -47,12 +41,14 @@ int inlong_client_send(inlong_client *client, const inlong_message *message, int
     memset(result, 0, sizeof *result);
     result->struct_size = sizeof *result;
     result->count = 1;
-    code = ask(slot, &(inlong_core_call){.kind = INLONG_CALL_SEND,
-                                         .handle = (uintptr_t)client,
-                                         .message = &m,
-                                         .count = 1,
-                                         .timeout_ms = timeout_ms,
-                                         .result = result});
+    code = ask(slot,
+               &(inlong_core_call){.kind = INLONG_CALL_SEND,
+                                   .handle = (uintptr_t)client,
+                                   .message = &m,
+                                   .count = 1,
+                                   .timeout_ms = timeout_ms,
+                                   .result = result},
+               inlong_now_ms());
     if (code != INLONG_OK && result->code == INLONG_OK) { /* a fault behind which no result came: it must not look like an ack */
         result->code = code;
         result->persisted = code == INLONG_ERR_INTERNAL ? INLONG_MAYBE_WRITTEN : INLONG_NOT_WRITTEN;
@@ -81,15 +77,13 @@ static void skip(inlong_core_call *call, size_t n)
 /* By the ring as far as it takes them, the rest to the core itself. */
 static int submit(inlong_slot *slot, inlong_core_call *call, size_t *accepted)
 {
-    bool late;
-    size_t put = inlong_ring_feed(slot, call, &late);
+    int64_t began;
+    size_t put = inlong_ring_feed(slot, call, &began);
     *accepted += put;
     if (put == call->count)
         return INLONG_OK;
-    if (late)
-        return fail_untaken(inlong_ring_patience(&slot->ring, call).code);
     skip(call, put);
-    int code = ask(slot, call);
+    int code = ask(slot, call, began > 0 ? began : inlong_now_ms());
     *accepted += call->accepted;
     inlong_good_learn(slot, call);
     return code;

@@ -6,7 +6,7 @@ static int64_t in_bulk(inlong_client *client) { return atomic_load(&ring_of(clie
 /* A call of the core each costs as much as a hundred messages: a program that sends a few in bulk was slower than one that sends singles. */
 static void bulk_goes_by_the_ring(void)
 {
-    fixture f = open_ring(no_options);
+    fixture f = open_fixture(no_options);
     tally t[2] = {TALLY, TALLY}, polled = TALLY;
     inlong_message m = message("x"), many[3] = {m, m, m};
     uint32_t lengths[3] = {1, 2, 3};
@@ -37,7 +37,7 @@ static void bulk_calls_share_the_ring(void)
     enum { SIZE = 1000, EACH = 25, CALLS = 4 };
     static char data[SIZE * EACH];
     uint32_t lengths[EACH];
-    fixture f = open_ring(no_options);
+    fixture f = open_fixture(no_options);
     inlong_message m = message("x");
     tally t = TALLY, polled = TALLY;
     memset(data, 'x', sizeof data);
@@ -59,7 +59,7 @@ static void bulk_keeps_to_its_window(void)
 {
     enum { SIZE = 1000, EACH = 10, MOST = 16 << 20 };
     static char payload[SIZE];
-    fixture f = open_ring((const char *const[]){"compression", "none", NULL});
+    fixture f = open_fixture((const char *const[]){"compression", "none", NULL});
     memset(payload, 'x', SIZE);
     inlong_message many[EACH];
     for (int i = 0; i < EACH; i++) {

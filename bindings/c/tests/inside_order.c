@@ -86,7 +86,7 @@ static void order_of_a_thread_is_kept_beside_a_full_queue(void)
     static const char *const streams[SENDERS] = {"a", "b", "c", "d"};
     static sender senders[SENDERS];
     pthread_t threads[SENDERS];
-    fixture f = open_ring((const char *const[]){"ordered", "true", "max_pending_messages", "1000", NULL});
+    fixture f = open_fixture((const char *const[]){"ordered", "true", "max_pending_messages", "1000", NULL});
     long full = 0, count = 20000L * check_rounds(5);
     atomic_store(&held, true);
     for (int i = 0; i < SENDERS; i++) {
@@ -127,7 +127,7 @@ static void order_of_threads_that_take_turns_is_kept(void)
 {
     enum { THREADS = 4 };
     pthread_t threads[THREADS];
-    fixture f = open_ring((const char *const[]){"ordered", "true", NULL});
+    fixture f = open_fixture((const char *const[]){"ordered", "true", NULL});
     static sender s;
     s = (sender){.client = f.client, .stream = "one", .count = 4000};
     for (int i = 0; i < THREADS; i++)
@@ -145,7 +145,7 @@ static void bounded_call_ends_behind_what_is_not_taken(void)
     enum { LARGE = 64 << 10, MOST = 1000 };
     static char data[LARGE];
     const uint32_t length = LARGE;
-    fixture f = open_ring(no_options);
+    fixture f = open_fixture(no_options);
     inlong_message m = message("x");
     inlong_packed packed = {.struct_size = sizeof packed, .model = &m, .data = data, .data_len = LARGE, .lengths = &length};
     tally t = TALLY;

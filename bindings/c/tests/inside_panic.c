@@ -85,7 +85,7 @@ static void every_call_is_guarded(void)
 /* What was accepted is behind the caller by then: its result tells it, and it is the only one. */
 static void panic_on_the_way_in_is_a_result(void)
 {
-    fixture f = open_ring(no_options);
+    fixture f = open_fixture(no_options);
     inlong_message m = message("x");
     tally t = TALLY;
     panic_in_the_next_call(f.client);

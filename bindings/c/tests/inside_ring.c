@@ -6,7 +6,7 @@
 static void messages_arrive_as_given(void)
 {
     enum { STREAMS = 100 };
-    fixture f = open_ring(no_options);
+    fixture f = open_fixture(no_options);
     char stream[32], text[32], want[64];
     tally t = TALLY;
     for (int i = 0; i < STREAMS; i++) {
@@ -43,7 +43,7 @@ static void messages_arrive_as_given(void)
 static void attributes_arrive_as_given(void)
 {
     enum { COUNT = 100 };
-    fixture f = open_ring(no_options);
+    fixture f = open_fixture(no_options);
     char value[32], text[32], want[64];
     tally t = TALLY;
     for (int i = 0; i < COUNT; i++) {
@@ -93,7 +93,7 @@ static void faults_of_attributes_are_told_at_once(void)
         {{{"auditVersion", 0, "9223372036854775808", 0}}, 1, "must be a number of 0"},
     };
     static const inlong_attribute known[] = {{"known", 0, "yes", 0}, {"auditVersion", 0, "7", 0}};
-    fixture f = open_ring(no_options);
+    fixture f = open_fixture(no_options);
     inlong_message m = message("x");
     m.attributes = known;
     m.attribute_count = 2;
@@ -116,7 +116,7 @@ static void name_refused_in_a_packed_call_is_not_learnt(void)
     static const inlong_attribute reserved = {"groupId", 0, "a", 0}, good = {"known", 0, "yes", 0};
     const uint32_t lengths[] = {1, 1};
     size_t accepted = 9;
-    fixture f = open_ring(no_options);
+    fixture f = open_fixture(no_options);
     inlong_message m = message("x");
     m.attributes = &reserved;
     m.attribute_count = 1;
@@ -137,7 +137,7 @@ static void name_refused_in_a_packed_call_is_not_learnt(void)
 /* A chunk of its full size would take the whole of a small bound: none was ever begun, and each message was a call of the core. */
 static void small_bound_has_a_ring(void)
 {
-    fixture f = open_ring((const char *const[]){"max_pending_messages", "100", "block_if_queue_is_full", "true", NULL});
+    fixture f = open_fixture((const char *const[]){"max_pending_messages", "100", "block_if_queue_is_full", "true", NULL});
     inlong_message m = message("x");
     tally t = TALLY;
     for (int i = 0; i < 1000; i++)
@@ -153,7 +153,7 @@ static void small_bound_has_a_ring(void)
 /* What is wrong with a message is told at once, also where those in front of it are not with the core yet; and those have their results. */
 static void faults_are_told_at_once(void)
 {
-    fixture f = open_ring(no_options);
+    fixture f = open_fixture(no_options);
     tally t = TALLY;
     inlong_message m = message("x"), bad = message("x"), many[3] = {m, m, m};
     uint32_t lengths[3] = {1, 1, 0};
@@ -182,7 +182,7 @@ static void faults_are_told_at_once(void)
 /* A chunk that was begun for a message that was refused then was waited for by all flushes of the slot's next client, and kept room. */
 static void refused_message_is_nothing_to_the_next_client(void)
 {
-    fixture f = open_ring(no_options);
+    fixture f = open_fixture(no_options);
     inlong_message bad = message("x");
     bad.stream_id = "not a stream";
     CHECK_INT(inlong_client_send_async(f.client, &bad, NULL, NULL), INLONG_ERR_LOG_INVALID);
@@ -219,7 +219,7 @@ static void *put_one_too_many(void *argument)
                              .lengths = lengths,
                              .count = COUNT,
                              .timeout_ms = 60000};
-    bool unused;
+    int64_t unused;
     late->put = inlong_ring_feed(late->slot, &call, &unused);
     return NULL;
 }
@@ -274,7 +274,7 @@ static void accepted_messages_are_counted(void)
 {
     enum { STATS_WAIT_MS = 99 }; /* 100 at most, cut */
     char stats[1 << 14];
-    fixture f = open_ring(no_options);
+    fixture f = open_fixture(no_options);
     inlong_message m = message("x");
     inlong_close_report report = {.struct_size = sizeof report};
     for (int i = 1; i <= 100; i++) {
@@ -313,7 +313,7 @@ static void *send_until_cancelled(void *client)
 
 static void cancelled_threads_leave_no_lock(void)
 {
-    fixture f = open_ring((const char *const[]){"max_pending_messages", "50000", NULL});
+    fixture f = open_fixture((const char *const[]){"max_pending_messages", "50000", NULL});
     for (int i = 0; i < 20; i++) {
         pthread_t threads[INLONG_STRIPES + 1];
         for (int j = 0; j <= INLONG_STRIPES; j++)

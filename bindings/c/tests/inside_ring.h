@@ -1,4 +1,4 @@
-/* inside_ring.h - a client whose ring is open. */
+/* inside_ring.h - looking into a client's ring. */
 #ifndef INSIDE_RING_H
 #define INSIDE_RING_H
 
@@ -10,24 +10,6 @@
 static const char *const no_options[] = {NULL};
 
 static inline inlong_ring *ring_of(inlong_client *client) { return &inlong_client_slot(client)->ring; }
-
-/* Under the mutex: `most` is not the last that is told. */
-static inline bool is_told(inlong_ring *r)
-{
-    pthread_mutex_lock(&r->mutex);
-    bool told = atomic_load(&r->most) > 0;
-    pthread_mutex_unlock(&r->mutex);
-    return told;
-}
-
-/* A client that accepts messages by itself: the core has told it that there is room. */
-static inline fixture open_ring(const char *const *options)
-{
-    fixture f = open_fixture(options);
-    while (!is_told(ring_of(f.client)))
-        sched_yield();
-    return f;
-}
 
 static inline unsigned chunks(inlong_client *client)
 {

@@ -3,13 +3,14 @@
 
 #include <stdatomic.h>
 #include <stdbool.h>
+#include <stdio.h>
 #include <stdlib.h>
 
 /* A client whose core takes nothing more. */
 static fixture open_stuck(const char *waits)
 {
     char stats[256] = "";
-    fixture f = open_ring((const char *const[]){"group_id", "stuck", "block_if_queue_is_full", waits, NULL});
+    fixture f = open_fixture((const char *const[]){"group_id", "stuck", "block_if_queue_is_full", waits, NULL});
     while (!strstr(stats, "\"stuck\":1")) {
         inlong_ring_bell(ring_of(f.client));
         CHECK(inlong_client_stats(f.client, stats, sizeof stats) > 0);
@@ -50,6 +51,8 @@ static void close_takes_back_what_the_core_does_not_take(void)
     CHECK(least < 1000);
 }
 
+static atomic_bool held;
+
 struct held_up {
     inlong_ring *ring;
     atomic_bool held;
@@ -78,7 +81,7 @@ static void send_has_its_time_once(void)
     pthread_t thread;
     inlong_message m = message("x");
     inlong_result r = {.struct_size = sizeof r};
-    fixture f = open_ring(no_options);
+    fixture f = open_fixture(no_options);
     struct held_up h = {.ring = ring_of(f.client)};
     CHECK_INT(pthread_create(&thread, NULL, hold_up, &h), 0);
     while (!h.held)
@@ -119,6 +122,94 @@ static void send_does_not_wait_for_ever_for_a_core_that_takes_nothing(void)
     }
 }
 
+/* Lets the ring's goroutine on 50 ms after this client's thread has begun to wait for it. */
+static void *hold_up_the_ring(void *client)
+{
+    bool waits = false;
+    int own = hold_others(client);
+    inlong_stripe *s = &ring_of(client)->stripes[own];
+    held = true;
+    while (!waits) {
+        pthread_mutex_lock(&s->mutex);
+        waits = s->waiting > 0;
+        pthread_mutex_unlock(&s->mutex);
+        sched_yield();
+    }
+    for (int64_t until = inlong_now_ms() + 50; inlong_now_ms() < until;)
+        sched_yield();
+    let_others_go(client, own);
+    return NULL;
+}
+
+/* It had its time twice: for room in the ring, and for the message that the ring does not take. */
+static void packed_call_has_its_time_once(void)
+{
+    enum { TIME = 100000, SMALL = 3000, LARGE = 20 << 10 };
+    static char data[SMALL + LARGE], stats[256];
+    static uint32_t lengths[SMALL + 1];
+    pthread_t thread;
+    size_t accepted;
+    inlong_message m = message("x");
+    fixture f = open_fixture(no_options);
+    CHECK_INT(inlong_client_send_async(f.client, &m, NULL, NULL), INLONG_OK);
+    CHECK_INT(pthread_create(&thread, NULL, hold_up_the_ring, f.client), 0);
+    while (!held)
+        sched_yield();
+    for (int i = 0; i <= SMALL; i++)
+        lengths[i] = i < SMALL ? 1 : LARGE;
+    CHECK_INT(inlong_client_send_packed(f.client, PACK(&m, data, sizeof data, lengths, SMALL + 1, NULL, INLONG_PACKED_SINGLES),
+                                        TIME, &accepted),
+              INLONG_OK);
+    CHECK_INT((long long)accepted, SMALL + 1);
+    CHECK_INT(pthread_join(thread, NULL), 0);
+    CHECK(inlong_client_stats(f.client, stats, sizeof stats) > 0);
+    CHECK(json_number(stats, "timeout") < TIME - 48);
+    close_fixture(&f);
+}
+
+static atomic_bool over;
+
+static void *keep_a_server(void *mock)
+{
+    char request[64];
+    snprintf(request, sizeof request, "stay %p", (void *)&over);
+    CHECK(inlong_mock_control(mock, request, request, sizeof request) > 0);
+    return NULL;
+}
+
+/* All but the sends waited for ever. A close leaves the slot to nobody before the core has closed its client. */
+static void no_call_waits_for_ever_for_a_core_that_begins_nothing(void)
+{
+    enum { SERVERS = 8, TIME = 20 }; /* it has less */
+    pthread_t threads[SERVERS];
+    char text[64];
+    inlong_close_report report = {.struct_size = sizeof report};
+    fixture f = open_fixture(no_options);
+    inlong_slot *slot = inlong_client_slot(f.client);
+    uintptr_t handle = (uintptr_t)f.client;
+    for (int i = 0; i < SERVERS; i++)
+        CHECK_INT(pthread_create(&threads[i], NULL, keep_a_server, f.mock), 0);
+    while (inlong_call_within(&(inlong_core_call){.kind = INLONG_CALL_READY, .handle = handle}, 200, NULL))
+        ;
+    CHECK_INT(inlong_client_flush(f.client, TIME), INLONG_ERR_CONTEXT_EXPIRED);
+    CHECK_TEXT(inlong_last_error(), "the library got no processor");
+    CHECK_INT(inlong_client_ready(f.client, TIME), INLONG_ERR_CONTEXT_EXPIRED);
+    CHECK_INT(inlong_client_stats(f.client, text, sizeof text), INLONG_ERR_CONTEXT_EXPIRED);
+    CHECK_INT(inlong_client_metrics(f.client, text, sizeof text), INLONG_ERR_CONTEXT_EXPIRED);
+    CHECK_INT(inlong_client_close(f.client, TIME, &report), INLONG_ERR_CONTEXT_EXPIRED);
+    CHECK_TEXT(inlong_last_error(), "the library got no processor");
+    CHECK_INT(inlong_client_close(f.client, TIME, &report), INLONG_ERR_HANDLE);
+    CHECK(atomic_load(&slot->calling) > 0);
+    over = true;
+    for (int i = 0; i < SERVERS; i++)
+        CHECK_INT(pthread_join(threads[i], NULL), 0);
+    while (atomic_load(&slot->calling) > 0)
+        sched_yield();
+    f.client = open_client(f.url, no_options);
+    CHECK(inlong_client_slot(f.client) == slot);
+    close_fixture(&f);
+}
+
 /* ---- calls, without a core: this program's own threads begin them ---- */
 
 enum { CALLS = 2000, CALLERS = 3 };
@@ -137,7 +228,7 @@ static void *call_in_a_hurry(void *unused)
     long got = 0;
     for (int i = 1; i <= CALLS; i++) {
         inlong_core_call call = {.count = (size_t)i};
-        bool begun = inlong_call_within(&call, i % 3 == 0);
+        bool begun = inlong_call_within(&call, i % 3 == 0, NULL);
         CHECK_INT(call.code, begun ? i : 0);
         got += begun;
     }
@@ -150,8 +241,8 @@ static void call_that_nobody_begins_is_taken_back(void)
 {
     pthread_t servers[2], callers[CALLERS];
     inlong_core_call first = {.count = 1}, second = {.count = 2};
-    CHECK(!inlong_call_within(&first, 0));
-    CHECK(!inlong_call_within(&second, 10));
+    CHECK(!inlong_call_within(&first, 0, NULL));
+    CHECK(!inlong_call_within(&second, 10, NULL));
     for (int i = 0; i < 2; i++)
         CHECK_INT(pthread_create(&servers[i], NULL, answer_calls, NULL), 0);
     long got = 0;
@@ -205,6 +296,8 @@ static void time_of_a_call_counts_from_where_it_is_left(void)
 }
 
 static const check_test tests[] = {
+    {"packed_call_has_its_time_once", packed_call_has_its_time_once},
+    {"no_call_waits_for_ever_for_a_core_that_begins_nothing", no_call_waits_for_ever_for_a_core_that_begins_nothing},
     {"close_takes_back_what_the_core_does_not_take", close_takes_back_what_the_core_does_not_take},
     {"send_has_its_time_once", send_has_its_time_once},
     {"send_does_not_wait_for_ever_for_a_core_that_takes_nothing", send_does_not_wait_for_ever_for_a_core_that_takes_nothing},

@@ -236,7 +236,7 @@ static void room_of_a_call_is_granted_to_no_chunk(void)
     inlong_core_call one = {
         .kind = INLONG_CALL_SUBMIT_PACKED, .handle = 3, .message = &m, .data = "x", .lengths = &length, .count = 1};
     inlong_core_call call = {.handle = 3, .count = 10};
-    bool late;
+    int64_t began;
     inlong_ring_init(r);
     atomic_store(&slot->handle, one.handle);
     inlong_ring_open(slot);
@@ -245,9 +245,9 @@ static void room_of_a_call_is_granted_to_no_chunk(void)
     atomic_store(&r->least, 1);
     atomic_store(&r->room, 10);
     CHECK(!inlong_ring_begin_call(slot, &call));
-    CHECK_INT(inlong_ring_feed(slot, &one, &late), 0);
+    CHECK_INT(inlong_ring_feed(slot, &one, &began), 0);
     inlong_ring_publish(slot, &call, 0);
-    CHECK_INT(inlong_ring_feed(slot, &one, &late), 1);
+    CHECK_INT(inlong_ring_feed(slot, &one, &began), 1);
     CHECK_INT(atomic_load(&r->granted), 5);
     CHECK(inlong_ring_begin_call(slot, &call)); /* settles what the chunk has */
     inlong_ring_publish(slot, &call, 0);

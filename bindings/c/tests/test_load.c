@@ -108,59 +108,6 @@ static void child_of_a_parent_without_a_core_looks_for_one(void)
     }
 }
 
-/* The runtime would end the process. */
-static void without_room_for_the_runtime_it_is_not_loaded(void)
-{
-    struct rlimit limit, small;
-    inlong_mock *mock;
-    CHECK_INT(getrlimit(RLIMIT_AS, &limit), 0);
-    small = limit;
-    small.rlim_cur = (rlim_t)700 << 20;
-    CHECK_INT(setrlimit(RLIMIT_AS, &small), 0);
-    CHECK_INT(inlong_mock_new(1, &mock, err, sizeof err), INLONG_ERR_NOMEM);
-    CHECK_TEXT(err, "address space (ulimit -v)");
-    CHECK_INT(setrlimit(RLIMIT_AS, &limit), 0);
-
-    pid_t child = fork();
-    if (child == 0) {
-        small = (struct rlimit){3, 3};
-        CHECK_INT(setrlimit(RLIMIT_NPROC, &small), 0);
-        if (geteuid() == 0 && setuid(65534) != 0) { /* root has no such limit */
-            fprintf(stderr,
-                    "skip load/without_room_for_the_runtime_it_is_not_loaded: no other user here to try it without threads\n");
-            _exit(0);
-        }
-        CHECK_INT(inlong_mock_new(1, &mock, err, sizeof err), INLONG_ERR_NOMEM);
-        CHECK_TEXT(err, "8 threads (ulimit -u");
-        _exit(0);
-    }
-    CHECK_INT(check_status(child), 0);
-    CHECK_INT(inlong_mock_new(1, &mock, err, sizeof err), INLONG_OK);
-    inlong_mock_free(mock);
-}
-
-/* However many are left: the runtime ended the process where it got some of those that it needs, and not all. */
-static void without_descriptors_it_is_not_loaded(void)
-{
-    enum { MOST = 16 };
-    for (int left = 0; left <= MOST; left++) {
-        pid_t child = fork();
-        if (child == 0) {
-            inlong_mock *mock;
-            closefrom(3);
-            const struct rlimit few = {(rlim_t)(3 + left), (rlim_t)(3 + left)};
-            CHECK_INT(setrlimit(RLIMIT_NOFILE, &few), 0);
-            int code = inlong_mock_new(1, &mock, err, sizeof err);
-            if (code == INLONG_ERR_NOMEM)
-                CHECK_TEXT(err, "8 descriptors (ulimit -n)");
-            _exit(code == INLONG_ERR_NOMEM);
-        }
-        int status = check_status(child);
-        CHECK(WIFEXITED(status));
-        CHECK_INT(WEXITSTATUS(status), left < 8 ? 1 : 0);
-    }
-}
-
 static void core_beside_the_front_is_found(void)
 {
     make_copy();
@@ -322,8 +269,6 @@ static const check_test tests[] = {
     {"missing_core_lists_what_was_tried", missing_core_lists_what_was_tried},
     {"named_core_is_the_only_one_that_is_tried", named_core_is_the_only_one_that_is_tried},
     {"H2_child_of_a_parent_without_a_core_looks_for_one", child_of_a_parent_without_a_core_looks_for_one},
-    {"without_room_for_the_runtime_it_is_not_loaded", without_room_for_the_runtime_it_is_not_loaded},
-    {"without_descriptors_it_is_not_loaded", without_descriptors_it_is_not_loaded},
     {"core_beside_the_front_is_found", core_beside_the_front_is_found},
     {"file_that_is_no_library_is_told", file_that_is_no_library_is_told},
     {"library_that_is_no_core_is_told", library_that_is_no_core_is_told},
