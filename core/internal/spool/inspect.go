@@ -135,19 +135,16 @@ func inUse(slot string) bool {
 	if _, err := os.Stat(path); err != nil {
 		return false
 	}
-	if own, err := isOwn(slot); own || err != nil {
-		return true
-	}
-	busy := false
-	_ = exclusive(filepath.Dir(slot), slotsWait, func() error {
-		release, err := lockSlot(path)
-		if err == nil {
-			release()
-		}
-		busy = errors.Is(err, ErrBusy)
+	used := true
+	look := func() error {
+		own, err := isOwn(slot)
+		used = own || err != nil || isLocked(path)
 		return nil
-	})
-	return busy
+	}
+	if err := exclusive(filepath.Dir(slot), slotsWait, look); err != nil && !errors.Is(err, ErrBusy) {
+		_ = look() // a folder that can only be read has no client of this process
+	}
+	return used
 }
 
 // CheckDisk reports why a spool cannot be in this folder, which is there: nothing can be written to it, or its file system gives no locks. It

@@ -26,3 +26,11 @@ func lockSlot(path string) (release func(), err error) {
 }
 
 func lockFolder(path string) (release func(), err error) { return lockSlot(path) }
+
+func isLocked(path string) bool {
+	release, err := lockSlot(path)
+	if err == nil {
+		release()
+	}
+	return errors.Is(err, ErrBusy)
+}

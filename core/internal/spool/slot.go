@@ -14,7 +14,8 @@ import (
 // in it. The lock goes with the process, however that ends, and a child that was forked has no part in it. Who holds it is also
 // written to the file "owner": the kernel does not keep two clients of one process from each other.
 //
-// Anyone who takes, leaves or looks for slots holds the lock of the whole folder meanwhile.
+// Anyone who takes, leaves or looks for slots holds the folder's lock meanwhile, which keeps out the other clients of the process; on
+// systems other than Linux also those of other processes.
 const (
 	slotsLock = "slots.lock"
 	slotLock  = "lock"

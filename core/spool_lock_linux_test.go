@@ -1,5 +1,3 @@
-//go:build unix
-
 package dataproxy_test
 
 import (
@@ -16,7 +14,7 @@ import (
 	"github.com/inlong-dataproxy/inlong-dataproxy/core/internal/spool"
 )
 
-// While a process was stopped that had the folder's lock, nothing was stored, and so nothing sent, for 2 s of each 10: the look for slots
+// While somebody had the folder's lock, nothing was stored, and so nothing sent, for 2 s of each 10: the look for slots
 // whose owners are gone waited for it. With a spool_max_age below 2 s no line told why it took none.
 func TestAFolderThatStaysLockedHoldsUpNoMessage(t *testing.T) {
 	t.Parallel()
@@ -27,7 +25,9 @@ func TestAFolderThatStaysLockedHoldsUpNoMessage(t *testing.T) {
 	f, err := os.OpenFile(filepath.Join(dir, "slots.lock"), os.O_RDWR, 0)
 	require.NoError(t, err)
 	defer f.Close()
-	eventually(t, "the lock is had", func() bool { return unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB) == nil })
+	eventually(t, "the lock is had", func() bool {
+		return unix.FcntlFlock(f.Fd(), unix.F_OFD_SETLK, &unix.Flock_t{Type: unix.F_WRLCK}) == nil
+	})
 	other := t.TempDir()
 	store, err := spool.Open(other, spool.Options{})
 	require.NoError(t, err)
@@ -42,6 +42,6 @@ func TestAFolderThatStaysLockedHoldsUpNoMessage(t *testing.T) {
 	}
 	require.Equal(t, dataproxy.SpoolOK, client.Stats().Spool.State)
 	eventually(t, "a line tells of it", func() bool { return len(log.with("slots.lock: another client holds it")) > 0 })
-	require.NoError(t, unix.Flock(int(f.Fd()), unix.LOCK_UN))
+	require.NoError(t, unix.FcntlFlock(f.Fd(), unix.F_OFD_SETLK, &unix.Flock_t{Type: unix.F_UNLCK}))
 	require.NoError(t, c.WaitCount(patient(t), 61))
 }
