@@ -1,4 +1,4 @@
-// Package access reads what a client shows to the Manager, and to what stands before the nodes, from files that may change while it is
+// Package access reads what a client shows to the Manager, and to a proxy before the nodes, from files that may change while it is
 // open: credentials and certificates.
 package access
 
@@ -16,10 +16,10 @@ import (
 	"syscall"
 )
 
-// longestFile is more than any bundle of certificates has.
+// longestFile is longer than any bundle of certificates.
 const longestFile = 8 << 20
 
-// read reads a whole file that can be read again: of a pipe the second reader would get nothing.
+// read reads a whole regular file. A pipe is refused, because its second reader would get nothing.
 func read(path string) ([]byte, error) {
 	f, err := os.OpenFile(path, os.O_RDONLY|syscall.O_NONBLOCK, 0) // opening a pipe would wait for its writer
 	if err != nil {
@@ -40,7 +40,7 @@ func read(path string) ([]byte, error) {
 	return data, err
 }
 
-// CheckPair tells what is wrong with "first:second". Its error holds no part of it.
+// CheckPair returns what is wrong with "first:second". Its error shows no part of it.
 func CheckPair(text, form string) error {
 	if first, second, ok := strings.Cut(text, ":"); !ok || first == "" || second == "" {
 		return fmt.Errorf("must be %q, both not empty", form)
@@ -51,7 +51,7 @@ func CheckPair(text, form string) error {
 	return nil
 }
 
-// ReadBasicAuth reads "secretId:secretKey", with or without an end of the line. No error holds a part of it.
+// ReadBasicAuth reads "secretId:secretKey", with or without a newline at the end. No error shows a part of it.
 func ReadBasicAuth(path string) (string, error) {
 	data, err := read(path)
 	if err != nil {
@@ -93,28 +93,28 @@ func ReadClient(certFile, keyFile string) (*tls.Certificate, error) {
 	}
 	pair, err := tls.X509KeyPair(cert, key)
 	if err != nil {
-		return nil, err // it tells which of both is wrong, and shows neither
+		return nil, err // it says which of the two is wrong, and shows neither
 	}
 	return &pair, nil
 }
 
-// Kept is a value from files. They are read at each use: to ask whether they have changed is no cheaper, and what tells it may be wrong.
-// What cannot be read then leaves the last good value in its place.
+// Kept is a value from files. They are read at each use: checking whether they have changed costs as much, and can be wrong. If
+// they cannot be read, the last good value stays in use.
 type Kept[T any] struct {
 	read func() (T, error)
 	warn func(error)
 
-	mu   sync.Mutex // held while files are read: good is never replaced by what they held before
+	mu   sync.Mutex // held while files are read, so that an older value never replaces a newer one
 	good T
 }
 
-// Keep reads the value for the first time. warn is called with why a later one cannot be used.
+// Keep reads the value for the first time. warn is called with the reason if a later one cannot be used.
 func Keep[T any](read func() (T, error), warn func(error)) (*Kept[T], error) {
 	good, err := read()
 	return &Kept[T]{read: read, warn: warn, good: good}, err
 }
 
-// Get returns the value as it is now, or was last.
+// Get returns the value as it is now, or the last good one.
 func (k *Kept[T]) Get() T {
 	k.mu.Lock()
 	defer k.mu.Unlock()

@@ -8,13 +8,13 @@ import (
 
 // Files names the files of TLS; those of empty names are not used.
 type Files struct {
-	CA         string // of the authorities that may sign the other side's certificate; else the system's
+	CA         string // of the authorities that may sign the other side's certificate; empty: the system's
 	Cert, Key  string // of the client
 	Base       *tls.Config
-	ServerName string // that the other side's certificate must have; else the host that is dialled
+	ServerName string // the name that the other side's certificate must have; empty: the host that is dialled
 }
 
-// Check reads the files and tells what is wrong with each.
+// Check reads the files and returns what is wrong with each.
 func (f Files) Check() (errs []error) {
 	if f.CA != "" {
 		if _, err := f.roots(); err != nil {
@@ -45,7 +45,7 @@ func (f Files) client() (*tls.Certificate, error) {
 	return pair, nil
 }
 
-// TLS makes configurations of what the files hold at the time.
+// TLS makes configurations from the present content of the files.
 type TLS struct {
 	base   *tls.Config
 	name   string
@@ -69,7 +69,7 @@ func (f Files) Open(warn func(error)) (t *TLS, err error) {
 	return t, nil
 }
 
-// Config returns what the next connection takes; nil: nothing was said of it.
+// Config returns the configuration for the next connection; nil if no file is named.
 func (t *TLS) Config() *tls.Config {
 	if t.roots == nil && t.client == nil {
 		return t.base

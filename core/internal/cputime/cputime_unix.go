@@ -1,6 +1,6 @@
 //go:build unix
 
-// Package cputime tells what this process has used of the processors.
+// Package cputime returns the processor time that this process has used.
 package cputime
 
 import (
@@ -8,7 +8,7 @@ import (
 	"time"
 )
 
-// Used returns what the whole process has used since its start.
+// Used returns the processor time of the whole process since its start.
 func Used() (user, system time.Duration) {
 	var u syscall.Rusage
 	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &u); err != nil {

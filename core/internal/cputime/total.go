@@ -2,7 +2,7 @@ package cputime
 
 import "time"
 
-// Total is both together. What must be cheap is measured by it in tests, since on a busy machine all takes long.
+// Total is the sum of both. Tests measure costs by it, because elapsed times mean little on a busy machine.
 func Total() time.Duration {
 	user, system := Used()
 	return user + system

@@ -1,4 +1,4 @@
-// Package discovery learns the DataProxy nodes: from the Manager, or from the file that keeps its last answer.
+// Package discovery finds the DataProxy nodes: from the Manager, or from the file that keeps its last answer.
 package discovery
 
 import (
@@ -16,8 +16,8 @@ const (
 	listPath    = "/openapi/dataproxy/getIpList"
 )
 
-// RedactURL cuts off what may hold a secret: a name and password before the host, and a query. The url may be one that cannot be
-// read, so nothing is known of its parts.
+// RedactURL removes what may be secret: a name and password before the host, and a query. The url may be unreadable, so nothing is
+// known of its parts.
 func RedactURL(raw string) string {
 	if at := strings.LastIndexByte(raw, '@'); at >= 0 {
 		raw = "..." + raw[at:]
@@ -28,8 +28,8 @@ func RedactURL(raw string) string {
 	return raw
 }
 
-// ListURLs completes the addresses of a Manager, which are separated by commas. A comma before anything but an address belongs to the
-// one in front of it, say to its password.
+// ListURLs completes the addresses of a Manager, which are separated by commas. A comma that is not followed by an address belongs
+// to the address before it, for example to its password.
 func ListURLs(raw string) ([]string, error) {
 	var list []string
 	begin := 0
@@ -54,7 +54,7 @@ func hasScheme(text string) bool {
 	return strings.HasPrefix(text, "http://") || strings.HasPrefix(text, "https://")
 }
 
-// ListURL completes a Manager's base url to the one that answers node lists; a full one is kept.
+// ListURL extends a Manager's base url to the url that answers with node lists. A full url is kept.
 func ListURL(raw string) (string, error) {
 	u, err := url.Parse(strings.TrimSpace(raw))
 	if err != nil {
@@ -94,9 +94,9 @@ func CheckAddress(address string) error {
 	return nil
 }
 
-// CheckHostPort is CheckAddress for what is no node; its error does not show the text.
+// CheckHostPort is CheckAddress for addresses that are not nodes'. Its error does not show the text.
 func CheckHostPort(address string) error {
-	if strings.Contains(address, "@") { // no error shows a part of it: there may be a password
+	if strings.Contains(address, "@") { // no error shows any of it, because there may be a password
 		return errors.New("it has an @: it must be host:port alone, without user and password")
 	}
 	host, port, err := net.SplitHostPort(address)

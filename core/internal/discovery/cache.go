@@ -15,7 +15,7 @@ import (
 
 const (
 	cacheVersion = 1
-	maxCache     = maxAnswer // of the file: it holds less than the answer
+	maxCache     = maxAnswer // of the file, which holds less than the answer
 )
 
 // Cache is the file that keeps the Manager's last good answer.
@@ -23,14 +23,14 @@ type Cache struct{ Path string }
 
 type cacheFile struct {
 	Version         int      `json:"version"`
-	ListURL         string   `json:"list_url"` // each address of the Manager, with blanks between
+	ListURL         string   `json:"list_url"` // each address of the Manager, separated by blanks
 	Group           string   `json:"group"`
 	Nodes           []string `json:"nodes"`
 	MaxPacketLength int      `json:"max_packet_length"`
 }
 
-// Store replaces the file as a whole, so that a reader never sees half of it. What is no file stays: a rename would put one in
-// the place of a device.
+// Store replaces the file as a whole, so that a reader never sees half of it. If the name is not a regular file it stays: a rename
+// would replace a device.
 func (c Cache) Store(m *Manager, list List) error {
 	if info, err := os.Stat(c.Path); err == nil {
 		if err := c.checkRegular(info); err != nil {
@@ -102,7 +102,7 @@ func parseCache(data []byte, m *Manager) (List, error) {
 	if f.Version != cacheVersion {
 		return List{}, fmt.Errorf("the node cache has version %d: it must be %d", f.Version, cacheVersion)
 	}
-	ours := m.withoutUser() // one in common is enough: addresses come and go
+	ours := m.withoutUser() // one common address is enough, since addresses come and go
 	if !slices.ContainsFunc(strings.Fields(f.ListURL), func(a string) bool { return slices.Contains(ours, a) }) || f.Group != m.Group {
 		return List{}, errors.New("the node cache belongs to another Manager or group")
 	}
@@ -118,7 +118,7 @@ func parseCache(data []byte, m *Manager) (List, error) {
 	return List{Nodes: slices.Compact(f.Nodes), MaxPacketLength: max(f.MaxPacketLength, 0)}, nil
 }
 
-// withoutUser returns the list's urls without name and password: no secret goes into the file.
+// withoutUser returns the list's urls without name and password, because no secret may be in the file.
 func (m *Manager) withoutUser() (urls []string) {
 	for _, listURL := range m.ListURLs {
 		if u, err := url.Parse(listURL); err == nil {

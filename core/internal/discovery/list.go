@@ -10,7 +10,7 @@ import (
 	"strings"
 )
 
-// refused is what the Manager says when it answers without success.
+// refused is the error of a Manager's answer without success.
 func refused(reason *string) error {
 	text := "no reason given"
 	if reason != nil {
@@ -19,7 +19,7 @@ func refused(reason *string) error {
 	return fmt.Errorf("the Manager refused: %s", text)
 }
 
-// unmarshal is json.Unmarshal, whose own text about a type shows one of Go, which tells the reader nothing.
+// unmarshal is json.Unmarshal with errors that do not name Go's types, which tell the reader nothing.
 func unmarshal(data []byte, to any) error {
 	err := json.Unmarshal(data, to)
 	var wrong *json.UnmarshalTypeError
@@ -55,10 +55,10 @@ func ParseList(body []byte) (List, error) {
 	if n := answer.Data.MaxPacketLength; n != nil && *n > 0 {
 		list.MaxPacketLength = *n
 	}
-	for _, entry := range answer.Data.NodeList { // each by itself: one that is odd must not cost the others
+	for _, entry := range answer.Data.NodeList { // each alone, so that a bad one does not cost the others
 		var n struct {
 			IP           string      `json:"ip"`
-			Port         json.Number `json:"port"` // a text with a number is one too
+			Port         json.Number `json:"port"` // a string with a number is accepted, too
 			ProtocolType string      `json:"protocolType"`
 		}
 		if err := unmarshal(entry, &n); err != nil {

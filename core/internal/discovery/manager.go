@@ -18,15 +18,15 @@ import (
 	"go.uber.org/multierr"
 )
 
-const maxAnswer = 16 << 20 // of the Manager; a list of 100,000 nodes is shorter
+const maxAnswer = 16 << 20 // the most that is read of the Manager's answer; a list of 100,000 nodes is shorter
 
-// ErrNoNodes says that the Manager answered with success and without any TCP node.
+// ErrNoNodes says that the Manager answered with success but without any TCP node.
 var ErrNoNodes = errors.New("the Manager lists no TCP node for the group")
 
-// List is what the Manager says of a group's nodes.
+// List is the Manager's answer about a group's nodes.
 type List struct {
 	Nodes []string // host:port, sorted, each once
-	// MaxPacketLength is the administrator's bound of a frame, 0 when none was set.
+	// MaxPacketLength is the administrator's bound of a frame, 0 if none was set.
 	MaxPacketLength int
 	// Skipped names the entries that cannot be used, and why.
 	Skipped []error
@@ -36,27 +36,28 @@ type List struct {
 type Manager struct {
 	ListURLs []string // see ListURLs; each an address of the same Manager
 	Group    string
-	// TLS makes the configuration of one request by https; optional.
+	// TLS returns the configuration for a request over https; optional.
 	TLS func() *tls.Config
 	// Authorize returns the header that signs the requests; optional.
 	Authorize func(ctx context.Context, group string) (header, token string, err error)
 
-	answered atomic.Int32 // the address whose answer was the last good one: it is asked first
+	answered atomic.Int32 // the address that gave the last good answer; it is asked first
 }
 
-// answer is what came of asking one address.
+// answer is the result of asking one address.
 type answer struct {
 	address, turn int
 	list          List
 	err           error
 }
 
-// Fetch asks the addresses for the node list in turn, and takes the first good answer. An address that is silent for a while is not given
-// up, since a Manager that has just started takes seconds: the next one is asked beside it, or the same again, as a request may be lost.
-// Fetch ends when ctx does, or when each address has failed and none is being asked.
+// Fetch asks the addresses for the node list, one after the other, and returns the first good answer. It does not give up an
+// address that is silent for a while, since a Manager that has just started takes seconds. Instead it asks the next one at the same
+// time, or the same one again, as a request may be lost. Fetch ends when ctx does, or when each address has failed and none is
+// being asked.
 func (m *Manager) Fetch(ctx context.Context) (List, error) {
 	ctx, cancel := context.WithCancel(ctx)
-	defer cancel() // anyone who is asked beside the one that answered
+	defer cancel() // ends the other requests
 	signed, err := m.sign(ctx)
 	if err != nil {
 		return List{}, err
@@ -71,7 +72,7 @@ func (m *Manager) Fetch(ctx context.Context) (List, error) {
 		go func() {
 			a := answer{address: address, turn: turn}
 			defer func() {
-				if r := recover(); r != nil { // a fault of this library must not end the process
+				if r := recover(); r != nil { // a panic of this library must not end the process
 					a.err = fmt.Errorf("internal fault: %v\n%s", r, debug.Stack())
 				}
 				select {
@@ -97,14 +98,14 @@ func (m *Manager) Fetch(ctx context.Context) (List, error) {
 			switch {
 			case !errors.Is(a.err, context.DeadlineExceeded):
 				faults[a.address], told[a.address] = a.err, 0
-			case faults[a.address] == nil || a.turn < told[a.address]: // no time was left: who was asked first knows most
+			case faults[a.address] == nil || a.turn < told[a.address]: // no time was left: the address that was asked first has the best error
 				faults[a.address], told[a.address] = a.err, a.turn
 			}
 			switch {
 			case asked < len(m.ListURLs) && ctx.Err() == nil:
 				next()
 				silence.Reset(patience)
-			case open == 0: // else one that is slow may still answer well, whatever one that was asked later met
+			case open == 0: // otherwise a slow one may still give a good answer
 				return List{}, m.fault(faults)
 			}
 		case <-silence.C:
@@ -115,7 +116,8 @@ func (m *Manager) Fetch(ctx context.Context) (List, error) {
 	}
 }
 
-// patience is how long an address may be silent before another one is asked beside it: all of them are, and one again, before ctx ends.
+// patience is how long an address may be silent before another one is asked at the same time. It is such that all of them are
+// asked, and one again, before ctx ends.
 func (m *Manager) patience(ctx context.Context) time.Duration {
 	at, bounded := ctx.Deadline()
 	if !bounded {
@@ -126,7 +128,7 @@ func (m *Manager) patience(ctx context.Context) time.Duration {
 
 const longestPatience = 5 * time.Second
 
-// fault joins what the addresses did.
+// fault joins the errors of the addresses.
 func (m *Manager) fault(faults []error) error {
 	if len(faults) == 1 {
 		return faults[0]
@@ -143,10 +145,10 @@ func (m *Manager) fault(faults []error) error {
 // credentials sign requests.
 type credentials struct {
 	header, token string
-	renew         func() (credentials, error) // asks Authorize again, the first time that it is called; nil where nothing is signed
+	renew         func() (credentials, error) // asks Authorize again, the first time that it is called; nil if requests are not signed
 }
 
-// sign asks for the credentials of all requests of one question.
+// sign gets the credentials for all requests of one question.
 func (m *Manager) sign(ctx context.Context) (credentials, error) {
 	if m.Authorize == nil {
 		return credentials{}, nil
@@ -172,16 +174,16 @@ func (m *Manager) askOne(ctx context.Context, listURL string, signed credentials
 	return ParseList(body)
 }
 
-// exchange sends one request, with a few retries, and returns the answer's body. After a 401 or 403 it renews the credentials, since a
-// token may have expired: here, as another address that is silent would take all the time that is left for that.
+// exchange sends one request, with a few retries, and returns the answer's body. After a 401 or 403 it renews the credentials,
+// since a token may have expired. It does that here because another address that is silent would use up the time for it.
 func (m *Manager) exchange(ctx context.Context, method, target string, signed credentials) ([]byte, error) {
-	// One connection a request: between two requests lie minutes, and an idle socket would outlive a fork.
+	// Each request has its own connection: there are minutes between two requests, and an idle socket would survive a fork.
 	transport := &http.Transport{
-		// Where a company lets its programs out through a proxy only, they have these variables; nothing else leads to one.
+		// In networks where programs reach the outside only through a proxy, these variables are set. Nothing else uses a proxy.
 		Proxy:             http.ProxyFromEnvironment,
 		DisableKeepAlives: true,
 	}
-	if m.TLS != nil && strings.HasPrefix(target, "https:") { // an http.Transport changes what it is given
+	if m.TLS != nil && strings.HasPrefix(target, "https:") { // an http.Transport changes the configuration that it gets
 		transport.TLSClientConfig = m.TLS().Clone()
 	}
 	defer transport.CloseIdleConnections()
@@ -211,12 +213,13 @@ func (m *Manager) exchange(ctx context.Context, method, target string, signed cr
 	return ask(ctx, transport, req)
 }
 
-// pauses are those before the second and the third attempt. A Retry-After is not obeyed: there are other occasions to ask again.
+// pauses are the pauses before the second and the third attempt. Retry-After is ignored, because the Manager is asked again later
+// in any case.
 var pauses = []time.Duration{50 * time.Millisecond, 100 * time.Millisecond}
 
-// ask sends a request without a body, and sends it again after an accident.
+// ask sends a request without a body, and repeats it if the fault may be temporary.
 func ask(ctx context.Context, way http.RoundTripper, req *http.Request) ([]byte, error) {
-	var before error // of an attempt that another one followed: what a user has to hear when there is no time left for that
+	var before error // of the attempt before, which the user must see if there is no time for another one
 	late := func(err error) error {
 		if before != nil {
 			err = fmt.Errorf("%w; the attempt before: %w", err, before)
@@ -226,7 +229,7 @@ func ask(ctx context.Context, way http.RoundTripper, req *http.Request) ([]byte,
 	for attempt := 0; ; attempt++ {
 		body, err := askOnce(way, req)
 		if ctx.Err() != nil && err != nil {
-			var ofURL *url.Error // the url is the user's own: what matters is that there was no answer
+			var ofURL *url.Error // the url is the user's own; what matters is that there was no answer
 			if errors.As(err, &ofURL) {
 				err = ofURL.Err
 			}
@@ -266,7 +269,7 @@ func askOnce(way http.RoundTripper, req *http.Request) ([]byte, error) {
 
 var errTooMuch = fmt.Errorf("the Manager's answer has more than %d MiB, too much for a list of nodes", maxAnswer>>20)
 
-// worthAnother tells an accident from an answer, or from a fault, that would come again.
+// worthAnother reports whether an error may be gone at the next attempt.
 func worthAnother(err error) bool {
 	var status *statusError
 	if errors.As(err, &status) {
@@ -276,10 +279,10 @@ func worthAnother(err error) bool {
 	return !errors.As(err, &distrust) && err != errTooMuch
 }
 
-// stay does not follow a redirect: the header that signs the request would go to whatever host it names, in the clear too.
+// stay does not follow a redirect: the header that signs the request would go to any host that it names, perhaps unencrypted.
 func stay(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
 
-// redirectHost returns where a redirect leads: not more of it than the host, since the rest may hold secrets.
+// redirectHost returns the host that a redirect leads to. The rest of the url may be secret.
 func redirectHost(resp *http.Response) string {
 	if resp.StatusCode/100 != 3 {
 		return ""
@@ -296,7 +299,7 @@ type statusError struct {
 	to   string // of a redirect
 }
 
-// errDenied is what each statusError is that comes of credentials.
+// errDenied is wrapped by each statusError that concerns credentials.
 var errDenied = errors.New("denied")
 
 func (e *statusError) Is(target error) bool { return target == errDenied && e.denied() }
@@ -311,7 +314,7 @@ func (e *statusError) Error() string {
 		text += fmt.Sprintf(", a redirect to %q: it is not followed, since the request is signed; give the url of the Manager itself", e.to)
 	}
 	if e.denied() {
-		// The real Manager says 403 in both cases.
+		// The real Manager answers 403 in both cases.
 		text += ": the credentials are missing or wrong, or the Manager's database is down"
 	}
 	if e.code == http.StatusNotFound {
@@ -320,7 +323,7 @@ func (e *statusError) Error() string {
 	return text
 }
 
-// printable shows what a terminal would obey, or nobody could see.
+// printable escapes characters that a terminal would obey, or that nobody could see.
 func printable(text string) string {
 	text = strings.ToValidUTF8(text, "?")
 	if strings.ContainsFunc(text, func(r rune) bool { return !strconv.IsPrint(r) }) {

@@ -12,8 +12,9 @@ import (
 
 const streamPath = "/openapi/stream/get"
 
-// Stream asks for what the Manager knows of a stream, the object "data" of its answer, until ctx ends. It may hold credentials of what
-// the stream is read from and written to: no error shows a part of it. The addresses are asked one after the other.
+// Stream returns what the Manager knows of a stream, the object "data" of its answer. It tries the addresses one after the other
+// until ctx ends. The answer may hold credentials of the systems that the stream is read from and written to, so no error shows any
+// of it.
 func (m *Manager) Stream(ctx context.Context, stream string) (json.RawMessage, error) {
 	signed, err := m.sign(ctx)
 	if err != nil {
@@ -30,7 +31,7 @@ func (m *Manager) Stream(ctx context.Context, stream string) (json.RawMessage, e
 	return nil, m.fault(faults)
 }
 
-// streamAt asks address i, for which it takes its share of the time that is left.
+// streamAt asks address i, which may use its share of the time that is left.
 func (m *Manager) streamAt(ctx context.Context, i int, target string, signed credentials) (json.RawMessage, error) {
 	if at, bounded := ctx.Deadline(); bounded {
 		share := time.Until(at) / time.Duration(len(m.ListURLs)-i)
@@ -56,7 +57,7 @@ func (m *Manager) streamAt(ctx context.Context, i int, target string, signed cre
 	return answer.Data, nil
 }
 
-// streamURL is beside the url of node lists, which ListURL has made.
+// streamURL returns the url of a stream at the Manager of listURL, which ListURL has made.
 func streamURL(listURL, group, stream string) string {
 	return strings.TrimSuffix(listURL, listPath) + streamPath + "?" + url.Values{"groupId": {group}, "streamId": {stream}}.Encode()
 }

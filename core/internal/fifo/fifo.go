@@ -1,15 +1,15 @@
 // Package fifo has the client's queues.
 package fifo
 
-// Queue is a queue in a ring that doubles when it is full, so that one that is never empty does not grow for ever. A long ring goes
-// when it is empty: what a jam needed is not kept.
+// Queue is a queue in a ring that doubles when it is full. A queue that is never empty does not grow for ever. A long ring is
+// released when it is empty, so that the memory a jam needed is not kept.
 type Queue[T any] struct {
 	ring []T // its length is a power of two, or zero
 	head int
 	n    int
 }
 
-// keptRing is how long a ring may be that an empty queue keeps.
+// keptRing is the longest ring that an empty queue keeps.
 const keptRing = 1024
 
 func (q *Queue[T]) Len() int { return q.n }
@@ -57,16 +57,16 @@ func (q *Queue[T]) TakeAll() []T {
 	return all
 }
 
-// Mortal is a queue of items that may die in it, which dead tells of one. The dead are swept out as it grows, or as they are many: where
-// nothing moves it must not hold what nobody waits for.
+// Mortal is a queue of items that may die in it; dead reports whether one has. The dead are swept out as the queue grows, or when
+// there are many: if nothing moves, it must not hold items for which nobody waits.
 type Mortal[T any] struct {
 	Queue[T]
-	Least int // Push sweeps no shorter queue; 64 where that is more
-	limit int // of its length, before the next sweep
-	gone  int // items that are known to have died in it since the last one
+	Least int // Push does not sweep shorter queues; at least 64
+	limit int // length at which the next sweep happens
+	gone  int // items that are known to have died in it since the last sweep
 }
 
-// Push returns how many dead ones it has swept out.
+// Push adds an item, and returns how many dead ones it has swept out.
 func (q *Mortal[T]) Push(item T, dead func(T) bool) (swept int) {
 	if q.n >= max(q.limit, q.Least, 64) {
 		swept = q.sweep(dead)
@@ -76,14 +76,14 @@ func (q *Mortal[T]) Push(item T, dead func(T) bool) (swept int) {
 	return swept
 }
 
-// Died is told of an item that may be in q.
+// Died is called when an item that may be in q has died.
 func (q *Mortal[T]) Died(dead func(T) bool) {
 	if q.gone++; q.gone >= max(8, q.n/2) {
 		q.sweep(dead)
 	}
 }
 
-// sweep takes the dead out and returns their number.
+// sweep removes the dead and returns their number.
 func (q *Mortal[T]) sweep(dead func(T) bool) (swept int) {
 	q.gone = 0
 	for range q.n {

@@ -7,8 +7,8 @@ import (
 	"strings"
 )
 
-// Name returns the one of names that takes the fewest edits to make of text, or "" when none is near: at most two of five
-// characters may differ. Letters' case, '_', '-' and the "With" of Go's setters do not count.
+// Name returns the name that needs the fewest edits to become text, or "" if none is near: at most two of five characters may
+// differ. The case of letters, '_', '-' and the "With" of Go's setters do not count.
 func Name(text string, names []string) (best string) {
 	plainText := plain(text)
 	least := 0
@@ -22,7 +22,7 @@ func Name(text string, names []string) (best string) {
 	return best
 }
 
-// Unknown is the text of an error: that there is no such kind of thing, and what may have been meant.
+// Unknown is the text of an error: there is no such kind of thing, and what may have been meant.
 func Unknown(kind, text string, names []string) string {
 	unknown := fmt.Sprintf("%s %q: unknown", kind, text)
 	if name := Name(text, names); name != "" {
@@ -37,10 +37,10 @@ func plain(text string) string {
 	return separators.Replace(strings.ToLower(strings.TrimPrefix(text, "With")))
 }
 
-// edits is the number of characters to insert, remove or replace, or of neighbours to swap, that make b of a.
+// edits is the number of characters to insert, remove or replace, or of neighbours to swap, to turn a into b.
 func edits(a, b string) int {
 	from, to := []rune(a), []rune(b)
-	// Of the last lines of the table: edits from the part of a so far, and from those before it, to each beginning of b.
+	// The last three lines of the table: edits from the part of a so far, and from the parts before it, to each beginning of b.
 	row, above, twoAbove := make([]int, len(to)+1), make([]int, len(to)+1), make([]int, len(to)+1)
 	for j := range row {
 		row[j] = j

@@ -1,5 +1,5 @@
-// Package transport owns the connections to DataProxy nodes: opening and proving them, what is in flight on them, reading
-// answers, heartbeats and time-outs. It is the only package that touches a net.Conn.
+// Package transport owns the connections to DataProxy nodes: it opens and proves them, knows what is in flight on them, reads
+// answers, and handles heartbeats and time-outs. It is the only package that uses a net.Conn.
 package transport
 
 import (
@@ -38,12 +38,12 @@ type Config struct {
 	SocketSendBuffer  int
 	SocketRecvBuffer  int
 	MaxAnswer         int
-	// GetBuffer and PutBuffer lend the read buffer; an answer that needs more, up to MaxAnswer, makes its own.
+	// GetBuffer and PutBuffer lend the read buffer. A longer answer, up to MaxAnswer, gets a buffer of its own.
 	GetBuffer func() []byte
 	PutBuffer func([]byte)
-	// Open opens a connection to a node's "host:port"; nil: TCP, to each address of a host name in turn.
+	// Open opens a connection to a node's "host:port"; nil: TCP, to each address of a host name.
 	Open func(ctx context.Context, address string) (net.Conn, error)
-	// TLS makes the configuration of TLS to a host; nil: frames go in the clear.
+	// TLS returns the configuration of TLS to a host; nil: frames are not encrypted.
 	TLS func(host string) *tls.Config
 	// Guard is deferred at the top of goroutines that only this package knows, to recover their panics.
 	Guard func()
@@ -55,7 +55,7 @@ type Conn[T any] struct {
 	cfg  *Config
 	conn *link
 
-	answer wire.Answer // the one that Serve hands on; here, so that none is allocated
+	answer wire.Answer // the one that Serve passes on; here, so that none is allocated
 
 	writing sync.Mutex // held during a write to the socket, so that a heartbeat never lands inside a frame
 
@@ -63,18 +63,18 @@ type Conn[T any] struct {
 	table      inflight[T]
 	closed     error // why it ended; set once
 	lastWrite  time.Time
-	lastAnswer time.Time // that came in order
+	lastAnswer time.Time // time of the last answer that came in order
 	hurried    bool      // no frame waits longer because others were answered
-	beatSent   time.Time // of the heartbeat that has no answer yet
+	beatSent   time.Time // time of the heartbeat that has no answer yet
 	timer      *time.Timer
 }
 
-// nextAddress is how long the addresses of a host name that were tried have, before another one is tried beside them.
+// nextAddress is how long the addresses of a host name that are being tried have before another one is tried at the same time.
 const nextAddress = 250 * time.Millisecond
 
-// Dial opens a connection to node and proves it: a node that was told to stop still accepts connections but never answers,
-// so one that has not answered a heartbeat is given no data. The addresses of a host name are raced in random order, so that
-// one that is dead costs little, and the connections to a service of many addresses spread over them.
+// Dial opens a connection to node and sends a heartbeat. A node that was told to stop still accepts connections but never answers,
+// so a node that has not answered the heartbeat gets no data. The addresses of a host name are raced in random order, so that a
+// dead one costs little, and the connections to a service with many addresses spread over them.
 func Dial[T any](ctx context.Context, node string, cfg *Config) (*Conn[T], error) {
 	ctx, cancel := context.WithTimeout(ctx, cfg.ConnTimeout)
 	defer cancel()
@@ -95,10 +95,10 @@ func Dial[T any](ctx context.Context, node string, cfg *Config) (*Conn[T], error
 }
 
 func dial(ctx context.Context, host, port string, cfg *Config) (*link, error) {
-	if cfg.Open != nil { // who opens it finds the host, too
+	if cfg.Open != nil { // the user's function finds the host, too
 		return dialOne(ctx, host, net.JoinHostPort(host, port), cfg)
 	}
-	addrs, err := net.DefaultResolver.LookupIPAddr(ctx, host) // of an address: itself
+	addrs, err := net.DefaultResolver.LookupIPAddr(ctx, host) // an address resolves to itself
 	if err != nil {
 		return nil, err
 	}
@@ -109,7 +109,7 @@ func dial(ctx context.Context, host, port string, cfg *Config) (*link, error) {
 	return conn, err
 }
 
-// dialOne opens and proves a connection to one address of host.
+// dialOne opens a connection to one address of host, and waits for the heartbeat's answer.
 func dialOne(ctx context.Context, host, address string, cfg *Config) (*link, error) {
 	conn, err := openLink(ctx, host, address, cfg)
 	if err != nil {
@@ -130,7 +130,7 @@ func prove(ctx context.Context, conn *link) error {
 	if bounded {
 		_ = conn.SetDeadline(end.Add(-min(lastWords, time.Until(end)/10)))
 	}
-	stop := context.AfterFunc(ctx, conn.hangUp) // a deadline is not enough: what a dialer opens may know none
+	stop := context.AfterFunc(ctx, conn.hangUp) // a deadline is not enough: a user's connection may not support it
 	defer stop()
 	if _, err := conn.Write(wire.Heartbeat); err != nil {
 		return err
@@ -155,11 +155,11 @@ func prove(ctx context.Context, conn *link) error {
 	return nil
 }
 
-// silence tells why no answer came. A server of another protocol, such as HTTP, waits for more than a heartbeat; at the end of
-// what it gets it says what it is.
+// silence says why no answer came. A server of another protocol, such as HTTP, waits for more than a heartbeat, and says what it is
+// when nothing more comes.
 func silence(ctx context.Context, conn *link, end time.Time) error {
 	words := make([]byte, 64)
-	if ctx.Err() == nil { // else there is no time left for that
+	if ctx.Err() == nil { // otherwise there is no time left for that
 		conn.closeWrite()
 		_ = conn.SetReadDeadline(end)
 	}
@@ -170,9 +170,8 @@ func silence(ctx context.Context, conn *link, end time.Time) error {
 	return fmt.Errorf("not a byte came: %w", ctx.Err())
 }
 
-// Write puts the frames on the connection in one write and into the in-flight table first, since an answer may come before
-// the write has returned. On an error it gives back the frames of which no byte was handed to the connection; Serve's caller
-// gets the others.
+// Write adds the frames to the in-flight table, since an answer may come before the write has returned, and then writes them in one
+// system call. On an error it returns the frames of which no byte was written; Serve returns the others.
 func (c *Conn[T]) Write(frames []byte, written []Written[T]) (left []Written[T], err error) {
 	c.writing.Lock()
 	defer c.writing.Unlock()
@@ -192,7 +191,7 @@ func (c *Conn[T]) Write(frames []byte, written []Written[T]) (left []Written[T],
 	}
 	c.lastWrite = now
 	c.mu.Unlock()
-	// check closes the connection when no answer comes in time, which ends a write that hangs.
+	// check closes the connection if no answer comes in time, which ends a write that hangs.
 	n, err := c.conn.Write(frames)
 	if err == nil {
 		return nil, nil
@@ -205,7 +204,7 @@ func (c *Conn[T]) Write(frames []byte, written []Written[T]) (left []Written[T],
 	return left, err
 }
 
-// Forget lets go of items that are dead, now and then. Their answers come with an Item of the zero value.
+// Forget drops dead items from time to time. Their answers come with an Item of the zero value.
 func (c *Conn[T]) Forget(dead func(T) bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -226,7 +225,7 @@ func (c *Conn[T]) InFlight() int {
 	return c.table.live
 }
 
-// Waits returns since when the oldest frame has no answer; zero when there is none.
+// Waits returns since when the oldest frame has had no answer; zero if there is none.
 func (c *Conn[T]) Waits() time.Time {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -234,7 +233,7 @@ func (c *Conn[T]) Waits() time.Time {
 	return w.At
 }
 
-// Hurry counts the ack time-out of each frame from its writing: the node is slow, and not the way to it.
+// Hurry makes the ack time-out of each frame count from its write, because the node is slow and not the network.
 func (c *Conn[T]) Hurry() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -256,8 +255,8 @@ func (c *Conn[T]) Fail(reason error) {
 	c.closed = reason
 	c.timer.Stop()
 	if c.table.live > 0 {
-		// Their batches go elsewhere, or are given up: what the kernel still holds of them must not reach the node behind that. Closed
-		// like this, the kernel drops it and resets the connection.
+		// Their batches go elsewhere, or are given up, and what the kernel still holds of them must not reach the node after that.
+		// Closed like this, the kernel drops it and resets the connection.
 		c.conn.reset()
 	}
 	c.conn.hangUp()
@@ -274,7 +273,7 @@ func (c *Conn[T]) check() {
 		waits = w.At
 	}
 	if !waits.IsZero() {
-		// While answers come in order, what is behind them is on its way: over a slow link it only takes longer.
+		// While answers come in order, the rest is on its way: it only takes longer over a slow link.
 		if c.lastAnswer.After(waits) && !c.hurried {
 			waits = c.lastAnswer
 		}

@@ -6,28 +6,28 @@ import (
 	"github.com/inlong-dataproxy/inlong-dataproxy/core/internal/wire"
 )
 
-// Written is a frame that was handed to a connection and has no answer yet.
+// Written is a frame that was passed to a connection and has no answer yet.
 type Written[T any] struct {
 	Item  T
 	Seq   uint64 // wire.BatchID.Seq; its low 32 bits are a binary frame's uniq
 	Other uint64 // wire.BatchID.Client of a text frame that has another one than the connection's; else 0
-	Start int    // where it begins in what is written at once
+	Start int    // where it begins in the bytes of one write
 	Size  int    // of the frame
 	At    time.Time
-	// Guess is set with an answer that names no frame, while there were others that it could mean.
+	// Guess is set if the answer names no frame and there were others that it could mean.
 	Guess bool
 }
 
-// inflight is the table of frames without an answer, in the order of writing. A real node answers in that order, so the
-// match is nearly always the first entry; an answer out of order leaves a hole that goes when it becomes the first.
+// inflight is the table of frames without an answer, in the order of writing. A real node answers in that order, so the match is
+// nearly always the first entry. An answer out of order leaves a hole, which is removed when it becomes the first entry.
 type inflight[T any] struct {
 	entries []slot[T]
 	head    int
-	next    int // after the last answered one: where the next answer's frame lies, also behind a hole
+	next    int // index after the last answered frame, where the next answer's frame is, even after a hole
 	live    int
 
-	forgotten int // of those live
-	fresh     int // frames pushed since forget looked through all
+	forgotten int // number of the forgotten ones among them
+	fresh     int // frames added since forget last checked all
 }
 
 // slot is a frame, or a run of frames whose items were forgotten.
@@ -39,13 +39,13 @@ type slot[T any] struct {
 }
 
 const (
-	keptSlots = 1024 // that an empty table keeps
-	// mostDead is how many frames come before it is worth looking for dead items, each of which holds a KiB.
+	keptSlots = 1024 // the most that an empty table keeps
+	// mostDead is how many frames must come before the search for dead items is worth it. Each of them holds a KiB.
 	mostDead = 256
 )
 
 func (t *inflight[T]) push(w Written[T]) {
-	// Only when half of it is free: a table that is nearly full would move all its entries for each frame.
+	// Only if half of it is free: a table that is nearly full would move all its entries for each frame.
 	if len(t.entries) == cap(t.entries) && t.head > len(t.entries)/2 {
 		n := copy(t.entries, t.entries[t.head:])
 		clear(t.entries[n:])
@@ -56,8 +56,9 @@ func (t *inflight[T]) push(w Written[T]) {
 	t.fresh++
 }
 
-// forget lets go of the items that are dead, once as many frames as are alive, and a few more, have come since it did so last: a node that is silent
-// must not hold what nobody waits for. Their frames stay, since answers come in their order, in one slot for a run of them.
+// forget drops the items that are dead, each time that as many frames as are alive, and a few more, have come since the last time.
+// So a silent node does not hold items for which nobody waits. Their frames stay, since answers come in order; a run of them shares
+// one slot.
 func (t *inflight[T]) forget(dead func(T) bool) {
 	if t.fresh < max(mostDead, t.live-t.forgotten-t.fresh) {
 		return
@@ -93,9 +94,9 @@ func (t *inflight[T]) oldest() (w Written[T], ok bool) {
 	return t.entries[t.head].Written, true
 }
 
-// take removes and returns the frame that the answer belongs to. An error answer without anything of its request belongs to
-// the oldest frame, since answers come in order, but one of them may be lost; a success must name its frame. An answer to the other
-// kind of frame belongs to none: a uniq could pass for a batch that it does not mean.
+// take removes and returns the frame that the answer belongs to. An error answer that names nothing belongs to the oldest frame,
+// since answers come in order, but one of them may be lost. A success must name its frame. An answer to the other kind of frame
+// belongs to none, because its uniq could stand for a batch that it does not mean.
 func (t *inflight[T]) take(a *wire.Answer, kind byte, client uint64) (w Written[T], ok bool) {
 	var mask, seq, other uint64
 	switch {
@@ -123,7 +124,7 @@ func (t *inflight[T]) take(a *wire.Answer, kind byte, client uint64) (w Written[
 			return t.remove(i)
 		}
 	}
-	for i := t.head; i < len(t.entries); i++ { // behind all that are kept: a run may span the number of one that was written later
+	for i := t.head; i < len(t.entries); i++ { // runs come after all others, since a run may span the number of a frame that was written later
 		if e := &t.entries[i]; e.forgotten > 0 && other == 0 && (seq-e.Seq)&mask <= (e.last-e.Seq)&mask {
 			return t.remove(i)
 		}
@@ -159,7 +160,7 @@ func (t *inflight[T]) remove(i int) (w Written[T], ok bool) {
 	}
 	if t.head == len(t.entries) {
 		t.entries, t.head, t.next = t.entries[:0], 0, 0
-		if cap(t.entries) > keptSlots { // what a jam needed is not kept
+		if cap(t.entries) > keptSlots { // memory that a jam needed is not kept
 			t.entries = nil
 		}
 	}
@@ -177,7 +178,7 @@ func (t *inflight[T]) takeBack(n int) (left []Written[T]) {
 	return left
 }
 
-// drain empties the table and returns what was in it, oldest first, except the forgotten, which stay counted.
+// drain empties the table and returns its frames, oldest first. The forgotten ones are not returned, but stay counted.
 func (t *inflight[T]) drain() []Written[T] {
 	var out []Written[T]
 	for _, e := range t.entries[t.head:] {

@@ -10,15 +10,15 @@ import (
 
 var dialer = net.Dialer{KeepAliveConfig: net.KeepAliveConfig{Enable: true, Idle: 15 * time.Second, Interval: 5 * time.Second, Count: 3}}
 
-// link is the way to a node: what frames are written to and answers read from, and the socket below it, which ends it. Where there is no TLS
-// both are one.
+// link is a connection to a node: the stream for frames and answers, and the socket below it, which ends it. Without TLS both are
+// the same.
 type link struct {
 	net.Conn
 	socket net.Conn
 	guard  func()
 }
 
-// OpenTo opens a connection to address as cfg says, by TLS if it does: to host then. It proves nothing.
+// OpenTo opens a connection to address as cfg says, with TLS to host if cfg has it. It sends nothing.
 func OpenTo(ctx context.Context, host, address string, cfg *Config) (net.Conn, error) {
 	l, err := openLink(ctx, host, address, cfg)
 	if err != nil {
@@ -39,7 +39,7 @@ func openLink(ctx context.Context, host, address string, cfg *Config) (*link, er
 		return nil, err
 	}
 	l := &link{Conn: conn, socket: conn, guard: cfg.Guard}
-	if own, ok := conn.(*tls.Conn); ok { // a dialer's
+	if own, ok := conn.(*tls.Conn); ok { // from a user's dialer
 		l.socket = own.NetConn()
 	}
 	if cfg.TLS != nil {
@@ -53,14 +53,15 @@ func openLink(ctx context.Context, host, address string, cfg *Config) (*link, er
 	return l, nil
 }
 
-// hangUp ends the way to the node, without the farewell of TLS: that would wait for a write that hangs, and every frame has its length.
+// hangUp ends the connection without the closing message of TLS, which would wait for a write that hangs. Every frame has its
+// length, so nothing depends on that message.
 func (l *link) hangUp() {
 	if tcp, ok := l.socket.(*net.TCPConn); ok {
-		_ = tcp.CloseWrite() // a forked child may hold the socket open: shutting it down tells the node all the same
+		_ = tcp.CloseWrite() // a forked child may hold the socket open, but after a shutdown the node sees the end
 		_ = tcp.Close()
 		return
 	}
-	// A dialer's own kind: its Close may take its time, and this is called under the connection's lock.
+	// This is a user's own kind of connection: its Close may take time, and this is called under the connection's lock.
 	_ = l.socket.SetDeadline(time.Unix(1, 0))
 	go func() {
 		defer l.guard()
@@ -68,21 +69,21 @@ func (l *link) hangUp() {
 	}()
 }
 
-// Close is hangUp for those who know a net.Conn only.
+// Close is hangUp for callers that have a net.Conn.
 func (l *link) Close() error {
 	l.hangUp()
 	return nil
 }
 
-// reset makes hangUp drop what the kernel still holds, where the socket can.
+// reset makes hangUp drop what the kernel still holds, if the socket can do that.
 func (l *link) reset() {
 	if s, ok := l.socket.(interface{ SetLinger(int) error }); ok {
 		_ = s.SetLinger(0)
 	}
 }
 
-// setBuffers sets the sizes of the socket's buffers, where it has some. The kernel holds them within its own bounds; a smaller buffer is no
-// reason to go without the node.
+// setBuffers sets the sizes of the socket's buffers, if it has any. The kernel keeps them within its own bounds, and a smaller
+// buffer is no reason to do without the node.
 func (l *link) setBuffers(send, receive int) {
 	if s, ok := l.socket.(interface{ SetWriteBuffer(int) error }); ok {
 		_ = s.SetWriteBuffer(send)

@@ -10,14 +10,14 @@ import (
 	"go.uber.org/multierr"
 )
 
-// namedFailures is how many of a race's failures its error tells: a host name may have hundreds of addresses.
+// namedFailures is how many failures the error of a race lists: a host name may have hundreds of addresses.
 const namedFailures = 4
 
-// First races dial(ctx, 0) to dial(ctx, n-1) and returns the first success and its number. The next one starts when the last
-// one has been under way for stagger, and at once when one fails. With the first success the context of the others ends, and
-// what one of them opened all the same is given to drop. It fails when all failed, or when ctx ended, with their errors.
+// First races dial(ctx, 0) to dial(ctx, n-1) and returns the first success and its number. The next one starts when the last one
+// has run for stagger, and at once when one fails. The first success ends the context of the others; a connection that one of them
+// opened in spite of that is given to drop. First fails when all failed, or when ctx ended, with their errors.
 //
-// Every dial that was started has returned before First does: dial must end with its context. A panic of dial comes out of
+// Every dial that was started has returned before First does, so dial must end with its context. A panic of dial continues in
 // First, on the caller's goroutine.
 func First[T any](ctx context.Context, n int, stagger time.Duration, dial func(ctx context.Context, i int) (T, error),
 	drop func(T)) (first T, index int, err error) {

@@ -16,17 +16,17 @@ const lengthWord = 4
 
 // Handler receives what Serve reads, on Serve's goroutine; it must not block.
 type Handler[T any] interface {
-	// Answered hands back a frame together with its answer, whose bytes are valid during the call.
+	// Answered returns a frame with its answer, whose bytes are valid during the call.
 	Answered(w Written[T], a *wire.Answer)
-	// Unmatched reports an answer that belongs to no frame in flight.
+	// Unmatched reports an answer that matches no frame in flight.
 	Unmatched(a *wire.Answer)
 }
 
-// Serve reads answers until the connection ends, and returns the reason and the frames that have no answer, oldest first:
-// what became of those is unknown.
+// Serve reads answers until the connection ends, and returns the reason and the frames that have no answer, oldest first: their
+// outcome is unknown.
 func (c *Conn[T]) Serve(h Handler[T]) ([]Written[T], error) {
 	lent := c.cfg.GetBuffer()
-	defer func() { c.cfg.PutBuffer(lent) }() // not buf: a pool gets back what it lent
+	defer func() { c.cfg.PutBuffer(lent) }() // not buf: the pool gets back what it lent
 	buf := lent[:cap(lent)]
 	if len(buf) < 512 {
 		buf = make([]byte, 4096)
@@ -42,7 +42,7 @@ func (c *Conn[T]) Serve(h Handler[T]) ([]Written[T], error) {
 			c.Fail(readReason(err, filled > used))
 		}
 		if bad != nil || err != nil {
-			c.writing.Lock() // a write that is under way fails now, and takes back what it did not write
+			c.writing.Lock() // a write that is running fails now, and takes back what it did not write
 			defer c.writing.Unlock()
 			c.mu.Lock()
 			defer c.mu.Unlock()
@@ -57,7 +57,7 @@ func (c *Conn[T]) Serve(h Handler[T]) ([]Written[T], error) {
 	}
 }
 
-// dispatch hands on the complete answers in data. It returns the bytes they took and the length of the incomplete one.
+// dispatch passes on the complete answers in data. It returns the bytes they took and the length of the incomplete one.
 func (c *Conn[T]) dispatch(data []byte, h Handler[T]) (used, need int, err error) {
 	for len(data)-used >= lengthWord {
 		length := int64(int32(binary.BigEndian.Uint32(data[used:])))
@@ -81,7 +81,7 @@ func (c *Conn[T]) dispatch(data []byte, h Handler[T]) (used, need int, err error
 func (c *Conn[T]) match(a *wire.Answer, h Handler[T]) {
 	c.mu.Lock()
 	if a.Type == wire.TypeHeartbeat {
-		c.beatSent = time.Time{} // no word of the frames before it
+		c.beatSent = time.Time{} // says nothing about the frames before it
 		c.mu.Unlock()
 		return
 	}

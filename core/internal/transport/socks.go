@@ -12,7 +12,7 @@ import (
 	"time"
 )
 
-// LongestSocksField bounds a user's name and a password: one byte tells their length.
+// LongestSocksField bounds a user's name and a password, because their length is one byte.
 const LongestSocksField = 255
 
 // What a SOCKS5 proxy says (RFC 1928, RFC 1929).
@@ -34,8 +34,8 @@ var socksReplies = []string{
 	5: "the connection was refused", 6: "the way was too long", 7: "it does not know the command CONNECT", 8: "it does not know this kind of address",
 }
 
-// Socks opens ways through the SOCKS5 proxy at address; auth is "user:password", or empty. A host name goes to the proxy as it is: it may be
-// known there alone.
+// Socks opens connections through the SOCKS5 proxy at address; auth is "user:password", or empty. A host name is passed to the
+// proxy, since perhaps only the proxy can resolve it.
 func Socks(proxy, auth string) func(ctx context.Context, address string) (net.Conn, error) {
 	return func(ctx context.Context, address string) (net.Conn, error) {
 		conn, err := dialer.DialContext(ctx, "tcp", proxy)
@@ -61,7 +61,7 @@ func Socks(proxy, auth string) func(ctx context.Context, address string) (net.Co
 	}
 }
 
-// socksMethod agrees with the proxy on how it is told who asks, and tells it.
+// socksMethod agrees with the proxy on how to authenticate, and does it.
 func socksMethod(conn net.Conn, auth string) error {
 	hello := []byte{socksVersion, 1, socksNoAuth}
 	if auth != "" {
@@ -99,7 +99,7 @@ func socksMethod(conn net.Conn, auth string) error {
 	return nil
 }
 
-// socksRequest has the proxy connect to address.
+// socksRequest asks the proxy to connect to address.
 func socksRequest(conn net.Conn, address string) error {
 	host, portText, err := net.SplitHostPort(address)
 	if err != nil {

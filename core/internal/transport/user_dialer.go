@@ -11,7 +11,7 @@ import (
 // UserDialer calls the user's code. If that panics or never returns, the connection fails and the client continues.
 type UserDialer struct {
 	Dial func(ctx context.Context, network, address string) (net.Conn, error)
-	Most int64 // calls that have not returned in time: no further one is made
+	Most int64 // the most calls that may be overdue: then no further one is made
 
 	late atomic.Int64
 }
@@ -36,7 +36,7 @@ func (d *UserDialer) Open(ctx context.Context, address string) (net.Conn, error)
 				done <- o
 				return
 			}
-			d.late.Add(-1) // nobody waits for it any more
+			d.late.Add(-1) // nobody waits for it now
 			if o.conn != nil {
 				_ = o.conn.Close()
 			}
