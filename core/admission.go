@@ -8,71 +8,71 @@ import (
 	"time"
 )
 
-// budget bounds what the client holds, in messages and in bytes of memory. A message is charged when it is put into a batch and
-// released after its callback has returned, so that a slow consumer slows the sender and not the memory; the bytes are a batch's, and
-// go with it (batch.pay).
+// budget bounds what the client holds, in messages and in bytes of memory. A message is charged when it joins a batch and released
+// after its callback has returned, so that a slow consumer slows the sender and does not fill the memory. The bytes belong to the
+// batch, and are released with it (batch.pay).
 //
-// It is cut so that anyone who is stuck or greedy holds up no more than it must. The streams of a worker have a share:
-// max_pending_messages, a part of the bytes that is theirs alone (reserve), and what they can get of the rest (common). Where a
-// share has several streams, none of them may take its last eighth.
+// It is divided so that a stuck or greedy stream takes as little as possible from others. The streams of a worker have a share:
+// max_pending_messages, bytes that only it may use (reserve), and what it can get of the rest (common). If a share has several
+// streams, none of them may take its last eighth.
 //
-// Who finds no room waits in the line of its stream, the stream in the line of its share, and the share, when it is common bytes
-// that its first waiter lacks, in the line for those. Each line is served from its front, and who has been served goes behind the others:
-// whatever happens, nobody looks further than at the first that has to wait on.
+// A caller without room waits in the line of its stream, the stream in the line of its share, and the share, if its first waiter
+// lacks common bytes, in the line for those. Each line is served from its front, and what was served goes to the end. So a release
+// never looks beyond the first one that must continue to wait.
 type budget struct {
 	maxMessages     int64 // of a share
 	reserve, common int64 // bytes
 	block           bool
 	shares          []share
 
-	_       [64]byte     // apart from what does not change
+	_       [64]byte     // in a cache line apart from what does not change
 	taken   atomic.Int64 // of common
 	waiting atomic.Int32 // callers that wait for room
 	queued  atomic.Int32 // len(line), readable without the lock
 
 	mu       sync.Mutex
-	line     list.List // of *share, whose first waiter lacks common bytes
+	line     list.List // of *share, those whose first waiter lacks common bytes
 	stopping chan struct{}
-	stopped  *Error // why; set before stopping is closed
+	stopped  *Error // reason; set before stopping is closed
 
-	relief  *time.Timer // nil where no linger is longer than mostWait
-	short   atomic.Bool // somebody found no common bytes since it fired last
+	relief  *time.Timer // nil if no linger is longer than mostWait
+	short   atomic.Bool // somebody found no common bytes since it last fired
 	asked   bool        // somebody found no room since then
 	running bool        // it has been set
 }
 
-// share is what the streams of one worker hold together.
+// share is the part of the budget that the streams of one worker have together.
 type share struct {
 	index   int // of its worker
 	used    charges
-	streams atomic.Int32 // that have it
+	streams atomic.Int32 // number of streams in it
 	queued  atomic.Int32 // len(line), readable without the lock
 	short   atomic.Bool  // somebody found no room in it since the last relief
 
-	line list.List     // of *stream with waiters, without those that are at their own bound; guarded by budget.mu
+	line list.List     // of *stream with waiters, except those at their own bound; guarded by budget.mu
 	turn *list.Element // in budget.line; guarded by budget.mu
-	_    [64]byte      // apart from the next one
+	_    [64]byte      // not in the next one's cache line
 }
 
 // budgetWaiter is a caller in its stream's line.
 type budgetWaiter struct {
 	bytes int64
-	ready chan struct{}   // gets its one value when the room is charged; written under budget.mu
+	ready chan struct{}   // gets its only value when the room is charged; written under budget.mu
 	ended <-chan struct{} // its context's
-	out   atomic.Bool     // of the line, since one before it gave up and its context had ended too
+	out   atomic.Bool     // it left the line, because one before it gave up and its context had ended, too
 }
 
-// streamLine is what the budget keeps of a stream.
+// streamLine is the budget's part of a stream.
 type streamLine struct {
-	held    charges       // its part of what its share has used
+	held    charges       // its part of the share's charges
 	waiters atomic.Int32  // len(line), readable without the lock
-	short   atomic.Bool   // it found no room, being at its own bound, since the last relief
+	short   atomic.Bool   // it found no room because of its own bound since the last relief
 	line    list.List     // of *budgetWaiter; guarded by budget.mu
 	turn    *list.Element // in share.line; nil while the stream is at its bound; guarded by budget.mu
 }
 
-// charges holds the bytes in its low 40 bits and the messages above them: one atomic add for both. The bounds leave room for
-// what concurrent tries add before they take it back.
+// charges holds the bytes in its low 40 bits and the messages above them, so that one atomic add changes both. The bounds leave
+// room for what concurrent attempts add before they take it back.
 type charges struct{ word atomic.Uint64 }
 
 const (
@@ -91,7 +91,7 @@ func splitCharges(word uint64) (messages, bytes int64) {
 	return int64(word >> byteBits), int64(word & (1<<byteBits - 1))
 }
 
-// init deals out the bounds. A quarter of the bytes is reserved, in equal parts.
+// init divides the bounds. A quarter of the bytes is reserved, in equal parts.
 func (b *budget) init(c *client) {
 	o := &c.opts
 	b.maxMessages, b.reserve = int64(o.MaxPendingMessages), int64(o.MaxPendingBytes/o.WorkerNum/4)
@@ -108,10 +108,10 @@ func (b *budget) init(c *client) {
 	}
 }
 
-// most is what one share can ever hold.
+// most is the most bytes that one share can hold.
 func (b *budget) most() int64 { return b.reserve + b.common }
 
-// pending returns what is charged in all.
+// pending returns the sum of all charges.
 func (b *budget) pending() (messages, bytes int64) {
 	for i := range b.shares {
 		m, n := b.shares[i].used.load()
@@ -128,12 +128,12 @@ const (
 	shareIsFull            // of messages
 	commonIsFull           // beyond the share's own bytes
 	streamIsFull           // the stream has its seven eighths of the share
-	commonIsAsked          // none: but it takes common bytes, for which somebody may be waiting
+	commonIsAsked          // no shortage, but it takes common bytes, for which somebody may be waiting
 )
 
-// needs is for how many bytes there must be room before msg may join b, which may have to be opened; append pays for what it really
-// takes. beside is what the message's receiver holds. One that needs more than there can ever be is content with that: nothing else
-// is held then.
+// needs returns for how many bytes there must be room before msg may join b, which may have to be opened. append pays for what the
+// message really takes. beside is what its receiver holds. A message that needs more than there can ever be needs only that much,
+// because nothing else is held then.
 func (b *budget) needs(open *batch, item int, beside int64) int64 {
 	n := int64(item)
 	if open == nil {
@@ -159,13 +159,13 @@ func (b *budget) admit(st *stream, messages, bytes int64) shortage {
 	return full
 }
 
-// add charges st, or takes back with negative numbers, and says whether more is charged now than may be.
+// add charges st, or releases with negative numbers. It says whether more is charged now than may be.
 func (b *budget) add(st *stream, messages, bytes int64) shortage {
 	s := st.share
 	m, n := s.used.add(messages, bytes)
 	held, heldBytes := st.held.add(messages, bytes)
-	// Each add moves the share's bytes from one value to the next: the sum of these differences is what all shares take of
-	// common, in whatever order they come.
+	// Each add moves the share's bytes from one value to the next. The sum of these moves is what all shares take of common, in
+	// whatever order they come.
 	over, common := max(0, n-b.reserve)-max(0, n-bytes-b.reserve), int64(0)
 	if over != 0 {
 		common = b.taken.Add(over)
@@ -184,7 +184,7 @@ func (b *budget) add(st *stream, messages, bytes int64) shortage {
 	return noShortage
 }
 
-// release gives back the room of some messages.
+// release releases the room of some messages.
 func (b *budget) release(st *stream, messages, bytes int64) {
 	b.add(st, -messages, -bytes)
 	if b.waiting.Load() == 0 {
@@ -192,19 +192,19 @@ func (b *budget) release(st *stream, messages, bytes int64) {
 	}
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	b.queue(st) // it may have been at its bound
+	b.queue(st) // it may have been at its own bound
 	b.serve(st.share)
 }
 
-// queue puts st into its share's line, where it is not already, if somebody waits in it. The caller holds mu.
+// queue puts st into its share's line, unless it is there, if somebody waits in it. The caller holds mu.
 func (b *budget) queue(st *stream) {
 	if st.turn == nil && st.line.Len() > 0 {
 		st.turn = st.share.line.PushBack(st)
 	}
 }
 
-// wait takes room for one message of st and n bytes when there is some: at once, or, in block mode and for somebody who can wait,
-// within patience.
+// wait takes room for one message of st and n bytes: at once if there is some, otherwise within patience if the client blocks or
+// the caller can wait.
 func (b *budget) wait(ctx context.Context, n int64, st *stream, patience time.Duration, canWait bool) *Error {
 	block := b.block || canWait
 	inside := block && insideCallback()
@@ -219,14 +219,14 @@ func (b *budget) wait(ctx context.Context, n int64, st *stream, patience time.Du
 		}
 		return &Error{Code: CodeQueueFull, Message: "the bound of max_pending_messages or max_pending_bytes is reached"}
 	}
-	st.flush() // what takes the room may lie in its open batch, whose linger would be waited for
+	st.flush() // the open batch may have the room, and would keep it until its linger ends
 	w := &budgetWaiter{bytes: n, ready: make(chan struct{}, 1), ended: ctx.Done()}
 	b.mu.Lock()
 	e := st.line.PushBack(w)
 	b.waiting.Add(1)
 	st.waiters.Add(1)
 	b.queue(st)
-	b.serve(st.share) // a release may have come between the failed try and the entry in the line
+	b.serve(st.share) // a release may have come between the failed attempt and the entry in the line
 	full := shareIsFull
 	switch {
 	case len(w.ready) > 0:
@@ -257,8 +257,8 @@ func (b *budget) wait(ctx context.Context, n int64, st *stream, patience time.Du
 	}
 }
 
-// giveUp takes a waiter out of its stream's line, and with it those behind it whose contexts have ended too, or all of them when the client
-// ends: there may be thousands, and each would wait for the lock. One that was served at the same moment has its room.
+// giveUp takes a waiter out of its stream's line, with those after it whose contexts have ended too, or with all of them when the
+// client ends: there may be thousands, and each would wait for the lock. A waiter that was served at the same moment has its room.
 func (b *budget) giveUp(st *stream, e *list.Element, reason *Error) *Error {
 	w := e.Value.(*budgetWaiter)
 	if w.out.Load() {
@@ -278,7 +278,7 @@ func (b *budget) giveUp(st *stream, e *list.Element, reason *Error) *Error {
 		b.leave(st, next)
 	}
 	b.leave(st, e)
-	if first { // a smaller one behind it may fit
+	if first { // a smaller one after it may fit
 		b.queue(st)
 		b.serve(st.share)
 	}
@@ -305,7 +305,7 @@ func (b *budget) leave(st *stream, e *list.Element) {
 	}
 }
 
-// serve charges those who wait in s, and in other shares for common bytes, as far as there is room. The caller holds mu.
+// serve charges those who wait in s, and in other shares for common bytes, while there is room. The caller holds mu.
 func (b *budget) serve(s *share) {
 	b.serveShare(s)
 	for first := b.line.Front(); first != nil; first = b.line.Front() {
@@ -317,7 +317,7 @@ func (b *budget) serve(s *share) {
 	b.queued.Store(int32(b.line.Len()))
 }
 
-// serveShare charges those who wait in s until one has to wait on. The caller holds mu.
+// serveShare charges those who wait in s until one must continue to wait. The caller holds mu.
 func (b *budget) serveShare(s *share) {
 	lacksCommon := false
 	for first := s.line.Front(); first != nil && !lacksCommon; first = s.line.Front() {
@@ -341,7 +341,7 @@ func (b *budget) serveShare(s *share) {
 		if full == shareIsFull {
 			break
 		}
-		if lacksCommon = full != streamIsFull; !lacksCommon { // its next release puts it back
+		if lacksCommon = full != streamIsFull; !lacksCommon { // its next release puts it back into the line
 			s.line.Remove(first)
 			st.turn = nil
 		}
@@ -356,7 +356,7 @@ func (b *budget) serveShare(s *share) {
 	}
 }
 
-// stop makes every wait, present and future, end with err.
+// stop ends all waits, present and future, with err.
 func (b *budget) stop(err *Error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()

@@ -6,13 +6,13 @@ import (
 	"time"
 )
 
-// mostWait is how long somebody who finds no room may have to wait for the linger of others' batches, which hold it.
+// mostWait is the longest time for which a caller without room waits for the linger of batches that hold it.
 const mostWait = 10 * time.Millisecond
 
-// reliefStreams is how many streams are looked at in a mostWait, which takes a millisecond.
+// reliefStreams is how many streams are checked in a mostWait, which takes a millisecond.
 const reliefStreams = 10_000
 
-// ask has room made for somebody of st who finds none; full says where.
+// ask requests room for a caller of st that finds none; full says where.
 func (b *budget) ask(full shortage, st *stream) {
 	short := &b.short
 	switch full {
@@ -24,9 +24,9 @@ func (b *budget) ask(full shortage, st *stream) {
 	b.askFor(short)
 }
 
-// askFor has the relief look at what is short.
+// askFor makes the relief check what is short.
 func (b *budget) askFor(short *atomic.Bool) {
-	if b.relief == nil || short.Swap(true) { // no linger is that long, or asked already
+	if b.relief == nil || short.Swap(true) { // no linger is that long, or it was asked already
 		return
 	}
 	b.mu.Lock()
@@ -38,9 +38,9 @@ func (b *budget) askFor(short *atomic.Bool) {
 	}
 }
 
-// relieve seals the open batches that hold the room which somebody lacks, again and again while somebody waits or comes back every
-// now and then to ask for it: those of a stream or a share that is full, and when common bytes are gone those of all that have any. It
-// looks at all streams: the more there are, the longer is the pause, or a processor would do nothing else.
+// relieve seals the open batches that hold the room which somebody lacks, and repeats it while somebody waits or keeps asking. They
+// are those of a stream or a share that is full, and those of all streams if common bytes are used up. It checks all streams, so
+// its pauses grow with their number; otherwise it would keep a processor busy.
 func (b *budget) relieve(c *client) {
 	defer c.guard()
 	b.mu.Lock()

@@ -9,22 +9,22 @@ import (
 	"github.com/inlong-dataproxy/inlong-dataproxy/core/internal/wire"
 )
 
-// sealed is a batch that is to be stored. With spool_after it is sent meanwhile, so that it may be done with, and its memory be another
-// batch's, before its turn comes.
+// sealed is a batch that is to be stored. With spool_after it is sent meanwhile, so it may have ended, and its memory may be
+// another batch's, before it is stored.
 type sealed struct {
 	b     *batch
-	order uint64        // it is the batch that was meant where b still has it
+	order uint64        // b is still the batch that was meant if it has this order
 	at    time.Duration // when it was sealed, since the client's start
 }
 
-// lives reports whether it can be stored: nothing of it has its result, since who was told that a message failed may send it again; and
-// its id names no frame with a part of it. The caller holds b.mu.
+// lives reports whether it can be stored: none of its messages has its result, since a sender that was told of a failure may send
+// the message again, and its id names no frame with a part of it. The caller holds b.mu.
 func (e sealed) lives() bool {
 	b := e.b
 	return b.order == e.order && b.unsettled > 0 && !b.expired && b.frame.items == nil
 }
 
-// over reports whether it is done with.
+// over reports whether it has ended.
 func (e sealed) over() bool {
 	e.b.mu.Lock()
 	defer e.b.mu.Unlock()
@@ -45,21 +45,21 @@ func (s *spooler) take(b *batch) (behind bool) {
 	}
 	if later {
 		s.queue.Push(e, sealed.over)
-	} else { // it is to be handed on, dead or alive
+	} else { // it is passed on, dead or alive
 		s.queue.Queue.Push(e)
 	}
 	n := s.queue.Len()
 	s.mu.Unlock()
-	if !later || n == 1 { // else a timer runs
+	if !later || n == 1 { // otherwise a timer runs
 		s.wake()
 	}
 	return !later && n > connections.YieldAfter
 }
 
-// due takes out what is to be stored now: what has waited for spool_after, or all.
+// due takes out what is to be stored now: what has waited for spool_after, or everything.
 func (s *spooler) due(all bool) (due []sealed) {
 	wait := s.c.opts.SpoolAfter
-	if s.c.closing.Load() { // the time that is left for it may be short
+	if s.c.closing.Load() { // there may be little time left
 		wait = min(wait, acksEvery)
 	}
 	s.mu.Lock()
@@ -83,7 +83,7 @@ func (s *spooler) storesLater() bool {
 	return s.queue.Len() > 0
 }
 
-// lookEvery is the time between two looks at what waits for the disk, or on it.
+// lookEvery is the time between two checks of what waits for the disk, or is on it.
 func (s *spooler) lookEvery() time.Duration {
 	if after := s.c.opts.SpoolAfter; after > 0 {
 		return min(acksEvery, after/4)
@@ -91,17 +91,17 @@ func (s *spooler) lookEvery() time.Duration {
 	return acksEvery
 }
 
-// store stores what is due, in few writes, and hands it on where that waits for it. A disk that refuses does not stop it: the client
-// continues as without one.
+// store stores what is due, in few writes, and passes on what waits for that. A disk that fails does not stop it: the client
+// continues without it.
 func (s *spooler) store(all bool) {
 	batches := s.due(all)
-	most := min(storedAtOnce, s.c.opts.SpoolMaxBytes/16) // near the bound all of it is stored, or nothing
+	most := min(storedAtOnce, s.c.opts.SpoolMaxBytes/16) // near the bound a whole write is stored, or nothing of it
 	for len(batches) > 0 {
 		group, bytes := batches[:0:0], 0
 		for len(batches) > 0 && bytes < most {
 			e := batches[0]
 			e.b.mu.Lock()
-			if e.lives() { // else it was let go of
+			if e.lives() { // otherwise it was dropped
 				bytes += len(e.b.body.b)
 			}
 			e.b.mu.Unlock()
@@ -120,13 +120,13 @@ func (s *spooler) store(all bool) {
 				b.st.enter(b)
 				b.st.mu.Unlock()
 			default:
-				s.c.conns.Dispatch(b) // one that is dead is dropped there
+				s.c.conns.Dispatch(b) // a dead one is dropped there
 			}
 		}
 	}
 }
 
-// isResult reports whether b's messages have their result now, which is that they are stored: b is read back when its turn comes.
+// isResult reports whether b's messages have their result now because they are stored. Then b is read back later.
 func (s *spooler) isResult(b *batch) bool {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -160,7 +160,7 @@ func (s *spooler) storeGroup(all []sealed) {
 	s.refs, err = s.own.Append(s.refs[:0], s.records, true)
 	s.place(all, s.refs)
 	if err == nil && s.opts.Sync == spool.SyncBatch {
-		if err = s.sync(); err != nil { // it may be there all the same
+		if err = s.sync(); err != nil { // it may be stored in spite of that
 			for _, r := range s.refs {
 				s.own.Ack(r)
 			}
@@ -178,7 +178,7 @@ func (s *spooler) storeGroup(all []sealed) {
 		s.reconsider()
 	}
 	_, pending := s.c.budget.pending()
-	// Else memory is for other batches, and this one is compressed again when it is sent; or it was sent.
+	// Otherwise the memory is for other batches, and this one is compressed again when it is sent; or it was sent.
 	keep := pending < int64(s.c.opts.MaxPendingBytes)/2 && s.c.opts.SpoolAfter == 0
 	for i, e := range s.group {
 		b, block := e.b, s.records[i].Body
@@ -187,12 +187,12 @@ func (s *spooler) storeGroup(all []sealed) {
 			b.storing = false
 		}
 		if err == nil {
-			if !e.lives() { // meanwhile: it was acked, or its sender was told that it failed
+			if !e.lives() { // it was acked meanwhile, or its sender was told that it failed
 				store.Ack(s.refs[i])
 				s.ackedOne()
 			} else {
 				b.kept = &kept{store: store, ref: s.refs[i], opening: opening, rest: b.count()}
-				b.leaveBulk(false) // it does not fail for what is before it
+				b.leaveBulk(false) // its place in the bulk window is free
 				if keep && s.records[i].Flags&spool.FlagSnappy != 0 {
 					b.kept.block, block = block, nil
 					b.pay()
@@ -208,8 +208,8 @@ func (s *spooler) storeGroup(all []sealed) {
 	clear(s.group)
 }
 
-// place gives the batches of an ordered client their places: those of s.group where they were stored, and the others that of the next one.
-// Each has its own before one that was sealed behind it can be on the disk only.
+// place gives the batches of an ordered client their places: those of s.group the places where they were stored, and the others
+// that of the next stored one. Each has its place before a batch that was sealed later can be on the disk only.
 func (s *spooler) place(all []sealed, refs []spool.Ref) {
 	if !s.c.opts.Ordered {
 		return
@@ -234,8 +234,8 @@ func (s *spooler) place(all []sealed, refs []spool.Ref) {
 	}
 }
 
-// record is b as it is kept: with its body as it goes to the network, in bytes of its own, since who gets the payload of a message that fails
-// meanwhile may change it. The caller holds b.mu.
+// record is b as it is stored: with its body as it is sent, in memory of its own, since a callback that receives the payload of a
+// failed message may change it. The caller holds b.mu.
 func (b *batch) record() spool.Record {
 	flags := uint32(0)
 	if b.itemized {

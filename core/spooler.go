@@ -14,65 +14,66 @@ import (
 )
 
 const (
-	// storedAtOnce is how many bytes of batches are stored with one write, and one fsync.
+	// storedAtOnce is how many bytes of batches are stored with one write and one fsync.
 	storedAtOnce = 1 * mib
-	// acksEvery is the time between two records of acks: what is acked within it comes again behind a crash.
+	// acksEvery is the time between two records of acks: what is acked within it is sent again after a crash.
 	acksEvery = 50 * time.Millisecond
-	// adoptEvery is the time between two looks for slots whose owner is gone, and two tries of what could not be read.
+	// adoptEvery is the time between two searches for slots whose owner has ended, and between two attempts to read what could not
+	// be read.
 	adoptEvery = 10 * time.Second
-	// adoptWait is how long such a look is tried again while somebody else holds the lock of the folder, which takes moments.
+	// adoptWait is how long such a search is repeated while somebody else holds the lock of the folder, which takes moments.
 	adoptWait = 2 * time.Second
-	// reopenEvery is the time between two tries to use a folder again that has failed.
+	// reopenEvery is the time between two attempts to use a folder that has failed.
 	reopenEvery = 5 * time.Second
-	// tellEvery is the time between two looks of metrics at the folder.
+	// tellEvery is the time between two updates of the metrics from the folder.
 	tellEvery = time.Second
 )
 
-// sweptFrom is how long the queue of what is to be stored is when it is first swept: the sender does that, and waits there for batches
-// that other cores work on. With spool_after=100ms a busy client's is shorter.
+// sweptFrom is how long the queue of batches to store is when it is first swept. The sender does that, and waits for batches that
+// other cores work on. With spool_after=100ms a busy client's queue is shorter.
 const sweptFrom = 1024
 
-// spooler stores sealed batches before they are written, and reads those back that are no longer in memory. It has one goroutine, which
-// alone waits for the disk: nobody waits for it but the batches that are to be stored.
+// spooler stores sealed batches before they are written, and reads those back that are no longer in memory. Only its one goroutine
+// waits for the disk, and only the batches that are to be stored wait for that goroutine.
 type spooler struct {
 	c    *client
 	opts spool.Options
 	kick chan struct{} // room for one
 	rest chan chan struct{}
-	done chan struct{} // closed behind its end
+	done chan struct{} // closed after its end
 
 	stall *time.Timer // runs while working
 
 	mu      sync.Mutex
 	queue   fifo.Mortal[sealed] // batches to be stored
-	inHand  []sealed            // taken out of it, and not handed on yet; nil where stalled has done that
-	working bool                // the goroutine does what may wait for the disk
-	hangs   atomic.Bool         // and has done so for stallAfter; written under mu
+	inHand  []sealed            // taken out of queue and not passed on yet; nil if stalled has passed them on
+	working bool                // the goroutine does work that may wait for the disk
+	hangs   atomic.Bool         // it has done so for stallAfter; written under mu
 
 	// Of its goroutine alone.
 	own      *spool.Spool   // nil while the folder cannot be used
-	opening  int            // how often there was one
-	adopted  []*spool.Spool // slots whose owners are gone
-	waiting  *batch         // was read back, and lacks room
+	opening  int            // how often it was opened
+	adopted  []*spool.Spool // slots whose owners have ended
+	waiting  *batch         // was read back, and waits for room
 	records  []spool.Record
 	refs     []spool.Ref
 	group    []sealed
 	body     []byte // of what is read back
 	reopenAt time.Time
-	// adoptUntil is the end of a look for slots whose owners are gone; zero: it was done.
+	// adoptUntil is the end of a search for slots whose owners have ended; zero if it is done.
 	adoptUntil time.Time
 	metrics    *spoolMetrics
 
 	unsynced bool // something was appended since the last fsync
 
 	// Of an ordered client (line.go).
-	adoptions int                     // slots that were ever adopted
-	lines     map[*spool.Spool]string // of adopted slots: what their streams are named by
-	behind    position                // all that was stored
+	adoptions int                     // slots that were adopted so far
+	lines     map[*spool.Spool]string // of adopted slots: the names of their streams
+	behind    position                // after all that was stored
 	surveyed  uint64
 	surveying atomic.Bool
 	onDisk    atomic.Int64 // batches that are counted as being there only
-	madeRoom  time.Time    // the last look for what can be left to the disk
+	madeRoom  time.Time    // the last search for what can be left to the disk
 	stuck     atomic.Int64 // lines in which what was read back waits for the disk
 
 	acks    atomic.Bool   // some are not recorded
@@ -83,7 +84,7 @@ type spooler struct {
 	counts  spoolCounts
 }
 
-// newSpooler opens the folder. What it finds there is sent as room comes. One on a full disk is tried again later.
+// newSpooler opens the folder. What it finds there is sent as there is room. A folder on a full disk is tried again later.
 func newSpooler(c *client) (*spooler, error) {
 	o := &c.opts
 	s := &spooler{c: c, kick: make(chan struct{}, 1), rest: make(chan chan struct{}), done: make(chan struct{})}
@@ -106,7 +107,7 @@ func newSpooler(c *client) (*spooler, error) {
 	case err == nil:
 		s.opened()
 		s.counts.state.Store(SpoolOK)
-	case errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT): // which would not stop it later either
+	case errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT): // a full disk would not stop it later either
 		s.unusable(err)
 		s.counts.opened(nil)
 		s.counts.state.Store(SpoolFailed)
@@ -117,7 +118,7 @@ func newSpooler(c *client) (*spooler, error) {
 	return s, nil
 }
 
-// wake has the goroutine look what there is to do.
+// wake makes the goroutine check for work.
 func (s *spooler) wake() {
 	select {
 	case s.kick <- struct{}{}:
@@ -125,10 +126,10 @@ func (s *spooler) wake() {
 	}
 }
 
-// storeGrace bounds what a close whose time is over gives to the disk.
+// storeGrace bounds how long a close whose time is over waits for the disk.
 const storeGrace = 25 * time.Millisecond
 
-// storeRest waits until what was sealed is stored, for a moment: the close of the client has no more time.
+// storeRest waits a moment until what was sealed is stored: the close of the client has no more time.
 func (s *spooler) storeRest() {
 	grace := time.NewTimer(storeGrace)
 	defer grace.Stop()
@@ -144,7 +145,7 @@ func (s *spooler) storeRest() {
 	}
 }
 
-// run ends with the client's context, and leaves on the disk what has no ack.
+// run ends with the client's context. It leaves on the disk what has no ack.
 func (s *spooler) run() {
 	defer s.c.working.Done()
 	defer close(s.done)
@@ -178,7 +179,7 @@ func (s *spooler) run() {
 		if s.backlog.Load() || s.storesLater() || s.looks() {
 			again.start(s.lookEvery())
 		}
-		if !quiet { // the last look has found nothing, and nothing has happened since
+		if !quiet { // the last round found nothing, and nothing has happened since
 			tell.start(tellEvery)
 		}
 		quiet = false
@@ -235,7 +236,7 @@ func (s *spooler) sync() error {
 	return err
 }
 
-// giveBack gives the adopted slots back of which nothing is left, and tidies the others up.
+// giveBack releases the adopted slots of which nothing is left, and tidies up the others.
 func (s *spooler) giveBack() {
 	for _, store := range s.stores() {
 		s.warn(store.Tidy())
@@ -256,7 +257,7 @@ func (s *spooler) giveBack() {
 }
 
 func (s *spooler) close() {
-	s.store(true) // what was sealed last: it has no result yet, or is swept
+	s.store(true) // what was sealed last and has no result yet, or is swept
 	for _, store := range s.stores() {
 		s.warn(store.Close())
 	}

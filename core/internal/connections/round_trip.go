@@ -6,8 +6,8 @@ import (
 	"time"
 )
 
-// roundTrips counts the times between a write and its answer in buckets of microseconds, four to each power of two, so that a
-// percentile is at most an eighth off. Adding is one atomic add.
+// roundTrips counts the times between a write and its answer in buckets of microseconds, four to each power of two. So a percentile
+// is wrong by an eighth at most, and adding is one atomic add.
 type roundTrips struct {
 	buckets [160]atomic.Uint64 // 32 bits would wrap within days
 	least   atomic.Int64       // ns; 0 before the first
@@ -26,7 +26,7 @@ func (r *roundTrips) add(d time.Duration) {
 // shortest returns the shortest time, 0 when there was none.
 func (r *roundTrips) shortest() time.Duration { return time.Duration(r.least.Load()) }
 
-// bucketOf is exact below 4; above, the two bits behind the highest one choose the bucket.
+// bucketOf is exact below 4. Above that, the two bits after the highest one choose the bucket.
 func bucketOf(us uint64) int {
 	if us < 4 {
 		return int(us)
@@ -45,7 +45,7 @@ func middleOf(bucket int) time.Duration {
 	return time.Duration(low+(1<<octave)/2) * time.Microsecond
 }
 
-// percentiles returns the values below which the given shares of all round trips lie, 0 when there were none.
+// percentiles returns the values below which the given shares of all round trips are, 0 if there were none.
 func (r *roundTrips) percentiles(shares ...float64) []time.Duration {
 	var counts [len(r.buckets)]uint64
 	total := uint64(0)
@@ -66,7 +66,7 @@ func (r *roundTrips) percentiles(shares ...float64) []time.Duration {
 	return out
 }
 
-// Farthest returns how long an answer of the node in use that is farthest away takes at least.
+// Farthest returns the shortest time in which the farthest node in use answers.
 func (s *nodes) Farthest() (trip time.Duration) {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -11,7 +11,7 @@ import (
 // MostCauses is how many nodes are named in an error that says why none can be used.
 const MostCauses = 8
 
-// Outage returns why the nodes cannot be used, nil where one has not failed.
+// Outage returns why the nodes cannot be used; nil if one of them has not failed.
 func (s *nodes) Outage() error {
 	if !s.AllFailed() {
 		return nil
@@ -29,7 +29,7 @@ func (s *nodes) Causes() (errs []error) {
 	for _, n := range s.list {
 		switch {
 		case n.cause == nil:
-		case len(errs) == MostCauses: // they go into an error of each batch
+		case len(errs) == MostCauses: // they are part of the error of each batch
 			return append(errs, fmt.Errorf("and %d other nodes", len(s.list)-s.sound-MostCauses))
 		default:
 			errs = append(errs, n.cause)
@@ -38,7 +38,7 @@ func (s *nodes) Causes() (errs []error) {
 	return errs
 }
 
-// AllFailed reports whether no node is left that did not fail.
+// AllFailed reports whether all nodes have failed.
 func (s *nodes) AllFailed() bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -13,11 +13,11 @@ const RefreshPause = time.Second
 // MostProbes is how many suspects are tried at a time.
 const MostProbes = 16
 
-// mostVain bounds the pause between two questions while all nodes fail, before it varies.
+// mostVain bounds the pause between two requests while all nodes fail, before jitter.
 const mostVain = 10 * time.Second
 
-// supervise refreshes the node list and gives suspects another chance, until the client is closed. Between two events it
-// sleeps. fresh tells of the list that the client started with; asked is closed when the Manager was asked for a better one.
+// supervise refreshes the node list and tries suspects again, until the client is closed. Between two events it sleeps. fresh
+// describes the list that the client started with. asked is closed when the Manager was asked for a better one.
 func (s *Set[T]) supervise(fresh bool, asked chan<- struct{}) {
 	defer s.cfg.Lasting.Done()
 	defer s.cfg.Transport.Guard()
@@ -26,7 +26,7 @@ func (s *Set[T]) supervise(fresh bool, asked chan<- struct{}) {
 		var err error
 		if fresh, err = s.cfg.First(); err != nil && s.ctx.Err() == nil {
 			s.cfg.Log.Warnf("starting without nodes: %v", err)
-			r.failures, fresh = 1, true // that it was asked is what counts
+			r.failures, fresh = 1, true // what counts is that it was asked
 		}
 	}
 	if fresh {
@@ -37,7 +37,7 @@ func (s *Set[T]) supervise(fresh bool, asked chan<- struct{}) {
 	close(asked)
 	timer := time.NewTimer(0)
 	defer timer.Stop()
-	var answer chan error // while the Manager is being asked: it may be silent for long, and suspects do not wait for that
+	var answer chan error // while the Manager is being asked: it may be silent for long, and suspects do not wait for it
 	for {
 		select {
 		case <-s.ctx.Done():
@@ -68,14 +68,14 @@ func (s *Set[T]) supervise(fresh bool, asked chan<- struct{}) {
 // refresher decides when the Manager is asked. It belongs to the supervisor.
 type refresher struct {
 	nodes    *nodes
-	refresh  func() error  // nil where nobody can be asked
-	every    time.Duration // it is asked in any case
+	refresh  func() error  // nil if there is no Manager
+	every    time.Duration // the longest time between two requests
 	last     time.Time
 	interval time.Duration // until it is asked in any case
-	pause    time.Duration // until it may be asked since all nodes have failed
-	before   []string      // the list as it was when it was asked last
+	pause    time.Duration // until it may be asked because all nodes have failed
+	before   []string      // the list at the last request
 	failures int           // requests in a row that failed
-	vain     int           // requests in a row that told nothing new while all nodes had failed
+	vain     int           // requests in a row that brought nothing new while all nodes had failed
 }
 
 // ask asks the Manager and waits for its answer.
@@ -86,7 +86,7 @@ func (r *refresher) ask() error {
 	return err
 }
 
-// askBeside asks the Manager on a goroutine of its own. What comes of it is for answered.
+// askBeside asks the Manager on a goroutine of its own. answered handles the result.
 func (s *Set[T]) askBeside(r *refresher) chan error {
 	answer := make(chan error, 1)
 	r.before = s.addrs()
@@ -99,8 +99,8 @@ func (s *Set[T]) askBeside(r *refresher) chan error {
 	return answer
 }
 
-// answered plans what follows. Where the Manager has nothing new while all nodes have failed, or fails itself, it is asked less and less
-// often: a cluster that is down must not take the Manager with it.
+// answered plans the next request. If the Manager has nothing new while all nodes have failed, or fails itself, it is asked less
+// and less often: a cluster that is down must not take the Manager down, too.
 func (r *refresher) answered(err error) {
 	if r.failures++; err == nil {
 		r.failures = 0
@@ -121,7 +121,7 @@ func (s *nodes) addrs() (list []string) {
 	return list
 }
 
-// plan sets when it is asked next.
+// plan sets the time of the next request.
 func (r *refresher) plan() {
 	r.last = time.Now()
 	r.interval, r.pause = jitter(r.every), RefreshPause
@@ -133,29 +133,29 @@ func (r *refresher) plan() {
 	}
 }
 
-// due returns how long it takes until the Manager is to be asked.
+// due returns the time until the next request.
 func (r *refresher) due() time.Duration {
 	if r.refresh == nil {
 		return time.Hour
 	}
 	wait := r.interval
-	if r.nodes.AllFailed() { // messages wait for their deadlines meanwhile
+	if r.nodes.AllFailed() { // messages are waiting, and have deadlines
 		wait = min(wait, r.pause)
 	}
 	return wait - time.Since(r.last)
 }
 
-// reprieve tries the nodes whose suspicion is over with connections of its own, so that no lane has to leave a good node for
-// one that may still be dead. It does not wait for them: black holes must not hold up the refresh.
+// reprieve tries the nodes whose suspicion is over, with connections of its own, so that no lane must leave a good node for one
+// that may still be dead. It does not wait for them, because a black hole must not delay the refresh.
 func (s *Set[T]) reprieve() {
 	due, _ := s.doubtful(time.Now())
 	for _, n := range due {
-		if len(s.probes) == cap(s.probes) { // the next one that ends wakes the supervisor
+		if len(s.probes) == cap(s.probes) { // the next probe that ends wakes the supervisor
 			break
 		}
 		s.probes <- struct{}{}
 		s.nodes.mu.Lock()
-		n.suspect = time.Now().Add(Suspicion) // until it is proven
+		n.suspect = time.Now().Add(Suspicion) // until it has answered
 		s.nodes.mu.Unlock()
 		s.cfg.Lasting.Add(1)
 		go s.probe(n)
