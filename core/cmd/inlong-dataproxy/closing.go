@@ -2,7 +2,9 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"syscall"
 	"time"
 )
 
@@ -45,6 +47,26 @@ func (s *shipment) close(ctx context.Context, timeout time.Duration, screen *scr
 		}
 	}()
 	_, _ = s.client.Shutdown(wait) // what it left without a result is counted by the callbacks
+}
+
+// patiently repeats what a full disk refuses while files are followed, and says so each minute: such a disk has room again some day. It
+// returns another error, and that of the disk once ctx has ended.
+func (s *shipment) patiently(ctx context.Context, try func() error) error {
+	for told := (time.Time{}); ; {
+		err := try()
+		if !s.follow || !errors.Is(err, syscall.ENOSPC) && !errors.Is(err, syscall.EDQUOT) {
+			return err
+		}
+		if time.Since(told) >= tellEvery {
+			told = time.Now()
+			s.log.Error("the disk is full: nothing is read until what this program writes can be written; it is tried again each second", "error", err)
+		}
+		select {
+		case <-ctx.Done():
+			return err
+		case <-time.After(resendAfter):
+		}
+	}
 }
 
 // keepState saves how far the files are, now and then until the returned function is called, which saves a last time.

@@ -86,10 +86,12 @@ func mock(cmd *cobra.Command, f *mockFlags) error {
 	go func() { ended <- server.Serve(listener) }()
 	defer server.Close()
 
-	out := cmd.OutOrStdout()
-	fmt.Fprintf(out, "%s\ncontrol http://%s\n", cluster.URL(), listener.Addr())
+	lines := fmt.Sprintf("%s\ncontrol http://%s\n", cluster.URL(), listener.Addr())
 	for _, node := range cluster.Nodes() {
-		fmt.Fprintf(out, "node %s\n", node.Addr())
+		lines += fmt.Sprintf("node %s\n", node.Addr())
+	}
+	if _, err := io.WriteString(cmd.OutOrStdout(), lines); err != nil {
+		return err // nobody would learn where it is
 	}
 	var eof chan error
 	if f.untilEOF {

@@ -69,7 +69,8 @@ stays, sees to that.
 
 With --failed FILE what can never be sent is added to that file, each with the reason, and the run continues; "send --format failed FILE"
 sends it again. Without --state and -F every line that failed is. Where the file cannot be written, as on a full disk, the run ends at
-that line; with -F the line waits, holds the state's place, and is tried again each second.
+that line; with -F the line waits, holds the state's place, and is tried again each second. -F that starts while that disk, or the
+state's, is full waits for room.
 
 With --spool-dir DIR (or the option spool_dir) lines outlive an outage: one that has no ack when its time is over, or at the end, is kept in
 that folder, and counts as sent: the next run, any other client on the folder, or "inlong-dataproxy spool drain" delivers it. A run
@@ -181,7 +182,7 @@ func send(cmd *cobra.Command, f *sendFlags, files []string) error {
 	if f.rate > 0 {
 		s.limit = rate.NewLimiter(rate.Limit(f.rate), max(1, int(f.rate/100)))
 	}
-	closeInputs, err := s.openInputs(f, files)
+	closeInputs, err := s.openInputs(ctx, f, files)
 	defer closeInputs()
 	if err != nil {
 		return &exitError{exitInput, err}
@@ -250,7 +251,7 @@ func (f *sendFlags) sendOptions(warnings *slog.Logger) (options []dataproxy.Opti
 }
 
 // openInputs opens what is to be read. The returned function closes it, and is never nil.
-func (s *shipment) openInputs(f *sendFlags, names []string) (closeAll func(), err error) {
+func (s *shipment) openInputs(ctx context.Context, f *sendFlags, names []string) (closeAll func(), err error) {
 	var closers []io.Closer
 	closeAll = func() {
 		for _, c := range slices.Backward(closers) {
@@ -270,14 +271,14 @@ func (s *shipment) openInputs(f *sendFlags, names []string) (closeAll func(), er
 		}
 	}
 	if f.failed != "" {
-		if s.failed, err = openFailed(f.failed); err != nil {
+		if err = s.patiently(ctx, func() error { s.failed, err = openFailed(f.failed); return err }); err != nil {
 			return closeAll, fmt.Errorf("--failed: %w", err)
 		}
 		closers = append(closers, s.failed)
 		cfg.Own = append(cfg.Own, f.failed)
 	}
 	if f.state != "" {
-		if s.state, err = tail.OpenState(f.state); err != nil {
+		if err = s.patiently(ctx, func() error { s.state, err = tail.OpenState(f.state); return err }); err != nil {
 			return closeAll, fmt.Errorf("--state: %w", err)
 		}
 		closers = append(closers, s.state)
@@ -293,7 +294,7 @@ func (s *shipment) openInputs(f *sendFlags, names []string) (closeAll func(), er
 		return closeAll, fmt.Errorf("%s is no regular file: --follow and --state need one", path)
 	}
 	// Whom it met first must be known after a kill, too, before the first line was sent.
-	if err := s.files.Save(); err != nil {
+	if err := s.patiently(ctx, s.files.Save); err != nil {
 		return closeAll, fmt.Errorf("--state: %w", err)
 	}
 	// Without a state nothing would tell the next run what this one has sent: a wrong name sends nothing.

@@ -32,6 +32,8 @@ type origin interface {
 	Name() string
 	Line() int64
 	Size() int64
+	// Sent says, before Done, that a node or the spool has the record.
+	Sent()
 	// Done says that the record needs no more attention.
 	Done()
 }
@@ -273,11 +275,13 @@ func (s *shipment) result(msg dataproxy.Message, err error) {
 	if err == nil {
 		s.acked.Add(1)
 		s.lastAck.Store(time.Now().UnixNano())
+		from.Sent()
 		s.finish(from)
 		return
 	}
 	if isStored(err) {
 		s.spooled.Add(1)
+		from.Sent()
 		s.finish(from)
 		return
 	}

@@ -17,6 +17,7 @@ type piped struct {
 func (p *piped) Name() string { return p.name }
 func (p *piped) Line() int64  { return p.line }
 func (p *piped) Size() int64  { return p.size }
+func (p *piped) Sent()        {}
 func (p *piped) Done()        {}
 
 // isStream reports whether a path is something that is read once.

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"path/filepath"
 	"syscall"
 	"testing"
 
@@ -19,4 +20,15 @@ func TestLinesThatAreSentAnewWithoutAnAnswerAreCounted(t *testing.T) {
 	require.NoError(t, c.Wait(), "%s", c.stderr)
 	require.Contains(t, c.said(), "1 line: 1 acked, 0 failed;")
 	require.Contains(t, c.said(), "1 line may arrive twice")
+}
+
+// A line that no node ever had counted as one that may arrive twice: it was named behind one that was not acked.
+func TestALineThatNobodyHadDoesNotCountAsOneThatMayComeTwice(t *testing.T) {
+	cluster := dataproxytest.Start(t, dataproxytest.WithNodes(1))
+	cluster.Node(0).Standing(dataproxytest.ErrorCode(topicUnknown))
+	status, _, stderr := program("", sendArgs(cluster, "--stream", "s", "--format", "json-lines", "--option", "max_retries=0",
+		"--state", filepath.Join(t.TempDir(), "state"), writeFile(t, "a.log", "{}\noops\n"))...)
+	require.Equal(t, exitFailure, status)
+	require.Contains(t, stderr, "2 lines: 0 acked, 2 failed;")
+	require.NotContains(t, stderr, "may arrive twice")
 }

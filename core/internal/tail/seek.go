@@ -215,7 +215,7 @@ func (s *Set) isContinued(sight sighting, t text) bool {
 // has neither a number nor an unread rest, which is in its copy.
 func (s *Set) leave(f *File, head Head, at Place) {
 	old := &File{live: f.live, real: f.real, text: f.text, head: head, at: at, size: at.Offset, modified: f.modified, proven: f.proven, seen: f.seen,
-		aside: true, atEnd: true, gone: time.Now(), changed: time.Now()}
+		aside: true, atEnd: true, gone: time.Now(), changed: time.Now(), start: at.Offset}
 	old.progress.done, old.seen.links = at, 0
 	old.rename()
 	s.files = append(s.files, old)

@@ -289,6 +289,18 @@ func TestAFileThatWasReplacedIsReadOnWhileItsWriterGoesOn(t *testing.T) {
 	w.stop(true)
 }
 
+// What had been read of a replaced file counted twice in how much there is to read: the bar never came to its end.
+func TestAReplacedFileCountsOnceInWhatThereIsToRead(t *testing.T) {
+	w, _, _ := replacedWhileOpen(t)
+	info, err := os.Stat(w.path("app.log"))
+	w.must(err)
+	w.came(append(many("a", 300), "in the copy")...)
+	if got := w.set.Size(); got != info.Size() {
+		t.Errorf("%d bytes to read, want %d", got, info.Size())
+	}
+	w.stop(true)
+}
+
 // A replaced file whose writer wrote for a day more was forgotten with its handle open, and what came then was never sent.
 func TestAReplacedFileIsNotForgottenWhileItIsRead(t *testing.T) {
 	w, writer, want := replacedWhileOpen(t)

@@ -14,6 +14,7 @@ type Record struct {
 	block *block
 	end   uint32 // in the file, from the block's start
 	line  uint32 // from the block's first
+	sent  bool   // by the time that it is done
 	done  atomic.Bool
 }
 
@@ -27,6 +28,9 @@ type block struct {
 }
 
 var blocks = sync.Pool{New: func() any { return new(block) }}
+
+// Sent says, before Done, that others have the record: it is there twice if the next run meets it again.
+func (r *Record) Sent() { r.sent = true }
 
 // Done says that the record needs no more attention: the next run begins behind it, once those before it are done too.
 func (r *Record) Done() {
@@ -101,7 +105,7 @@ func (p *progress) look() (done Place, next *block, ahead int) {
 	return p.done, next, ahead
 }
 
-// Ahead is how many records have their result and stand behind the place of their file: the next run meets them again.
+// Ahead is how many records were sent and stand behind the place of their file: the next run meets them again.
 func (s *Set) Ahead() (records int64) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -117,7 +121,7 @@ func (f *File) ahead() (records int64) {
 	defer f.progress.mu.Unlock()
 	for _, b := range f.progress.blocks {
 		for i := range b.records[:b.count.Load()] {
-			if r := &b.records[i]; r.done.Load() && b.start.Offset+int64(r.end) > at {
+			if r := &b.records[i]; r.done.Load() && r.sent && b.start.Offset+int64(r.end) > at {
 				records++
 			}
 		}
