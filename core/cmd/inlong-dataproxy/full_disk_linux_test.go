@@ -43,7 +43,7 @@ func TestFollowingWaitsForRoomForItsState(t *testing.T) {
 		})
 		require.Equal(t, n, cluster.Count())
 		require.NoError(t, os.Remove(filler))
-		eventually(t, "it goes on when there is room", func() bool { return cluster.Count() == n+1 })
+		eventually(t, "the line comes when there is room", func() bool { return cluster.Count() == n+1 })
 		stopped(c, 0)
 	}
 	fill()
