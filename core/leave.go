@@ -62,7 +62,7 @@ func (b *batch) behindDisk() bool {
 	return st.busy != b && st.spooled.disk > 0
 }
 
-// leave leaves a batch to the disk alone, and returns what it held. That is nothing where it is not stored, is being sent, or was read
+// leave leaves a batch to the disk alone, and returns what it held. That is nothing if it is not stored, is being sent, or was read
 // back.
 func (s *spooler) leave(b *batch) (messages, bytes int64) {
 	b.mu.Lock()

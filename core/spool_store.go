@@ -17,8 +17,8 @@ type sealed struct {
 	at    time.Duration // when it was sealed, since the client's start
 }
 
-// lives reports whether it can be stored: none of its messages has its result, since a sender that was told of a failure may send
-// the message again, and its id names no frame with a part of it. The caller holds b.mu.
+// lives reports whether it can be stored: none of its messages has its result, since a sender that knows of a failure may send the
+// message again, and its id names no frame with a part of it. The caller holds b.mu.
 func (e sealed) lives() bool {
 	b := e.b
 	return b.order == e.order && b.unsettled > 0 && !b.expired && b.frame.items == nil

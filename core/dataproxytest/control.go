@@ -67,7 +67,7 @@ type MessagePayload struct {
 	Attr    map[string]string `json:"attr"`
 	Acked   bool              `json:"acked"`
 	Payload []byte            `json:"payload"` // base64
-	// ItemAttr is the text of the message's own attributes, where it has some.
+	// ItemAttr is the text of the message's own attributes, if it has some.
 	ItemAttr string `json:"item_attr,omitempty"`
 }
 

@@ -16,5 +16,5 @@
 // Control does all of it by JSON commands, for programs in other languages; ControlHandler serves the same over HTTP.
 //
 // All methods may be called from any goroutine. Known differences from the real server: protocol version 1 frames are
-// read and never answered, and frames that stand behind one that closes the connection are not looked at.
+// read and never answered, and frames that follow one that closes the connection are ignored.
 package dataproxytest

@@ -14,7 +14,7 @@ const (
 	KindCloseAfterRead  Kind = "close_after_read" // kept, then the connection is closed
 	KindResetAfterRead  Kind = "reset_after_read" // kept, then the connection is reset
 	KindResetMidFrame   Kind = "reset_mid_frame"  // bytes: reset when so many bytes of the frame came; nothing kept
-	KindDelay           Kind = "delay"            // delay_ms: the answer is late, and those behind it wait
+	KindDelay           Kind = "delay"            // delay_ms: the answer is late, and later ones wait for it
 	KindMalformed       Kind = "malformed"        // raw: these bytes in place of the answer; kept
 	KindDropAnswer      Kind = "drop_answer"      // kept; this one answer never comes
 	KindDuplicateAnswer Kind = "duplicate_answer" // kept; the answer comes twice
@@ -80,7 +80,7 @@ func ResetAfterRead() Fault { return Fault{Kind: KindResetAfterRead} }
 // ResetMidFrame resets the connection when that many bytes of the frame have come, at most all but one.
 func ResetMidFrame(bytes int) Fault { return Fault{Kind: KindResetMidFrame, Bytes: bytes} }
 
-// Delay makes the answer that late. Frames are read on meanwhile, their answers wait behind this one.
+// Delay makes the answer that late. Frames are read meanwhile; their answers wait for this one.
 func Delay(d time.Duration) Fault { return Fault{Kind: KindDelay, Delay: d} }
 
 // Malformed keeps the frame and sends these bytes in place of the answer.

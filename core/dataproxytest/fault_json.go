@@ -208,7 +208,7 @@ func read[T any](from *T, into *T) bool {
 	return from != nil
 }
 
-// decodeStrict refuses unknown fields and anything behind the value.
+// decodeStrict refuses unknown fields and anything after the value.
 func decodeStrict(data []byte, into any) error {
 	d := json.NewDecoder(bytes.NewReader(data))
 	d.DisallowUnknownFields()

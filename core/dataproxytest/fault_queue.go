@@ -44,7 +44,7 @@ func (q *faultQueue) clearStanding() {
 	q.rearm()
 }
 
-// take consumes the next one-shot fault of that trigger, else gives the standing one.
+// take consumes the next one-shot fault of that trigger, or returns the standing one.
 func (q *faultQueue) take(t trigger) Fault {
 	if !q.armed.Load() {
 		return Fault{}

@@ -176,8 +176,8 @@ func (m *Manager) groupStatus(group string) string {
 // knownTenant is the one that a Manager has from the start, and takes a request that names none to mean.
 const knownTenant = "public"
 
-// authorised compares as the real one does: the scheme is case-sensitive, with one blank behind it; a user is asked for its
-// tenant too.
+// authorised compares as the real one does: the scheme is case-sensitive, followed by one blank; a user is asked for its tenant
+// too.
 func (m *Manager) authorised(r *http.Request) bool {
 	if name, value := m.demanded(); name != "" {
 		return r.Header.Get(name) == value

@@ -13,8 +13,8 @@ import (
 	"time"
 )
 
-// Demand has the Manager refuse each request whose header of that name has another value, by 403. It goes before WithBasicAuth; an empty
-// name ends it.
+// Demand makes the Manager answer 403 to each request whose header of that name has another value, instead of what WithBasicAuth
+// says. An empty name ends it.
 func (m *Manager) Demand(header, value string) {
 	m.mu.Lock()
 	defer m.mu.Unlock()

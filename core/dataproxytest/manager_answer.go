@@ -79,8 +79,8 @@ func (m *Manager) serve(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// begin counts a request; false once the Manager closes, which waits for those that were counted: the server's Close does not wait for a
-// request that is just handed over.
+// begin counts a request; false once the Manager closes. The close waits for those that were counted: the server's own Close does
+// not wait for a request that is only starting.
 func (m *Manager) begin() bool {
 	m.mu.Lock()
 	defer m.mu.Unlock()

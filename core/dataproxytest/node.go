@@ -213,7 +213,7 @@ func (n *Node) enter(state nodeState) {
 	err := n.settleListener()
 	n.mu.Unlock()
 	defer n.Resume()
-	// A connection accepted before the state changed is in the snapshot: join looks at the state under the same lock.
+	// A connection accepted before the state changed is in the snapshot: join reads the state under the same lock.
 	for _, c := range n.snapshot() {
 		if state == stopped {
 			c.close()
@@ -288,7 +288,7 @@ func (n *Node) accept(l net.Listener) {
 	}
 }
 
-// join decides what becomes of a new connection; true means that it is served.
+// join decides what happens to a new connection; true means that it is served.
 func (n *Node) join(c *conn) bool {
 	n.counts.conns.Add(1)
 	f := n.faults.take(onConnect)

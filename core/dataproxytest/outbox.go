@@ -15,8 +15,8 @@ type parcel struct {
 	acks    []*Record
 }
 
-// outbox sends a connection's answers in order. As long as none is late they are written by the caller; a late one
-// starts a goroutine, and what comes meanwhile queues behind it.
+// outbox sends a connection's answers in order. While none is late the caller writes them. A late one starts a goroutine, and later
+// ones queue for it.
 type outbox struct {
 	conn *conn
 
@@ -28,7 +28,7 @@ type outbox struct {
 	held    []parcel
 }
 
-// send writes answers, or queues a copy of them behind what is late. Only the connection's goroutine calls it.
+// send writes answers, or queues a copy of them after what is late. Only the connection's goroutine calls it.
 func (b *outbox) send(answers []byte, acks []*Record) bool {
 	b.mu.Lock()
 	if b.working {

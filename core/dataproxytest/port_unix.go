@@ -32,7 +32,7 @@ func holdPort(host string, port int) (*portHold, int, error) {
 		return nil, 0, fmt.Errorf("socket: %w", err)
 	}
 	hold := &portHold{fd}
-	// Without SO_REUSEADDR on both sockets the listener could not bind beside this one.
+	// Without SO_REUSEADDR on both sockets the listener could not bind the same port.
 	if err := syscall.SetsockoptInt(fd, syscall.SOL_SOCKET, syscall.SO_REUSEADDR, 1); err != nil {
 		hold.release()
 		return nil, 0, fmt.Errorf("SO_REUSEADDR: %w", err)

@@ -18,7 +18,7 @@ type Record struct {
 	Stream     string
 	Attr       map[string]string
 	RawAttr    string
-	Items      [][]byte // the messages as a consumer behind the node would get them
+	Items      [][]byte // the messages as a consumer gets them
 	ItemAttrs  []string // the attribute text of each, of a frame of type 7 whose items have some; else nil
 	Whole      bool     // false: part of the body is lost downstream, though a real node acks it
 	Compressed bool

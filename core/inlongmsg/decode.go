@@ -53,7 +53,7 @@ var (
 	ErrTooLarge = errors.New("it takes too much memory")
 )
 
-// DefaultMaxBytes is what a Decoder takes when it is told nothing.
+// DefaultMaxBytes is the MaxBytes of a Decoder that has none.
 const DefaultMaxBytes = 256 << 20
 
 // Decoder reads values within a bound. It does not change and may be used from many goroutines.
@@ -73,7 +73,7 @@ func (r *room) take(n int64) error {
 	return nil
 }
 
-// What an item and a block take beside their bytes, with what growing slices and maps leave unused.
+// The memory of an item and of a block in addition to their bytes, with the unused room of growing slices and maps.
 const (
 	itemOverhead  = 80
 	blockOverhead = 512
@@ -162,7 +162,7 @@ func (r *room) textBlocks(rest []byte) (blocks []Block, err error) {
 	return blocks, nil
 }
 
-// items reads a body: payloads, and behind each its attributes if it has some.
+// items reads a body: payloads, each followed by its attributes if it has some.
 func (r *room) items(body []byte, compressed, attributes bool) (items []wire.Item, err error) {
 	if compressed {
 		length, _ := binary.Uvarint(body)

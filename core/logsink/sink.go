@@ -33,7 +33,7 @@ var ErrClosed = errors.New("logsink: closed")
 // Sink sends each record that is written to it as one message. It is safe for concurrent use.
 type Sink struct {
 	client    dataproxy.FullClient
-	apart     func(f func()) // runs f where a full queue fails at once, whatever the client's options say
+	apart     func(f func()) // runs f so that a full queue fails at once, whatever the client's options say
 	model     dataproxy.Message
 	result    dataproxy.Callback
 	onFailure func(record []byte, err error)

@@ -13,7 +13,7 @@ var ErrEmpty = errors.New("the row is empty: no message has no bytes")
 // FieldError says which field cannot be written, and why.
 type FieldError struct {
 	Index  int    // from 0
-	Name   string // "" where it has none
+	Name   string // "" if it has none
 	Reason string
 }
 

@@ -9,7 +9,7 @@ import (
 // Most rows have nothing to escape. Such a one is joined first, and then looked at as a whole, for the bytes that no value may hold and for
 // how many separators it has. What is found wanting is made again, field by field.
 
-// quickly is what a row is looked through for; nil where characters of the settings are not ASCII, or may stand in numbers.
+// quickly lists what a row is searched for; nil if characters of the settings are not ASCII, or may be part of numbers.
 type quickly struct {
 	separator byte
 	kv        byte   // of KV
@@ -32,7 +32,7 @@ func (f *Format) setQuickly() {
 	}
 }
 
-// plainCSV appends the row of fields without names where none has anything to escape.
+// plainCSV appends the row of fields without names if none has anything to escape.
 func (f *Format) plainCSV(dst []byte, fields []Field) (row []byte, ok bool) {
 	q := f.quickly
 	if q == nil || len(f.settings.Columns) > 0 && len(fields) != len(f.settings.Columns) {
@@ -54,7 +54,7 @@ func (f *Format) plainCSV(dst []byte, fields []Field) (row []byte, ok bool) {
 		return dst, false
 	}
 	row = slices.Grow(dst, most)[:start+most]
-	at, last, end := start, 0, start // last is the last field that is not null: those behind it are left out
+	at, last, end := start, 0, start // last is the last field that is not null; later ones are left out
 	for i := range fields {
 		field := &fields[i]
 		if i > 0 {
@@ -86,7 +86,8 @@ func (f *Format) plainCSV(dst []byte, fields []Field) (row []byte, ok bool) {
 	return row[:end], len(made) > 0 && bytes.Count(made, []byte{q.separator}) == last && f.clean(made)
 }
 
-// plainKV appends the row of fields with names, or with columns in their places, where neither they nor the values have anything to escape.
+// plainKV appends the row of fields with names, or with columns in their places, if neither they nor the values have anything to
+// escape.
 func (f *Format) plainKV(dst []byte, fields []Field) (row []byte, ok bool) {
 	q := f.quickly
 	if q == nil {

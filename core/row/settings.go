@@ -89,10 +89,10 @@ type Format struct {
 	escape    []byte   // nil for none
 	prefixes  [][]byte // of KV with columns: each key, escaped, and the kv separator
 	plain     bool     // no mark is a character of a number, bool or time
-	quickly   *quickly // nil where rows are made field by field
+	quickly   *quickly // nil if rows are made field by field
 }
 
-// What is to be done about a byte of a value.
+// What happens to a byte of a value.
 const (
 	ordinary byte = iota
 	special       // a mark begins with it
@@ -102,7 +102,7 @@ const (
 // mark is a character that cannot stand in a value as it is.
 type mark struct {
 	text    string
-	instead string // "" where it is refused
+	instead string // "" if it is refused
 	refusal string
 }
 

@@ -49,7 +49,7 @@ type Owner[T comparable] interface {
 	// Dialled is called after each attempt to open a connection for a lane.
 	Dialled(err error)
 
-	// Lend lends a buffer to a writer. GiveBack returns it, perhaps grown, together with what was lent beside it.
+	// Lend lends a buffer to a writer. GiveBack returns it, perhaps grown, together with what Lend returned beside.
 	Lend() (buf []byte, beside any)
 	GiveBack(buf []byte, beside any)
 }

@@ -52,7 +52,7 @@ func (s *nodes) EndSuspicion() {
 	s.wake()
 }
 
-// Probe tries all nodes, as is done with a suspect whose time is over.
+// Probe tries all nodes as if they were suspects whose time is over.
 func (s *Set[T]) Probe() {
 	for _, n := range s.All() {
 		s.probes <- struct{}{}

@@ -17,7 +17,7 @@ type Answer struct {
 	// false, and only the order of answers says which batch is meant.
 	ID     BatchID
 	HasID  bool
-	HasMID bool // a "mid" is there, be it ours or not
+	HasMID bool // there is a "mid", ours or not
 	// Code is the server's errCode, 0 for success.
 	Code int
 	// Text is the server's errMsg; valid as long as the frame's bytes are.
@@ -34,7 +34,7 @@ func malformed(format string, args ...any) error {
 	return fmt.Errorf("%w: "+format, append([]any{ErrAnswer}, args...)...)
 }
 
-// sentBack goes behind errors about what only a request is like.
+// sentBack is added to errors about bytes that only a request can have.
 const sentBack = ": what is here sends back what it gets, and is no DataProxy"
 
 // ParseAnswer reads one answer, without its length word. An error means that the stream cannot be trusted any more.
@@ -85,9 +85,9 @@ func textAttr(frame []byte) ([]byte, error) {
 	return rest[4:], nil
 }
 
-// parseAttr trusts errCode only in the first place or right behind dpIp: what a client sent comes back behind them. Ids are
-// taken from their last occurrence, since an errMsg may quote attributes. A success says which node it is of: without that, what a
-// client sent may have come back from something that is no DataProxy.
+// parseAttr trusts errCode only in the first place or directly after dpIp, because what a client sent is echoed after these. Ids
+// are taken from their last occurrence, since an errMsg may quote attributes. A success names its node: without that, the answer
+// may be an echo of what a client sent to something that is no DataProxy.
 func (a *Answer) parseAttr(attr []byte) error {
 	rest := attr
 	named := bytes.HasPrefix(rest, []byte("dpIp="))

@@ -5,7 +5,8 @@ import (
 	"fmt"
 )
 
-// Foreign tells what data, which is no answer of a DataProxy, looks like: text that goes behind an error, "" where nothing is known.
+// Foreign says what data that is no answer of a DataProxy looks like, as text to add to an error; "" if it looks like nothing
+// known.
 func Foreign(data []byte) string {
 	data = data[:min(len(data), 48)]
 	if line, _, found := bytes.Cut(data, []byte("\n")); found {

@@ -51,7 +51,7 @@ func AppendItem(body, payload []byte) []byte {
 }
 
 // AppendText appends a frame of type 5 to dst: body as built by AppendItem, attributes as "key=value&key=value". With compress a
-// body longer than MinCompress becomes a raw Snappy block, which "cp=snappy" behind the attributes announces.
+// body longer than MinCompress becomes a raw Snappy block, and "cp=snappy" is added to the attributes.
 func AppendText(dst, body, attr []byte, compress bool) []byte {
 	return appendText(dst, body, attr, packingOf(compress))
 }
@@ -112,7 +112,7 @@ func appendBinary(dst, body, attr []byte, uniq, seconds uint32, count uint16, ho
 	return dst
 }
 
-// packing says what a frame does with its body.
+// packing says how a frame holds its body.
 type packing int
 
 const (
@@ -137,8 +137,8 @@ func appendBody(dst, body []byte, how packing) ([]byte, bool) {
 	return append(dst, body...), how == packed
 }
 
-// Compress appends body to dst as a raw Snappy block, straight into dst's spare room. It reports false, and appends nothing, for a body that
-// does not shrink, or is not to be compressed since it is short.
+// Compress appends body to dst as a raw Snappy block, directly in dst's spare room. It returns false, and appends nothing, for a
+// body that does not shrink, or is too short to be compressed.
 func Compress(dst, body []byte) ([]byte, bool) {
 	if len(body) <= MinCompress {
 		return dst, false
@@ -152,7 +152,7 @@ func Compress(dst, body []byte) ([]byte, bool) {
 	return dst[:n+len(block)], true
 }
 
-// Decompress appends what Compress was given to dst, unless block is none, or that is longer than most.
+// Decompress appends the body that Compress was given to dst, unless block is not from Compress, or the body is longer than most.
 func Decompress(dst, block []byte, most int) ([]byte, error) {
 	size, err := s2.DecodedLen(block)
 	if err != nil {

@@ -188,8 +188,8 @@ func (r *Request) decompress() Verdict {
 	return Verdict{}
 }
 
-// checkTextItems finds the faults of a type 5 body. Only a bad first item is one: after a good item, a bad one ends
-// the walk and the frame is accepted without it and all behind it.
+// checkTextItems finds the faults of a type 5 body. Only a bad first item is a fault. A bad item after a good one ends the search,
+// and the frame is accepted without it and the rest.
 func (r *Request) checkTextItems() Verdict {
 	if len(r.Body) <= fourBytes {
 		return Verdict{Code: codeBadItems, Text: fmt.Sprintf(
@@ -276,8 +276,8 @@ func binaryTail(frame []byte, lengthAt int) (bodyLen, attrLen int, magic uint16,
 	return bodyLen, attrLen, binary.BigEndian.Uint16(frame[at:]), true
 }
 
-// AcceptCloses reports whether a DataProxy that accepted the frame dies of storing it, which closes the connection
-// without an answer. added is the number of attribute bytes it puts in front, the separator included.
+// AcceptCloses reports whether a DataProxy that accepted the frame fails while storing it, which closes the connection without an
+// answer. added is the number of attribute bytes it puts in front, the separator included.
 func (r *Request) AcceptCloses(added int) bool {
 	switch r.Type {
 	case TypeBinary:

@@ -27,7 +27,7 @@ func (r *Request) Lookup(key string) (value []byte, ok bool) {
 func (r *Request) parseAttr(attr []byte) Verdict {
 	r.Attr = attr
 	if !utf8.Valid(attr) {
-		// The server holds the text as a string; what is not UTF-8 comes back replaced.
+		// The server holds the text as a string, and replaces what is not UTF-8.
 		r.replacing = appendReplaced(r.replacing[:0], attr)
 		r.Attr = r.replacing
 	}

@@ -2,12 +2,11 @@ package wire
 
 import "encoding/binary"
 
-// Item is one message of a frame, as a consumer behind the DataProxy would get it. Attr is set only where each item
-// carries attributes of its own.
+// Item is one message of a frame, as a consumer gets it. Attr is set only if each item has attributes of its own.
 type Item struct{ Data, Attr []byte }
 
-// AppendItems appends the messages that the accepted frame leaves behind. whole is false if part of the body is
-// lost or unreadable downstream: a DataProxy acks such frames all the same.
+// AppendItems appends the messages that a consumer gets of the accepted frame. whole is false if part of the body is lost or
+// unreadable for the consumer: a DataProxy acks such frames, too.
 func (r *Request) AppendItems(dst []Item) (items []Item, whole bool) {
 	switch r.Type {
 	case TypeText:
