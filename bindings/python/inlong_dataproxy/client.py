@@ -177,7 +177,8 @@ class Client:
         if not fork.known[0]:
             fork.look()
         data = payload if type(payload) is bytes else to_bytes(payload)
-        line, model, size = self._line, None, len(data)
+        line, model, length = self._line, None, len(data)
+        put, size = line.put, line.size  # "line.put()" would look for a method first
         if group_id == "" and attributes is None and event_time is None and item_attributes is None:
             try:
                 model = self._plain.get(stream_id)
@@ -185,21 +186,22 @@ class Client:
                 model = None
         if model is None:
             model = line.models(stream_id, group_id, attributes, event_time, item_attributes)
-        if size > line.largest or line.size() >= line.limit:
-            line.make_room(model, checked_length(size), not cast("Delivery", self._delivery).is_own_thread())
-        if size < 2 and data in self._empty:
+        if length > line.largest or size() >= line.limit:
+            line.make_room(model, checked_length(length), not cast("Delivery", self._delivery).is_own_thread())
+        if length < 2 and data in self._empty:
             raise empty_error(model)
         future = DeliveryFuture()
         future.model = model
+        future.payload = data
         if callback is not None:
             if not callable(callback):
                 raise TypeError(f"callback must be callable or None, not {type(callback).__name__}")
             future.callback = callback
         if model.proven:
-            line.put((model, data, future))
+            put(future)
             line.idle = False
         else:
-            line.prove(model, data, future)
+            line.prove(future)
         if line.ended:
             line.check(future)
         return future

@@ -18,6 +18,7 @@ from inlong_dataproxy._native import lowlevel as low
 from inlong_dataproxy._results.future import DeliveryFuture
 from inlong_dataproxy._sending.run import Run
 from inlong_dataproxy._threads import line
+from inlong_dataproxy._threads.line import Command
 from inlong_dataproxy.testing import MockCluster
 
 OTHERS: list[dict[str, Any]] = [{}, {"attributes": {"a": "b"}}, {"event_time": 1.7e9}, {"group_id": GROUP}]
@@ -33,7 +34,7 @@ def held(client: Client) -> Iterator[None]:
         inside.set()
         go_on.wait(30)
 
-    client._line.put((None, wait, None))
+    client._line.put(Command(wait))
     assert inside.wait(10)
     try:
         yield
@@ -324,13 +325,13 @@ def test_a_message_that_slips_in_at_the_very_end_has_its_result(client: Client, 
     client.send_async(b"x", STREAM).result(timeout=10)
     line, called = client._line, threading.Event()
     future = DeliveryFuture()
-    future.model = line.models(STREAM)
+    future.model, future.payload = line.models(STREAM), b"late"
     future.callback = lambda *_: called.set()
     sweep = line._sweep
 
     def slip_in() -> None:
         monkeypatch.setattr(line, "_sweep", sweep)
-        line.put((line.models(STREAM), b"late", future))
+        line.put(future)
         sweep()
 
     monkeypatch.setattr(line, "_sweep", slip_in)

@@ -14,6 +14,7 @@ from test_line import full_queue, held
 
 from inlong_dataproxy import Client, ClosedError, ConfigError, QueueFullError
 from inlong_dataproxy._host.ticket import Ticket
+from inlong_dataproxy._results.future import DeliveryFuture
 from inlong_dataproxy._sending.run import Run
 from inlong_dataproxy._threads import delivery as delivery_module, line as line_module
 from inlong_dataproxy.testing import MockCluster
@@ -62,8 +63,8 @@ def test_a_line_that_ends_by_a_fault_answers_the_commands_that_it_has_put_back(
     line, ticket = client._line, Ticket()
     with held(client):
         future = client.send_async(b"x", STREAM)
-        line.put((None, ticket.answer, None))
-        monkeypatch.setattr(line_module, "split", lambda _: 1 / 0)
+        line.put(line_module.Command(ticket.answer))
+        monkeypatch.setattr(line_module, "split", lambda *_: 1 / 0)
     assert ticket.wait(time.monotonic() + 10)
     error = future.exception(10)
     assert isinstance(error, ClosedError)
@@ -105,8 +106,9 @@ class Changing(deque[Any]):
 
 def test_what_waits_can_be_counted_while_it_changes(client: Client) -> None:
     # Without the GIL the line's thread changes it in the middle: stats and send_async raised "deque mutated during iteration".
-    line, model = client._line, client._line.models(STREAM)
-    line._behind = Changing([(model, b"x", None)])
+    line, future = client._line, DeliveryFuture()
+    future.model, future.payload = line.models(STREAM), b"x"
+    line._behind = Changing([future])
     try:
         assert line.waiting() == (2, 2)
     finally:

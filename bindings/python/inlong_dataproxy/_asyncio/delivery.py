@@ -181,22 +181,20 @@ class AsyncDelivery(ResultTaker[Waiting]):
 
     def _enter_all(self, entries: list[Entry]) -> bool:
         """Pass on messages. Return whether there was room; those that found none are in line again."""
-        runs = deque(split(entries))
-        while runs:
-            model, payloads, futures = runs[0]
-            left = self._enter(model, payloads, futures)
+        runs = split([model for model, _, _ in entries], entries) if entries else []
+        for place, (model, some) in enumerate(runs):
+            left = self._enter(model, some)
             if left:
-                self._most = max((len(futures) - left) // 2, _LEAST)
-                runs[0] = (model, payloads[-left:], futures[-left:])
-                self._line.extendleft(reversed([(model, *message) for model, *some in runs for message in zip(*some)]))
+                self._most = max((len(some) - left) // 2, _LEAST)
+                behind = [entry for _, more in runs[place + 1 :] for entry in more]
+                self._line.extendleft(reversed(some[-left:] + behind))
                 return False
-            runs.popleft()
         self._most = min(2 * self._most, _MESSAGES)
         return True
 
-    def _enter(self, model: Model, payloads: list[bytes], futures: list[Future]) -> int:
+    def _enter(self, model: Model, entries: list[Entry]) -> int:
         """Pass on messages of one model. Return how many found no room."""
-        self._run = run = Run(model, payloads, [(model, future) for future in futures])
+        self._run = run = Run(model, [payload for _, payload, _ in entries], [(model, future) for _, _, future in entries])
         while run.waiting:
             code, taken = run.enter(self.handle, self.models, self.pending, self._full, gil=True)
             if taken:

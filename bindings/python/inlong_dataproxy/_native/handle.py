@@ -106,7 +106,7 @@ class Bounds:
         with contextlib.suppress(ValueError):  # the library says what is wrong
             seconds = options.duration_seconds(text("send_timeout"))
         left, parts = dict(texts), [1, 1]
-        for place, (key, enough) in enumerate((("max_pending_messages", 1024), ("max_pending_bytes", 1 << 20))):
+        for place, (key, enough) in enumerate((("max_pending_messages", 4096), ("max_pending_bytes", 4 << 20))):
             try:
                 least, most, given = (options.size_bytes(t) for t in (option_table()[key].min, option_table()[key].max, text(key)))
             except ValueError:

@@ -101,6 +101,10 @@ class _Watch:
         self.waiters: list[Any] = []  # of concurrent.futures.wait and as_completed; guarded by the condition
 
 
+def _attended(*_: object) -> None:
+    """In the place of the callback of a future whose outcome is more than a value to be set."""
+
+
 class DeliveryFuture(Future[Result]):
     """The concurrent.futures.Future of one message. It cannot be cancelled: an accepted message is not recalled.
 
@@ -113,11 +117,12 @@ class DeliveryFuture(Future[Result]):
     """
 
     model: Sent
+    payload: bytes  # until it is passed on
     _outcome: Union[Result, Exception, None] = None
     _watch: Optional[_Watch] = None
-    callback: Optional[ResultCallback] = None  # set before anybody else has the future
+    callback: Optional[ResultCallback] = None  # set before anybody else has the future; _attended: see _attend
+    _born_with: Optional[ResultCallback] = None
     _callbacks: Optional[list[Callable[[Any], object]]] = None
-    _attended: bool = False  # whether it has a watch or callbacks beside the one that it was born with
 
     if TYPE_CHECKING:
 
@@ -169,12 +174,17 @@ class DeliveryFuture(Future[Result]):
                 if self._callbacks is None:
                     self._callbacks = []
                 self._callbacks.append(fn)
-                self._attended = True
+                self._attend()
                 return
         try:
             fn(self)
         except Exception as error:  # noqa: BLE001 - the rule of concurrent.futures; Ctrl-C is for the caller
             report(error, fn)
+
+    def _attend(self) -> None:
+        """Know that it has a watch or callbacks beside the one that it was born with. To be called under the lock."""
+        if self.callback is not _attended:
+            self._born_with, self.callback = self.callback, _attended
 
     def wait(self, timeout: float | None) -> bool:
         """Wait until done, timeout seconds at most (None: without end). Return whether it is."""
@@ -208,7 +218,7 @@ class DeliveryFuture(Future[Result]):
         with self.model.guard.lock:
             if self._watch is None:
                 self._watch = _Watch()
-                self._attended = True
+                self._attend()
             return self._watch
 
     @property
@@ -241,11 +251,11 @@ class DeliveryFuture(Future[Result]):
         while True:
             watch = self._watch
             if watch is None:
-                callbacks = self._settle(outcome, None)
+                settled = self._settle(outcome, None)
             else:
                 self.model.guard.hold(watch.condition)
                 try:
-                    callbacks = self._settle(outcome, watch)
+                    settled = self._settle(outcome, watch)
                     for waiter in watch.waiters:
                         if isinstance(outcome, Exception):
                             waiter.add_exception(self)
@@ -254,22 +264,25 @@ class DeliveryFuture(Future[Result]):
                     watch.condition.notify_all()
                 finally:
                     watch.condition.release()
-            if callbacks is not None:
+            if settled is not None:
                 break
-        callback, self.callback = self.callback, None
+        callback, callbacks = settled
         if callback is not None:
-            _call_back(callback, outcome)
+            _call(callback, *((None, outcome) if isinstance(outcome, Exception) else (outcome, None)))
         for done_callback in callbacks:
             _call(done_callback, self)
 
-    def _settle(self, outcome: Union[Result, Exception], watch: Optional[_Watch]) -> Optional[list[Callable[[Any], object]]]:
+    def _settle(
+        self, outcome: Union[Result, Exception], watch: Optional[_Watch]
+    ) -> Optional[tuple[Optional[ResultCallback], list[Callable[[Any], object]]]]:
         """Set the outcome and return the callbacks; None: it has another watch by now, and nothing was done."""
         with self.model.guard.lock:
             if self._watch is not watch:
                 return None
             self._outcome = outcome
-            callbacks, self._callbacks = self._callbacks, None
-            return callbacks or []
+            callback = self._born_with if self.callback is _attended else self.callback
+            callbacks, self.callback, self._born_with, self._callbacks = self._callbacks, None, None, None
+            return callback, callbacks or []
 
     @staticmethod
     def resolve_acked(futures: Iterable[DeliveryFuture], result: Result, guard: Guard) -> None:
@@ -278,13 +291,15 @@ class DeliveryFuture(Future[Result]):
         callbacks: list[ResultCallback] = []
         with guard.lock:
             for future in futures:
-                if future._attended:
+                callback = future.callback
+                if callback is None:
+                    future._outcome = result
+                elif callback is _attended:
                     attended.append(future)
                 else:
                     future._outcome = result
-                    if future.callback is not None:
-                        callbacks.append(future.callback)
-                        future.callback = None
+                    future.callback = None
+                    callbacks.append(callback)
         for callback in callbacks:
             try:
                 callback(result, None)
@@ -305,20 +320,10 @@ class DeliveryFuture(Future[Result]):
             self.disown(error)
 
 
-def _call_back(callback: ResultCallback, outcome: Union[Result, Exception]) -> None:
+def _call(callback: Callable[..., object], *arguments: object) -> None:
     try:
-        if isinstance(outcome, Exception):
-            callback(None, outcome)
-        else:
-            callback(outcome, None)
+        callback(*arguments)
     except BaseException as error:  # noqa: BLE001 - even SystemExit must not end the thread of everyone's results
-        report(error, callback)
-
-
-def _call(callback: Callable[[Any], object], future: DeliveryFuture) -> None:
-    try:
-        callback(future)
-    except BaseException as error:  # noqa: BLE001 - as above
         report(error, callback)
 
 
@@ -329,7 +334,7 @@ def _shape() -> None:
     the class had them; in a burst hundreds are made before the first one gets its outcome.
     """
     first: Any = DeliveryFuture()
-    for name in ("model", "_outcome", "callback", "_callbacks", "_watch", "_attended"):
+    for name in ("model", "payload", "_outcome", "callback", "_born_with", "_callbacks", "_watch"):
         setattr(first, name, None)
 
 

@@ -6,8 +6,7 @@ import contextlib
 import ctypes
 from array import array
 from collections import deque
-from collections.abc import Iterable
-from typing import Generic, Optional, TypeVar
+from typing import Generic, TypeVar
 
 from inlong_dataproxy._native import codes, lowlevel as low
 from inlong_dataproxy._results.taker import F
@@ -34,24 +33,20 @@ def snapshot(entries: deque[T]) -> list[T]:
             return list(entries)
 
 
-def split(entries: Iterable[tuple[Model, bytes, F]]) -> list[tuple[Model, list[bytes], list[F]]]:
+def split(models: list[Model], messages: list[T]) -> list[tuple[Model, list[T]]]:
     """Return messages as runs of one model each. The order within each stream stays, that of different streams does not."""
-    runs: list[tuple[Model, list[bytes], list[F]]] = []
-    last_of_stream: dict[tuple[str, str], tuple[Model, list[bytes], list[F]]] = {}
-    last: Optional[Model] = None
-    payloads: list[bytes] = []
-    waiting: list[F] = []
-    for model, payload, one in entries:
-        if model is not last:
-            last = model
-            stream = (model.group_id, model.stream_id)
-            run = last_of_stream.get(stream)
-            if run is None or run[0] is not model:
-                run = last_of_stream[stream] = (model, [], [])
-                runs.append(run)
-            _, payloads, waiting = run
-        payloads.append(payload)
-        waiting.append(one)
+    last = models[0]
+    if models.count(last) == len(models):  # as nearly always
+        return [(last, messages)]
+    runs: list[tuple[Model, list[T]]] = []
+    last_of_stream: dict[tuple[str, str], tuple[Model, list[T]]] = {}
+    for model, message in zip(models, messages):
+        stream = (model.group_id, model.stream_id)
+        run = last_of_stream.get(stream)
+        if run is None or run[0] is not model:
+            run = last_of_stream[stream] = (model, [])
+            runs.append(run)
+        run[1].append(message)
     return runs
 
 

@@ -14,7 +14,8 @@ import threading
 import time
 from _queue import Empty, SimpleQueue  # not by way of queue, where gevent puts its own
 from collections import deque
-from typing import Any, Callable, Optional, cast
+from itertools import repeat, starmap
+from typing import Any, Callable, Optional, Union, cast
 
 from inlong_dataproxy._host.calls import SLICE_SECONDS
 from inlong_dataproxy._host.ticket import Ticket
@@ -33,8 +34,18 @@ _LOOK_SECONDS, _LOOK_SECONDS_MOST = 0.02, 0.64
 
 _LONG = 64  # messages of a run that senders need not stand still for; after a shorter call the GIL may be 5 ms away
 
-Entry = tuple[Optional[Model], Any, Any]
-"""A message: model, payload, future. Or a command: None, a function, None."""
+
+class Command:
+    """What the thread is to call when it comes to it."""
+
+    __slots__ = ("function",)
+    model = None  # as that of a future
+
+    def __init__(self, function: Callable[[], object]) -> None:
+        self.function = function
+
+
+Entry = Union[DeliveryFuture, Command]
 
 
 class Line:
@@ -68,7 +79,7 @@ class Line:
         self._pending = pending
         self._inbox = inbox
         self._behind: deque[Entry] = deque()  # taken from the queue, not yet looked at
-        self._hand: deque[tuple[Model, list[bytes], list[DeliveryFuture]]] = deque()  # runs to be passed on, behind the one that is
+        self._hand: deque[tuple[Model, list[DeliveryFuture]]] = deque()  # runs to be passed on, behind the one that is
         self._run: Optional[Run[DeliveryFuture]] = None
         self._taken: list[Entry] = []  # from the queue, on their way into the hand
         self._room = Ticket()  # of the thread, while it waits for room; it alone makes another
@@ -107,7 +118,7 @@ class Line:
             if self._queue.qsize() >= self.limit:
                 ticket.wait(min(end, now + SLICE_SECONDS))
 
-    def prove(self, model: Model, payload: bytes, future: DeliveryFuture) -> None:
+    def prove(self, future: DeliveryFuture) -> None:
         """Put in the first message of a model, and wait for the library's word on its ids and attributes.
 
         A library without room does not say it; the future has it later.
@@ -116,7 +127,7 @@ class Line:
             InvalidMessageError, ClosedError: it was refused.
         """
         ticket = self._proofs[future] = Ticket()
-        self.put((model, payload, future))
+        self.put(future)
         self.idle = False
         while not (self.full or self.ended or self.is_own_thread()):
             if ticket.wait(time.monotonic() + SLICE_SECONDS):
@@ -141,7 +152,7 @@ class Line:
         if (not self._queue.qsize() and self.idle) or self.is_own_thread():
             return True
         ticket = Ticket()
-        self.put((None, ticket.answer, None))
+        self.put(Command(ticket.answer))
         self.idle = False
         if self.ended:
             self._sweep()
@@ -168,23 +179,23 @@ class Line:
     def close(self, end: float, function: Callable[[], object]) -> None:
         """Have the thread pass on what is there, until end at most, then call function, which closes the client, and end."""
         self._close_end = end
-        self.put((None, functools.partial(self._close, function), None))
+        self.put(Command(functools.partial(self._close, function)))
         self.made_room()
         if self.ended:
             self._sweep()
 
     def waiting(self) -> tuple[int, int]:
         """Return how many messages wait for room in the library, and their bytes."""
-        payloads = [payload for model, payload, _ in snapshot(self._behind) if model is not None]
-        payloads += [payload for _, some, _ in snapshot(self._hand) for payload in some]
+        futures = [entry for entry in snapshot(self._behind) if isinstance(entry, DeliveryFuture)]
+        futures += [future for _, some in snapshot(self._hand) for future in some]
         run = self._run
         count, size = run.left() if run is not None else (0, 0)
-        return count + len(payloads), size + sum(map(len, payloads))
+        return count + len(futures), size + sum(len(future.payload) for future in futures)
 
     def _lost(self) -> list[DeliveryFuture]:
         """Return whose messages the thread has in its hands."""
-        futures = [future for _, _, future in [*self._taken, *self._behind] if future is not None]
-        futures += [future for _, _, some in self._hand for future in some]
+        futures = [entry for entry in [*self._taken, *self._behind] if isinstance(entry, DeliveryFuture)]
+        futures += [future for _, some in self._hand for future in some]
         return list(dict.fromkeys(futures + (self._run.waiting if self._run is not None else [])))
 
     def disown(self, error: Exception) -> None:
@@ -197,23 +208,21 @@ class Line:
         for future in self._lost():
             future.disown(error)
         for _ in range(self.size()):
-            future = self._queue.get()[2]
-            if future is not None:
-                future.disown(error)
+            entry = self._queue.get()
+            if isinstance(entry, DeliveryFuture):
+                entry.disown(error)
 
     # ---- the thread ----
 
     def _work(self) -> None:
         try:
             while (entry := self._get()) is not None:
-                if entry[0] is None:
-                    entry[1]()
+                if isinstance(entry, Command):
+                    entry.function()
                 else:
                     self._gather(entry)
                     while self._hand:
-                        self._run = Run(*self._hand[0])
-                        self._hand.popleft()  # not before: what fails here must find all whose messages are lost
-                        self._pass_on(self._run)
+                        self._pass_on(self._next_run())
         finally:
             if not self._stopped:  # a fault of this package: nothing may be accepted that nobody would have a result of
                 self.refuse_all(codes.closed_error)
@@ -243,27 +252,34 @@ class Line:
             self._set_full(False)
         return self._queue.get()
 
-    def _gather(self, entry: Entry) -> None:
-        """Take entry and the messages behind it into the hand, as many as may be there."""
-        self._taken = entries = [entry]
-        size, most = len(entry[1]), self.bounds.payload_bytes
-        behind, get = self._behind, self._queue.get_nowait
-        try:
-            while len(entries) < self.bounds.messages and size < most:
-                entry = behind.popleft() if behind else get()
-                if entry[0] is None:
-                    behind.appendleft(entry)
-                    break
-                entries.append(entry)
-                size += len(entry[1])
-        except Empty:
-            pass
+    def _gather(self, first: DeliveryFuture) -> None:
+        """Take first and the messages behind it into the hand, as many as may be there."""
+        entries: list[Entry] = [first]
+        self._taken = entries
+        behind = self._behind
+        take, there = (behind.popleft, len(behind)) if behind else (self._queue.get_nowait, self._queue.qsize())
+        # Each is in the one or the other whatever happens. How many bytes there are is bounded where they are put in.
+        entries.extend(starmap(take, repeat((), min(there, self.bounds.messages - 1))))
+        models: list[Any] = [entry.model for entry in entries]
+        if None in models:  # a command: its turn comes behind what is in front of it
+            place = models.index(None)
+            behind.extendleft(reversed(entries[place:]))
+            del entries[place:], models[place:]
         self._set_limit()
         self._answer_shorter()
-        self._hand.extend(split(cast("list[tuple[Model, bytes, DeliveryFuture]]", entries)))
+        futures = cast("list[DeliveryFuture]", entries)
+        self._hand.extend(split(models, futures))
         self._taken = []
         if self.largest > self._small:  # what comes next may be small again
-            self._allow(max(len(entry[1]) for entry in entries))
+            self._allow(max(len(future.payload) for future in futures))
+
+    def _next_run(self) -> Run[DeliveryFuture]:
+        model, futures = self._hand[0]
+        self._run = run = Run(model, [future.payload for future in futures], futures)
+        self._hand.popleft()  # not before: what fails here must find all whose messages are lost
+        for future in futures:
+            future.payload = b""  # or it would be kept as long as the future
+        return run
 
     def _allow(self, largest: int) -> None:
         """Have as many messages in the queue as may be there when they are so large."""
@@ -349,12 +365,12 @@ class Line:
         """Behind the end: take out whatever is put in. The line's own last one is over before the thread of results ends."""
         with self._sweeping, contextlib.suppress(Empty):
             while True:
-                model, payload, future = self._queue.get_nowait()
-                if model is None:
-                    payload()
+                entry = self._queue.get_nowait()
+                if isinstance(entry, Command):
+                    entry.function()
                 else:
-                    self._swept[future] = None
-                    self._inbox.put(functools.partial(self._answer_swept, future))
+                    self._swept[entry] = None
+                    self._inbox.put(functools.partial(self._answer_swept, entry))
 
     def _answer_swept(self, future: DeliveryFuture) -> None:
         if self._swept.pop(future, self) is None:
