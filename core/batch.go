@@ -72,6 +72,7 @@ type batch struct {
 	replayed bool     // it was read back, so nobody waits for its messages; set when it is opened
 
 	hooked *hooked // nil without hooks, and while it is open
+	unused *hooked // of the batch whose memory it has
 
 	undelivered atomic.Int32 // messages whose receiver was not called yet, plus one while the batch is open
 

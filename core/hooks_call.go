@@ -72,8 +72,18 @@ func (s *hookSet) wants(c *client, ctx context.Context) bool {
 	if s.Want == nil || !s.perItem {
 		return s.perItem
 	}
-	defer s.recovered(c)
-	return s.Want(ctx)
+	returned := false
+	defer func() { // as recovered, but for what is called for each message: asking recover costs as much as the rest
+		if returned {
+			return
+		}
+		if r := recover(); r != nil {
+			s.report(c, r)
+		}
+	}()
+	wants := s.Want(ctx)
+	returned = true
+	return wants
 }
 
 func (s *hookSet) sending(c *client, ctx context.Context, msg *Message) (token any) {
@@ -188,10 +198,15 @@ func (l *hookList) ofBatch(b *batch, replayed bool) *hooked {
 	if len(l.all) == 0 {
 		return nil
 	}
-	h := &hooked{BatchInfo: BatchInfo{
+	h := b.unused
+	if h == nil {
+		h = new(hooked)
+	}
+	*h = hooked{BatchInfo: BatchInfo{
 		Number: b.order, GroupID: b.st.key.group, StreamID: b.st.key.stream, Messages: b.count(), Bytes: len(b.body.b),
 		Opened: b.opened, Sealed: time.Now(), Replayed: replayed,
 	}}
+	b.unused = nil
 	if replayed {
 		h.Opened = h.Sealed
 		h.told.Store(true)
@@ -287,6 +302,7 @@ func (l *hookList) result(done *completion) {
 
 // tokensOf returns the tokens that one set of hooks gave the messages of a completion.
 func (done *completion) tokensOf(set, sets int) (tokens []any) {
+	tokens = make([]any, 0, done.messages)
 	add := func(i int) {
 		if at := i*sets + set; at < len(done.b.tokens) && done.b.tokens[at] != nil { // the last messages may have none
 			tokens = append(tokens, done.b.tokens[at])

@@ -1,6 +1,7 @@
 package dataproxy
 
 import (
+	"cmp"
 	"container/list"
 	"sync"
 	"time"
@@ -125,7 +126,7 @@ func (r *registry) recycle(b *batch, reuse bool) {
 		clear(b.tokens)
 		b.ends, b.receivers, b.tags, b.tokens = b.ends[:0], b.receivers[:0], b.tags[:0], b.tokens[:0]
 		b.details, b.ofItems = b.details[:0], b.ofItems[:0]
-		b.hooked = nil
+		b.unused, b.hooked = cmp.Or(b.hooked, b.unused), nil
 		b.soon, b.userCode, b.callers, b.lost, b.beside = false, false, false, false, 0
 		b.lostAt, b.room = time.Time{}, 0
 		b.kept, b.ownTail, b.replayed, b.storing, b.place = nil, false, false, false, position{}
