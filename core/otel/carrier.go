@@ -44,21 +44,23 @@ func (t *tracing) inject(ctx context.Context, msg *dataproxy.Message) (added car
 	}
 	added, whole = carrier{}, true
 	t.propagator.Inject(ctx, added)
-	for _, there := range []map[string]string{msg.Attributes, msg.ItemAttributes, t.client.AddColumns} {
-		for name := range there {
-			delete(added, name)
-		}
-	}
 	total := uint64(0)
 	size := func(name, value string) uint64 { return uint64(len("&") + len(name) + len("=") + len(value)) }
 	for name, value := range *attributes {
 		total += size(name, value)
 	}
-	names := make([]string, 0, 4)
+	var room [4]string
+	names := room[:0]
 	for name := range added {
-		names = append(names, name)
+		if has(msg.Attributes, name) || has(msg.ItemAttributes, name) || has(t.client.AddColumns, name) {
+			delete(added, name)
+		} else {
+			names = append(names, name)
+		}
 	}
-	slices.SortFunc(names, func(a, b string) int { return len(added[a]) - len(added[b]) })
+	if len(names) > 1 {
+		slices.SortFunc(names, func(a, b string) int { return len(added[a]) - len(added[b]) })
+	}
 	for _, name := range names { // the shortest value first: a long baggage leaves room for the trace
 		more := size(name, added[name])
 		if dataproxy.CheckAttribute(name, added[name]) != nil || dataproxy.CheckAttributesTotal(total+more) != nil {
@@ -107,17 +109,27 @@ func (c carrier) Keys() []string {
 	return names
 }
 
+func has(attributes map[string]string, name string) bool {
+	_, there := attributes[name]
+	return there
+}
+
 const digits = "0123456789ABCDEF"
 
-func isEscaped(c rune) bool { return c <= ' ' || c > '~' || c == '%' || c == '&' || c == '=' }
+func isEscaped(c byte) bool { return c <= ' ' || c > '~' || c == '%' || c == '&' || c == '=' }
 
 func escape(value string) string {
-	if !strings.ContainsFunc(value, isEscaped) {
+	plain := 0
+	for plain < len(value) && !isEscaped(value[plain]) {
+		plain++
+	}
+	if plain == len(value) {
 		return value
 	}
 	var b strings.Builder
-	for i := range len(value) {
-		if c := value[i]; isEscaped(rune(c)) {
+	b.WriteString(value[:plain])
+	for i := plain; i < len(value); i++ {
+		if c := value[i]; isEscaped(c) {
 			b.WriteString("%" + digits[c>>4:c>>4+1] + digits[c&15:c&15+1])
 		} else {
 			b.WriteByte(c)

@@ -40,18 +40,19 @@ func TestMain(m *testing.M) {
 	_, _ = io.Copy(io.Discard, os.Stdin)
 }
 
-// cpu is what one client uses for so many messages, one of a hundred sampled.
-func cpu(t *testing.T, url string, messages int, opts ...dataproxy.Option) time.Duration {
+// cpu is what one client uses for so many messages, one of a hundred in a sampled request, or all without a request.
+func cpu(t *testing.T, url string, messages int, requests bool, opts ...dataproxy.Option) time.Duration {
 	client, err := dataproxy.NewClient(append([]dataproxy.Option{dataproxy.WithURL(url), dataproxy.WithGroupID("test_group"),
 		dataproxy.WithBlockIfQueueIsFull(true), dataproxy.WithMessageFormat(dataproxy.Binary)}, opts...)...)
 	require.NoError(t, err)
 	defer client.Close()
 	contexts := make([]context.Context, 100)
+	sampled := make([]context.Context, 100) // each of another request
 	for i := range contexts {
 		contexts[i] = unsampled(context.Background())
+		sampled[i] = trace.ContextWithSpanContext(context.Background(), trace.NewSpanContext(trace.SpanContextConfig{TraceID: trace.TraceID{1},
+			SpanID: trace.SpanID{byte(i) + 1}, TraceFlags: trace.FlagsSampled}))
 	}
-	contexts[0] = trace.ContextWithSpanContext(context.Background(), trace.NewSpanContext(trace.SpanContextConfig{TraceID: trace.TraceID{1},
-		SpanID: trace.SpanID{1}, TraceFlags: trace.FlagsSampled}))
 	random := rand.New(rand.NewPCG(1, 2)) // lines that compress as those of a log do
 	lines := make([]string, 4096)
 	for i := range lines {
@@ -71,7 +72,14 @@ func cpu(t *testing.T, url string, messages int, opts ...dataproxy.Option) time.
 	}
 	send := func(n int) {
 		for i := range n {
-			client.SendAsync(contexts[i%100], dataproxy.Message{StreamID: "s", Payload: payloads[i%len(payloads)]}, result)
+			ctx := contexts[i%100]
+			switch {
+			case !requests:
+				ctx = context.Background()
+			case i%100 == 0:
+				ctx = sampled[i/100%100]
+			}
+			client.SendAsync(ctx, dataproxy.Message{StreamID: "s", Payload: payloads[i%len(payloads)]}, result)
 		}
 		require.NoError(t, client.Flush(patient(t)))
 	}
@@ -120,23 +128,33 @@ func TestWhatTracingCosts(t *testing.T) {
 		},
 	}
 	token := dataproxy.Hooks{Sending: func(context.Context, *dataproxy.Message) any { return nil }}
+	traced := func(opts ...oteldataproxy.Option) dataproxy.Option {
+		return oteldataproxy.WithTracing(append(opts, oteldataproxy.WithTracerProvider(provider))...)
+	}
 	for name, option := range map[string]dataproxy.Option{
-		"traced":              oteldataproxy.WithTracing(oteldataproxy.WithTracerProvider(provider)),
-		"traced, not carried": oteldataproxy.WithTracing(oteldataproxy.WithTracerProvider(provider), oteldataproxy.WithCarrier(oteldataproxy.Nothing)),
-		"bare spans":          dataproxy.WithHooks(bare),
-		"none sampled":        oteldataproxy.WithTracing(oteldataproxy.WithTracerProvider(sdktrace.NewTracerProvider(sdktrace.WithSampler(sdktrace.NeverSample())))),
-		"a Sending hook":      dataproxy.WithHooks(token),
-		"none wanted":         dataproxy.WithHooks(dataproxy.Hooks{Want: func(context.Context) bool { return false }, Sending: token.Sending}),
-		"by stream":           dataproxy.WithMetricsStreams(10),
-		"plain again":         nil,
+		"messages":              traced(),
+		"messages, not carried": traced(oteldataproxy.WithCarrier(oteldataproxy.Nothing)),
+		"batches":               traced(oteldataproxy.WithSpans(oteldataproxy.OfBatches)),
+		"batches, not carried":  traced(oteldataproxy.WithSpans(oteldataproxy.OfBatches), oteldataproxy.WithCarrier(oteldataproxy.Nothing)),
+		"batches as roots": oteldataproxy.WithTracing(oteldataproxy.WithSpans(oteldataproxy.OfBatches), oteldataproxy.WithRoots(),
+			oteldataproxy.WithTracerProvider(sdktrace.NewTracerProvider(sdktrace.WithSampler(sdktrace.TraceIDRatioBased(0.01)), sdktrace.WithBatcher(discard{})))),
+		"bare spans":             dataproxy.WithHooks(bare),
+		"the sampler wants none": oteldataproxy.WithTracing(oteldataproxy.WithTracerProvider(sdktrace.NewTracerProvider(sdktrace.WithSampler(sdktrace.NeverSample())))),
+		"a Sending hook":         dataproxy.WithHooks(token),
+		"none wanted":            dataproxy.WithHooks(dataproxy.Hooks{Want: func(context.Context) bool { return false }, Sending: token.Sending}),
+		"by stream":              dataproxy.WithMetricsStreams(10),
+		"plain again":            nil,
 	} {
-		var ratios []float64
-		for range 9 {
-			opts := []dataproxy.Option{option}
-			ratios = append(ratios, 1/cpu(t, url, messages).Seconds()*cpu(t, url, messages, opts...).Seconds())
-		}
-		slices.Sort(ratios)
-		t.Logf("%-20s %.2f x plain (%.2f to %.2f)", name, ratios[len(ratios)/2], ratios[0], ratios[len(ratios)-1])
+		t.Run(name, func(t *testing.T) {
+			var ratios []float64
+			for range 9 {
+				opts := []dataproxy.Option{option}
+				requests := name != "batches as roots"
+				ratios = append(ratios, 1/cpu(t, url, messages, requests).Seconds()*cpu(t, url, messages, requests, opts...).Seconds())
+			}
+			slices.Sort(ratios)
+			t.Logf("%.2f x plain (%.2f to %.2f)", ratios[len(ratios)/2], ratios[0], ratios[len(ratios)-1])
+		})
 	}
 }
 

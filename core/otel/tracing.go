@@ -5,7 +5,8 @@
 //
 // A message whose context has a sampled span gets a span of its own, "send GROUP/STREAM", a child of that one, from the send call to the
 // message's result, with node, attempts and error. The sampler of the TracerProvider is asked for it. A message whose context has no
-// sampled span has none: that is one look at its context, and nothing is allocated. [WithBatches] makes spans of batches, too.
+// sampled span has none: that is one look at its context, and nothing is allocated. [WithSpans] makes spans of batches in place of those of
+// messages, or both.
 //
 // The span's context goes to the consumer with the message, see [Carrier]; [Extract] reads it there.
 package oteldataproxy
@@ -68,13 +69,26 @@ func WithPropagator(p propagation.TextMapPropagator) Option {
 func WithCarrier(c Carrier) Option { return func(t *tracing) { t.carrier = c } }
 
 // WithRoots asks the sampler for messages, too, whose contexts have no span at all. Its answer costs each of them several times what the
-// rest of a send does. Default: they have none.
+// rest of a send does. Where batches have spans, it is asked for those without a traced message, too. Default: they have none.
 func WithRoots() Option { return func(t *tracing) { t.roots = true } }
 
-// WithBatches makes a span "send GROUP/STREAM" of each batch, from its sealing to its result: a child of that of its first message that has
-// one, with links to the others; those are named "create GROUP/STREAM" then. For a batch without traced messages it is a trace of its own,
-// if the sampler wants it. Default: batches have no spans.
-func WithBatches() Option { return func(t *tracing) { t.batches = true } }
+// Spans says what has a span.
+type Spans int
+
+const (
+	// OfMessages: each message whose context has a sampled span.
+	OfMessages Spans = iota
+	// OfBatches: each batch with such messages, from its sealing to its result. Its span "send GROUP/STREAM" is a child of the span in the
+	// context of the first of them, with links to those of the others. What goes to the consumer is the span in the message's context.
+	// That costs about half as much as spans of messages do with ItemAttributes, which gather the traced messages in few batches; and little
+	// less than they do otherwise.
+	OfBatches
+	// OfBoth: each such message, "create GROUP/STREAM", and each batch with them, as a child of the first one's span, with links to the others'.
+	OfBoth
+)
+
+// WithSpans sets what has a span. Default: [OfMessages].
+func WithSpans(s Spans) Option { return func(t *tracing) { t.spans = s } }
 
 type tracing struct {
 	client     *dataproxy.Options // as the client has it: what other options set later is there, too
@@ -83,7 +97,7 @@ type tracing struct {
 	propagator propagation.TextMapPropagator
 	carrier    Carrier
 	roots      bool
-	batches    bool
+	spans      Spans
 
 	tracer trace.Tracer
 	last   atomic.Pointer[destination]
@@ -111,34 +125,43 @@ func WithTracing(opts ...Option) dataproxy.Option {
 
 func (t *tracing) wants(ctx context.Context) bool {
 	parent := trace.SpanContextFromContext(ctx)
-	return parent.IsSampled() || t.roots && !parent.IsValid()
+	return parent.IsSampled() || t.roots && t.spans != OfBatches && !parent.IsValid()
 }
 
 func (t *tracing) sending(ctx context.Context, msg *dataproxy.Message) (token any) {
-	d := t.to(cmp.Or(msg.GroupID, t.client.GroupID), msg.StreamID)
-	ctx, span := t.tracer.Start(ctx, d.message, d.start...)
-	if !span.IsRecording() {
-		return nil
+	s := &traced{bytes: len(msg.Payload)}
+	if t.spans != OfBatches {
+		d := t.to(cmp.Or(msg.GroupID, t.client.GroupID), msg.StreamID)
+		if ctx, s.own = t.tracer.Start(ctx, d.message, d.start...); !s.own.IsRecording() {
+			return nil
+		}
 	}
-	added, whole := t.inject(ctx, msg)
-	s := &traced{span, added, len(msg.Payload)}
-	if !whole {
+	s.at = trace.SpanContextFromContext(ctx)
+	whole := true
+	if s.added, whole = t.inject(ctx, msg); !whole {
 		t.leaveOut(s, msg)
 	}
 	return s
 }
 
-// traced is the span of a message, with what was added to its attributes.
+// traced is a message that is traced.
 type traced struct {
-	trace.Span
-	added carrier
-	bytes int // of the payload
+	own     trace.Span        // nil where only batches have spans
+	at      trace.SpanContext // of own, else of the span in the message's context
+	added   carrier           // to its attributes
+	bytes   int               // of the payload
+	leftOut bool              // of its context, some
 }
 
-// end ends the span with a result. It has most of its attributes at once, and only now: each call makes room for more. way has room for one.
+// end ends the message's own span with a result. It has most of its attributes at once, and only now: each call makes room for more. way has
+// room for two.
 func (s *traced) end(way []attribute.KeyValue, err *dataproxy.Error) {
-	s.SetAttributes(append(way, semconv.MessagingMessageBodySize(s.bytes))...)
-	end(s.Span, err)
+	way = append(way, semconv.MessagingMessageBodySize(s.bytes))
+	if s.leftOut {
+		way = append(way, leftOutKey.Bool(true))
+	}
+	s.own.SetAttributes(way...)
+	end(s.own, err)
 }
 
 // takeBack: a message must not be refused for being traced. It goes without the span's context.
@@ -157,27 +180,38 @@ func (t *tracing) takeBack(token any, msg *dataproxy.Message, _ *dataproxy.Error
 }
 
 func (t *tracing) leaveOut(s *traced, msg *dataproxy.Message) {
-	s.SetAttributes(leftOutKey.Bool(true))
+	s.leftOut = true
 	t.figures.leaveOut(t.to(cmp.Or(msg.GroupID, t.client.GroupID), msg.StreamID))
 }
 
-func (t *tracing) refused(token any, _ *dataproxy.Message, err *dataproxy.Error) {
-	if s, ok := token.(*traced); ok {
-		s.end(nil, err)
+// refused: where only batches have spans, what never was in one has its own all the same.
+func (t *tracing) refused(token any, msg *dataproxy.Message, err *dataproxy.Error) {
+	s, ok := token.(*traced)
+	if !ok {
+		return
 	}
+	if s.own == nil {
+		d := t.to(cmp.Or(msg.GroupID, t.client.GroupID), msg.StreamID)
+		_, s.own = t.tracer.Start(trace.ContextWithSpanContext(context.Background(), s.at), d.message, d.start...)
+	}
+	s.end(nil, err)
 }
 
 func (t *tracing) result(r dataproxy.MessageResults) {
 	if t.figures.messages != nil {
 		t.figures.add(t.to(r.Batch.GroupID, r.Batch.StreamID), &r)
 	}
+	batch := t.spans != OfMessages && (len(r.Tokens) > 0 || t.roots)
 	var way []attribute.KeyValue
-	if r.Attempts > 0 && (t.batches || len(r.Tokens) > 0) {
-		way = append(make([]attribute.KeyValue, 0, 5), attemptsKey.Int(r.Attempts), batchIDKey.String(r.BatchID()))
+	if r.Attempts > 0 && (batch || len(r.Tokens) > 0) {
+		way = append(make([]attribute.KeyValue, 0, 6), attemptsKey.Int(r.Attempts), batchIDKey.String(r.BatchID()))
 		way = appendServer(way, r.Node)
 	}
-	if t.batches {
+	if batch {
 		t.batch(&r, way)
+	}
+	if t.spans == OfBatches {
+		return
 	}
 	for _, token := range r.Tokens {
 		if s, ok := token.(*traced); ok {
@@ -189,23 +223,33 @@ func (t *tracing) result(r dataproxy.MessageResults) {
 // batch makes the span of a batch afterwards, when it is known which of its messages are traced.
 func (t *tracing) batch(r *dataproxy.MessageResults, way []attribute.KeyValue) {
 	ctx := context.Background()
-	var links []trace.Link
+	links := make([]trace.Link, 0, len(r.Tokens))
+	var last trace.SpanContext
+	leftOut := false
 	for i, token := range r.Tokens {
-		span, ok := token.(*traced)
-		switch {
-		case !ok:
-		case i == 0:
-			ctx = trace.ContextWithSpanContext(ctx, span.SpanContext())
-		default:
-			links = append(links, trace.Link{SpanContext: span.SpanContext()})
+		s, ok := token.(*traced)
+		if !ok {
+			continue
 		}
+		leftOut = leftOut || s.leftOut && s.own == nil
+		switch {
+		case i == 0:
+			ctx = trace.ContextWithSpanContext(ctx, s.at)
+		case !s.at.Equal(last): // one caller's messages follow each other, and need no link each
+			links = append(links, trace.Link{SpanContext: s.at})
+		}
+		last = s.at
 	}
 	d := t.to(r.Batch.GroupID, r.Batch.StreamID)
 	_, span := t.tracer.Start(ctx, d.batch, trace.WithSpanKind(trace.SpanKindClient), trace.WithTimestamp(r.Batch.Sealed),
 		trace.WithLinks(links...))
 	if span.IsRecording() {
-		span.SetAttributes(append(slices.Clip(way), system, semconv.MessagingOperationName("send"), semconv.MessagingOperationTypeSend,
-			d.attribute(), semconv.MessagingBatchMessageCount(r.Messages))...)
+		way = append(slices.Clip(way), system, semconv.MessagingOperationName("send"), semconv.MessagingOperationTypeSend,
+			d.attribute(), semconv.MessagingBatchMessageCount(r.Messages))
+		if leftOut {
+			way = append(way, leftOutKey.Bool(true))
+		}
+		span.SetAttributes(way...)
 	}
 	end(span, r.Err)
 }
@@ -238,7 +282,7 @@ func (t *tracing) to(group, stream string) *destination {
 		return d
 	}
 	name, operation, kind := group+"/"+stream, "send", semconv.MessagingOperationTypeSend
-	if t.batches {
+	if t.spans == OfBoth {
 		operation, kind = "create", semconv.MessagingOperationTypeCreate
 	}
 	d := &destination{group: name[:len(group)], stream: name[len(group)+1:], name: name, message: operation + " " + name, batch: "send " + name}
