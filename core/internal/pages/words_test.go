@@ -75,7 +75,7 @@ var unclearInComments = []string{
 
 // plainFolders are the folders of the sources whose comments have none of those.
 var plainFolders = []string{"core", "core/dataproxytest", "core/internal/access", "core/internal/connections", "core/internal/discovery",
-	"core/internal/fifo", "core/internal/nearest", "core/internal/transport", "core/internal/wire"}
+	"core/internal/fifo", "core/internal/nearest", "core/internal/spool", "core/internal/transport", "core/internal/wire"}
 
 // Comments, docstrings, log lines and error texts are read as often as a page, and had words of their own.
 func TestSourcesUseThePlainWord(t *testing.T) {

@@ -8,8 +8,8 @@ import (
 	"slices"
 )
 
-// Ack takes a record out: it is not delivered again by this client. FlushAcks makes it so for the next one. It only counts, and
-// reports false for one that was acked before.
+// Ack takes a record out, so that this client does not deliver it again; FlushAcks does the same for the next owner. Ack only
+// counts, and returns false for a record that was acked before.
 func (s *Spool) Ack(r Ref) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -17,7 +17,7 @@ func (s *Spool) Ack(r Ref) bool {
 	return g != nil && g.ack(r.index, int(r.messages))
 }
 
-// Has reports whether a record is there that was not acked: a disk that fails may lose some, see LostError.
+// Has reports whether a record exists and was not acked. A failing disk may lose some, see LostError.
 func (s *Spool) Has(r Ref) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -25,9 +25,9 @@ func (s *Spool) Has(r Ref) bool {
 	return g != nil && r.index < g.records && !g.acked.has(r.index)
 }
 
-// FlushAcks records the acks that were not recorded yet, and removes the segments of which nothing is left; with durable an fsync
-// follows, and what Tidy does. Without it the call waits for no fsync. After an error it has done what it could; the next call does the
-// rest.
+// FlushAcks records the acks that were not recorded yet, and removes the segments of which nothing is left. With durable it makes
+// that durable, and does what Tidy does; without, it waits for no fsync. After an error it has done what it could, and the next
+// call does the rest.
 func (s *Spool) FlushAcks(durable bool) error {
 	s.mu.Lock()
 	closed := s.closed
@@ -59,7 +59,7 @@ func (s *Spool) Tidy() error {
 	return nil
 }
 
-// settle is what waits for the disk, which must not keep the acks of the next flush from being recorded.
+// settle is the part that waits for the disk. It must not delay the acks of the next flush.
 func (s *Spool) settle(unsure []*segment, durable bool) error {
 	s.settling.Lock()
 	defer s.settling.Unlock()
@@ -89,8 +89,9 @@ func (s *Spool) settle(unsure []*segment, durable bool) error {
 	return errors.Join(errs...)
 }
 
-// writeAcks records acks, and removes segments of which nothing is left, but not their acks: the other way round a crash between the two
-// would have all of it sent again. With durable it returns the segments whose acks no fsync has made so. The caller holds acking.
+// writeAcks records acks, and removes segments of which nothing is left, but not their acks: in the opposite order a crash between
+// the two would have all of it sent again. With durable it returns the segments whose acks are not durable yet. The caller holds
+// acking.
 func (s *Spool) writeAcks(durable bool) (errs []error, unsure []*segment) {
 	type work struct {
 		g             *segment
@@ -138,8 +139,8 @@ func (s *Spool) writeAcks(durable bool) (errs []error, unsure []*segment) {
 	return errs, unsure
 }
 
-// recordAcks appends to the file of g's acks. What a crash or a full disk has cut off there is filled up, so that each entry lies
-// where it is looked for.
+// recordAcks appends to the file of g's acks. If a crash or a full disk has cut off an entry, it fills that up, so that each entry
+// is where it is expected.
 func (s *Spool) recordAcks(g *segment, ranges []ackRange) error {
 	path := s.path(g.number, ackSuffix)
 	f, err := s.fs.Append(path)
@@ -188,7 +189,7 @@ func (s *Spool) syncAcks(g *segment) error {
 		defer f.Close()
 		err = f.Sync()
 	}
-	if err != nil { // none of them is sure: the next flush records all of them once more
+	if err != nil { // none of them is certain: the next flush records all of them again
 		s.acking.Lock()
 		defer s.acking.Unlock()
 		s.mu.Lock()
@@ -203,7 +204,7 @@ func (s *Spool) forget(g *segment) {
 	s.segments = slices.DeleteFunc(s.segments, func(other *segment) bool { return other == g })
 }
 
-// putAway removes a file, or moves one that is damaged to the quarantine. One that is not there any more is away.
+// putAway removes a file, or moves a damaged one to the quarantine. A file that does not exist is done.
 func (s *Spool) putAway(number uint64, suffix string, damaged bool) error {
 	name := fileName(number, suffix)
 	err := error(nil)
@@ -218,7 +219,7 @@ func (s *Spool) putAway(number uint64, suffix string, damaged bool) error {
 	return err
 }
 
-// quarantine moves a file where nobody looks for records. It is never deleted: somebody may want to see it.
+// quarantine moves a file to where nobody looks for records. It is never deleted, because somebody may want to examine it.
 func (s *Spool) quarantine(name string) error {
 	dir := filepath.Join(s.dir, quarantine)
 	if err := s.fs.Mkdir(dir); err != nil {

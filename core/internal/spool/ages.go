@@ -7,19 +7,19 @@ const (
 	mostMarks = 1024
 )
 
-// ages tells when the records of a segment were stored: to the second, or less exactly where that would take too many marks.
+// ages holds when the records of a segment were stored: to the second, or less exactly if that would take too many marks.
 type ages struct {
 	marks []mark
-	every int64 // ms between two of them, about
+	every int64 // ms between two of them, approximately
 }
 
-// mark is when a record was stored. Those behind it were stored soon after it.
+// mark is when a record was stored. Those after it were stored soon after it.
 type mark struct {
 	index  uint32
 	stored int64
 }
 
-// note is told of records in their order. One that is passed once more changes nothing.
+// note adds records, in their order. A record that it gets again changes nothing.
 func (a *ages) note(index uint32, stored int64) {
 	a.every = max(a.every, markEvery)
 	if n := len(a.marks); n > 0 {
@@ -38,7 +38,7 @@ func (a *ages) note(index uint32, stored int64) {
 	a.marks = append(a.marks, mark{index, stored})
 }
 
-// of is when a record was stored; 0 where that is not known.
+// of returns when a record was stored; 0 if that is not known.
 func (a *ages) of(index uint32) int64 {
 	if len(a.marks) == 0 {
 		return 0

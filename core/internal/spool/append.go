@@ -9,10 +9,11 @@ import (
 	"time"
 )
 
-// Append writes records in one piece behind all others, all or none of them, and appends their names to refs. With hold they count as
-// being in memory: Next leaves them out until Release. After an error nothing of them is there, save after a crash some of the first.
+// Append writes records in one piece after all others, all or none of them, and appends their names to refs. With hold they count
+// as being in memory: Next leaves them out until Release. After an error none of them is stored, but after a crash some of the
+// first may be.
 //
-// They outlive the end of the process then, and a power cut once Sync has returned nil.
+// After that they survive the end of the process, and once Sync has returned nil, a power cut.
 func (s *Spool) Append(refs []Ref, records []Record, hold bool) ([]Ref, error) {
 	s.writing.Lock()
 	defer s.writing.Unlock()
@@ -51,7 +52,7 @@ func (s *Spool) Append(refs []Ref, records []Record, hold bool) ([]Ref, error) {
 		s.scratch = records[i].append(s.scratch, at)
 	}
 	err = write(g.file, s.scratch)
-	if err == nil { // a write to a file that somebody has removed succeeds, and is nowhere
+	if err == nil { // a write to a file that somebody has removed succeeds, and is lost
 		if _, gone := g.file.Size(); errors.Is(gone, fs.ErrNotExist) {
 			err = gone
 		}
@@ -82,8 +83,8 @@ func (s *Spool) Append(refs []Ref, records []Record, hold bool) ([]Ref, error) {
 	return refs, nil
 }
 
-// refused is the error of an append that the disk refused. It removes what is acked, whose room the next one may need: where nothing is stored
-// no ack comes, and nobody else would do that.
+// refused is the error of an append that the disk refused. It removes what is acked, because the next append may need that room:
+// while nothing is stored no ack comes, and nothing else would remove it.
 func (s *Spool) refused(err error) error {
 	s.mu.Lock()
 	some := slices.ContainsFunc(s.segments, (*segment).done)
@@ -94,7 +95,7 @@ func (s *Spool) refused(err error) error {
 	return s.failed(fmt.Errorf("spool %s: %w", s.dir, err))
 }
 
-// write is one that tells when it wrote less.
+// write is a write that fails if it wrote less.
 func write(f File, b []byte) error {
 	n, err := f.Write(b)
 	if err == nil && n < len(b) {
@@ -103,7 +104,7 @@ func write(f File, b []byte) error {
 	return err
 }
 
-// room looks whether n bytes more may be used.
+// room checks whether n more bytes may be used.
 func (s *Spool) room(n int64) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -119,8 +120,8 @@ func (s *Spool) room(n int64) error {
 	return nil
 }
 
-// endAcked removes the active segment where all of it is acked: else one of large records would keep the spool full for ever, with nothing
-// in it. The caller holds writing.
+// endAcked removes the active segment if all of it is acked. Otherwise a segment of large records would keep the spool full for
+// ever, with nothing in it. The caller holds writing.
 func (s *Spool) endAcked() bool {
 	g := s.active
 	if g == nil {
@@ -141,7 +142,7 @@ func (s *Spool) begin() error {
 	s.closeRemoved()
 	s.mu.Lock()
 	number := s.next
-	s.next++ // also where it fails: a file of that name may be left
+	s.next++ // also if this fails: a file of that name may be left
 	s.mu.Unlock()
 	g := &segment{segmentHeader: segmentHeader{number, newSalt(), time.Now().UnixMilli()}, size: headerSize, own: true, known: true, unsure: true, entries: true}
 	path := s.path(number, segmentSuffix)
@@ -167,8 +168,8 @@ func (s *Spool) begin() error {
 	return err
 }
 
-// abandon takes a segment out of use whose write failed. What it took of that is cut off if it can be, and is no damage if not: the
-// file ends in it.
+// abandon takes a segment out of use after a write to it failed. What was written of that is cut off if possible. If not, it is no
+// damage: the file ends in it.
 func (s *Spool) abandon(g *segment) {
 	_ = g.file.Truncate(g.size)
 	s.retire(g)
@@ -187,13 +188,13 @@ func (s *Spool) retire(g *segment) {
 	}
 }
 
-// leave closes a segment that is not written any more.
+// leave closes a segment that is no longer written.
 func (s *Spool) leave(g *segment) {
 	closeFile(g)
 	s.unsynced = slices.DeleteFunc(s.unsynced, func(other *segment) bool { return other == g })
 }
 
-// closeRemoved closes segments that were removed meanwhile: an open file keeps its room on the disk, which may be all that there is.
+// closeRemoved closes segments that were removed meanwhile: an open file keeps its room on the disk, perhaps the last.
 func (s *Spool) closeRemoved() {
 	for _, g := range slices.Clone(s.unsynced) {
 		s.mu.Lock()
@@ -236,8 +237,8 @@ func (s *Spool) endSegment() error {
 }
 
 // Sync makes durable what was appended before. After an error the next call tries again what this one could not do; batches that a
-// LostError tells of are no longer there. What an earlier owner has left is made durable too; where that fails, it is warned of, is no
-// error, and is tried again behind Retry. With SyncOff it does nothing.
+// LostError names no longer exist. What an earlier owner has left is made durable, too. If that fails, there is a warning and no
+// error, and it is tried again after Retry. With SyncOff it does nothing.
 func (s *Spool) Sync() error {
 	if s.opts.Sync == SyncOff {
 		return nil
@@ -256,7 +257,7 @@ func (s *Spool) syncAll() error {
 		case err == nil:
 		case g.own:
 			errs = append(errs, err)
-		default: // it must not keep what is appended from being stored: Retry has it tried again
+		default: // it must not keep what is appended from being stored; Retry causes another attempt
 			s.warn("spool %s: what an earlier owner has left in %s is not made durable for now: %v", s.dir, fileName(g.number, segmentSuffix), err)
 			if g.unsure {
 				s.leave(g)
@@ -288,7 +289,7 @@ func (s *Spool) syncAll() error {
 	return errors.Join(errs...)
 }
 
-// distrust has a segment written anew, of which an fsync has failed: the next one would not tell what was lost.
+// distrust has a segment written anew after an fsync of it failed: the next fsync would not report what was lost.
 func (s *Spool) distrust(g *segment) {
 	if s.active == g {
 		s.retire(g)
@@ -296,7 +297,7 @@ func (s *Spool) distrust(g *segment) {
 	g.distrusted, g.unsure = true, true
 }
 
-// syncFile makes the bytes of g durable. Those of an earlier owner, who may have had no time for that, are synced once.
+// syncFile makes the bytes of g durable. Those of an earlier owner, which may have had no time for that, are synced once.
 func (s *Spool) syncFile(g *segment) error {
 	if !g.unsure {
 		return nil

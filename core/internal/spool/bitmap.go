@@ -10,7 +10,7 @@ type bitmap []uint64
 
 func (m bitmap) has(i uint32) bool { return int(i/64) < len(m) && m[i/64]&(1<<(i%64)) != 0 }
 
-// set puts i in, and reports whether it was not.
+// set adds i, and reports whether it was not in m.
 func (m *bitmap) set(i uint32) bool {
 	for int(i/64) >= len(*m) {
 		*m = append(*m, 0)
@@ -46,7 +46,7 @@ func (m bitmap) count() (n int) {
 	return n
 }
 
-// without lists, as ranges, what is in m and not in other.
+// without returns, as ranges, what is in m and not in other.
 func (m bitmap) without(other bitmap) (ranges []ackRange) {
 	for i := uint32(0); int(i/64) < len(m); i++ {
 		word := m[i/64]

@@ -7,18 +7,18 @@ import (
 	"github.com/inlong-dataproxy/inlong-dataproxy/core/internal/wire"
 )
 
-// Flags of what clients store. The store does not look at them.
+// Flags of records that clients store. The store does not read them.
 const (
-	// FlagItemized: each message has attributes of its own behind its payload.
+	// FlagItemized: each message has attributes of its own after its payload.
 	FlagItemized = 1 << iota
-	// FlagSnappy: the body is a raw Snappy block, as it goes to the network.
+	// FlagSnappy: the body is a raw Snappy block, as it is sent.
 	FlagSnappy
 )
 
 const itemHeader = wire.ItemHeader
 
-// Items returns r's body as it is not compressed, in buf where it was, and where each of its messages ends in it. Its error is of a record
-// that no client has stored.
+// Items returns r's body uncompressed, in buf if it was compressed, and where each of its messages ends in it. It returns an error
+// for a record that no client has stored.
 func (r *Record) Items(buf []byte) (body []byte, ends []uint32, err error) {
 	body = r.Body
 	if r.Flags&FlagSnappy != 0 {
@@ -41,7 +41,7 @@ func (r *Record) Split(item []byte) (payload, attributes []byte) {
 	return item[itemHeader:end], attributes
 }
 
-// EndsOf returns where each message of a body ends, or nil for one that no client has made.
+// EndsOf returns where each message of a body ends, or nil for a body that no client has made.
 func EndsOf(body []byte, itemized bool) (ends []uint32) {
 	for at, payload := 0, true; at < len(body); payload = !payload || !itemized {
 		if len(body)-at < itemHeader {

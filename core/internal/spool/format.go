@@ -8,7 +8,7 @@ import (
 	"github.com/inlong-dataproxy/inlong-dataproxy/core/internal/wire"
 )
 
-// Version is that of the files which this package writes, and the newest that it reads.
+// Version is the version of the files which this package writes, and the newest that it reads.
 const Version = 1
 
 // All numbers are big endian; core/SPOOL.md has the tables.
@@ -19,7 +19,7 @@ const (
 	footerSize    = 64
 	ackSize       = 16
 
-	// MaxRecord is the longest record, with all that belongs to it.
+	// MaxRecord is the size of the longest record, with its header.
 	MaxRecord = 64 << 20
 	// mostRecords bounds the index of a record in its segment, and with it the memory that a damaged one can ask for.
 	mostRecords = 1 << 20
@@ -34,17 +34,17 @@ var (
 	castagnoli = crc32.MakeTable(crc32.Castagnoli)
 )
 
-// checksum is a variable for one test: a store that does not look at it must be found out.
+// checksum is a variable for one test: it must find out a store that does not check sums.
 var checksum = func(b []byte) uint32 { return crc32.Checksum(b, castagnoli) }
 
-// Record is a sealed batch as it is kept.
+// Record is a sealed batch as it is stored.
 type Record struct {
 	ID                        wire.BatchID
 	Group, Stream, Attributes string
 	EventTime                 int64 // ms since 1970
 	Stored                    int64 // ms since 1970, of the wall clock when it was stored
 	Messages                  int
-	Flags                     uint32 // how Body is made; the store does not look at it
+	Flags                     uint32 // how Body is made; the store does not read it
 	Body                      []byte
 }
 
@@ -58,7 +58,7 @@ func (r *Record) fits() bool {
 	return max(len(r.Group), len(r.Stream), len(r.Attributes)) <= mostText && r.Messages >= 0 && r.Messages <= 1<<31-1 && r.size() <= MaxRecord
 }
 
-// segmentHeader begins a segment. The salt is in each record too, so that a payload which holds another spool's file is not read
+// segmentHeader starts a segment. Each record has the salt, too, so that a payload which contains another spool's file is not read
 // as records.
 type segmentHeader struct {
 	number, salt uint64
@@ -89,7 +89,7 @@ func parseSegmentHeader(b []byte) (h segmentHeader, version uint32, ok bool) {
 	return h, version, version > 0
 }
 
-// place is what the head of a record says beside the record: where it lies. A copy of it elsewhere is none.
+// place is a record's position, which its head states. A copy of the record elsewhere does not count.
 type place struct {
 	salt   uint64
 	offset int64
@@ -121,7 +121,7 @@ func (r *Record) append(dst []byte, at place) []byte {
 	return binary.BigEndian.AppendUint32(dst, checksum(dst[start:]))
 }
 
-// recordHead is a record without what lies behind its header.
+// recordHead is a record without what follows its header.
 type recordHead struct {
 	at                        place
 	size                      int64 // of all of it
@@ -130,7 +130,7 @@ type recordHead struct {
 	group, stream, attributes int // lengths
 }
 
-// parseRecordHead reads the header of a record that lies at offset. Any salt will do where salt is 0.
+// parseRecordHead reads the header of a record at offset. If salt is 0 any salt is accepted.
 func parseRecordHead(b []byte, salt uint64, offset int64) (h recordHead, ok bool) {
 	if len(b) < recordHeader || !bytes.HasPrefix(b, recordMagic) {
 		return h, false
@@ -149,7 +149,7 @@ func parseRecordHead(b []byte, salt uint64, offset int64) (h recordHead, ok bool
 	return h, h.size <= MaxRecord && h.size >= int64(recordHeader+h.group+h.stream+h.attributes+recordTrailer)
 }
 
-// record reads what belongs to h from all of its bytes, and reports false where they are damaged. Body lies in b.
+// record reads the rest of h from all of its bytes, and returns false if they are damaged. Body points into b.
 func (h recordHead) record(b []byte) (r Record, ok bool) {
 	end := len(b) - recordTrailer
 	if int64(len(b)) != h.size || checksum(b[:end]) != binary.BigEndian.Uint32(b[end:]) {
@@ -166,10 +166,10 @@ func (h recordHead) record(b []byte) (r Record, ok bool) {
 	}, true
 }
 
-// footer ends a segment that was closed in order. It spares the count of its records, and shows whether its end was cut off.
+// footer ends a segment that was closed in order. With it the records need not be counted, and an end that was cut off is noticed.
 type footer struct {
 	records  uint32 // one more than the highest index
-	batches  uint32 // that are in it: a segment that was written anew has left out what was acked
+	batches  uint32 // that are in it; a segment that was written anew does not have what was acked
 	messages int64
 	oldest   int64 // Stored of the first record
 }
@@ -197,7 +197,7 @@ func parseFooter(b []byte, salt uint64, offset int64) (f footer, ok bool) {
 	return f, f.records <= mostRecords && f.batches <= f.records && f.messages >= 0
 }
 
-// ackRange says that the records from first on are acked. Each stands for itself: one that is damaged costs no more than its own
+// ackRange says that the records from first on are acked. Each range stands alone: a damaged one costs no more than its own
 // records, which are sent again.
 type ackRange struct{ first, count uint32 }
 
@@ -209,7 +209,7 @@ func (a ackRange) append(dst []byte, h segmentHeader) []byte {
 	return binary.BigEndian.AppendUint32(dst, a.sum(dst[start:], h))
 }
 
-// sum covers the segment too: its acks must not pass for those of another one that has its name later.
+// sum covers the segment, too, so that its acks are not taken for those of another segment that gets its name later.
 func (a ackRange) sum(b []byte, h segmentHeader) uint32 {
 	all := append(make([]byte, 0, 32), b[:12]...)
 	all = binary.BigEndian.AppendUint64(all, h.salt)
@@ -217,8 +217,8 @@ func (a ackRange) sum(b []byte, h segmentHeader) uint32 {
 	return checksum(all)
 }
 
-// parseAcks calls ack for each valid entry, and returns the number of others: what a crash has cut off at the end, and the zeros that
-// fill up to the next entry behind that, are none.
+// parseAcks calls ack for each valid entry, and returns the number of invalid ones. Not counted are an entry at the end that a
+// crash has cut off, and the zeros that fill it up to the next one.
 func parseAcks(b []byte, h segmentHeader, ack func(ackRange)) (damaged int) {
 	for ; len(b) >= ackSize; b = b[ackSize:] {
 		a := ackRange{binary.BigEndian.Uint32(b), binary.BigEndian.Uint32(b[4:])}

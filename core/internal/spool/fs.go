@@ -7,17 +7,17 @@ import (
 	"os"
 )
 
-// FS is what the store needs of a file system. Tests put others in its place, which fail, or lose what was not synced.
+// FS is what the store needs of a file system. Tests use others, which fail, or lose what was not synced.
 type FS interface {
-	// Create makes a file that must not be there, to be appended to and read.
+	// Create makes a file that must not exist, for appending and reading.
 	Create(path string) (File, error)
-	// Append opens a file that is there to append to it.
+	// Append opens an existing file for appending.
 	Append(path string) (File, error)
-	// Open opens a file to read it.
+	// Open opens a file for reading.
 	Open(path string) (File, error)
-	// List returns the names of the files in a folder, folders left out, in order.
+	// List returns the names of the files in a folder, without folders, in order.
 	List(dir string) ([]string, error)
-	// Mkdir makes a folder where there is none.
+	// Mkdir makes a folder unless it exists.
 	Mkdir(path string) error
 	Rename(from, to string) error
 	Remove(path string) error
@@ -33,21 +33,20 @@ type File interface {
 	Write(p []byte) (int, error)
 	Truncate(size int64) error
 	Sync() error
-	// Size fails with fs.ErrNotExist where the file was removed or moved away.
+	// Size fails with fs.ErrNotExist if the file was removed or moved away.
 	Size() (int64, error)
 }
 
-// Disk is used where Options names none. Only a program that tests the store puts another in its place, before it opens a spool.
+// Disk is used if Options names none. Only a program that tests the store sets another one, before it opens a spool.
 var Disk FS = osFS{}
 
-// osFS is the real one. Nothing is read or written through a memory map: a disk that is full or broken has to be an error, not a
-// signal that ends the process.
+// osFS is the real one. It uses no memory map: a full or broken disk must be an error, not a signal that ends the process.
 type osFS struct{}
 
 type osFile struct{ *os.File }
 
-// Size does not look at the open file: one that was moved away is there, and NFS and FUSE keep one that was removed, under another name, for
-// as long as it is open.
+// Size does not ask the open file: a file that was moved away exists, and NFS and FUSE keep a removed file, under another name,
+// while it is open.
 func (f osFile) Size() (int64, error) {
 	info, err := os.Stat(f.Name())
 	if err != nil {

@@ -9,7 +9,7 @@ import (
 	"time"
 )
 
-// SlotInfo is what is in a slot.
+// SlotInfo is the content of a slot.
 type SlotInfo struct {
 	Name        string        `json:"name"`
 	InUse       bool          `json:"in_use"` // a client has it open
@@ -17,20 +17,20 @@ type SlotInfo struct {
 	Quarantined []string      `json:"quarantined"` // names of files
 }
 
-// SegmentInfo is what is in a segment.
+// SegmentInfo is the content of a segment.
 type SegmentInfo struct {
 	Name     string    `json:"name"`
 	Bytes    int64     `json:"bytes"`    // with its acks
 	Batches  int       `json:"batches"`  // that are not acked
 	Messages int64     `json:"messages"` // in them
-	Oldest   time.Time `json:"oldest"`   // when the first of them was stored; zero where there is none
+	Oldest   time.Time `json:"oldest"`   // when the first of them was stored; zero if there are none
 	Damaged  int64     `json:"damaged"`  // bytes that are no record
 	Fault    string    `json:"fault"`    // why it, or a part of it, could not be read
 }
 
-// Inspect looks at all slots of a folder and changes nothing, also where clients use it; what they do meanwhile it may see or not. each, if
-// it is not nil, is called for each batch that is not acked, in the order of storing, and its error ends the inspection; Body is valid
-// until it returns. Without it no body is read, and no checksum of one is looked at.
+// Inspect reads all slots of a folder and changes nothing. Clients may use the folder; what they do meanwhile is included or not.
+// each, if it is not nil, is called for each batch that is not acked, in the order of storing, and its error ends the inspection.
+// Body is valid until it returns. Without each, no body is read and its checksum is not verified.
 func Inspect(dir string, each func(*Record) error) (slots []SlotInfo, err error) {
 	folders, err := slotFolders(dir)
 	if err != nil {
@@ -109,7 +109,7 @@ func (s *Spool) inspect(number uint64, each func(*Record) error) (info SegmentIn
 			info.Damaged = scan.damaged
 			return info, nil
 		}
-		if fault != nil { // what is behind it may be readable
+		if fault != nil { // the rest may be readable
 			info.Fault = fault.Error()
 			continue
 		}
@@ -128,8 +128,8 @@ func (i *SegmentInfo) count(stored, messages int64) {
 	i.Messages += messages
 }
 
-// inUse reports whether a client has the slot open. It looks at the file of its owner, too: one of this process has the lock by
-// which others are known.
+// inUse reports whether a client has the slot open. It also reads the owner's file, because the lock does not show clients of this
+// process.
 func inUse(slot string) bool {
 	path := filepath.Join(slot, slotLock)
 	if _, err := os.Stat(path); err != nil {
@@ -147,8 +147,8 @@ func inUse(slot string) bool {
 	return used
 }
 
-// CheckDisk reports why a spool cannot be in this folder, which is there: nothing can be written to it, or its file system gives no locks. It
-// leaves nothing behind.
+// CheckDisk reports why a spool cannot be in this folder, which exists: it is not writable, or its file system has no locks. It
+// leaves nothing there.
 func CheckDisk(dir string) error {
 	f, err := os.CreateTemp(dir, "check-")
 	if err != nil {

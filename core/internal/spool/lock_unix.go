@@ -11,8 +11,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// lockSlot takes a lock that belongs to this process, not to the open file: a child that was forked holds no part of it, and lives on
-// without keeping a dead owner's slot from being adopted.
+// lockSlot takes a lock that belongs to this process, not to the open file. A forked child has no part of it, so a child that lives
+// on does not keep a dead owner's slot from being adopted.
 func lockSlot(path string) (release func(), err error) {
 	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600)
 	if err != nil {
@@ -56,7 +56,7 @@ func lockFolder(path string) (release func(), err error) {
 		return nil, cannotLock(err)
 	}
 	return func() {
-		unlock() // a child forked meanwhile has the open file, too, and would hold it
+		unlock() // a child forked meanwhile has the open file, too, and would keep the lock
 		_ = f.Close()
 	}, nil
 }

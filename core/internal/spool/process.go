@@ -9,11 +9,11 @@ import (
 	"sync"
 )
 
-// processName names this process and no other, also after a restart of the machine or of a container, where numbers of processes come
-// again. It is the same for all runtimes in the process.
+// processName names this process and no other, even after a restart of the machine or of a container, when process numbers are
+// reused. It is the same for all runtimes in the process.
 var processName = sync.OnceValue(func() string {
 	started := statField(readStat(), 22)
-	if started == "" { // only clients of this runtime know each other then
+	if started == "" { // then only clients of this runtime know each other
 		started = rand.Text()
 	}
 	boot, _ := os.ReadFile("/proc/sys/kernel/random/boot_id")
@@ -21,13 +21,15 @@ var processName = sync.OnceValue(func() string {
 	return fmt.Sprintf("%d %s %s %s\n", os.Getpid(), started, bytes.TrimSpace(boot), namespace)
 })
 
-// program names what this process runs, as far as the system tells. An exec changes it: that leaves the process's name, and none of its clients.
+// program names what this process runs, as far as the system says. An exec changes it: the process keeps its name then, but none of
+// its clients.
 var program = sync.OnceValue(func() string { return statField(readStat(), 28) })
 
-// ownerText is what the owner of a slot writes down.
+// ownerText is the text that the owner of a slot writes into its file.
 func ownerText() string { return processName() + program() + "\n" }
 
-// isOwnText reports whether a client of this process wrote that, and it may still be there. A runtime of an older version names no program.
+// isOwnText reports whether a client of this process wrote that, and may still exist. A runtime of an older version names no
+// program.
 func isOwnText(text string) bool {
 	rest, own := strings.CutPrefix(text, processName())
 	rest = strings.TrimSpace(rest)
@@ -39,8 +41,8 @@ func readStat() []byte {
 	return stat
 }
 
-// statField returns a field of a line of /proc/PID/stat: 22 is when the process started, 28 the address of its stack, which each exec draws
-// anew. The second one, its name in brackets, may have blanks.
+// statField returns a field of a line of /proc/PID/stat: 22 is when the process started, 28 the address of its stack, which is new
+// after each exec. The second field, its name in brackets, may have blanks.
 func statField(stat []byte, n int) string {
 	fields := bytes.Fields(stat[bytes.LastIndexByte(stat, ')')+1:])
 	if len(fields) < n-2 {

@@ -9,8 +9,8 @@ import (
 
 // reader is where Next continues.
 type reader struct {
-	from    uint64   // the least number of a segment to look at
-	g       *segment // that is being read; nil: none
+	from    uint64   // the least number of a segment to read
+	g       *segment // the one that is being read; nil: none
 	anew    int
 	file    File
 	scan    scanner
@@ -25,8 +25,8 @@ func (r *reader) close() {
 	r.file, r.g = nil, nil
 }
 
-// Next reads the oldest record that is neither acked nor in memory back, and counts it as being in memory. Body is valid until the
-// next call. ok is false where there is none that can be read. It is for one goroutine.
+// Next reads back the oldest record that is neither acked nor in memory, and counts it as being in memory. Body is valid until the
+// next call. ok is false if there is none that can be read. It is for one goroutine.
 func (s *Spool) Next() (ref Ref, rec Record, ok bool) {
 	s.reading.Lock()
 	defer s.reading.Unlock()
@@ -55,7 +55,7 @@ func (s *Spool) Next() (ref Ref, rec Record, ok bool) {
 			if s.take(r, g, found.head) {
 				return Ref{g.number, found.head.at.index, uint32(found.Messages)}, found.Record, true
 			}
-		case err != io.EOF: // what is behind it may be readable
+		case err != io.EOF: // the rest may be readable
 			r.trouble = err
 		case !s.endPass(r, g):
 			return ref, rec, false
@@ -63,8 +63,8 @@ func (s *Spool) Next() (ref Ref, rec Record, ok bool) {
 	}
 }
 
-// toRead returns the first segment in which there may be something, and how much of it is written. The pass through the one that was
-// read before continues where it is the same.
+// toRead returns the first segment in which there may be something, and how much of it is written. If it is the segment that was
+// read before, the pass continues.
 func (s *Spool) toRead(r *reader) (g *segment, limit int64) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -87,7 +87,7 @@ func (s *Spool) toRead(r *reader) (g *segment, limit int64) {
 	return nil, 0
 }
 
-// openFor begins a pass through g, unless one is under way.
+// openFor starts a pass through g, unless it is in one.
 func (s *Spool) openFor(r *reader, g *segment) error {
 	s.mu.Lock()
 	anew, salt := g.anew, g.salt
@@ -132,13 +132,13 @@ func (s *Spool) take(r *reader, g *segment, h recordHead) bool {
 	return true
 }
 
-// endPass ends the way through g, and reports whether there may be something behind it.
+// endPass ends the pass through g, and reports whether there may be more in it.
 func (s *Spool) endPass(r *reader, g *segment) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	switch {
 	case errors.Is(r.trouble, fs.ErrNotExist):
-		if lost := g.batches - g.inMemory; lost > 0 { // else it was removed in order while it was looked at
+		if lost := g.batches - g.inMemory; lost > 0 { // otherwise it was removed in order during the pass
 			s.stats.Lost += lost
 			s.warn("spool %s: %s is gone, and %d batches with it", s.dir, fileName(g.number, segmentSuffix), lost)
 		}
@@ -147,7 +147,7 @@ func (s *Spool) endPass(r *reader, g *segment) bool {
 		g.trouble = r.trouble
 		s.stats.Errors++
 		s.warn("spool %s: %s cannot be read for now, and stays: %v", s.dir, fileName(g.number, segmentSuffix), r.trouble)
-	case g.anew != r.anew: // its records lie elsewhere now
+	case g.anew != r.anew: // its records have moved
 		r.close()
 		return true
 	case !g.ended, r.scan.off < g.size:
@@ -160,7 +160,7 @@ func (s *Spool) endPass(r *reader, g *segment) bool {
 	return true
 }
 
-// learn is told what is in a segment when it was read to its end: what was not found is not there. The caller holds mu.
+// learn notes what a segment has after it was read to its end: what was not found does not exist. The caller holds mu.
 func (s *Spool) learn(r *reader, g *segment) {
 	end := r.scan.closed
 	if end != nil {
@@ -181,7 +181,7 @@ func (s *Spool) learn(r *reader, g *segment) {
 	}
 }
 
-// Release says that a record is no longer in memory: Next gives it back when its turn comes.
+// Release says that a record is no longer in memory, so Next returns it again.
 func (s *Spool) Release(ref Ref) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -193,7 +193,7 @@ func (s *Spool) Release(ref Ref) {
 	s.goBack(ref.segment)
 }
 
-// Retry has segments tried again that could not be read, or made durable.
+// Retry causes another attempt with segments that could not be read, or made durable.
 func (s *Spool) Retry() {
 	s.writing.Lock()
 	defer s.writing.Unlock()
@@ -210,7 +210,7 @@ func (s *Spool) Retry() {
 		}
 		g.trouble = nil
 		s.goBack(g.number)
-		if !g.surveyed { // not even its head was read: it may be anything
+		if !g.surveyed { // not even its head was read, so it may be anything
 			s.forget(g)
 			s.leave(g)
 			anew = append(anew, g.number)
@@ -229,9 +229,9 @@ func (s *Spool) Retry() {
 	}
 }
 
-// Survey calls visit for each record of an earlier owner that Next would give back, in the order of storing, one segment a call: the first
-// whose number is not below from. It returns the next from, and ok false where there is no such segment. Records of segments that cannot be
-// read are left out.
+// Survey calls visit for each record of an earlier owner that Next would return, in the order of storing, one segment in each call:
+// the first whose number is not below from. It returns the next from, and ok false if there is no such segment. Records of segments
+// that cannot be read are left out.
 func (s *Spool) Survey(from uint64, visit func(Ref, *Record)) (next uint64, ok bool) {
 	s.mu.Lock()
 	i := slices.IndexFunc(s.segments, func(g *segment) bool { return g.number >= from && !g.own })
@@ -258,14 +258,14 @@ func (s *Spool) Survey(from uint64, visit func(Ref, *Record)) (next uint64, ok b
 	}
 }
 
-// End returns a name that is before none of what will be stored by this owner, and behind all that is there.
+// End returns a name that is after all that is stored, and not after anything that this owner will store.
 func (s *Spool) End() Ref {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return Ref{segment: s.next}
 }
 
-// goBack has Next look at that segment again. The caller holds mu.
+// goBack has Next read that segment again. The caller holds mu.
 func (s *Spool) goBack(number uint64) {
 	if s.back == 0 || number+1 < s.back {
 		s.back = number + 1

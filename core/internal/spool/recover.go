@@ -13,14 +13,14 @@ import (
 	"time"
 )
 
-// mostAcks is how many acks of one segment are looked at. Each record has one, and another one where an fsync has failed.
+// mostAcks is how many acks of one segment are read. Each record has one, and another one after an fsync has failed.
 const mostAcks = 16 * mostRecords
 
-// errForeign is told of a file that has the name of a segment and nothing of one in it.
+// errForeign is the error of a file that has the name of a segment, but not its content.
 var errForeign = errors.New("there is no record in it")
 
-// recover looks at what an earlier owner has left. It reads heads, ends and acks, and no record: those are read when their turn
-// comes. It never writes to a file that it finds, and where it cannot tell it leaves one where it is.
+// recover reads what an earlier owner has left: heads, ends and acks, but no records. Those are read later. It never writes to a
+// file that it finds, and leaves a file in place if it does not know what it is.
 func (s *Spool) recover() error {
 	names, err := s.fs.List(s.dir)
 	if err != nil {
@@ -29,19 +29,20 @@ func (s *Spool) recover() error {
 	slices.Sort(names)
 	for _, name := range names {
 		if _, ok := parseName(strings.TrimSuffix(name, newSuffix), segmentSuffix); ok && strings.HasSuffix(name, newSuffix) {
-			_ = s.failed(s.fs.Remove(filepath.Join(s.dir, name))) // a copy that was not finished; what it is of is there
+			_ = s.failed(s.fs.Remove(filepath.Join(s.dir, name))) // a copy that was not finished; the original exists
 		}
 	}
 	names = slices.DeleteFunc(names, func(name string) bool {
 		_, ok := parseName(name, segmentSuffix)
 		return !ok
 	})
-	// No number comes twice, also where the last segments of one owner were removed, which a power cut may bring back: no owner makes one
-	// in less than a nanosecond. With milliseconds those of an owner that made several in one were behind the next owner's.
+	// No number is used twice, even if the last segments of an owner were removed and a power cut brings them back: no owner makes
+	// a segment in less than a nanosecond. With milliseconds, an owner that made several in one had higher numbers than the next
+	// owner.
 	s.next = uint64(max(1, time.Now().UnixNano()))
 	for _, name := range names {
 		number, _ := parseName(name, segmentSuffix)
-		if number >= 1<<63 { // no client comes there by counting
+		if number >= 1<<63 { // no client reaches this by counting
 			s.warn("spool %s: %s is left alone: no segment has such a name", s.dir, name)
 			continue
 		}
@@ -57,13 +58,13 @@ func (s *Spool) addFound(number uint64, names []string) {
 	h, size, version, err := s.head(number)
 	switch {
 	case errors.Is(err, errForeign):
-		if size == 0 { // a crash behind its making
+		if size == 0 { // a crash just after it was made
 			_ = s.failed(s.fs.Remove(filepath.Join(s.dir, name)))
 		} else if err := s.quarantine(name); err != nil {
 			s.warn("spool %s: %s is no segment, and could not be moved to the quarantine: %v", s.dir, name, s.failed(err))
 		}
 		return
-	case err != nil: // it may be anything: Next tries again
+	case err != nil: // it may be anything; Next tries again
 		s.insert(&segment{segmentHeader: segmentHeader{number: number}, size: size, ended: true, trouble: s.failed(err)})
 		s.warn("spool %s: %s cannot be read for now, and stays: %v", s.dir, name, err)
 		return
@@ -91,8 +92,8 @@ func (s *Spool) addFound(number uint64, names []string) {
 	s.insert(g)
 }
 
-// insert puts a segment that was found into the list, in the order of numbers. Its owner may have had no time to sync it. The caller holds
-// writing, or opens the slot.
+// insert adds a segment that was found to the list, in the order of numbers. Its owner may have had no time to sync it. The caller
+// holds writing, or opens the slot.
 func (s *Spool) insert(g *segment) {
 	if s.opts.Sync != SyncOff {
 		g.unsure, g.entries = true, true
@@ -110,7 +111,7 @@ func (s *Spool) has(number uint64) bool {
 	return s.find(number) != nil
 }
 
-// head reads the header of a file, or finds out from its records what is in a damaged one; version is 0 then.
+// head reads the header of a file. For a damaged file it learns from the records what it is; version is 0 then.
 func (s *Spool) head(number uint64) (h segmentHeader, size int64, version uint32, err error) {
 	f, err := s.fs.Open(s.path(number, segmentSuffix))
 	if err != nil {
@@ -122,7 +123,7 @@ func (s *Spool) head(number uint64) (h segmentHeader, size int64, version uint32
 	}
 	b := make([]byte, min(size, headerSize))
 	if _, err := f.ReadAt(b, 0); err != nil && err != io.EOF {
-		if salt, _ := saltIn(f, size, 0); salt != 0 { // what is behind it can be read, and says whose it is
+		if salt, _ := saltIn(f, size, 0); salt != 0 { // the rest can be read, and says whose it is
 			return segmentHeader{number: number, salt: salt}, size, Version, nil
 		}
 		return h, size, 0, err
@@ -141,7 +142,8 @@ func (s *Spool) head(number uint64) (h segmentHeader, size int64, version uint32
 	return segmentHeader{number: number, salt: salt}, size, 0, err
 }
 
-// saltIn returns what the first whole record behind off has, or io.EOF. Any other error is of the disk: there may be one that cannot be read.
+// saltIn returns the salt of the first whole record after off, or io.EOF. Any other error is the disk's: there may be a record that
+// cannot be read.
 func saltIn(f File, size, off int64) (salt uint64, fault error) {
 	for scan := (scanner{f: f, size: size, off: off}); ; {
 		switch _, err := scan.record(nil); {
@@ -156,10 +158,10 @@ func saltIn(f File, size, off int64) (salt uint64, fault error) {
 	}
 }
 
-// survey reads the acks of a segment and counts what is left of it: from its footer where it has one and nothing is acked, else from
-// the heads of its records.
+// survey reads the acks of a segment and counts what is left of it: from its footer if it has one and nothing is acked, otherwise
+// from the heads of its records.
 func (s *Spool) survey(g *segment) {
-	if err := s.readAcks(g); err != nil { // else all of it would be sent again
+	if err := s.readAcks(g); err != nil { // otherwise all of it would be sent again
 		g.trouble = s.failed(err)
 		s.warn("spool %s: the acks of %s cannot be read for now: %v", s.dir, fileName(g.number, segmentSuffix), err)
 		return
@@ -182,7 +184,7 @@ func (s *Spool) survey(g *segment) {
 	}
 	scan := scanner{f: f, size: g.size, salt: g.salt, off: headerSize, heads: true}
 	whole := true
-	for err = nil; err != io.EOF; whole = whole && err == io.EOF { // where it cannot be read, Next tells
+	for err = nil; err != io.EOF; whole = whole && err == io.EOF { // if it cannot be read, Next reports it
 		_, err = scan.record(func(h recordHead) bool {
 			g.ages.note(h.at.index, h.stored)
 			if !g.acked.has(h.at.index) {
@@ -210,7 +212,7 @@ func (s *Spool) readAcks(g *segment) error {
 		return err
 	}
 	b := make([]byte, 64<<10)
-	work := 0 // or entries that are valid and name all records could keep it busy for ever
+	work := 0 // otherwise valid entries that each name all records could keep it busy for ever
 	for at := int64(0); at < size; at += int64(len(b)) {
 		b = b[:min(int64(len(b)), size-at)]
 		if _, err := f.ReadAt(b, at); err != nil && err != io.EOF {
@@ -233,8 +235,8 @@ func (s *Spool) readAcks(g *segment) error {
 	return nil
 }
 
-// removeOrphans removes acks whose segment is gone: its owner ended between the two. That the segment is gone may not be durable yet: with
-// fsync it is made so first, or a power cut would bring it back without its acks.
+// removeOrphans removes acks without a segment: their owner ended between the two removals. That the segment is gone may not be
+// durable yet. With fsync that is made durable first, or a power cut would bring the segment back without its acks.
 func (s *Spool) removeOrphans() error {
 	names, err := s.fs.List(s.dir)
 	if err != nil {

@@ -5,11 +5,11 @@ import (
 	"io"
 )
 
-// errDamagedBefore: the file goes to the quarantine as it is, once it was read.
+// errDamagedBefore: the file goes to the quarantine as it is, after it was read.
 var errDamagedBefore = errors.New("what is not durable in it stays so, since it is damaged or cannot be read")
 
-// rewrite writes what is left of a segment to a new file in its place, after an fsync of it has failed: what it still gives back, with
-// its checksums right, may be nowhere but in the kernel's memory. Indexes stay as they are. The caller holds writing.
+// rewrite writes what is left of a segment to a new file in its place, after an fsync of it has failed. What the file still
+// returns, with correct checksums, may exist only in the kernel's memory. Indexes stay as they are. The caller holds writing.
 func (s *Spool) rewrite(g *segment) (err error) {
 	s.acking.Lock() // the segment is not removed meanwhile
 	defer s.acking.Unlock()
@@ -26,7 +26,7 @@ func (s *Spool) rewrite(g *segment) (err error) {
 		return errDamagedBefore
 	}
 	name := s.path(g.number, segmentSuffix) + newSuffix
-	_ = s.fs.Remove(name) // of an earlier try
+	_ = s.fs.Remove(name) // of an earlier attempt
 	f, err := s.fs.Create(name)
 	if err != nil {
 		return err

@@ -5,25 +5,25 @@ import (
 	"io"
 )
 
-// window is how much a scanner reads at a time, unless it is to look at heads only.
+// window is how much a scanner reads at a time, unless it reads only heads.
 const window = 128 << 10
 
-// block is what a disk that has a fault does not give back as a whole.
+// block is the unit that a faulty disk fails to return.
 const block = 4 << 10
 
 // scanner reads the records of one segment in order, and finds the next one behind damage.
 type scanner struct {
 	f     io.ReaderAt
-	size  int64  // of the file, or of what is to be read of it
+	size  int64  // of the file, or of the part to be read
 	salt  uint64 // 0: not known, the segment's header is damaged
 	off   int64
 	next  uint32 // the least index that may come
-	heads bool   // most records are skipped: no more is read than is looked at
+	heads bool   // most records are skipped, so no more is read than needed
 
 	buf   []byte // bytes of the file from bufAt on
 	bufAt int64
 
-	tried   int64   // bytes that were looked at for a record of unknown salt
+	tried   int64   // bytes that were searched for a record of unknown salt
 	damaged int64   // bytes that are neither record nor a record that was cut off at the end
 	closed  *footer // was found
 }
@@ -34,7 +34,7 @@ type scanned struct {
 	head recordHead
 }
 
-// fetch returns n bytes at off, which are there by the size of the file.
+// fetch returns n bytes at off, which exist by the size of the file.
 func (s *scanner) fetch(off int64, n int) ([]byte, error) {
 	if at := off - s.bufAt; at >= 0 && at+int64(n) <= int64(len(s.buf)) {
 		return s.buf[at:][:n], nil
@@ -48,7 +48,7 @@ func (s *scanner) fetch(off int64, n int) ([]byte, error) {
 	}
 	s.buf, s.bufAt = s.buf[:want], off
 	got, err := s.f.ReadAt(s.buf, off)
-	if got < n && got < want && err != nil && err != io.EOF && want > n { // what lies behind may be what cannot be read
+	if got < n && got < want && err != nil && err != io.EOF && want > n { // perhaps only what follows cannot be read
 		got, err = s.f.ReadAt(s.buf[:n], off)
 	}
 	s.buf = s.buf[:got]
@@ -61,8 +61,8 @@ func (s *scanner) fetch(off int64, n int) ([]byte, error) {
 	return nil, err
 }
 
-// record returns the next record for which skip is false, or io.EOF. Any other error is of the disk: something here cannot be read, and
-// the next call continues behind it.
+// record returns the next record for which skip is false, or io.EOF. Any other error is the disk's: something here cannot be read,
+// and the next call continues after it.
 func (s *scanner) record(skip func(recordHead) bool) (scanned, error) {
 	for s.off < s.size {
 		left := s.size - s.off
@@ -77,7 +77,7 @@ func (s *scanner) record(skip func(recordHead) bool) (scanned, error) {
 			break
 		}
 		h, ok := parseRecordHead(b, s.salt, s.off)
-		ok = ok && h.at.index >= s.next && s.tried <= 4*s.size // or heads in heads could keep it busy for ever
+		ok = ok && h.at.index >= s.next && s.tried <= 4*s.size // otherwise heads inside heads could keep it busy for ever
 		switch {
 		case ok && h.size > left: // cut off by the end of a process, or of the power
 			s.off = s.size
@@ -157,8 +157,8 @@ func (s *scanner) resync(left int64) error {
 	return nil
 }
 
-// leap continues behind what cannot be read at off: at the first block that can be. It takes few reads, since a disk that fails takes seconds for
-// each: of several blocks that lie between bad ones it may find the last.
+// leap continues after what cannot be read at off, at the first block that can be. It takes few reads, since a failing disk takes
+// seconds for each. Of several blocks between bad ones it may find the last.
 func (s *scanner) leap(off int64) {
 	last := (s.size + block - 1) / block // one more than that of the last block
 	bad, good := off/block, last
@@ -186,7 +186,7 @@ func (s *scanner) readable(n int64) bool {
 	return err == nil
 }
 
-// cutOff reports whether these last bytes of a file are the beginning of something that was being written.
+// cutOff reports whether these last bytes of a file are the start of something that was being written.
 func cutOff(b []byte) bool {
 	begins := func(magic []byte) bool { return bytes.HasPrefix(b, magic[:min(len(b), len(magic))]) }
 	return len(b) < recordHeader && begins(recordMagic) || len(b) < footerSize && begins(footerMagic)

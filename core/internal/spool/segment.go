@@ -14,16 +14,16 @@ const (
 	quarantine    = "quarantine"
 )
 
-// segment is what is known of one file of records, and of the one beside it with their acks.
+// segment is what is known of one file of records, and of the file with their acks.
 type segment struct {
 	segmentHeader
 	size, ackSize int64
 
 	records  uint32 // all indexes are below it
-	acked    bitmap // also what is not in the file, where that is known
-	recorded bitmap // of acked, what the file of acks has
-	held     bitmap // of what is not acked, what is in memory
-	inMemory int    // how many those are
+	acked    bitmap // also what is not in the file, if that is known
+	recorded bitmap // the part of acked that is in the file of acks
+	held     bitmap // the part of what is not acked that is in memory
+	inMemory int    // how many are in memory
 	ackCount int    // of acked
 	recCount int    // of recorded
 	batches  int    // not acked, as far as is known
@@ -31,14 +31,14 @@ type segment struct {
 	total    int64 // messages, acked or not
 	ages     ages
 
-	own         bool  // it was begun by this spool
+	own         bool  // this spool made it
 	surveyed    bool  // its header and its acks were read
-	known       bool  // no index below records is unseen: one that is missing is in acked
+	known       bool  // no index below records is unknown: a missing one is in acked
 	ended       bool  // nothing more is written to it
-	damaged     bool  // it goes to the quarantine, not away
+	damaged     bool  // it is moved to the quarantine, not removed
 	damage      int64 // bytes of it that are no record, as far as it was read
-	acksDamaged bool  // so does the file of its acks
-	trouble     error // it could not be read to its end: it stays, and is tried again later
+	acksDamaged bool  // the same for the file of its acks
+	trouble     error // it could not be read to its end; it stays, and is tried again later
 	anew        int   // how often it was written anew, which moves its records
 
 	// Guarded by writing.
@@ -51,15 +51,15 @@ type segment struct {
 	acksUnsure bool // has acks that no fsync has made durable
 }
 
-// oldest is when the first record that is not acked was stored.
+// oldest returns when the first record that is not acked was stored.
 func (g *segment) oldest() int64 { return g.ages.of(g.acked.least()) }
 
-// done reports whether nothing of it is left to be delivered, and nothing will come.
+// done reports whether nothing of it is left to deliver, and nothing will be added.
 func (g *segment) done() bool {
 	return g.ended && g.known && g.trouble == nil && g.ackCount >= int(g.records)
 }
 
-// ack takes record i out. It reports false where that was so.
+// ack takes record i out. It returns false if it was out already.
 func (g *segment) ack(i uint32, messages int) bool {
 	if i >= g.records || !g.acked.set(i) {
 		return false
@@ -78,7 +78,7 @@ func (g *segment) record(i uint32) {
 	}
 }
 
-// wasAcked notes what an earlier owner has recorded, also of records that are not there any more.
+// wasAcked notes what an earlier owner has recorded, also about records that no longer exist.
 func (g *segment) wasAcked(i uint32) {
 	g.records = max(g.records, i+1)
 	if g.acked.set(i) {
@@ -87,7 +87,7 @@ func (g *segment) wasAcked(i uint32) {
 	g.record(i)
 }
 
-// misses takes what was not found in the file out, and returns how many those are.
+// misses takes out what was not found in the file, and returns how many records those are.
 func (g *segment) misses(seen bitmap) (missing int) {
 	for i := range g.records {
 		if !seen.has(i) && !g.acked.has(i) {
@@ -121,7 +121,7 @@ func (s *Spool) path(number uint64, suffix string) string {
 
 func fileName(number uint64, suffix string) string { return fmt.Sprintf("%016x%s", number, suffix) }
 
-// parseName returns the number of a file whose name is as fileName makes it.
+// parseName returns the number of a file with a name as from fileName.
 func parseName(name, suffix string) (number uint64, ok bool) {
 	text, ok := strings.CutSuffix(name, suffix)
 	if !ok || len(text) != 16 || strings.ToLower(text) != text {

@@ -10,20 +10,21 @@ import (
 	"time"
 )
 
-// A slot is a folder in the spool's folder that belongs to one client at a time, which holds a lock of the kernel on the file "lock"
-// in it. The lock goes with the process, however that ends, and a child that was forked has no part in it. Who holds it is also
-// written to the file "owner": the kernel does not keep two clients of one process from each other.
+// A slot is a folder in the spool's folder that belongs to one client at a time, which holds a lock of the kernel on the file
+// "lock" in it. The lock ends with the process, however that ends, and a forked child has no part of it. The owner is also written
+// to the file "owner", because the kernel does not keep two clients of one process apart.
 //
-// Anyone who takes, leaves or looks for slots holds the folder's lock meanwhile, which keeps out the other clients of the process; on
+// A client that takes, leaves or searches slots holds the folder's lock, which excludes the other clients of the process; on
 // systems other than Linux also those of other processes.
 const (
 	slotsLock = "slots.lock"
 	slotLock  = "lock"
 	slotOwner = "owner"
-	// ownerSize is how long that file is, always: it is written in place, which needs no room. So a full disk keeps nobody from a slot.
+	// ownerSize is the constant size of that file: it is overwritten in place, which needs no room, so that a full disk does not
+	// keep a client from a slot.
 	ownerSize = 256
 	mostSlots = 9999
-	// slotsWait is how long somebody waits for the lock of the folder, which is held for moments.
+	// slotsWait is how long a client waits for the lock of the folder, which is held for moments.
 	slotsWait = 2 * time.Second
 	slotsPoll = 5 * time.Millisecond
 )
@@ -53,7 +54,7 @@ func Open(dir string, opts Options) (s *Spool, err error) {
 		}
 		return fmt.Errorf("all %d slots are in use", mostSlots)
 	})
-	if err == nil && opts.Sync != SyncOff { // not sooner: others wait for the lock of the folder, and a disk may take seconds
+	if err == nil && opts.Sync != SyncOff { // not earlier: others wait for the lock of the folder, and a disk may take seconds
 		if err = cmp.Or(opts.FS, Disk).SyncDir(dir); err != nil {
 			unlockLater(dir, unlock)()
 		}
@@ -77,9 +78,9 @@ func openTaken(dir, slot string, opts Options, unlock func()) (*Spool, error) {
 	return s, err
 }
 
-// Adopt takes a slot that has batches and whose owner is gone. It returns nil where there is none. Slots that it cannot take or read are
-// passed by; the error tells of them, also beside a slot. It waits for nobody: it is ErrBusy where the folder is locked just now, maybe by a
-// process that was stopped.
+// Adopt takes a slot that has batches and whose owner has ended. It returns nil if there is none. It skips slots that it cannot
+// take or read; the error names them, even if a slot is returned. It waits for nobody: it returns ErrBusy if the folder is locked
+// now, perhaps by a process that was stopped.
 func Adopt(dir string, opts Options) (s *Spool, err error) {
 	if dir, err = filepath.Abs(dir); err != nil {
 		return nil, err
@@ -108,7 +109,7 @@ func Adopt(dir string, opts Options) (s *Spool, err error) {
 	return s, err
 }
 
-// adopted opens a slot whose lock is held. It returns nil where nothing is left in it.
+// adopted opens a slot whose lock is held. It returns nil if nothing is left in it.
 func adopted(dir, slot string, opts Options, unlock func()) (*Spool, error) {
 	s, err := openTaken(dir, slot, opts, unlock)
 	if err == nil && !s.hasMore() {
@@ -117,8 +118,8 @@ func adopted(dir, slot string, opts Options, unlock func()) (*Spool, error) {
 	return s, err
 }
 
-// hasMore reports whether anything is left that is not acked. Segments whose records nobody has counted are read to know that: an owner
-// that was killed behind its last ack has left some.
+// hasMore reports whether anything is left that is not acked. To know that, it reads segments whose records nobody has counted: an
+// owner that was killed after its last ack has left some.
 func (s *Spool) hasMore() bool {
 	if st := s.Stats(); st.Batches > 0 || st.Unreadable > 0 {
 		return true
@@ -130,8 +131,8 @@ func (s *Spool) hasMore() bool {
 	return ok || s.Stats().Unreadable > 0
 }
 
-// orphan takes the first slot from that number on that has files of records and no owner, also behind one that somebody has removed.
-// unlock is nil where there is none. The error is that of slots which were passed by.
+// orphan takes the first slot from that number on that has files of records and no owner, even if slots before it were removed.
+// unlock is nil if there is none. The error names slots that were skipped.
 func orphan(dir string, from int) (slot string, unlock func(), next int, err error) {
 	folders, err := slotFolders(dir)
 	for _, folder := range folders {
@@ -157,7 +158,7 @@ type slotFolder struct {
 	path   string
 }
 
-// slotFolders are the folders of dir that are called like slots, in order.
+// slotFolders returns the folders of dir with names of slots, in order.
 func slotFolders(dir string) (folders []slotFolder, err error) {
 	entries, err := os.ReadDir(dir)
 	for _, entry := range entries {
@@ -186,7 +187,7 @@ func hasSegments(slot string) (bool, error) {
 	return false, err
 }
 
-// exclusive runs f while nobody else takes or leaves a slot of dir, and waits so long for that.
+// exclusive runs f while nobody else takes or leaves a slot of dir. It waits that long for the lock.
 func exclusive(dir string, wait time.Duration, f func() error) error {
 	path := filepath.Join(dir, slotsLock)
 	unlock, err := lockFolder(path)
@@ -206,7 +207,7 @@ func takeSlot(slot string) (unlock func(), err error) {
 	case err != nil:
 		return nil, err
 	case own:
-		return nil, ErrBusy // another client of this process: the lock's file must not be opened, since closing it gives the lock away
+		return nil, ErrBusy // another client of this process: opening and closing the lock's file would release its lock
 	}
 	path := filepath.Join(slot, slotLock)
 	release, err := lockSlot(path)
@@ -222,7 +223,7 @@ func takeSlot(slot string) (unlock func(), err error) {
 		return nil, err
 	}
 	return func() {
-		// Where the folder was moved away or removed, the one of this name may be another client's by now.
+		// If the folder was moved away or removed, the one of this name may be another client's by now.
 		if now, err := os.Stat(path); err == nil && os.SameFile(held, now) && noteOwner(slot, "") != nil {
 			_ = os.Remove(filepath.Join(slot, slotOwner))
 		}
@@ -230,7 +231,8 @@ func takeSlot(slot string) (unlock func(), err error) {
 	}, nil
 }
 
-// isOwn reports whether a client of this process holds a slot. Where that cannot be read, as for lack of a file handle, one may.
+// isOwn reports whether a client of this process holds a slot. If that cannot be read, for example for lack of a file handle, one
+// may.
 func isOwn(slot string) (own bool, err error) {
 	text, err := os.ReadFile(filepath.Join(slot, slotOwner))
 	if errors.Is(err, fs.ErrNotExist) {
@@ -239,7 +241,7 @@ func isOwn(slot string) (own bool, err error) {
 	return isOwnText(string(text)), err
 }
 
-// noteOwner writes down who holds a slot; "" is nobody.
+// noteOwner writes the owner of a slot to its file; "" is nobody.
 func noteOwner(slot, name string) error {
 	f, err := os.OpenFile(filepath.Join(slot, slotOwner), os.O_WRONLY|os.O_CREATE, 0o600)
 	if err != nil {
@@ -249,7 +251,8 @@ func noteOwner(slot, name string) error {
 	return errors.Join(err, f.Close())
 }
 
-// unlockLater is unlock for somebody who does not hold the lock of the folder. Where it cannot be had the slot stays this process's.
+// unlockLater is unlock for a caller that does not hold the lock of the folder. If it cannot get the lock, the slot stays this
+// process's.
 func unlockLater(dir string, unlock func()) func() {
 	return func() {
 		_ = exclusive(dir, slotsWait, func() error {

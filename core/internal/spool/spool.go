@@ -1,5 +1,5 @@
-// Package spool keeps sealed batches in files until they are acked, so that they outlive an outage, the end of the process and,
-// with fsync, a power cut. It knows neither client nor network, and starts no goroutine. core/SPOOL.md has the files' format and
+// Package spool keeps sealed batches in files until they are acked, so that they survive an outage, the end of the process and,
+// with fsync, a power cut. It knows neither client nor network, and starts no goroutine. core/SPOOL.md describes the files, and
 // says why they are as they are.
 package spool
 
@@ -19,11 +19,11 @@ import (
 type Sync int
 
 const (
-	// SyncOff never does: the records outlive the end of the process, not a power cut.
+	// SyncOff: never. The records survive the end of the process, but not a power cut.
 	SyncOff Sync = iota
 	// SyncInterval leaves the calls of Sync to a timer: a power cut loses what was appended after the last sync.
 	SyncInterval
-	// SyncBatch: the owner calls Sync behind each Append, or behind several, and takes nothing for stored before it returns.
+	// SyncBatch: the owner calls Sync after each Append, or after several, and takes nothing as stored before it returns.
 	SyncBatch
 )
 
@@ -40,8 +40,8 @@ var (
 // Options of a spool.
 type Options struct {
 	Sync         Sync
-	MaxBytes     int64 // of all files of a slot save those in quarantine; 0: no bound
-	SegmentBytes int64 // a segment that has as many is followed by another one; 0: 8 MiB; at most an eighth of MaxBytes
+	MaxBytes     int64 // of all files of a slot except those in quarantine; 0: no bound
+	SegmentBytes int64 // a segment of this size is followed by another one; 0: 8 MiB; at most an eighth of MaxBytes
 	FS           FS    // nil: Disk
 	// Warn is told what an operator should know. It must not call the spool.
 	Warn func(format string, args ...any)
@@ -61,18 +61,18 @@ func (r Ref) Before(other Ref) bool {
 	return r.segment < other.segment || r.segment == other.segment && r.index < other.index
 }
 
-// Behind returns the least name that something stored behind r can have.
+// Behind returns the least name that something stored after r can have.
 func (r Ref) Behind() Ref { return Ref{segment: r.segment, index: r.index + 1} }
 
-// Stats tells what a spool holds.
+// Stats describes what a spool holds.
 type Stats struct {
 	Bytes       int64     // of its files
-	Batches     int       // not acked; of segments of an earlier owner it may be more until they are read
+	Batches     int       // not acked; too high for segments of an earlier owner until they are read
 	Messages    int64     // in them
-	Oldest      time.Time // when the first of them was stored, to the second in most cases; zero where there is none
+	Oldest      time.Time // when the first of them was stored, to the second in most cases; zero if there are none
 	Damaged     int64     // bytes that were no record
 	Quarantined int       // files that were moved to the quarantine
-	Lost        int       // batches that a failing disk did not give back
+	Lost        int       // batches that a failing disk did not return
 	Unreadable  int       // segments that cannot be read for now
 	Errors      int       // of the disk
 }
@@ -82,10 +82,10 @@ type Spool struct {
 	dir  string
 	opts Options
 	fs   FS
-	lock func() // gives the slot back; nil where a test opened it alone
+	lock func() // releases the slot; nil if a test opened it alone
 
-	// writing is held while records are appended and synced, acking while acks are recorded, settling while they are made durable. All are
-	// taken before mu, in the order writing, settling, acking.
+	// writing is held while records are appended and synced, acking while acks are recorded, settling while they are made durable.
+	// All are taken before mu, in the order writing, settling, acking.
 	writing  sync.Mutex
 	active   *segment   // nil: the next append begins one
 	unsynced []*segment // with records or a name that are not durable; the active one is among them
@@ -93,8 +93,8 @@ type Spool struct {
 
 	settling sync.Mutex
 	acking   sync.Mutex
-	removed  []*segment // whose acks are still there
-	names    bool       // have changed in the folder since they were made durable
+	removed  []*segment // their acks still exist
+	names    bool       // names in the folder have changed since they were made durable
 
 	reading sync.Mutex // taken before mu
 	reader  reader
@@ -116,7 +116,7 @@ func openSlot(dir string, opts Options, unlock func()) (*Spool, error) {
 	if s.opts.SegmentBytes == 0 {
 		s.opts.SegmentBytes = defaultSegment
 	}
-	if opts.MaxBytes > 0 { // the segment that is being written does not go, however much of it is acked
+	if opts.MaxBytes > 0 { // the segment that is being written stays, however much of it is acked
 		s.opts.SegmentBytes = min(s.opts.SegmentBytes, max(opts.MaxBytes/8, headerSize))
 	}
 	if err := s.recover(); err != nil {
@@ -169,7 +169,7 @@ func (s *Spool) Stats() Stats {
 	return out
 }
 
-// bytes is what counts for MaxBytes. The caller holds mu.
+// bytes returns what counts for MaxBytes. The caller holds mu.
 func (s *Spool) bytes() (n int64) {
 	for _, g := range s.segments {
 		n += g.size + g.ackSize
@@ -177,7 +177,7 @@ func (s *Spool) bytes() (n int64) {
 	return n
 }
 
-// Close records the acks, ends the last segment and gives the slot back. What is left is there for the next owner.
+// Close records the acks, ends the last segment and releases the slot. What is left is for the next owner.
 func (s *Spool) Close() error {
 	s.writing.Lock()
 	defer s.writing.Unlock()
@@ -213,16 +213,16 @@ func newSalt() uint64 {
 	return binary.BigEndian.Uint64(b[:]) | 1
 }
 
-// LostError is of a Sync that could write anew, and make durable, all but some records: the disk did not give them back.
+// LostError is the error of a Sync that could write anew, and make durable, all but some records: the disk did not return those.
 type LostError struct{ Batches int }
 
 func (e *LostError) Error() string {
 	return fmt.Sprintf("fsync failed, and %d batches could not be read back", e.Batches)
 }
 
-// Check reports that the segment which is being written has gone from under the store, as where somebody removed its folder: what is
-// written to it would be nowhere. The slot's lock may be gone as well then, so its owner closes the store and opens another one. What cannot
-// be looked at for now, for lack of a permission or of a file handle, is there.
+// Check reports that the segment which is being written was removed, for example with its folder: what is written to it would be
+// lost. The slot's lock may be gone, too, so its owner closes the store and opens another one. If Check cannot find out, for lack
+// of a permission or of a file handle, the segment counts as existing.
 func (s *Spool) Check() (err error) {
 	s.writing.Lock()
 	defer s.writing.Unlock()
