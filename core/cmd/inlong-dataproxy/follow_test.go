@@ -265,7 +265,7 @@ func TestAllThatIsMissingIsToldAtOnce(t *testing.T) {
 	}
 	_, _, stderr = program("", "send", "--steam", "x")
 	require.Contains(t, stderr, "did you mean --stream?")
-	for flag, meant := range map[string]string{"-f": "-F", "-Q": "-q", "-quiett": "--quiet", "-follow": "--follow", "-url": "--url"} {
+	for flag, meant := range map[string]string{"-f": "-F", "-Q": "-q", "-quiett": "--quiet", "-follow": "--follow", "--group_id": "--group", "-url": "--url"} {
 		_, _, stderr = program("", "send", flag)
 		require.Contains(t, stderr, "did you mean "+meant+"?", flag)
 	}
@@ -274,6 +274,10 @@ func TestAllThatIsMissingIsToldAtOnce(t *testing.T) {
 	require.Contains(t, stderr, "INLONG_SEND_TIMOUT has no effect; did you mean INLONG_SEND_TIMEOUT?")
 	_, _, stderr = program("", "sned")
 	require.Contains(t, stderr, `did you mean "send"?`)
+	_, _, stderr = program("", "spool", "lst") // "cat" is near, too
+	require.Contains(t, stderr, `did you mean "ls"?`)
+	_, _, stderr = program("", "doctor", "--spool-dir", "x") // a flag of send alone
+	require.Contains(t, stderr, "--option spool_dir=VALUE")
 }
 
 // A file that the program writes itself was left out in silence when it was also to be read: "0 lines", status 0.

@@ -131,12 +131,11 @@ func usageArgs(check cobra.PositionalArgs) cobra.PositionalArgs {
 		}
 		if err := check(cmd, args); err != nil {
 			if cmd.HasSubCommands() && len(args) > 0 {
-				cmd.SuggestionsMinimumDistance = 2
-				text := fmt.Sprintf("command %q: unknown", args[0])
-				if near := cmd.SuggestionsFor(args[0]); len(near) > 0 {
-					text += fmt.Sprintf("; did you mean %q?", near[0])
+				var names []string
+				for _, c := range cmd.Commands() {
+					names = append(names, c.Name())
 				}
-				return usagef(cmd, "%s", text)
+				return usagef(cmd, "%s", nearest.Unknown("command", args[0], names))
 			}
 			return usagef(cmd, "%v", err)
 		}
@@ -158,6 +157,9 @@ func nearestFlag(cmd *cobra.Command, err error) string {
 		}
 	})
 	text := unknown.GetSpecifiedName()
+	if option, found := findOption(text); found && option.Key != "group_id" && cmd.Flags().Lookup("option") != nil {
+		return fmt.Sprintf("; it is an option of the client: --option %s=VALUE", option.Key)
+	}
 	if word := unknown.GetSpecifiedShortnames(); len(word) > 1 { // one hyphen too few
 		text = word
 	} else if word != "" {
