@@ -6,7 +6,7 @@
 
 #include "check.h"
 
-/* One that waits for inlong_auth_poll and inlong_auth_answer. Its memory is its asker's, who takes it out of the line. */
+/* A question that waits for inlong_auth_poll and inlong_auth_answer. It lives in the memory of its asker, which takes it out of the line. */
 struct question {
     struct question *next;
     uintptr_t client;
@@ -29,7 +29,7 @@ static void before_fork(void) { inlong_fork_hold(&mutex); }
 
 static void in_parent(void) { inlong_fork_let_go(&mutex); }
 
-/* Who asks in a child is none of the parent's threads. */
+/* None of the parent's askers exists in a child. */
 static void in_child(void)
 {
     first = NULL;
@@ -37,7 +37,7 @@ static void in_child(void)
     in_parent();
 }
 
-/* When the front is loaded, not at the first use: a fork in between would run half of the handlers. */
+/* When the front is loaded, not at the first use: otherwise a fork in between would run half of the handlers. */
 __attribute__((constructor)) static void arm(void)
 {
     init();
@@ -89,7 +89,7 @@ static void wait_for_answer(const inlong_slot *slot, struct question *q, int64_t
     while (*last)
         last = &(*last)->next;
     *last = q;
-    /* In line before the look: a close mutes first and cancels what is in line then. */
+    /* In line before the check: a close mutes first and cancels what is in line after that. */
     if (atomic_load(&slot->muted) || atomic_load(&slot->handle) != q->client)
         q->state = CANCELLED;
     pthread_cond_broadcast(&asked);
@@ -122,7 +122,7 @@ inlong_auth *inlong_auth_ask(uintptr_t client, const char *group_id, int64_t tim
     auth->question = next_number();
     inlong_copy_text(auth->group_id, sizeof auth->group_id, group_id);
     inlong_copy_text(auth->name, sizeof auth->name, "Authorization");
-    /* Behind this no other client has the slot: what is read then is this client's. */
+    /* After this no other client has the slot, so what is read is this client's. */
     if (inlong_gate_enter_beside(slot, client)) {
         inlong_auth_callback callback = atomic_load(&slot->auth);
         auth->user = atomic_load(&slot->auth_user);

@@ -14,7 +14,7 @@ struct server {
 
 static pthread_mutex_t mutex = PTHREAD_MUTEX_INITIALIZER; /* guards all below; taken last */
 static inlong_core_call *first, **last = &first;          /* that nobody has begun with */
-static struct server *idle;                               /* who came last is the first to go: what it needs is in the caches */
+static struct server *idle; /* the last to come is the first to go, because what it needs is in the caches */
 static int idlers;
 
 void inlong_calls_forget(void)
@@ -65,7 +65,7 @@ static const void *ordered_by(const inlong_core_call *call)
     return slot ? (const void *)slot : &mutex;
 }
 
-/* What a call that stays in its slot may use no longer: it is its caller's. */
+/* What a call that stays in its slot may no longer use: it belongs to its caller. */
 static void leave_behind(inlong_core_call *call, inlong_slot *keeper)
 {
     call->keeper = keeper;
@@ -112,7 +112,7 @@ int inlong_call(inlong_core_call *call)
     return call->code;
 }
 
-/* With the mutex: the caller's memory is gone as soon as it continues. */
+/* With the mutex held: the caller's memory is gone as soon as it continues. */
 static void give_back(inlong_core_call *call)
 {
     inlong_slot *keeper = call->keeper;

@@ -6,7 +6,7 @@
 #include "front.h"
 
 int inlong_check_shape(const inlong_message *m);
-/* inlong_check_shape, and a copy to `m`, of full size, with all lengths resolved, save those of attributes. */
+/* inlong_check_shape, and a copy to `m`, of full size, with all lengths resolved except those of attributes. */
 int inlong_check_message(const inlong_message *from, inlong_message *m);
 int inlong_check_timeout(int64_t timeout_ms);
 int inlong_check_size(const char *what, size_t size, size_t want);

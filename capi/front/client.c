@@ -7,8 +7,7 @@
 
 enum { CALLING_WAIT_MS = 10, CALLBACK_WAIT_MS = 1000 };
 
-/* No callback starts any more. Those that run, and one that a thread was about to call, are waited for; false: they take
- * longer than that. */
+/* No callback starts after this. Those that run, and one that a thread was about to call, are waited for; false: they take longer than that. */
 static bool mute(inlong_slot *slot, int64_t wait_ms)
 {
     atomic_store(&slot->muted, true);
@@ -18,7 +17,7 @@ static bool mute(inlong_slot *slot, int64_t wait_ms)
     return atomic_load(&slot->calling) == 0;
 }
 
-/* Nothing comes from the core any more; what is left in the queue can still be polled. */
+/* After this nothing comes from the core. What is left in the queue can still be polled. */
 static bool finish(inlong_slot *slot, int64_t wait_ms, int64_t *unpolled)
 {
     int state = inlong_cancel_hold();
@@ -128,7 +127,7 @@ int inlong_client_ask_row(const inlong_options *options, const char *stream_id, 
     return code;
 }
 
-/* Locks the slot of an open client; NULL with the failure noted. Of one that is still being made too: its maker ends that. */
+/* Locks the slot of an open client, or of one that is being made, which its maker ends; NULL with the failure noted. */
 static inlong_slot *lock_open(inlong_client *client)
 {
     inlong_slot *slot = inlong_client_slot(client);
@@ -159,7 +158,7 @@ static int64_t patience(int64_t timeout_ms)
     return timeout_ms >= 0 && timeout_ms < INLONG_LEAST_PATIENCE_MS ? INLONG_LEAST_PATIENCE_MS : timeout_ms;
 }
 
-/* Has the core answer a call, or gives up, for its time-out, at least a second, where no goroutine begins with it. */
+/* Asks the core, or gives up after the call's time-out, at least a second, if no goroutine takes it. */
 static int ask(inlong_core_call *call)
 {
     return inlong_call_within(call, patience(call->timeout_ms), NULL) ? call->code
@@ -186,9 +185,10 @@ int inlong_client_flush(inlong_client *client, int64_t timeout_ms)
     pthread_mutex_unlock(&slot->mutex);
     int64_t began = inlong_now_ms();
     bool settled = inlong_ring_settle(slot, true, timeout_ms);
-    code = ask(&(inlong_core_call){.kind = INLONG_CALL_FLUSH, /* also late: the core knows a callback, which has its own answer */
-                                   .handle = (uintptr_t)client,
-                                   .timeout_ms = inlong_rest_ms(timeout_ms, began)});
+    code = ask(&(inlong_core_call){
+        .kind = INLONG_CALL_FLUSH, /* also late: the core knows a callback, and has an answer of its own for it */
+        .handle = (uintptr_t)client,
+        .timeout_ms = inlong_rest_ms(timeout_ms, began)});
     if (code == INLONG_OK && !settled)
         code = inlong_fail(INLONG_ERR_CONTEXT_EXPIRED, NULL, 0, "message context expired: before the core had taken all messages");
     return code;
@@ -256,7 +256,7 @@ int inlong_client_close(inlong_client *client, int64_t timeout_ms, inlong_close_
     int64_t lost = (int64_t)inlong_ring_close(slot, timeout_ms);
     inlong_close_report full = {0};
     int64_t rest = inlong_rest_ms(timeout_ms, began);
-    /* In the slot's memory: where no goroutine begins with it, it is left there. */
+    /* In the slot's memory, where it stays if no goroutine takes it. */
     slot->closing = (inlong_core_call){.kind = INLONG_CALL_CLOSE, .handle = (uintptr_t)client, .timeout_ms = rest, .report = &full};
     rest = rest < 0 ? atomic_load(&slot->ring.send_timeout_ms) : rest;
     code = inlong_call_within(&slot->closing, patience(rest), slot) ? slot->closing.code
@@ -283,7 +283,7 @@ int inlong_client_close(inlong_client *client, int64_t timeout_ms, inlong_close_
 
 enum { STATS_WAIT_MS = 100 };
 
-/* What was accepted before the call is in the numbers. */
+/* What was accepted before the call is counted. */
 static int tell(int kind, inlong_client *client, char *buf, size_t len)
 {
     inlong_slot *slot = inlong_client_slot(client);

@@ -5,7 +5,7 @@
 
 #include "front.h"
 
-/* The slot of a client that this process may use, or NULL. Two loads and two compares: it stands before every call. */
+/* The slot of a client that this process may use, or NULL. Two loads and two comparisons, because every call does this. */
 static inline inlong_slot *inlong_client_slot(inlong_client *client)
 {
     return inlong_forked() ? NULL : inlong_slot_find((uintptr_t)client);

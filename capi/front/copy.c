@@ -22,14 +22,14 @@ static bool copy_bytes(int from, int to, off_t size)
         if (n < 0 && errno == EINTR)
             continue;
         if (n == 0)
-            errno = EIO; /* it became shorter: somebody is installing another one */
+            errno = EIO; /* it became shorter, because somebody is installing another one */
         if (n <= 0)
             return false;
     }
     return true;
 }
 
-/* In memory. The name is new at each depth of forking: the numbers of descriptors come back. */
+/* In memory. The name is new at each depth of forking, because numbers of descriptors are reused. */
 static void try_memory(struct inlong_search *s, int from, off_t size)
 {
     static int depth;
@@ -89,7 +89,7 @@ static bool is_that_file(int fd, const inlong_core_file *file)
            now.st_mtim.tv_nsec == file->is.st_mtim.tv_nsec;
 }
 
-/* A descriptor of its own, or -1. The path is a second chance: hosts close descriptors that they do not know. */
+/* A descriptor of its own, or -1. The path is a second chance, because hosts close descriptors that they do not know. */
 static int open_core(struct inlong_search *s, const inlong_core_file *file)
 {
     if (is_that_file(file->fd, file))

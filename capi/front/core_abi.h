@@ -19,7 +19,7 @@
 /* Clients open at the same time; the low bits of a handle are the slot, see handle.c. */
 #define INLONG_SLOT_BITS 12
 
-/* What comes back with a result. a: a callback, or one of the two below; b: the user data. */
+/* What a result returns. a: a callback, or one of the two below; b: the user data. */
 typedef struct inlong_core_tag {
     uintptr_t a, b;
 } inlong_core_tag;
@@ -52,7 +52,7 @@ enum {
 typedef struct inlong_core_run {
     size_t count, group_len, stream_len, attributes_len;
     int64_t time_ms;
-    bool bulk; /* bounded by what bulk ways have in flight */
+    bool bulk; /* bounded by the bytes that bulk ways may have in flight */
     char group[INLONG_LONGEST_ID], stream[INLONG_LONGEST_ID];
     char attributes[INLONG_LONGEST_ATTRIBUTES]; /* name=value&... */
 } inlong_core_run;
@@ -60,7 +60,7 @@ typedef struct inlong_core_run {
 typedef struct inlong_core_chunk {
     size_t runs, count, used;
     size_t room, bulk;        /* the front's: messages for which the core has room; bytes in bulk */
-    int64_t began_ms, ago_ms; /* when the first came; how long ago that was when it was taken */
+    int64_t began_ms, ago_ms; /* when the first came; how long before the take that was */
     inlong_core_run run[INLONG_RUNS];
     uint32_t lengths[INLONG_CHUNK_MESSAGES];
     inlong_core_tag tags[INLONG_CHUNK_MESSAGES];
@@ -70,15 +70,15 @@ typedef struct inlong_core_chunk {
 /* What the core holds and may hold. */
 typedef struct inlong_core_intake {
     int64_t messages, bytes; /* that one more stream may have */
-    int64_t bulk;            /* bytes that bulk ways may have in flight beside what they have */
+    int64_t bulk;            /* bytes that bulk ways may still add to what is in flight */
     int64_t most_messages;   /* that it might have at most */
-    int64_t nap_ns;          /* that a message may wait to be taken */
+    int64_t nap_ns;          /* how long a message may wait to be taken */
     int64_t send_timeout_ms;
     size_t longest;             /* payload */
     int ordered, waits, broken; /* waits: calls do, for room; broken: it takes nothing more */
 } inlong_core_intake;
 
-/* What the front asks of the core. */
+/* What the front asks the core. */
 enum {
     INLONG_CALL_RUNTIME_SET, /* settings of the whole runtime in `numbers`: percent, limit; 0 leaves one as it is */
     INLONG_CALL_RUNTIME_GET, /* setting: count; into numbers[0] */
@@ -99,7 +99,7 @@ enum {
     INLONG_CALL_TEST_PANIC /* for the tests of the panic guard: inside the client's next call */
 };
 
-/* Such a call, in the memory of a thread that waits for the answer. The core may use all that it points to until it gives it back. */
+/* Such a call, in the memory of a thread that waits for the answer. The core may use all that it points to until it answers. */
 typedef struct inlong_core_call {
     int kind, code;       /* INLONG_CALL_...; the answer */
     uintptr_t handle;     /* of a client or a mock */
@@ -118,7 +118,7 @@ typedef struct inlong_core_call {
     inlong_core_tag tag;    /* of the first message */
     int64_t timeout_ms, numbers[2];
     inlong_result *result;
-    inlong_close_report *report;   /* NULL: nobody waits for it any more */
+    inlong_close_report *report;   /* NULL: nobody waits for it now */
     inlong_row_settings *settings; /* their columns: one block of malloc */
     inlong_core_text text;         /* for the answer, whose whole length is the code then */
     inlong_core_intake intake;     /* answered when messages were given */
@@ -128,7 +128,7 @@ typedef struct inlong_core_call {
     pthread_cond_t answered;
     int64_t left_ms; /* when it was left */
     bool begun, done;
-    struct inlong_slot *keeper; /* that holds it, whose caller has gone */
+    struct inlong_slot *keeper; /* the one that holds it, if its caller has given up */
 } inlong_core_call;
 
 /* What the core calls.

@@ -12,8 +12,7 @@ struct group {
 
 static bool is_callback(const inlong_core_tag *tag) { return tag->a > INLONG_TAG_MERGE; }
 
-/* Looked at before each callback: a batch of slow ones may still be on when its client's close is over, and the slot with
- * another client. */
+/* Checked before each callback: a batch of slow ones may still run when its client's close has ended and the slot has another client. */
 static bool over(inlong_slot *slot, uintptr_t client)
 {
     return inlong_gate_closed() || atomic_load(&slot->muted) || atomic_load(&slot->handle) != client;
@@ -75,7 +74,7 @@ void inlong_deliver(uintptr_t client, const inlong_core_tag *tags, size_t count,
     if (callbacks < count && !grouped)
         inlong_queue_push(client, tags, count, result);
     if (slot && (callbacks > 0 || grouped) && inlong_gate_enter()) {
-        inlong_slot_enter(slot); /* before the first look at `muted`: a close mutes first and counts then */
+        inlong_slot_enter(slot); /* before `muted` is first read: a close mutes first and counts after that */
         call(slot, client, tags, count, result, grouped);
         inlong_slot_leave(slot);
         inlong_gate_leave();

@@ -6,7 +6,7 @@
 
 #include "front.h"
 
-/* Of the last failure: `constant` if it is not NULL, else `text`. */
+/* The text of the last failure: `constant` if it is not NULL, else `text`. */
 static _Thread_local struct {
     const char *constant;
     char text[INLONG_ERROR_TEXT];
@@ -22,7 +22,7 @@ inlong_core_text inlong_error_buffer(void)
     return (inlong_core_text){last.text, sizeof last.text};
 }
 
-/* Where there is no room the end of the text goes, as in the core. */
+/* If there is no room the end of the text is cut off, as in the core. */
 static void end_with_code(char *text, size_t size, int code)
 {
     char end[32];
@@ -42,7 +42,7 @@ int inlong_fail(int code, char *err, size_t errlen, const char *format, ...)
     int len = vsnprintf(text, sizeof text, format, args);
     va_end(args);
     inlong_mend_text(text);
-    if (code > 0 && len > 0) /* that of a result: as the core's texts have it */
+    if (code > 0 && len > 0) /* the text of a result, as the core has it */
         end_with_code(text, sizeof text, code);
     last.constant = NULL;
     inlong_copy_text(last.text, sizeof last.text, text);

@@ -30,7 +30,7 @@
 int inlong_fail(int code, char *err, size_t errlen, const char *format, ...) __attribute__((format(printf, 4, 5)));
 /* The calling thread's buffer for inlong_last_error, for the core to write into. */
 inlong_core_text inlong_error_buffer(void);
-/* Says what a bad handle is: the parent's or simply not one. */
+/* Says whether a bad handle is the parent's or no handle. */
 enum inlong_handle_kind { INLONG_CLIENT, INLONG_MOCK };
 int inlong_fail_handle(enum inlong_handle_kind kind, const void *handle);
 
@@ -88,7 +88,7 @@ const char *inlong_nearest_option(const char *key);
 
 /* text.c */
 bool inlong_is_utf8(const char *s, size_t len);
-/* Makes UTF-8 of what is not, or was cut within a character. */
+/* Replaces what is not UTF-8, or was cut within a character. */
 void inlong_mend_text(char *s);
 void inlong_copy_text(char *to, size_t size, const char *from);
 
@@ -109,7 +109,7 @@ static inline bool inlong_cloned(void)
     atomic_uchar *page = atomic_load_explicit(&inlong_guard_page, memory_order_acquire);
     return page && atomic_load_explicit(page, memory_order_acquire) == INLONG_PAGE_CLONED;
 }
-/* A mutex that is held during every fork, by a thread that may come back to it from a fork handler of the host. */
+/* A mutex that is held during every fork. The thread that forks may take it again in a fork handler of the host. */
 typedef struct inlong_fork_mutex {
     pthread_mutex_t mutex;
     _Atomic(pthread_t) forking; /* the thread that holds it for a fork */
@@ -122,7 +122,7 @@ void inlong_fork_let_go(inlong_fork_mutex *m); /* behind it, in parent and child
 /* With the loader's mutex held: before a core is loaded (false: no memory), and when it is loaded and this process's. */
 bool inlong_guard_arm(void);
 void inlong_guard_own(void);
-/* Behind every callback: one that forked must not come back in the child, where the runtime behind it is dead. */
+/* After every callback: if it forked, it must not return in the child, where the runtime that called it is dead. */
 void inlong_guard_return(uintptr_t client);
 
 /* signals.c: around the start of the runtime, and what a forked child does first. */
@@ -191,14 +191,14 @@ struct inlong_slot {
     struct inlong_slot *next_free;
     uintptr_t index;
     atomic_int calling; /* threads that call callbacks */
-    /* Set before the core knows the handle. Anyone who calls one reads it first and looks at the handle behind that. */
+    /* Set before the core knows the handle. A thread that calls one reads it first and checks the handle after that. */
     _Atomic(inlong_log_callback) log;
     void *_Atomic log_user;
     _Atomic(inlong_batch_callback) results;
     void *_Atomic results_user;
     _Atomic(inlong_auth_callback) auth;
     void *_Atomic auth_user;
-    char apart[64]; /* senders read what stands above, pollers and workers write what stands below: not one cache line */
+    char apart[64]; /* senders read what is above, pollers and workers write what is below: not one cache line */
 
     pthread_mutex_t mutex; /* guards all below; a holder checks `handle` again */
     pthread_cond_t ready;  /* results came, or the client was closed */
@@ -219,7 +219,7 @@ uintptr_t inlong_handle_new(uintptr_t slot);
 bool inlong_handle_is_parents(uintptr_t handle);
 
 inlong_slot *inlong_slot_take(uintptr_t *handle);
-/* The slot of a valid handle, or NULL. Inline: it stands before every call. */
+/* The slot of a valid handle, or NULL. Inline, because every call does this. */
 enum { INLONG_SLOTS = 1 << INLONG_SLOT_BITS };
 extern inlong_slot *_Atomic inlong_slots[INLONG_SLOTS];
 static inline inlong_slot *inlong_slot_find(uintptr_t handle)
@@ -228,10 +228,10 @@ static inline inlong_slot *inlong_slot_find(uintptr_t handle)
     bool valid = (handle & 1) && slot && atomic_load_explicit(&slot->handle, memory_order_acquire) == handle;
     return valid ? slot : NULL;
 }
-/* Around callbacks. A slot is another client's only when all have left that entered it before its close. */
+/* Around callbacks. A slot gets another client only when all have left that entered it before its close. */
 static inline void inlong_slot_enter(inlong_slot *slot) { atomic_fetch_add(&slot->calling, 1); }
 void inlong_slot_leave(inlong_slot *slot);
-/* Ends the handle, and gives the slot back as soon as nobody is inside. Its mutex is held, its queue is empty. */
+/* Ends the handle, and releases the slot as soon as nobody is inside. Its mutex is held, its queue is empty. */
 void inlong_slot_release(inlong_slot *slot);
 /* In a forked child: all handles up to now are the parent's. */
 void inlong_slots_forget(void);
@@ -268,7 +268,7 @@ void inlong_cond_init(pthread_cond_t *cond);
 /* Until `until`, NULL = without end. A thread that is cancelled here leaves the mutex unlocked. */
 int inlong_cond_wait(pthread_cond_t *cond, pthread_mutex_t *mutex, const struct timespec *until);
 
-/* Around what may be a cancellation point: a thread that ended there would leave a lock held, or work half done. */
+/* Around possible cancellation points: a thread that ended there would leave a lock held, or work half done. */
 static inline int inlong_cancel_hold(void)
 {
     int state;

@@ -27,8 +27,7 @@ int inlong_fail_beside(void)
 
 bool inlong_gate_closed(void) { return atomic_load_explicit(&closed, memory_order_relaxed); }
 
-/* Counted first, looked at second, with the opposite order in shut(): either the callback sees the gate closed or
- * shut() sees the callback. */
+/* Counted first, checked second, in the opposite order of shut(). So either the callback sees the gate closed or shut() sees the callback. */
 bool inlong_gate_enter(void)
 {
     atomic_fetch_add(&running, 1);
@@ -56,7 +55,7 @@ bool inlong_gate_enter_beside(inlong_slot *slot, uintptr_t client)
     if (!inlong_gate_enter())
         return false;
     inside = BESIDE;
-    inlong_slot_enter(slot); /* before the look at `muted`: a close mutes first and counts then */
+    inlong_slot_enter(slot); /* before `muted` is read: a close mutes first and counts after that */
     if (!atomic_load(&slot->muted) && atomic_load(&slot->handle) == client)
         return true;
     inlong_gate_leave_beside(slot);

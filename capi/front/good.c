@@ -75,7 +75,7 @@ bool inlong_good_attributes(const inlong_ring *r, const inlong_message *m, char 
     return true;
 }
 
-/* Adds a name behind those that others may be reading. */
+/* Adds a name after those that others may be reading. */
 static void add(inlong_ring *r, const char *name, size_t len)
 {
     unsigned n = atomic_load(&r->names);

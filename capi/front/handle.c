@@ -86,7 +86,7 @@ void inlong_slot_release(inlong_slot *slot)
         give_back(slot);
 }
 
-/* The last one out looks at the state behind its own step: either it finds the slot closed, or the close found nobody inside. */
+/* The last one out checks the state after its own step: either it finds the slot closed, or the close found nobody inside. */
 void inlong_slot_leave(inlong_slot *slot)
 {
     if (atomic_fetch_sub(&slot->calling, 1) > 1 || !atomic_load(&slot->muted))

@@ -23,7 +23,7 @@ static void before_fork(void) { inlong_fork_hold(&mutex); }
 
 static void in_parent(void) { inlong_fork_let_go(&mutex); }
 
-/* A child starts with an empty queue and nobody who waits. */
+/* A child starts with an empty queue and no waiters. */
 static void in_child(void)
 {
     for (struct line *l; (l = head); free(l))
@@ -34,7 +34,7 @@ static void in_child(void)
     in_parent();
 }
 
-/* When the front is loaded, not at the first use: a fork in between would run half of the handlers. */
+/* When the front is loaded, not at the first use: otherwise a fork in between would run half of the handlers. */
 __attribute__((constructor)) static void init(void)
 {
     inlong_cond_init(&ready);

@@ -29,7 +29,7 @@ int inlong_mock_new(int nodes, inlong_mock **mock, char *err, size_t errlen)
     return code;
 }
 
-/* Whether the core may be asked about the handle; it answers INLONG_ERR_HANDLE itself for one it does not know. */
+/* Whether the core may be asked about the handle. The core itself answers INLONG_ERR_HANDLE for one it does not know. */
 static bool open_here(const inlong_mock *mock)
 {
     return mock && !inlong_forked() && atomic_load(&inlong_core_loaded) && !inlong_handle_is_parents((uintptr_t)mock);

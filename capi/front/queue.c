@@ -27,7 +27,7 @@ struct text {
 struct inlong_batch {
     struct inlong_batch *next;
     int32_t code, server_code, persisted, retriable, attempts;
-    bool merge; /* acks that may be joined with the next ones */
+    bool merge; /* acks that the next ones may join */
     size_t count, taken, room;
     struct text node, batch_id, text, server_message; /* behind the entries */
     struct entry entries[];
@@ -41,7 +41,7 @@ void inlong_queue_set_readable(inlong_slot *slot, bool readable)
     if (slot->event_fd < 0)
         return;
     int state = inlong_cancel_hold();
-    /* The descriptor does not block, and its counter goes between 0 and 1: neither call can fail for good. */
+    /* The descriptor does not block, and its counter is 0 or 1: neither call can fail for good. */
     ssize_t done = readable ? write(slot->event_fd, &n, sizeof n) : read(slot->event_fd, &n, sizeof n);
     (void)done;
     inlong_cancel_let_go(state);
@@ -50,7 +50,7 @@ void inlong_queue_set_readable(inlong_slot *slot, bool readable)
 void inlong_queue_wake_all(inlong_slot *slot)
 {
     int state = inlong_cancel_hold();
-    inlong_queue_set_readable(slot, true); /* for anyone who waits on a copy of it, which a close does not wake */
+    inlong_queue_set_readable(slot, true); /* for threads that wait on a copy of it, which a close does not wake */
     if (slot->event_fd >= 0)
         close(slot->event_fd);
     slot->event_fd = -1;
@@ -122,7 +122,7 @@ static struct inlong_batch *make_batch(const inlong_core_tag *tags, size_t count
     return b;
 }
 
-/* Joins b's entries to the newest batch; true when nothing of b is left. */
+/* Adds b's entries to the newest batch; true if nothing of b is left. */
 static bool merge_into(inlong_results *queue, struct inlong_batch *b)
 {
     struct inlong_batch *tail = queue->tail;
@@ -163,7 +163,7 @@ static void append(inlong_slot *slot, struct inlong_batch *b)
     pthread_cond_broadcast(&slot->ready);
 }
 
-/* Out of memory a lane waits: a result is never dropped. */
+/* Without memory a lane waits: a result is never dropped. */
 static struct inlong_batch *make_batch_patiently(inlong_slot *slot, const inlong_core_tag *tags, size_t count,
                                                  const inlong_result *result)
 {
@@ -195,7 +195,7 @@ void inlong_queue_push(uintptr_t client, const inlong_core_tag *tags, size_t cou
 
 /* ---- taking ---- */
 
-/* Texts were cut to their place's size before they came here. Most are empty: not worth a call. */
+/* Texts were cut to their place's size before. Most are empty, and not worth a call. */
 static void get(char *to, const struct text *field)
 {
     if (field->size == 1)
@@ -246,7 +246,7 @@ void inlong_results_drop(inlong_results *queue)
     *queue = (inlong_results){0};
 }
 
-/* Behind a take: anyone who waits for room, and the descriptor. */
+/* After a take: wakes threads that wait for room, and sets the descriptor. */
 static void taken(inlong_slot *slot, bool was_full)
 {
     slot->polls++;
@@ -267,8 +267,8 @@ static int take_from_slot(inlong_slot *slot, inlong_result *results, int max)
 
 /* ---- polling ---- */
 
-/* While results come by the batch, a poller that waited for each would be woken every few microseconds: it sleeps for a moment
- * instead, and finds several batches. Not when they come one by one, where somebody may wait for each. */
+/* While results come in batches, a poller that waited for each would be woken every few microseconds. It sleeps for a moment instead, and
+ * finds several batches. It does not while they come one by one, because somebody may wait for each. */
 static void breathe(inlong_slot *slot)
 {
     slot->busy = false;
@@ -330,7 +330,7 @@ int inlong_client_poll(inlong_client *client, inlong_result *results, int max, i
         return code;
     inlong_slot *slot = inlong_client_slot(client);
     int n = slot ? poll_open(slot, (uintptr_t)client, results, max, timeout_ms) : INLONG_ERR_HANDLE;
-    if (n == INLONG_ERR_HANDLE) /* closed, maybe while this call waited */
+    if (n == INLONG_ERR_HANDLE) /* closed, perhaps while this call waited */
         n = (int)inlong_leftover_take((uintptr_t)client, results, max);
     return n == INLONG_ERR_HANDLE ? inlong_client_fault(client) : n;
 }

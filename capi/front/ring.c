@@ -10,8 +10,8 @@
 #include "front.h"
 #include "ring.h"
 
-/* The goroutine sleeps until a message comes. Then it looks now and then for as long as it finds some: to be woken for each would cost many
- * times what a message does. */
+/* The goroutine sleeps until a message comes. After that it checks from time to time while it finds some: waking it for each would cost many
+ * times what a message costs. */
 enum { LONGEST_BULK = 32 << 10, CLOSE_GRACE_MS = 50, LAST_CHUNK_MS = 1000, LONGEST_CLOSE_MS = 30000 };
 
 void inlong_ring_init(inlong_ring *r)
@@ -89,7 +89,7 @@ void inlong_ring_bell(inlong_ring *r)
 
 static bool same(const char *a, size_t n, const char *b, size_t m) { return n == m && (n == 0 || memcmp(a, b, n) == 0); }
 
-/* What a message has beside its payload, as in the run that it belongs to; and since when its call waits. */
+/* What a message has in addition to its payload, as its run has it; and since when its call waits. */
 typedef struct head {
     int64_t began_ms; /* 0: it has not waited yet */
     const inlong_message *of;
@@ -97,7 +97,7 @@ typedef struct head {
     char attributes[INLONG_LONGEST_ATTRIBUTES];
 } head;
 
-/* Whether m has the very head that was read before. */
+/* Whether m has the same head as the last one that was read. */
 static bool is_read(const head *h, const inlong_message *m)
 {
     const inlong_message *of = h->of;
@@ -106,7 +106,7 @@ static bool is_read(const head *h, const inlong_message *m)
                               of->attribute_count == 0 && m->item_attribute_count == 0));
 }
 
-/* False where something may be said against it. */
+/* False if something may be wrong with it. */
 static bool read_head(const inlong_ring *r, const inlong_message *m, head *h)
 {
     if (is_read(h, m))
@@ -120,7 +120,7 @@ static bool read_head(const inlong_ring *r, const inlong_message *m, head *h)
     return m->attribute_count == 0 || inlong_good_attributes(r, m, h->attributes, &h->attributes_len);
 }
 
-/* The run that a message of this head and time belongs to; NULL where they may be bad. */
+/* The run for a message with this head and time; NULL if they may be bad. */
 static inlong_core_run *run_of(inlong_core_chunk *c, const inlong_message *m, const head *h, bool bulk)
 {
     enum { LEAST_GROUP = 4 };
@@ -146,7 +146,7 @@ static inlong_core_run *run_of(inlong_core_chunk *c, const inlong_message *m, co
     return run;
 }
 
-/* For how many messages a new chunk may have room: half of what there is, so that other threads have some; 0: too few. */
+/* For how many messages a new chunk may have room: half of what is free, so that other threads have some; 0: too few. */
 static int64_t grant(inlong_ring *r)
 {
     int64_t left = atomic_load(&r->room) - atomic_load(&r->granted), least = atomic_load(&r->least);
@@ -158,7 +158,7 @@ static int64_t grant(inlong_ring *r)
     return 0;
 }
 
-/* A chunk for more messages, if the core has room for what is on its way and for that. */
+/* A chunk for more messages, if the core has room for them and for what is on its way. */
 static inlong_core_chunk *new_chunk(inlong_ring *r, inlong_stripe *s)
 {
     int64_t room = atomic_fetch_add(&r->chunks, 1) < atomic_load(&r->most) ? grant(r) : 0;
@@ -181,7 +181,7 @@ static bool is_full(const inlong_core_chunk *c, size_t length)
     return c->count >= c->room || c->used + length > INLONG_CHUNK_BYTES || c->runs == INLONG_RUNS;
 }
 
-/* Until the goroutine has taken a chunk of s, or has done with it. */
+/* Waits until the goroutine has taken a chunk of s, or has finished with it. */
 static int wait_handed(inlong_stripe *s, const struct timespec *until)
 {
     int state = inlong_cancel_hold();
@@ -192,14 +192,14 @@ static int wait_handed(inlong_stripe *s, const struct timespec *until)
     return late;
 }
 
-/* Whether messages of the client may be put in. Its close takes each stripe's mutex; behind that the slot may be another client's. */
+/* Whether messages of the client may be put in. Its close takes each stripe's mutex; after that the slot may be another client's. */
 static bool is_open(inlong_slot *slot, uintptr_t client)
 {
     return atomic_load(&slot->ring.open) && atomic_load_explicit(&slot->handle, memory_order_relaxed) == client;
 }
 
-/* The stripe's chunk with room for so much. Waits while the one that is full has not been taken: but for a scheduler that does not let it,
- * the goroutine does nothing else. */
+/* The stripe's chunk with room for that much. It waits while the full one has not been taken. The goroutine does nothing but take them, so
+ * only the scheduler can delay it. */
 static inlong_core_chunk *chunk_for(inlong_slot *slot, const inlong_core_call *call, inlong_stripe *s, size_t length, head *h)
 {
     for (bool late = false; is_open(slot, call->handle) && !late;) {
@@ -269,7 +269,7 @@ bool inlong_ring_begin_call(inlong_slot *slot, const inlong_core_call *call)
 {
     inlong_ring *r = &slot->ring;
     pthread_mutex_lock(&r->mutex);
-    if (atomic_load(&slot->handle) == call->handle) /* else it may be another client's by now */
+    if (atomic_load(&slot->handle) == call->handle) /* otherwise it may be another client's by now */
         atomic_fetch_add(&r->granted, (int64_t)call->count);
     pthread_mutex_unlock(&r->mutex);
     return is_tight(r);
@@ -301,7 +301,7 @@ size_t inlong_ring_feed(inlong_slot *slot, const inlong_core_call *call, int64_t
     pthread_mutex_unlock(&s->mutex);
     if (bulk > (int64_t)used)
         atomic_fetch_sub(&r->bulk, bulk - (int64_t)used);
-    if (atomic_load_explicit(&r->asleep, memory_order_relaxed)) /* it was set before the last look under the mutex */
+    if (atomic_load_explicit(&r->asleep, memory_order_relaxed)) /* it was set before the last check under the mutex */
         inlong_ring_bell(r);
     *began_ms = h.began_ms;
     return i;
@@ -323,7 +323,7 @@ static void drop_empty(inlong_ring *r, inlong_stripe *s)
     s->begun--;
 }
 
-/* Until the core has done with what is in the stripe now, or takes nothing more. */
+/* Waits until the core has finished with what is in the stripe now, or takes nothing more. */
 static bool settle(inlong_ring *r, inlong_stripe *s, const struct timespec *until)
 {
     pthread_mutex_lock(&s->mutex);
@@ -371,7 +371,7 @@ size_t inlong_ring_close(inlong_slot *slot, int64_t timeout_ms)
     size_t left = 0;
     bool out = false;
     atomic_store(&r->open, false);
-    for (int i = 0; i < INLONG_STRIPES; i++) { /* anyone who was about to put one in has done it, anyone who waits gives up */
+    for (int i = 0; i < INLONG_STRIPES; i++) { /* threads that were about to put one in have done so, those that wait give up */
         pthread_mutex_lock(&r->stripes[i].mutex);
         pthread_cond_broadcast(&r->stripes[i].handed);
         pthread_mutex_unlock(&r->stripes[i].mutex);

@@ -13,7 +13,7 @@
 
 /* Address space, nearly all of which is never touched. The runtime's own, with its first heap, is 1.2 GiB. */
 static const size_t runtimes = (size_t)3 << 29, arena = (size_t)64 << 20; /* that libc takes for a thread that allocates */
-/* What a client may bring, and the threads of a program that sends by some beside them. */
+/* The threads that a client may add, and those of a program that sends in several threads. */
 enum { THREADS = 8, DESCRIPTORS = 8, THREADS_OF_CLIENT = 4, THREADS_BESIDE = 16 };
 
 static int fail(const char *what, int cause, char *err, size_t errlen)
@@ -29,7 +29,7 @@ static void *pass(void *line)
     return NULL;
 }
 
-/* All at the same time. What cannot be had, as pthread_create says it. */
+/* All at the same time. Reports what cannot be had, as pthread_create does. */
 static int start_threads(void)
 {
     pthread_mutex_t line = PTHREAD_MUTEX_INITIALIZER;

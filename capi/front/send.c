@@ -5,8 +5,8 @@
 #include "check.h"
 #include "client.h"
 
-/* Has the core answer a call that brings messages, behind what its thread has put in, or all, where that might take their room. Also who
- * does not wait for room waits while the core takes that: it is a moment, but where its goroutine does not get to run. */
+/* Asks the core to answer a call that brings messages, after what its thread has put in, or after everything if that might take their room. A
+ * call that does not wait for room also waits while the core takes that: a moment, unless its goroutine gets no processor time. */
 static int ask(inlong_slot *slot, inlong_core_call *call, int64_t began)
 {
     inlong_patience p = inlong_ring_patience(&slot->ring, call);
@@ -49,7 +49,7 @@ int inlong_client_send(inlong_client *client, const inlong_message *message, int
                                    .timeout_ms = timeout_ms,
                                    .result = result},
                inlong_now_ms());
-    if (code != INLONG_OK && result->code == INLONG_OK) { /* a fault behind which no result came: it must not look like an ack */
+    if (code != INLONG_OK && result->code == INLONG_OK) { /* a fault after which no result comes must not look like an ack */
         result->code = code;
         result->persisted = code == INLONG_ERR_INTERNAL ? INLONG_MAYBE_WRITTEN : INLONG_NOT_WRITTEN;
         inlong_copy_text(result->text, sizeof result->text, inlong_last_error());
@@ -74,7 +74,7 @@ static void skip(inlong_core_call *call, size_t n)
     call->tag.b += n;
 }
 
-/* By the ring as far as it takes them, the rest to the core itself. */
+/* Sends through the ring what it takes, and the rest to the core directly. */
 static int submit(inlong_slot *slot, inlong_core_call *call, size_t *accepted)
 {
     int64_t began;
@@ -138,7 +138,7 @@ static int submit_shorter(inlong_slot *slot, const inlong_core_call *all, size_t
     int code = INLONG_OK;
     for (size_t done = 0, n; done < all->count && code == INLONG_OK; done += n) {
         for (n = 0; n < AT_ONCE && done + n < all->count; n++)
-            (void)inlong_check_message(message_at(all->message, done + n), &full[n]); /* for the copy: it was looked at before */
+            (void)inlong_check_message(message_at(all->message, done + n), &full[n]); /* for the copy; it was checked before */
         inlong_core_call part = *all;
         part.message = full;
         part.count = n;

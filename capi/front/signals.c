@@ -31,7 +31,7 @@ static void look(struct sigaction *actions)
         (void)sigaction(sig, NULL, &actions[sig]);
 }
 
-/* A fault comes again when this returns; a signal that somebody sent does not. */
+/* A fault is raised again when this returns; a signal that somebody sent is not. */
 static void die_of(int sig, siginfo_t *info, void *context)
 {
     (void)context;

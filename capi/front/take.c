@@ -98,12 +98,12 @@ unsigned inlong_ring_turn(inlong_ring *r)
     return turn;
 }
 
-/* What the goroutine has told meanwhile is newer, and may lack what the call brought. */
+/* What the goroutine has published meanwhile is newer, and may not count what the call brought. */
 void inlong_ring_publish(inlong_slot *slot, const inlong_core_call *call, unsigned turn)
 {
     inlong_ring *r = &slot->ring;
     pthread_mutex_lock(&r->mutex);
-    bool here = atomic_load(&slot->handle) == call->handle; /* else it may be another client's by now */
+    bool here = atomic_load(&slot->handle) == call->handle; /* otherwise it may be another client's by now */
     if (here && atomic_load(&r->open) && call->intake.nap_ns > 0) {
         r->by_calls += (int64_t)call->accepted;
         if (r->turn != turn)
@@ -112,12 +112,12 @@ void inlong_ring_publish(inlong_slot *slot, const inlong_core_call *call, unsign
             publish(r, &call->intake, call->intake.messages);
         r->turn++; /* what another call knows is older */
     }
-    if (here) /* behind that: what the core has charged is not room meanwhile */
+    if (here) /* after that: what the core has charged is not room meanwhile */
         atomic_fetch_sub(&r->granted, (int64_t)call->count);
     pthread_mutex_unlock(&r->mutex);
 }
 
-/* The goroutine's: what calls have brought since it came last may be missing in what it tells. */
+/* For the goroutine: what calls have brought since it last ran may be missing in what it publishes. */
 static void tell(inlong_ring *r, const inlong_core_intake *in)
 {
     pthread_mutex_lock(&r->mutex);
@@ -144,7 +144,7 @@ static void free_spares(inlong_ring *r)
     }
 }
 
-/* The next chunk behind a sleep; NULL: there is none. */
+/* The next chunk after a sleep; NULL: there is none. */
 static inlong_core_chunk *wait_and_take(inlong_ring *r, bool worked, int64_t nap_ns)
 {
     inlong_core_chunk *c = NULL;
@@ -153,7 +153,8 @@ static inlong_core_chunk *wait_and_take(inlong_ring *r, bool worked, int64_t nap
     } else {
         free_spares(r);
         atomic_store(&r->asleep, true);
-        if ((c = take(r)) == NULL) /* one that was put in before is found; who puts one in behind it finds `asleep` */
+        if ((c = take(r)) ==
+            NULL) /* a message that was put in before is found; a thread that puts one in after that finds `asleep` */
             sleep_here(r, 0);
         atomic_store(&r->asleep, false);
     }
@@ -166,12 +167,12 @@ inlong_core_chunk *inlong_ring_take(uintptr_t client, inlong_core_chunk *done, i
     /* Not by the handle, which may have ended: the slot is no other client's before this goroutine has left. */
     inlong_slot *slot = atomic_load(&inlong_slots[(client >> 1) & (INLONG_SLOTS - 1)]);
     inlong_ring *r = &slot->ring;
-    INLONG_TAKES_OVER(&r->next); /* a goroutine comes on another thread each time */
+    INLONG_TAKES_OVER(&r->next); /* a goroutine runs on another thread each time */
     bool worked = done && done != &nothing;
     tell(r, &intake);
-    if (worked) /* behind that: what the core has charged for the chunk is not room twice */
+    if (worked) /* after that: what the core has charged for the chunk must not be room twice */
         done_with(r, done);
-    bool open = atomic_load(&r->open); /* before the look: behind the end nothing is put in */
+    bool open = atomic_load(&r->open); /* read before the check: after the end nothing is put in */
     inlong_core_chunk *c = take(r);
     if (!c && open)
         c = wait_and_take(r, worked, intake.nap_ns);
