@@ -136,7 +136,7 @@ class AsyncClient:
         if group_id == "" and attributes is None and event_time is None and item_attributes is None:
             try:
                 model = delivery.models.plain.get(stream_id)
-            except TypeError:  # told of below: an error here would have happened "during handling of" this one
+            except TypeError:  # reported below: an error here would have happened "during handling of" this one
                 model = None
         if model is None:
             model = delivery.models(stream_id, group_id, attributes, event_time, item_attributes)

@@ -182,7 +182,7 @@ class Client:
         if group_id == "" and attributes is None and event_time is None and item_attributes is None:
             try:
                 model = self._plain.get(stream_id)
-            except TypeError:  # told of below: an error here would have happened "during handling of" this one
+            except TypeError:  # reported below: an error here would have happened "during handling of" this one
                 model = None
         if model is None:
             model = line.models(stream_id, group_id, attributes, event_time, item_attributes)

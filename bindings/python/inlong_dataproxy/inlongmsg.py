@@ -22,7 +22,7 @@ _END_OF_FRAME = 0xEE01
 _TYPE_BINARY, _TYPE_MASK, _FLAG_SNAPPY, _ITEM_ATTRIBUTES = 7, 0x1F, 0x20, 0x01
 _MOST_ITEMIZED = 2**15 - 1  # a consumer takes a larger count for negative
 _MOST_SNAPPY_EXPANSION = 64  # a copy of three bytes yields at most 64
-_ITEM, _ATTRIBUTE, _BLOCK = 100, 250, 600  # bytes that each takes beside its text, about
+_ITEM, _ATTRIBUTE, _BLOCK = 100, 250, 600  # bytes that each takes in addition to its text, approximately
 _EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
 
 

@@ -27,7 +27,7 @@ _log = logging.getLogger(_OWN)
 _TELL_SECONDS = 10.0
 
 FLUSH_SECONDS = 2.0
-"""How long a handler's flush and close wait, unless they are told otherwise."""
+"""How long a handler's flush and close wait by default."""
 
 
 class InlongHandler(logging.Handler):

@@ -125,7 +125,7 @@ class _Tracing:
         span, more = self._begin(stream_id, payload, more)
 
         def ended(future: Any) -> None:
-            cancelled = future.cancelled()  # nobody waits: what becomes of the message is not told
+            cancelled = future.cancelled()  # nobody waits, and the outcome of the message is unknown
             error = None if cancelled else future.exception()
             span.end(None if cancelled or error else future.result(), error)
 

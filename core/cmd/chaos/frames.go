@@ -45,7 +45,7 @@ func (f *frames) changed(r *dataproxytest.Record) bool {
 	id, now := r.Attr["mid"], frame{h.Sum64(), r.At}
 	before, again := f.of[id]
 	f.of[id] = now
-	if r.At.Sub(f.oldest) > sendTimeout { // a batch is not written behind its deadline, but may lie with a slow node
+	if r.At.Sub(f.oldest) > sendTimeout { // a batch is not written after its deadline, but may be with a slow node
 		f.oldest = r.At
 		for id, seen := range f.of {
 			if r.At.Sub(seen.at) > 3*sendTimeout {

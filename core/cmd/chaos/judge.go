@@ -274,7 +274,7 @@ func (j *judge) arrivedOne(m message, fate state) {
 		j.tally.Duplicates++
 		return
 	case e.state&failed != 0:
-		// The bytes were under way on a connection that the client had given up: nobody could hold them back.
+		// The bytes were on their way on a connection that the client had given up: nobody could stop them.
 		j.tally.Stragglers++
 	case m.number < h.newest:
 		if h.ordered {

@@ -29,9 +29,9 @@ type wrecker struct {
 
 const none = -1
 
-// mood is how a node is for a while, beside its single faults.
+// mood is how a node behaves for a while, apart from its single faults.
 type mood struct {
-	unready atomic.Int64 // unix ms until which it answers code 1, as a node does behind its start
+	unready atomic.Int64 // unix ms until which it answers code 1, as a node does after its start
 	slow    atomic.Int64 // ms that each answer takes: it trickles
 	short   atomic.Bool  // it closes on long frames
 }

@@ -23,7 +23,7 @@ type failpoint struct {
 	after bool              // the step is done first; a write, half of it
 	fails string            // a step that fails once: the second time that it is reached
 	came  atomic.Int64      // how often it was reached
-	met   func(step string) // nil, or told of each step
+	met   func(step string) // nil, or called for each step
 	busy  atomic.Int64      // ns since 1970: since when acks are being recorded; 0: they are not
 }
 

@@ -14,7 +14,7 @@ type mode struct {
 	Result  string
 }
 
-// options are those of a client, beside its address.
+// options are those of a client, except its address.
 func (m mode) options() (options []dataproxy.Option) {
 	if m.Result != "" {
 		options = append(options, dataproxy.WithSpoolResult(dataproxy.SpoolResult(m.Result)))

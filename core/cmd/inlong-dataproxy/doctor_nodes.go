@@ -15,7 +15,7 @@ import (
 	"github.com/inlong-dataproxy/inlong-dataproxy/core/internal/wire"
 )
 
-// atOnce bounds how many nodes are looked at together.
+// atOnce bounds how many nodes are checked at the same time.
 const atOnce = 16
 
 // examination is what was seen of one node.

@@ -183,7 +183,7 @@ func (u *utf16Splitter) of(data []byte, last bool) {
 	u.splitter.of(u.left, last)
 }
 
-// text decodes data without half a character at its end, unless nothing comes behind it.
+// text decodes data without half a character at its end, unless it is the last data.
 func (u *utf16Splitter) text(data []byte, last bool) (decoded []byte, odd int) {
 	decoded = u.decoded[:0]
 	for len(data) >= 2 {

@@ -15,17 +15,7 @@ import (
 // namedFailures is how many lines that failed are named one by one.
 const namedFailures = 10
 
-// notAcked decides what becomes of a record that failed.
-//
-//	                     hopeless                           may pass
-//	--failed             kept there, and passed; with -F    as without
-//	                     once there is room for it
-//	-F                   named, sent again now and then     sent again
-//	--state              ends the run; if only this client refuses it: named and passed
-//	                                                        ends the run
-//	otherwise            named, and kept with --failed      named, and kept with --failed
-//
-// Of what the end finds without an ack a state tells the next run; without one it is as otherwise.
+// notAcked decides what happens to a record that failed.
 func (s *shipment) notAcked(msg dataproxy.Message, from origin, err error) {
 	var e *dataproxy.Error
 	if !errors.As(err, &e) {

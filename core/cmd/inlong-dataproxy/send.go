@@ -174,7 +174,7 @@ func send(cmd *cobra.Command, f *sendFlags, files []string) error {
 		return &exitError{exitUnreachable, fmt.Errorf("--row: %w\nto find out why: inlong-dataproxy doctor --stream %s", err, f.stream)}
 	}
 
-	signal.Ignore(syscall.SIGPIPE) // who reads the messages may go, as a logger that is restarted; the lines are sent all the same
+	signal.Ignore(syscall.SIGPIPE) // the reader of the messages may end, such as a logger that is restarted; the lines are still sent
 	takeSecondSignal(cmd.Context())
 	ctx, halt := context.WithCancelCause(cmd.Context())
 	defer halt(nil)

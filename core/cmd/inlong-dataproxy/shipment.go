@@ -38,7 +38,7 @@ type origin interface {
 	Done()
 }
 
-// shipment sends the records of its inputs through one client and counts what becomes of them.
+// shipment sends the records of its inputs through one client and counts their results.
 type shipment struct {
 	client  dataproxy.FullClient
 	stream  string
@@ -131,7 +131,7 @@ func (s *shipment) sendFiles(ctx context.Context) {
 	}
 }
 
-// sendChunk sends the next part of a file. end: nothing is behind it for now.
+// sendChunk sends the next part of a file. end: nothing follows it for now.
 func (s *shipment) sendChunk(ctx context.Context, chunk *tail.Chunk, f *tail.File) (end bool, err error) {
 	split, _ := f.Reader.(*reading)
 	if split == nil {

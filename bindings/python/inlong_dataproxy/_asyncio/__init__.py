@@ -1,1 +1,1 @@
-"""What is behind AsyncClient: all on its loop."""
+"""The parts of AsyncClient, all on its loop."""

@@ -94,6 +94,6 @@ def _whose(entry: Union[Entry, Mark]) -> Union[Future, asyncio.Future[None]]:
 
 
 def _seen(gone: asyncio.Future[None]) -> None:
-    """Have asyncio not complain when an error comes behind the end of its send_many, where nobody awaits it."""
+    """Keep asyncio from complaining about an error that comes after the end of its send_many, when nobody awaits it."""
     if not gone.cancelled():
         gone.exception()

@@ -51,7 +51,7 @@ def _pass_on(timeout_ms: int) -> int:
     for line in lines[: max(count, 0)]:
         try:
             _log_line(line)
-        except BaseException as error:  # noqa: BLE001 - a handler's or filter's: the lines behind it must come all the same
+        except BaseException as error:  # noqa: BLE001 - a handler's or filter's error: the next lines must come nevertheless
             report_unraisable(error)
     return count
 

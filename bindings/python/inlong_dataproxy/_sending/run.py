@@ -27,7 +27,7 @@ _PACKED = ctypes.sizeof(low.Packed)
 
 
 def snapshot(entries: deque[T]) -> list[T]:
-    """Return what is in a deque that another thread may change, in the middle of this where there is no GIL: list raises then."""
+    """Return what is in a deque that another thread may change. Without the GIL list raises if that happens during the copy."""
     while True:
         with contextlib.suppress(RuntimeError):
             return list(entries)

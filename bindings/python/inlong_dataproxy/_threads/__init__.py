@@ -1,1 +1,1 @@
-"""What is behind Client: its threads."""
+"""The threads of Client."""

@@ -98,7 +98,7 @@ class ThreadBulk(Bulk):
                     return
 
     def _pass_on(self, error: Optional[Exception] = None) -> None:
-        """Pass on what is in the box. Behind it comes a payload that error says is none."""
+        """Pass on what is in the box. The next payload is invalid, as error says."""
         with self._passing:
             if self._broken is not None:
                 raise self._broken

@@ -187,7 +187,7 @@ class Delivery(ResultTaker[DeliveryFuture]):
         return self._reported
 
     def _close(self, end: float) -> None:
-        """On the line's thread, behind all that was sent."""
+        """Run on the line's thread, after all that was sent."""
         record = low.CloseReportRecord(struct_size=ctypes.sizeof(low.CloseReportRecord))
         code = low.client_close(self.handle, left_ms(end), ctypes.byref(record))
         if code in (codes.OK, codes.CONTEXT_EXPIRED):

@@ -9,7 +9,7 @@ from inlong_dataproxy._native import lowlevel as low
 
 
 class Inbox:
-    """Functions for it to call, behind the results that are there already. Any thread puts in, without a lock."""
+    """Functions for it to call, after the results that are there already. Any thread puts in, without a lock."""
 
     def __init__(self, handle: low.ClientHandle) -> None:
         self._handle = handle

@@ -138,7 +138,7 @@ class Line:
                 raise ticket.error
 
     def check(self, future: DeliveryFuture) -> None:
-        """Raise when nobody is going to take the message of future. To be called behind a put that finds the line ended."""
+        """Raise when nobody is going to take the message of future. To be called after a put that finds the line ended."""
         self._sweep()
         if self._swept.pop(future, self) is None:
             raise self._refused()
@@ -253,7 +253,7 @@ class Line:
         return self._queue.get()
 
     def _gather(self, first: DeliveryFuture) -> None:
-        """Take first and the messages behind it into the hand, as many as may be there."""
+        """Take first and the messages after it out of the line, as many as may be taken at a time."""
         entries: list[Entry] = [first]
         self._taken = entries
         behind = self._behind
@@ -362,7 +362,7 @@ class Line:
         self._answer_shorter()
 
     def _sweep(self) -> None:
-        """Behind the end: take out whatever is put in. The line's own last one is over before the thread of results ends."""
+        """After the end: take out whatever is put in. The line's own last run has ended before the thread of results ends."""
         with self._sweeping, contextlib.suppress(Empty):
             while True:
                 entry = self._queue.get_nowait()
