@@ -50,3 +50,26 @@ func TestAHeaderProvesNothingInAFolderBeside(t *testing.T) {
 	w.came("header")
 	w.stop(true)
 }
+
+// Two rotations into a folder beside between two looks, as of a process that was stopped: the file between them was never sent, in silence.
+// What others have in that folder is not asked for.
+func TestAFileThatWasPutAsideBesideUnseenIsRead(t *testing.T) {
+	w := steered(t, "log/app")
+	w.must(os.Mkdir(w.path("log"), 0o700))
+	w.must(os.Mkdir(w.path("old"), 0o700))
+	w.must(os.Mkdir(w.path("other"), 0o700))
+	want := many("a", 300)
+	w.add("log/app.log", want...)
+	w.start(true)
+	w.came(want...)
+	w.rename("log/app.log", "old/app.log.1")
+	w.add("log/app.log", many("b", 5)...)
+	w.rename("log/app.log", "old/app.log.2")
+	w.add("old/other.log.2", "not asked for")
+	w.add("other/app.log.2", "not asked for")
+	w.add("log/app.log", "c")
+	w.look()
+	w.look()
+	w.came(append(append(want, many("b", 5)...), "c")...)
+	w.stop(true)
+}

@@ -121,6 +121,10 @@ func (s *Set) whereabouts(f *File) bool {
 		return false
 	}
 	all, _ := s.around(f)
+	return s.isAmong(f, all) || s.isAmong(f, s.beside(f))
+}
+
+func (s *Set) isAmong(f *File, all []entry) bool {
 	for _, e := range all {
 		if e.key() != f.id.key() || f.text == nil && f.id.Born != 0 && f.id.Born != s.disk.bornAt(e.path, e.key()) {
 			continue
