@@ -22,7 +22,11 @@ type Dedup struct {
 
 type batchKey struct{ group, stream, mid string }
 
-// NewDedup remembers that many batches, 1 at least. Each takes some 250 bytes.
+// longestKey is more than the ids of a batch of any client of this project have. Other writers of the queue could fill the memory with longer
+// ones.
+const longestKey = 1024
+
+// NewDedup remembers that many batches, 1 at least. Each takes some 250 bytes, 1.3 KB at most.
 func NewDedup(batches int) *Dedup {
 	batches = max(batches, 1)
 	return &Dedup{known: make(map[batchKey]struct{}), ring: make([]batchKey, 0, batches)}
@@ -64,7 +68,10 @@ func (d *Dedup) Forget(m *Message) {
 		return
 	}
 	delete(d.known, key)
-	at := slices.Index(d.ring, key)
+	at := (d.next + len(d.ring) - 1) % len(d.ring) // from the newest on: what fails was asked for a moment ago
+	for d.ring[at] != key {
+		at = (at + len(d.ring) - 1) % len(d.ring)
+	}
 	if len(d.ring) < cap(d.ring) {
 		d.ring = slices.Delete(d.ring, at, at+1)
 		return
@@ -81,7 +88,7 @@ func keyOf(m *Message) (key batchKey, ok bool) {
 	for i := range m.Blocks {
 		attributes := Attributes(m.Blocks[i].Attr)
 		own := batchKey{attributes["groupId"], attributes["streamId"], attributes["mid"]}
-		if own.mid == "" || i > 0 && own != key {
+		if own.mid == "" || len(own.group)+len(own.stream)+len(own.mid) > longestKey || i > 0 && own != key {
 			return key, false
 		}
 		key = own

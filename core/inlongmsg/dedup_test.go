@@ -137,3 +137,33 @@ func TestDedupTakesTheGroupsOfAValueForOneBatch(t *testing.T) {
 		t.Error("its second coming is a double")
 	}
 }
+
+// A writer of the queue chose how much of the reader's memory a batch took: its mid may be as long as a value.
+func TestDedupRemembersNoIdsThatAreTooLong(t *testing.T) {
+	d := NewDedup(10)
+	for _, attr := range []string{"groupId=%s&streamId=s&mid=1", "groupId=g&streamId=%s&mid=1", "groupId=g&streamId=s&mid=%s"} {
+		long := valueOf(fmt.Sprintf(attr, strings.Repeat("x", 2000)))
+		if d.Seen(long) || d.Seen(long) || len(d.known) > 0 {
+			t.Errorf("%.60s is remembered", attr)
+		}
+		usual := valueOf(fmt.Sprintf(attr, strings.Repeat("x", 200)))
+		if d.Seen(usual) || !d.Seen(usual) {
+			t.Errorf("%.60s is not remembered", attr)
+		}
+		d.Forget(usual)
+	}
+}
+
+// A sink that is down makes every value one to forget: each looked through all that are remembered, from the oldest place on, while others
+// waited.
+func BenchmarkDedupForgetsTheLatest(b *testing.B) {
+	d := NewDedup(100_000)
+	for mid := range 190_000 {
+		d.Seen(batchOf(mid))
+	}
+	last := batchOf(-1)
+	for b.Loop() {
+		d.Seen(last)
+		d.Forget(last)
+	}
+}

@@ -23,6 +23,7 @@ _TYPE_BINARY, _TYPE_MASK, _FLAG_SNAPPY, _ITEM_ATTRIBUTES = 7, 0x1F, 0x20, 0x01
 _MOST_ITEMIZED = 2**15 - 1  # a consumer takes a larger count for negative
 _MOST_SNAPPY_EXPANSION = 64  # a copy of three bytes yields at most 64
 _ITEM, _ATTRIBUTE, _BLOCK = 100, 250, 600  # bytes that each takes in addition to its text, approximately
+_LONGEST_KEY = 1024  # characters; the ids of a batch of this project have fewer, and longer ones could fill the memory
 _EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
 
 
@@ -331,4 +332,4 @@ def _batch(message: Message) -> Optional[tuple[str, str, str]]:
     if len(keys) != 1:
         return None
     group, stream, mid = keys.pop()
-    return (group, stream, mid) if mid else None
+    return (group, stream, mid) if mid and len(group) + len(stream) + len(mid) <= _LONGEST_KEY else None

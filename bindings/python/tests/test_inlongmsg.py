@@ -232,6 +232,17 @@ def test_dedup_remembers_so_many_batches_and_no_more() -> None:
     assert not doubles.seen(batch(3))
 
 
+def test_dedup_remembers_no_ids_that_are_too_long() -> None:
+    # A writer of the queue chose how much of the reader's memory a batch took: its mid may be as long as a value.
+    doubles = Dedup(10)
+    for long in (batch("x" * 2000), batch(1, group="x" * 2000), batch(1, stream="x" * 2000)):
+        assert not doubles.seen(long)
+        assert not doubles.seen(long)
+    assert len(doubles) == 0
+    assert not doubles.seen(batch("x" * 200))
+    assert doubles.seen(batch("x" * 200))
+
+
 def test_dedup_forgets_what_was_not_used() -> None:
     # A value that could not be used is read again, and must not be passed over then.
     doubles = Dedup(2)
