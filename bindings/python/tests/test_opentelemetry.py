@@ -85,6 +85,33 @@ def test_each_message_has_a_span_from_the_call_to_its_result(cluster: MockCluste
     assert [message.item_attributes["own"] for message in cluster.messages() if message.payload == b"async"] == ["1"]
 
 
+def test_what_is_not_sampled_has_no_span_and_carries_nothing(cluster: MockCluster, spans: Spans) -> None:
+    # Of a hundred messages 99 were given a span that nobody keeps, and attributes of their own: a send took forty times as long.
+    never = sdk.TracerProvider(sampler=pytest.importorskip("opentelemetry.sdk.trace.sampling").ALWAYS_OFF)
+    unsampled = trace.NonRecordingSpan(trace.SpanContext(1, 1, is_remote=True))
+    called: list[object] = []
+
+    async def by_loop() -> None:
+        async with instrument(AsyncClient(cluster.url, group_id=GROUP, message_format="binary"), spans.provider) as client:
+            await client.send(b"loop", STREAM)
+            assert (await client.send_many([b"loop many"], STREAM)).acked == 1
+
+    with Client(cluster.url, group_id=GROUP, message_format="binary") as client:
+        instrument(client, spans.provider)
+        with trace.use_span(unsampled):
+            client.send(b"sync", STREAM)
+            client.send_async(b"async", STREAM, callback=lambda *told: called.append(told)).result(10)
+            assert client.send_many([b"many"], STREAM).acked == 1
+            asyncio.run(by_loop())
+    with instrument(Client(cluster.url, group_id=GROUP, message_format="binary"), never) as client:
+        client.send(b"the sampler wants none", STREAM)
+    assert len(called) == 1
+    assert spans.ended() == []
+    arrived = cluster.messages()
+    assert len(arrived) == 6
+    assert not any("traceparent" in message.item_attributes for message in arrived)
+
+
 def test_contexts_of_their_own_split_no_batch(cluster: MockCluster, spans: Spans) -> None:
     # Attributes would have made 500 batches of 500 messages.
     with Client(cluster.url, group_id=GROUP, message_format="binary") as client:
