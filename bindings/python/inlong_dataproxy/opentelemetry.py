@@ -7,9 +7,9 @@
         instrument(client)
         client.send(b"payload", stream_id="my_stream")
 
-Each message has a span "send my_group/my_stream" of kind PRODUCER, from the call to its result; a send_many has one for all. What is
-sent under a span that is not sampled has none, and carries no context. The sampler is asked for what is sent under no span, which
-takes many times what the rest of the send does. The attributes of spans follow the semantic conventions for messaging:
+Each message has a span "send my_group/my_stream" of kind PRODUCER, from the call to its result; a send_many has one for all. What
+is sent under a span that is not sampled has none, and carries no context. The sampler is asked for what is sent under no span,
+which takes many times what the rest of the send does. The attributes of spans follow the semantic conventions for messaging:
 
     messaging.system, messaging.operation.name, messaging.operation.type    "inlong", "send", "send"
     messaging.destination.name          group and stream, with "/" between
