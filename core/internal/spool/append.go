@@ -52,10 +52,8 @@ func (s *Spool) Append(refs []Ref, records []Record, hold bool) ([]Ref, error) {
 		s.scratch = records[i].append(s.scratch, at)
 	}
 	err = write(g.file, s.scratch)
-	if err == nil { // a write to a file that somebody has removed succeeds, and is lost
-		if _, gone := g.file.Size(); errors.Is(gone, fs.ErrNotExist) {
-			err = gone
-		}
+	if err == nil {
+		err = g.isThere(int64(len(s.scratch)))
 	}
 	if cap(s.scratch) > 4*window {
 		defer func() { s.scratch = nil }()
@@ -81,6 +79,18 @@ func (s *Spool) Append(refs []Ref, records []Record, hold bool) ([]Ref, error) {
 	g.size += int64(len(s.scratch))
 	g.unsure = true
 	return refs, nil
+}
+
+// isThere checks what was just written. A write to a file that somebody has removed succeeds, and is lost; in a file that somebody has cut
+// it is at another place than it says.
+func (g *segment) isThere(added int64) error {
+	switch size, err := g.file.Size(); {
+	case errors.Is(err, fs.ErrNotExist):
+		return err
+	case err == nil && size != g.size+added:
+		return fmt.Errorf("%s: %d bytes were written, and it has %d: somebody has changed it", fileName(g.number, segmentSuffix), g.size+added, size)
+	}
+	return nil
 }
 
 // refused is the error of an append that the disk refused. It removes what is acked, because the next append may need that room:
@@ -144,7 +154,7 @@ func (s *Spool) begin() error {
 	number := s.next
 	s.next++ // also if this fails: a file of that name may be left
 	s.mu.Unlock()
-	g := &segment{segmentHeader: segmentHeader{number, newSalt(), time.Now().UnixMilli()}, size: headerSize, own: true, known: true, unsure: true, entries: true}
+	g := &segment{segmentHeader: segmentHeader{number, newSalt(), time.Now().UnixMilli()}, size: headerSize, own: true, surveyed: true, known: true, unsure: true, entries: true}
 	path := s.path(number, segmentSuffix)
 	f, err := s.fs.Create(path)
 	if err != nil {

@@ -15,7 +15,7 @@ type FS interface {
 	Append(path string) (File, error)
 	// Open opens a file for reading.
 	Open(path string) (File, error)
-	// List returns the names of the files in a folder, without folders, in order.
+	// List returns the names of the files in a folder, in order: without folders, and without pipes, since opening one waits for ever.
 	List(dir string) ([]string, error)
 	// Mkdir makes a folder unless it exists.
 	Mkdir(path string) error
@@ -78,7 +78,7 @@ func (osFS) List(dir string) ([]string, error) {
 	}
 	var names []string
 	for _, e := range entries {
-		if !e.IsDir() {
+		if t := e.Type(); t.IsRegular() || t == fs.ModeSymlink {
 			names = append(names, e.Name())
 		}
 	}

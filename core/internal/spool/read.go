@@ -151,7 +151,9 @@ func (s *Spool) endPass(r *reader, g *segment) bool {
 		r.close()
 		return true
 	case !g.ended, r.scan.off < g.size:
-		return r.scan.off < g.size
+		more := r.scan.off < g.size
+		g.lacks = !more && g.batches > g.inMemory && s.back == 0 // Retry ends it, so that the next pass tells
+		return more
 	default:
 		s.learn(r, g)
 	}
@@ -197,6 +199,9 @@ func (s *Spool) Release(ref Ref) {
 func (s *Spool) Retry() {
 	s.writing.Lock()
 	defer s.writing.Unlock()
+	if g := s.active; g != nil && s.lacks(g) {
+		_ = s.endSegment() // without its end it is read as well
+	}
 	s.acking.Lock()
 	defer s.acking.Unlock()
 	s.mu.Lock()
@@ -227,6 +232,16 @@ func (s *Spool) Retry() {
 		}
 		s.addFound(number, names)
 	}
+}
+
+// lacks reports whether not all of an own segment was found that should be there, and has Next look at it again then.
+func (s *Spool) lacks(g *segment) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if g.lacks {
+		s.goBack(g.number)
+	}
+	return g.lacks
 }
 
 // Survey calls visit for each record of an earlier owner that Next would return, in the order of storing, one segment in each call:

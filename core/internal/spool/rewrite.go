@@ -21,7 +21,7 @@ func (s *Spool) rewrite(g *segment) (err error) {
 		g.entries = false
 		return nil
 	}
-	if !g.own && !surveyed { // its length is not known, nor what is in it
+	if !surveyed { // its length is not known, nor what is in it
 		g.entries = false
 		return errDamagedBefore
 	}

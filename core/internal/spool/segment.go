@@ -32,11 +32,12 @@ type segment struct {
 	ages     ages
 
 	own         bool  // this spool made it
-	surveyed    bool  // its header and its acks were read
+	surveyed    bool  // its header and its acks were read, or it is own
 	known       bool  // no index below records is unknown: a missing one is in acked
 	ended       bool  // nothing more is written to it
 	damaged     bool  // it is moved to the quarantine, not removed
 	damage      int64 // bytes of it that are no record, as far as it was read
+	lacks       bool  // it is being written, and some of it was not found
 	acksDamaged bool  // the same for the file of its acks
 	trouble     error // it could not be read to its end; it stays, and is tried again later
 	anew        int   // how often it was written anew, which moves its records
