@@ -95,7 +95,7 @@ static int check_memory_limit(char *err, size_t errlen)
         return INLONG_OK;
     return inlong_fail(
         INLONG_ERR_OPTION, err, errlen,
-        "GOMEMLIMIT in the environment is \"%.64s\": it must be off or a number of bytes, with B, KiB, MiB, GiB or TiB behind it "
+        "GOMEMLIMIT in the environment is \"%.64s\": it must be off or a number of bytes, followed by B, KiB, MiB, GiB or TiB "
         "(512MiB)",
         limit);
 }

@@ -121,7 +121,7 @@ static size_t count_good(const inlong_message *messages, size_t count, int *faul
     size_t good = 0;
     for (; good < count; good++) {
         const inlong_message *m = good == 0 ? messages : message_at(messages, good);
-        *fault = good == 0 ? INLONG_OK : inlong_check_size("message behind the first", m->struct_size, messages->struct_size);
+        *fault = good == 0 ? INLONG_OK : inlong_check_size("message after the first", m->struct_size, messages->struct_size);
         if (*fault == INLONG_OK)
             *fault = inlong_check_shape(m);
         if (*fault != INLONG_OK)

@@ -210,7 +210,7 @@ static void older_programs_have_none(void)
     size_t other = sizeof(inlong_message);
     memcpy(array + 70 * OLD, &other, sizeof other);
     CHECK_INT(inlong_client_send_many(f.client, all, MANY, tally_result, &t, &accepted), INLONG_ERR_ABI);
-    CHECK_TEXT(inlong_last_error(), "message behind the first: struct_size is");
+    CHECK_TEXT(inlong_last_error(), "message after the first: struct_size is");
     CHECK_INT(accepted, 70);
     tally_wait(&t, MANY + 71);
     close_fixture(&f);

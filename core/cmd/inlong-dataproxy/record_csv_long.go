@@ -19,7 +19,7 @@ const (
 	inField
 	inQuotes
 	afterQuote  // it ends the field, or is the first of two
-	afterReturn // behind that quote
+	afterReturn // after that quote
 	inFault     // which the end of the line ends
 )
 

@@ -154,7 +154,7 @@ func (s *Set) newcomers(now time.Time) {
 type look struct {
 	dirs  []string
 	sum   int64 // of the times at which they changed
-	again bool  // they are looked at once more
+	again bool  // they are checked once more
 	at    time.Time
 	since int64 // what had the path unseen was written to since
 }
@@ -264,7 +264,7 @@ func (s *Set) isPart(t text, e entry, path string, before *File) bool {
 		}
 		head, at, _ := f.known()
 		if head.Length == 0 && f.busy {
-			return true // a read may be under way, of what is in the copy
+			return true // a read of what is in the copy may be running
 		}
 		if head.Length > 0 {
 			switch ok, err := holds(t, head, at); {

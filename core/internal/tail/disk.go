@@ -103,7 +103,7 @@ func (s *Set) inspect(paths []string) (all []inspected) {
 	return all
 }
 
-// hangsWith is the folder where a path's file was seen, which a link may lead to; the path itself where none was.
+// hangsWith is the folder in which a path's file was seen, which a link may lead to; the path itself if there was no file.
 func (s *Set) hangsWith(path string) string {
 	if f := s.current[path]; f != nil {
 		return filepath.Dir(f.real)

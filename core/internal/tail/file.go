@@ -140,11 +140,11 @@ func (f *File) Head(limit int64) io.Reader { return io.NewSectionReader(f.text, 
 // errTruncated: what is behind the place is not what was there.
 var errTruncated = errors.New("the file was truncated")
 
-// Chunk is a part of a file in memory: what stands behind its place.
+// Chunk is a part of a file in memory: what follows its place.
 type Chunk struct {
 	// Data is valid until the next Read.
 	Data []byte
-	// End: nothing is behind Data, now. Last: and nothing will be.
+	// End: nothing follows Data now. Last: and nothing ever will.
 	End, Last bool
 
 	buf   []byte
@@ -155,7 +155,7 @@ type Chunk struct {
 	lines int64
 }
 
-// Read takes up to size bytes behind the place.
+// Read reads up to size bytes after the place.
 func (c *Chunk) Read(f *File, size int) error {
 	w := window(f.at.Offset)
 	if need := int(w) + size; cap(c.buf) < need {
@@ -256,7 +256,7 @@ func (c *Chunk) seal(used int, lines int64) {
 	c.block = nil
 }
 
-// Pass moves the file's place behind that many bytes and lines of Data: they are records, or nothing worth a message.
+// Pass moves the file's place forward by that many bytes and lines of Data: they are records, or nothing worth a message.
 func (c *Chunk) Pass(used int, lines int64) {
 	if used > 0 {
 		if c.block == nil {

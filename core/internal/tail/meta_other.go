@@ -7,7 +7,7 @@ import (
 	"os"
 )
 
-// metaOf knows no number of a file here: following and states are refused on such systems before anything is looked at.
+// metaOf has no file numbers here: following and states are refused on such systems before anything is read.
 func metaOf(info fs.FileInfo) meta { return plainMeta(info) }
 
 func born(*os.File) int64 { return 0 }

@@ -30,7 +30,7 @@ func (s *Set) expand() (paths []string) {
 	}
 	for _, path := range s.cfg.Paths {
 		if f := s.current[path]; f != nil && !f.aside {
-			add(path) // it is looked at in a moment
+			add(path) // it is checked in a moment
 			continue
 		}
 		info, err := s.disk.stat(path)

@@ -285,7 +285,7 @@ func (s *Set) meet(sight sighting, first bool) {
 	}
 	if m, err := t.stat(); err != nil || m.key() != sight.key() {
 		t.Close()
-		s.moved = true // the path has changed hands since it was looked at
+		s.moved = true // the path names another file since it was checked
 		return
 	}
 	if s.cfg.Rotated && (s.isContinued(sight, t) || s.isCopy(sight, t)) {

@@ -33,7 +33,7 @@ type Config struct {
 const (
 	// patience is how long a file is looked for that has vanished: rotation may be in the middle of it.
 	patience = 3 * time.Second
-	// lively is how long a file that grew is looked at often.
+	// lively is how long a file that grew is checked often.
 	lively   = 10 * time.Second
 	tick     = 100 * time.Millisecond
 	perFile  = time.Millisecond // of the time between two looks at all files, so that many idle ones cost little
@@ -68,7 +68,7 @@ type Set struct {
 	plain    map[string]bool // the paths of cfg
 	patterns []string        // those of them that are patterns
 
-	listings map[string]*listing // of this scan, as the two behind it
+	listings map[string]*listing // of this scan, like the next two
 	unknown  map[string][]entry
 	times    map[string]int64
 
@@ -247,7 +247,7 @@ func (s *Set) push(f *File) {
 	}
 	f.older = nil
 	if s.cfg.MaxBehind != nil && !f.Passing && f.behind() > s.cfg.MaxBehind() {
-		f.atEnd = false // it is looked at again
+		f.atEnd = false // it is checked again
 		return
 	}
 	f.queued, f.last = true, f.last || !s.cfg.Follow
@@ -301,7 +301,7 @@ func (s *Set) look(f *File, now time.Time) {
 	}
 }
 
-// retire closes a file that was put aside and stays quiet; when it grows all the same, it is opened again.
+// retire closes a file that was put aside and stays quiet. If it grows after that, it is opened again.
 func (s *Set) retire(f *File) {
 	f.close()
 	f.last, f.Reader, f.Held, f.Passing = false, nil, nil, false
@@ -335,7 +335,8 @@ func (s *Set) truncated(f *File) {
 	s.push(next)
 }
 
-// Met has a value when a file was met that no Save has told of: behind a kill nobody would know that it was there, if it had moved on.
+// Met has a value when a file was found that no Save has recorded yet: after a kill nobody would know that it existed, if it had
+// been moved.
 func (s *Set) Met() <-chan struct{} { return s.met }
 
 // Losses is what was lost so far.

@@ -23,7 +23,7 @@ type block struct {
 	file       *File
 	start, end Place
 	records    [blockRecords]Record
-	count      atomic.Int32 // of records; those may be looked at while others are added
+	count      atomic.Int32 // of records, which may be read while others are added
 	open       atomic.Int32 // records without a result, and one while it is being filled
 }
 
@@ -32,7 +32,7 @@ var blocks = sync.Pool{New: func() any { return new(block) }}
 // Sent says, before Done, that others have the record: it is there twice if the next run meets it again.
 func (r *Record) Sent() { r.sent = true }
 
-// Done says that the record needs no more attention: the next run begins behind it, once those before it are done too.
+// Done says that the record is finished. When those before it are, too, the next run begins after it.
 func (r *Record) Done() {
 	if !r.done.Swap(true) {
 		r.block.open.Add(-1)
