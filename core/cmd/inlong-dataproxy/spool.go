@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"path/filepath"
 	"text/tabwriter"
@@ -125,16 +126,19 @@ client delivers what is not damaged, and puts the file into the quarantine then.
 
 Exit status:
   0  all can be delivered
-  1  a file is damaged, of a newer version or no segment, or the quarantine is not empty
+  1  a file is damaged, of a newer version or no segment, a batch is one that no client can read, or the quarantine is not empty
   4  the folder is no spool, or cannot be read`,
 		Example: `  inlong-dataproxy spool verify /var/lib/app/spool`,
 		Args:    cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			slots, err := inspectSpool(args[0], func(r *spool.Record) error { return nil })
+			out, files, bad := cmd.OutOrStdout(), 0, 0
+			var unreadable error
+			slots, err := inspectSpool(args[0], func(r *spool.Record) error {
+				return eachSpooled(r, &unreadable, func(_, _ []byte) error { return nil })
+			})
 			if err != nil {
 				return err
 			}
-			out, files, bad := cmd.OutOrStdout(), 0, 0
 			for _, s := range slots {
 				for _, g := range s.Segments {
 					files++
@@ -155,7 +159,10 @@ Exit status:
 				}
 			}
 			if bad > 0 {
-				return fmt.Errorf("%s to look at", plural(bad, "file"))
+				unreadable = errors.Join(unreadable, fmt.Errorf("%s to look at", plural(bad, "file")))
+			}
+			if unreadable != nil {
+				return unreadable
 			}
 			fmt.Fprintf(out, "%s, all sound\n", plural(files, "file"))
 			return nil

@@ -29,11 +29,12 @@ type spooled struct {
 	Base64         []byte    `json:"base64,omitempty"` // instead of a text that is not UTF-8
 }
 
-// eachSpooled calls f for each message of a batch.
-func eachSpooled(r *spool.Record, f func(payload, attributes []byte) error) error {
+// eachSpooled calls f for each message of a batch. One that no client can read is added to unreadable: it must not hide those behind it.
+func eachSpooled(r *spool.Record, unreadable *error, f func(payload, attributes []byte) error) error {
 	body, ends, err := r.Items(nil)
 	if err != nil {
-		return fmt.Errorf("batch %s: %w", r.ID, err)
+		*unreadable = errors.Join(*unreadable, fmt.Errorf("batch %s: %w", r.ID, err))
+		return nil
 	}
 	start := uint32(0)
 	for _, end := range ends {
@@ -57,9 +58,10 @@ time, when it was stored, and the payload as text, or as base64 where it is not 
 			out := bufio.NewWriter(cmd.OutOrStdout())
 			lines := json.NewEncoder(out)
 			lines.SetEscapeHTML(false)
+			var unreadable error
 			slots, err := inspectSpool(args[0], func(r *spool.Record) error {
 				place := 0
-				return eachSpooled(r, func(payload, own []byte) error {
+				return eachSpooled(r, &unreadable, func(payload, own []byte) error {
 					m := spooled{Batch: r.ID.String(), Place: place, Group: r.Group, Stream: r.Stream, Attributes: r.Attributes, ItemAttributes: string(own),
 						EventTime: time.UnixMilli(r.EventTime), Stored: time.UnixMilli(r.Stored)}
 					if place++; utf8.Valid(payload) {
@@ -70,7 +72,7 @@ time, when it was stored, and the payload as text, or as base64 where it is not 
 					return lines.Encode(m)
 				})
 			})
-			return errors.Join(err, out.Flush(), unread(slots))
+			return errors.Join(err, out.Flush(), unreadable, unread(slots))
 		},
 	}
 }
@@ -90,11 +92,12 @@ opens it delivers them, so remove the folder if they were sent another way.`,
 				return usagef(cmd, "--format %q: must be lines or length", form)
 			}
 			out, broken := bufio.NewWriter(cmd.OutOrStdout()), int64(0)
+			var unreadable error
 			slots, err := inspectSpool(args[0], func(r *spool.Record) error {
 				if stream != "" && r.Stream != stream {
 					return nil
 				}
-				return eachSpooled(r, func(payload, _ []byte) error {
+				return eachSpooled(r, &unreadable, func(payload, _ []byte) error {
 					var err error
 					if form == "length" {
 						_, err = out.Write(binary.BigEndian.AppendUint32(nil, uint32(len(payload))))
@@ -113,7 +116,7 @@ opens it delivers them, so remove the folder if they were sent another way.`,
 			if err = errors.Join(err, out.Flush()); err == nil && broken > 0 {
 				err = fmt.Errorf("%s: --format length keeps them whole", plural(broken, "payload with a line end inside"))
 			}
-			return errors.Join(err, unread(slots))
+			return errors.Join(err, unreadable, unread(slots))
 		},
 	}
 	cmd.Flags().StringVar(&form, "format", "lines", "`FORMAT`: lines or length")

@@ -18,6 +18,7 @@ import (
 
 	dataproxy "github.com/inlong-dataproxy/inlong-dataproxy/core"
 	"github.com/inlong-dataproxy/inlong-dataproxy/core/dataproxytest"
+	"github.com/inlong-dataproxy/inlong-dataproxy/core/internal/spool"
 )
 
 // leaveSpool has a client leave messages in a folder while no node takes any.
@@ -209,6 +210,24 @@ func TestSpoolPrintsWhatIsCompressed(t *testing.T) {
 	require.Equal(t, payload+"\n", stdout)
 	for _, file := range files(t, dir) {
 		require.NotContains(t, file, payload)
+	}
+}
+
+// A batch that no client can read hid all that were stored behind it, and passed as sound.
+func TestSpoolPassesByWhatNoClientCanRead(t *testing.T) {
+	dir := t.TempDir()
+	store, err := spool.Open(dir, spool.Options{})
+	require.NoError(t, err)
+	for _, body := range []string{"\x00\x00\x00\x03one", "no messages", "\x00\x00\x00\x03two"} {
+		_, err = store.Append(nil, []spool.Record{{Group: "g", Stream: "s", Messages: 1, Body: []byte(body)}}, false)
+		require.NoError(t, err)
+	}
+	require.NoError(t, store.Close())
+	for _, command := range []string{"cat", "export", "verify"} {
+		status, stdout, stderr := program("", "spool", command, dir)
+		require.Equal(t, exitFailure, status, command)
+		require.Contains(t, stderr, "its body has other messages", command)
+		require.Equal(t, command != "verify", strings.Contains(stdout, "two"), command)
 	}
 }
 
