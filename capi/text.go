@@ -30,7 +30,7 @@ func copyText(dst []C.char, s string) {
 	dst[len(s)] = 0
 }
 
-// copyError is copyText for an error's text: where there is no room, its code and what stands behind it are kept.
+// copyError is copyText for an error's text: if there is no room, its code and what follows it are kept.
 func copyError(dst []C.char, s string) {
 	const cut = "..."
 	end := strings.LastIndex(s, " [code ")

@@ -29,7 +29,7 @@ type step struct {
 	size    int
 }
 
-// schedule is the order of one round: what is compared with the bare loop comes right behind a run of it.
+// schedule is the order of one round: what is compared with the bare loop runs directly after it.
 func (s *settings) schedule() (steps []step) {
 	for i, size := range s.sizes {
 		for _, p := range s.programs {

@@ -37,7 +37,7 @@ func (m message) appendPayload(dst []byte) []byte {
 	return dst
 }
 
-// length is that of the payload behind the id.
+// length is that of the payload after the id.
 func (m message) length() int {
 	if m.number%1000 == 999 {
 		return 60000

@@ -16,7 +16,7 @@ import (
 
 const (
 	sendTimeout = 4 * time.Second
-	// returning is how long the room of messages may take to come back behind a close that had too little time for that.
+	// returning is how long the room of messages may take to come back after a close that had too little time for that.
 	returning = 5 * time.Second
 )
 

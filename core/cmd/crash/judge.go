@@ -95,7 +95,7 @@ type Tally struct {
 	Stale    int64 `json:"stale"`    // came again though they were acked long before the kill
 	Renamed  int64 `json:"renamed"`  // came again under another id or place
 	Unbacked int64 `json:"unbacked"` // acked though no node has them
-	Overtook int64 `json:"overtook"` // arrived for the first time behind a later one of their stream, with --ordered
+	Overtook int64 `json:"overtook"` // arrived for the first time after a later one of their stream, with --ordered
 }
 
 func (t *Tally) add(o *Tally) {

@@ -24,7 +24,7 @@ const (
 	workers = 2
 	// longestLife is when a process is killed at the latest; one that has not come to its failpoint, after twice as long.
 	longestLife = 1000 * time.Millisecond
-	// rewriteTime is how long acks may wait while a segment is written anew behind a failed fsync.
+	// rewriteTime is how long acks may wait while a segment is written anew after a failed fsync.
 	rewriteTime = time.Second
 	// drainTime bounds the delivery of what is left.
 	drainTime = time.Minute
@@ -138,9 +138,9 @@ func (r *round) plan(c *dataproxytest.Cluster, random *rand.Rand) *plan {
 		p.Nth += int64(random.IntN(3))
 	}
 	switch {
-	case strings.HasSuffix(p.Step, "copy"): // a segment is written anew behind a failed fsync
+	case strings.HasSuffix(p.Step, "copy"): // a segment is written anew after a failed fsync
 		p.Fails, p.Nth = "sync segment", 1
-	case strings.HasPrefix(p.Step, "cut"): // behind a failed write
+	case strings.HasPrefix(p.Step, "cut"): // after a failed write
 		p.Fails, p.Nth = "write"+strings.TrimPrefix(p.Step, "cut"), 1
 	}
 	return p

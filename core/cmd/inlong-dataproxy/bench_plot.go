@@ -134,7 +134,7 @@ func ticks(highest float64) (marks []chart.Tick) {
 	return marks
 }
 
-// ticksWithin are marks from 0 on, none behind end: a time axis that continues after the last measurement shows nothing there.
+// ticksWithin are marks from 0 on, none after end: a time axis that continues after the last measurement shows nothing there.
 func ticksWithin(end float64) []chart.Tick {
 	marks := ticks(end)
 	if last := &marks[len(marks)-1]; last.Value > end {

@@ -123,7 +123,7 @@ func (d *doctor) checkSend(ctx context.Context, nodes []string) {
 		switch {
 		case err == nil:
 			d.ok(check, "acked in %v: it is in the node's memory, not yet stored", since(start))
-		case errors.As(err, &e) && e.ServerCode != 0: // also behind a time-out: the node said "not now" until then
+		case errors.As(err, &e) && e.ServerCode != 0: // also after a time-out: the node said "not now" until then
 			d.add(levelFail, check, adviceFor(e), "%v: %s", err, meaningOf(e))
 		case errors.Is(err, dataproxy.ErrSendTimeout):
 			d.add(levelFail, check, "The node answers heartbeats and no messages: see its log. Raise send_timeout and ack_timeout if it is only slow.", "%v", err)

@@ -121,7 +121,7 @@ type waiting struct {
 // mostWaiting is how much memory lines may take that wait to be sent again, of all files. A variable for tests.
 var mostWaiting int64 = 64 << 20
 
-// mayBeBehind is how far a file may be read on behind a line that has no result.
+// mayBeBehind is how far a file may be read after a line that has no result.
 func (s *shipment) mayBeBehind() int64 {
 	if s.again != nil && s.again.bytes.Load() > mostWaiting {
 		return readSize

@@ -25,7 +25,7 @@ type record struct {
 
 // splitter finds the records of one file in what is read of it, part by part.
 type splitter interface {
-	// of takes what stands after the last record. last: nothing will come behind data.
+	// of takes what follows the last record. last: nothing will follow data.
 	of(data []byte, last bool)
 	// next returns false when the rest is no whole record yet. An error is one of the whole file.
 	next() (record, bool, error)

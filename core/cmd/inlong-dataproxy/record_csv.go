@@ -42,7 +42,7 @@ func (c *csvSplitter) choose(f *format, at begin) error {
 		if err != nil {
 			return err
 		}
-		// As it was read first: behind a hole or the mark, and empty lines.
+		// As it was read first: after a hole or the mark, and empty lines.
 		data = bytes.TrimLeft(bytes.TrimPrefix(bytes.TrimLeft(data, "\x00"), markUTF8), "\r\n")
 		return c.readHeader(data)
 	}
@@ -231,7 +231,7 @@ func (c *csvSplitter) quoted(data []byte, last bool) (length int, text []byte, w
 	}
 }
 
-// lineEnd is the place behind the line that has that byte.
+// lineEnd is the place after the line that has that byte.
 func lineEnd(data []byte, at int) int {
 	if i := indexNewline(data[at:]); i >= 0 {
 		return at + i + 1

@@ -16,7 +16,7 @@ import (
 	"github.com/inlong-dataproxy/inlong-dataproxy/core/internal/tail"
 )
 
-// maxBehind is how many bytes of a file are read on behind a line that is not acked: after a kill they are sent again.
+// maxBehind is how many bytes of a file are read after a line that is not acked; after a kill they are sent again.
 const maxBehind = 64 << 20
 
 // readSize is how much of a file is read at a time: files take turns.

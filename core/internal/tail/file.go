@@ -28,7 +28,7 @@ type File struct {
 	text text // nil while it is closed
 	head Head
 	at   Place // read up to here
-	size int64 // of its text, as seen last by who read it: what is behind at is lost with it
+	size int64 // of its text, as last seen by its reader: what follows at is lost with it
 	tall int64 // the same, as scans have seen it since: its reader may wait, for an outage to end
 
 	proven   int64 // when it was written to last, of what was read
@@ -38,7 +38,7 @@ type File struct {
 	progress progress
 
 	older    *File     // is read to its end first
-	atEnd    bool      // nothing was behind at when it was read last
+	atEnd    bool      // nothing followed at when it was last read
 	last     bool      // nothing will be: what is after the last newline is a record
 	busy     bool      // handed out
 	still    bool      // the last scan found it as it was read
@@ -54,7 +54,7 @@ type File struct {
 	dead     bool // its fault does not pass
 	latest   bool // of its path, as the state had it
 	start    int64
-	cut      int64 // bytes that were seen behind at, and were not there when it was read
+	cut      int64 // bytes that were seen after at, and did not exist when it was read
 	cutAt    int64 // where the unpacking met a fault
 	broken   meta  // packed, as it was when the fault was met: until it changes the next reading meets it too
 	name     atomic.Pointer[string]
@@ -137,7 +137,7 @@ func (f *File) At() Place { return f.at }
 // Head gives its beginning again.
 func (f *File) Head(limit int64) io.Reader { return io.NewSectionReader(f.text, 0, limit) }
 
-// errTruncated: what is behind the place is not what was there.
+// errTruncated: what follows the place has changed.
 var errTruncated = errors.New("the file was truncated")
 
 // Chunk is a part of a file in memory: what follows its place.
@@ -183,7 +183,7 @@ func (c *Chunk) Read(f *File, size int) error {
 	c.Data = c.buf[w:n]
 	head, stop := f.head, f.at.Offset+int64(len(c.Data))
 	length := max(f.size, seen.size, stop)
-	if c.End && !f.text.packed() && f.head.Length > 0 { // what was seen behind the end is gone; of a file without a head a copy may have it
+	if c.End && !f.text.packed() && f.head.Length > 0 { // what was seen after the end is gone; of a file without a head a copy may have it
 		f.cut += length - stop
 		length = stop
 	}
@@ -298,7 +298,7 @@ func (f *File) acked() Place {
 	return p
 }
 
-// behind is how many bytes are between the last place that is acked and the one that was read up to.
+// behind is how many bytes are between the last place that is acked and the last one that was read.
 func (f *File) behind() int64 {
 	done, _, _ := f.progress.look()
 	_, at, _ := f.known()

@@ -11,7 +11,7 @@ import (
 
 var (
 	packedEnding = regexp.MustCompile(`\.(gz|zst|bz2|xz|lz4|zip|Z)$`)
-	// asideMark is what rotation adds to a name: numbers and dates, behind a separator, and some words.
+	// asideMark is what rotation adds to a name: numbers and dates, after a separator, and some words.
 	asideMark = regexp.MustCompile(`^([-._][0-9][0-9TZ:+._-]*|[-._](old|bak|prev|orig|save|backup|rotated|[0-9]+)|~)+$`)
 	digits    = regexp.MustCompile(`[0-9]+`)
 )

@@ -245,7 +245,7 @@ func (s *Set) again(f *File) {
 			if found, sure := s.find(f); found || !sure {
 				return
 			}
-			if f.at.Offset < f.size { // what is behind the place is to be told
+			if f.at.Offset < f.size { // what follows the place is reported
 				f.sought = time.Now()
 				return
 			}
@@ -376,7 +376,7 @@ func (s *Set) lose(f *File, why string) {
 	}
 }
 
-// lost notes what could not be read behind a place.
+// lost notes what could not be read after a place.
 func (s *Set) lost(f *File, from, bytes int64, why string) {
 	s.losses = append(s.losses, Loss{f.live, bytes, why})
 	s.cfg.Log.Error(fmt.Sprintf("lost: at least %d bytes that were not read before %s", bytes, why), "file", f.live, "place", from)

@@ -144,7 +144,7 @@ func (p *packedText) stop() {
 }
 
 func (p *packedText) ReadAt(b []byte, off int64) (int, error) {
-	if p.r != nil && p.ended { // what unpacks does not look again behind an end, where the packer may have appended
+	if p.r != nil && p.ended { // the unpacker does not read again after an end, where the packer may have appended
 		if m, err := inspectFile(p.f); err != nil || m.size != p.began.size {
 			p.stop()
 		}

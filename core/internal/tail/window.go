@@ -105,7 +105,7 @@ func (p *progress) look() (done Place, next *block, ahead int) {
 	return p.done, next, ahead
 }
 
-// Ahead is how many records were sent and stand behind the place of their file: the next run meets them again.
+// Ahead is how many records were sent and are after the place of their file: the next run meets them again.
 func (s *Set) Ahead() (records int64) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
