@@ -228,6 +228,36 @@ def test_a_push_that_ctrl_c_breaks_off_anywhere_loses_and_doubles_nothing(cluste
     asyncio.run(main())
 
 
+def test_a_push_that_ctrl_c_breaks_off_at_its_beginning_keeps_nobody_from_the_next(
+    cluster: MockCluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Between the lock and the try that releases it a handler raised: it stayed locked, and nothing was passed on any more.
+    async def main() -> None:
+        async with AsyncClient(cluster.url, group_id=GROUP) as client:
+            delivery, number = client._delivery, 0
+            assert delivery is not None
+            push, begun = delivery._push, False
+
+            def begin() -> None:
+                nonlocal begun
+                begun = True
+                push()
+
+            monkeypatch.setattr(delivery, "_push", begin)
+            while True:
+                begun = False
+                future = client.send_nowait(b"x", STREAM)
+                with Opcodes((AsyncDelivery.push,), number), suppress(KeyboardInterrupt):
+                    delivery.push()
+                if begun:
+                    break
+                assert (await asyncio.wait_for(future, 10)).node, number
+                number += 1
+            assert number > 5
+
+    asyncio.run(main())
+
+
 def test_a_send_that_ctrl_c_breaks_off_keeps_no_later_one_in_line(cluster: MockCluster) -> None:
     # Passing on was noted as asked for before it was: broken off in between, nothing went until 512 messages were there.
     async def main() -> None:

@@ -66,7 +66,7 @@ class AsyncDelivery(ResultTaker[Waiting]):
         self._fresh_only = True  # the line holds no chunk, and nothing that found no room: not much, and all of it messages
         self._looking = False
         self._scheduled = False
-        self._pushing = threading.Lock()  # held by who passes on: one at a time, and nobody waits for another
+        self._pushing: Any = threading.RLock()  # held by who passes on: a loop that runs anew may wait for its close
         self._full = False  # the library has no room
         self._give_up = 0.0  # when messages that find none are refused
         self._unsealed = False
@@ -126,8 +126,12 @@ class AsyncDelivery(ResultTaker[Waiting]):
 
     def push(self) -> None:
         """Pass on what is in line, as far as there is room."""
-        if not self._pushing.acquire(blocking=False):
+        if self._pushing._is_owned():
             return  # a finalizer or signal handler came in the middle of another push, which takes what it put in line
+        with self._pushing:  # no call of acquire: where a signal handler raises behind that, nobody releases
+            self._push_or_put_back()
+
+    def _push_or_put_back(self) -> None:
         try:
             self._push()
             self._hand, self._run = [], None
@@ -135,8 +139,6 @@ class AsyncDelivery(ResultTaker[Waiting]):
             self._line.extendleft(reversed(left_behind(self._hand, self._line, self.pending, self._run)))
             self._look_later()
             raise
-        finally:
-            self._pushing.release()
 
     def _push(self) -> None:
         self._fresh = 0
