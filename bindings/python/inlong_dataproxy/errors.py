@@ -20,21 +20,6 @@ from __future__ import annotations
 import enum
 from typing import Any, Optional
 
-__all__ = [
-    "ClosedError",
-    "ConfigError",
-    "ForkError",
-    "InlongError",
-    "InvalidMessageError",
-    "LibraryError",
-    "Persisted",
-    "QueueFullError",
-    "RowError",
-    "SendError",
-    "SendTimeoutError",
-    "ServerError",
-]
-
 
 class Persisted(enum.IntEnum):
     """What is known about a message at the server."""

@@ -99,11 +99,8 @@ class _Tracing:
         span, more = self._begin(stream_id, payload, more)
         if span is None:
             return cast("Result", self._kind.send(self._client(), payload, stream_id, **more))
-        try:
+        with span:
             result: Result = self._kind.send(self._client(), payload, stream_id, **more)
-        except BaseException as error:
-            span.end(None, error)
-            raise
         span.end(result, None)
         return result
 
@@ -119,11 +116,8 @@ class _Tracing:
                 callback(result, error)
 
         wrapped: Any = ended if callback is None or callable(callback) else callback  # which the client refuses
-        try:
+        with span:
             return cast("Future[Result]", self._kind.send_async(self._client(), payload, stream_id, callback=wrapped, **more))
-        except BaseException as error:
-            span.end(None, error)
-            raise
 
     def send_nowait(self, payload: Any, stream_id: str, **more: Any) -> Any:
         """AsyncClient.send_nowait, by which its send goes."""
@@ -136,11 +130,8 @@ class _Tracing:
             error = None if cancelled else future.exception()
             span.end(None if cancelled or error else future.result(), error)
 
-        try:
+        with span:
             future = self._kind.send_nowait(self._client(), payload, stream_id, **more)
-        except BaseException as error:
-            span.end(None, error)
-            raise
         future.add_done_callback(ended)
         return future
 
@@ -149,11 +140,8 @@ class _Tracing:
         span, more = self._begin(stream_id, None, more)
         if span is None:
             return cast("SendReport", self._kind.send_many(self._client(), messages, stream_id, **more))
-        try:
+        with span:
             report: SendReport = self._kind.send_many(self._client(), messages, stream_id, **more)
-        except BaseException as error:
-            span.end(None, error)
-            raise
         span.end_many(report)
         return report
 
@@ -162,11 +150,8 @@ class _Tracing:
         span, more = self._begin(stream_id, None, more)
         if span is None:
             return cast("SendReport", await self._kind.send_many(self._client(), messages, stream_id, **more))
-        try:
+        with span:
             report: SendReport = await self._kind.send_many(self._client(), messages, stream_id, **more)
-        except BaseException as error:
-            span.end(None, error)
-            raise
         span.end_many(report)
         return report
 
@@ -230,6 +215,14 @@ class _Traced:
         self._span = span
         self.carried: Optional[Carried] = None
         self.whole = True
+
+    def __enter__(self) -> None:
+        """Begin the call that it is of."""
+
+    def __exit__(self, _kind: object, error: Optional[BaseException], _trace: object) -> None:
+        """End it where the call raised."""
+        if error is not None:
+            self.end(None, error)
 
     def end(self, result: Optional[Result], error: Optional[BaseException]) -> None:
         """End it with what became of the message."""
