@@ -14,34 +14,16 @@ struct question {
     inlong_auth *auth;
 };
 
-static inlong_fork_mutex mutex = INLONG_FORK_MUTEX; /* guards all below, and questions; taken alone */
+inlong_fork_mutex inlong_auth_mutex = INLONG_FORK_MUTEX; /* guards the three that follow, and questions; taken alone */
 static pthread_cond_t asked, answered;
 static struct question *first;
-static uint64_t numbers;
+static _Atomic uint64_t numbers;
 
-static void init(void)
-{
-    inlong_cond_init(&asked);
-    inlong_cond_init(&answered);
-}
-
-static void before_fork(void) { inlong_fork_hold(&mutex); }
-
-static void in_parent(void) { inlong_fork_let_go(&mutex); }
-
-/* None of the parent's askers exists in a child. */
-static void in_child(void)
+void inlong_auth_begin(void)
 {
     first = NULL;
-    init();
-    in_parent();
-}
-
-/* When the front is loaded, not at the first use: otherwise a fork in between would run half of the handlers. */
-__attribute__((constructor)) static void arm(void)
-{
-    init();
-    (void)pthread_atfork(before_fork, in_parent, in_child);
+    inlong_cond_init(&asked);
+    inlong_cond_init(&answered);
 }
 
 /* ---- Asking ---- */
@@ -84,7 +66,7 @@ static void wait_for_answer(const inlong_slot *slot, struct question *q, int64_t
 {
     struct timespec until = inlong_deadline(timeout_ms > 0 ? timeout_ms : 0);
     int late = 0;
-    inlong_fork_lock(&mutex);
+    inlong_fork_lock(&inlong_auth_mutex);
     struct question **last = &first;
     while (*last)
         last = &(*last)->next;
@@ -94,21 +76,13 @@ static void wait_for_answer(const inlong_slot *slot, struct question *q, int64_t
         q->state = CANCELLED;
     pthread_cond_broadcast(&asked);
     while (q->state < ANSWERED && late != ETIMEDOUT)
-        late = inlong_cond_wait(&answered, &mutex.mutex, timeout_ms < 0 ? NULL : &until);
+        late = inlong_cond_wait(&answered, &inlong_auth_mutex.mutex, timeout_ms < 0 ? NULL : &until);
     take_out(q);
     if (q->state == CANCELLED)
         fail(q->auth, "auth: the client is being closed");
     else if (q->state != ANSWERED)
         fail(q->auth, q->state == TAKEN ? "auth: no answer came in time" : "auth: nobody polled for the question in time");
-    inlong_fork_unlock(&mutex);
-}
-
-static uint64_t next_number(void)
-{
-    inlong_fork_lock(&mutex);
-    uint64_t number = ++numbers;
-    inlong_fork_unlock(&mutex);
-    return number;
+    inlong_fork_unlock(&inlong_auth_mutex);
 }
 
 inlong_auth *inlong_auth_ask(uintptr_t client, const char *group_id, int64_t timeout_ms)
@@ -119,7 +93,7 @@ inlong_auth *inlong_auth_ask(uintptr_t client, const char *group_id, int64_t tim
     inlong_slot *slot = atomic_load(&inlong_slots[(client >> 1) & (INLONG_SLOTS - 1)]);
     INLONG_TAKES_OVER(slot);
     auth->struct_size = sizeof *auth;
-    auth->question = next_number();
+    auth->question = ++numbers;
     inlong_copy_text(auth->group_id, sizeof auth->group_id, group_id);
     inlong_copy_text(auth->name, sizeof auth->name, "Authorization");
     /* After this no other client has the slot, so what is read is this client's. */
@@ -148,12 +122,12 @@ void inlong_auth_free(inlong_auth *auth)
 
 void inlong_auth_cancel(uintptr_t client)
 {
-    inlong_fork_lock(&mutex);
+    inlong_fork_lock(&inlong_auth_mutex);
     for (struct question *q = first; q; q = q->next)
         if (q->client == client)
             q->state = CANCELLED;
     pthread_cond_broadcast(&answered);
-    inlong_fork_unlock(&mutex);
+    inlong_fork_unlock(&inlong_auth_mutex);
 }
 
 /* ---- Answering ---- */
@@ -179,14 +153,14 @@ int inlong_auth_poll(inlong_auth *auth, int64_t timeout_ms)
     struct timespec until = inlong_deadline(timeout_ms > 0 ? timeout_ms : 0);
     int late = timeout_ms == 0 ? ETIMEDOUT : 0;
     struct question *q;
-    inlong_fork_lock(&mutex);
+    inlong_fork_lock(&inlong_auth_mutex);
     while (!(q = find(ASKED, 0)) && late != ETIMEDOUT)
-        late = inlong_cond_wait(&asked, &mutex.mutex, timeout_ms < 0 ? NULL : &until);
+        late = inlong_cond_wait(&asked, &inlong_auth_mutex.mutex, timeout_ms < 0 ? NULL : &until);
     if (q) {
         q->state = TAKEN;
         *auth = *q->auth;
     }
-    inlong_fork_unlock(&mutex);
+    inlong_fork_unlock(&inlong_auth_mutex);
     return q != NULL;
 }
 
@@ -199,7 +173,7 @@ int inlong_auth_answer(const inlong_auth *auth, int code)
         return bad;
     if (auth->question == 0)
         return inlong_fail(INLONG_ERR_ARG, NULL, 0, "auth: question is 0: it must be the one of inlong_auth_poll");
-    inlong_fork_lock(&mutex);
+    inlong_fork_lock(&inlong_auth_mutex);
     struct question *q = find(TAKEN, auth->question);
     if (q) {
         *q->auth = *auth;
@@ -207,7 +181,7 @@ int inlong_auth_answer(const inlong_auth *auth, int code)
         q->state = ANSWERED;
         pthread_cond_broadcast(&answered);
     }
-    inlong_fork_unlock(&mutex);
+    inlong_fork_unlock(&inlong_auth_mutex);
     return q ? INLONG_OK
              : inlong_fail(INLONG_ERR_CONTEXT_EXPIRED, NULL, 0, "message context expired: nobody waits for this answer any more");
 }

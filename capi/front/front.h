@@ -60,11 +60,13 @@ typedef struct inlong_log_sink {
 int inlong_log_sink_of(inlong_log_sink *sink, inlong_log_callback callback, void *user, int level);
 inlong_log_sink inlong_log_of_process(void);
 void inlong_log_deliver(uintptr_t client, int level, const char *text);
+void inlong_log_begin(void); /* in a forked child, too: an empty queue, and nobody who waits */
 
 /* auth.c: asks the host for credentials, until timeout_ms. NULL without memory; a `text` that is not empty says why there are none. */
 inlong_auth *inlong_auth_ask(uintptr_t client, const char *group_id, int64_t timeout_ms);
 void inlong_auth_free(inlong_auth *auth);
 void inlong_auth_cancel(uintptr_t client); /* nobody waits for its answers any more */
+void inlong_auth_begin(void);
 
 /* runtime.c: gives the core the settings made before, and refuses later ones. */
 void inlong_runtime_apply(void);
@@ -119,6 +121,8 @@ void inlong_fork_lock(inlong_fork_mutex *m);
 void inlong_fork_unlock(inlong_fork_mutex *m);
 void inlong_fork_hold(inlong_fork_mutex *m);   /* before a fork */
 void inlong_fork_let_go(inlong_fork_mutex *m); /* behind it, in parent and child */
+/* guard.c holds these. */
+extern inlong_fork_mutex inlong_loader_mutex, inlong_log_mutex, inlong_auth_mutex;
 /* With the loader's mutex held: before a core is loaded (false: no memory), and when it is loaded and this process's. */
 bool inlong_guard_arm(void);
 void inlong_guard_own(void);
@@ -152,7 +156,6 @@ int inlong_room_check_client(char *err, size_t errlen); /* and those that one mo
 /* loader.c: whether there is a core. load() loads it if need be: in a forked child a copy of its own. */
 extern atomic_bool inlong_core_loaded;
 int inlong_core_load(char *err, size_t errlen);
-extern inlong_fork_mutex inlong_loader_mutex;
 void inlong_loader_forked(void); /* in the child */
 
 /* call.c: asks the core, and waits for its answer, the call's code. No mutex is held. within() is false where no goroutine has begun with

@@ -41,9 +41,20 @@ void inlong_fork_let_go(inlong_fork_mutex *m)
 }
 
 /* A fork waits while another thread loads the core: half a library cannot be told from a whole one in the child. */
-static void before_fork(void) { inlong_fork_hold(&inlong_loader_mutex); }
+static inlong_fork_mutex *const held[] = {&inlong_loader_mutex, &inlong_log_mutex, &inlong_auth_mutex};
+enum { HELD = sizeof held / sizeof *held };
 
-static void in_parent(void) { inlong_fork_let_go(&inlong_loader_mutex); }
+static void before_fork(void)
+{
+    for (int i = 0; i < HELD; i++)
+        inlong_fork_hold(held[i]);
+}
+
+static void in_parent(void)
+{
+    for (int i = HELD; i-- > 0;)
+        inlong_fork_let_go(held[i]);
+}
 
 static void in_child(void)
 {
@@ -54,13 +65,20 @@ static void in_child(void)
         inlong_signals_give_back();
         inlong_gate_forked();
     }
-    inlong_fork_let_go(&inlong_loader_mutex);
+    inlong_log_begin();
+    inlong_auth_begin();
+    in_parent();
 }
 
 static int handlers = ENOMEM;
 
 /* When the front is loaded, not later: a fork on the way to here would run half of them, or register them again. */
-__attribute__((constructor)) static void register_handlers(void) { handlers = pthread_atfork(before_fork, in_parent, in_child); }
+__attribute__((constructor)) static void register_handlers(void)
+{
+    inlong_log_begin();
+    inlong_auth_begin();
+    handlers = pthread_atfork(before_fork, in_parent, in_child);
+}
 
 bool inlong_guard_arm(void)
 {

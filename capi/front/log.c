@@ -13,32 +13,19 @@ struct line {
     inlong_log_line line;
 };
 
-static inlong_fork_mutex mutex = INLONG_FORK_MUTEX; /* guards the four that follow; taken alone */
+inlong_fork_mutex inlong_log_mutex = INLONG_FORK_MUTEX; /* guards the four that follow; taken alone */
 static pthread_cond_t ready;
 static inlong_log_sink process;
 static struct line *head, *tail;
 static int queued, lost;
 
-static void before_fork(void) { inlong_fork_hold(&mutex); }
-
-static void in_parent(void) { inlong_fork_let_go(&mutex); }
-
-/* A child starts with an empty queue and no waiters. */
-static void in_child(void)
+void inlong_log_begin(void)
 {
     for (struct line *l; (l = head); free(l))
         head = l->next;
     tail = NULL;
     queued = lost = 0;
     inlong_cond_init(&ready);
-    in_parent();
-}
-
-/* When the front is loaded, not at the first use: otherwise a fork in between would run half of the handlers. */
-__attribute__((constructor)) static void init(void)
-{
-    inlong_cond_init(&ready);
-    (void)pthread_atfork(before_fork, in_parent, in_child);
 }
 
 /* ---- Where lines go ---- */
@@ -57,17 +44,17 @@ int inlong_log_set(inlong_log_callback callback, void *user, int level)
     int code = inlong_log_sink_of(&sink, callback, user, level);
     if (code != INLONG_OK)
         return code;
-    inlong_fork_lock(&mutex);
+    inlong_fork_lock(&inlong_log_mutex);
     process = sink;
-    inlong_fork_unlock(&mutex);
+    inlong_fork_unlock(&inlong_log_mutex);
     return INLONG_OK;
 }
 
 inlong_log_sink inlong_log_of_process(void)
 {
-    inlong_fork_lock(&mutex);
+    inlong_fork_lock(&inlong_log_mutex);
     inlong_log_sink sink = process;
-    inlong_fork_unlock(&mutex);
+    inlong_fork_unlock(&inlong_log_mutex);
     return sink;
 }
 
@@ -78,7 +65,7 @@ static void push(uintptr_t client, int level, const char *text)
     struct line *l = calloc(1, sizeof *l);
     struct timespec now;
     clock_gettime(CLOCK_REALTIME, &now);
-    inlong_fork_lock(&mutex);
+    inlong_fork_lock(&inlong_log_mutex);
     if (!l || queued == QUEUED_LINES) {
         lost++;
         free(l);
@@ -98,7 +85,7 @@ static void push(uintptr_t client, int level, const char *text)
         queued++;
         pthread_cond_signal(&ready);
     }
-    inlong_fork_unlock(&mutex);
+    inlong_fork_unlock(&inlong_log_mutex);
 }
 
 static void call(inlong_slot *slot, uintptr_t client, int level, const char *text)
@@ -149,10 +136,10 @@ int inlong_log_poll(inlong_log_line *lines, int max, int64_t timeout_ms)
         return code;
     struct timespec until = inlong_deadline(timeout_ms > 0 ? timeout_ms : 0);
     int late = timeout_ms == 0 ? ETIMEDOUT : 0;
-    inlong_fork_lock(&mutex);
+    inlong_fork_lock(&inlong_log_mutex);
     while (!head && late != ETIMEDOUT)
-        late = inlong_cond_wait(&ready, &mutex.mutex, timeout_ms < 0 ? NULL : &until);
+        late = inlong_cond_wait(&ready, &inlong_log_mutex.mutex, timeout_ms < 0 ? NULL : &until);
     int n = take(lines, max);
-    inlong_fork_unlock(&mutex);
+    inlong_fork_unlock(&inlong_log_mutex);
     return n;
 }
