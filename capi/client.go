@@ -138,12 +138,8 @@ func (c *client) finishClose() {
 }
 
 func fillReport(to *C.inlong_close_report, from dataproxy.CloseReport) {
-	*to = C.inlong_close_report{
-		acked:    C.int64_t(from.Acked),
-		failed:   C.int64_t(from.Failed),
-		unsent:   C.int64_t(from.Unsent),
-		uncalled: C.int64_t(from.Uncalled),
-	}
+	to.acked, to.failed = C.int64_t(from.Acked), C.int64_t(from.Failed)
+	to.unsent, to.uncalled = C.int64_t(from.Unsent), C.int64_t(from.Uncalled)
 	i := 0
 	for code, n := range from.ByCode {
 		if i < len(to.by_code) && n > 0 {

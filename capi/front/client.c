@@ -1,7 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0
  * client.c - opening, flushing and closing a client. */
-#include <string.h>
-
 #include "check.h"
 #include "client.h"
 
@@ -202,15 +200,6 @@ int inlong_client_ready(inlong_client *client, int64_t timeout_ms)
     return ask(&(inlong_core_call){.kind = INLONG_CALL_READY, .handle = (uintptr_t)client, .timeout_ms = timeout_ms});
 }
 
-/* A program built before a field was added has a shorter struct, and gets no more than that. */
-static int check_report(const inlong_close_report *report)
-{
-    if (report->struct_size == offsetof(inlong_close_report, uncalled) ||
-        report->struct_size == offsetof(inlong_close_report, unpolled))
-        return INLONG_OK;
-    return inlong_check_size("report", report->struct_size, sizeof *report);
-}
-
 /* Adds those that the ring took back: the core has not seen them. */
 static void count_lost(inlong_close_report *full, int64_t lost)
 {
@@ -226,14 +215,6 @@ static void count_lost(inlong_close_report *full, int64_t lost)
     full->by_code[i].count += lost;
 }
 
-static void give_report(inlong_close_report *report, inlong_close_report *full)
-{
-    if (!report)
-        return;
-    full->struct_size = report->struct_size;
-    memcpy(report, full, full->struct_size);
-}
-
 int inlong_client_close(inlong_client *client, int64_t timeout_ms, inlong_close_report *report)
 {
     inlong_slot *slot = inlong_client_slot(client);
@@ -241,7 +222,7 @@ int inlong_client_close(inlong_client *client, int64_t timeout_ms, inlong_close_
         return inlong_client_fault(client);
     int code = inlong_check_timeout(timeout_ms);
     if (code == INLONG_OK && report)
-        code = check_report(report);
+        code = inlong_check_size("report", report->struct_size, sizeof *report);
     if (code == INLONG_OK && inlong_gate_beside())
         code = inlong_fail_beside();
     if (code != INLONG_OK)
@@ -254,26 +235,24 @@ int inlong_client_close(inlong_client *client, int64_t timeout_ms, inlong_close_
 
     int64_t began = inlong_now_ms();
     int64_t lost = (int64_t)inlong_ring_close(slot, timeout_ms);
-    inlong_close_report full = {0};
+    inlong_close_report unwanted, *full = report ? report : &unwanted;
+    *full = (inlong_close_report){.struct_size = sizeof *full};
     int64_t rest = inlong_rest_ms(timeout_ms, began);
     /* In the slot's memory, where it stays if no goroutine takes it. */
-    slot->closing = (inlong_core_call){.kind = INLONG_CALL_CLOSE, .handle = (uintptr_t)client, .timeout_ms = rest, .report = &full};
+    slot->closing = (inlong_core_call){.kind = INLONG_CALL_CLOSE, .handle = (uintptr_t)client, .timeout_ms = rest, .report = full};
     rest = rest < 0 ? atomic_load(&slot->ring.send_timeout_ms) : rest;
     code = inlong_call_within(&slot->closing, patience(rest), slot) ? slot->closing.code
                                                                     : inlong_fail_untaken(INLONG_ERR_CONTEXT_EXPIRED);
-    count_lost(&full, lost);
-    if (code == INLONG_ERR_WORKER_BUSY) {
-        give_report(report, &full);
+    count_lost(full, lost);
+    if (code == INLONG_ERR_WORKER_BUSY)
         return code;
-    }
     /* The core has waited for the callbacks of results. What may run then is one for log lines or credentials. */
     int64_t left = timeout_ms < 0 ? CALLBACK_WAIT_MS : inlong_rest_ms(timeout_ms, began);
     bool quiet = finish(slot,
                         code != INLONG_OK || left < CALLING_WAIT_MS ? CALLING_WAIT_MS
                         : left < CALLBACK_WAIT_MS                   ? left
                                                                     : CALLBACK_WAIT_MS,
-                        &full.unpolled);
-    give_report(report, &full);
+                        &full->unpolled);
     if (code == INLONG_OK && (lost > 0 || !quiet))
         code = inlong_fail(INLONG_ERR_CONTEXT_EXPIRED, NULL, 0,
                            lost > 0 ? "message context expired: before the core had taken all messages"

@@ -25,21 +25,6 @@ static void close_delivers_what_is_pending(void)
     close_fixture(&f);
 }
 
-/* A program that was built when the report had no `uncalled` gets what it knows, and not a byte more. */
-static void report_of_an_older_program(void)
-{
-    fixture f = open_fixture(no_options);
-    inlong_message m = message("x");
-    inlong_close_report report = {.struct_size = offsetof(inlong_close_report, uncalled), .uncalled = 77};
-    CHECK_INT(inlong_client_send(f.client, &m, 5000, NULL), INLONG_OK);
-    CHECK_INT(inlong_client_close(f.client, 5000, &report), INLONG_OK);
-    CHECK_INT(report.acked, 1);
-    CHECK_INT(report.struct_size, offsetof(inlong_close_report, uncalled));
-    CHECK_INT(report.uncalled, 77);
-    f.client = NULL;
-    close_fixture(&f);
-}
-
 /* Also when its slot is a new client's: the old handle must never reach that one. */
 static void stale_handle_reaches_nobody(void)
 {
@@ -297,7 +282,6 @@ static void the_longest_time_out_fails_nothing(void)
 static const check_test tests[] = {
     {"close_delivers_what_is_pending", close_delivers_what_is_pending},
     {"the_longest_time_out_fails_nothing", the_longest_time_out_fails_nothing},
-    {"report_of_an_older_program", report_of_an_older_program},
     {"stale_handle_reaches_nobody", stale_handle_reaches_nobody},
     {"two_threads_close_one_client", two_threads_close_one_client},
     {"flush_and_close_inside_a_callback", flush_and_close_inside_a_callback},
