@@ -30,10 +30,10 @@ type budget struct {
 	waiting atomic.Int32 // callers that wait for room
 	queued  atomic.Int32 // len(line), readable without the lock
 
-	mu       sync.Mutex
-	line     list.List // of *share, those whose first waiter lacks common bytes
-	stopping chan struct{}
-	stopped  *Error // reason; set before stopping is closed
+	mu      sync.Mutex
+	line    list.List             // of *share, those whose first waiter lacks common bytes
+	crowded map[*stream]struct{}  // in which somebody waits
+	stopped atomic.Pointer[Error] // why no wait is left
 
 	relief  *time.Timer // nil if no linger is longer than mostWait
 	short   atomic.Bool // somebody found no common bytes since it last fired
@@ -57,10 +57,17 @@ type share struct {
 // budgetWaiter is a caller in its stream's line.
 type budgetWaiter struct {
 	bytes int64
-	ready chan struct{}   // gets its only value when the room is charged; written under budget.mu
 	ended <-chan struct{} // its context's
-	out   atomic.Bool     // it left the line, because one before it gave up and its context had ended, too
+	woken chan struct{}   // gets a value when its time is over, and one when it is served or the client ends
+
+	served, out atomic.Bool // its room is charged; somebody else took it out of the line; written under budget.mu
 }
+
+func newWaiter(ctx context.Context, bytes int64) *budgetWaiter {
+	return &budgetWaiter{bytes: bytes, ended: ctx.Done(), woken: make(chan struct{}, 2)}
+}
+
+func (w *budgetWaiter) wake() { w.woken <- struct{}{} }
 
 // streamLine is the budget's part of a stream.
 type streamLine struct {
@@ -97,7 +104,7 @@ func (b *budget) init(c *client) {
 	b.maxMessages, b.reserve = int64(o.MaxPendingMessages), int64(o.MaxPendingBytes/o.WorkerNum/4)
 	b.common = int64(o.MaxPendingBytes) - b.reserve*int64(o.WorkerNum)
 	b.block = o.BlockIfQueueIsFull
-	b.stopping = make(chan struct{})
+	b.crowded = make(map[*stream]struct{})
 	b.shares = make([]share, o.WorkerNum)
 	for i := range b.shares {
 		b.shares[i].index = i
@@ -220,16 +227,16 @@ func (b *budget) wait(ctx context.Context, n int64, st *stream, patience time.Du
 		return &Error{Code: CodeQueueFull, Message: "the bound of max_pending_messages or max_pending_bytes is reached"}
 	}
 	st.flush() // the open batch may have the room, and would keep it until its linger ends
-	w := &budgetWaiter{bytes: n, ready: make(chan struct{}, 1), ended: ctx.Done()}
+	w := newWaiter(ctx, n)
 	b.mu.Lock()
-	e := st.line.PushBack(w)
-	b.waiting.Add(1)
-	st.waiters.Add(1)
-	b.queue(st)
-	b.serve(st.share) // a release may have come between the failed attempt and the entry in the line
+	if stopped := b.stopped.Load(); stopped != nil {
+		b.mu.Unlock()
+		return stopped
+	}
+	e := b.join(st, w)
 	full := shareIsFull
 	switch {
-	case len(w.ready) > 0:
+	case w.served.Load():
 		full = noShortage
 	case st.turn == nil:
 		full = streamIsFull
@@ -242,23 +249,37 @@ func (b *budget) wait(ctx context.Context, n int64, st *stream, patience time.Du
 	}
 	b.ask(full, st)
 
-	timer := time.NewTimer(patience)
+	// Thousands may be woken together, and each channel of a select takes a part of that: so there are two.
+	timer := time.AfterFunc(patience, w.wake)
 	defer timer.Stop()
 	select {
-	case <-w.ready:
-		return nil
+	case <-w.woken:
+		if w.served.Load() {
+			return nil
+		}
+		if stopped := b.stopped.Load(); stopped != nil {
+			return b.giveUp(st, e, stopped)
+		}
+		return b.giveUp(st, e, &Error{Code: CodeSendTimeout, Message: "while waiting for room in the queue"})
 	case <-w.ended:
 		return b.giveUp(st, e, &Error{Code: CodeContextExpired, Message: "while waiting for room in the queue", cause: whyEnded{ctx},
 			GroupID: st.key.group, StreamID: st.key.stream})
-	case <-timer.C:
-		return b.giveUp(st, e, &Error{Code: CodeSendTimeout, Message: "while waiting for room in the queue"})
-	case <-b.stopping:
-		return b.giveUp(st, e, b.stopped)
 	}
 }
 
-// giveUp takes a waiter out of its stream's line, with those after it whose contexts have ended too, or with all of them when the
-// client ends: there may be thousands, and each would wait for the lock. A waiter that was served at the same moment has its room.
+// join puts a caller into the line of st, and serves it if a release came between its failed attempt and this. The caller holds mu.
+func (b *budget) join(st *stream, w *budgetWaiter) *list.Element {
+	e := st.line.PushBack(w)
+	b.crowded[st] = struct{}{}
+	b.waiting.Add(1)
+	st.waiters.Add(1)
+	b.queue(st)
+	b.serve(st.share)
+	return e
+}
+
+// giveUp takes a waiter out of its stream's line, with those after it whose contexts have ended too: there may be thousands, and each
+// would wait for the lock. A waiter that was served at the same moment has its room.
 func (b *budget) giveUp(st *stream, e *list.Element, reason *Error) *Error {
 	w := e.Value.(*budgetWaiter)
 	if w.out.Load() {
@@ -267,13 +288,13 @@ func (b *budget) giveUp(st *stream, e *list.Element, reason *Error) *Error {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	switch {
-	case len(w.ready) > 0:
+	case w.served.Load():
 		return nil
 	case w.out.Load():
 		return reason
 	}
 	first := st.line.Front() == e
-	for next := e.Next(); next != nil && (b.stopped != nil || next.Value.(*budgetWaiter).hasEnded()); next = e.Next() {
+	for next := e.Next(); next != nil && next.Value.(*budgetWaiter).hasEnded(); next = e.Next() {
 		next.Value.(*budgetWaiter).out.Store(true)
 		b.leave(st, next)
 	}
@@ -299,7 +320,11 @@ func (b *budget) leave(st *stream, e *list.Element) {
 	st.line.Remove(e)
 	b.waiting.Add(-1)
 	st.waiters.Add(-1)
-	if st.line.Len() == 0 && st.turn != nil {
+	if st.line.Len() > 0 {
+		return
+	}
+	delete(b.crowded, st)
+	if st.turn != nil {
 		st.share.line.Remove(st.turn)
 		st.turn = nil
 	}
@@ -331,7 +356,8 @@ func (b *budget) serveShare(s *share) {
 		if full == noShortage {
 			s.line.MoveToBack(first)
 			b.leave(st, e)
-			w.ready <- struct{}{}
+			w.served.Store(true)
+			w.wake()
 			if s.turn != nil {
 				b.line.MoveToBack(s.turn)
 			}
@@ -360,6 +386,13 @@ func (b *budget) serveShare(s *share) {
 func (b *budget) stop(err *Error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	b.stopped = err
-	close(b.stopping)
+	b.stopped.Store(err)
+	for st := range b.crowded {
+		for e := st.line.Front(); e != nil; e = st.line.Front() {
+			w := e.Value.(*budgetWaiter)
+			w.out.Store(true)
+			b.leave(st, e)
+			w.wake()
+		}
+	}
 }

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"strconv"
+	"sync"
 	"testing"
 	"time"
 	"unsafe"
@@ -23,7 +24,7 @@ type crowd struct {
 }
 
 func newCrowd(messages, common int64, streams int) *crowd {
-	c := &crowd{budget: budget{maxMessages: messages, common: common, shares: make([]share, 1)}}
+	c := &crowd{budget: budget{maxMessages: messages, common: common, shares: make([]share, 1), crowded: make(map[*stream]struct{})}}
 	for range streams {
 		c.streams = append(c.streams, &stream{share: &c.shares[0]})
 		c.shares[0].streams.Add(1)
@@ -31,20 +32,13 @@ func newCrowd(messages, common int64, streams int) *crowd {
 	return c
 }
 
-// join puts a caller behind the others of its stream, as wait does.
 func (c *crowd) join(st *stream, bytes int64) *budgetWaiter {
 	return c.joinFor(context.Background(), st, bytes)
 }
 
 func (c *crowd) joinFor(ctx context.Context, st *stream, bytes int64) *budgetWaiter {
-	w := &budgetWaiter{bytes: bytes, ready: make(chan struct{}, 1), ended: ctx.Done()}
-	c.places = append(c.places, st.line.PushBack(w))
-	c.waiting.Add(1)
-	st.waiters.Add(1)
-	if st.turn == nil {
-		st.turn = st.share.line.PushBack(st)
-	}
-	c.serve(st.share)
+	w := newWaiter(ctx, bytes)
+	c.places = append(c.places, c.budget.join(st, w))
 	return w
 }
 
@@ -73,7 +67,7 @@ func TestWaitingForRoomCostsTheSameHoweverManyWait(t *testing.T) {
 			require.Zero(t, c.waiting.Load())
 			m, n := c.pending()
 			require.Equal(t, []int64{10, 10}, []int64{m, n})
-			require.Zero(t, c.line.Len()+c.shares[0].line.Len())
+			require.Zero(t, c.line.Len()+c.shares[0].line.Len()+len(c.crowded))
 		})
 	}
 }
@@ -108,25 +102,63 @@ func TestWhoGivesUpTakesThoseAlongWhoseContextHasEnded(t *testing.T) {
 	}
 	c.mu.Unlock()
 	c.release(st, 1, 1)
-	require.Equal(t, []int{1, 1, 0}, []int{len(served.ready), len(waits.ready), len(behind.ready)}, "the room went to who waits")
+	require.Equal(t, []int{1, 1, 0}, []int{len(served.woken), len(waits.woken), len(behind.woken)}, "the room went to who waits")
 	require.Equal(t, reason, c.giveUp(st, c.places[len(c.places)-1], reason))
 	require.Zero(t, c.waiting.Load()+st.waiters.Load())
 }
 
-// So did those whose client was closed.
-func TestWhoGivesUpAtACloseTakesAllAlong(t *testing.T) {
-	c := newCrowd(1, 1<<20, 1)
-	c.stopping = make(chan struct{})
-	st := c.streams[0]
-	require.Equal(t, noShortage, c.admit(st, 1, 1))
-	for range 1000 {
-		c.join(st, 1)
+// A close wakes all who wait, wherever: those of a stream that is at its own bound are in no share's line.
+func TestCloseEndsEveryWait(t *testing.T) {
+	c := newCrowd(80, 1<<20, 2)
+	greedy, modest := c.streams[0], c.streams[1]
+	for range 70 {
+		require.Equal(t, noShortage, c.admit(greedy, 1, 1))
 	}
+	for range 10 {
+		require.Equal(t, noShortage, c.admit(modest, 1, 1))
+	}
+	var all []*budgetWaiter
+	for range 1000 {
+		all = append(all, c.join(greedy, 1), c.join(modest, 1))
+	}
+	c.release(modest, 1, 1)
+	require.True(t, all[1].served.Load())
+	require.Nil(t, greedy.turn, "it is at its bound")
 	c.stop(errClosed)
-	require.Equal(t, errClosed, c.giveUp(st, c.places[500], errClosed))
-	require.EqualValues(t, 500, c.waiting.Load(), "those behind it went with it")
-	require.Equal(t, errClosed, c.giveUp(st, c.places[0], errClosed))
-	require.Zero(t, c.waiting.Load()+st.waiters.Load())
+	for i, w := range all {
+		require.Len(t, w.woken, 1)
+		if i != 1 {
+			require.Equal(t, errClosed, c.giveUp(c.streams[i%2], c.places[i], errClosed))
+		}
+	}
+	require.Nil(t, c.giveUp(modest, c.places[1], errClosed), "it has its room")
+	require.Equal(t, errClosed, c.wait(context.Background(), 1, modest, time.Hour, true), "who comes later does not wait")
+	require.Zero(t, c.waiting.Load()+greedy.waiters.Load()+modest.waiters.Load())
+	require.Zero(t, c.line.Len()+c.shares[0].line.Len()+len(c.crowded))
+}
+
+// What each of many callers costs that come back together decides how late the last one is.
+func BenchmarkCallersWhoseContextEndsTogether(b *testing.B) {
+	const callers = 32_000
+	c := newCrowd(1, 1<<20, 1)
+	st := c.streams[0]
+	require.Equal(b, noShortage, c.admit(st, 1, 1))
+	least := time.Hour
+	for b.Loop() {
+		ctx, cancel := context.WithCancel(context.Background())
+		var ends sync.WaitGroup
+		for range callers {
+			ends.Go(func() { _ = c.wait(ctx, 1, st, time.Hour, true) })
+		}
+		for c.waiting.Load() < callers {
+			time.Sleep(time.Millisecond)
+		}
+		before := cputime.Total()
+		cancel()
+		ends.Wait()
+		least = min(least, cputime.Total()-before)
+	}
+	b.ReportMetric(float64(least.Nanoseconds())/callers, "cpu-ns/caller")
 }
 
 // The error of a wait asks the context why it ended when it is asked itself: each of thousands would wait for the context's lock.
@@ -177,12 +209,12 @@ func TestRoomGoesToThoseWhoWaitInTurn(t *testing.T) {
 	require.Equal(t, noShortage, c.admit(first, 1, 50))
 	require.Equal(t, noShortage, c.admit(second, 1, 40))
 	large, small := c.join(second, 45), c.join(first, 5)
-	require.Zero(t, len(large.ready)+len(small.ready))
+	require.Zero(t, len(large.woken)+len(small.woken))
 	require.NotEqual(t, noShortage, c.admit(first, 1, 1), "a newcomer stays behind those who wait")
 	c.release(first, 0, 20)
-	require.Zero(t, len(large.ready)+len(small.ready), "30 are free")
+	require.Zero(t, len(large.woken)+len(small.woken), "30 are free")
 	c.release(first, 0, 20)
-	require.Equal(t, []int{1, 1}, []int{len(large.ready), len(small.ready)}, "50 are free")
+	require.Equal(t, []int{1, 1}, []int{len(large.woken), len(small.woken)}, "50 are free")
 	require.Zero(t, c.waiting.Load())
 	require.Zero(t, c.queued.Load()+c.shares[0].queued.Load())
 }
@@ -201,9 +233,9 @@ func TestStreamAtItsBoundHoldsUpNoOther(t *testing.T) {
 	require.NotEqual(t, noShortage, c.admit(modest, 1, 1), "the share is full")
 	other := c.join(modest, 1)
 	c.release(greedy, 1, 1)
-	require.Equal(t, []int{0, 1}, []int{len(w.ready), len(other.ready)}, "the share was full for both, the greedy one came behind")
+	require.Equal(t, []int{0, 1}, []int{len(w.woken), len(other.woken)}, "the share was full for both, the greedy one came behind")
 	c.release(modest, 1, 1)
-	require.Equal(t, 1, len(w.ready))
+	require.Equal(t, 1, len(w.woken))
 }
 
 // A detail that grew would be counted for less than it is.

@@ -132,10 +132,25 @@ func (w *bulkWindow) next() {
 	}
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	if first := w.line.Front(); first != nil {
-		w.leave(first)
-		close(first.Value.(chan struct{}))
+	if w.line.Len() > 0 {
+		w.wakeFirst()
 	}
+}
+
+// stop wakes all, when the budget was stopped.
+func (w *bulkWindow) stop() {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for w.line.Len() > 0 {
+		w.wakeFirst()
+	}
+}
+
+// wakeFirst ends the wait of the first in the line. The caller holds mu.
+func (w *bulkWindow) wakeFirst() {
+	first := w.line.Front()
+	w.leave(first)
+	close(first.Value.(chan struct{}))
 }
 
 // leave takes a waiter out of the line. The caller holds mu.
@@ -164,6 +179,10 @@ func (c *client) enterBulk(ctx context.Context, kind sendKind, patience time.Dur
 	ready := make(chan struct{})
 	began, acked := time.Now(), w.acked.Load()
 	w.mu.Lock()
+	if stopped := c.budget.stopped.Load(); stopped != nil {
+		w.mu.Unlock()
+		return stopped
+	}
 	e := w.line.PushBack(ready)
 	w.waiting.Add(1)
 	w.mu.Unlock()
@@ -176,6 +195,9 @@ func (c *client) enterBulk(ctx context.Context, kind sendKind, patience time.Dur
 	for reason == nil {
 		select {
 		case <-ready:
+			if stopped := c.budget.stopped.Load(); stopped != nil {
+				return stopped
+			}
 			// Room that comes because others ran out of time does not count: the next ones would wait for the same result.
 			if time.Since(began) < w.sendTimeout/2 || w.acked.Load() != acked {
 				return nil
@@ -190,8 +212,6 @@ func (c *client) enterBulk(ctx context.Context, kind sendKind, patience time.Dur
 				began, acked = time.Now(), now
 				timer.Reset(patience)
 			}
-		case <-c.budget.stopping:
-			reason = c.budget.stopped
 		}
 	}
 	w.mu.Lock()

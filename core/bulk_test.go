@@ -165,7 +165,7 @@ func TestBulkSendersWaitForTheirWindowAndSinglesDoNot(t *testing.T) {
 	settled(t, client)
 }
 
-// A wait for the window ends with the caller's context, with the send timeout and with the close.
+// A wait for the window ends with the caller's context, with the send timeout, and as soon as a close begins.
 func TestWaitForTheBulkWindowEnds(t *testing.T) {
 	client, _, _ := heldNode(t, 100, dataproxy.WithSendTimeout(time.Second))
 	hurry(t, client)
@@ -184,12 +184,17 @@ func TestWaitForTheBulkWindowEnds(t *testing.T) {
 	fault(t, <-results, dataproxy.CodeSendTimeout)
 
 	client.SendBulk(context.Background(), streamMessage("s", "%0200d", 2), nil)
-	go client.SendBulk(context.Background(), message("the client is closed"), note)
-	inWindow(t, client, 1)
-	over, end := context.WithCancel(context.Background())
-	end()
-	_, _ = client.Shutdown(over)
+	for range 2 {
+		go client.SendBulk(context.Background(), message("the client is closed"), note)
+	}
+	inWindow(t, client, 2)
+	closing, giveUp := context.WithCancel(context.Background())
+	var closed sync.WaitGroup
+	closed.Go(func() { _, _ = client.Shutdown(closing) })
+	fault(t, <-results, dataproxy.CodeClosed) // while what is in flight is still waited for
 	fault(t, <-results, dataproxy.CodeClosed)
+	giveUp()
+	closed.Wait()
 }
 
 // Where nothing is acked, a batch of many windows must not wait a send timeout for each of them.

@@ -126,6 +126,7 @@ func (c *client) shut(ctx context.Context, fault *Error) {
 		refusal, c.reason = fault, fault
 	}
 	c.budget.stop(refusal)
+	c.bulk.stop()
 	swept := make(chan struct{})
 	c.completing.Add(1)
 	go func() {
