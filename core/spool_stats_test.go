@@ -55,7 +55,8 @@ func TestStatsTellWhatIsInTheSpool(t *testing.T) {
 func TestStatsTellThatASpoolDoesNotStore(t *testing.T) {
 	t.Parallel()
 	c := cluster(t, dataproxytest.WithNodes(1))
-	full := connect(t, c, dataproxy.WithSpoolDir(t.TempDir()), dataproxy.WithSpoolMaxBytes(1<<20), dataproxy.WithCompression(dataproxy.None))
+	log := newMemoLog()
+	full := connect(t, c, dataproxy.WithSpoolDir(t.TempDir()), dataproxy.WithSpoolMaxBytes(1<<20), dataproxy.WithCompression(dataproxy.None), dataproxy.WithLogger(log))
 	down(t, c, full)
 	eventually(t, "it is full", func() bool {
 		for range 20 {
@@ -63,6 +64,7 @@ func TestStatsTellThatASpoolDoesNotStore(t *testing.T) {
 		}
 		return full.Stats().Spool.State == dataproxy.SpoolFull
 	})
+	eventually(t, "the log names what to raise", func() bool { return log.count("spool_max_bytes") > 0 })
 	up(c)
 	require.NoError(t, full.Flush(patient(t)))
 	eventually(t, "it stores again", func() bool {

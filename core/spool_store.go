@@ -2,6 +2,7 @@ package dataproxy
 
 import (
 	"errors"
+	"fmt"
 	"time"
 
 	"github.com/inlong-dataproxy/inlong-dataproxy/core/internal/connections"
@@ -168,12 +169,14 @@ func (s *spooler) storeGroup(all []sealed) {
 	}
 	s.unsynced = s.unsynced || err == nil && s.opts.Sync == spool.SyncInterval
 	store, opening := s.own, s.opening
-	switch s.warn(err); {
+	switch {
 	case err == nil:
 		s.counts.stored(s.own, s.opts.MaxBytes)
 	case errors.Is(err, spool.ErrFull):
+		s.warn(fmt.Errorf("%w: spool_max_bytes are in use", err))
 		s.counts.state.Store(SpoolFull)
 	default:
+		s.warn(err)
 		s.counts.state.Store(SpoolFailed)
 		s.reconsider()
 	}

@@ -53,7 +53,7 @@ func drainSpool(cmd *cobra.Command, c *config, dir string, timeout time.Duration
 		case left > 0:
 			return fmt.Errorf("%s left: the log says why, or that no node takes messages", batches(left))
 		case all.givenUp > 0:
-			return fmt.Errorf("%s given up: nodes refuse them for good", plural(all.givenUp, "message"))
+			return fmt.Errorf("%s given up: the log says why", plural(all.givenUp, "message"))
 		}
 		return unread(idle)
 	}

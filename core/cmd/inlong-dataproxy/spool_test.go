@@ -178,6 +178,20 @@ func TestSpoolDrainDeliversWhatIsLeft(t *testing.T) {
 	require.Contains(t, stdout, "0 messages delivered")
 }
 
+// Messages that were too old to be delivered were said to be refused by nodes.
+func TestSpoolDrainTellsNoOtherCauseThanTheLog(t *testing.T) {
+	c := dataproxytest.Start(t)
+	dir := leaveSpool(t, c, dataproxy.Message{StreamID: "a", Payload: []byte("old")})
+	for _, n := range c.Nodes() {
+		n.Standing(dataproxytest.ErrorCode(114)) // so that it gets old
+	}
+	status, stdout, stderr := program("", "spool", "drain", "--url", c.URL(), "--group", "test_group", "--option", "spool_max_age=1s", dir)
+	require.Equal(t, exitFailure, status)
+	require.Contains(t, stdout, "1 given up")
+	require.Contains(t, stderr, "older than spool_max_age")
+	require.Contains(t, stderr, "1 message given up: the log says why")
+}
+
 // A wrong folder looks as an empty spool.
 func TestSpoolRefusesWhatIsNone(t *testing.T) {
 	for _, command := range []string{"ls", "verify", "cat", "export"} {
