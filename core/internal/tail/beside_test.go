@@ -73,3 +73,20 @@ func TestAFileThatWasPutAsideBesideUnseenIsRead(t *testing.T) {
 	w.came(append(append(want, many("b", 5)...), "c")...)
 	w.stop(true)
 }
+
+// Two programs whose names differ in a number, rotated by number: where one was rotated its neighbour's old files, which had been read or
+// which nobody had asked for, were sent as its own.
+func TestOldFilesOfANeighbourWithANumberAreNotTaken(t *testing.T) {
+	w := steered(t, "app-1")
+	w.add("app-1.log", many("a", 300)...)
+	w.start(true)
+	w.came(many("a", 300)...)
+	w.rename("app-1.log", "app-1.log.1")
+	w.add("app-2.log.1", "not asked for")
+	w.add("app-2.log.2.gz", "not asked for")
+	w.add("app-1.log", "b")
+	w.look()
+	w.look()
+	w.came(append(many("a", 300), "b")...)
+	w.stop(true)
+}

@@ -193,7 +193,7 @@ func (s *Set) between(path string, before, after *File) (unsure bool) {
 	for _, e := range s.strangers(before) {
 		base := filepath.Base(before.real)
 		related := named(e.name, before) || named(e.name, after) || putAside(e.name, filepath.Base(path)) ||
-			base != filepath.Base(path) && sameForm(e.name, base)
+			base != filepath.Base(path) && !putAside(base, filepath.Base(path)) && isBetween(e.name, base, filepath.Base(after.real))
 		if !related || e.modified < since || s.isKnown(e) {
 			continue
 		}

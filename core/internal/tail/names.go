@@ -3,6 +3,7 @@ package tail
 import (
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 )
 
@@ -37,8 +38,26 @@ func putAside(name, base string) bool {
 	return asideMark.MatchString(rest)
 }
 
-// sameForm reports whether two names differ in their numbers only: app-20261127.log and app-20261128.log.
+// isBetween reports whether a name is one that came between two others where each file has a name of its own: they differ in their numbers
+// only, as app-20261127.log and app-20261128.log. Those before the first one that differs are the program's own: worker-1 is not worker-2.
+func isBetween(name, before, after string) bool {
+	name, before, after = packedEnding.ReplaceAllString(name, ""), packedEnding.ReplaceAllString(before, ""), packedEnding.ReplaceAllString(after, "")
+	if name == before || !sameForm(name, before) {
+		return false
+	}
+	is, was := digits.FindAllString(name, -1), digits.FindAllString(before, -1)
+	own := len(was) - 1
+	if after != before && sameForm(after, before) {
+		for i, number := range digits.FindAllString(after, -1) {
+			if number != was[i] {
+				own = i
+				break
+			}
+		}
+	}
+	return slices.Equal(is[:own], was[:own])
+}
+
 func sameForm(a, b string) bool {
-	a, b = packedEnding.ReplaceAllString(a, ""), packedEnding.ReplaceAllString(b, "")
-	return a != b && digits.MatchString(a) && digits.ReplaceAllString(a, "#") == digits.ReplaceAllString(b, "#")
+	return digits.MatchString(a) && digits.ReplaceAllString(a, "#") == digits.ReplaceAllString(b, "#")
 }
