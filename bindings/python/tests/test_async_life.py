@@ -362,3 +362,22 @@ def test_a_closed_client_goes_without_the_collector(cluster: MockCluster) -> Non
         wait_until(lambda: all(part() is None for part in kept), "all of it is gone")
     finally:
         gc.enable()
+
+
+def test_a_loop_that_stands_still_with_more_results_than_the_librarys_queue_holds_loses_none(cluster: MockCluster) -> None:
+    # The queue holds 65,536: the rest of the messages could have waited for a loop that nobody runs any more.
+    count = 100_000
+    loop = asyncio.new_event_loop()
+    try:
+
+        async def send() -> list[asyncio.Future[Result]]:
+            client = await AsyncClient(cluster.url, group_id=GROUP, send_timeout=300).open()
+            return [client.send_nowait(b"x", STREAM) for _ in range(count)]
+
+        with pytest.warns(ResourceWarning, match="unclosed"):
+            futures = loop.run_until_complete(send())
+        wait_until(lambda: cluster.stats()["messages"] == count and not still_open(), "all arrived, and it is closed", 60)
+        assert loop.run_until_complete(asyncio.wait(futures, timeout=60))[1] == set()
+        assert all(future.exception() is None for future in futures)
+    finally:
+        loop.close()
