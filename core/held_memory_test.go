@@ -45,6 +45,8 @@ func TestHeapStaysWithinMaxPendingBytes(t *testing.T) {
 		callers, stuck bool
 		with           func(*dataproxy.Message)
 		beside         int64 // that this takes
+		fault          func(*dataproxytest.Node)
+		opts           []dataproxy.Option
 	}{
 		{name: "one stream", streams: 1, linger: 20 * time.Millisecond},
 		{name: "linger 0", streams: 1},
@@ -60,13 +62,17 @@ func TestHeapStaysWithinMaxPendingBytes(t *testing.T) {
 			with: func(m *dataproxy.Message) { m.ItemAttributes = mapOf(20) }, beside: 3000},
 		{name: "one map for all", streams: 1, linger: 20 * time.Millisecond,
 			with: func(m *dataproxy.Message) { m.Attributes = shared }, beside: 100},
+		{name: "ordered", streams: 8, linger: 20 * time.Millisecond, opts: []dataproxy.Option{dataproxy.WithOrdered(true)}},
+		{name: "parked", streams: 8, linger: 20 * time.Millisecond, fault: (*dataproxytest.Node).Kill},
+		{name: "not now", streams: 8, linger: 20 * time.Millisecond,
+			fault: func(n *dataproxytest.Node) { n.Standing(dataproxytest.ErrorCode(114)) }},
 	} {
-		for _, size := range []int{1, 100, 10 << 10} {
+		for _, size := range []int{1, 100, 10 << 10, 300 << 10} {
 			t.Run(fmt.Sprintf("%s, %d bytes", mode.name, size), func(t *testing.T) {
 				c := cluster(t, dataproxytest.WithNodes(1), dataproxytest.WithoutRecorder())
-				client := connect(t, c, dataproxy.WithWorkerNum(1), dataproxy.WithMaxPendingBytes(bound), dataproxy.WithMaxPendingMessages(8<<20),
-					dataproxy.WithSendTimeout(time.Minute), dataproxy.WithAckTimeout(time.Minute), linger(mode.linger),
-					dataproxy.WithMessageFormat(dataproxy.Binary))
+				client := connect(t, c, append(mode.opts, dataproxy.WithWorkerNum(1), dataproxy.WithMaxPendingBytes(bound),
+					dataproxy.WithMaxPendingMessages(8<<20), dataproxy.WithSendTimeout(time.Minute), dataproxy.WithAckTimeout(time.Minute),
+					linger(mode.linger), dataproxy.WithMessageFormat(dataproxy.Binary))...)
 				hurry(t, client)
 				msg := func(i int) dataproxy.Message {
 					m := dataproxy.Message{StreamID: fmt.Sprint("stream", i%mode.streams), Payload: make([]byte, size)}
@@ -81,7 +87,9 @@ func TestHeapStaysWithinMaxPendingBytes(t *testing.T) {
 				require.NoError(t, client.Flush(patient(t)))
 				release := make(chan struct{})
 				t.Cleanup(func() { close(release) })
-				if !mode.stuck {
+				if mode.fault != nil {
+					mode.fault(c.Node(0))
+				} else if !mode.stuck {
 					c.Node(0).Standing(dataproxytest.Silence())
 				}
 				before := heapNow()
