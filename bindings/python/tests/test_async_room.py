@@ -11,7 +11,7 @@ from contextlib import suppress
 from typing import Any
 
 import pytest
-from support import GROUP, STREAM, Opcodes, silence
+from support import GROUP, STREAM, Opcodes, silence, wait_until
 from test_async import TIGHT, eventually
 
 from inlong_dataproxy import AsyncClient, ClosedError, Persisted, Result
@@ -273,3 +273,34 @@ def test_a_send_that_ctrl_c_breaks_off_keeps_no_later_one_in_line(cluster: MockC
             assert number > 5
 
     asyncio.run(main())
+
+
+def test_a_close_in_the_background_goes_on_where_the_library_does_not_answer(
+    cluster: MockCluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Where the library gets no processor for a second its counters are an error. That ended the thread that closes: the client
+    # stayed open, and what waited for room had no result.
+    asked: list[None] = []
+
+    def no_answer(*_: object) -> int:
+        asked.append(None)
+        if len(asked) == 2:
+            monkeypatch.undo()
+        raise codes.late_error("the library got no processor to take it")
+
+    async def leave_in_line() -> asyncio.Future[Result]:
+        client = await AsyncClient(cluster.url, group_id=GROUP).open()
+        monkeypatch.setattr(AsyncDelivery, "push", lambda _: None)  # there is no room
+        monkeypatch.setattr(low, "client_stats", no_answer)
+        future, delivery = client.send_nowait(b"x", STREAM), client._delivery
+        assert delivery is not None
+        delivery.begin_close(time.monotonic() + 600)
+        return future
+
+    loop = asyncio.new_event_loop()
+    try:
+        future = loop.run_until_complete(leave_in_line())
+        wait_until(lambda: still_open() == set(), "it is closed", 60)
+        assert loop.run_until_complete(future).node
+    finally:
+        loop.close()

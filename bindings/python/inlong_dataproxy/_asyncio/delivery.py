@@ -30,7 +30,7 @@ from inlong_dataproxy._results.taker import CloseReport, Outcome, ResultTaker, c
 from inlong_dataproxy._sending.message import Model, checked_length, refusal
 from inlong_dataproxy._sending.models import Models
 from inlong_dataproxy._sending.run import FULL, Run, snapshot, split
-from inlong_dataproxy.errors import InlongError
+from inlong_dataproxy.errors import InlongError, SendTimeoutError
 
 from . import offloop
 from .bulk_run import Entry, Future, Mark, Waiting, abandon, left_behind
@@ -339,15 +339,15 @@ class AsyncDelivery(ResultTaker[Waiting]):
 
     def _close_alone(self, end: float, patient: bool) -> None:
         """Pass on what waits for room, as there is some, until end, and close; not patient: as long as acks come."""
-        acked, until = -1, end
+        acked, until, counters = -1, end, {"acked": -1, "pending_messages": 1}
         while True:
             self._have_pushed(end)
-            counters, now = super().stats(), time.monotonic()
+            with contextlib.suppress(SendTimeoutError):  # the library gets no processor, and may have one later
+                counters = super().stats()
             if counters["acked"] > acked:
-                acked, until = counters["acked"], end if patient else min(end, now + _NO_ACKS_SECONDS)
-            if now >= until or not (self._line or (counters["pending_messages"] and not patient)):
-                break
-            if low.client_seal(self.handle, _ROOM_MS) not in (codes.OK, codes.CONTEXT_EXPIRED):  # the close says it, too
+                acked, until = counters["acked"], end if patient else min(end, time.monotonic() + _NO_ACKS_SECONDS)
+            over = time.monotonic() >= until or not (self._line or (counters["pending_messages"] and not patient))
+            if over or low.client_seal(self.handle, _ROOM_MS) not in (codes.OK, codes.CONTEXT_EXPIRED):  # the close says it, too
                 break
             time.sleep(_BEHIND_SECONDS)
         self._close_handle(end if patient else 0, None)
