@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import _thread
 import asyncio
+import threading
 import time
 import warnings
 from collections.abc import AsyncIterator
@@ -304,3 +305,30 @@ def test_a_close_in_the_background_goes_on_where_the_library_does_not_answer(
         assert loop.run_until_complete(future).node
     finally:
         loop.close()
+
+
+def test_a_push_in_a_forked_child_waits_for_no_thread_of_the_parent(cluster: MockCluster) -> None:
+    # One that closed the client of a loop that had ended held the lock just then: the child's loop stood still for ever.
+    async def main() -> None:
+        async with AsyncClient(cluster.url, group_id=GROUP) as client:
+            delivery, held, go_on = client._delivery, threading.Event(), threading.Event()
+            assert delivery is not None
+
+            def hold() -> None:
+                with delivery._pushing:
+                    held.set()
+                    go_on.wait()
+
+            parents, childs = threading.Thread(target=hold), threading.Thread(target=delivery.push)
+            parents.start()
+            held.wait()
+            delivery.forked = True
+            childs.start()
+            childs.join(10)
+            waits = childs.is_alive()
+            go_on.set()
+            parents.join()
+            delivery.forked = False
+            assert not waits
+
+    asyncio.run(main())

@@ -126,7 +126,7 @@ class AsyncDelivery(ResultTaker[Waiting]):
 
     def push(self) -> None:
         """Pass on what is in line, as far as there is room."""
-        if self._pushing._is_owned():
+        if self.forked or self._pushing._is_owned():  # in a forked child it may be locked for ever
             return  # a finalizer or signal handler came in the middle of another push, which takes what it put in line
         with self._pushing:  # no call of acquire: where a signal handler raises behind that, nobody releases
             self._push_or_put_back()
