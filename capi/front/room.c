@@ -134,11 +134,17 @@ static size_t of_threads(size_t count)
     return count * (stack + arena);
 }
 
-/* For each of which the runtime may start a thread. */
+/* For each of which the runtime may start a thread; GOMAXPROCS bounds them. */
 static size_t processors(void)
 {
+    const char *chosen = started_with("GOMAXPROCS");
+    int n = chosen ? atoi(chosen) : 0;
     cpu_set_t set;
-    return sched_getaffinity(0, sizeof set, &set) == 0 ? (size_t)CPU_COUNT(&set) : CPU_SETSIZE;
+    if (n > 0)
+        return (size_t)n;
+    if (sched_getaffinity(0, sizeof set, &set) == 0)
+        return (size_t)CPU_COUNT(&set);
+    return (size_t)sysconf(_SC_NPROCESSORS_ONLN);
 }
 
 int inlong_room_check_client(char *err, size_t errlen) { return check_space(of_threads(THREADS_OF_CLIENT), err, errlen); }

@@ -99,6 +99,33 @@ static void at_any_limit_of_address_space_threads_send_or_nothing_is_loaded(void
     CHECK_INT(works, ENOUGH);
 }
 
+/* Room was asked for all processors of a large machine, also by a program that was given a few of them: 4 GiB were too little on 20. */
+static void room_is_asked_for_the_processors_that_are_chosen(void)
+{
+    static const struct {
+        const char *chosen;
+        int code;
+    } cases[] = {{"1", INLONG_OK}, {"64", INLONG_ERR_NOMEM}};
+    const char *chosen = getenv("INLONG_TEST_CHOSEN");
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        inlong_mock *mock;
+        if (chosen && strcmp(chosen, cases[i].chosen) == 0) { /* started below */
+            limit_space((rlim_t)4 << 30);
+            CHECK_INT(inlong_mock_new(1, &mock, err, sizeof err), cases[i].code);
+            return;
+        }
+        pid_t child = chosen ? -1 : fork();
+        if (child == 0) {
+            setenv("GOMAXPROCS", cases[i].chosen, 1);
+            setenv("INLONG_TEST_CHOSEN", cases[i].chosen, 1);
+            execl("/proc/self/exe", "test_room", "room_is_asked_for_the_processors_that_are_chosen", (char *)NULL);
+            _exit(127);
+        }
+        if (!chosen)
+            CHECK_INT(check_status(child), 0);
+    }
+}
+
 /* Each brings threads. */
 static void client_without_room_for_its_threads_is_refused(void)
 {
@@ -146,6 +173,7 @@ static const check_test tests[] = {
     {"without_room_for_the_runtime_it_is_not_loaded", without_room_for_the_runtime_it_is_not_loaded},
     {"at_any_limit_of_address_space_threads_send_or_nothing_is_loaded",
      at_any_limit_of_address_space_threads_send_or_nothing_is_loaded},
+    {"room_is_asked_for_the_processors_that_are_chosen", room_is_asked_for_the_processors_that_are_chosen},
     {"client_without_room_for_its_threads_is_refused", client_without_room_for_its_threads_is_refused},
     {"without_descriptors_it_is_not_loaded", without_descriptors_it_is_not_loaded},
 };

@@ -68,6 +68,8 @@ def test_a_line_that_ends_by_a_fault_answers_the_commands_that_it_has_put_back(
     assert ticket.wait(time.monotonic() + 10)
     error = future.exception(10)
     assert isinstance(error, ClosedError)
+    assert isinstance(future, DeliveryFuture)
+    assert future.payload == b"", "the future kept what was not passed on for as long as it lived"
     assert (error.group_id, error.stream_id) == (GROUP, STREAM)
 
 

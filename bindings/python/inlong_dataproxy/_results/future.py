@@ -280,6 +280,7 @@ class DeliveryFuture(Future[Result]):
             if self._watch is not watch:
                 return None
             self._outcome = outcome
+            self.payload = b""  # of a message that was not passed on
             callback = self._born_with if self.callback is _attended else self.callback
             callbacks, self.callback, self._born_with, self._callbacks = self._callbacks, None, None, None
             return callback, callbacks or []
@@ -312,6 +313,7 @@ class DeliveryFuture(Future[Result]):
         """Set an error in a forked child, without a lock, which a thread of the parent may have held."""
         self._outcome = error
         self._watch = None
+        self.payload = b""
 
     def _disown_late(self) -> None:
         """Do so if a thread of the parent had this future in its hand at the fork, where nobody else finds it."""
