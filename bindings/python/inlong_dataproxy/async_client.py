@@ -7,6 +7,7 @@ import time
 import warnings
 from asyncio.events import _get_running_loop as get_running_loop  # pyright: ignore[reportPrivateUsage] - None where none runs
 from collections.abc import AsyncIterable, Iterable, Mapping
+from threading import get_ident
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Optional, Union
 
@@ -47,6 +48,8 @@ class AsyncClient:
     """
 
     _delivery: Optional[AsyncDelivery] = None
+    _runner: Any  # what tells the thread that runs the loop: the loop, or
+    _thread_id = None  # where it does not, as uvloop's, this object
 
     def __init__(self, url: str = "", *, group_id: str = "", **options: Unpack[Options]) -> None:
         self._config = Config(url, group_id=group_id, **options)
@@ -76,7 +79,9 @@ class AsyncClient:
         except BaseException:
             self._opening = False
             raise
-        self._delivery = AsyncDelivery(asyncio.get_running_loop(), handle, self._group_id, bounds)
+        loop = asyncio.get_running_loop()
+        self._runner = loop if hasattr(loop, "_thread_id") else self
+        self._delivery = AsyncDelivery(loop, handle, self._group_id, bounds)
         return self
 
     # ---- sending ----
@@ -128,7 +133,10 @@ class AsyncClient:
         if not fork.known[0]:
             fork.look()
         delivery = self._delivery
-        if delivery is None or delivery.closing or delivery.forked or get_running_loop() is not delivery.loop:
+        if delivery is None or delivery.closing or delivery.forked:
+            delivery = self._usable()
+        # get_running_loop is a system call before Python 3.12: a loop that tells its thread is asked for that.
+        if self._runner._thread_id != get_ident() and get_running_loop() is not delivery.loop:
             delivery = self._usable()
         if type(payload) is not bytes:
             payload = to_bytes(payload)

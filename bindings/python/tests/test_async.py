@@ -306,3 +306,24 @@ def test_results_are_handed_out_in_slices(cluster: MockCluster, monkeypatch: pyt
             assert turns > 5
 
     asyncio.run(main())
+
+
+@pytest.mark.parametrize("moment", ["between", "another loop", "another thread"])
+def test_a_call_outside_of_its_loop_is_refused(cluster: MockCluster, moment: str) -> None:
+    # Which thread runs the loop is asked instead of which loop runs: a message must not get into a loop that stands still.
+    async def other(client: AsyncClient) -> None:
+        client.send_nowait(b"x", STREAM)
+
+    loop = asyncio.new_event_loop()
+    client = loop.run_until_complete(AsyncClient(cluster.url, group_id=GROUP).open())
+    calls: dict[str, Callable[[], object]] = {
+        "between": lambda: client.send_nowait(b"x", STREAM),
+        "another loop": lambda: asyncio.run(other(client)),
+        "another thread": lambda: loop.run_until_complete(loop.run_in_executor(None, client.send_nowait, b"x", STREAM)),
+    }
+    try:
+        with pytest.raises(InlongError, match="belongs to the event loop"):
+            calls[moment]()
+    finally:
+        loop.run_until_complete(client.close())
+        loop.close()
