@@ -23,9 +23,11 @@ Every metric has the label group_id, and comes from client.stats() when Promethe
     inlong_dataproxy_lanes_usable       connections that take messages
     inlong_dataproxy_spool_messages     messages in the spool that have no ack
     inlong_dataproxy_spool_bytes        bytes of its files
+    inlong_dataproxy_spool_oldest_seconds   age of the oldest message in it, of all clients of the group
     inlong_dataproxy_spool_failing      clients whose spool is full, or whose disk fails
     inlong_dataproxy_spool_replayed_total   messages that were read back from it and acked
     inlong_dataproxy_spool_given_up_total   messages in it that were given up
+    inlong_dataproxy_spool_lost_batches_total   batches whose files were removed or damaged
     inlong_dataproxy_spool_errors_total     errors of its disk
 """
 
@@ -54,6 +56,7 @@ _COUNTERS = {
     "retries": "attempts after the first",
     "spool_replayed": "messages that were read back from the spool and acked",
     "spool_given_up": "messages in the spool that failed for good",
+    "spool_lost_batches": "batches of the spool whose files were removed or damaged",
     "spool_errors": "errors of the spool's disk",
 }
 _GAUGES = {
@@ -64,6 +67,7 @@ _GAUGES = {
     "lanes_usable": "connections that take messages",
     "spool_messages": "messages in the spool that have no ack",
     "spool_bytes": "bytes of the spool's files",
+    "spool_oldest_seconds": "age of the oldest message in the spool, of all clients",
     "spool_failing": "clients whose spool is full, or whose disk fails",
 }
 
@@ -106,7 +110,10 @@ class InlongCollector(Collector):
                 closed.append((client.group_id, self._counted.get(place, {})))
                 continue
             self._counted[place] = {name: values[name] for name in _COUNTERS}
-            groups.setdefault(client.group_id, Counter()).update(values)
+            group = groups.setdefault(client.group_id, Counter())
+            oldest = max(group["spool_oldest_seconds"], values["spool_oldest_seconds"])
+            group.update(values)
+            group["spool_oldest_seconds"] = oldest
         for group_id, counted in closed:
             if group_id in groups:
                 groups[group_id].update(counted)
@@ -129,6 +136,8 @@ def _values(stats: dict[str, Any]) -> dict[str, int]:
         "nodes": len(nodes),
         "lanes_usable": sum(bool(lane["usable"]) for lane in lanes),
         **{f"spool_{name}": spool[name] for name in ("replayed", "given_up", "errors", "messages", "bytes")},
+        "spool_lost_batches": spool["lost"],
+        "spool_oldest_seconds": spool["oldest_age"] // 10**9,
         "spool_failing": int(spool["state"] in ("full", "failed")),
     }
     return {name: flat[name] for name in (*_COUNTERS, *_GAUGES)}

@@ -193,6 +193,21 @@ def test_a_second_collector_is_refused_with_the_names(cluster: MockCluster) -> N
         assert registry.get_sample_value("inlong_dataproxy_acked_total", {"group_id": GROUP}) == 2
 
 
+def test_prometheus_sees_how_old_a_spool_is_and_what_it_lost(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    # Neither was told: messages stood in a spool for days, or went with their files, and no alert of a Python program could say so.
+    prometheus_client = pytest.importorskip("prometheus_client", reason="prometheus_client is not installed")
+    from inlong_dataproxy import prometheus
+
+    stats = client.stats()
+    spools = iter([{"oldest_age": 7_900_000_000, "lost": 2}, {"oldest_age": 3_000_000_000, "lost": 1}])
+    monkeypatch.setattr(client, "stats", lambda: {**stats, "spool": {**stats["spool"], **next(spools)}})
+    registry = prometheus_client.CollectorRegistry()
+    registry.register(prometheus.InlongCollector(client, client))
+    values = {sample.name: sample.value for family in registry.collect() for sample in family.samples}
+    assert values["inlong_dataproxy_spool_oldest_seconds"] == 7
+    assert values["inlong_dataproxy_spool_lost_batches_total"] == 3
+
+
 def keywords(cluster: MockCluster, **more: Any) -> dict[str, Any]:
     handler = {"class": "inlong_dataproxy.InlongHandler", "url": cluster.url, "group_id": GROUP, "stream_id": STREAM, **more}
     logger = {"inlong": {"handlers": ["inlong"], "propagate": False, "level": "INFO"}}
