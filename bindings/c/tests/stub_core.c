@@ -290,13 +290,17 @@ static int answer(struct client *c, inlong_core_call *q)
 
 static atomic_bool deaf;
 
-/* For the request "stay" and the address of a flag: until that is set, and behind that, too, no thread more serves calls. */
-static void stay(const inlong_core_call *q)
+/* The flag whose address the request "stay" has; NULL for other calls. */
+static atomic_bool *stays_until(const inlong_core_call *q)
 {
     void *over;
-    if (sscanf(q->data, "stay %p", &over) != 1)
-        return;
-    for (deaf = true; !atomic_load((atomic_bool *)over);)
+    return q->kind == INLONG_CALL_MOCK_CONTROL && sscanf(q->data, "stay %p", &over) == 1 ? over : NULL;
+}
+
+/* Until the flag is set. */
+static void stay(atomic_bool *over)
+{
+    while (!atomic_load(over))
         nanosleep(&(struct timespec){.tv_nsec = 1000000}, NULL);
     deaf = false;
 }
@@ -313,7 +317,6 @@ static int serve(inlong_core_call *q)
     case INLONG_CALL_MOCK_URL:
         return snprintf(q->text.buf, q->text.len, "http://stub");
     case INLONG_CALL_MOCK_CONTROL:
-        stay(q);
         return snprintf(q->text.buf, q->text.len, "{}");
     case INLONG_CALL_RUNTIME_SET:
     case INLONG_CALL_MOCK_NEW:
@@ -333,8 +336,13 @@ static int serve(inlong_core_call *q)
 static void *serve_calls(void *unused)
 {
     for (inlong_core_call *q = NULL; (q = host.next(q));) {
+        atomic_bool *over = stays_until(q);
+        if (over)
+            deaf = true; /* before another one is started beside it: no more threads serve calls than there are */
         if (q->alone && !deaf)
             start(serve_calls, NULL);
+        if (over)
+            stay(over);
         q->code = serve(q);
     }
     return unused;
