@@ -400,8 +400,8 @@ INLONG_API int inlong_runtime_set(int setting, int64_t value);
 /** Reads a setting of the runtime: the one in use if the runtime is loaded, else the one that was set.
  * @param setting INLONG_RUNTIME_...
  * @param value   not NULL; receives the value, -1 for none
- * @return INLONG_OK or INLONG_ERR_ARG
- * @blocks never */
+ * @return INLONG_OK or INLONG_ERR_ARG; INLONG_ERR_CONTEXT_EXPIRED: the library got no processor for 10 s
+ * @blocks never else */
 INLONG_API int inlong_runtime_get(int setting, int64_t *value);
 
 /* ---- Client ---- */
@@ -421,8 +421,8 @@ INLONG_API int inlong_runtime_get(int setting, int64_t *value);
  *         or no node could be reached; INLONG_ERR_LOAD, INLONG_ERR_ABI: the core library; INLONG_ERR_FORKED: this process is
  *         a child of one that had loaded the runtime, and got no runtime of its own (bindings/c/README.md, Fork); INLONG_ERR_NOMEM:
  *         memory ran out, or 4,096 clients are open, or there is too little address space, or the runtime would not get 8 threads
- *         and 8 descriptors at its start; INLONG_ERR_ARG: NULL
- * @blocks for the options manager_timeout and conn_timeout together at most */
+ *         and 8 descriptors at its start; INLONG_ERR_CONTEXT_EXPIRED: the library got no processor; INLONG_ERR_ARG: NULL
+ * @blocks for the options manager_timeout and conn_timeout together at most, and for 10 s if the library gets no processor to begin */
 INLONG_API int inlong_client_new(const inlong_options *options, inlong_client **client, char *err, size_t errlen);
 
 /** Sends one message and returns when it has its result. It does not wait for the linger. For throughput use the other send
@@ -807,9 +807,9 @@ INLONG_API void inlong_row_format_free(inlong_row_format *format);
  * @param mock   not NULL; receives the handle, which inlong_mock_free frees, or NULL on failure
  * @param err    NULL, or receives the text of a failure
  * @param errlen its length
- * @return INLONG_OK; INLONG_ERR_ARG; INLONG_ERR_LOAD, INLONG_ERR_ABI, INLONG_ERR_FORKED, INLONG_ERR_NOMEM as inlong_client_new;
- *         INLONG_ERR_INTERNAL: no port could be opened
- * @blocks until its ports are open */
+ * @return INLONG_OK; INLONG_ERR_ARG; INLONG_ERR_LOAD, INLONG_ERR_ABI, INLONG_ERR_FORKED, INLONG_ERR_NOMEM,
+ *         INLONG_ERR_CONTEXT_EXPIRED as inlong_client_new; INLONG_ERR_INTERNAL: no port could be opened
+ * @blocks until its ports are open; for 10 s if the library gets no processor to begin, as all calls of a mock do */
 INLONG_API int inlong_mock_new(int nodes, inlong_mock **mock, char *err, size_t errlen);
 
 /** Writes the Manager's address, for the option url.

@@ -106,10 +106,11 @@ bool inlong_call_within(inlong_core_call *call, int64_t timeout_ms, inlong_slot 
     return !late;
 }
 
+int64_t inlong_call_patience_ms = 10000;
+
 int inlong_call(inlong_core_call *call)
 {
-    (void)inlong_call_within(call, INLONG_NO_TIMEOUT, NULL);
-    return call->code;
+    return inlong_call_within(call, inlong_call_patience_ms, NULL) ? call->code : inlong_fail_untaken(INLONG_ERR_CONTEXT_EXPIRED);
 }
 
 /* With the mutex held: the caller's memory is gone as soon as it continues. */

@@ -161,9 +161,10 @@ void inlong_loader_forked(void); /* in the child */
 /* call.c: asks the core, and waits for its answer, the call's code. No mutex is held. within() is false where no goroutine has begun with
  * it by then: nothing was asked, or, with a keeper, in whose memory the call is, nobody waits any more for what will be. One that was
  * begun uses what is its caller's, and is waited for. */
+extern int64_t inlong_call_patience_ms; /* that of call(); constant but in tests */
 int inlong_call(inlong_core_call *call);
 bool inlong_call_within(inlong_core_call *call, int64_t timeout_ms, inlong_slot *keeper);
-/* Behind that: it was given up. */
+/* It was given up. */
 int inlong_fail_untaken(int code);
 inlong_core_call *inlong_call_next(inlong_core_call *answered);
 void inlong_calls_forget(void); /* in a forked child */

@@ -69,8 +69,9 @@ bool inlong_runtime_reloads(void) { return !atomic_load(&stays_forked); }
 void inlong_runtime_apply(void)
 {
     atomic_store(&applied, true);
-    (void)inlong_call(
-        &(inlong_core_call){.kind = INLONG_CALL_RUNTIME_SET, .numbers = {atomic_load(&gc_percent), atomic_load(&memory_limit)}});
+    inlong_core_call call = {.kind = INLONG_CALL_RUNTIME_SET, .numbers = {atomic_load(&gc_percent), atomic_load(&memory_limit)}};
+    (void)inlong_call_within(&call, INLONG_NO_TIMEOUT,
+                             NULL); /* a core that was given up here would have other settings than were asked */
 }
 
 int inlong_runtime_get(int setting, int64_t *value)

@@ -185,7 +185,12 @@ static void *keep_a_server(void *mock)
 {
     char request[64];
     snprintf(request, sizeof request, "stay %p", (void *)&over);
-    CHECK(inlong_mock_control(mock, request, request, sizeof request) > 0);
+    inlong_core_call call = {.kind = INLONG_CALL_MOCK_CONTROL,
+                             .handle = (uintptr_t)mock,
+                             .data = request,
+                             .size = strlen(request),
+                             .text = {request, sizeof request}};
+    CHECK(inlong_call_within(&call, INLONG_NO_TIMEOUT, NULL));
     return NULL;
 }
 
@@ -208,6 +213,9 @@ static void no_call_waits_for_ever_for_a_core_that_begins_nothing(void)
     fixture f = open_fixture(no_options);
     inlong_slot *slot = inlong_client_slot(f.client);
     uintptr_t handle = (uintptr_t)f.client;
+    inlong_options *options = inlong_options_new();
+    inlong_mock *other;
+    int64_t percent;
     for (int i = 0; i < SERVERS; i++)
         CHECK_INT(pthread_create(&threads[i], NULL, keep_a_server, f.mock), 0);
     while (inlong_call_within(&(inlong_core_call){.kind = INLONG_CALL_READY, .handle = handle}, 1000, NULL))
@@ -220,6 +228,16 @@ static void no_call_waits_for_ever_for_a_core_that_begins_nothing(void)
     CHECK_INT(inlong_client_close(f.client, TIME, &report), INLONG_ERR_CONTEXT_EXPIRED);
     CHECK_TEXT(inlong_last_error(), "the library got no processor");
     CHECK_INT(inlong_client_close(f.client, TIME, &report), INLONG_ERR_HANDLE);
+    inlong_call_patience_ms = TIME;
+    CHECK_INT(inlong_client_new(options, &f.client, text, sizeof text), INLONG_ERR_CONTEXT_EXPIRED);
+    CHECK_TEXT(text, "the library got no processor");
+    CHECK(!f.client);
+    CHECK_INT(inlong_mock_new(1, &other, text, sizeof text), INLONG_ERR_CONTEXT_EXPIRED);
+    CHECK(!other);
+    CHECK_INT(inlong_mock_url(f.mock, text, sizeof text), INLONG_ERR_CONTEXT_EXPIRED);
+    CHECK_INT(inlong_runtime_get(INLONG_RUNTIME_GC_PERCENT, &percent), INLONG_ERR_CONTEXT_EXPIRED);
+    inlong_call_patience_ms = 10000;
+    inlong_options_free(options);
     CHECK(atomic_load(&slot->calling) > 0);
     over = true;
     for (int i = 0; i < SERVERS; i++)
