@@ -97,6 +97,7 @@ func TestAPipeIsNoSegment(t *testing.T) {
 	require.NoError(t, os.Mkdir(slotPath(dir, 1), 0o700))
 	for _, suffix := range []string{segmentSuffix, ackSuffix} {
 		require.NoError(t, syscall.Mkfifo(filepath.Join(slotPath(dir, 1), fileName(1, suffix)), 0o600))
+		require.NoError(t, os.Symlink(fileName(1, suffix), filepath.Join(slotPath(dir, 1), fileName(2, suffix))))
 	}
 	s, err := Open(dir, Options{})
 	require.NoError(t, err)

@@ -5,6 +5,7 @@ import (
 	"io"
 	"io/fs"
 	"os"
+	"syscall"
 )
 
 // FS is what the store needs of a file system. Tests use others, which fail, or lose what was not synced.
@@ -15,7 +16,7 @@ type FS interface {
 	Append(path string) (File, error)
 	// Open opens a file for reading.
 	Open(path string) (File, error)
-	// List returns the names of the files in a folder, in order: without folders, and without pipes, since opening one waits for ever.
+	// List returns the names of the files in a folder, in order, without folders and pipes.
 	List(dir string) ([]string, error)
 	// Mkdir makes a folder unless it exists.
 	Mkdir(path string) error
@@ -55,8 +56,25 @@ func (f osFile) Size() (int64, error) {
 	return info.Size(), nil
 }
 
+// openFile opens a file, and nothing else that has its name: opening a pipe would wait for ever.
+func openFile(path string, flags int) (*os.File, error) {
+	f, err := os.OpenFile(path, flags|syscall.O_NONBLOCK, 0o600)
+	if err != nil {
+		return nil, err
+	}
+	info, err := f.Stat()
+	if err == nil && !info.Mode().IsRegular() {
+		err = &fs.PathError{Op: "open", Path: path, Err: errors.New("it is no regular file")}
+	}
+	if err != nil {
+		_ = f.Close()
+		return nil, err
+	}
+	return f, nil
+}
+
 func (osFS) open(path string, flags int) (File, error) {
-	f, err := os.OpenFile(path, flags, 0o600)
+	f, err := openFile(path, flags)
 	if err != nil {
 		return nil, err
 	}

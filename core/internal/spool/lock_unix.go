@@ -14,7 +14,7 @@ import (
 // lockSlot takes a lock that belongs to this process, not to the open file. A forked child has no part of it, so a child that lives
 // on does not keep a dead owner's slot from being adopted.
 func lockSlot(path string) (release func(), err error) {
-	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600)
+	f, err := openFile(path, os.O_RDWR|os.O_CREATE)
 	if err != nil {
 		return nil, err
 	}
@@ -32,7 +32,7 @@ func lockSlot(path string) (release func(), err error) {
 // isLocked reports whether another process has the lock of a slot. It does not take it to know that: who looks for a slot at that moment
 // would pass this one by.
 func isLocked(path string) bool {
-	f, err := os.Open(path)
+	f, err := openFile(path, os.O_RDONLY)
 	if err != nil {
 		return false
 	}
@@ -43,7 +43,7 @@ func isLocked(path string) bool {
 
 // lockFolder takes a lock that keeps clients of one process from each other. What keeps processes apart is the lock of a slot.
 func lockFolder(path string) (release func(), err error) {
-	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600)
+	f, err := openFile(path, os.O_RDWR|os.O_CREATE)
 	if err != nil {
 		return nil, err
 	}

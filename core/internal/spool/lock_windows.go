@@ -10,7 +10,7 @@ import (
 
 // lockSlot takes a lock that ends with the process.
 func lockSlot(path string) (release func(), err error) {
-	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600)
+	f, err := openFile(path, os.O_RDWR|os.O_CREATE)
 	if err != nil {
 		return nil, err
 	}

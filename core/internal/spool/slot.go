@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -234,16 +235,21 @@ func takeSlot(slot string) (unlock func(), err error) {
 // isOwn reports whether a client of this process holds a slot. If that cannot be read, for example for lack of a file handle, one
 // may.
 func isOwn(slot string) (own bool, err error) {
-	text, err := os.ReadFile(filepath.Join(slot, slotOwner))
+	f, err := openFile(filepath.Join(slot, slotOwner), os.O_RDONLY)
 	if errors.Is(err, fs.ErrNotExist) {
 		return false, nil
 	}
+	if err != nil {
+		return false, err
+	}
+	defer f.Close()
+	text, err := io.ReadAll(io.LimitReader(f, ownerSize))
 	return isOwnText(string(text)), err
 }
 
 // noteOwner writes the owner of a slot to its file; "" is nobody.
 func noteOwner(slot, name string) error {
-	f, err := os.OpenFile(filepath.Join(slot, slotOwner), os.O_WRONLY|os.O_CREATE, 0o600)
+	f, err := openFile(filepath.Join(slot, slotOwner), os.O_RDWR|os.O_CREATE)
 	if err != nil {
 		return err
 	}
