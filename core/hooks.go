@@ -49,6 +49,11 @@ type Hooks struct {
 	Result func(result MessageResults)
 }
 
+// WithHooks adds functions that are called with what happens to messages and batches, to those of other WithHooks. Default: none.
+func WithHooks(h Hooks) Option {
+	return func(o *Options) { o.Hooks = append(o.Hooks, h) }
+}
+
 // BatchInfo describes a batch.
 type BatchInfo struct {
 	// Number names the batch within its client, through all attempts.

@@ -50,6 +50,14 @@ func (s stdLogger) Errorf(f string, a ...any) { s.l.Print("ERROR ", fmt.Sprintf(
 func (s stdLogger) Fatalf(f string, a ...any) { s.l.Fatalf(f, a...) }
 func (s stdLogger) Panicf(f string, a ...any) { s.l.Panicf(f, a...) }
 
+// WithSlog sends log lines to l; nil means the default of WithLogger.
+func WithSlog(l *slog.Logger) Option {
+	if l == nil {
+		return WithLogger(nil)
+	}
+	return WithLogger(slogLogger{l})
+}
+
 type slogLogger struct{ l *slog.Logger }
 
 func (s slogLogger) print(level slog.Level, args []any) {

@@ -164,8 +164,8 @@ func (c *client) init() (err error) {
 	c.hooks.init(c)
 	// The messages of a batch share the deadline of the first one, so a long linger must leave time to deliver them.
 	c.linger = min(o.BatchingMaxPublishDelay, o.SendTimeout/4)
-	for _, k := range sortedKeys(o.AddColumns) {
-		c.columns += "&" + k + "=" + strings.ReplaceAll(o.AddColumns[k], "{{ip}}", transport.LocalIP())
+	if len(o.AddColumns) > 0 {
+		c.columns = strings.ReplaceAll(joinAttributes(o.AddColumns), "{{ip}}", transport.LocalIP())
 	}
 	if c.metrics, err = newMetrics(o.MetricsRegistry, o.MetricsName, o.WorkerNum, o.MetricsStreams); err != nil {
 		return err

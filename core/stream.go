@@ -2,6 +2,8 @@ package dataproxy
 
 import (
 	"context"
+	"maps"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -311,7 +313,7 @@ func (st *stream) next() {
 // joinAttributes writes attributes as "&key=value" in the order of keys.
 func joinAttributes(attributes map[string]string) string {
 	var s strings.Builder
-	for _, k := range sortedKeys(attributes) {
+	for _, k := range slices.Sorted(maps.Keys(attributes)) {
 		s.WriteString("&" + k + "=" + attributes[k])
 	}
 	return s.String()

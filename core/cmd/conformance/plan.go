@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"io"
+	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -115,7 +116,7 @@ func (p *plan) alter(payloads []byte) {
 //	close MS
 func (p *plan) write(w io.Writer) error {
 	var text strings.Builder
-	for _, key := range sortedKeys(p.options) {
+	for _, key := range slices.Sorted(maps.Keys(p.options)) {
 		fmt.Fprintf(&text, "option %s %s\n", key, p.options[key])
 	}
 	fmt.Fprintf(&text, "mode %s\n", p.mode)
@@ -144,19 +145,10 @@ func (p *plan) write(w io.Writer) error {
 
 func joinAttributes(attributes map[string]string) string {
 	var pairs []string
-	for _, key := range sortedKeys(attributes) {
+	for _, key := range slices.Sorted(maps.Keys(attributes)) {
 		pairs = append(pairs, key+"="+attributes[key])
 	}
 	return strings.Join(pairs, "&")
-}
-
-func sortedKeys(m map[string]string) []string {
-	keys := make([]string, 0, len(m))
-	for key := range m {
-		keys = append(keys, key)
-	}
-	slices.Sort(keys)
-	return keys
 }
 
 func orDash(text string) string {
