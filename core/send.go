@@ -1,9 +1,11 @@
 package dataproxy
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"runtime"
+	"slices"
 	"sync"
 	"time"
 )
@@ -74,7 +76,7 @@ func (c *client) sendSync(ctx context.Context, msg *Message, detail bool) (Resul
 	select {
 	case err = <-w.done:
 	case <-ctx.Done():
-		if c.withdraw(ctx, at) {
+		if c.withdraw(ctx, at) > 0 {
 			err = <-w.done
 			break
 		}
@@ -243,12 +245,19 @@ func (c *client) SendBatch(ctx context.Context, msgs []Message) []error {
 	return g.results(ctx)
 }
 
-// withdrawGroup gives up the messages that have no result yet, and waits a little for results that exist already.
+// withdrawGroup gives up the messages that have no result yet, batch by batch since there may be hundreds of thousands. It waits a
+// little for results that exist already.
 func (c *client) withdrawGroup(ctx context.Context, g *group, places []place) {
-	for _, at := range places {
-		if at.b != nil {
-			c.withdraw(ctx, at)
+	slices.SortStableFunc(places, func(a, b place) int { return cmp.Compare(a.order, b.order) })
+	for first := 0; first < len(places); {
+		next := first + 1
+		for next < len(places) && places[next].order == places[first].order {
+			next++
 		}
+		if places[first].b != nil {
+			c.withdraw(ctx, places[first:next]...)
+		}
+		first = next
 	}
 	grace := time.NewTimer(resultGrace)
 	defer grace.Stop()

@@ -11,6 +11,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	dataproxy "github.com/inlong-dataproxy/inlong-dataproxy/core"
+	"github.com/inlong-dataproxy/inlong-dataproxy/core/dataproxytest"
 )
 
 // A Send that returns nil without the node having the very bytes is a false "sent".
@@ -73,4 +74,30 @@ func TestSyncSendDoesNotWaitForTheLinger(t *testing.T) {
 	}
 	callers.Wait()
 	require.Less(t, time.Since(start), 5*time.Second)
+}
+
+// A caller of SendBatch whose context ended gave its messages up one by one, each under the lock of its batch: 786,000 of them took 0.4 s.
+// Those of one batch are given up together, which their common error shows, also where streams alternate.
+func TestSendBatchGivesUpBatchByBatch(t *testing.T) {
+	c := cluster(t)
+	standing(c, dataproxytest.Silence())
+	client := connect(t, c, dataproxy.WithBatchingMaxMessages(50), dataproxy.WithBatchingMaxPublishDelay(time.Minute), dataproxy.WithSendTimeout(10*time.Minute))
+	hurry(t, client)
+	msgs := make([]dataproxy.Message, 200)
+	for i := range msgs {
+		msgs[i] = streamMessage(fmt.Sprint("stream", i%2), "%d", i)
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	defer cancel()
+	results := make(chan []error)
+	go func() { results <- client.SendBatch(ctx, msgs) }()
+	eventually(t, "all are accepted", func() bool { return client.Stats().Accepted == 200 })
+	cancel()
+	batches := map[error]bool{}
+	for i, err := range <-results {
+		require.Equal(t, fmt.Sprint("stream", i%2), fault(t, err, dataproxy.CodeContextExpired).StreamID)
+		batches[err] = true
+	}
+	require.Equal(t, 4, len(batches))
+	require.EqualValues(t, 200, client.Stats().Failed)
 }

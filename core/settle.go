@@ -90,18 +90,26 @@ func (c *client) woken(b *batch) {
 	}
 }
 
-// withdraw settles the one message of a caller that gave up. It returns false if the message has its result already.
-func (c *client) withdraw(ctx context.Context, at place) bool {
-	found := false
+// withdraw settles messages of one batch whose caller gave up, and returns the number of those that had no result.
+func (c *client) withdraw(ctx context.Context, places ...place) (withdrawn int) {
+	at := places[0]
 	b := at.b
 	c.settleSome(at.st, b, func() []completion {
-		if b.order != at.order || b.unsettled == 0 || b.settledAlone(at.index) {
+		if b.order != at.order || b.unsettled == 0 {
 			return nil
 		}
-		found = true
-		return []completion{b.settle([]int32{int32(at.index)}, c.contextOver(b, whyEnded{ctx}))}
+		var indexes []int32
+		for _, at := range places {
+			if !b.settledAlone(at.index) {
+				indexes = append(indexes, int32(at.index))
+			}
+		}
+		if withdrawn = len(indexes); withdrawn == 0 {
+			return nil
+		}
+		return []completion{b.settle(indexes, c.contextOver(b, whyEnded{ctx}))}
 	})
-	return found
+	return withdrawn
 }
 
 // contextOver is the error of messages whose context ended first. cause says how it ended. The caller holds the lock that guards b.
