@@ -29,7 +29,7 @@ type sendFlags struct {
 	follow, progress, json, quiet bool
 	rate                          float64
 	state, failed, spoolDir       string
-	rotateWait                    time.Duration
+	rotateWait, resendWindow      time.Duration
 }
 
 func sendCommand() *cobra.Command {
@@ -77,6 +77,11 @@ that folder, and counts as sent: the next run, any other client on the folder, o
 also delivers what earlier ones have left. --state passes a line that is kept; it outlives a power cut only with spool_sync=batch. One that
 nodes refuse for good later is given up; where that is during a run, the summary says so.
 
+An ack means that a line is in a node's memory: a node that is killed may not have forwarded the lines that it acked last. With
+--resend-window TIME those that it acked in that TIME before its connections ended are sent again; what it had forwarded arrives twice.
+Acked lines are held for that TIME: the state passes them later, and without -F the run ends later. They take 64 MiB at most; where that
+is too little the window is shorter, and a log line says so.
+
 What was lost because a file was truncated before it was read is named with its number of bytes, and is a failure.
 
 Exit status:
@@ -109,6 +114,7 @@ Exit status:
 	flags.StringVar(&f.failed, "failed", "", "`FILE` that takes what can never be sent, with the reason")
 	flags.StringVar(&f.spoolDir, "spool-dir", "", "`DIR` in which lines are kept that have no ack when their time is over, or at the end: the next client on it delivers them")
 	flags.DurationVar(&f.rotateWait, "rotate-wait", 5*time.Minute, "`TIME` for which -F looks at a file that was put aside, for lines that come late")
+	flags.DurationVar(&f.resendWindow, "resend-window", 0, "send again what a node acked in the `TIME` before it was lost, since it may not have forwarded that; 0: never")
 	flags.BoolVarP(&f.quiet, "quiet", "q", false, "print nothing when all is well, for cron")
 	flags.BoolVar(&f.progress, "progress", false, "draw a progress bar also where standard error is no terminal (=false: never)")
 	flags.BoolVar(&f.json, "json", false, "print the result as one line of JSON on standard output")
@@ -131,6 +137,8 @@ func (f *sendFlags) check(files []string) error {
 		return fmt.Errorf("--rate %v: must be 0 or more", f.rate)
 	case f.rotateWait < 0:
 		return fmt.Errorf("--rotate-wait %v: must be 0 or more", f.rotateWait)
+	case f.resendWindow < 0:
+		return fmt.Errorf("--resend-window %v: must be 0 or more", f.resendWindow)
 	case f.state != "" && samePath(f.state, f.failed):
 		return fmt.Errorf("--failed %s: is the file of --state", f.failed)
 	case f.failed != "" && slices.ContainsFunc(files, func(file string) bool { return samePath(file, f.failed) }):
@@ -190,15 +198,21 @@ func send(cmd *cobra.Command, f *sendFlags, files []string) error {
 	screen.sayWhatIsRead(s.streams, s.stdin)
 	started := startClock()
 	backlog := effective.SpoolDir != "" && !f.follow && hasLeft(effective.SpoolDir)
+	if f.resendWindow > 0 {
+		s.window = &window{s: s, length: f.resendWindow, lost: map[string]time.Time{}}
+		options = append(options, dataproxy.WithHooks(s.window.hooks()))
+	}
 	if s.client, err = dataproxy.NewClient(options...); err != nil {
 		return &exitError{exitUnreachable, fmt.Errorf("cannot start: %w\nto find out why: inlong-dataproxy doctor", err)}
 	}
 	stopSaving := s.keepState()
 	stopResending := s.resend(ctx)
+	closeWindow := s.keepWindow(ctx)
 	watch := s.watch(ctx)
 	stopBar := screen.bar(s, watch)
 	ended := s.run(ctx)
 	stopResending()
+	closeWindow()
 	if backlog { // a run that is over in a moment would never deliver it
 		_ = emptied(ctx, s.client, effective.SendTimeout)
 	}

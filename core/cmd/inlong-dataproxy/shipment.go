@@ -54,6 +54,7 @@ type shipment struct {
 	halt    context.CancelCauseFunc
 	failed  *failedFile // nil for none
 	again   *resender   // nil when a line that failed is not sent again
+	window  *window     // nil when a line that was acked is not sent again
 
 	lines, acked, lost, skipped, kept, namedOnes atomic.Int64
 	spooled                                      atomic.Int64 // lines whose result is "stored"
@@ -244,6 +245,9 @@ func (s *shipment) submit(ctx context.Context, rec *record, from origin) bool {
 	if rec.stream == "" {
 		rec.stream = s.stream
 	}
+	if s.window != nil {
+		from = &heldLine{origin: from}
+	}
 	msg := dataproxy.Message{StreamID: rec.stream, Payload: rec.payload, MetaData: from}
 	if fault := rec.fault; fault != nil || rec.stream == "" {
 		s.refuse(msg, fault, rec.tooLong)
@@ -276,7 +280,9 @@ func (s *shipment) result(msg dataproxy.Message, err error) {
 		s.acked.Add(1)
 		s.lastAck.Store(time.Now().UnixNano())
 		from.Sent()
-		s.finish(from)
+		if !s.window.holds(msg) {
+			s.finish(from)
+		}
 		return
 	}
 	if isStored(err) {
