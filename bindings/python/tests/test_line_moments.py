@@ -6,6 +6,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Iterator
+from functools import partial
 from typing import Any
 
 import pytest
@@ -71,6 +72,25 @@ def test_a_line_that_ends_by_a_fault_answers_the_commands_that_it_has_put_back(
     assert isinstance(future, DeliveryFuture)
     assert future.payload == b"", "the future kept what was not passed on for as long as it lived"
     assert (error.group_id, error.stream_id) == (GROUP, STREAM)
+
+
+def test_what_waits_behind_commands_is_looked_at_once(client: Client) -> None:
+    # Messages behind a command were put back, and taken once more for each command in front of them: with as many flushes as
+    # messages in the queue the thread did the square of that.
+    class Watched(line_module.Command):
+        looks = 0
+
+        @property
+        def model(self) -> None:  # type: ignore[override]  # pyright: ignore[reportIncompatibleVariableOverride]
+            Watched.looks += 1
+
+    order: list[int] = []
+    with held(client):
+        for n in range(100):
+            client._line.put(Watched(partial(order.append, n)))
+            client.send_async(b"x", STREAM)
+    client.flush()
+    assert (order, Watched.looks) == (list(range(100)), 100)
 
 
 def test_a_flush_that_waited_for_room_and_results_does_not_blame_a_callback(

@@ -6,7 +6,7 @@ import contextlib
 import ctypes
 from array import array
 from collections import deque
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 from inlong_dataproxy._native import codes, lowlevel as low
 from inlong_dataproxy._results.taker import F
@@ -33,14 +33,21 @@ def snapshot(entries: deque[T]) -> list[T]:
             return list(entries)
 
 
-def split(models: list[Model], messages: list[T]) -> list[tuple[Model, list[T]]]:
-    """Return messages as runs of one model each. The order within each stream stays, that of different streams does not."""
+def split(models: list[Any], messages: list[T]) -> list[tuple[Any, list[T]]]:
+    """Return messages as runs of one model each. The order within each stream stays, that of different streams does not.
+
+    What has None for its model is a run of its own, which no message passes.
+    """
     last = models[0]
-    if models.count(last) == len(models):  # as nearly always
+    if last is not None and models.count(last) == len(models):  # as nearly always
         return [(last, messages)]
-    runs: list[tuple[Model, list[T]]] = []
-    last_of_stream: dict[tuple[str, str], tuple[Model, list[T]]] = {}
+    runs: list[tuple[Any, list[T]]] = []
+    last_of_stream: dict[tuple[str, str], tuple[Any, list[T]]] = {}
     for model, message in zip(models, messages):
+        if model is None:
+            last_of_stream.clear()
+            runs.append((model, [message]))
+            continue
         stream = (model.group_id, model.stream_id)
         run = last_of_stream.get(stream)
         if run is None or run[0] is not model:

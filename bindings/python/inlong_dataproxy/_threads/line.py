@@ -39,7 +39,7 @@ class Command:
     """What the thread is to call when it comes to it."""
 
     __slots__ = ("function",)
-    model = None  # as that of a future
+    model, payload = None, b""  # as those of a future
 
     def __init__(self, function: Callable[[], object]) -> None:
         self.function = function
@@ -79,7 +79,7 @@ class Line:
         self._pending = pending
         self._inbox = inbox
         self._behind: deque[Entry] = deque()  # taken from the queue, not yet looked at
-        self._hand: deque[tuple[Model, list[DeliveryFuture]]] = deque()  # runs to be passed on, behind the one that is
+        self._hand: deque[tuple[Any, list[Any]]] = deque()  # what comes behind the run that is passed on: a model's futures, or a command
         self._run: Optional[Run[DeliveryFuture]] = None
         self._taken: list[Entry] = []  # from the queue, on their way into the hand
         self._room = Ticket()  # of the thread, while it waits for room; it alone makes another
@@ -186,16 +186,18 @@ class Line:
 
     def waiting(self) -> tuple[int, int]:
         """Return how many messages wait for room in the library, and their bytes."""
-        futures = [entry for entry in snapshot(self._behind) if isinstance(entry, DeliveryFuture)]
-        futures += [future for _, some in snapshot(self._hand) for future in some]
+        futures = [entry for entry in self._left() if isinstance(entry, DeliveryFuture)]
         run = self._run
         count, size = run.left() if run is not None else (0, 0)
         return count + len(futures), size + sum(len(future.payload) for future in futures)
 
+    def _left(self) -> list[Entry]:
+        """Return what was taken from the queue and is in no run yet."""
+        return [*snapshot(self._behind), *(entry for _, some in snapshot(self._hand) for entry in some)]
+
     def _lost(self) -> list[DeliveryFuture]:
         """Return whose messages the thread has in its hands."""
-        futures = [entry for entry in [*self._taken, *self._behind] if isinstance(entry, DeliveryFuture)]
-        futures += [future for _, some in self._hand for future in some]
+        futures = [entry for entry in [*self._taken, *self._left()] if isinstance(entry, DeliveryFuture)]
         return list(dict.fromkeys(futures + (self._run.waiting if self._run is not None else [])))
 
     def disown(self, error: Exception) -> None:
@@ -217,11 +219,11 @@ class Line:
     def _work(self) -> None:
         try:
             while (entry := self._get()) is not None:
-                if isinstance(entry, Command):
-                    entry.function()
-                else:
-                    self._gather(entry)
-                    while self._hand:
+                self._gather(entry)
+                while self._hand:
+                    if self._hand[0][0] is None:
+                        self._hand.popleft()[1][0].function()
+                    else:
                         self._pass_on(self._next_run())
         finally:
             if not self._stopped:  # a fault of this package: nothing may be accepted that nobody would have a result of
@@ -229,6 +231,9 @@ class Line:
                 low.client_close(self._handle, 0, None)
                 while self._behind:  # commands, too: who waits for one hears of it where the queue is swept
                     self.put(self._behind.popleft())
+                for entry in [*self._taken, *self._left()]:
+                    if isinstance(entry, Command):
+                        self.put(entry)
                 self._refuse([(future, codes.lost_error(future.model.group_id, future.model.stream_id)) for future in self._lost()])
             self.ended = True
             self._sweep()
@@ -252,8 +257,8 @@ class Line:
             self._set_full(False)
         return self._queue.get()
 
-    def _gather(self, first: DeliveryFuture) -> None:
-        """Take first and the messages after it out of the line, as many as may be taken at a time."""
+    def _gather(self, first: Entry) -> None:
+        """Take first and what comes after it into the hand, as much as may be taken at a time."""
         entries: list[Entry] = [first]
         self._taken = entries
         behind = self._behind
@@ -261,17 +266,12 @@ class Line:
         # Each is in the one or the other whatever happens. How many bytes there are is bounded where they are put in.
         entries.extend(starmap(take, repeat((), min(there, self.bounds.messages - 1))))
         models: list[Any] = [entry.model for entry in entries]
-        if None in models:  # a command: its turn comes behind what is in front of it
-            place = models.index(None)
-            behind.extendleft(reversed(entries[place:]))
-            del entries[place:], models[place:]
         self._set_limit()
         self._answer_shorter()
-        futures = cast("list[DeliveryFuture]", entries)
-        self._hand.extend(split(models, futures))
-        self._taken = []
         if self.largest > self._small:  # what comes next may be small again
-            self._allow(max(len(future.payload) for future in futures))
+            self._allow(max(len(entry.payload) for entry in entries))
+        self._hand.extend(split(models, entries))
+        self._taken = []
 
     def _next_run(self) -> Run[DeliveryFuture]:
         model, futures = self._hand[0]
