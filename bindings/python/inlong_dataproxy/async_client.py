@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Optional, Union
 
 from ._asyncio import offloop
 from ._asyncio.bulk import AsyncBulk
-from ._asyncio.delivery import AsyncDelivery
+from ._asyncio.delivery import MESSAGES, SMALL, AsyncDelivery
 from ._host import end as process_end, fork
 from ._host.end import EXIT_SECONDS
 from ._native import codes
@@ -22,7 +22,7 @@ from ._native.option_docs import with_options
 from ._results.future import Result
 from ._results.taker import SEQUENCE_BITS, CloseReport
 from ._sending.bulk import ProgressCallback, SendReport
-from ._sending.message import EventTime, Model, Payload, to_bytes
+from ._sending.message import EventTime, Model, Payload, checked_length, to_bytes
 from .client import Timeout, timeout_milliseconds
 from .config import Config
 from .errors import ForkError, InlongError
@@ -114,7 +114,7 @@ class AsyncClient:
             payload, stream_id, group_id=group_id, attributes=attributes, event_time=event_time, item_attributes=item_attributes
         )
 
-    def send_nowait(
+    def send_nowait(  # noqa: C901 - it is all that a message costs its sender: a call more is more
         self,
         payload: Payload,
         stream_id: str,
@@ -148,7 +148,17 @@ class AsyncClient:
                 model = None
         if model is None:
             model = delivery.models(stream_id, group_id, attributes, event_time, item_attributes)
-        return delivery.queue(model, payload)
+        size = len(payload)
+        if size > SMALL:
+            checked_length(size)
+        future = delivery.create_future()
+        line = delivery.line
+        line.append((model, payload, future))
+        if not delivery.scheduled:
+            delivery.schedule()
+        if (size > SMALL or len(line) >= MESSAGES) and not delivery.full:
+            delivery.push()
+        return future
 
     async def send_many(
         self,

@@ -80,7 +80,7 @@ def test_a_large_chunk_that_goes_bit_by_bit_has_nobody_refused(cluster: MockClus
         async with AsyncClient(cluster.url, group_id=GROUP, send_timeout=10, **WAITING) as client:
             room = Room(monkeypatch, 0)
             many = asyncio.create_task(client.send_many([b"x"] * 10, STREAM))
-            await eventually(lambda: len(client._delivery._line) == 1, "it is in line")  # type: ignore[union-attr]
+            await eventually(lambda: len(client._delivery.line) == 1, "it is in line")  # type: ignore[union-attr]
             futures: list[asyncio.Future[Result]] = []
             for n in range(10):
                 futures.append(client.send_nowait(b"%d" % n, STREAM))
@@ -104,7 +104,7 @@ def test_what_an_async_source_gave_goes_when_there_is_room(cluster: MockCluster,
 
             async def source() -> AsyncIterator[bytes]:
                 yield b"first"
-                await eventually(lambda: len(client._delivery._line) == 1, "it is in line")  # type: ignore[union-attr]
+                await eventually(lambda: len(client._delivery.line) == 1, "it is in line")  # type: ignore[union-attr]
                 yield b"second"
                 silent.set()
                 await more.wait()

@@ -239,7 +239,7 @@ def test_a_finalizer_may_send_in_the_middle_of_passing_on_to_the_library(
             if moment == "tags":
                 monkeypatch.setattr(Models, "tags", interrupted)
             else:
-                client._delivery._line = Interrupted(finalizer)  # type: ignore[union-attr]
+                client._delivery.line = Interrupted(finalizer)  # type: ignore[union-attr]
             sent = [client.send_nowait(LARGE + b"%d" % n if moment == "tags" else b"%d" % n, STREAM) for n in range(5)]
             await asyncio.wait_for(asyncio.gather(*sent), 10)
             await asyncio.wait_for(got[0], 10)

@@ -16,7 +16,7 @@ import time
 import warnings
 from asyncio.events import _get_running_loop as get_running_loop  # pyright: ignore[reportPrivateUsage] - None where none runs
 from collections import deque
-from itertools import islice
+from itertools import repeat, starmap
 from typing import Any, Optional, Union
 
 from inlong_dataproxy._host import end as process_end
@@ -27,16 +27,16 @@ from inlong_dataproxy._native import codes, lowlevel as low
 from inlong_dataproxy._native.handle import Bounds
 from inlong_dataproxy._results.future import Result
 from inlong_dataproxy._results.taker import CloseReport, Outcome, ResultTaker, close_report, left_ms
-from inlong_dataproxy._sending.message import Model, checked_length, refusal
+from inlong_dataproxy._sending.message import Model, refusal
 from inlong_dataproxy._sending.models import Models
 from inlong_dataproxy._sending.run import FULL, Run, snapshot, split
 from inlong_dataproxy.errors import InlongError, SendTimeoutError
 
 from . import offloop
-from .bulk_run import Entry, Future, Mark, Waiting, abandon, left_behind
+from .bulk_run import Entry, Mark, Waiting, abandon, left_behind
 
-_SMALL = 2048  # bytes: what is larger does not wait for the end of the round
-_MESSAGES, _BYTES = 512, 1 << 20  # the most of one call of the library
+SMALL = 2048  # bytes: what is larger does not wait for the end of the round
+MESSAGES, _BYTES = 512, 1 << 20  # the most of one call of the library
 _LEAST = 16  # of one where the room is small
 _TURN_SECONDS = 0.002  # of one round that results may take: the loop has other work, too
 _NO_ACKS_SECONDS = 0.5  # so long without one ends the close of a loop that has ended
@@ -54,20 +54,19 @@ class AsyncDelivery(ResultTaker[Waiting]):
     def __init__(self, loop: asyncio.AbstractEventLoop, handle: low.ClientHandle, group_id: str, bounds: Bounds) -> None:
         super().__init__(handle, bounds.send_timeout)
         self.loop = loop
-        self._create_future = loop.create_future
+        self.create_future = loop.create_future
         self.models = Models(group_id)
         self.room = asyncio.Event()  # set when results came
         self._bounds = bounds
-        self._line: deque[Union[Entry, Mark]] = deque()  # whatever was sent and is not in the library, in its order
+        self.line: deque[Union[Entry, Mark]] = deque()  # whatever was sent and is not in the library, in its order
         self._hand: list[Union[Entry, Mark]] = []  # from the head of the line, on their way
         self._run: Optional[Run[Waiting]] = None  # those of them that are passed on
-        self._fresh = 0  # messages since the last push
-        self._most = _MESSAGES  # of one call: fewer while there is little room
+        self._most = MESSAGES  # of one call: fewer while there is little room
         self._fresh_only = True  # the line holds no chunk, and nothing that found no room: not much, and all of it messages
         self._looking = False
-        self._scheduled = False
+        self.scheduled = False
         self._pushing: Any = threading.RLock()  # held by who passes on: a loop that runs anew may wait for its close
-        self._full = False  # the library has no room
+        self.full = False  # the library has no room
         self._give_up = 0.0  # when messages that find none are refused
         self._unsealed = False
         self._sealed = False  # sealed batches are on their way and no result came since
@@ -86,36 +85,22 @@ class AsyncDelivery(ResultTaker[Waiting]):
 
     # ---- messages ----
 
-    def queue(self, model: Model, payload: bytes) -> Future:
-        """Accept one message and return its future."""
-        future = self._create_future()
-        size = len(payload)
-        if size > _SMALL:
-            checked_length(size)
-        self._line.append((model, payload, future))
-        self._fresh += 1
-        if not self._scheduled:
-            self.schedule()
-        if (self._fresh >= _MESSAGES or size > _SMALL) and not self._full:
-            self.push()
-        return future
-
     def put_in_line(self, mark: Mark) -> asyncio.Future[None]:
         """Put a place or a chunk of a send_many in line. Return what tells that its turn came, and all of it went."""
-        self._line.append(mark)
+        self.line.append(mark)
         self._fresh_only = False
-        if not self._full:
+        if not self.full:
             self.push()
         return mark.gone
 
     def schedule(self) -> None:
         """Have what is in line passed on at the end of this round of the loop."""
-        if not self._scheduled:
+        if not self.scheduled:
             self.loop.call_soon(self._end_of_round)
-            self._scheduled = True  # last: where a signal handler raises before this, the next message asks again
+            self.scheduled = True  # last: where a signal handler raises before this, the next message asks again
 
     def _end_of_round(self) -> None:
-        self._scheduled = False
+        self.scheduled = False
         if self.forked:
             return
         self.push()
@@ -136,27 +121,26 @@ class AsyncDelivery(ResultTaker[Waiting]):
             self._push()
             self._hand, self._run = [], None
         except BaseException:  # a signal handler raised in the middle: on Python 3.10 and older Ctrl-C does
-            self._line.extendleft(reversed(left_behind(self._hand, self._line, self.pending, self._run)))
+            self.line.extendleft(reversed(left_behind(self._hand, self.line, self.pending, self._run)))
             self._look_later()
             raise
 
     def _push(self) -> None:
-        self._fresh = 0
-        while self._line:
-            head = self._line[0]
+        while self.line:
+            head = self.line[0]
             if isinstance(head, Mark):
                 self._hand = [head]
-                self._line.popleft()
+                self.line.popleft()
                 moved, gone = head.enter()
                 if moved:
-                    self._full = False
+                    self.full = False
                 if not gone:
-                    self._line.appendleft(head)
+                    self.line.appendleft(head)
                     break
             elif not self._enter_all(self._gather()):
                 break
         else:
-            self._full, self._fresh_only = False, True
+            self.full, self._fresh_only = False, True
             return
         self._fresh_only = False
         self._wait_for_room()
@@ -166,19 +150,18 @@ class AsyncDelivery(ResultTaker[Waiting]):
         entries: list[Any] = []
         self._hand = entries
         if self._fresh_only:
-            entries += islice(self._line, self._most)
-            for _ in entries:
-                self._line.popleft()
+            # Each is in the one or the other whatever happens.
+            entries.extend(starmap(self.line.popleft, repeat((), min(len(self.line), self._most))))
             return entries
         size = 0
-        while self._line and len(entries) < self._most and size < _BYTES:
-            entry = self._line[0]
+        while self.line and len(entries) < self._most and size < _BYTES:
+            entry = self.line[0]
             if isinstance(entry, Mark):
                 break
-            if not (self._full and entry[2].cancelled()):  # nobody waits for it any more
+            if not (self.full and entry[2].cancelled()):  # nobody waits for it any more
                 entries.append(entry)
                 size += len(entry[1])
-            self._line.popleft()
+            self.line.popleft()
         return entries
 
     def _enter_all(self, entries: list[Entry]) -> bool:
@@ -189,18 +172,18 @@ class AsyncDelivery(ResultTaker[Waiting]):
             if left:
                 self._most = max((len(some) - left) // 2, _LEAST)
                 behind = [entry for _, more in runs[place + 1 :] for entry in more]
-                self._line.extendleft(reversed(some[-left:] + behind))
+                self.line.extendleft(reversed(some[-left:] + behind))
                 return False
-        self._most = min(2 * self._most, _MESSAGES)
+        self._most = min(2 * self._most, MESSAGES)
         return True
 
     def _enter(self, model: Model, entries: list[Entry]) -> int:
         """Pass on messages of one model. Return how many found no room."""
         self._run = run = Run(model, [payload for _, payload, _ in entries], [(model, future) for _, _, future in entries])
         while run.waiting:
-            code, taken = run.enter(self.handle, self.models, self.pending, self._full, gil=True)
+            code, taken = run.enter(self.handle, self.models, self.pending, self.full, gil=True)
             if taken:
-                self._unsealed, self._full = True, False
+                self._unsealed, self.full = True, False
                 if not model.proven:
                     self.models.prove(model)
             if code in FULL:
@@ -211,18 +194,18 @@ class AsyncDelivery(ResultTaker[Waiting]):
 
     def _wait_for_room(self) -> None:
         now = self.loop.time()
-        if not self._full:
-            self._full, self._give_up = True, now + self._bounds.send_timeout
+        if not self.full:
+            self.full, self._give_up = True, now + self._bounds.send_timeout
             self.seal()  # what waits for its linger holds room
         if not self._bounds.block or now >= self._give_up:
-            self._hand = list(self._line)
+            self._hand = list(self.line)
             for entry in self._hand:  # a finalizer may put more in line meanwhile
-                self._line.popleft()
+                self.line.popleft()
                 if not isinstance(entry, Mark):
                     offloop.answer(entry[2], refusal(codes.QUEUE_FULL, entry[0]))
-            self._line.extendleft([entry for entry in reversed(self._hand) if isinstance(entry, Mark)])
-        if not self._line:
-            self._full = False
+            self.line.extendleft([entry for entry in reversed(self._hand) if isinstance(entry, Mark)])
+        if not self.line:
+            self.full = False
         else:
             self._look_later()
 
@@ -253,7 +236,7 @@ class AsyncDelivery(ResultTaker[Waiting]):
             self.hand_out(count)
             self.room.set()
             # Behind the tasks that continue with these results: what they send travels with it.
-            if self._unsealed or self._line:
+            if self._unsealed or self.line:
                 self.schedule()
             if self.loop.time() >= end:
                 return True
@@ -270,14 +253,14 @@ class AsyncDelivery(ResultTaker[Waiting]):
     def _abandon(self) -> None:
         """Answer anyone who still waits, and leave the loop: nothing comes any more."""
         self._leave_loop()
-        abandon(self.pending, self._line)
+        abandon(self.pending, self.line)
         for counter in list(self.counters.values()):
             counter.abandon(codes.lost_error())
 
     def stats(self) -> dict[str, Any]:
         """Return the library's counters, and in them what waits for room in Python."""
         counters = super().stats()
-        messages = [entry for entry in snapshot(self._line) if not isinstance(entry, Mark)]
+        messages = [entry for entry in snapshot(self.line) if not isinstance(entry, Mark)]
         counters["accepted"] += len(messages)
         counters["pending_messages"] += len(messages)
         counters["pending_bytes"] += sum(len(payload) for _, payload, _ in messages)
@@ -346,7 +329,7 @@ class AsyncDelivery(ResultTaker[Waiting]):
                 counters = super().stats()
             if counters["acked"] > acked:
                 acked, until = counters["acked"], end if patient else min(end, time.monotonic() + _NO_ACKS_SECONDS)
-            over = time.monotonic() >= until or not (self._line or (counters["pending_messages"] and not patient))
+            over = time.monotonic() >= until or not (self.line or (counters["pending_messages"] and not patient))
             if over or low.client_seal(self.handle, _ROOM_MS) not in (codes.OK, codes.CONTEXT_EXPIRED):  # the close says it, too
                 break
             time.sleep(_BEHIND_SECONDS)
@@ -366,7 +349,7 @@ class AsyncDelivery(ResultTaker[Waiting]):
                 self.loop.call_soon_threadsafe(self.push)
                 self.loop.call_soon_threadsafe(pushed.answer)
                 # An empty line may be one that the loop is about to put back what found no room.
-                until = end if self._line else min(end, time.monotonic() + _PUSH_SECONDS)
+                until = end if self.line else min(end, time.monotonic() + _PUSH_SECONDS)
                 if pushed.wait(until, lambda: not self.loop.is_running()):
                     return
         if here or not self.loop.is_running():

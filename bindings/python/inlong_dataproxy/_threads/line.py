@@ -15,7 +15,7 @@ import time
 from _queue import Empty, SimpleQueue  # not by way of queue, where gevent puts its own
 from collections import deque
 from itertools import repeat, starmap
-from typing import Any, Callable, Optional, Union, cast
+from typing import Any, Callable, Optional, Union
 
 from inlong_dataproxy._host.calls import SLICE_SECONDS
 from inlong_dataproxy._host.ticket import Ticket
@@ -79,7 +79,7 @@ class Line:
         self._pending = pending
         self._inbox = inbox
         self._behind: deque[Entry] = deque()  # taken from the queue, not yet looked at
-        self._hand: deque[tuple[Any, list[Any]]] = deque()  # what comes behind the run that is passed on: a model's futures, or a command
+        self._hand: deque[tuple[Any, list[Any]]] = deque()  # behind the run that is passed on: futures of a model, or a command
         self._run: Optional[Run[DeliveryFuture]] = None
         self._taken: list[Entry] = []  # from the queue, on their way into the hand
         self._room = Ticket()  # of the thread, while it waits for room; it alone makes another
