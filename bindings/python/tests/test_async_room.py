@@ -16,6 +16,7 @@ from support import GROUP, STREAM, Opcodes, silence, wait_until
 from test_async import TIGHT, eventually
 
 from inlong_dataproxy import AsyncClient, ClosedError, Persisted, Result
+from inlong_dataproxy._asyncio.bulk_run import Mark
 from inlong_dataproxy._asyncio.delivery import AsyncDelivery
 from inlong_dataproxy._host import calls
 from inlong_dataproxy._host.end import still_open
@@ -225,6 +226,25 @@ def test_a_push_that_ctrl_c_breaks_off_anywhere_loses_and_doubles_nothing(cluste
                     break
                 number += 3  # each step takes a minute where others keep the processors
             assert number > 200
+
+    asyncio.run(main())
+
+
+def test_a_chunk_that_ctrl_c_breaks_off_on_its_way_into_the_line_keeps_nobody_from_the_next(cluster: MockCluster) -> None:
+    # Between the line and the note that it held a chunk a handler raised: the chunk was taken for a message, and nothing passed it.
+    async def main() -> None:
+        async with AsyncClient(cluster.url, group_id=GROUP) as client:
+            delivery, number = client._delivery, 0
+            assert delivery is not None
+            while True:
+                future = client.send_nowait(b"x", STREAM)
+                with Opcodes((AsyncDelivery.put_in_line,), number) as opcodes, suppress(KeyboardInterrupt):
+                    delivery.put_in_line(Mark(delivery.loop.create_future()))
+                await asyncio.wait_for(future, 10)
+                if not opcodes.hit:
+                    break
+                number += 1
+            assert number > 10
 
     asyncio.run(main())
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Iterable
-from typing import Optional, Union
+from typing import Any, Optional
 
 from inlong_dataproxy._native import codes
 from inlong_dataproxy._results.future import Result
@@ -17,7 +17,8 @@ from .offloop import answer
 
 Future = asyncio.Future[Result]
 Waiting = tuple[Model, Future]
-Entry = tuple[Model, bytes, Future]
+Entry = tuple[Optional[Model], Any, "asyncio.Future[Any]"]
+"""A message: its model, payload and future. Or None, a Mark and its `gone`."""
 
 
 class Mark:
@@ -60,37 +61,27 @@ class BulkRun(Mark):
         return self._first != before, room
 
 
-def abandon(pending: dict[int, Waiting], line: deque[Union[Entry, Mark]]) -> None:
+def abandon(pending: dict[int, Waiting], line: deque[Entry]) -> None:
     """Answer whose messages may be in the library, and whose never were: nothing comes any more."""
     for model, future in list(pending.values()):
         answer(future, codes.lost_error(model.group_id, model.stream_id))
     pending.clear()
     while line:
-        entry = line.popleft()
-        if isinstance(entry, Mark):
-            answer(entry.gone, codes.closed_error())
-        else:
-            answer(entry[2], codes.closed_error(group_id=entry[0].group_id, stream_id=entry[0].stream_id))
+        of, _, waits = line.popleft()
+        answer(waits, codes.closed_error(**({} if of is None else {"group_id": of.group_id, "stream_id": of.stream_id})))
 
 
 def left_behind(
-    hand: Iterable[Union[Entry, Mark]],
-    line: Iterable[Union[Entry, Mark]],
-    pending: dict[int, Waiting],
-    run: Optional[Run[Waiting]],
-) -> list[Union[Entry, Mark]]:
+    hand: Iterable[Entry], line: Iterable[Entry], pending: dict[int, Waiting], run: Optional[Run[Waiting]]
+) -> list[Entry]:
     """Return what of the hand is neither in line nor in the library nor answered: run broke off when a signal handler raised.
 
     Who cancels an await has its message sent all the same.
     """
     if run is not None:
         run.disclaim(pending)
-    known = {id(future) for _, future in pending.values()} | {id(_whose(entry)) for entry in line}
-    return [entry for entry in hand if id(_whose(entry)) not in known and (_whose(entry).cancelled() or not _whose(entry).done())]
-
-
-def _whose(entry: Union[Entry, Mark]) -> Union[Future, asyncio.Future[None]]:
-    return entry.gone if isinstance(entry, Mark) else entry[2]
+    known = {id(future) for _, future in pending.values()} | {id(future) for _, _, future in line}
+    return [entry for entry in hand if id(entry[2]) not in known and (entry[2].cancelled() or not entry[2].done())]
 
 
 def _seen(gone: asyncio.Future[None]) -> None:

@@ -17,7 +17,7 @@ import warnings
 from asyncio.events import _get_running_loop as get_running_loop  # pyright: ignore[reportPrivateUsage] - None where none runs
 from collections import deque
 from itertools import repeat, starmap
-from typing import Any, Optional, Union
+from typing import Any, Optional
 
 from inlong_dataproxy._host import end as process_end
 from inlong_dataproxy._host.calls import Call
@@ -58,11 +58,11 @@ class AsyncDelivery(ResultTaker[Waiting]):
         self.models = Models(group_id)
         self.room = asyncio.Event()  # set when results came
         self._bounds = bounds
-        self.line: deque[Union[Entry, Mark]] = deque()  # whatever was sent and is not in the library, in its order
-        self._hand: list[Union[Entry, Mark]] = []  # from the head of the line, on their way
+        self.line: deque[Entry] = deque()  # whatever was sent and is not in the library, in its order
+        self._hand: list[Entry] = []  # from the head of the line, on their way
         self._run: Optional[Run[Waiting]] = None  # those of them that are passed on
         self._most = MESSAGES  # of one call: fewer while there is little room
-        self._fresh_only = True  # the line holds no chunk, and nothing that found no room: not much, and all of it messages
+        self._fresh_only = True  # the line holds nothing that found no room: not much
         self._looking = False
         self.scheduled = False
         self._pushing: Any = threading.RLock()  # held by who passes on: a loop that runs anew may wait for its close
@@ -87,8 +87,7 @@ class AsyncDelivery(ResultTaker[Waiting]):
 
     def put_in_line(self, mark: Mark) -> asyncio.Future[None]:
         """Put a place or a chunk of a send_many in line. Return what tells that its turn came, and all of it went."""
-        self.line.append(mark)
-        self._fresh_only = False
+        self.line.append((None, mark, mark.gone))
         if not self.full:
             self.push()
         return mark.gone
@@ -127,27 +126,15 @@ class AsyncDelivery(ResultTaker[Waiting]):
 
     def _push(self) -> None:
         while self.line:
-            head = self.line[0]
-            if isinstance(head, Mark):
-                self._hand = [head]
-                self.line.popleft()
-                moved, gone = head.enter()
-                if moved:
-                    self.full = False
-                if not gone:
-                    self.line.appendleft(head)
-                    break
-            elif not self._enter_all(self._gather()):
-                break
-        else:
-            self.full, self._fresh_only = False, True
-            return
-        self._fresh_only = False
-        self._wait_for_room()
+            if not self._enter_all(self._gather()):
+                self._fresh_only = False
+                self._wait_for_room()
+                return
+        self.full, self._fresh_only = False, True
 
     def _gather(self) -> list[Entry]:
-        """Take messages from the head of the line: as many as there was room for lately."""
-        entries: list[Any] = []
+        """Take what is at the head of the line: as much as there was room for lately."""
+        entries: list[Entry] = []
         self._hand = entries
         if self._fresh_only:
             # Each is in the one or the other whatever happens.
@@ -155,20 +142,18 @@ class AsyncDelivery(ResultTaker[Waiting]):
             return entries
         size = 0
         while self.line and len(entries) < self._most and size < _BYTES:
-            entry = self.line[0]
-            if isinstance(entry, Mark):
-                break
-            if not (self.full and entry[2].cancelled()):  # nobody waits for it any more
+            entry = model, content, future = self.line[0]
+            if model is None or not (self.full and future.cancelled()):  # nobody waits for it any more
                 entries.append(entry)
-                size += len(entry[1])
+                size += _BYTES if model is None else len(content)
             self.line.popleft()
         return entries
 
     def _enter_all(self, entries: list[Entry]) -> bool:
-        """Pass on messages. Return whether there was room; those that found none are in line again."""
+        """Pass on what was taken. Return whether there was room; what found none is in line again."""
         runs = split([model for model, _, _ in entries], entries) if entries else []
         for place, (model, some) in enumerate(runs):
-            left = self._enter(model, some)
+            left = self._enter_mark(some[0][1]) if model is None else self._enter(model, some)
             if left:
                 self._most = max((len(some) - left) // 2, _LEAST)
                 behind = [entry for _, more in runs[place + 1 :] for entry in more]
@@ -176,6 +161,12 @@ class AsyncDelivery(ResultTaker[Waiting]):
                 return False
         self._most = min(2 * self._most, MESSAGES)
         return True
+
+    def _enter_mark(self, mark: Mark) -> int:
+        moved, gone = mark.enter()
+        if moved:
+            self.full = False
+        return int(not gone)
 
     def _enter(self, model: Model, entries: list[Entry]) -> int:
         """Pass on messages of one model. Return how many found no room."""
@@ -199,11 +190,11 @@ class AsyncDelivery(ResultTaker[Waiting]):
             self.seal()  # what waits for its linger holds room
         if not self._bounds.block or now >= self._give_up:
             self._hand = list(self.line)
-            for entry in self._hand:  # a finalizer may put more in line meanwhile
+            for model, _, future in self._hand:  # a finalizer may put more in line meanwhile
                 self.line.popleft()
-                if not isinstance(entry, Mark):
-                    offloop.answer(entry[2], refusal(codes.QUEUE_FULL, entry[0]))
-            self.line.extendleft([entry for entry in reversed(self._hand) if isinstance(entry, Mark)])
+                if model is not None:
+                    offloop.answer(future, refusal(codes.QUEUE_FULL, model))
+            self.line.extendleft([entry for entry in reversed(self._hand) if entry[0] is None])
         if not self.line:
             self.full = False
         else:
@@ -260,10 +251,10 @@ class AsyncDelivery(ResultTaker[Waiting]):
     def stats(self) -> dict[str, Any]:
         """Return the library's counters, and in them what waits for room in Python."""
         counters = super().stats()
-        messages = [entry for entry in snapshot(self.line) if not isinstance(entry, Mark)]
-        counters["accepted"] += len(messages)
-        counters["pending_messages"] += len(messages)
-        counters["pending_bytes"] += sum(len(payload) for _, payload, _ in messages)
+        sizes = [len(payload) for model, payload, _ in snapshot(self.line) if model is not None]
+        counters["accepted"] += len(sizes)
+        counters["pending_messages"] += len(sizes)
+        counters["pending_bytes"] += sum(sizes)
         return counters
 
     # ---- life ----
