@@ -19,7 +19,6 @@ STRUCTS = {
     "inlong_attribute": low.Attribute,
     "inlong_message": low.Message,
     "inlong_result": low.ResultRecord,
-    "inlong_error_info": low.ErrorInfo,
     "inlong_option_info": low.OptionInfo,
     "inlong_close_report": low.CloseReportRecord,
     "inlong_log_line": low.LogLine,
@@ -33,6 +32,8 @@ except ImportError as error:
 """
 UNUSED = {
     "inlong_error_text",  # inlong_last_error says more
+    "inlong_error_describe",  # for programs of C, which have no exceptions with texts
+    "inlong_mock_stats",  # inlong_mock_control does all
     "inlong_client_send_async",  # send_packed with one message, whose results come in ranges
     "inlong_client_send_many",  # send_packed
     "inlong_row_format_new",  # rows are made in Python: a call for each would cost more

@@ -97,19 +97,6 @@ class ResultRecord(Structure):
     )
 
 
-class ErrorInfo(Structure):
-    """inlong_error_info."""
-
-    _fields_ = (
-        ("struct_size", c_size_t),
-        ("code", c_int),
-        ("retriable", c_int),
-        ("name", c_char_p),
-        ("text", c_char_p),
-        ("meaning", c_char_p),
-    )
-
-
 class OptionInfo(Structure):
     """inlong_option_info."""
 
@@ -238,7 +225,6 @@ version = _func("inlong_version", c_char_p, ())
 last_error = _func("inlong_last_error", c_char_p, (), keep_gil=True)
 error_name = _func("inlong_error_name", c_char_p, (c_int,), keep_gil=True)
 error_is_retriable = _func("inlong_error_is_retriable", c_int, (c_int,), keep_gil=True)
-error_list = _func("inlong_error_describe", POINTER(ErrorInfo), (c_size_t,), keep_gil=True)
 
 # Options.
 options_new = _func("inlong_options_new", POINTER(OptionsHandle), ())
@@ -295,5 +281,4 @@ row_format_free = _func("inlong_row_format_free", None, (RowFormatPointer,))
 mock_new = _func("inlong_mock_new", c_int, (c_int, POINTER(MockHandle), c_char_p, c_size_t), _check_code)
 mock_url = _func("inlong_mock_url", c_int, (MockHandle, c_char_p, c_size_t), _check_length)
 mock_control = _func("inlong_mock_control", c_int, (MockHandle, c_char_p, c_char_p, c_size_t), _check_length)
-mock_stats = _func("inlong_mock_stats", c_int, (MockHandle, c_char_p, c_size_t), _check_length)
 mock_free = _func("inlong_mock_free", None, (MockHandle,))
