@@ -9,7 +9,6 @@ from __future__ import annotations
 import json
 import threading
 import time
-import weakref
 from concurrent.futures import Future
 from pathlib import Path
 from typing import Any, Callable, Optional, Union, cast
@@ -38,16 +37,14 @@ class InLongApi:
     """Sends messages of any group; each has a client of its own. All methods may be called from any thread."""
 
     def __init__(self) -> None:
-        self._free_lock()
+        fork.owns_locks(self)
         self._config: Optional[_Config] = None
         self._closed = False
         self._clients: dict[str, Client] = {}
         self.last_error = ""
         """What was wrong when a method did not return 0, for people. Not in InLong's own SDK."""
-        _apis.add(self)
 
-    def _free_lock(self) -> None:
-        """Also in a forked child: a thread of the parent may have held the lock."""
+    def _free_locks(self) -> None:
         self._lock = threading.RLock()  # a signal handler or a finalizer may send
 
     def init_api(self, config_path: str) -> int:
@@ -153,17 +150,6 @@ class InLongApi:
     def _failed(self, code: int, error: Exception) -> int:
         self.last_error = str(error)
         return code
-
-
-_apis: weakref.WeakSet[InLongApi] = weakref.WeakSet()
-
-
-def _free_locks() -> None:
-    for api in _apis:
-        api._free_lock()  # pyright: ignore[reportPrivateUsage]
-
-
-fork.after_fork(_free_locks)
 
 
 class _Config:

@@ -6,7 +6,6 @@ import contextlib
 import logging
 import threading
 import time
-import weakref
 from concurrent.futures import Future
 from typing import TYPE_CHECKING, Any, Optional, Union
 
@@ -92,15 +91,16 @@ class InlongHandler(logging.Handler):
         self._stream_id = stream_id
         self._more: dict[str, Any] = {"group_id": group_id, "attributes": attributes} if group_id or attributes else {}
         self._own_client = own_client
-        self._counting = threading.RLock()  # a signal handler may log
-        self._renewing = threading.RLock()
+        fork.owns_locks(self)
         self._unflushed = False
         self._dropped = 0
         self._failed = 0
         self._told = 0
         self._tell_at = 0.0
         self._last = ""
-        _handlers.add(self)
+
+    def _free_locks(self) -> None:
+        self._counting, self._renewing = threading.RLock(), threading.RLock()  # a signal handler may log
 
     @property
     def client(self) -> Client:
@@ -200,16 +200,3 @@ class InlongHandler(logging.Handler):
         finally:
             super().close()
             self._tell()
-
-
-_handlers: weakref.WeakSet[InlongHandler] = weakref.WeakSet()
-
-
-def _free_locks() -> None:
-    """In a forked child: a thread of the parent may have been counting."""
-    for handler in _handlers:
-        handler._counting = threading.RLock()  # pyright: ignore[reportPrivateUsage]
-        handler._renewing = threading.RLock()  # pyright: ignore[reportPrivateUsage]
-
-
-fork.after_fork(_free_locks)

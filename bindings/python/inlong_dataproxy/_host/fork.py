@@ -7,12 +7,14 @@ from __future__ import annotations
 
 import mmap
 import os
-from typing import Callable, Union
+import weakref
+from typing import Any, Callable, Union
 
 _WIPE_ON_FORK = 18  # MADV_WIPEONFORK, for which Python has no name
 _NO_ADVICE = -1
 
 _hooks: list[Callable[[], object]] = []
+_owners: weakref.WeakSet[Any] = weakref.WeakSet()
 
 
 class _Number:
@@ -51,10 +53,18 @@ def after_fork(hook: Callable[[], object]) -> None:
     _hooks.append(hook)
 
 
+def owns_locks(owner: Any) -> None:
+    """Have owner._free_locks called now, and in each forked child: there, a thread of the parent may have held them."""
+    owner._free_locks()
+    _owners.add(owner)
+
+
 def look() -> None:
     """Have the hooks called if this process is a child in which they have not been."""
     if not known[0]:
         known[0] = 1
+        for owner in list(_owners):
+            owner._free_locks()
         for hook in _hooks:
             hook()
 

@@ -13,7 +13,7 @@ import threading
 import weakref
 from typing import Callable, Optional, Union, cast
 
-from inlong_dataproxy._host import fork
+from inlong_dataproxy._host.background import Background
 from inlong_dataproxy._host.report import report
 from inlong_dataproxy.errors import ConfigError
 
@@ -34,8 +34,6 @@ class Signer:
 
 _numbers = itertools.count(1)
 _signers: weakref.WeakValueDictionary[int, Signer] = weakref.WeakValueDictionary()
-_starting = threading.Lock()
-_thread: Optional[threading.Thread] = None
 
 
 def checked(auth: object) -> Optional[Auth]:
@@ -46,16 +44,6 @@ def checked(auth: object) -> Optional[Auth]:
         found = "a coroutine function" if callable(auth) else type(auth).__name__
         raise ConfigError(f"option auth: must be a plain function of the group that returns a str or a tuple of two, not {found}")
     return cast("Auth", auth)
-
-
-def start() -> None:
-    """Have questions answered from now on. Does nothing when they are already."""
-    global _thread  # noqa: PLW0603 - one for the process
-    with _starting:
-        if _thread is None:
-            thread = threading.Thread(target=_take_all, name="inlong-auth", daemon=True)
-            thread.start()
-            _thread = thread
 
 
 def _take_all() -> None:
@@ -106,10 +94,4 @@ def _field(what: str, text: str, size: int) -> bytes:
     return data
 
 
-def _forget() -> None:
-    global _starting, _thread
-    # The parent's thread may have held the lock.
-    _starting, _thread = threading.Lock(), None
-
-
-fork.after_fork(_forget)
+answers = Background("inlong-auth", _take_all)

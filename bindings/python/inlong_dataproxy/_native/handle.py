@@ -172,7 +172,7 @@ def native_options(texts: Mapping[str, str], signer: Optional[auth.Signer] = Non
             low.options_set(made, key.encode("utf-8", "surrogatepass"), text.encode("utf-8", "surrogatepass"), None, 0)
         if signer is not None:
             low.options_set_auth(made, low.AUTH_QUEUE, signer.number)
-            auth.start()
+            auth.answers.start()
     except BaseException:
         low.options_free(made)
         raise

@@ -6,12 +6,12 @@ few, and the logger decides: its level may change at any time.
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import logging
-import threading
-from typing import Optional
 
-from inlong_dataproxy._host import end, fork
+from inlong_dataproxy._host import end
+from inlong_dataproxy._host.background import Background
 from inlong_dataproxy._host.report import report_unraisable
 
 from . import lowlevel as low
@@ -22,21 +22,12 @@ _LINES = 16  # of one poll
 
 _log = logging.getLogger("inlong_dataproxy")
 _log.addHandler(logging.NullHandler())  # or warnings would go to standard error in programs that set up no logging
-_starting = threading.Lock()
-_thread: Optional[threading.Thread] = None
 
 
 def start() -> None:
-    """Have lines passed on from now on. Does nothing when they are already."""
-    global _thread  # noqa: PLW0603 - one for the process
-    with _starting:
-        if _thread is None:
-            thread = threading.Thread(target=_pass_on_all, name="inlong-log", daemon=True)
-            try:
-                thread.start()
-            except RuntimeError:  # the interpreter is shutting down; what is left is passed on at its exit
-                return
-            _thread = thread
+    """Have lines passed on from now on."""
+    with contextlib.suppress(RuntimeError):  # the interpreter is shutting down; what is left is passed on at its exit
+        _thread.start()
 
 
 def _pass_on_all() -> None:
@@ -72,11 +63,5 @@ def _pass_on_rest() -> None:
         pass
 
 
-def _forget() -> None:
-    global _starting, _thread
-    # The parent's thread may have held the lock.
-    _starting, _thread = threading.Lock(), None
-
-
+_thread = Background("inlong-log", _pass_on_all)
 end.behind(_pass_on_rest)
-fork.after_fork(_forget)
