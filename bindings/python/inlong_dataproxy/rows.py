@@ -140,18 +140,8 @@ class RowFormat:
         return _restore, (self._settings,)
 
 
-def _restore(s: Settings) -> RowFormat:
-    return RowFormat(
-        s.type,
-        separator=s.separator,
-        kv_separator=s.kv_separator,
-        line_separator=s.line_separator,
-        escape=s.escape,
-        encoding=s.encoding,
-        columns=s.columns,
-        refuse_empty_first=s.refuse_empty_first,
-        control_escapes=s.control_escapes,
-    )
+def _restore(settings: Settings) -> RowFormat:
+    return RowFormat(**vars(settings))
 
 
 def _ask(cls: type[RowFormat], config: Config, stream_id: str) -> RowFormat:
