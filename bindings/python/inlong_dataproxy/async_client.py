@@ -24,7 +24,7 @@ from ._results.taker import SEQUENCE_BITS, CloseReport
 from ._sending.bulk import ProgressCallback, SendReport
 from ._sending.message import EventTime, Model, Payload, checked_length, to_bytes
 from .client import Timeout, timeout_milliseconds
-from .config import Config
+from .config import Configured
 from .errors import ForkError, InlongError
 
 if TYPE_CHECKING:
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
 
 @with_options
-class AsyncClient:
+class AsyncClient(Configured):
     """Sends messages of one InLong group from asyncio. Its methods never block the loop and use no thread for a message.
 
     Args:
@@ -52,15 +52,9 @@ class AsyncClient:
     _thread_id = None  # where it does not, as uvloop's, this object
 
     def __init__(self, url: str = "", *, group_id: str = "", **options: Unpack[Options]) -> None:
-        self._config = Config(url, group_id=group_id, **options)
-        self._group_id = group_id
+        super().__init__(url, group_id=group_id, **options)
         self._opening = False
         self._closing: Optional[asyncio.Task[CloseReport]] = None
-
-    @classmethod
-    def from_config(cls, config: Config, **changes: Unpack[Options]) -> Self:
-        """Make a client of a config, with some options changed if any are given; it must still be opened."""
-        return cls(**config.arguments(**changes))
 
     async def open(self) -> Self:
         """Ask the Manager for nodes and wait for a connection, for manager_timeout and conn_timeout at most. Return self.
@@ -232,21 +226,6 @@ class AsyncClient:
         """Return the metrics in the text format of Prometheus, as Client.metrics. Does not block; any thread may call it."""
         return self._usable(any_loop=True).metrics()
 
-    @property
-    def config(self) -> Config:
-        """The options that it was made with; other processes make an equal client of them."""
-        return self._config
-
-    @property
-    def group_id(self) -> str:
-        """The InLong group of messages that name no group."""
-        return self._group_id
-
-    @property
-    def closed(self) -> bool:
-        """Whether it cannot be used: it was not opened yet, or close was called."""
-        return self._delivery is None or self._delivery.closing
-
     def _usable(self, *, any_loop: bool = False) -> AsyncDelivery:
         fork.look()
         delivery = self._delivery
@@ -272,12 +251,6 @@ class AsyncClient:
         self, kind: Optional[type[BaseException]], error: Optional[BaseException], trace: Optional[TracebackType]
     ) -> None:
         await self.close()
-
-    def __repr__(self) -> str:
-        return f"<{type(self).__name__} group_id={self._group_id!r}{' closed' if self.closed else ''}>"
-
-    def __reduce__(self) -> Any:
-        raise TypeError("an AsyncClient cannot be pickled: it owns connections; pickle its config, and make a client of that there")
 
     def __del__(self) -> None:
         if warnings is None:

@@ -25,7 +25,7 @@ from ._sending.message import EventTime, Model, Payload, checked_length, empty_e
 from ._sending.run import LEAVES_OUT
 from ._threads.bulk import ThreadBulk
 from ._threads.delivery import Delivery
-from .config import Config
+from .config import Configured
 from .errors import ForkError, InlongError
 
 if TYPE_CHECKING:
@@ -40,7 +40,7 @@ _LONGEST_SECONDS = 1e9
 
 
 @with_options
-class Client:
+class Client(Configured):
     """Sends messages of one InLong group to its DataProxy nodes. All methods may be called from any thread.
 
     Args:
@@ -67,9 +67,8 @@ class Client:
 
     def __init__(self, url: str = "", *, group_id: str = "", **options: Unpack[Options]) -> None:
         process_end.arm()
-        self._config = Config(url, group_id=group_id, **options)
+        super().__init__(url, group_id=group_id, **options)
         texts = self._config.texts
-        self._group_id = group_id
         self._empty = (b"", b"\n") if texts.get("trim_trailing_newline") == "true" else (b"",)
         bounds = Bounds.of(texts, waiting=True)
         self._delivery = delivery = Delivery(new_handle(bounds.texts, self._config.auth), group_id, bounds)
@@ -77,11 +76,6 @@ class Client:
         self._line = delivery.line
         self._plain = delivery.line.models.plain
         delivery.start()
-
-    @classmethod
-    def from_config(cls, config: Config, **changes: Unpack[Options]) -> Self:
-        """Make a client of a config, with some options changed if any are given; blocks and raises as Client does."""
-        return cls(**config.arguments(**changes))
 
     # ---- sending ----
 
@@ -321,21 +315,6 @@ class Client:
         return self._usable().metrics()
 
     @property
-    def config(self) -> Config:
-        """The options that it was made with; other processes make an equal client of them."""
-        return self._config
-
-    @property
-    def group_id(self) -> str:
-        """The InLong group of messages that name no group."""
-        return self._group_id
-
-    @property
-    def closed(self) -> bool:
-        """Whether close was called."""
-        return self._delivery is None or self._delivery.closing
-
-    @property
     def forked(self) -> bool:
         """Whether the client belongs to the process that this one was forked from: it cannot be used here."""
         fork.look()
@@ -361,12 +340,6 @@ class Client:
 
     def __exit__(self, kind: Optional[type[BaseException]], error: Optional[BaseException], trace: Optional[TracebackType]) -> None:
         self.close()
-
-    def __repr__(self) -> str:
-        return f"<{type(self).__name__} group_id={self._group_id!r}{' closed' if self.closed else ''}>"
-
-    def __reduce__(self) -> Any:
-        raise TypeError("a Client cannot be pickled: it owns connections; pickle its config, and make a client of that there")
 
     def __del__(self) -> None:
         if warnings is None:

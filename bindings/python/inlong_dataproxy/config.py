@@ -11,7 +11,7 @@ from ._native.auth import Auth, checked
 from ._native.handle import option_texts
 
 if TYPE_CHECKING:
-    from typing_extensions import Unpack
+    from typing_extensions import Self, Unpack
 
     from ._native.option_types import Options
 
@@ -65,6 +65,42 @@ class Config:
     def __repr__(self) -> str:
         shown = (f"{key}={'***' if key in _SECRETS else _masked(text)!r}" for key, text in self._texts.items())
         return f"Config({', '.join([*shown, *(['auth=***'] if self._auth else [])])})"
+
+
+class Configured:
+    """What is the same for both clients."""
+
+    _delivery: Any = None
+
+    def __init__(self, url: str = "", *, group_id: str = "", **options: Unpack[Options]) -> None:
+        self._config = Config(url, group_id=group_id, **options)
+        self._group_id = group_id
+
+    @classmethod
+    def from_config(cls, config: Config, **changes: Unpack[Options]) -> Self:
+        """Make a client of a config, with some options changed if any are given, as calling the class does."""
+        return cls(**config.arguments(**changes))
+
+    @property
+    def config(self) -> Config:
+        """The options that it was made with; other processes make an equal client of them."""
+        return self._config
+
+    @property
+    def group_id(self) -> str:
+        """The InLong group of messages that name no group."""
+        return self._group_id
+
+    @property
+    def closed(self) -> bool:
+        """Whether close was called, or an AsyncClient was not opened yet."""
+        return self._delivery is None or bool(self._delivery.closing)
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} group_id={self._group_id!r}{' closed' if self.closed else ''}>"
+
+    def __reduce__(self) -> Any:
+        raise TypeError("a client cannot be pickled: it owns connections; pickle its config, and make a client of that there")
 
 
 def _masked(text: str) -> str:
