@@ -201,29 +201,38 @@ func (t *tracing) result(r dataproxy.MessageResults) {
 	if t.figures.messages != nil {
 		t.figures.add(t.to(r.Batch.GroupID, r.Batch.StreamID), &r)
 	}
-	batch := t.spans != OfMessages && (len(r.Tokens) > 0 || t.roots)
-	var way []attribute.KeyValue
-	if r.Attempts > 0 && (batch || len(r.Tokens) > 0) {
-		way = append(make([]attribute.KeyValue, 0, 6), attemptsKey.Int(r.Attempts), batchIDKey.String(r.BatchID()))
-		way = appendServer(way, r.Node)
-	}
-	if batch {
-		t.batch(&r, way)
+	w := way{r: &r}
+	if t.spans != OfMessages && (len(r.Tokens) > 0 || t.roots) {
+		t.batch(&r, &w)
 	}
 	if t.spans == OfBatches {
 		return
 	}
 	for _, token := range r.Tokens {
 		if s, ok := token.(*traced); ok {
-			s.end(way, r.Err)
+			s.end(w.attributes(), r.Err)
 		}
 	}
 }
 
+// way is what the spans of a batch and of its messages have in common. It is made for the first one that is recorded.
+type way struct {
+	r   *dataproxy.MessageResults
+	all []attribute.KeyValue
+}
+
+func (w *way) attributes() []attribute.KeyValue {
+	if w.all == nil && w.r.Attempts > 0 {
+		w.all = append(make([]attribute.KeyValue, 0, 6), attemptsKey.Int(w.r.Attempts), batchIDKey.String(w.r.BatchID()))
+		w.all = appendServer(w.all, w.r.Node)
+	}
+	return w.all
+}
+
 // batch makes the span of a batch afterwards, when it is known which of its messages are traced.
-func (t *tracing) batch(r *dataproxy.MessageResults, way []attribute.KeyValue) {
+func (t *tracing) batch(r *dataproxy.MessageResults, w *way) {
 	ctx := context.Background()
-	links := make([]trace.Link, 0, len(r.Tokens))
+	var links []trace.Link
 	var last trace.SpanContext
 	leftOut := false
 	for i, token := range r.Tokens {
@@ -244,7 +253,7 @@ func (t *tracing) batch(r *dataproxy.MessageResults, way []attribute.KeyValue) {
 	_, span := t.tracer.Start(ctx, d.batch, trace.WithSpanKind(trace.SpanKindClient), trace.WithTimestamp(r.Batch.Sealed),
 		trace.WithLinks(links...))
 	if span.IsRecording() {
-		way = append(slices.Clip(way), system, semconv.MessagingOperationName("send"), semconv.MessagingOperationTypeSend,
+		way := append(slices.Clip(w.attributes()), system, semconv.MessagingOperationName("send"), semconv.MessagingOperationTypeSend,
 			d.attribute(), semconv.MessagingBatchMessageCount(r.Messages))
 		if leftOut {
 			way = append(way, leftOutKey.Bool(true))
