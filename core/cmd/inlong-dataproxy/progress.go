@@ -33,11 +33,11 @@ type screen struct {
 	lines io.Writer // where log lines go: while there is a bar, through it
 }
 
-// openScreen draws bars on a terminal, unless the flag --progress says otherwise.
+// openScreen draws bars on a terminal that can erase them, unless the flag --progress says otherwise.
 func openScreen(cmd *cobra.Command, progress, quiet bool) *screen {
 	s := &screen{stderr: cmd.ErrOrStderr(), drawn: progress}
 	if file, ok := s.stderr.(*os.File); ok && !cmd.Flags().Changed("progress") {
-		s.drawn = term.IsTerminal(int(file.Fd())) && !quiet
+		s.drawn = term.IsTerminal(int(file.Fd())) && os.Getenv("TERM") != "dumb" && !quiet
 	}
 	s.lines = s.stderr
 	return s

@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"github.com/creack/pty"
+	"github.com/stretchr/testify/require"
 
 	"github.com/inlong-dataproxy/inlong-dataproxy/core/dataproxytest"
 )
@@ -26,20 +27,36 @@ func TestProgressIsDrawnWhenAskedFor(t *testing.T) {
 	}
 }
 
+// onTerminal runs a program on a terminal of that kind, and returns what it has written there.
+func onTerminal(t *testing.T, c *child, kind string) (screen bytes.Buffer) {
+	t.Helper()
+	c.Env = append(c.Env, "TERM="+kind)
+	c.Stderr = nil // the terminal
+	terminal, err := pty.StartWithSize(c.Cmd, &pty.Winsize{Rows: 24, Cols: 200})
+	require.NoError(t, err)
+	t.Cleanup(func() { c.Process.Kill() })
+	_, _ = io.Copy(&screen, terminal) // a terminal whose program has ended gives an error
+	c.Wait()
+	return screen
+}
+
+// A terminal that cannot move its cursor, as that of Emacs, was filled with one bar after the other.
+func TestTerminalThatCannotEraseShowsNoBar(t *testing.T) {
+	cluster := dataproxytest.Start(t)
+	args := []string{"send", "--url", cluster.URL(), "--group", "test_group", "--stream", "s", writeFile(t, "a.log", "a\n")}
+	screen := onTerminal(t, newChild(args...), "dumb")
+	require.Contains(t, screen.String(), "1 line: 1 acked, 0 failed;")
+	require.NotContains(t, screen.String(), "[=")
+	screen = onTerminal(t, newChild(args...), "xterm")
+	require.Contains(t, screen.String(), "[=")
+}
+
 // Who watches a terminal sees the bar without asking, and each warning as a line of its own, neither over it nor in it.
 func TestTerminalShowsTheBarBelowTheWarnings(t *testing.T) {
 	cluster := dataproxytest.Start(t)
 	file := writeFile(t, "a.json", strings.Repeat("{}\n", 200)+"oops\n"+strings.Repeat("{}\n", 20))
 	c := newChild("send", "--url", cluster.URL(), "--group", "test_group", "--stream", "s", "--format", "json-lines", "--rate", "200", file)
-	c.Stderr = nil // the terminal
-	terminal, err := pty.StartWithSize(c.Cmd, &pty.Winsize{Rows: 24, Cols: 200})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { c.Process.Kill() })
-	var screen bytes.Buffer
-	_, _ = io.Copy(&screen, terminal) // a terminal whose program has ended gives an error
-	c.Wait()
+	screen := onTerminal(t, c, "xterm")
 	if status := c.ProcessState.ExitCode(); status != exitFailure {
 		t.Errorf("status %d: %q", status, screen.String())
 	}
