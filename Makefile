@@ -79,7 +79,7 @@ demo: ## ship a real log from Go, C and Python, a node dies on the way (FILE=pat
 	@echo "demo, 3 of 3: a million lines from each language to a fake cluster, while a node dies. Some seconds each"
 	$(BIN)/demo $(if $(FILE),--file "$$FILE") $(if $(DEMO_REPEAT),--repeat $(DEMO_REPEAT))
 
-# One after the other, also behind one that fails. As root on Debian it installs first what the tests use.
+# One after the other, also after one that fails. As root on Debian it installs first what the tests use.
 TEST_PARTS  := test-go test-c test-python test-pages
 .PHONY: test
 test: ## run all tests: Go (race detector on), C, Python, documentation; list what was not tested, and what failed

@@ -19,7 +19,7 @@ licences: ## write core/THIRD_PARTY_LICENSES.txt anew, after a change of what is
 	$(GO) run ./capi/thirdparty licences >core/THIRD_PARTY_LICENSES.txt.new
 	mv core/THIRD_PARTY_LICENSES.txt.new core/THIRD_PARTY_LICENSES.txt
 
-# The database is a Go module, so whoever can fetch dependencies can fetch it. It is always the newest: no change here is needed to hear
+# The database is a Go module, so anybody who can fetch dependencies can fetch it. It is always the newest: no change here is needed to hear
 # of a new hole. Where it cannot be fetched, nothing was found out: that is said, and is no fault of the code.
 vulncheck: $(TOOLS)/govulncheck ## look for known vulnerabilities in what a release links, and in the Go that builds it
 	@if ! found=$$(cd / && $(GO) mod download -json golang.org/x/vulndb@latest 2>&1); then echo "skip vulncheck: no database:" $$found; exit 0; fi; \

@@ -43,7 +43,7 @@ func (c *crowd) joinFor(ctx context.Context, st *stream, bytes int64) *budgetWai
 }
 
 // Each caller that gave up, or had its room, walked through all that waited: one context that ended for 20,000 took seconds, and the
-// last one came back long behind its deadline.
+// last one came back long after its deadline.
 func TestWaitingForRoomCostsTheSameHoweverManyWait(t *testing.T) {
 	const callers = 100_000
 	for _, what := range []string{"give up", "are served"} {
@@ -233,7 +233,7 @@ func TestStreamAtItsBoundHoldsUpNoOther(t *testing.T) {
 	require.NotEqual(t, noShortage, c.admit(modest, 1, 1), "the share is full")
 	other := c.join(modest, 1)
 	c.release(greedy, 1, 1)
-	require.Equal(t, []int{0, 1}, []int{len(w.woken), len(other.woken)}, "the share was full for both, the greedy one came behind")
+	require.Equal(t, []int{0, 1}, []int{len(w.woken), len(other.woken)}, "the share was full for both, the greedy one came after it")
 	c.release(modest, 1, 1)
 	require.Equal(t, 1, len(w.woken))
 }

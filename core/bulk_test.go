@@ -131,7 +131,7 @@ func inWindow(t *testing.T, client dataproxy.FullClient, waiting int) {
 }
 
 // Bulk senders wait for the window, each in order, and all of them come through; a message that is sent alone does not wait
-// behind them.
+// after them.
 func TestBulkSendersWaitForTheirWindowAndSinglesDoNot(t *testing.T) {
 	const senders, each = 20, 50
 	client, c, answer := heldNode(t, 10_000, dataproxy.WithCompression(dataproxy.None))

@@ -70,7 +70,7 @@ func TestBulkWindowFillsAnyLink(t *testing.T) {
 }
 
 // What is in flight when a fast link becomes a slow one has to arrive at the slow one's rate before its deadline; and so has all that
-// is accepted behind it.
+// is accepted after it.
 func TestBulkWindowHoldsWhatASlowerLinkCanStillAck(t *testing.T) {
 	for _, fast := range []float64{mib, 20 * mib, 200 * mib} {
 		synctest.Test(t, func(t *testing.T) {

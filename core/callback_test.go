@@ -151,8 +151,8 @@ func TestF5_SendIsNotHeldUpByACallbackOfItsBatch(t *testing.T) {
 	})
 	<-entered
 	client.SendAsync(context.Background(), message("waits"), nil)
-	inTime(t, 2*time.Second, "send behind it", func() {
-		if err := client.Send(context.Background(), message("behind it")); err != nil {
+	inTime(t, 2*time.Second, "send after it", func() {
+		if err := client.Send(context.Background(), message("after it")); err != nil {
 			t.Error(err)
 		}
 	})

@@ -128,7 +128,7 @@ func TestCapturedAnswersGiveTheBatchItsResult(t *testing.T) {
 			e := fault(t, results["2"], dataproxy.CodeServerError)
 			require.Equal(t, code, e.ServerCode)
 			require.Equal(t, 1, e.Attempts)
-			_, text, told := strings.Cut(v.AnswerAttr, "&errMsg=") // what is behind it, the wire's tests tell from it
+			_, text, told := strings.Cut(v.AnswerAttr, "&errMsg=") // what follows it, the wire's tests tell from it
 			_, mid, _ := strings.Cut(v.AnswerAttr, "&mid=")
 			mid, _, _ = strings.Cut(strings.ReplaceAll(mid, ")", "&"), "&")
 			require.Equal(t, told, e.ServerMessage != "")

@@ -88,7 +88,7 @@ func TestCloseReturnsInTimeHoweverMuchIsPending(t *testing.T) {
 	letGo()
 	fault(t, <-sent, dataproxy.CodeClosed)
 	settled(t, client)
-	require.Equal(t, before, called.Load(), "callbacks behind the close")
+	require.Equal(t, before, called.Load(), "callbacks after the close")
 	require.EqualValues(t, n+1, client.Stats().Failed)
 }
 

@@ -30,7 +30,7 @@ type dedupChaos struct {
 	random *rand.Rand
 
 	lost    atomic.Int64 // frames that were kept and whose ack never came
-	late    atomic.Int64 // answers that came behind deadlines
+	late    atomic.Int64 // answers that came after deadlines
 	expired atomic.Int64 // messages whose own deadline passed
 	stored  atomic.Int64 // that ended as stored
 }
@@ -47,7 +47,7 @@ func TestDedupLeavesEachMessageOnceUnderChaos(t *testing.T) {
 		nodes = append(nodes, n.Addr())
 	}
 	// Batches that were sealed before the client knew the limit are split. It does not change: a batch that was written and is too long since
-	// then has other ids, and so has one that is cut behind a restart; the log says so.
+	// then has other ids, and so has one that is cut after a restart; the log says so.
 	chaos.c.Manager().Standing(dataproxytest.HTTPBody(listWith(chaos.c, 2500)))
 	var runs sync.WaitGroup
 	var ledgers []*ledger
@@ -197,7 +197,7 @@ func (d *dedupChaos) judge(t *testing.T, ledgers []*ledger) {
 	}
 	for payload, n := range raw {
 		if once[payload] != 1 {
-			blame("%.40q came %d times, and %d times behind Dedup", payload, n, once[payload])
+			blame("%.40q came %d times, and %d times after Dedup", payload, n, once[payload])
 		}
 	}
 	acked := 0
@@ -207,7 +207,7 @@ func (d *dedupChaos) judge(t *testing.T, ledgers []*ledger) {
 			if errs[0] == nil || errors.Is(errs[0], dataproxy.ErrStored) {
 				acked++
 				if once[payload] != 1 {
-					blame("%.40q has the result %v and is there %d times behind Dedup", payload, errs[0], once[payload])
+					blame("%.40q has the result %v and is there %d times after Dedup", payload, errs[0], once[payload])
 				}
 			}
 		}

@@ -73,7 +73,7 @@ func TestPackedMessagesArriveLikeOthers(t *testing.T) {
 	}
 }
 
-// A message that is refused ends the run there: those before it were accepted, none behind it.
+// A message that is refused ends the run there: those before it were accepted, none after it.
 func TestPackedMessagesStopAtTheFirstThatIsRefused(t *testing.T) {
 	c := cluster(t)
 	client, l := embedder(t, c, dataproxy.WithMaxFrameSize(1024))

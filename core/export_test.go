@@ -76,7 +76,7 @@ func Open(of FullClient) (open int) {
 	return open
 }
 
-// HoldSweep keeps a close from settling the oldest batch, and so all behind it, as one does that has very many to settle.
+// HoldSweep keeps a close from settling the oldest batch, and so all after it, as one does that has very many to settle.
 func HoldSweep(of FullClient) (letGo func()) {
 	b := of.(*client).batches.all()[0]
 	b.mu.Lock()

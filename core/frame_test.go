@@ -126,7 +126,7 @@ func TestMessageThatExpiresBetweenTwoAttemptsMayBeWritten(t *testing.T) {
 	}
 }
 
-// A message must not be written for the first time behind its deadline, and a frame that nobody needs any more not again.
+// A message must not be written for the first time after its deadline, and a frame that nobody needs any more not again.
 func TestD8_WhatExpiredBeforeItsFirstWriteIsNotInTheFrame(t *testing.T) {
 	c := cluster(t, dataproxytest.WithNodes(1))
 	client := connect(t, c, dataproxy.WithBatchingMaxMessages(3), dataproxy.WithBatchingMaxPublishDelay(time.Minute), dataproxy.WithAckTimeout(300*time.Millisecond))

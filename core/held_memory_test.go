@@ -132,7 +132,7 @@ func TestHeapStaysWithinMaxPendingBytes(t *testing.T) {
 }
 
 // Messages whose deadline had passed on a lane that is stuck had their result and gave their room back, and yet all that they had brought
-// stayed in queues and tables until the ack time-out: half a gigabyte behind a bound of one megabyte. Where each stream has a queue, it was
+// stayed in queues and tables until the ack time-out: half a gigabyte with a bound of one megabyte. Where each stream has a queue, it was
 // swept only when the next batch came; and with a spool the dead kept what they were compressed into.
 func TestExpiredMessagesAreNotHeld(t *testing.T) {
 	linger0 := []dataproxy.Option{dataproxy.WithBatchingMaxPublishDelay(0)}

@@ -192,7 +192,7 @@ func TestHooksTellRefusalsExpiryAndClose(t *testing.T) {
 	_, err := client.Shutdown(ended)
 	require.Error(t, err)
 	settled(t, client)
-	require.Error(t, client.Send(context.Background(), message("behind the end")))
+	require.Error(t, client.Send(context.Background(), message("after the end")))
 	notes.mu.Lock()
 	defer notes.mu.Unlock()
 	for token, state := range notes.state {

@@ -102,7 +102,7 @@ func TestItemsWithAndWithoutAttributesTravelApart(t *testing.T) {
 	require.Equal(t, 304, c.Count())
 }
 
-// One traced message of a hundred closed the batch of the others, and its own behind it: three frames instead of one.
+// One traced message of a hundred closed the batch of the others, and its own after it: three frames instead of one.
 func TestFewItemsWithAttributesDivideNoBatches(t *testing.T) {
 	c := cluster(t)
 	client := connect(t, c, dataproxy.WithMessageFormat(dataproxy.Binary), dataproxy.WithBatchingMaxPublishDelay(time.Minute))
@@ -173,7 +173,7 @@ func TestItemAttributesComeBackBesideCallersThatWait(t *testing.T) {
 	c := cluster(t)
 	client := connect(t, c, dataproxy.WithMessageFormat(dataproxy.Binary), dataproxy.WithOrdered(true), dataproxy.WithBatchingMaxPublishDelay(time.Minute))
 	for _, n := range c.Nodes() {
-		n.Standing(dataproxytest.Delay(300 * time.Millisecond)) // a Send behind the first one waits with its batch
+		n.Standing(dataproxytest.Delay(300 * time.Millisecond)) // a Send after the first one waits with its batch
 	}
 	first := make(chan error, 1)
 	go func() { first <- client.Send(patient(t), traced("first", "trace=0")) }()

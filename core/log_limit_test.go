@@ -89,7 +89,7 @@ func TestEachLineIsTakenByItself(t *testing.T) {
 	require.Equal(t, all, told)
 }
 
-// Behind the end of its client no Logger is called: what it would write to may be gone.
+// After the end of its client no Logger is called: what it would write to may be gone.
 func TestNoLineReachesALoggerBehindTheEnd(t *testing.T) {
 	l := &limitedLog{}
 	entered, gate := make(chan struct{}), make(chan struct{})

@@ -224,7 +224,7 @@ func TestN2_StartsFromTheNodeCache(t *testing.T) {
 }
 
 // With a cache on disk the start waited for a Manager that was silent until its time-out. The cache comes first; the Manager is asked
-// behind that, and nothing is said where it answers.
+// after that, and nothing is said where it answers.
 func TestN2_CacheComesBeforeTheManager(t *testing.T) {
 	c := cluster(t)
 	cache := dataproxy.WithNodeCache(filepath.Join(t.TempDir(), "nodes.json"))

@@ -52,7 +52,7 @@ func TestMetricsByStreamAreBounded(t *testing.T) {
 	cancelEnded()
 	_, _ = client.Shutdown(ended)
 	settled(t, client)
-	// Together they are what the metric without streams counts, save of the message without a stream.
+	// Together they are what the metric without streams counts, except of the message without a stream.
 	require.InDelta(t, value(t, registry, "data_proxy_msg_count")-1, value(t, registry, messages), 0)
 }
 

@@ -9,7 +9,7 @@ import (
 	dataproxy "github.com/inlong-dataproxy/inlong-dataproxy/core"
 )
 
-// A nil context was a nil dereference inside the library, behind the message's acceptance even: its result reached nobody.
+// A nil context was a nil dereference inside the library, even after the message was accepted: its result reached nobody.
 func TestNilContextIsTheBackground(t *testing.T) {
 	c := cluster(t)
 	client, _ := embedder(t, c)

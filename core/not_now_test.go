@@ -45,7 +45,7 @@ func paced(t *testing.T, client dataproxy.FullClient, notes *ledger) (stop func(
 	}
 }
 
-// A node answers code 1 for 12 s behind its start. As the only one it used to burn all that waited for it, three attempts of each batch
+// A node answers code 1 for 12 s after its start. As the only one it used to burn all that waited for it, three attempts of each batch
 // within half a second, though the messages had most of their time left.
 func TestD14_LoneNodeThatRestartsCostsNoMessage(t *testing.T) {
 	t.Parallel()
@@ -130,7 +130,7 @@ func TestNodeThatSaysNotNowIsAskedByOneBatchAtATime(t *testing.T) {
 	notes := newLedger()
 	const messages = 2000
 	frames := 0
-	for round := 0; dataproxy.Parked(client) < messages; round++ { // until all wait before the pause behind the first refusal is over
+	for round := 0; dataproxy.Parked(client) < messages; round++ { // until all wait before the pause after the first refusal is over
 		require.Less(t, round, 100)
 		node.ClearFaults()
 		require.NoError(t, client.Flush(patient(t)))
@@ -167,7 +167,7 @@ func TestFullNodeIsPutAside(t *testing.T) {
 }
 
 // A node that was put aside is ready again, and the first in the line are batches that it refuses for their own fault. Each of those
-// used to end only its own wait, a second for each, and the good ones behind them ran out of their time.
+// used to end only its own wait, a second for each, and the good ones after them ran out of their time.
 func TestFaultyBatchesDoNotHoldUpThoseBehindThem(t *testing.T) {
 	for _, code := range []int{105, 115} {
 		t.Run(fmt.Sprint(code), func(t *testing.T) {

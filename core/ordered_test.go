@@ -223,7 +223,7 @@ func TestCallersOfAnOrderedStreamShareTheNextBatch(t *testing.T) {
 	settled(t, client)
 }
 
-// A message that was given up while it was written left its stream free: when the node continued, or its lane was replaced, it arrived behind
+// A message that was given up while it was written left its stream free: when the node continued, or its lane was replaced, it arrived after
 // later ones.
 func TestOrderedStreamWaitsForAFrameThatWasGivenUp(t *testing.T) {
 	c := cluster(t)
@@ -260,7 +260,7 @@ func TestOrderedStreamWaitsForAFrameThatWasGivenUp(t *testing.T) {
 		notes.send(context.Background(), client, streamMessage("s", "%s", p))
 	}
 	eventually(t, "other streams continue", func() bool { return client.Send(patient(t), streamMessage("t", "other")) == nil && c.Count() > 10 })
-	require.Zero(t, notes.count(), "what is behind waits")
+	require.Zero(t, notes.count(), "what is after it waits")
 	release()
 	require.NoError(t, client.Flush(patient(t)))
 	require.Equal(t, []string{"1", "2", "3"}, slices.DeleteFunc(texts(c), func(text string) bool { return text == "other" }))

@@ -14,7 +14,7 @@ import (
 	"github.com/inlong-dataproxy/inlong-dataproxy/core/dataproxytest"
 )
 
-// The first lane that came back behind an outage was given all that had been parked, and the others nothing: one of three nodes got
+// The first lane that came back after an outage was given all that had been parked, and the others nothing: one of three nodes got
 // 3,000 of 3,000 batches.
 func TestParkedBatchesSpreadOverTheNodesThatComeBack(t *testing.T) {
 	t.Parallel()
@@ -97,7 +97,7 @@ func TestParkedBatchesGoBeforeFreshOnes(t *testing.T) {
 		if r.Stream == "fresh" {
 			fresh++
 		} else {
-			require.Zero(t, fresh, "a batch that was parked came behind a fresh one")
+			require.Zero(t, fresh, "a batch that was parked came after a fresh one")
 		}
 	}
 	require.Equal(t, 1000, fresh)

@@ -66,7 +66,7 @@ func TestNotWrittenIsNeverWrong(t *testing.T) {
 	t.Logf("%d of %d messages were not written", notWritten, len(all)*1000)
 }
 
-// What a close has given up must not be written behind it: the caller may be sending it elsewhere already.
+// What a close has given up must not be written after it: the caller may be sending it elsewhere already.
 func TestCloseWritesNothingThatItHasGivenUp(t *testing.T) {
 	c := cluster(t, dataproxytest.WithNodes(1))
 	client := connect(t, c, dataproxy.WithOrdered(true), dataproxy.WithBatchingMaxPublishDelay(0))

@@ -379,6 +379,6 @@ func TestF1_WaiterForAFullShareSealsNoOtherBatches(t *testing.T) {
 			frames++
 		}
 	}
-	require.Equal(t, 2*len(others), frames, "one for the first message of each, one for the five behind it")
+	require.Equal(t, 2*len(others), frames, "one for the first message of each, one for the five after it")
 	settled(t, client)
 }

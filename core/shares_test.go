@@ -204,7 +204,7 @@ func TestF1_RoomIsTakenBesideThoseWhoWait(t *testing.T) {
 }
 
 // A stream at its own bound waits in no line until something of it ends. When the large message at the front of its waiters gave up, the
-// small one behind it, which had room, waited on: for ever, beside a callback that was stuck.
+// small one after it, which had room, waited on: for ever, beside a callback that was stuck.
 func TestF1_GivingUpLetsASmallerMessageOfTheStreamIn(t *testing.T) {
 	c := cluster(t)
 	client := connect(t, c, dataproxy.WithWorkerNum(1), dataproxy.WithMaxPendingBytes(1<<20), dataproxy.WithBlockIfQueueIsFull(true),

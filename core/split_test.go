@@ -136,7 +136,7 @@ func TestSplitBatchesKeepEveryPromise(t *testing.T) {
 	settled(t, client)
 }
 
-// One message of a waiting batch that had become too long, not the first, took those behind it along: they had no result, a flush never
+// One message of a waiting batch that had become too long, not the first, took those after it along: they had no result, a flush never
 // returned, a close left callbacks out, and MetaData went to the wrong message.
 func TestMessageThatBecomesTooLongLeavesTheOthersTheirResults(t *testing.T) {
 	for _, ends := range []string{"acked", "expired", "closed"} {
@@ -213,7 +213,7 @@ func oneBecomesTooLong(t *testing.T, ends string, long int, metaData, ordered bo
 	settled(t, client)
 }
 
-// Of an ordered stream only the first part is on its way. When that one was split again, what was behind it used to be forgotten: it
+// Of an ordered stream only the first part is on its way. When that one was split again, what was after it used to be forgotten: it
 // failed at its deadline, never written, and later batches went past it.
 func TestPartOfAnOrderedBatchIsSplitAgain(t *testing.T) {
 	c := cluster(t, dataproxytest.WithNodes(1))

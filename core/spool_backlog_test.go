@@ -53,7 +53,7 @@ func TestALargeBacklogIsSentInLittleMemory(t *testing.T) {
 		held = max(held, heapNow()-before)
 		return client.Stats().Spool.Batches == 0
 	}, 10*time.Minute, 50*time.Millisecond, "all are acked")
-	t.Logf("%d messages: the first ack behind %v, all behind %v, %d KiB of heap", messages, first, time.Since(began), held>>10)
+	t.Logf("%d messages: the first ack after %v, all after %v, %d KiB of heap", messages, first, time.Since(began), held>>10)
 	require.Less(t, held, int64(6<<20), "of %d MiB", messages*length>>20)
 	require.Equal(t, messages, c.Count())
 	require.Zero(t, client.Stats().Spool.GivenUp)

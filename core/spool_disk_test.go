@@ -76,7 +76,7 @@ func TestWhatTheDiskHasLostIsNotCalledStored(t *testing.T) {
 			f, err := os.OpenFile(path, os.O_WRONLY, 0)
 			require.NoError(t, err)
 			defer f.Close()
-			_, err = f.WriteAt(make([]byte, 4), 64) // of the first record, behind the head of the file
+			_, err = f.WriteAt(make([]byte, 4), 64) // of the first record, after the head of the file
 			require.NoError(t, err)
 			return syscall.EIO
 		}})
@@ -140,7 +140,7 @@ func TestADiskThatHangsStopsNothing(t *testing.T) {
 	}
 }
 
-// With ordered what is behind a disk that hangs waits for it: the error said no more than that no ack came.
+// With ordered what comes after a batch on a disk that hangs waits for it: the error said no more than that no ack came.
 func TestTheErrorNamesADiskThatHangs(t *testing.T) {
 	waits, goesOn := make(chan struct{}), make(chan struct{})
 	release := sync.OnceFunc(func() { close(goesOn) })

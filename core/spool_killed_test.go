@@ -74,7 +74,7 @@ func comesAgain(t *testing.T, c *dataproxytest.Cluster, messages int) (again int
 			var stream, number int
 			_, err := fmt.Sscanf(string(item), "%d %d", &stream, &number)
 			require.NoError(t, err)
-			require.Equal(t, next, number, "behind %.20s", last)
+			require.Equal(t, next, number, "after %.20s", last)
 			next++
 		}
 		last = r.Items

@@ -32,7 +32,7 @@ func spoolSeries(t *testing.T, registry *prometheus.Registry) map[string]float64
 	return values
 }
 
-// No alert can be made of what is on the disk: it is in no metric, or stays in one behind the end of its client.
+// No alert can be made of what is on the disk: it is in no metric, or stays in one after the end of its client.
 func TestMetricsTellWhatIsInTheSpool(t *testing.T) {
 	t.Parallel()
 	c := cluster(t, dataproxytest.WithNodes(2))

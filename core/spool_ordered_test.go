@@ -69,7 +69,7 @@ func TestOrderIsKeptThroughAnOutageThatFillsMemoryTenTimes(t *testing.T) {
 	settled(t, client)
 }
 
-// S1 with ordered: behind an outage senders waited until all that their stream had on the disk was delivered, although the disk had room:
+// S1 with ordered: after an outage senders waited until all that their stream had on the disk was delivered, although the disk had room:
 // half an hour after one of an hour.
 func TestSendersDoNotWaitForWhatTheirStreamHasOnTheDisk(t *testing.T) {
 	t.Parallel()
@@ -185,7 +185,7 @@ func TestOrderIsKeptFromOneClientToTheNext(t *testing.T) {
 	require.Empty(t, segmentFiles(t, dir))
 }
 
-// A message whose time is over while others wait before and behind it is sent again behind those, or the stream stands for ever.
+// A message whose time is over while others wait before and after it is sent again after those, or the stream stands for ever.
 func TestAStoredMessageWhoseTimeIsOverKeepsItsPlace(t *testing.T) {
 	t.Parallel()
 	for _, way := range []string{"a node that answers late", "nodes that are down"} {
@@ -234,7 +234,7 @@ func TestAStoredMessageWhoseTimeIsOverKeepsItsPlace(t *testing.T) {
 	}
 }
 
-// A full disk has what it took sent behind what it did not take.
+// A full disk has what it took sent after what it did not take.
 func TestOrderIsKeptWhereTheDiskIsFull(t *testing.T) {
 	t.Parallel()
 	c := cluster(t, dataproxytest.WithNodes(1))

@@ -70,7 +70,7 @@ func held(t *testing.T, c *dataproxytest.Cluster, callers int, part func(), opts
 	came, first := make(chan struct{}, 100), make(chan struct{})
 	c.Node(0).Handle(func(r dataproxytest.Record) dataproxytest.Fault {
 		switch len(r.Items) {
-		case 1: // keeps what is sent behind it in one batch
+		case 1: // keeps what is sent after it in one batch
 			came <- struct{}{}
 			<-first
 		case all:
@@ -105,7 +105,7 @@ func held(t *testing.T, c *dataproxytest.Cluster, callers int, part func(), opts
 }
 
 // A stored batch whose first messages had the result "stored" was cut, and the first frame was sent again and again: each of its messages a
-// thousand times in a second, and those behind it never.
+// thousand times in a second, and those after it never.
 func TestAStoredMessageOfACutBatchIsSentOnce(t *testing.T) {
 	t.Parallel()
 	orderedOrNot(t, func(t *testing.T, ordered bool) {

@@ -13,7 +13,7 @@ import (
 	"github.com/inlong-dataproxy/inlong-dataproxy/core/dataproxytest"
 )
 
-// What nobody wants any more fills the disk through an outage, and is sent behind it.
+// What nobody wants any more fills the disk through an outage, and is sent after it.
 func TestWhatIsOlderThanItsAgeIsGivenUp(t *testing.T) {
 	t.Parallel()
 	orderedOrNot(t, func(t *testing.T, ordered bool) {

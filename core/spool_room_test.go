@@ -19,7 +19,7 @@ import (
 
 const fills, waits = 100, 200
 
-// backlog stores a hundred messages that fill the room of a client for 100, and behind them, at that time, one batch of two hundred.
+// backlog stores a hundred messages that fill the room of a client for 100, and after them, at that time, one batch of two hundred.
 func backlog(t *testing.T, at time.Time) (dir string) {
 	t.Helper()
 	dir = t.TempDir()

@@ -64,7 +64,7 @@ func TestTakenMessagesThatAreRefusedHaveAResult(t *testing.T) {
 	settled(t, client)
 	client.Close()
 	take(client, 10, 1, time.Now())
-	eventually(t, "a result behind the close", func() bool { l.mu.Lock(); defer l.mu.Unlock(); return len(l.results) == 4 })
+	eventually(t, "a result after the close", func() bool { l.mu.Lock(); defer l.mu.Unlock(); return len(l.results) == 4 })
 	fault(t, l.results[dataproxy.Tag{A: 10}][0], dataproxy.CodeClosed)
 }
 
@@ -98,7 +98,7 @@ func TestTakenMessagesBesideACloseHaveOneResult(t *testing.T) {
 	}
 }
 
-// A close whose callbacks took too long calls no other one. What was handed over behind it had no result at all.
+// A close whose callbacks took too long calls no other one. What was handed over after it had no result at all.
 func TestTakenMessagesBehindACloseThatWasLateHaveAResult(t *testing.T) {
 	c := cluster(t)
 	begun, stuck := make(chan struct{}), make(chan struct{})

@@ -196,8 +196,8 @@ func TestNodeThatClosesProvenConnectionsIsDialledWithPauses(t *testing.T) {
 		behindAnAck bool
 		pauses      time.Duration // of five
 	}{
-		"at once":     {false, 500 * time.Millisecond}, // 50, 100, 200, 400, 500 ms and so on, varied by a tenth
-		"behind acks": {true, 220 * time.Millisecond},  // 50 ms each
+		"at once":    {false, 500 * time.Millisecond}, // 50, 100, 200, 400, 500 ms and so on, varied by a tenth
+		"after acks": {true, 220 * time.Millisecond},  // 50 ms each
 	} {
 		t.Run(name, func(t *testing.T) {
 			c := cluster(t, dataproxytest.WithNodes(1))

@@ -124,7 +124,7 @@ func socksProxy(t *testing.T, user, password string, reply byte) (address string
 	}), through
 }
 
-// Where nodes are behind a SOCKS proxy every connection must go there: those of lanes, of probes behind a failure, and names too.
+// Where nodes are behind a SOCKS proxy every connection must go there: those of lanes, of probes after a failure, and names too.
 func TestNodesAreReachedThroughSocks(t *testing.T) {
 	c := cluster(t, dataproxytest.WithNodes(2))
 	address, through := socksProxy(t, "", "", 0)
@@ -205,7 +205,7 @@ func tlsBefore(t *testing.T, node *dataproxytest.Node, config *tls.Config) strin
 	})
 }
 
-// Frames through a proxy that ends TLS must arrive as through none: long ones, in both directions, behind a failure, and a close must not wait
+// Frames through a proxy that ends TLS must arrive as through none: long ones, in both directions, after a failure, and a close must not wait
 // for a farewell that nobody reads.
 func TestNodesAreReachedByTLS(t *testing.T) {
 	a := newAuthority(t)

@@ -50,7 +50,7 @@ func bentNode(t *testing.T, node *Node, bend func(answer []byte, open bool) ([]b
 	return l.Addr().String()
 }
 
-// freeBytes returns which bytes of captured answers may differ: the address, and the receive times right behind it.
+// freeBytes returns which bytes of captured answers may differ: the address, and the receive times right after it.
 func freeBytes(answers []byte) map[int]bool {
 	free := make(map[int]bool)
 	for at := 0; at < len(answers); {

@@ -1,5 +1,5 @@
 // Package dataproxytest is a fake Apache InLong cluster for tests: one Manager and several DataProxy nodes on real TCP
-// sockets of this machine. It answers as a DataProxy 2.4.0 does, byte for byte save receive times and the node's
+// sockets of this machine. It answers as a DataProxy 2.4.0 does, byte for byte except receive times and the node's
 // address, oddities included, and is not tuned to any one client.
 //
 //	c := dataproxytest.Start(t)                       // three nodes, every group and stream known

@@ -186,7 +186,7 @@ func TestReorder(t *testing.T) {
 	p := dial(t, n)
 	n.Fault(ReorderAnswers(3))
 	p.send(textFrame("a", "1"), textFrame("b", "2"), textFrame("c", "3"), textFrame("d", "4"))
-	// The held ones leave from another goroutine, so that d may come before or behind them.
+	// The held ones leave from another goroutine, so that d may come before or after them.
 	var order []string
 	for range 4 {
 		got, err := p.answer()

@@ -20,7 +20,7 @@ type kafkaRecord struct {
 	Items []string // hex
 }
 
-// Pins: the recorder shows more, less or other messages than what a consumer behind the real server got.
+// Pins: the recorder shows more, less or other messages than what a consumer of the real server got.
 func TestRecordsAreWhatReachedKafka(t *testing.T) {
 	raw, err := os.ReadFile(filepath.Join("..", "internal", "wire", "testdata", "kafka.json"))
 	if err != nil {

@@ -6,7 +6,7 @@ import (
 	"testing"
 )
 
-// A request that the server hands over while the cluster closes was counted behind the beginning of the wait: a data race, and a request that
+// A request that the server hands over while the cluster closes was counted after the beginning of the wait: a data race, and a request that
 // outlived Close.
 func TestRequestsBesideCloseAreRefused(t *testing.T) {
 	c := Start(t)

@@ -47,7 +47,7 @@ func TestKillRefusesUntilRevive(t *testing.T) {
 	}
 }
 
-// Pins: a frame that a node has read is recorded behind its resending by a client that has seen the end of the connection, which looks
+// Pins: a frame that a node has read is recorded after its resending by a client that has seen the end of the connection, which looks
 // as if the client had turned an ordered stream around.
 func TestEndedConnectionRecordsNothingMore(t *testing.T) {
 	for name, end := range map[string]func(*Node){"kill": (*Node).Kill, "stop": (*Node).Stop, "reset": (*Node).ResetConnections} {
@@ -347,7 +347,7 @@ func TestPausedNodeAnswersWhenItGoesOn(t *testing.T) {
 	}
 	n.Resume()
 	if err := exchange(10 * time.Second); err != nil || string(answer) != string(beat) {
-		t.Fatalf("behind the pause: %v, % x", err, answer)
+		t.Fatalf("after the pause: %v, % x", err, answer)
 	}
 	n.Pause()
 	n.Kill()

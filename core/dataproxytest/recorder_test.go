@@ -40,7 +40,7 @@ func TestRecordsHoldWhatWasSent(t *testing.T) {
 	}
 }
 
-// Pins: the recorder shows an item that a real node drops behind an ack.
+// Pins: the recorder shows an item that a real node drops after an ack.
 func TestItemsBehindAnEmptyOneAreLost(t *testing.T) {
 	c, n := one(t)
 	p := dial(t, n)

@@ -58,7 +58,7 @@ var (
 )
 
 // masked cuts the stream of answers into frames and blanks what may differ: dpIp's address and the receive times
-// right behind it. All else is compared byte by byte, lengths included.
+// right after it. All else is compared byte by byte, lengths included.
 func masked(answers []byte) (string, error) {
 	var out strings.Builder
 	for len(answers) > 0 {

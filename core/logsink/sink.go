@@ -83,7 +83,7 @@ func New(client dataproxy.FullClient, model dataproxy.Message, opts ...Option) (
 }
 
 // Write sends one record without the newlines at its end; one that is empty then is none. It does not wait, and keeps nothing of record.
-// What becomes of the record is in Stats. The error is ErrClosed or nil: a logger would print each.
+// Stats tells whether it was acked. The error is ErrClosed or nil: a logger would print each.
 func (s *Sink) Write(record []byte) (int, error) {
 	msg := s.model
 	if msg.Payload = bytes.TrimRight(record, "\r\n"); len(msg.Payload) == 0 {

@@ -113,7 +113,7 @@ func TestLoggingDoesNotWaitAndCountsWhatItDropped(t *testing.T) {
 	require.Eventually(t, func() bool { return sink.Stats().Dropped == 50 }, 20*time.Second, time.Millisecond)
 }
 
-// What is written behind the close must be counted, and not hang.
+// What is written after the close must be counted, and not hang.
 func TestAClosedSinkDropsAndSaysSo(t *testing.T) {
 	c := dataproxytest.Start(t)
 	client := start(t, c)

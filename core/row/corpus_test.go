@@ -22,7 +22,7 @@ import (
 //
 //	csv|kv utf8|gbk SEPARATOR KV LINE ESCAPE control|- first|- COLUMNS FIELDS ROW
 //
-// with code points in decimal (0 for none), COLUMNS as hex with a comma behind each, FIELDS as KIND:NAME:VALUE with a comma behind each
+// with code points in decimal (0 for none), COLUMNS as hex with a comma after each, FIELDS as KIND:NAME:VALUE with a comma after each
 // (NAME "-" for none, texts in hex, numbers in decimal, a double as the hex of its bits), ROW in hex, "!" where it is refused.
 func TestOtherLanguagesGetTheSameRows(t *testing.T) {
 	path := os.Getenv("INLONG_ROW_CORPUS")

@@ -12,7 +12,7 @@
 //
 // # What a reader gets
 //
-//   - An empty text and a null are the same to readers of CSV, save at the end of a row: nulls there are left out, and read as null.
+//   - An empty text and a null are the same to readers of CSV, except at the end of a row: nulls there are left out, and read as null.
 //     In KV the key of a null is left out.
 //   - A row of CSV whose first field is empty begins with a separator. A Sort job with deleteHeadDelimiter, which is on in some
 //     formats, drops it and shifts all columns. See [Settings.RefuseEmptyFirst].

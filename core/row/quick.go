@@ -6,8 +6,8 @@ import (
 	"unicode/utf8"
 )
 
-// Most rows have nothing to escape. Such a one is joined first, and then looked at as a whole, for the bytes that no value may hold and for
-// how many separators it has. What is found wanting is made again, field by field.
+// Most rows have nothing to escape. Such a row is joined first and checked as a whole: for bytes that no value may hold, and for the
+// number of separators. A row that fails the check is made again, field by field.
 
 // quickly lists what a row is searched for; nil if characters of the settings are not ASCII, or may be part of numbers.
 type quickly struct {
@@ -50,7 +50,7 @@ func (f *Format) plainCSV(dst []byte, fields []Field) (row []byte, ok bool) {
 		}
 	}
 	start := len(dst)
-	if room := cap(dst) - start; 0 < room && room < most { // it may do all the same, and then nothing is allocated
+	if room := cap(dst) - start; 0 < room && room < most { // it may fit, and then nothing is allocated
 		return dst, false
 	}
 	row = slices.Grow(dst, most)[:start+most]

@@ -197,7 +197,7 @@ func TestWhatIsNoTextInTheEncodingIsRefused(t *testing.T) {
 	require.Equal(t, "\xb0||\xb0\\\\|", string(got), "the second byte of a character is neither a separator nor an escape character")
 }
 
-// Numbers and times in another form are null behind a reader that does not know it.
+// Numbers and times in another form are null after a reader that does not know it.
 func TestNumbersAndTimesAreWrittenAsJavaReadsThem(t *testing.T) {
 	zone := time.FixedZone("", 8*3600)
 	for want, field := range map[string]row.Field{

@@ -35,7 +35,7 @@ type Encoding int
 // The encodings that a stream may have.
 const (
 	UTF8 Encoding = iota
-	// GBK: Bytes are in GBK; a Text must be ASCII, since this package converts nothing. Which pairs of bytes are a character is not looked at.
+	// GBK: Bytes are in GBK; a Text must be ASCII, since this package converts nothing. It does not check which pairs of bytes are a character.
 	GBK
 )
 
@@ -59,7 +59,7 @@ type Settings struct {
 	Separator rune
 	// KVSeparator stands between key and value; 0 means '='. Of KV only.
 	KVSeparator rune
-	// LineSeparator is where readers split a message into several rows; 0 means none. Readers that know none split at LF all the same, so
+	// LineSeparator is where readers split a message into several rows; 0 means none. Readers that know none still split at LF, so
 	// that LF is always treated like it: escaped in CSV, refused in KV, which no reader unescapes there.
 	LineSeparator rune
 	// Escape stands before a character that would have a meaning; 0 means none, as in a stream without one: a value with such a character is

@@ -83,7 +83,7 @@ int main(int argc, char **argv)
         }
     }
 
-    /* Close delivers what is pending. Behind it no callback runs, and `totals` may go out of scope. */
+    /* Close delivers what is pending. After it no callback runs, and `totals` may go out of scope. */
     int code = inlong_client_close(client, 10000, NULL);
     printf("%ld acked, %ld failed, %ld refused\n", atomic_load(&totals.acked), atomic_load(&totals.failed), refused);
     return code == INLONG_OK && atomic_load(&totals.acked) == count ? 0 : 1;

@@ -100,7 +100,7 @@ static long send_readings(inlong_client *client, struct sensor *sensors, inlong_
         int code = inlong_client_send_many(client, messages + at, (size_t)count - at, on_result, NULL, &accepted);
         if (code == INLONG_OK)
             continue;
-        /* messages[at + accepted] is refused; those before it get their results. Leave it out and continue behind it. */
+        /* messages[at + accepted] is refused; those before it get their results. Leave it out and continue after it. */
         fprintf(stderr, "%s: %s\n", messages[at + accepted].stream_id, inlong_last_error());
         refused++;
         accepted++;
@@ -141,7 +141,7 @@ int main(int argc, char **argv)
             init_sensor(&sensors[i], i);
         for (long round = 0; round < rounds; round++)
             refused += send_readings(client, sensors, messages, texts, count, round);
-        /* Close delivers what is pending; behind it no callback runs, and the sensors may be freed. */
+        /* Close delivers what is pending; after it no callback runs, and the sensors may be freed. */
         if (inlong_client_close(client, 10000, NULL) != INLONG_OK)
             fprintf(stderr, "not all in time: %s\n", inlong_last_error());
         status = report(sensors, count, refused);

@@ -7,7 +7,7 @@
  * SIGTERM or Ctrl-C ends it: every worker delivers what it has.
  *
  * A client is of the process that made it: a child cannot use its parent's, and is told so (INLONG_ERR_FORKED). It makes one of
- * its own behind the fork, whatever the parent's threads were doing.
+ * its own after the fork, whatever the parent's threads were doing.
  */
 #define _GNU_SOURCE
 #include <arpa/inet.h>

@@ -15,7 +15,7 @@ using namespace std::chrono_literals;
 
 static int run(const inlong::Options &options, const std::string &stream, int count)
 {
-    /* Made before the client and so destroyed behind it: callables use them until it is closed. */
+    /* Made before the client and so destroyed after it: callables use them until it is closed. */
     std::atomic<int> acked{0};
     std::vector<std::string> lines;
     inlong::Client client(options);

@@ -40,7 +40,7 @@ long in_spool(inlong_client *client);
 
 /* Asks for op of each of a fixture's nodes. */
 void all_nodes(inlong_mock *mock, const char *op);
-/* The number behind `"name":` in JSON. */
+/* The number after `"name":` in JSON. */
 long json_number(const char *json, const char *name);
 
 /* Has the Manager refuse requests without that header. */

@@ -21,7 +21,7 @@ static void ask(uintptr_t client, const char *want)
     inlong_auth_free(auth);
 }
 
-/* What the callback uses is freed behind the close, and its slot may be another client's, with a callback of its own. */
+/* What the callback uses is freed after the close, and its slot may be another client's, with a callback of its own. */
 static void question_behind_the_close_calls_nobody(void)
 {
     fixture f = open_fixture(NULL);

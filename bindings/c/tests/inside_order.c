@@ -79,7 +79,7 @@ static void *send_all(void *argument)
     return NULL;
 }
 
-/* The queue is full every now and then: what is refused is sent again, and nothing behind it may have overtaken it. */
+/* The queue is full every now and then: what is refused is sent again, and nothing after it may have overtaken it. */
 static void order_of_a_thread_is_kept_beside_a_full_queue(void)
 {
     enum { SENDERS = 4 };

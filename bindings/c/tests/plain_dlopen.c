@@ -161,7 +161,7 @@ static void set_log_in_child(void) { CHECK_INT(lib.log_set(INLONG_LOG_QUEUE, NUL
 static void open_after_fork(void) { CHECK_INT(lib.client_new(again, &after, NULL, 0), INLONG_OK); }
 
 /* Handlers in the order of their registration: the host's call the library while the library's own have the fork held up. Those
- * behind the fork waited for their own thread. */
+ * after the fork waited for their own thread. */
 static void handlers_of_the_host_close_and_open(void)
 {
     CHECK_INT(pthread_atfork(close_before_fork, open_after_fork, set_log_in_child), 0);

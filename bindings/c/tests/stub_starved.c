@@ -39,7 +39,7 @@ static int64_t time_of_close_beside_three_messages(void)
     return took;
 }
 
-/* It took a second longer than it may, and what was left in the ring was counted twice: there, and by the core, which got it behind that.
+/* It took a second longer than it may, and what was left in the ring was counted twice: there, and by the core, which got it after that.
  * By code it was not counted at all. */
 static void close_takes_back_what_the_core_does_not_take(void)
 {
@@ -92,10 +92,10 @@ static void send_has_its_time_once(void)
     close_fixture(&f);
 }
 
-/* Without the option that lets it wait a send waited for ever, and with it behind the deadline of its own message. */
+/* Without the option that lets it wait a send waited for ever, and with it after the deadline of its own message. */
 static void send_does_not_wait_for_ever_for_a_core_that_takes_nothing(void)
 {
-    static char large[32 << 10]; /* goes to the core itself, behind what its thread has put in */
+    static char large[32 << 10]; /* goes to the core itself, after what its thread has put in */
     for (int waits = 0; waits < 2; waits++) {
         const int want = waits ? INLONG_ERR_SEND_TIMEOUT : INLONG_ERR_QUEUE_FULL;
         fixture f = open_stuck(waits ? "true" : "false");
@@ -297,7 +297,7 @@ static void call_that_nobody_begins_is_taken_back(void)
 
 static atomic_bool busy;
 
-/* One at a time: what comes behind a call with a count waits 50 ms to be begun. */
+/* One at a time: what comes after a call with a count waits 50 ms to be begun. */
 static void *answer_in_turn(void *unused)
 {
     for (inlong_core_call *q = NULL; (q = inlong_call_next(q));) {

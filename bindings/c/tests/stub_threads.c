@@ -261,7 +261,7 @@ static void room_of_a_call_is_granted_to_no_chunk(void)
     inlong_ring_publish(slot, &call, turn);
     CHECK_INT(atomic_load(&r->room), 6);
 
-    /* A thread that comes late, behind the close of its client. */
+    /* A thread that comes late, after the close of its client. */
     int64_t granted = atomic_load(&r->granted);
     atomic_store(&slot->handle, one.handle + 2);
     (void)inlong_ring_begin_call(slot, &call);

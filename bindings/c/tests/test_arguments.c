@@ -349,7 +349,7 @@ static void negative_length_of_an_error_buffer(void)
     inlong_options_free(o);
 }
 
-/* snprintf's rules: the whole length is told, the text is cut and ends in NUL, and not a byte is written behind the buffer: each
+/* snprintf's rules: the whole length is told, the text is cut and ends in NUL, and not a byte is written after the buffer: each
  * lies at the end of its memory, where the sanitizer sees it. */
 static void texts_are_cut_to_their_buffer(void)
 {

@@ -171,7 +171,7 @@ static int called_while_open(inlong_auth *auth, void *user)
     return INLONG_OK;
 }
 
-/* What the callback uses is freed behind a close that says that no callback runs. */
+/* What the callback uses is freed after a close that says that no callback runs. */
 static void no_question_comes_behind_the_close(void)
 {
     fixture f = open_fixture(NULL);

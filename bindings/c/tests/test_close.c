@@ -148,7 +148,7 @@ static void callback_may_send(void)
     close_fixture(&f);
 }
 
-/* Accepted = results, anyone who closes while others send; and no callback behind the close. */
+/* Accepted = results, anyone who closes while others send; and no callback after the close. */
 static struct {
     inlong_client *client;
     atomic_long accepted, results;

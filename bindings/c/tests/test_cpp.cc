@@ -86,7 +86,7 @@ static void payloads_and_attributes_arrive_as_given(void)
 {
     inlong::Mock mock;
     inlong::Client client = open(mock);
-    std::string_view text = "stream_7 and what stands behind it";
+    std::string_view text = "stream_7 and what follows it here";
     std::vector<unsigned char> bytes{0, 255, '\n', '&', '='};
     const std::array<inlong_attribute, 2> attributes{inlong::attribute("color", "blue"),
                                                      inlong::attribute("size", text.substr(0, 0))};
@@ -197,7 +197,7 @@ static void future_has_every_outcome(void)
     CHECK_TEXT(result.text, "stream");
 }
 
-/* A callback that is over the close's time lets none behind it be called: anyone who waits for a future there would do so for ever. */
+/* A callback that is over the close's time lets none after it be called: anyone who waits for a future there would do so for ever. */
 static void future_is_not_forgotten_by_a_close_over_its_time(void)
 {
     inlong::Mock mock;

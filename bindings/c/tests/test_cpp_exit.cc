@@ -14,7 +14,7 @@ extern "C" const char *__asan_default_options(void);
 extern "C" const char *__asan_default_options(void) { return "detect_leaks=0"; }
 #endif
 
-/* What callbacks use. Made before the first client, so destroyed behind the library's exit handler: no callback may find it so. */
+/* What callbacks use. Made before the first client, so destroyed after the library's exit handler: no callback may find it so. */
 struct Ledger {
     std::mutex mutex;
     std::map<std::string, long> results;

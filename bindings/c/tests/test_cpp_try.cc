@@ -81,7 +81,7 @@ static inlong::Options asking(const inlong::Mock &mock, inlong::AuthCallback cal
     return options;
 }
 
-/* The callable is asked for as long as the client lives, which its options do not; behind the client it is gone. */
+/* The callable is asked for as long as the client lives, which its options do not; after the client it is gone. */
 static void credentials_come_from_a_callable(void)
 {
     auto mock = inlong::Mock::try_start(1);

@@ -47,7 +47,7 @@ static void start_traffic(void)
 
 static void exit_under_traffic(void)
 {
-    atexit(tear_down); /* registered before the library's, so run behind it, as the destructors of static objects are */
+    atexit(tear_down); /* registered before the library's, so run after it, as the destructors of static objects are */
     start_traffic();
     exit(0);
 }
@@ -133,7 +133,7 @@ static void _exit_under_traffic(void)
 
 static void _exit_ends_at_once(void) { check_in_children(check_rounds(20), _exit_under_traffic); }
 
-#if !defined(__SANITIZE_THREAD__) /* whose runtime fails a check of its own when exit() comes behind the main thread's end */
+#if !defined(__SANITIZE_THREAD__) /* whose runtime fails a check of its own when exit() comes after the main thread's end */
 /* The main thread may leave before the process does; the last one of the host's ends it. It is not joined: the AddressSanitizer of
  * gcc 14 does not know the main thread, and ends a program that joins it. */
 static int main_thread_runs(void)
@@ -236,7 +236,7 @@ static void waiting_threads_do_not_hold_exit_up(void)
     check_in_children(check_rounds(20), exit_beside_threads_that_wait);
 }
 
-/* A program may tidy up in exit handlers of its own: before the library's, which is the younger, or behind it. */
+/* A program may tidy up in exit handlers of its own: before the library's, which is the younger, or after it. */
 static fixture tidied;
 
 static void tidy_up(void)

@@ -168,7 +168,7 @@ static void bad_ones_are_refused(void)
     close_fixture(&f);
 }
 
-/* The struct of a program that was built before they were there ends before them: what lies behind it is not a message's, and the next
+/* The struct of a program that was built before they were there ends before them: what lies after it is not a message's, and the next
  * message of an array is. */
 static void older_programs_have_none(void)
 {

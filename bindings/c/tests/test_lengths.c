@@ -17,7 +17,7 @@ static void refused(inlong_client *c, const inlong_message *m, int code, const c
 }
 
 /* A wrong length that is not negative led out of the caller's memory where a text was hashed or its end looked at, and that ended the
- * process: the memory here ends behind 4 KiB. */
+ * process: the memory here ends after 4 KiB. */
 static void lengths_beyond_the_memory(void)
 {
     static const size_t lengths[] = {5000, (size_t)1 << 31, (size_t)1 << 40, PTRDIFF_MAX};

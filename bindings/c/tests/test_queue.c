@@ -220,7 +220,7 @@ static void close_needs_no_poll(void)
     close_fixture(&f);
 }
 
-/* What close failed must still reach the owner; behind it the handle and its descriptor are gone. */
+/* What close failed must still reach the owner; after it the handle and its descriptor are gone. */
 static void results_left_at_close_can_be_polled(void)
 {
     fixture f = open_fixture(no_options);

@@ -128,7 +128,7 @@ static void backlog(const char *url, const char *folder)
     } while (json_number(stats, "replayed") == 0);
     double first = seconds() - began;
     deliver(client, messages, &t);
-    printf("    %ld messages: the first ack behind %.3f s, all behind %.1f s\n", messages, first, seconds() - began);
+    printf("    %ld messages: the first ack after %.3f s, all after %.1f s\n", messages, first, seconds() - began);
     if (getenv(FOR_LONG)) /* else other processes take that time */
         CHECK(first < 2);
     CHECK_INT(inlong_client_close(client, 5000, NULL), INLONG_OK);
@@ -164,7 +164,7 @@ static long decoded(const char *payload)
 }
 
 /* That each message arrived, in the order of sending. A node that dies may have taken a batch whose ack nobody gets: it comes again,
- * and what is sent behind it comes behind it. */
+ * and what is sent after it comes after it. */
 static void check_order(inlong_mock *mock, long messages)
 {
     enum { PAGE = 2000 };
@@ -178,7 +178,7 @@ static void check_order(inlong_mock *mock, long messages)
             long number = decoded(at += sizeof key - 1);
             if (number != previous + 1) {
                 if (number < first || number > last || previous != last)
-                    fprintf(stderr, "    %ld came behind %ld, and before that %ld to %ld\n", number, previous, first, last);
+                    fprintf(stderr, "    %ld came after %ld, and before that %ld to %ld\n", number, previous, first, last);
                 CHECK(first <= number && number <= last && previous == last);
                 first = number;
             }

@@ -51,7 +51,7 @@ func runIdle(j job) (sample, error) {
 }
 
 // heap returns what is live. What a sync.Pool holds goes in the second collection; memory goes back to the system now, so that
-// the runtime does not do it while the CPU is looked at.
+// the runtime does not do it while CPU time is measured.
 func heap() uint64 {
 	runtime.GC()
 	debug.FreeOSMemory()

@@ -40,7 +40,7 @@ var spoolLimits = []limit{
 	{"spool_sync=batch: the disk's rate to its", 1 / 0.7, "x", keySync, limitSize, keyDisk, slower},
 	{"replay: CPU to that of sending", 1, "x", keyReplay, limitSize, keyGo, toGo},
 	{"replay: rate of sending to its", 1 / 0.9, "x", keyReplay, limitSize, keyGo, slower},
-	{"replay: first ack behind the start", 2e6, "us", keyReplay, limitSize, "", func(r, _ row) float64 { return r.First * 1e6 }},
+	{"replay: first ack after the start", 2e6, "us", keyReplay, limitSize, "", func(r, _ row) float64 { return r.First * 1e6 }},
 	{"replay: heap", 256, "MiB", keyReplay, limitSize, "", func(r, _ row) float64 { return mebibytes(r.Heap) }},
 }
 

@@ -19,13 +19,13 @@ func TestJudgeFindsFramesThatChange(t *testing.T) {
 		later time.Duration
 		want  int64
 	}{
-		"the same again":     {"x", []string{"a", "bc"}, time.Second, 0},
-		"another id":         {"y", []string{"a"}, time.Second, 0},
-		"an item less":       {"x", []string{"a"}, time.Second, 1},
-		"another order":      {"x", []string{"bc", "a"}, time.Second, 1},
-		"cut another way":    {"x", []string{"ab", "c"}, time.Second, 1},
-		"within its time":    {"x", []string{"a"}, 3 * sendTimeout, 1},
-		"long behind it all": {"x", []string{"a"}, time.Hour, 0},
+		"the same again":    {"x", []string{"a", "bc"}, time.Second, 0},
+		"another id":        {"y", []string{"a"}, time.Second, 0},
+		"an item less":      {"x", []string{"a"}, time.Second, 1},
+		"another order":     {"x", []string{"bc", "a"}, time.Second, 1},
+		"cut another way":   {"x", []string{"ab", "c"}, time.Second, 1},
+		"within its time":   {"x", []string{"a"}, 3 * sendTimeout, 1},
+		"long after it all": {"x", []string{"a"}, time.Hour, 0},
 	} {
 		t.Run(name, func(t *testing.T) {
 			j := newJudge()

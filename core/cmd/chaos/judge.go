@@ -90,7 +90,7 @@ func (h *history) next() uint64 { return h.first + uint64(len(h.entries)) }
 // judge compares what was sent, what arrived and what was reported, and forgets what agrees. A message is noted as arrived
 // before it is answered, so an ack can be judged when it comes.
 //
-// A callback must not wait for mu: the next result stands behind it, and on a busy machine, where each wait costs a turn, the judge
+// A callback must not wait for mu: the next result waits for it, and on a busy machine, where each wait costs a turn, the judge
 // would be what makes results late. It leaves its result in reported, which listen works off.
 type judge struct {
 	reported chan func()

@@ -155,7 +155,7 @@ func TestJudgeFindsWhatIsBroken(t *testing.T) {
 	}
 }
 
-// A result in time must not count as late, one behind the deadline must.
+// A result in time must not count as late, one after the deadline must.
 func TestJudgeMeasuresLateness(t *testing.T) {
 	p := newPast()
 	p.report(p.send(), errFailed)

@@ -18,7 +18,7 @@ type wrecker struct {
 	judge   *judge
 	users   []*user
 	random  *rand.Rand
-	cuts    int64 // frames that a queued fault may have cut behind the judge's back
+	cuts    int64 // frames that a queued fault may have cut without the judge's knowledge
 
 	mu     sync.Mutex // of the nodes' own dice
 	dice   *rand.Rand

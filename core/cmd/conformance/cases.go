@@ -345,7 +345,7 @@ func orderFault(p *plan, frames []frame) string {
 	for _, f := range sorted {
 		for _, item := range f.items {
 			if at := place[string(item)]; at < last {
-				return fmt.Sprintf("order: message %d arrived behind message %d", at, last)
+				return fmt.Sprintf("order: message %d arrived after message %d", at, last)
 			} else {
 				last = at
 			}

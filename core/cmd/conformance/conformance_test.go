@@ -108,7 +108,7 @@ func live(t *testing.T, opts ...dataproxytest.Option) (*dataproxytest.Cluster, m
 	return c, map[string]string{"MANAGER": c.URL(), "GROUP": "live_group", "STREAM": "live_stream"}
 }
 
-// row returns what the table says of a case, behind the number of messages.
+// row returns what the table says of a case, after the number of messages.
 func row(t *testing.T, out, name string) string {
 	t.Helper()
 	for text := range strings.Lines(out) {

@@ -213,8 +213,8 @@ func TestOrderIsJudged(t *testing.T) {
 	}{
 		"in order":       {[]int64{1, 2, 3}, ""},
 		"in one moment":  {[]int64{5, 5, 5}, ""},
-		"the last first": {[]int64{2, 3, 1}, "order: message 0 arrived behind message 4"},
-		"two exchanged":  {[]int64{1, 3, 2}, "order: message 2 arrived behind message 4"},
+		"the last first": {[]int64{2, 3, 1}, "order: message 0 arrived after message 4"},
+		"two exchanged":  {[]int64{1, 3, 2}, "order: message 2 arrived after message 4"},
 	} {
 		for i, order := range c.orders {
 			frames[i].order = order
@@ -225,7 +225,7 @@ func TestOrderIsJudged(t *testing.T) {
 	}
 	frames[0].items[0], frames[0].items[1] = frames[0].items[1], frames[0].items[0]
 	frames[0].order, frames[1].order, frames[2].order = 1, 2, 3
-	if got := orderFault(a.plan, frames); got != "order: message 0 arrived behind message 1" {
+	if got := orderFault(a.plan, frames); got != "order: message 0 arrived after message 1" {
 		t.Errorf("inside a frame: %q", got)
 	}
 }

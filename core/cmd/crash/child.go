@@ -202,7 +202,7 @@ func (l *load) one() (ok bool) {
 }
 
 // drain has everything delivered that is in the folder, closes the client, and does so again while something is left: slots are adopted
-// a moment behind the start of a client.
+// a moment after the start of a client.
 func (p *plan) drain(client dataproxy.FullClient, say func(kind byte, number uint32), ended chan struct{}) error {
 	for {
 		for empty := time.Now(); time.Since(empty) < adoption; {

@@ -23,10 +23,10 @@ type entry struct {
 	arrived  int64 // ns since 1970; 0: not yet
 	place    uint64
 	worker   int    // whose process sent it
-	behind   uint32 // it arrived for the first time behind the one before this number, a later one of its stream; 0: in order
+	behind   uint32 // it arrived for the first time after the one before this number, a later one of its stream; 0: in order
 }
 
-// history is what is known of the messages of one life, by number. What it says may be read behind what nodes took, so who is foreign is
+// history is what is known of the messages of one life, by number. What it says may be read after what nodes took, so who is foreign is
 // known in the end.
 type history struct {
 	entries   []entry
@@ -245,7 +245,7 @@ func (j *judge) end() (Tally, string) {
 			}
 			if e.behind > 0 && !e.failed { // one that failed has no place any more, though it may have been stored just then
 				j.tally.Overtook++
-				j.wrong("life %d, message %d arrived behind message %d of its stream", life, number, e.behind-1)
+				j.wrong("life %d, message %d arrived after message %d of its stream", life, number, e.behind-1)
 			}
 		}
 	}
@@ -265,7 +265,7 @@ func (j *judge) end() (Tally, string) {
 }
 
 // excused reports whether a process ended around the first arrival of a message: it may have had no time to record the ack, or to get it,
-// since what it has written arrives behind its end too.
+// since what it has written arrives after its end, too.
 func (j *judge) excused(r repeat) bool {
 	return slices.ContainsFunc(j.kills, func(k kill) bool {
 		return !r.first.Before(k.from) && !r.first.After(k.to)
@@ -276,7 +276,7 @@ func (j *judge) excused(r repeat) bool {
 func (j *judge) between(r repeat) (text string) {
 	for _, k := range j.kills {
 		if k.to.After(r.first) && k.from.Before(r.then) {
-			text += fmt.Sprintf("; %s may have lost acks from %v to %v behind the first", k.what, k.from.Sub(r.first), k.to.Sub(r.first))
+			text += fmt.Sprintf("; %s may have lost acks from %v to %v after the first", k.what, k.from.Sub(r.first), k.to.Sub(r.first))
 		}
 	}
 	return text

@@ -90,7 +90,7 @@ func TestJudgeFindsWhatIsBroken(t *testing.T) {
 			p.arrive(0, "x", 0)
 			p.arrive(second, "x", 0)
 		}, Tally{Received: 1, Outage: 1}},
-		"behind a later one of its stream": {func(p past) {
+		"after a later one of its stream": {func(p past) {
 			p.mode.Ordered = true
 			p.arrive(0, "x", streams)
 			p.arrive(0, "y", 0)
@@ -99,7 +99,7 @@ func TestJudgeFindsWhatIsBroken(t *testing.T) {
 			p.arrive(0, "u", 2+streams)
 			p.arrive(0, "v", 2)
 		}, Tally{Received: 5, Overtook: 1}},
-		"failed, and behind a later one all the same": {func(p past) {
+		"failed, and after a later one": {func(p past) {
 			p.mode.Ordered = true
 			p.arrive(0, "x", streams)
 			p.say(refused, 0)

@@ -63,7 +63,7 @@ func TestReportNamesEveryBreach(t *testing.T) {
 	r.judge()
 	require.Empty(t, r.Broken)
 	for what, breakIt := range map[string]func(r *Report){
-		"behind later":    func(r *Report) { r.tally.Overtook = 1 },
+		"after later":     func(r *Report) { r.tally.Overtook = 1 },
 		"did not arrive":  func(r *Report) { r.tally.Lost = 1 },
 		"another form":    func(r *Report) { r.tally.Altered = 1 },
 		"nobody sent":     func(r *Report) { r.tally.Foreign = 1 },

@@ -95,7 +95,7 @@ func (r *Report) judge() {
 		{t.Foreign, "messages arrived that nobody sent"},
 		{t.Unbacked, "messages were acked and had not arrived"},
 		{t.Renamed, "messages came again under another id"},
-		{t.Overtook, "messages arrived behind later ones of their stream"},
+		{t.Overtook, "messages arrived after later ones of their stream"},
 		{t.Stale, "messages came again that had arrived before the last moments of a process"},
 	} {
 		if zero.n != 0 {

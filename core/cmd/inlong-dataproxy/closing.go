@@ -16,7 +16,7 @@ const lastWait = 30 * time.Second
 const resultsTake = 5 * time.Second
 
 // close waits for the results of what was sent: as long as the client's deadline allows, or shorter once ctx, which an interruption
-// ends, has ended. A second interruption ends the wait; the summary comes all the same.
+// ends, has ended. A second interruption ends the wait; the summary is still printed.
 func (s *shipment) close(ctx context.Context, timeout time.Duration, screen *screen) {
 	wait, end := context.WithCancel(context.Background())
 	defer end()

@@ -188,7 +188,7 @@ func TestAFullDiskIsNoSuccess(t *testing.T) {
 	require.Equal(t, exitInput, status, "%s", stderr)
 }
 
-// A full disk ended -F, and each restart sent again what stands behind the line. Going on must not pass it either.
+// A full disk ended -F, and each restart sent again what follows the line. Going on must not pass it either.
 func TestALineForWhichFailedHasNoRoomWaits(t *testing.T) {
 	cluster := dataproxytest.Start(t)
 	file, state := writeFile(t, "a.json", "oops\n{}\n"), filepath.Join(t.TempDir(), "state")

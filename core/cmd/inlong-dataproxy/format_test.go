@@ -45,7 +45,7 @@ func split(f format, text string, offset, part int) (list []record, err error) {
 }
 
 // A reader that resumes must stand exactly where the one before stopped, and one that reads a file in parts must find the same
-// records: each place behind a record is tried, with parts of every size.
+// records: each place after a record is tried, with parts of every size.
 func TestEveryFormatGoesOnFromEveryRecord(t *testing.T) {
 	utf16 := func(text string) string {
 		var b []byte
@@ -137,7 +137,7 @@ func TestWrongRecordsAreNamed(t *testing.T) {
 				t.Fatalf("error %v, records %+v; the fault should say %q", err, records, c.says)
 			}
 			if records[1].fault != nil {
-				t.Errorf("the one behind it: %v", records[1].fault)
+				t.Errorf("the one after it: %v", records[1].fault)
 			}
 		})
 	}

@@ -55,7 +55,7 @@ func TestInterruptEndsASendThatWaitsForInput(t *testing.T) {
 	}
 }
 
-// The summary and the last line disagreed behind a second Ctrl-C: "2 failed", and what had been read was called sent; or "0 failed", and
+// The summary and the last line disagreed after a second Ctrl-C: "2 failed", and what had been read was called sent; or "0 failed", and
 // two failed with a code.
 func TestASecondInterruptEndsWithOneTruth(t *testing.T) {
 	for name, c := range map[string]struct {

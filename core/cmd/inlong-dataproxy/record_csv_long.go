@@ -49,7 +49,7 @@ func (r *longRow) end(data []byte) int {
 	return -1
 }
 
-// isLeftOpen reports whether a row that does not end in data seems to do so for a quote that was left open: what stands behind its first
+// isLeftOpen reports whether a row that does not end in data seems to do so for a quote that was left open: what follows its first
 // line are rows of as many columns as the others have. The lines of a long text are not.
 func (c *csvSplitter) isLeftOpen(data []byte) bool {
 	if c.columns < 2 { // each line is such a row

@@ -30,7 +30,7 @@ func TestARowThatIsTooLongIsOneFailureHoweverManyLinesItHas(t *testing.T) {
 	}
 }
 
-// A row that is passed over must end where it would if it were held: else the rows behind it are cut wrongly.
+// A row that is passed over must end where it would if it were held: else the rows after it are cut wrongly.
 func TestARowThatIsPassedOverEndsWhereOthersDo(t *testing.T) {
 	random := rand.New(rand.NewSource(1))
 	for range 200_000 {

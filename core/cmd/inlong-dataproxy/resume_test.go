@@ -138,7 +138,7 @@ func TestNoLineIsLostWhenSendIsKilled(t *testing.T) {
 		}
 	}
 	if got, want := cluster.Count()-sent, lines-int(done); got != want {
-		t.Errorf("the last run sent %d lines; behind the state's place there were %d", got, want)
+		t.Errorf("the last run sent %d lines; after the state's place there were %d", got, want)
 	}
 	if at := stateOf(t, state, file); at.Offset != int64(text.Len()) || at.Line != lines {
 		t.Errorf("the state says %+v of %d bytes", at, text.Len())
@@ -148,7 +148,7 @@ func TestNoLineIsLostWhenSendIsKilled(t *testing.T) {
 	}
 }
 
-// The line that fails must be the first of the next run, and one that can never be sent must not block those behind it.
+// The line that fails must be the first of the next run, and one that can never be sent must not block those after it.
 func TestStateStopsAtAFailedLineAndPassesAHopelessOne(t *testing.T) {
 	cluster := dataproxytest.Start(t, dataproxytest.WithNodes(1))
 	state := filepath.Join(t.TempDir(), "state")
@@ -245,7 +245,7 @@ func rename(t *testing.T, from, to string) {
 	}
 }
 
-// Following must see what is written behind its end, after a truncation and in the file that took the name; and a stop by a
+// Following must see what is written after its end, after a truncation and in the file that took the name; and a stop by a
 // signal is no failure.
 func TestFollowThroughGrowthRotationAndTruncation(t *testing.T) {
 	cluster := dataproxytest.Start(t)

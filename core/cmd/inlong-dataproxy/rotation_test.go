@@ -15,7 +15,7 @@ import (
 	"github.com/inlong-dataproxy/inlong-dataproxy/core/dataproxytest"
 )
 
-// While a run is still in a file that was put aside, the one behind it, which it has open already, may be copied and truncated:
+// While a run is still in a file that was put aside, the one after it, which it has open already, may be copied and truncated:
 // what was in it is in the copy only. And one that waits for its turn may be deleted: its lines are in the open file only.
 func TestFilesThatChangeBeforeTheirTurnAreNotLost(t *testing.T) {
 	for name, change := range map[string]func(t *testing.T, file string){
@@ -77,7 +77,7 @@ func TestFilesThatChangeBeforeTheirTurnAreNotLost(t *testing.T) {
 	}
 }
 
-// The file of the state's place may be deleted by a rotation that keeps few: those behind it have lines that nobody read, and those
+// The file of the state's place may be deleted by a rotation that keeps few: those after it have lines that nobody read, and those
 // before it were sent.
 func TestFilesPutAsideSinceAreReadAlsoWhenTheOneBeforeThemWasDeleted(t *testing.T) {
 	cluster := dataproxytest.Start(t)

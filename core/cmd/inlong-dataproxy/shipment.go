@@ -166,7 +166,7 @@ type reading struct {
 // unendedRow is how long a row of several lines may lack its end before that is said. A variable for tests.
 var unendedRow = 10 * time.Second
 
-// tellOfRow says of a row at the end of a file that it has lines, or is too long, and no end: what is written behind it waits, and it may
+// tellOfRow says of a row at the end of a file that it has lines, or is too long, and no end: what is written after it waits, and it may
 // never end. moved: it is another one than the last time.
 func (r *reading) tellOfRow(s *shipment, f *tail.File, chunk *tail.Chunk, moved bool) {
 	unended := chunk.End && (f.Passing || indexNewline(chunk.Data) >= 0)

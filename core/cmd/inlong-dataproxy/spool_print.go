@@ -29,7 +29,7 @@ type spooled struct {
 	Base64         []byte    `json:"base64,omitempty"` // instead of a text that is not UTF-8
 }
 
-// eachSpooled calls f for each message of a batch. One that no client can read is added to unreadable: it must not hide those behind it.
+// eachSpooled calls f for each message of a batch. One that no client can read is added to unreadable: it must not hide those after it.
 func eachSpooled(r *spool.Record, unreadable *error, f func(payload, attributes []byte) error) error {
 	body, ends, err := r.Items(nil)
 	if err != nil {
@@ -82,7 +82,7 @@ func spoolExportCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "export DIR",
 		Short: "Write the payloads of a spool to standard output",
-		Long: `Write the payload of each message that is not acked, in the order of storing: with --format lines each with a line end behind it,
+		Long: `Write the payload of each message that is not acked, in the order of storing: with --format lines each followed by a line end,
 with --format length 4 bytes of length (big endian) before it. "inlong-dataproxy send" reads both. The spool keeps them: a client that
 opens it delivers them, so remove the folder if they were sent another way.`,
 		Example: `  inlong-dataproxy spool export --format length /var/lib/app/spool >messages`,

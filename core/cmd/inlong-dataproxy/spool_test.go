@@ -227,7 +227,7 @@ func TestSpoolPrintsWhatIsCompressed(t *testing.T) {
 	}
 }
 
-// A batch that no client can read hid all that were stored behind it, and passed as sound.
+// A batch that no client can read hid all that were stored after it, and passed as sound.
 func TestSpoolPassesByWhatNoClientCanRead(t *testing.T) {
 	dir := t.TempDir()
 	store, err := spool.Open(dir, spool.Options{})

@@ -22,7 +22,7 @@ func TestLinesThatAreSentAnewWithoutAnAnswerAreCounted(t *testing.T) {
 	require.Contains(t, c.said(), "1 line may arrive twice")
 }
 
-// A line that no node ever had counted as one that may arrive twice: it was named behind one that was not acked.
+// A line that no node ever had counted as one that may arrive twice: it was named after one that was not acked.
 func TestALineThatNobodyHadDoesNotCountAsOneThatMayComeTwice(t *testing.T) {
 	cluster := dataproxytest.Start(t, dataproxytest.WithNodes(1))
 	cluster.Node(0).Standing(dataproxytest.ErrorCode(topicUnknown))

@@ -17,7 +17,7 @@ import (
 	"github.com/inlong-dataproxy/inlong-dataproxy/core/internal/tail"
 )
 
-// A quote that was left open held all rows behind it, up to a frame's length, and nothing told of it. It is told, and costs its row alone.
+// A quote that was left open held all rows after it, up to a frame's length, and nothing told of it. It is told, and costs its row alone.
 func TestAQuoteThatIsLeftOpenIsToldAndCostsItsRow(t *testing.T) {
 	own := unendedRow
 	unendedRow = time.Millisecond
@@ -38,7 +38,7 @@ func TestAQuoteThatIsLeftOpenIsToldAndCostsItsRow(t *testing.T) {
 	eventually(t, "it is told", func() bool {
 		return strings.Contains(text.String(), "a row does not end") && strings.Contains(text.String(), "line=4")
 	})
-	require.Equal(t, int64(1), s.lines.Load(), "the rows behind it wait")
+	require.Equal(t, int64(1), s.lines.Load(), "the rows after it wait")
 	const rows = 200
 	for i := range rows {
 		appendTo(t, path, fmt.Sprintf("%d,more\n", i+3))

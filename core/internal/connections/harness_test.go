@@ -89,7 +89,7 @@ func (d *sender) Acked(p *parcel, _ *Lane[*parcel]) {
 // harness makes a set that nothing runs in yet. The test waits at its end for what runs.
 func harness(t *testing.T) (*Set[*parcel], *sender) {
 	owner, lasting, writers := new(sender), new(sync.WaitGroup), new(sync.WaitGroup)
-	t.Cleanup(func() { // behind the end of the context
+	t.Cleanup(func() { // after the end of the context
 		lasting.Wait()
 		writers.Wait()
 	})

@@ -107,7 +107,7 @@ func firstAndSecondToken() func(context.Context, string) (header, token string, 
 	}
 }
 
-// One address says that the token has expired while another one is silent: the new token was asked for behind the end of the whole
+// One address says that the token has expired while another one is silent: the new token was asked for after the end of the whole
 // time, which did not help.
 func TestN7_TokenIsRefreshedBesideAnAddressThatIsSilent(t *testing.T) {
 	silent := serving(t, func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() })

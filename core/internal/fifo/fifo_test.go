@@ -34,7 +34,7 @@ func TestFifoKeepsOrderAndDoesNotGrowWhileInUse(t *testing.T) {
 	require.False(t, ok)
 }
 
-// A ring as long as the worst jam stayed for the client's life: 13 MiB in an idle client behind one burst.
+// A ring as long as the worst jam stayed for the client's life: 13 MiB in an idle client after one burst.
 func TestFifoKeepsNoLongRingWhenItIsEmpty(t *testing.T) {
 	var q Queue[int]
 	for i := range 100 * keptRing {

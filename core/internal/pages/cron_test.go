@@ -19,7 +19,7 @@ var (
 	cronAbsolute = regexp.MustCompile(`/(etc|run|usr/local|var)/`)
 )
 
-// runCrontab runs each command twice, as cron does: by sh, in an environment that has hardly anything, and with what is behind a "%" as
+// runCrontab runs each command twice, as cron does: by sh, in an environment that has hardly anything, and with what follows a "%" as
 // its input. The page's folders of the system are below one of the test's own, with what the page says is in them. A command that prints
 // anything, for which cron sends mail, is at fault.
 func (s *session) runCrontab(b *block) {
@@ -64,7 +64,7 @@ func (s *session) runCrontab(b *block) {
 	require.Regexp(s.t, `(?s)^[^\n]*"acked":2,[^\n]*\n[^\n]*"acked":0,[^\n]*\n$`, string(told))
 }
 
-// cronCommand parts a command from its input: cron takes a "%" for a newline, and what is behind the first one for the input.
+// cronCommand parts a command from its input: cron takes a "%" for a newline, and what follows the first one for the input.
 func cronCommand(text string) (command, input string) {
 	const percent = "\x00"
 	text = strings.ReplaceAll(text, `\%`, percent)

@@ -3,10 +3,10 @@
 //
 // What follows a block's language says what the test does with it:
 //
-//	file=NAME   the block is that file, for the blocks behind it in its section
-//	background  a shell block that keeps running while the page is read: the fake cluster of the blocks behind it
+//	file=NAME   the block is that file, for the blocks after it in its section
+//	background  a shell block that keeps running while the page is read: the fake cluster of the blocks after it
 //	output      a text block that the block before it prints; "..." stands for anything
-//	compile     not run: it needs what no test has, or a block behind it runs it
+//	compile     not run: it needs what no test has, or a block after it runs it
 //	pytest      run by pytest
 //	network     a shell block that downloads: left to `make newcomer`
 //

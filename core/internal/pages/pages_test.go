@@ -88,7 +88,7 @@ func faults(b *block) (found []string) {
 	}
 	for _, word := range b.words {
 		if !strings.HasPrefix(word, "file=") && !slices.Contains(language.words, word) {
-			found = append(found, fmt.Sprintf("%q says nothing behind %q", word, b.language))
+			found = append(found, fmt.Sprintf("%q says nothing after %q", word, b.language))
 		}
 	}
 	return found

@@ -168,7 +168,7 @@ func (s *session) hasTool(name string) bool {
 	return false
 }
 
-// keep writes a file that a block behind it uses.
+// keep writes a file that a block after it uses.
 func (s *session) keep(b *block) {
 	require.NotEmpty(s.t, b.file(), "nothing reads this block: name its file")
 	s.put(b, "")

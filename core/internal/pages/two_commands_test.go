@@ -94,7 +94,7 @@ func TestToolsThatAreAbsentAreNamedBeforeTheFirstTest(t *testing.T) {
 	require.Contains(t, said, "skip valgrind (the C library under valgrind): not on this machine\n")
 	require.NotContains(t, said, "skip clang")
 
-	// A Go of the system that is older than go.mod wants and may not fetch another one failed each part, behind the installation.
+	// A Go of the system that is older than go.mod wants and may not fetch another one failed each part, after the installation.
 	said, err = script(t, append(needed[1:], "clang", "go 1"), "tools", "install")
 	require.Error(t, err)
 	require.Empty(t, said, "but what Go says")

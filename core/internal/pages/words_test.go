@@ -75,7 +75,9 @@ var unclearInComments = []string{
 
 // plainFolders are the folders of the sources whose comments have none of those.
 var plainFolders = []string{"core", "core/dataproxytest", "core/internal/access", "core/internal/connections", "core/internal/discovery",
-	"core/internal/fifo", "core/internal/nearest", "core/internal/spool", "core/internal/transport", "core/internal/wire"}
+	"core/internal/fifo", "core/internal/nearest", "core/internal/spool", "core/internal/transport", "core/internal/wire",
+	"core/internal/tail", "core/internal/pages", "core/internal/cputime", "core/row", "core/logsink", "core/inlongmsg", "core/operating",
+	"core/cmd/bench", "core/cmd/chaos", "core/cmd/crash", "core/cmd/conformance", "core/cmd/demo", "core/cmd/inlong-dataproxy", "core/cmd/internal/loglines"}
 
 // Comments, docstrings, log lines and error texts are read as often as a page, and had words of their own.
 func TestSourcesUseThePlainWord(t *testing.T) {

@@ -39,7 +39,7 @@ func TestAnOwnSegmentThatCouldNotBeReadIsWrittenToAsBefore(t *testing.T) {
 	require.Empty(t, disk.named(t, segmentSuffix))
 }
 
-// Somebody cut the segment that was being written. What came behind that was at other places than it said, which no reader believes: it was
+// Somebody cut the segment that was being written. What came after that was at other places than it said, which no reader believes: it was
 // called stored, and lost without a word.
 func TestNothingIsStoredBehindACut(t *testing.T) {
 	for _, size := range []int64{0, headerSize + 10, headerSize + int64(batchSize()) + 10, 100_000} {

@@ -223,7 +223,7 @@ func TestAnUnreadableFileIsNotADamagedOne(t *testing.T) {
 		for _, ending := range []string{segmentSuffix, ackSuffix} {
 			for _, op := range []string{"open", "read"} {
 				for skip := range 4 { // the calls that work before it
-					name := fmt.Sprintf("%v in %s of %s behind %d", fault, op, ending, skip)
+					name := fmt.Sprintf("%v in %s of %s after %d", fault, op, ending, skip)
 					disk := segments(t, 6)
 					s := openIn(t, disk, SyncOff)
 					refs, _ := readAll(t, s)
@@ -315,7 +315,7 @@ func (f badFile) ReadAt(p []byte, off int64) (int, error) {
 	return n, cmp.Or(err, error(syscall.EIO))
 }
 
-// S4: behind a bad block, in which the head of a batch lies, all that is whole waited for ever; and of a bad first block all of the file did.
+// S4: after a bad block, in which the head of a batch lies, all that is whole waited for ever; and of a bad first block all of the file did.
 func TestABadBlockCostsWhatIsInIt(t *testing.T) {
 	const n = 1000
 	for _, bad := range [][2]int64{{0, 1}, {1, 2}, {2, 5}, {7, 12}, {25, 40}} {

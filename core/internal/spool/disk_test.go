@@ -14,7 +14,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// failing has a call of these kinds fail that comes behind so many of them, so many times.
+// failing has a call of these kinds fail that comes after so many of them, so many times.
 func failing(disk *memFS, err error, skip, times int, ops ...string) {
 	disk.before = func(op, path string, size int) (int, error) {
 		if !slices.Contains(ops, op) {
@@ -34,7 +34,7 @@ func TestADiskThatRefusesCostsNothingThatWasStored(t *testing.T) {
 	for _, fault := range []error{syscall.ENOSPC, syscall.EDQUOT, syscall.EROFS, syscall.EIO} {
 		for _, op := range []string{"write", "create", "truncate,write"} {
 			for skip := range 6 {
-				name := fmt.Sprintf("%v of %s behind %d", fault, op, skip)
+				name := fmt.Sprintf("%v of %s after %d", fault, op, skip)
 				disk := newMemFS(testDir)
 				s := openIn(t, disk, SyncOff)
 				failing(disk, fault, skip, 3, strings.Split(op, ",")...)
@@ -53,7 +53,7 @@ func TestADiskThatRefusesCostsNothingThatWasStored(t *testing.T) {
 				require.Equal(t, stored, got, name)
 				s = openIn(t, disk, SyncOff) // killed
 				_, got = readAll(t, s)
-				require.Equal(t, stored, got, "behind a restart: "+name)
+				require.Equal(t, stored, got, "after a restart: "+name)
 			}
 		}
 	}
@@ -134,13 +134,13 @@ func TestAFailedFsyncIsNotBelievedToHaveWorkedLater(t *testing.T) {
 				disk.cuts(rand.New(rand.NewPCG(1, 1)), func(left *memFS) {
 					_, got := readAll(t, openIn(t, left, SyncBatch))
 					for n := range stored {
-						require.Contains(t, got, n, "%s behind %d", op, skip)
+						require.Contains(t, got, n, "%s after %d", op, skip)
 					}
 				})
 			}
 			require.NotZero(t, s.Stats().Errors)
 			_, got := readAll(t, s)
-			require.Equal(t, seq(1, 14), got, "%s behind %d", op, skip)
+			require.Equal(t, seq(1, 14), got, "%s after %d", op, skip)
 		}
 	}
 }

@@ -107,7 +107,7 @@ func FuzzDamagedSegment(f *testing.F) {
 		last := uint64(0)
 		for _, r := range drain(t, slotWith(file, nil)) {
 			if r.ID.Seq <= last || r.ID.Seq > 4 || !sameRecord(batchOf(int(r.ID.Seq)), r) {
-				t.Fatalf("behind batch %d: %+v", last, r)
+				t.Fatalf("after batch %d: %+v", last, r)
 			}
 			last = r.ID.Seq
 		}

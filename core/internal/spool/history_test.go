@@ -21,11 +21,11 @@ type fate struct {
 	ref      Ref
 	life     int  // of the store, in which it was appended
 	appended bool // Append has returned
-	durable  bool // Sync has, behind it
+	durable  bool // Sync has, after it
 	doubtful bool // an fsync failed, and the process ended before a Sync was through: nobody can know
 	acked    bool // Ack was called
 	now      bool // in this life of the store
-	recorded bool // FlushAcks has returned behind it
+	recorded bool // FlushAcks has returned after it
 	forgot   bool // the same with an fsync
 }
 
@@ -290,7 +290,7 @@ func (h *history) judge(disk *memFS, crash string, stored, forgotten func(*fate)
 		err = h.crashAgain(disk, crash, stored, forgotten)
 	}
 	if err != nil {
-		h.fault = fmt.Errorf("behind %s: %w\nmode %d, on the disk:\n%s", crash, err, h.sync, disk.files())
+		h.fault = fmt.Errorf("after %s: %w\nmode %d, on the disk:\n%s", crash, err, h.sync, disk.files())
 	}
 }
 
@@ -315,7 +315,7 @@ func (h *history) check(disk *memFS, stored, forgotten func(*fate) bool) error {
 		case found[rec.ID.Seq]:
 			return fmt.Errorf("batch %s comes twice", rec.ID)
 		case rec.ID.Seq < last:
-			return fmt.Errorf("batch %s comes behind %d", rec.ID, last)
+			return fmt.Errorf("batch %s comes after %d", rec.ID, last)
 		case forgotten(f):
 			return fmt.Errorf("batch %s comes again, though its ack was recorded", rec.ID)
 		}

@@ -132,7 +132,7 @@ func (w told) holdAgainst(t *testing.T, dir string) (again int) {
 	found := map[int]bool{}
 	for i, n := range got {
 		require.False(t, found[n], "batch %d comes twice", n)
-		require.True(t, i == 0 || got[i-1] < n, "batch %d comes behind %d", n, got[max(0, i-1)])
+		require.True(t, i == 0 || got[i-1] < n, "batch %d comes after %d", n, got[max(0, i-1)])
 		found[n] = true
 	}
 	for n := range w.stored {

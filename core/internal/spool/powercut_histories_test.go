@@ -33,7 +33,7 @@ func histories(t *testing.T) (first, last uint64) {
 	return max(first, 1), last
 }
 
-// S3: what was stored is lost, altered, invented or sent again behind its ack, where the power goes or the process ends at the wrong
+// S3: what was stored is lost, altered, invented or sent again after its ack, where the power goes or the process ends at the wrong
 // moment: the disk may then have any part of what was not synced.
 func TestPowerCutsAndKillsBreakNoPromise(t *testing.T) {
 	first, last := histories(t)
@@ -56,7 +56,7 @@ func TestPowerCutsAndKillsBreakNoPromise(t *testing.T) {
 	t.Logf("histories %d to %d, %d states", first, last, states.Load())
 }
 
-// A power cut brought a removed segment back behind what was stored later: an owner that made several segments in a millisecond ended,
+// A power cut brought a removed segment back after what was stored later: an owner that made several segments in a millisecond ended,
 // and the next one opened the slot within it, so that its numbers were the lower ones.
 func TestANewOwnersSegmentsAreBehindAllThatEarlierOnesMade(t *testing.T) {
 	fs := newMemFS(testDir)

@@ -11,7 +11,7 @@ const window = 128 << 10
 // block is the unit that a faulty disk fails to return.
 const block = 4 << 10
 
-// scanner reads the records of one segment in order, and finds the next one behind damage.
+// scanner reads the records of one segment in order, and finds the next one after damage.
 type scanner struct {
 	f     io.ReaderAt
 	size  int64  // of the file, or of the part to be read

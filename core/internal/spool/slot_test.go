@@ -213,7 +213,7 @@ func TestAnOrphanIsAdoptedAndAStoppedOwnerIsNone(t *testing.T) {
 	require.Nil(t, s, "nothing is left of it")
 }
 
-// A slot that somebody had removed hid all behind it, and what they held was delivered by nobody.
+// A slot that somebody had removed hid all after it, and what they held was delivered by nobody.
 func TestAnOrphanBehindARemovedSlotIsAdopted(t *testing.T) {
 	dir := t.TempDir()
 	first, err := Open(dir, Options{})
@@ -232,7 +232,7 @@ func TestAnOrphanBehindARemovedSlotIsAdopted(t *testing.T) {
 	require.NoError(t, s.Close())
 }
 
-// A slot that cannot be taken, or read, hid all behind it, and what those held was delivered by nobody.
+// A slot that cannot be taken, or read, hid all after it, and what those held was delivered by nobody.
 func TestAnOrphanBehindOneThatCannotBeTakenIsAdopted(t *testing.T) {
 	dir := t.TempDir()
 	first, err := Open(dir, Options{})

@@ -112,7 +112,7 @@ func TestWhatIsLeftComesBackInOrder(t *testing.T) {
 	require.Empty(t, fs.files(), "nothing is left to be kept")
 }
 
-// An ack is remembered by this client only, and everything is sent again behind a restart.
+// An ack is remembered by this client only, and everything is sent again after a restart.
 func TestAcksOutliveTheirOwner(t *testing.T) {
 	fs := newMemFS(testDir)
 	s := openIn(t, fs, SyncOff)
@@ -127,7 +127,7 @@ func TestAcksOutliveTheirOwner(t *testing.T) {
 	require.Equal(t, []int{3, 4, 6, 7}, got)
 }
 
-// A crash in the middle of an ack shifts all that are recorded behind it, and none of them is found again.
+// A crash in the middle of an ack shifts all that are recorded after it, and none of them is found again.
 func TestAcksBehindATornOneAreFound(t *testing.T) {
 	for cut := 1; cut < ackSize; cut++ {
 		fs := newMemFS(testDir)
@@ -227,7 +227,7 @@ func TestARecordInAPayloadIsNone(t *testing.T) {
 	}
 }
 
-// A segment whose owner was killed behind its last ack has no end, and stays in the folder for ever: a client that opens it, finds nothing to
+// A segment whose owner was killed after its last ack has no end, and stays in the folder for ever: a client that opens it, finds nothing to
 // deliver and closes it never reads it to its end.
 func TestASegmentWithoutAnEndGoesWhenAllOfItIsAcked(t *testing.T) {
 	disk := newMemFS(testDir)
@@ -280,7 +280,7 @@ func (d heldDisk) SyncDir(dir string) error {
 	return d.FS.SyncDir(dir)
 }
 
-// A slow fsync of acks keeps others from being recorded: behind a crash all of those are sent again.
+// A slow fsync of acks keeps others from being recorded: after a crash all of those are sent again.
 func TestAcksAreRecordedWhileOthersAreMadeDurable(t *testing.T) {
 	disk := newMemFS(testDir)
 	held := heldDisk{disk, make(chan struct{}), make(chan struct{})}

@@ -92,7 +92,7 @@ func (s *Set) turn(d *folder, o *outcome) {
 	}
 }
 
-// turns says how many unpackings ten looks at files that do not change take, behind the first ones.
+// turns says how many unpackings ten looks at files that do not change take, after the first ones.
 func (s *Set) turns(d *folder, o *outcome, unpackings *atomic.Int64) int64 {
 	for range 10 {
 		s.turn(d, o)

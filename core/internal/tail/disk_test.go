@@ -96,7 +96,7 @@ func (d *folder) answers(of *disk) {
 	})
 }
 
-// tooLate is what was opened behind the patience of who asked for it.
+// tooLate is what was opened when the caller had given up.
 type tooLate struct {
 	open   *atomic.Int64
 	closed atomic.Bool

@@ -69,7 +69,7 @@ func TestAPatternInAFolderThatCannotBeReadTellsWhy(t *testing.T) {
 	}
 }
 
-// The state's place stops before the first record that has no result, whatever the order of the results. How many behind it come again was told
+// The state's place stops before the first record that has no result, whatever the order of the results. How many after it come again was told
 // to nobody.
 func TestThePlaceStopsBeforeTheFirstRecordWithoutAResult(t *testing.T) {
 	d := newFolder(t)
@@ -111,7 +111,7 @@ func TestThePlaceStopsBeforeTheFirstRecordWithoutAResult(t *testing.T) {
 		t.Errorf("the place is line %d, want 499", got)
 	}
 	if got := set.Ahead(); got != 497 {
-		t.Errorf("%d records behind the place were sent and come again, want 497", got)
+		t.Errorf("%d records after the place were sent and come again, want 497", got)
 	}
 	set.Close()
 	state.Close() // a kill

@@ -199,7 +199,7 @@ func (c *Chunk) Read(f *File, size int) error {
 	return nil
 }
 
-// prove makes sure that what was read stood behind the place: what is before the place is there, and was there still when the
+// prove makes sure that what was read stood after the place: what is before the place is there, and was there still when the
 // read had ended. A truncation in between would have taken it away.
 func (c *Chunk) prove(n int) error {
 	f, w := c.file, c.front
@@ -222,7 +222,7 @@ func (c *Chunk) prove(n int) error {
 	return nil
 }
 
-// Add notes a record that ends after that many bytes of Data, and whose last line is that many lines behind the place. Its Done
+// Add notes a record that ends after that many bytes of Data, and whose last line is that many lines after the place. Its Done
 // is to be called once, from any goroutine.
 func (c *Chunk) Add(end int, lines int64) *Record {
 	if c.block != nil && c.block.count.Load() == blockRecords {

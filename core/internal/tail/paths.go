@@ -176,7 +176,7 @@ func (s *Set) NoFile() string {
 	return ""
 }
 
-// canBeRead takes back what was told of a path.
+// canBeRead takes back what was said about a path.
 func (s *Set) canBeRead(path string) {
 	if fault := s.said[path]; fault != "" {
 		s.warnReadable(path, fault)

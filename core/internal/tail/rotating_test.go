@@ -12,7 +12,7 @@ import (
 	"strings"
 )
 
-// rotating is a program that logs to a file, and what rotates that: done is called behind each step of theirs, and returns false when
+// rotating is a program that logs to a file, and what rotates that: done is called after each step of theirs, and returns false when
 // there is to be no other.
 type rotating struct {
 	*folder

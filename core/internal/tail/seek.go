@@ -337,7 +337,7 @@ func (s *Set) ignoreOlder(f *File, path string, first bool) {
 	}
 }
 
-// GiveUp ends the search for what was not found: nobody looks on, and what is behind its place is a loss.
+// GiveUp ends the search for what was not found: it is not looked for any more, and what is after its place is a loss.
 func (s *Set) GiveUp() {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -20,7 +20,7 @@ func TestWhatHasItsResultIsNotHeld(t *testing.T) {
 		end, err := o.take(&c, f, 0)
 		s.Release(f, end, err)
 		if n := len(f.progress.blocks); n > 0 {
-			t.Fatalf("%d blocks are held behind %d lines", n, len(o.lines))
+			t.Fatalf("%d blocks are held after %d lines", n, len(o.lines))
 		}
 	}
 	if len(o.lines) != 10000 {

@@ -312,7 +312,7 @@ func TestFramesThatWereNotWrittenAreGivenBack(t *testing.T) {
 	require.Equal(t, 2*n, back, "frames of which no byte was written")
 }
 
-// A write that was cut short: what begins behind the cut was not written, the frame that it goes through perhaps.
+// A write that was cut short: what begins after the cut was not written, the frame that it goes through perhaps.
 func TestWriteThatIsCutShort(t *testing.T) {
 	cfg := config()
 	cfg.AckTimeout, cfg.SocketSendBuffer = 200*time.Millisecond, 4096

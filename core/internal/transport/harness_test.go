@@ -21,7 +21,7 @@ const patience = 20 * time.Second
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-// server is a raw TCP server: each connection goes to serve on a goroutine of its own and is closed behind it.
+// server is a raw TCP server: each connection goes to serve on a goroutine of its own and is closed after it.
 func server(t *testing.T, serve func(net.Conn)) (address string) {
 	t.Helper()
 	listener, err := net.Listen("tcp", "127.0.0.1:0")

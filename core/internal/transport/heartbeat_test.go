@@ -29,7 +29,7 @@ func TestN9_IdleConnectionSendsHeartbeats(t *testing.T) {
 	require.Equal(t, uint64(1), s.next(t).Seq)
 }
 
-// Scenario N9: behind an answer that took longer than the interval no heartbeat was sent until the ack time-out, by when a node may have
+// Scenario N9: after an answer that took longer than the interval no heartbeat was sent until the ack time-out, by when a node may have
 // closed the connection.
 func TestN9_LateAnswerDoesNotPutOffTheNextHeartbeat(t *testing.T) {
 	cfg := config()

@@ -71,7 +71,7 @@ func TestAnswerTakesOnlyTheFrameThatItNames(t *testing.T) {
 	require.False(t, ok, "an error without a mid and nothing in flight")
 }
 
-// The error that names nothing belongs to the first frame without an answer, also when frames behind it were answered.
+// The error that names nothing belongs to the first frame without an answer, also when frames after it were answered.
 func TestErrorWithoutIDMeansTheOldest(t *testing.T) {
 	table, bare := tableOf(1, 2, 3, 4), &wire.Answer{Type: wire.TypeText, Code: 105}
 	_, ok := table.take(ackOf(2), wire.TypeText, ourClient)

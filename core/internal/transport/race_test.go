@@ -123,7 +123,7 @@ func TestFirstDropsWhatALoserOpened(t *testing.T) {
 	require.Equal(t, []int{100}, dropped)
 }
 
-// A close must not wait for a race, and the race must not continue behind it.
+// A close must not wait for a race, and the race must not continue after it.
 func TestFirstEndsWithItsContext(t *testing.T) {
 	all := runners(3)
 	ctx, cancel := context.WithCancel(context.Background())

@@ -24,7 +24,7 @@
 namespace inlong
 {
 
-/* Called once for a message that was accepted and then failed, never for one that was acked. msg is NUL-terminated behind its
+/* Called once for a message that was accepted and then failed, never for one that was acked. msg is NUL-terminated after its
  * msg_len bytes; report_time is in milliseconds since 1970; client_ip is the configuration's ser_ip. The return value counts
  * for nothing. It may send, and must not close nor throw. */
 typedef int (*UserCallBack)(const char *inlong_group_id, const char *inlong_stream_id, const char *msg, int32_t msg_len,
