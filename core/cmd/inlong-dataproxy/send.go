@@ -10,6 +10,8 @@ import (
 	"math"
 	"os/signal"
 	"path/filepath"
+	"runtime"
+	"runtime/debug"
 	"slices"
 	"strings"
 	"syscall"
@@ -301,6 +303,10 @@ func (s *shipment) openInputs(ctx context.Context, f *sendFlags, names []string)
 	}
 	if f.follow {
 		cfg.MaxBehind = s.mayBeBehind
+		cfg.Quiet = func() { // what was needed to read much is not kept for hours in which little comes
+			runtime.GC() // pools give up what they hold at the second one
+			debug.FreeOSMemory()
+		}
 	}
 	s.files = tail.Open(cfg)
 	closers = append(closers, s.files)

@@ -25,6 +25,8 @@ type Config struct {
 	Own []string
 	// MaxBehind is how many bytes of a file may be read and not be dealt with, now; nil: any number.
 	MaxBehind func() int64
+	// Quiet is called while files are watched, when none of them has grown for a second, but not twice in half a minute; nil for none.
+	Quiet func()
 	// State keeps the places; nil for none.
 	State *State
 	Log   *slog.Logger
@@ -33,12 +35,13 @@ type Config struct {
 const (
 	// patience is how long a file is looked for that has vanished: rotation may be in the middle of it.
 	patience = 3 * time.Second
-	// lively is how long a file that grew is checked often.
-	lively   = 10 * time.Second
+	// lively is how long a file that grew is checked often. Among few files the others are, too.
+	lively   = time.Second
 	tick     = 100 * time.Millisecond
 	perFile  = time.Millisecond // of the time between two looks at all files, so that many idle ones cost little
 	mostPace = 5 * time.Second
 	retryIn  = time.Second
+	restful  = 30 * time.Second      // between two calls of Quiet
 	forget   = 24 * time.Hour        // a file that is gone may come back, with a disk
 	fileTick = 20 * time.Millisecond // by which the times of files are behind the clock, at most
 )
@@ -142,12 +145,13 @@ func (f *File) close() {
 func (s *Set) Watch(ctx context.Context) {
 	clock := time.NewTicker(tick)
 	defer clock.Stop()
-	last := time.Now()
+	last, rested, grew := time.Now(), time.Time{}, false
 	for {
 		select {
 		case <-ctx.Done():
 			return
 		case now := <-clock.C:
+			quiet := true
 			s.mu.Lock()
 			all := now.Sub(last) >= min(tick+time.Duration(len(s.files))*perFile, mostPace)
 			if all {
@@ -155,11 +159,18 @@ func (s *Set) Watch(ctx context.Context) {
 				last = time.Now()
 			}
 			for _, f := range s.files {
-				if all && !f.still || now.Sub(f.changed) < lively {
+				isLively := now.Sub(f.changed) < lively
+				if all && !f.still || isLively {
 					s.look(f, now)
 				}
+				quiet = quiet && !isLively && !f.busy && !f.queued
 			}
 			s.mu.Unlock()
+			grew = grew || !quiet
+			if quiet && grew && s.cfg.Quiet != nil && now.Sub(rested) >= restful {
+				s.cfg.Quiet()
+				rested, grew = now, false
+			}
 		}
 	}
 }
