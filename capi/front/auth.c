@@ -144,7 +144,7 @@ static struct question *find(int state, uint64_t number)
 int inlong_auth_poll(inlong_auth *auth, int64_t timeout_ms)
 {
     if (!auth)
-        return inlong_fail(INLONG_ERR_ARG, NULL, 0, "auth is NULL");
+        return inlong_fail(INLONG_ERR_ARG, "auth is NULL");
     int code = inlong_check_size("auth", auth->struct_size, sizeof *auth);
     if (code == INLONG_OK)
         code = inlong_check_timeout(timeout_ms);
@@ -167,12 +167,12 @@ int inlong_auth_poll(inlong_auth *auth, int64_t timeout_ms)
 int inlong_auth_answer(const inlong_auth *auth, int code)
 {
     if (!auth)
-        return inlong_fail(INLONG_ERR_ARG, NULL, 0, "auth is NULL");
+        return inlong_fail(INLONG_ERR_ARG, "auth is NULL");
     int bad = inlong_check_size("auth", auth->struct_size, sizeof *auth);
     if (bad != INLONG_OK)
         return bad;
     if (auth->question == 0)
-        return inlong_fail(INLONG_ERR_ARG, NULL, 0, "auth: question is 0: it must be the one of inlong_auth_poll");
+        return inlong_fail(INLONG_ERR_ARG, "auth: question is 0: it must be the one of inlong_auth_poll");
     inlong_fork_lock(&inlong_auth_mutex);
     struct question *q = find(TAKEN, auth->question);
     if (q) {
@@ -183,5 +183,5 @@ int inlong_auth_answer(const inlong_auth *auth, int code)
     }
     inlong_fork_unlock(&inlong_auth_mutex);
     return q ? INLONG_OK
-             : inlong_fail(INLONG_ERR_CONTEXT_EXPIRED, NULL, 0, "message context expired: nobody waits for this answer any more");
+             : inlong_fail(INLONG_ERR_CONTEXT_EXPIRED, "message context expired: nobody waits for this answer any more");
 }

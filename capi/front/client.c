@@ -21,7 +21,9 @@ static bool finish(inlong_slot *slot, int64_t wait_ms, int64_t *unpolled)
     int state = inlong_cancel_hold();
     bool quiet = mute(slot, wait_ms);
     pthread_mutex_lock(&slot->mutex);
-    *unpolled = (int64_t)inlong_leftover_leave(slot, atomic_load(&slot->handle));
+    size_t length = inlong_leftover_leave(slot, atomic_load(&slot->handle));
+    if (unpolled)
+        *unpolled = (int64_t)length;
     inlong_slot_release(slot);
     pthread_mutex_unlock(&slot->mutex);
     inlong_cancel_let_go(state);
@@ -31,22 +33,20 @@ static bool finish(inlong_slot *slot, int64_t wait_ms, int64_t *unpolled)
 void inlong_client_closed(uintptr_t client)
 {
     inlong_slot *slot = inlong_slot_find(client);
-    int64_t unpolled;
     if (slot)
-        (void)finish(slot, CALLING_WAIT_MS, &unpolled);
+        (void)finish(slot, CALLING_WAIT_MS, NULL);
 }
 
 /* A slot with the callbacks of options; NULL with the failure noted. */
-static inlong_slot *slot_for(const inlong_options *options, const inlong_log_sink *log, uintptr_t *handle, char *err, size_t errlen)
+static inlong_slot *slot_for(const inlong_options *options, const inlong_log_sink *log, uintptr_t *handle)
 {
     inlong_slot *slot = inlong_slot_take(handle);
-    int64_t unpolled;
     if (slot && !inlong_leftover_prepare(slot)) {
-        (void)finish(slot, 0, &unpolled);
+        (void)finish(slot, 0, NULL);
         slot = NULL;
     }
     if (!slot) {
-        (void)inlong_fail(INLONG_ERR_NOMEM, err, errlen, "no memory, or %d clients are open", 1 << INLONG_SLOT_BITS);
+        (void)inlong_fail(INLONG_ERR_NOMEM, "no memory, or %d clients are open", 1 << INLONG_SLOT_BITS);
         return NULL;
     }
     atomic_store(&slot->log, log->callback);
@@ -58,14 +58,13 @@ static inlong_slot *slot_for(const inlong_options *options, const inlong_log_sin
     return slot;
 }
 
-static int new_client(const inlong_options *options, inlong_client **client, char *err, size_t errlen)
+static int open_client(const inlong_options *options, inlong_client **client)
 {
     uintptr_t handle;
     inlong_log_sink log = options->own_log ? options->log : inlong_log_of_process();
-    inlong_slot *slot = slot_for(options, &log, &handle, err, errlen);
+    inlong_slot *slot = slot_for(options, &log, &handle);
     if (!slot)
         return INLONG_ERR_NOMEM;
-    int64_t unpolled;
     inlong_ring_open(slot);
     unsigned turn = inlong_ring_turn(&slot->ring);
     inlong_core_call call = {.kind = INLONG_CALL_NEW,
@@ -84,31 +83,32 @@ static int new_client(const inlong_options *options, inlong_client **client, cha
         *client = (inlong_client *)handle;
         return INLONG_OK;
     }
-    inlong_copy_text(err, errlen, inlong_last_error());
     inlong_ring_end(slot);
-    (void)finish(slot, CALLBACK_WAIT_MS, &unpolled);
+    (void)finish(slot, CALLBACK_WAIT_MS, NULL);
     return code;
+}
+
+static int new_client(const inlong_options *options, inlong_client **client)
+{
+    if (!options || !client)
+        return inlong_fail(INLONG_ERR_ARG, "%s is NULL", options ? "client" : "options");
+    int code = inlong_core_load();
+    if (code == INLONG_OK)
+        code = inlong_room_check_client();
+    return code == INLONG_OK ? open_client(options, client) : code;
 }
 
 int inlong_client_new(const inlong_options *options, inlong_client **client, char *err, size_t errlen)
 {
     if (client)
         *client = NULL;
-    if (inlong_check_err(errlen) != INLONG_OK)
-        return INLONG_ERR_ARG;
-    if (!options || !client)
-        return inlong_fail(INLONG_ERR_ARG, err, errlen, "%s is NULL", options ? "client" : "options");
-    int code = inlong_core_load(err, errlen);
-    if (code == INLONG_OK)
-        code = inlong_room_check_client(err, errlen);
-    return code == INLONG_OK ? new_client(options, client, err, errlen) : code;
+    return inlong_check_err(errlen) == INLONG_OK ? inlong_tell(new_client(options, client), err, errlen) : INLONG_ERR_ARG;
 }
 
-int inlong_client_ask_row(const inlong_options *options, const char *stream_id, inlong_row_settings *settings, char *err,
-                          size_t errlen)
+int inlong_client_ask_row(const inlong_options *options, const char *stream_id, inlong_row_settings *settings)
 {
     uintptr_t handle;
-    inlong_slot *slot = slot_for(options, &(inlong_log_sink){0}, &handle, err, errlen);
+    inlong_slot *slot = slot_for(options, &(inlong_log_sink){0}, &handle);
     if (!slot)
         return INLONG_ERR_NOMEM;
     int code = inlong_call(&(inlong_core_call){.kind = INLONG_CALL_ROW_ASK,
@@ -118,10 +118,7 @@ int inlong_client_ask_row(const inlong_options *options, const char *stream_id, 
                                                .asks = options->asks,
                                                .data = stream_id,
                                                .settings = settings});
-    int64_t unpolled;
-    if (code != INLONG_OK)
-        inlong_copy_text(err, errlen, inlong_last_error());
-    (void)finish(slot, CALLBACK_WAIT_MS, &unpolled);
+    (void)finish(slot, CALLBACK_WAIT_MS, NULL);
     return code;
 }
 
@@ -188,7 +185,7 @@ int inlong_client_flush(inlong_client *client, int64_t timeout_ms)
         .handle = (uintptr_t)client,
         .timeout_ms = inlong_rest_ms(timeout_ms, began)});
     if (code == INLONG_OK && !settled)
-        code = inlong_fail(INLONG_ERR_CONTEXT_EXPIRED, NULL, 0, "message context expired: before the core had taken all messages");
+        code = inlong_fail(INLONG_ERR_CONTEXT_EXPIRED, "message context expired: before the core had taken all messages");
     return code;
 }
 
@@ -254,7 +251,7 @@ int inlong_client_close(inlong_client *client, int64_t timeout_ms, inlong_close_
                                                                     : CALLBACK_WAIT_MS,
                         &full->unpolled);
     if (code == INLONG_OK && (lost > 0 || !quiet))
-        code = inlong_fail(INLONG_ERR_CONTEXT_EXPIRED, NULL, 0,
+        code = inlong_fail(INLONG_ERR_CONTEXT_EXPIRED,
                            lost > 0 ? "message context expired: before the core had taken all messages"
                                     : "message context expired: a callback for log lines or credentials has not returned");
     return code;

@@ -34,7 +34,7 @@ static void end_with_code(char *text, size_t size, int code)
     strcat(text, end);
 }
 
-int inlong_fail(int code, char *err, size_t errlen, const char *format, ...)
+int inlong_fail(int code, const char *format, ...)
 {
     char text[INLONG_ERROR_TEXT]; /* the arguments may point into the last one */
     va_list args;
@@ -46,7 +46,13 @@ int inlong_fail(int code, char *err, size_t errlen, const char *format, ...)
         end_with_code(text, sizeof text, code);
     last.constant = NULL;
     inlong_copy_text(last.text, sizeof last.text, text);
-    inlong_copy_text(err, errlen, last.text);
+    return code;
+}
+
+int inlong_tell(int code, char *err, size_t errlen)
+{
+    if (code != INLONG_OK)
+        inlong_copy_text(err, errlen, inlong_last_error());
     return code;
 }
 
@@ -65,7 +71,7 @@ int inlong_fail_handle(enum inlong_handle_kind kind, const void *handle)
 
 int inlong_fail_untaken(int code)
 {
-    return inlong_fail(code, NULL, 0, "%s: the library got no processor to take it", inlong_error_text(code));
+    return inlong_fail(code, "%s: the library got no processor to take it", inlong_error_text(code));
 }
 
 static const inlong_error_info *find(int code)

@@ -25,9 +25,10 @@
 #define INLONG_TAKES_OVER(what) ((void)(what))
 #endif
 
-/* error.c: texts of failures. fail() keeps the text for inlong_last_error, copies it to err (NULL allowed) and returns
- * code. */
-int inlong_fail(int code, char *err, size_t errlen, const char *format, ...) __attribute__((format(printf, 4, 5)));
+/* error.c: texts of failures. fail() keeps the text for inlong_last_error and returns code; tell() copies it to err, NULL allowed, unless code is
+ * INLONG_OK. */
+int inlong_fail(int code, const char *format, ...) __attribute__((format(printf, 2, 3)));
+int inlong_tell(int code, char *err, size_t errlen);
 /* The calling thread's buffer for inlong_last_error, for the core to write into. */
 inlong_core_text inlong_error_buffer(void);
 /* Says whether a bad handle is the parent's or no handle. */
@@ -150,12 +151,12 @@ void inlong_gate_forked(void); /* on the thread that forked, in the child */
 void inlong_gate_forget(void); /* what runs is the parent's */
 
 /* room.c: whether the runtime will find the address space and the threads without which it stops the process. */
-int inlong_room_check(char *err, size_t errlen);
-int inlong_room_check_client(char *err, size_t errlen); /* and those that one more client brings */
+int inlong_room_check(void);
+int inlong_room_check_client(void); /* and those that one more client brings */
 
 /* loader.c: whether there is a core. load() loads it if need be: in a forked child a copy of its own. */
 extern atomic_bool inlong_core_loaded;
-int inlong_core_load(char *err, size_t errlen);
+int inlong_core_load(void);
 void inlong_loader_forked(void); /* in the child */
 
 /* call.c: asks the core, and waits for its answer, the call's code. No mutex is held. within() is false where no goroutine has begun with
@@ -257,8 +258,7 @@ void inlong_leftover_forget(void); /* in a forked child: what is left is the par
 /* client.c: a close that was begun inside a callback has ended; the Manager is asked for a stream's settings. */
 void inlong_client_closed(uintptr_t client);
 bool inlong_client_stuck(uintptr_t client, uint64_t *polls); /* see inlong_core_host */
-int inlong_client_ask_row(const inlong_options *options, const char *stream_id, inlong_row_settings *settings, char *err,
-                          size_t errlen);
+int inlong_client_ask_row(const inlong_options *options, const char *stream_id, inlong_row_settings *settings);
 
 /* deliver.c and queue.c: the way of results from the core */
 void inlong_deliver(uintptr_t client, const inlong_core_tag *tags, size_t count, inlong_result *result);

@@ -21,7 +21,7 @@ bool inlong_gate_beside(void) { return inside == BESIDE; }
 int inlong_fail_beside(void)
 {
     return inlong_fail(
-        INLONG_ERR_WORKER_BUSY, NULL, 0,
+        INLONG_ERR_WORKER_BUSY,
         "worker is busy: inside a callback for log lines or credentials this call would wait for the thread that it runs on");
 }
 

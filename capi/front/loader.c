@@ -106,87 +106,84 @@ static void remember_core(void *library)
 static const inlong_core_host host = {inlong_call_next,   inlong_ring_take, inlong_deliver,   inlong_client_closed,
                                       inlong_log_deliver, inlong_auth_ask,  inlong_auth_free, inlong_client_stuck};
 
-static int start(void *library, char *err, size_t errlen)
+static int start(void *library)
 {
     inlong_core_about about = {0};
     inlong_core_entry_function entry;
     *(void **)&entry = dlsym(library, INLONG_CORE_ENTRY);
     const char *file = core_file.path[0] ? core_file.path : inlong_core_name;
     if (!entry)
-        return inlong_fail(INLONG_ERR_ABI, err, errlen, "%.512s is not a core of this library: it has no %s", file,
-                           INLONG_CORE_ENTRY);
+        return inlong_fail(INLONG_ERR_ABI, "%.512s is not a core of this library: it has no %s", file, INLONG_CORE_ENTRY);
     int code = entry(INLONG_CORE_ABI_VERSION, &host, &about);
     if (code == INLONG_CORE_TAKEN)
         return code;
     if (code != INLONG_OK || about.version != INLONG_CORE_ABI_VERSION)
-        return inlong_fail(INLONG_ERR_ABI, err, errlen,
-                           "%.512s has interface version %u, this front needs %d: they are of two builds", file,
+        return inlong_fail(INLONG_ERR_ABI, "%.512s has interface version %u, this front needs %d: they are of two builds", file,
                            (unsigned)about.version, INLONG_CORE_ABI_VERSION);
     if (about.runtime == INLONG_CORE_UNMARKED)
-        return inlong_fail(INLONG_ERR_ABI, err, errlen,
+        return inlong_fail(INLONG_ERR_ABI,
                            "%.512s was not built by `make capi`: its runtime would not leave signals and threads of the host alone",
                            file);
     if (about.runtime != INLONG_RUNTIME_WANTED)
-        return inlong_fail(INLONG_ERR_ABI, err, errlen, "%.512s and this front are of two builds: only one has a stock runtime",
-                           file);
+        return inlong_fail(INLONG_ERR_ABI, "%.512s and this front are of two builds: only one has a stock runtime", file);
     inlong_runtime_apply();
     return INLONG_OK;
 }
 
 /* A copy of the core that somebody else has; a failure is `fault`, for that reason. */
-static int load_copy(int fault, const char *why, char *err, size_t errlen)
+static int load_copy(int fault, const char *why)
 {
     struct inlong_search s = {NULL, ""};
     inlong_copy_load(&s, &core_file);
-    int code = s.library ? start(s.library, err, errlen) : INLONG_CORE_TAKEN;
+    int code = s.library ? start(s.library) : INLONG_CORE_TAKEN;
     if (code == INLONG_CORE_TAKEN)
-        return inlong_fail(fault, err, errlen, "%s, and a core of its own cannot be loaded; tried: %s", why, s.tried);
+        return inlong_fail(fault, "%s, and a core of its own cannot be loaded; tried: %s", why, s.tried);
     return code;
 }
 
 /* The process's first. */
-static int load(char *err, size_t errlen)
+static int load(void)
 {
 #ifndef __GLIBC__
-    return inlong_fail(INLONG_ERR_LOAD, err, errlen, "this library needs glibc: the Go runtime cannot be loaded by musl");
+    return inlong_fail(INLONG_ERR_LOAD, "this library needs glibc: the Go runtime cannot be loaded by musl");
 #endif
     struct inlong_search s = {NULL, ""};
     find(&s);
     if (!s.library)
         return inlong_fail(
-            INLONG_ERR_LOAD, err, errlen,
+            INLONG_ERR_LOAD,
             "cannot load %s, which belongs beside libinlong_dataproxy.so, or is named by INLONG_DATAPROXY_CORE; tried: %s",
             inlong_core_name, s.tried);
     remember_core(s.library);
-    int code = start(s.library, err, errlen);
+    int code = start(s.library);
     if (code == INLONG_CORE_TAKEN)
-        code = load_copy(INLONG_ERR_LOAD, "another copy of this library in this process has the core", err, errlen);
+        code = load_copy(INLONG_ERR_LOAD, "another copy of this library in this process has the core");
     return code;
 }
 
 static const char forked[] = "this process was forked after its parent had made a client";
 
-static int fail_inside_loader(char *err, size_t errlen)
+static int fail_inside_loader(void)
 {
-    return inlong_fail(INLONG_ERR_FORKED, err, errlen,
+    return inlong_fail(INLONG_ERR_FORKED,
                        "%s, while another thread of it was inside libc's loader: a core of its own could not be loaded", forked);
 }
 
 /* Whether a child may have a core of its own. */
-static int check_reload(char *err, size_t errlen)
+static int check_reload(void)
 {
     const char *wish = getenv("INLONG_FORK");
     bool named = wish && *wish, off = named && strcmp(wish, "error") == 0;
     if (named && !off && strcmp(wish, "reload") != 0)
-        return inlong_fail(INLONG_ERR_OPTION, err, errlen, "INLONG_FORK is \"%.64s\": it must be reload or error", wish);
+        return inlong_fail(INLONG_ERR_OPTION, "INLONG_FORK is \"%.64s\": it must be reload or error", wish);
     if (off || !inlong_runtime_reloads())
-        return inlong_fail(INLONG_ERR_FORKED, err, errlen, "%s, and %s: make clients after the fork, or exec", forked,
+        return inlong_fail(INLONG_ERR_FORKED, "%s, and %s: make clients after the fork, or exec", forked,
                            off ? "INLONG_FORK=error" : "INLONG_RUNTIME_FORK_RELOAD is 0");
-    return forked_inside_loader ? fail_inside_loader(err, errlen) : INLONG_OK;
+    return forked_inside_loader ? fail_inside_loader() : INLONG_OK;
 }
 
 /* On a thread of its own: libc's loader may wait for ever, for a lock that a thread of the parent held. */
-static int reload_copy(char *err, size_t errlen) { return load_copy(INLONG_ERR_FORKED, forked, err, errlen); }
+static int reload_copy(void) { return load_copy(INLONG_ERR_FORKED, forked); }
 
 /* How floats round and trap: the runtime's threads inherit it from the one that loads it, and must not end the process for a division
  * by zero. Other processors than x86 do not trap. */
@@ -215,16 +212,16 @@ static void put_files_back(rlim_t soft)
     (void)setrlimit(RLIMIT_NOFILE, &now);
 }
 
-static int load_quietly(int (*load_one)(char *err, size_t errlen), char *err, size_t errlen)
+static int load_quietly(int (*load_one)(void))
 {
     sigset_t old;
     inlong_signals_hold(&old);
     unsigned floats = hold_floats();
     struct rlimit files;
     bool known = getrlimit(RLIMIT_NOFILE, &files) == 0;
-    int code = inlong_room_check(err, errlen);
+    int code = inlong_room_check();
     if (code == INLONG_OK)
-        code = load_one(err, errlen);
+        code = load_one();
     if (known)
         put_files_back(files.rlim_cur);
     let_floats_go(floats);
@@ -253,7 +250,7 @@ static int stop_at_once(struct dl_phdr_info *info, size_t size, void *unused)
 static void *run_reload(void *unused)
 {
     (void)dl_iterate_phdr(stop_at_once, NULL);
-    int code = load_quietly(reload_copy, reloading.text, sizeof reloading.text);
+    int code = inlong_tell(load_quietly(reload_copy), reloading.text, sizeof reloading.text);
     pthread_mutex_lock(&reloading.mutex);
     reloading.code = code;
     reloading.done = true;
@@ -262,7 +259,7 @@ static void *run_reload(void *unused)
     return unused;
 }
 
-static int begin_reload(char *err, size_t errlen)
+static int begin_reload(void)
 {
     inlong_slots_forget();
     inlong_gate_forget();
@@ -277,17 +274,17 @@ static int begin_reload(char *err, size_t errlen)
     int cause = pthread_create(&thread, NULL, run_reload, NULL);
     pthread_sigmask(SIG_SETMASK, &old, NULL);
     if (cause != 0)
-        return inlong_fail(INLONG_ERR_NOMEM, err, errlen, "cannot start a thread that loads the core: %s", strerror(cause));
+        return inlong_fail(INLONG_ERR_NOMEM, "cannot start a thread that loads the core: %s", strerror(cause));
     pthread_detach(thread);
     reloading.running = true;
     return INLONG_OK;
 }
 
-static int reload(char *err, size_t errlen)
+static int reload(void)
 {
-    int code = check_reload(err, errlen);
+    int code = check_reload();
     if (code == INLONG_OK && !reloading.running)
-        code = begin_reload(err, errlen);
+        code = begin_reload();
     if (code != INLONG_OK)
         return code;
     struct timespec until = inlong_deadline(RELOAD_MS);
@@ -297,17 +294,17 @@ static int reload(char *err, size_t errlen)
     bool done = reloading.done;
     pthread_mutex_unlock(&reloading.mutex);
     if (!done)
-        return fail_inside_loader(err, errlen);
+        return fail_inside_loader();
     reloading.running = false;
-    return reloading.code == INLONG_OK ? INLONG_OK : inlong_fail(reloading.code, err, errlen, "%s", reloading.text);
+    return reloading.code == INLONG_OK ? INLONG_OK : inlong_fail(reloading.code, "%s", reloading.text);
 }
 
 /* With the mutex held. A child whose parent found no core has nothing to copy. */
-static int load_here(char *err, size_t errlen)
+static int load_here(void)
 {
     if (!inlong_guard_arm())
-        return inlong_fail(INLONG_ERR_NOMEM, err, errlen, "no memory for the fork guard");
-    int code = atomic_load(&inlong_core_loaded) ? reload(err, errlen) : load_quietly(load, err, errlen);
+        return inlong_fail(INLONG_ERR_NOMEM, "no memory for the fork guard");
+    int code = atomic_load(&inlong_core_loaded) ? reload() : load_quietly(load);
     if (code == INLONG_OK) {
         atomic_store(&inlong_core_loaded, true);
         inlong_guard_own();
@@ -315,18 +312,17 @@ static int load_here(char *err, size_t errlen)
     return code;
 }
 
-int inlong_core_load(char *err, size_t errlen)
+int inlong_core_load(void)
 {
     if (inlong_cloned())
-        return inlong_fail(INLONG_ERR_FORKED, err, errlen, "%s, and not by fork() of libc: make clients before that, or exec",
-                           forked);
+        return inlong_fail(INLONG_ERR_FORKED, "%s, and not by fork() of libc: make clients before that, or exec", forked);
     inlong_gate_arm();
     int code = INLONG_OK;
     if (inlong_forked() || !atomic_load(&inlong_core_loaded)) {
         int state = inlong_cancel_hold();
         inlong_fork_lock(&inlong_loader_mutex);
         if (inlong_forked() || !atomic_load(&inlong_core_loaded))
-            code = load_here(err, errlen);
+            code = load_here();
         inlong_fork_unlock(&inlong_loader_mutex);
         inlong_cancel_let_go(state);
     }

@@ -33,7 +33,7 @@ void inlong_log_begin(void)
 int inlong_log_sink_of(inlong_log_sink *sink, inlong_log_callback callback, void *user, int level)
 {
     if (level < INLONG_LOG_OFF || level > INLONG_LOG_DEBUG)
-        return inlong_fail(INLONG_ERR_ARG, NULL, 0, "level is %d: it must be INLONG_LOG_OFF (0) to INLONG_LOG_DEBUG (4)", level);
+        return inlong_fail(INLONG_ERR_ARG, "level is %d: it must be INLONG_LOG_OFF (0) to INLONG_LOG_DEBUG (4)", level);
     *sink = (inlong_log_sink){callback == INLONG_LOG_QUEUE ? NULL : callback, user, callback ? level : INLONG_LOG_OFF};
     return INLONG_OK;
 }
@@ -128,7 +128,7 @@ static int take(inlong_log_line *lines, int max)
 int inlong_log_poll(inlong_log_line *lines, int max, int64_t timeout_ms)
 {
     if (!lines || max <= 0)
-        return inlong_fail(INLONG_ERR_ARG, NULL, 0, lines ? "max is %d: it must be 1 or more" : "lines is NULL", max);
+        return inlong_fail(INLONG_ERR_ARG, lines ? "max is %d: it must be 1 or more" : "lines is NULL", max);
     int code = inlong_check_size("lines[0]", lines->struct_size, sizeof *lines);
     if (code == INLONG_OK)
         code = inlong_check_timeout(timeout_ms);

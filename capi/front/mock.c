@@ -7,26 +7,27 @@
 
 enum { MOST_NODES = 64 };
 
-int inlong_mock_new(int nodes, inlong_mock **mock, char *err, size_t errlen)
+static int new_mock(int nodes, inlong_mock **mock)
 {
-    if (mock)
-        *mock = NULL;
-    if (inlong_check_err(errlen) != INLONG_OK)
-        return INLONG_ERR_ARG;
     if (!mock)
-        return inlong_fail(INLONG_ERR_ARG, err, errlen, "mock is NULL");
+        return inlong_fail(INLONG_ERR_ARG, "mock is NULL");
     if (nodes < 0 || nodes > MOST_NODES)
-        return inlong_fail(INLONG_ERR_ARG, err, errlen, "nodes is %d: it must be 0 to %d", nodes, MOST_NODES);
-    int code = inlong_core_load(err, errlen);
+        return inlong_fail(INLONG_ERR_ARG, "nodes is %d: it must be 0 to %d", nodes, MOST_NODES);
+    int code = inlong_core_load();
     if (code != INLONG_OK)
         return code;
     uintptr_t handle = inlong_handle_new(0);
     code = inlong_call(&(inlong_core_call){.kind = INLONG_CALL_MOCK_NEW, .handle = handle, .count = (size_t)nodes});
     if (code == INLONG_OK)
         *mock = (inlong_mock *)handle;
-    else
-        inlong_copy_text(err, errlen, inlong_last_error());
     return code;
+}
+
+int inlong_mock_new(int nodes, inlong_mock **mock, char *err, size_t errlen)
+{
+    if (mock)
+        *mock = NULL;
+    return inlong_check_err(errlen) == INLONG_OK ? inlong_tell(new_mock(nodes, mock), err, errlen) : INLONG_ERR_ARG;
 }
 
 /* Whether the core may be asked about the handle. The core itself answers INLONG_ERR_HANDLE for one it does not know. */
@@ -59,7 +60,7 @@ int inlong_mock_control(inlong_mock *mock, const char *request, char *buf, size_
     if (code != INLONG_OK)
         return code;
     if (!request)
-        return inlong_fail(INLONG_ERR_ARG, NULL, 0, "request is NULL");
+        return inlong_fail(INLONG_ERR_ARG, "request is NULL");
     return ask(INLONG_CALL_MOCK_CONTROL, mock, request, buf, len);
 }
 

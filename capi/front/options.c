@@ -23,15 +23,15 @@ void inlong_options_free(inlong_options *options)
     free(options);
 }
 
-static int check_key(const char *key, char *err, size_t errlen)
+static int check_key(const char *key)
 {
     for (size_t i = 0; i < inlong_option_table_size; i++)
         if (strcmp(key, inlong_option_table[i].key) == 0)
             return INLONG_OK;
     const char *nearest = inlong_nearest_option(key);
     if (!nearest)
-        return inlong_fail(INLONG_ERR_OPTION, err, errlen, "option \"%.64s\": unknown", key);
-    return inlong_fail(INLONG_ERR_OPTION, err, errlen, "option \"%.64s\": unknown; did you mean \"%s\"?", key, nearest);
+        return inlong_fail(INLONG_ERR_OPTION, "option \"%.64s\": unknown", key);
+    return inlong_fail(INLONG_ERR_OPTION, "option \"%.64s\": unknown; did you mean \"%s\"?", key, nearest);
 }
 
 static inlong_core_option *item_of(inlong_options *options, const char *key)
@@ -56,34 +56,37 @@ static inlong_core_option *item_of(inlong_options *options, const char *key)
     return item;
 }
 
-int inlong_options_set(inlong_options *options, const char *key, const char *value, char *err, size_t errlen)
+static int set(inlong_options *options, const char *key, const char *value)
 {
-    if (inlong_check_err(errlen) != INLONG_OK)
-        return INLONG_ERR_ARG;
     if (!options || !key || !value)
-        return inlong_fail(INLONG_ERR_ARG, err, errlen, "%s is NULL", !options ? "options" : !key ? "key" : "value");
+        return inlong_fail(INLONG_ERR_ARG, "%s is NULL", !options ? "options" : !key ? "key" : "value");
     if (!inlong_is_utf8(key, strlen(key)))
-        return inlong_fail(INLONG_ERR_OPTION, err, errlen, "key is not UTF-8");
-    int code = check_key(key, err, errlen);
+        return inlong_fail(INLONG_ERR_OPTION, "key is not UTF-8");
+    int code = check_key(key);
     if (code != INLONG_OK)
         return code;
     if (!inlong_is_utf8(value, strlen(value)))
-        return inlong_fail(INLONG_ERR_OPTION, err, errlen, "option %s: the value is not UTF-8", key);
+        return inlong_fail(INLONG_ERR_OPTION, "option %s: the value is not UTF-8", key);
     char *copy = strdup(value);
     inlong_core_option *item = copy ? item_of(options, key) : NULL;
     if (!item) {
         free(copy);
-        return inlong_fail(INLONG_ERR_NOMEM, err, errlen, "no memory for option %s", key);
+        return inlong_fail(INLONG_ERR_NOMEM, "no memory for option %s", key);
     }
     free((char *)item->value);
     item->value = copy;
     return INLONG_OK;
 }
 
+int inlong_options_set(inlong_options *options, const char *key, const char *value, char *err, size_t errlen)
+{
+    return inlong_check_err(errlen) == INLONG_OK ? inlong_tell(set(options, key, value), err, errlen) : INLONG_ERR_ARG;
+}
+
 int inlong_options_set_log(inlong_options *options, inlong_log_callback callback, void *user, int level)
 {
     if (!options)
-        return inlong_fail(INLONG_ERR_ARG, NULL, 0, "options is NULL");
+        return inlong_fail(INLONG_ERR_ARG, "options is NULL");
     int code = inlong_log_sink_of(&options->log, callback, user, level);
     options->own_log |= code == INLONG_OK;
     return code;
@@ -92,7 +95,7 @@ int inlong_options_set_log(inlong_options *options, inlong_log_callback callback
 int inlong_options_set_batch_callback(inlong_options *options, inlong_batch_callback callback, void *user)
 {
     if (!options)
-        return inlong_fail(INLONG_ERR_ARG, NULL, 0, "options is NULL");
+        return inlong_fail(INLONG_ERR_ARG, "options is NULL");
     options->results = callback;
     options->results_user = user;
     return INLONG_OK;
@@ -101,7 +104,7 @@ int inlong_options_set_batch_callback(inlong_options *options, inlong_batch_call
 int inlong_options_set_auth(inlong_options *options, inlong_auth_callback callback, void *user)
 {
     if (!options)
-        return inlong_fail(INLONG_ERR_ARG, NULL, 0, "options is NULL");
+        return inlong_fail(INLONG_ERR_ARG, "options is NULL");
     options->asks = callback != NULL;
     options->auth = callback == INLONG_AUTH_QUEUE ? NULL : callback;
     options->auth_user = user;

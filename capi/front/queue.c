@@ -299,7 +299,7 @@ static int wait_ready(inlong_slot *slot, uintptr_t client, int64_t timeout_ms)
 static int check_queue(inlong_slot *slot)
 {
     if (atomic_load(&slot->results))
-        return inlong_fail(INLONG_ERR_ARG, NULL, 0, "this client's results go to its batch callback, not to a queue");
+        return inlong_fail(INLONG_ERR_ARG, "this client's results go to its batch callback, not to a queue");
     return INLONG_OK;
 }
 
@@ -322,7 +322,7 @@ int inlong_client_poll(inlong_client *client, inlong_result *results, int max, i
     if (inlong_forked())
         return inlong_client_fault(client);
     if (!results || max <= 0)
-        return inlong_fail(INLONG_ERR_ARG, NULL, 0, results ? "max is %d: it must be 1 or more" : "results is NULL", max);
+        return inlong_fail(INLONG_ERR_ARG, results ? "max is %d: it must be 1 or more" : "results is NULL", max);
     int code = inlong_check_size("results[0]", results->struct_size, sizeof *results);
     if (code == INLONG_OK)
         code = inlong_check_timeout(timeout_ms);
@@ -390,6 +390,6 @@ int inlong_client_event_fd(inlong_client *client)
     }
     pthread_mutex_unlock(&slot->mutex);
     if (fd == INLONG_ERR_NOMEM)
-        return inlong_fail(fd, NULL, 0, "cannot make an event descriptor: %s", strerror(errno));
+        return inlong_fail(fd, "cannot make an event descriptor: %s", strerror(errno));
     return fd >= 0 ? fd : inlong_client_fault(client);
 }

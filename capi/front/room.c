@@ -16,10 +16,9 @@ static const size_t runtimes = (size_t)3 << 29, arena = (size_t)64 << 20; /* tha
 /* The threads that a client may add, and those of a program that sends in several threads. */
 enum { THREADS = 8, DESCRIPTORS = 8, THREADS_OF_CLIENT = 4, THREADS_BESIDE = 16 };
 
-static int fail(const char *what, int cause, char *err, size_t errlen)
+static int fail(const char *what, int cause)
 {
-    return inlong_fail(INLONG_ERR_NOMEM, err, errlen, "the runtime needs %s, and this process cannot have them: %s", what,
-                       strerror(cause));
+    return inlong_fail(INLONG_ERR_NOMEM, "the runtime needs %s, and this process cannot have them: %s", what, strerror(cause));
 }
 
 static void *pass(void *line)
@@ -88,31 +87,31 @@ static bool is_byte_count(const char *text)
 }
 
 /* The runtime ends the process for a limit that it cannot read. Those of Kubernetes look alike and are others. */
-static int check_memory_limit(char *err, size_t errlen)
+static int check_memory_limit(void)
 {
     const char *limit = started_with("GOMEMLIMIT");
     if (!limit || !*limit || strcmp(limit, "off") == 0 || is_byte_count(limit))
         return INLONG_OK;
     return inlong_fail(
-        INLONG_ERR_OPTION, err, errlen,
+        INLONG_ERR_OPTION,
         "GOMEMLIMIT in the environment is \"%.64s\": it must be off or a number of bytes, followed by B, KiB, MiB, GiB or TiB "
         "(512MiB)",
         limit);
 }
 
 /* Nor for a check of pointers that older ones made. */
-static int check_debug(char *err, size_t errlen)
+static int check_debug(void)
 {
     static const char key[] = "cgocheck=";
     const char *settings = started_with("GODEBUG");
     for (const char *at = settings; at && (at = strstr(at, key)); at += sizeof key - 1)
         if ((at == settings || at[-1] == ',') && atoi(at + sizeof key - 1) > 1)
-            return inlong_fail(INLONG_ERR_OPTION, err, errlen,
-                               "GODEBUG in the environment has %.10s: the runtime takes cgocheck=0 or 1 only", at);
+            return inlong_fail(INLONG_ERR_OPTION, "GODEBUG in the environment has %.10s: the runtime takes cgocheck=0 or 1 only",
+                               at);
     return INLONG_OK;
 }
 
-static int check_space(size_t size, char *err, size_t errlen)
+static int check_space(size_t size)
 {
     char what[64];
     void *space = mmap(NULL, size, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
@@ -120,7 +119,7 @@ static int check_space(size_t size, char *err, size_t errlen)
     if (space != MAP_FAILED)
         return munmap(space, size);
     snprintf(what, sizeof what, "%zu MiB of address space (ulimit -v)", size >> 20);
-    return fail(what, cause, err, errlen);
+    return fail(what, cause);
 }
 
 /* Stack and arena. */
@@ -147,20 +146,20 @@ static size_t processors(void)
     return (size_t)sysconf(_SC_NPROCESSORS_ONLN);
 }
 
-int inlong_room_check_client(char *err, size_t errlen) { return check_space(of_threads(THREADS_OF_CLIENT), err, errlen); }
+int inlong_room_check_client(void) { return check_space(of_threads(THREADS_OF_CLIENT)); }
 
-int inlong_room_check(char *err, size_t errlen)
+int inlong_room_check(void)
 {
-    int code = check_memory_limit(err, errlen);
+    int code = check_memory_limit();
     if (code == INLONG_OK)
-        code = check_debug(err, errlen);
+        code = check_debug();
     if (code == INLONG_OK)
-        code = check_space(runtimes + of_threads(THREADS_BESIDE + processors()), err, errlen);
+        code = check_space(runtimes + of_threads(THREADS_BESIDE + processors()));
     if (code != INLONG_OK)
         return code;
     int cause = open_descriptors();
     if (cause != 0)
-        return fail("8 descriptors (ulimit -n)", cause, err, errlen);
+        return fail("8 descriptors (ulimit -n)", cause);
     cause = start_threads();
-    return cause == 0 ? INLONG_OK : fail("8 threads (ulimit -u, pids of the container)", cause, err, errlen);
+    return cause == 0 ? INLONG_OK : fail("8 threads (ulimit -u, pids of the container)", cause);
 }

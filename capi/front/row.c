@@ -99,9 +99,8 @@ static int64_t fail(const row_writer *w, size_t i, const char *reason, const inl
         snprintf(quoted, sizeof quoted, " (\"%.*s\")", len < 64 ? (int)len : 64, name);
     inlong_mend_text(quoted);
     if (mark)
-        return inlong_fail(INLONG_ERR_ARG, NULL, 0, "field %zu%s: %sholds %s, which %s", i + 1, quoted, reason, mark->what,
-                           mark->why);
-    return inlong_fail(INLONG_ERR_ARG, NULL, 0, "field %zu%s: %s", i + 1, quoted, reason);
+        return inlong_fail(INLONG_ERR_ARG, "field %zu%s: %sholds %s, which %s", i + 1, quoted, reason, mark->what, mark->why);
+    return inlong_fail(INLONG_ERR_ARG, "field %zu%s: %s", i + 1, quoted, reason);
 }
 
 /* The index of the field that has the name, count for none. Most come in their order. */
@@ -200,17 +199,16 @@ static int64_t check_shape(row_writer *w)
     for (size_t i = 0; i < w->count; i++) {
         const inlong_field *field = &w->fields[i];
         if (field->name && field->name_len > PTRDIFF_MAX) /* first: what fails names the field */
-            return inlong_fail(INLONG_ERR_ARG, NULL, 0, "field %zu: name_len is negative", i + 1);
+            return inlong_fail(INLONG_ERR_ARG, "field %zu: name_len is negative", i + 1);
         if ((field->name != NULL) != w->named)
             return fail(w, i, "either all fields of a row have a name or none", NULL);
     }
     if (w->named && s->column_count == 0 && s->type == INLONG_ROW_CSV)
-        return inlong_fail(INLONG_ERR_ARG, NULL, 0,
-                           "fields with names: the settings must have columns then, which say where each goes");
+        return inlong_fail(INLONG_ERR_ARG, "fields with names: the settings must have columns then, which say where each goes");
     if (!w->named && s->column_count == 0 && s->type == INLONG_ROW_KV && w->count > 0)
-        return inlong_fail(INLONG_ERR_ARG, NULL, 0, "fields without names: a row of KV needs them, or columns in the settings");
+        return inlong_fail(INLONG_ERR_ARG, "fields without names: a row of KV needs them, or columns in the settings");
     if (!w->named && s->column_count > 0 && w->count > 0 && w->count != s->column_count)
-        return inlong_fail(INLONG_ERR_ARG, NULL, 0, "the row has %zu fields and the stream %zu columns", w->count, s->column_count);
+        return inlong_fail(INLONG_ERR_ARG, "the row has %zu fields and the stream %zu columns", w->count, s->column_count);
     for (size_t i = 0; w->named && i < w->count; i++) {
         bool known = s->column_count == 0 || (i < s->column_count && is_named(&w->fields[i], s->columns[i]));
         for (size_t c = 0; c < s->column_count && !known; c++)
@@ -228,11 +226,11 @@ static int64_t check_shape(row_writer *w)
 int64_t inlong_row_write(const inlong_row_format *format, const inlong_field *fields, size_t count, void *buf, size_t len)
 {
     if (!format)
-        return inlong_fail(INLONG_ERR_ARG, NULL, 0, "format is NULL");
+        return inlong_fail(INLONG_ERR_ARG, "format is NULL");
     if (count > PTRDIFF_MAX / sizeof *fields)
-        return inlong_fail(INLONG_ERR_ARG, NULL, 0, "count is negative");
+        return inlong_fail(INLONG_ERR_ARG, "count is negative");
     if (!fields && count > 0)
-        return inlong_fail(INLONG_ERR_ARG, NULL, 0, "fields is NULL but count is %zu", count);
+        return inlong_fail(INLONG_ERR_ARG, "fields is NULL but count is %zu", count);
     int code = inlong_check_buffer(buf, len);
     if (code != INLONG_OK)
         return code;
@@ -243,6 +241,6 @@ int64_t inlong_row_write(const inlong_row_format *format, const inlong_field *fi
     if (answer != INLONG_OK)
         return answer;
     if (w.out.len == 0)
-        return inlong_fail(INLONG_ERR_ARG, NULL, 0, "the row is empty: no message has no bytes");
+        return inlong_fail(INLONG_ERR_ARG, "the row is empty: no message has no bytes");
     return (int64_t)w.out.len;
 }

@@ -158,9 +158,9 @@ int inlong_client_send_many(inlong_client *client, const inlong_message *message
     if (!slot)
         return inlong_client_fault(client);
     if (!messages && count > 0)
-        return inlong_fail(INLONG_ERR_ARG, NULL, 0, "messages is NULL but count is %zu", count);
+        return inlong_fail(INLONG_ERR_ARG, "messages is NULL but count is %zu", count);
     if (count > PTRDIFF_MAX / sizeof *messages)
-        return inlong_fail(INLONG_ERR_ARG, NULL, 0, "count is negative");
+        return inlong_fail(INLONG_ERR_ARG, "count is negative");
     int fault = INLONG_OK, code = INLONG_OK;
     size_t good = count_good(messages, count, &fault);
     if (good > 0) {
@@ -181,7 +181,7 @@ int inlong_client_send_many(inlong_client *client, const inlong_message *message
 static int check_packed(const inlong_packed *p, int64_t timeout_ms, inlong_message *model)
 {
     if (!p)
-        return inlong_fail(INLONG_ERR_ARG, NULL, 0, "messages is NULL");
+        return inlong_fail(INLONG_ERR_ARG, "messages is NULL");
     int code = inlong_check_size("messages", p->struct_size, sizeof *p);
     if (code == INLONG_OK)
         code = inlong_check_message(p->model, model);
@@ -190,17 +190,16 @@ static int check_packed(const inlong_packed *p, int64_t timeout_ms, inlong_messa
     if (code != INLONG_OK)
         return code;
     if (p->flags & ~(INLONG_PACKED_MERGE_ACKS | INLONG_PACKED_SINGLES))
-        return inlong_fail(INLONG_ERR_ARG, NULL, 0, "flags is %d: it must be INLONG_PACKED_... or 0", p->flags);
+        return inlong_fail(INLONG_ERR_ARG, "flags is %d: it must be INLONG_PACKED_... or 0", p->flags);
     if (p->data_len > PTRDIFF_MAX || p->count > PTRDIFF_MAX / sizeof *p->lengths)
-        return inlong_fail(INLONG_ERR_ARG, NULL, 0, "%s is negative", p->data_len > PTRDIFF_MAX ? "data_len" : "count");
+        return inlong_fail(INLONG_ERR_ARG, "%s is negative", p->data_len > PTRDIFF_MAX ? "data_len" : "count");
     if ((!p->data && p->data_len > 0) || (!p->lengths && p->count > 0))
-        return inlong_fail(INLONG_ERR_ARG, NULL, 0, "%s is NULL", !p->data && p->data_len > 0 ? "data" : "lengths");
+        return inlong_fail(INLONG_ERR_ARG, "%s is NULL", !p->data && p->data_len > 0 ? "data" : "lengths");
     uint64_t sum = 0;
     for (size_t i = 0; i < p->count; i++)
         sum += p->lengths[i];
     if (sum != p->data_len)
-        return inlong_fail(INLONG_ERR_ARG, NULL, 0, "lengths add up to %llu but data_len is %zu", (unsigned long long)sum,
-                           p->data_len);
+        return inlong_fail(INLONG_ERR_ARG, "lengths add up to %llu but data_len is %zu", (unsigned long long)sum, p->data_len);
     return INLONG_OK;
 }
 

@@ -218,7 +218,8 @@ static void long_text_of_a_failure_ends_with_its_code(void)
     static const char end[] = " [code 10001]";
     for (int length = 990; length < 1100; length++) {
         char err[INLONG_ERROR_TEXT];
-        CHECK_INT(inlong_fail(INLONG_ERR_SEND_TIMEOUT, err, sizeof err, "%*s", length, "\xC3\xA4"), INLONG_ERR_SEND_TIMEOUT);
+        CHECK_INT(inlong_tell(inlong_fail(INLONG_ERR_SEND_TIMEOUT, "%*s", length, "\xC3\xA4"), err, sizeof err),
+                  INLONG_ERR_SEND_TIMEOUT);
         size_t n = strlen(err);
         CHECK(n < sizeof err && n >= sizeof err - 64 && strcmp(err + n - (sizeof end - 1), end) == 0);
         CHECK(inlong_is_utf8(err, n) && strcmp(err, inlong_last_error()) == 0);
