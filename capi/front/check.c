@@ -63,9 +63,13 @@ int inlong_check_message(const inlong_message *from, inlong_message *m)
     int code = inlong_check_shape(from);
     if (code != INLONG_OK)
         return code;
-    memset(m, 0, sizeof *m);
-    memcpy(m, from, from->struct_size);
-    m->struct_size = sizeof *m;
+    if (from->struct_size == sizeof *m) {
+        *m = *from;
+    } else {
+        *m = (inlong_message){0};
+        memcpy(m, from, SIZE_WITHOUT_ITEM_ATTRIBUTES);
+        m->struct_size = sizeof *m;
+    }
     if (m->group_id && m->group_id_len == 0)
         m->group_id_len = strlen(m->group_id);
     if (m->stream_id && m->stream_id_len == 0)
