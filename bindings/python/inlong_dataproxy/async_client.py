@@ -174,8 +174,7 @@ class AsyncClient(Configured):
         delivery = self._usable()
         model = delivery.models(stream_id, group_id, attributes, event_time, item_attributes)
         base = delivery.bulk_tag()
-        empty = (b"", b"\n") if self._config.texts.get("trim_trailing_newline") == "true" else (b"",)
-        bulk = AsyncBulk(delivery, model, base, progress, empty)
+        bulk = AsyncBulk(delivery, model, base, progress, self._empty)
         delivery.counters[base >> SEQUENCE_BITS] = bulk
         try:
             return await bulk.run(messages)

@@ -68,9 +68,7 @@ class Client(Configured):
     def __init__(self, url: str = "", *, group_id: str = "", **options: Unpack[Options]) -> None:
         process_end.arm()
         super().__init__(url, group_id=group_id, **options)
-        texts = self._config.texts
-        self._empty = (b"", b"\n") if texts.get("trim_trailing_newline") == "true" else (b"",)
-        bounds = Bounds.of(texts, waiting=True)
+        bounds = Bounds.of(self._config.texts, waiting=True)
         self._delivery = delivery = Delivery(new_handle(bounds.texts, self._config.auth), group_id, bounds)
         self._handle = delivery.handle
         self._line = delivery.line

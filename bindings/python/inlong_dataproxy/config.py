@@ -75,6 +75,8 @@ class Configured:
     def __init__(self, url: str = "", *, group_id: str = "", **options: Unpack[Options]) -> None:
         self._config = Config(url, group_id=group_id, **options)
         self._group_id = group_id
+        # What the library takes as an empty payload.
+        self._empty = (b"", b"\n") if self._config.texts.get("trim_trailing_newline") == "true" else (b"",)
 
     @classmethod
     def from_config(cls, config: Config, **changes: Unpack[Options]) -> Self:

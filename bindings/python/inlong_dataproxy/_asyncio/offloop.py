@@ -27,28 +27,24 @@ def start(loop: asyncio.AbstractEventLoop, function: Callable[..., T], *argument
         try:
             value = function(*arguments)
         except BaseException as error:
-            _post(loop, future, future.set_exception, error)
+            _post(loop, future, error)
             raise
-        _post(loop, future, future.set_result, value)
+        _post(loop, future, value)
         return value
 
     return Call(run), future
 
 
-def _post(loop: asyncio.AbstractEventLoop, future: asyncio.Future[T], setter: Callable[[Any], None], value: object) -> None:
-    def deliver() -> None:
-        if not future.done():
-            setter(value)
-
+def _post(loop: asyncio.AbstractEventLoop, future: asyncio.Future[Any], outcome: object) -> None:
     with contextlib.suppress(RuntimeError):  # the loop is closed: nobody waits any more
-        loop.call_soon_threadsafe(deliver)
+        loop.call_soon_threadsafe(answer, future, outcome)
 
 
 def answer(future: asyncio.Future[Any], outcome: object) -> None:
     """Give a future its outcome, unless it has one. A closed loop tells nobody of it."""
     if not future.done():
         with contextlib.suppress(RuntimeError):  # raised behind the setting
-            if isinstance(outcome, Exception):
+            if isinstance(outcome, BaseException):
                 future.set_exception(outcome)
             else:
                 future.set_result(outcome)

@@ -52,35 +52,31 @@ class CloseReport:
 class Outcome:
     """One result of the library, for one message or many."""
 
-    __slots__ = ("_record", "attempts", "code", "persisted", "retriable", "server_code")
+    __slots__ = ("_record",)
 
     def __init__(self, record: low.ResultRecord) -> None:
         self._record = record
-        self.code = int(record.code)
-        self.server_code = int(record.server_code)
-        self.persisted = int(record.persisted)
-        self.retriable = bool(record.retriable)
-        self.attempts = int(record.attempts)
 
     def result(self) -> Result:
         """Return what there is to say about an ack."""
-        return Result(_text(self._record.batch_id), _text(self._record.node), self.attempts)
+        return Result(_text(self._record.batch_id), _text(self._record.node), self._record.attempts)
 
     def error(self, group_id: str, stream_id: str) -> Exception:
         """Return a new exception each time: futures must not share one, for raising changes it."""
+        record = self._record
         return codes.call_error(
-            self.code,
-            low.error_name(self.code),
-            self._record.text,
-            server_code=self.server_code,
-            server_message=_text(self._record.server_message),
-            node=_text(self._record.node),
+            record.code,
+            low.error_name(record.code),
+            record.text,
+            server_code=record.server_code,
+            server_message=_text(record.server_message),
+            node=_text(record.node),
             group_id=group_id,
             stream_id=stream_id,
-            batch_id=_text(self._record.batch_id),
-            attempts=self.attempts,
-            retriable=self.retriable,
-            persisted=Persisted(self.persisted),
+            batch_id=_text(record.batch_id),
+            attempts=record.attempts,
+            retriable=bool(record.retriable),
+            persisted=Persisted(record.persisted),
         )
 
 
