@@ -1,9 +1,11 @@
 package dataproxy_test
 
 import (
+	"bytes"
 	"context"
 	"fmt"
 	"runtime"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -32,6 +34,21 @@ func mapOf(n int) map[string]string {
 	return m
 }
 
+// inOneCall is how many messages a bulk way gets in one call.
+const inOneCall = 200
+
+func submitMany(client dataproxy.Embedder, msg dataproxy.Message) error {
+	payloads := slices.Repeat([][]byte{msg.Payload}, inOneCall)
+	_, err := client.SubmitMany(context.Background(), &msg, payloads, make([]dataproxy.Tag, inOneCall), false)
+	return err
+}
+
+func submitPacked(client dataproxy.Embedder, msg dataproxy.Message) error {
+	data, lengths := bytes.Repeat(msg.Payload, inOneCall), slices.Repeat([]uint32{uint32(len(msg.Payload))}, inOneCall)
+	_, err := client.SubmitPacked(context.Background(), &msg, data, lengths, dataproxy.Tag{}, false)
+	return err
+}
+
 // Only payload bytes were counted: 4 MiB of messages of one byte, one a batch, held 692 MiB. The bound is one of memory, whatever the
 // messages are and wherever they lie.
 func TestHeapStaysWithinMaxPendingBytes(t *testing.T) {
@@ -46,6 +63,8 @@ func TestHeapStaysWithinMaxPendingBytes(t *testing.T) {
 		with           func(*dataproxy.Message)
 		beside         int64 // that this takes
 		fault          func(*dataproxytest.Node)
+		submit         func(client dataproxy.Embedder, msg dataproxy.Message) error // some of it at once
+		spool          bool
 		opts           []dataproxy.Option
 	}{
 		{name: "one stream", streams: 1, linger: 20 * time.Millisecond},
@@ -66,13 +85,25 @@ func TestHeapStaysWithinMaxPendingBytes(t *testing.T) {
 		{name: "parked", streams: 8, linger: 20 * time.Millisecond, fault: (*dataproxytest.Node).Kill},
 		{name: "not now", streams: 8, linger: 20 * time.Millisecond,
 			fault: func(n *dataproxytest.Node) { n.Standing(dataproxytest.ErrorCode(114)) }},
+		{name: "SubmitMany", streams: 1, linger: 20 * time.Millisecond, submit: submitMany},
+		{name: "SubmitMany, linger 0", streams: 1, submit: submitMany},
+		{name: "SubmitPacked", streams: 1, linger: 20 * time.Millisecond, submit: submitPacked},
+		{name: "SubmitPacked, ordered, parked", streams: 1, linger: 20 * time.Millisecond, submit: submitPacked,
+			fault: (*dataproxytest.Node).Kill, opts: []dataproxy.Option{dataproxy.WithOrdered(true)}},
+		{name: "stored later", streams: 8, linger: 20 * time.Millisecond, spool: true},
+		{name: "stored later, ordered", streams: 8, linger: 20 * time.Millisecond, spool: true,
+			opts: []dataproxy.Option{dataproxy.WithOrdered(true)}},
 	} {
 		for _, size := range []int{1, 100, 10 << 10, 300 << 10} {
 			t.Run(fmt.Sprintf("%s, %d bytes", mode.name, size), func(t *testing.T) {
 				c := cluster(t, dataproxytest.WithNodes(1), dataproxytest.WithoutRecorder())
-				client := connect(t, c, append(mode.opts, dataproxy.WithWorkerNum(1), dataproxy.WithMaxPendingBytes(bound),
+				opts := slices.Clip(mode.opts)
+				if mode.spool {
+					opts = append(opts, dataproxy.WithSpoolDir(t.TempDir()), dataproxy.WithSpoolAfter(50*time.Second))
+				}
+				client := connect(t, c, append(opts, dataproxy.WithWorkerNum(1), dataproxy.WithMaxPendingBytes(bound),
 					dataproxy.WithMaxPendingMessages(8<<20), dataproxy.WithSendTimeout(time.Minute), dataproxy.WithAckTimeout(time.Minute),
-					linger(mode.linger), dataproxy.WithMessageFormat(dataproxy.Binary))...)
+					linger(mode.linger), dataproxy.WithMessageFormat(dataproxy.Binary), dataproxy.WithResultHandler(func(*dataproxy.BatchResult) {}))...)
 				hurry(t, client)
 				msg := func(i int) dataproxy.Message {
 					m := dataproxy.Message{StreamID: fmt.Sprint("stream", i%mode.streams), Payload: make([]byte, size)}
@@ -102,7 +133,9 @@ func TestHeapStaysWithinMaxPendingBytes(t *testing.T) {
 					}
 				}
 				for i := 0; !full.Load(); i++ {
-					if mode.callers {
+					if mode.submit != nil {
+						full.Store(mode.submit(client.(dataproxy.Embedder), msg(i)) != nil)
+					} else if mode.callers {
 						go func() { note(dataproxy.Message{}, client.Send(context.Background(), msg(i))) }()
 						if i%200 == 0 { // no more of them than have something to do
 							eventually(t, "they have begun", func() bool { s := client.Stats(); return s.Accepted+s.Refused > int64(i) })
