@@ -87,7 +87,7 @@ func (x carrier) Lost(b *batch, l *lane, reason error, culprit bool, tooLong int
 func (c *client) countRetry(b *batch, l *lane) {
 	if b.attempts > 1 {
 		c.metrics.retry(l.Index)
-		c.retries.Add(1)
+		c.counts.retries.Add(1)
 	}
 }
 

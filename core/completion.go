@@ -161,15 +161,15 @@ func (c *client) deliverRest(d *delivery) (finished bool) {
 		} else if b.settledAlone(i) {
 			continue
 		}
-		if b.userCode && !b.behind && c.swept.Load() {
-			if c.muted.Load() {
+		if b.userCode && !b.behind && c.end.swept.Load() {
+			if c.end.muted.Load() {
 				continue
 			}
 			late++
 		}
 		if len(b.receivers) > 0 {
 			if late > 0 { // not for each message: senders read what is in the same cache line
-				c.called.Add(late)
+				c.end.called.Add(late)
 				late = 0
 			}
 			b.receivers[i].receive(b, i, d.err)
@@ -184,7 +184,7 @@ func (c *client) deliverRest(d *delivery) (finished bool) {
 			Tags: tags, Err: d.err, GroupID: b.st.key.group, StreamID: b.st.key.stream,
 			Node: last.node, Attempts: last.number, batchID: last.id,
 		})
-		c.called.Add(late) // after it: the handler calls one callback after the other, and may be told to stop
+		c.end.called.Add(late) // after it: the handler calls one callback after the other, and may be told to stop
 	}
 	returned = true
 	return true

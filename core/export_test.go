@@ -276,7 +276,7 @@ const MostProbes = connections.MostProbes
 const LinesDropped = linesDropped
 
 // SetCallbackGrace is for tests in which no callback, or ack of what was read back, may be left out because the machine is busy.
-func SetCallbackGrace(of Client, grace time.Duration) { of.(*client).grace = grace }
+func SetCallbackGrace(of Client, grace time.Duration) { of.(*client).end.grace = grace }
 
 // SetBulkWindow bounds what bulk ways have in flight, until something is acked.
 func SetBulkWindow(of Client, bytes int64) {

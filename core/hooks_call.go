@@ -217,7 +217,7 @@ func (l *hookList) ofBatch(b *batch, replayed bool) *hooked {
 // each calls f for every set, unless hooks may not be called any more.
 func (l *hookList) each(f func(s *hookSet)) {
 	for i := range l.all {
-		if !l.c.muted.Load() {
+		if !l.c.end.muted.Load() {
 			f(&l.all[i])
 		}
 	}
@@ -290,7 +290,7 @@ func (l *hookList) result(done *completion) {
 	last := b.lastAttempt(first, done.err)
 	l.sealed(b.hooked)
 	for i := range l.all {
-		if s := &l.all[i]; s.Result != nil && !l.c.muted.Load() {
+		if s := &l.all[i]; s.Result != nil && !l.c.end.muted.Load() {
 			r := MessageResults{Batch: b.hooked.BatchInfo, Messages: done.messages, Err: done.err, Node: last.node, Attempts: last.number, id: last.id}
 			if len(b.tokens) > 0 {
 				r.Tokens = done.tokensOf(i, len(l.all))

@@ -199,13 +199,7 @@ func (s *spooler) inLine(key streamKey, do func(*spoolLine)) {
 
 // eachStream runs do for each stream of an ordered client under its lock.
 func (s *spooler) eachStream(do func(*stream)) {
-	s.c.streams.mu.RLock()
-	all := make([]*stream, 0, len(s.c.streams.all))
-	for _, st := range s.c.streams.all {
-		all = append(all, st)
-	}
-	s.c.streams.mu.RUnlock()
-	for _, st := range all {
+	for _, st := range s.c.streams.list() {
 		st.mu.Lock()
 		do(st)
 		st.mu.Unlock()

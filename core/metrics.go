@@ -142,6 +142,9 @@ func (m *metrics) of(err *Error) codeSeries {
 	return s.(codeSeries)
 }
 
+// addPending counts messages of st that were accepted, or, as a negative number, have their results.
+func (m *metrics) addPending(st *stream, n int) { m.pending[st.share.index].Add(float64(n)) }
+
 // messages counts messages that have their result.
 func (m *metrics) messages(err *Error, n int) { m.of(err).messages.Add(float64(n)) }
 

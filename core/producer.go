@@ -6,7 +6,6 @@ import (
 	"crypto/rand"
 	"encoding/binary"
 	"fmt"
-	"hash/maphash"
 	"runtime/debug"
 	"strings"
 	"sync/atomic"
@@ -52,18 +51,8 @@ type client struct {
 	working    running // writers
 	completing running // completers
 
-	closing    atomic.Bool   // no message is accepted any more
-	reason     *Error        // error of what has no result when the client ends; set before swept
-	swept      atomic.Bool   // nothing is retried any more
-	muted      atomic.Bool   // no callback is called any more
-	called     atomic.Int64  // callbacks since swept; shows a close that they continue
-	grace      time.Duration // callbackGrace, except in tests
-	closeBegun atomic.Bool
-	closed     chan struct{} // closed when Shutdown has ended
-	report     CloseReport
-
-	ackedCount, refusedCount, doneBatches, retries atomic.Int64
-	failures                                       failureCounts
+	end    ending
+	counts counts
 }
 
 // sendKind says who waits for a message's result.
@@ -91,9 +80,7 @@ func (k sendKind) isTaken() bool { return k == sendTaken || k == sendTakenMany }
 // Manager's time-out and the connect time-out together at most. It fails with all faults of the options at once (see multierr.Errors),
 // with ErrNoEndpoint or with ErrNoAvailableWorker, and leaves nothing running then. WithLazyStart makes it return at once.
 func NewClient(opts ...Option) (FullClient, error) {
-	c := &client{
-		start: time.Now(), closed: make(chan struct{}), grace: callbackGrace,
-	}
+	c := &client{start: time.Now(), end: ending{closed: make(chan struct{}), grace: callbackGrace}}
 	for _, opt := range opts {
 		if opt != nil {
 			opt(&c.opts)
@@ -113,9 +100,7 @@ func NewClient(opts ...Option) (FullClient, error) {
 	if !c.opts.LazyStart { // otherwise the supervisor does it
 		var err error
 		if fresh, err = c.firstList(); err != nil {
-			c.cancel()
-			c.working.wait(context.Background(), endGrace)
-			c.log.close(context.Background(), callbackGrace)
+			c.discard()
 			return nil, fmt.Errorf("%w: %w", ErrNoEndpoint, err)
 		}
 	}
@@ -123,12 +108,7 @@ func NewClient(opts ...Option) (FullClient, error) {
 		return c, nil
 	}
 	causes := multierr.Combine(c.conns.Causes()...)
-	c.closing.Store(true)
-	c.cancel()
-	<-c.lanesDone.none()
-	c.working.wait(context.Background(), endGrace)
-	c.log.close(context.Background(), callbackGrace)
-	close(c.closed)
+	c.discard()
 	if causes == nil {
 		return nil, fmt.Errorf("%w: no node answered within %v", ErrNoAvailableWorker, c.opts.ConnTimeout)
 	}
@@ -199,7 +179,7 @@ func (c *client) init() (err error) {
 	c.frameLimit.Store(int64(o.MaxFrameSize))
 	c.budget.init(c)
 	c.bulk.init(o)
-	c.streams.all, c.streams.seed, c.streams.limit = make(map[streamKey]*stream), maphash.MakeSeed(), keptStreams
+	c.streams.init()
 	c.batches.c = c
 	c.bodies = buffers{user: o.BufferPool, max: int64(o.BufferPoolSize)}
 	c.frames = buffers{user: o.BufferPool, max: int64(o.BufferPoolSize)}
@@ -271,14 +251,14 @@ func (c *client) acceptOne(ctx context.Context, msg *Message, hooked *hookedMess
 		if kind.isTaken() { // its refusal is its result
 			return
 		}
-		c.refusedCount.Add(1)
+		c.counts.refused.Add(1)
 		c.metrics.messages(refused, 1)
 		c.metrics.failed(refused.Code)
 		if st != nil {
 			st.series.refused(refused, msg.Payload)
 		}
 	}()
-	if c.closing.Load() {
+	if c.end.closing.Load() {
 		return at, errClosed
 	}
 	if err := ctx.Err(); err != nil {

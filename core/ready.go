@@ -22,7 +22,7 @@ func (c *client) Ready(ctx context.Context) error {
 	if !insideCallback() {
 		ticker := time.NewTicker(readyLook)
 		defer ticker.Stop()
-		for !c.closing.Load() && ctx.Err() == nil {
+		for !c.end.closing.Load() && ctx.Err() == nil {
 			select {
 			case <-ctx.Done():
 			case <-ticker.C:
@@ -32,14 +32,14 @@ func (c *client) Ready(ctx context.Context) error {
 			}
 		}
 	}
-	if c.closing.Load() {
+	if c.end.closing.Load() {
 		return errClosed
 	}
 	return c.whyNotReady()
 }
 
 // isReady reports whether a batch that is sealed now is written now, as far as the client knows.
-func (c *client) isReady() bool { return !c.closing.Load() && c.conns.Takes() }
+func (c *client) isReady() bool { return !c.end.closing.Load() && c.conns.Takes() }
 
 // whyNotReady is the error of a client without a connection that takes batches.
 func (c *client) whyNotReady() error {

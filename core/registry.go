@@ -38,7 +38,7 @@ func (r *registry) get(st *stream, ago time.Duration, replayed bool) *batch {
 	now := time.Now().Add(-ago)
 	due := now.Add(r.c.opts.SendTimeout)
 	var b *batch
-	if !r.c.closing.Load() { // otherwise the sweep of the close may hold a batch that was put back
+	if !r.c.end.closing.Load() { // otherwise the sweep of the close may hold a batch that was put back
 		b, _ = r.pool.Get().(*batch)
 	}
 	if b == nil {

@@ -14,7 +14,7 @@ import (
 func (s *spooler) readBack() {
 	most := int64(s.c.opts.MaxPendingBytes)
 	for !s.surveying.Load() && !s.noneTakes() && (s.reading.Load() < most/4 || s.stuck.Load() > 0) {
-		if s.c.closing.Load() {
+		if s.c.end.closing.Load() {
 			return
 		}
 		if !s.next() {
@@ -45,7 +45,7 @@ func (s *spooler) readBack() {
 		b.mu.Unlock()
 		s.waiting = nil
 		s.reading.Add(k.size)
-		s.c.metrics.pending[b.st.share.index].Add(float64(count))
+		s.c.metrics.addPending(b.st, int(count))
 		if s.c.opts.Ordered {
 			b.st.comeBack(b, position{k.opening, k.ref})
 		} else {

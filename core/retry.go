@@ -171,9 +171,9 @@ func (c *client) failedAttempt(b *batch, n *node, code Code, failure attemptFail
 	if price == forOneAttempt {
 		b.paid++
 	}
-	if price == noMore || b.paid > c.opts.MaxRetries || c.swept.Load() {
+	if price == noMore || b.paid > c.opts.MaxRetries || c.end.swept.Load() {
 		b.mu.Unlock()
-		if price != noMore && c.swept.Load() {
+		if price != noMore && c.end.swept.Load() {
 			c.sweep(b)
 			return
 		}

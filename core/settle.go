@@ -33,7 +33,7 @@ func (c *client) finishHeld(b *batch, fault func() *Error) (messages int) {
 		c.spooler.ended(b, fault == nil && all, nil)
 		b.st.settled(b)
 		return 0
-	case b.frame.more && (fault == nil || !c.swept.Load() && err.Code != CodeStored):
+	case b.frame.more && (fault == nil || !c.end.swept.Load() && err.Code != CodeStored):
 		done := c.settleFrame(b, err)
 		b.mu.Unlock()
 		c.completeAll([]completion{done})
@@ -65,7 +65,7 @@ func (c *client) goOn(b *batch) {
 	case b.dead():
 		c.spooler.ended(b, false, nil)
 		b.st.settled(b)
-	case !c.swept.Load(): // a closed client writes nothing
+	case !c.end.swept.Load(): // a closed client writes nothing
 		c.conns.Dispatch(b)
 	}
 }
@@ -149,11 +149,7 @@ func (c *client) settleSome(st *stream, b *batch, pick func() []completion) {
 
 // count counts results before their receivers are called, so that anyone who has a result finds it in Stats.
 func (c *client) count(done *completion) {
-	if done.err == nil {
-		c.ackedCount.Add(int64(done.messages))
-	} else {
-		c.failures.add(done.err.Code, int64(done.messages))
-	}
+	c.counts.results(done.err, int64(done.messages))
 	c.metrics.messages(done.err, done.messages)
 	done.b.st.series.completed(done)
 }
@@ -204,14 +200,14 @@ func (c *client) giveRoom(d *delivery) {
 			return
 		}
 	}
-	c.metrics.pending[d.b.st.share.index].Sub(float64(d.messages))
+	c.metrics.addPending(d.b.st, -d.messages)
 	c.budget.release(d.b.st, int64(d.messages), bytes)
 }
 
 // delivered drops the batch after its last receiver was called.
 func (c *client) delivered(d *delivery) {
 	if d.b.undelivered.Add(int32(-d.messages)) == 0 {
-		c.doneBatches.Add(1)
+		c.counts.batches.Add(1)
 		c.batches.remove(d.b, d.reuse)
 	}
 }

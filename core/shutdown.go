@@ -3,6 +3,7 @@ package dataproxy
 import (
 	"context"
 	"fmt"
+	"sync/atomic"
 	"time"
 )
 
@@ -15,6 +16,19 @@ const (
 	// endGrace is how long it waits for each kind of goroutine to end if there is no hurry.
 	endGrace = time.Second
 )
+
+// ending is how far the end of a client is. Only this file changes it, except that completers count called.
+type ending struct {
+	begun   atomic.Bool
+	closing atomic.Bool   // no message is accepted any more
+	reason  *Error        // error of what has no result when the client ends; set before swept
+	swept   atomic.Bool   // nothing is retried any more
+	muted   atomic.Bool   // no callback is called any more
+	called  atomic.Int64  // callbacks since swept; shows a close that they continue
+	grace   time.Duration // callbackGrace, except in tests
+	closed  chan struct{} // closed when Shutdown has ended
+	report  CloseReport
+}
 
 var errInsideCallback = &Error{Code: CodeWorkerBusy, Message: "called inside a callback, where it would wait for itself: begun, not waited for"}
 
@@ -51,19 +65,13 @@ func waitFor(ctx context.Context, done <-chan struct{}) bool {
 // there may be hundreds of thousands. The linger seals the rest.
 func (c *client) flushStreams(ctx context.Context, chosen func(*stream) bool) {
 	began := time.Now()
-	c.streams.mu.RLock()
-	all := make([]*stream, 0, len(c.streams.all))
-	for _, st := range c.streams.all {
-		if chosen == nil || chosen(st) {
-			all = append(all, st)
-		}
-	}
-	c.streams.mu.RUnlock()
-	for i, st := range all {
-		if i%256 == 255 && ctx.Err() != nil && time.Since(began) > c.grace {
+	for i, st := range c.streams.list() {
+		if i%256 == 255 && ctx.Err() != nil && time.Since(began) > c.end.grace {
 			return
 		}
-		st.flush()
+		if chosen == nil || chosen(st) {
+			st.flush()
+		}
 	}
 }
 
@@ -76,7 +84,7 @@ func (c *client) Close() {
 func (c *client) Shutdown(ctx context.Context) (CloseReport, error) {
 	ctx = given(ctx)
 	if insideCallback() {
-		if c.closeBegun.CompareAndSwap(false, true) {
+		if c.end.begun.CompareAndSwap(false, true) {
 			// The caller's context may end with the callback: the send timeout bounds the close instead.
 			bounded, cancel := context.WithTimeout(context.Background(), c.opts.SendTimeout)
 			go func() {
@@ -84,34 +92,44 @@ func (c *client) Shutdown(ctx context.Context) (CloseReport, error) {
 				c.shut(bounded, nil)
 			}()
 		}
-		return c.reportNow(), errInsideCallback
+		return c.counts.report(), errInsideCallback
 	}
-	if c.closeBegun.CompareAndSwap(false, true) {
+	if c.end.begun.CompareAndSwap(false, true) {
 		c.shut(ctx, nil)
 		return c.result()
 	}
-	if !waitFor(ctx, c.closed) {
-		return c.reportNow(), &Error{Code: CodeContextExpired, Message: "while another call closes the client", cause: context.Cause(ctx)}
+	if !waitFor(ctx, c.end.closed) {
+		return c.counts.report(), &Error{Code: CodeContextExpired, Message: "while another call closes the client", cause: context.Cause(ctx)}
 	}
 	return c.result()
 }
 
 // result is what Shutdown returns once the client is closed.
 func (c *client) result() (CloseReport, error) {
-	switch r := c.report; {
+	switch r := c.end.report; {
 	case r.Uncalled > 0:
 		return r, &Error{Code: CodeContextExpired, Message: fmt.Sprintf("callbacks took too long: that of up to %d messages was not called", r.Uncalled)}
 	case r.Unsent > 0:
 		return r, &Error{Code: CodeContextExpired, Message: fmt.Sprintf("%d messages had no result in time", r.Unsent)}
 	}
-	return c.report, nil
+	return c.end.report, nil
+}
+
+// discard ends what NewClient has started before it failed. No message was accepted.
+func (c *client) discard() {
+	c.end.closing.Store(true)
+	c.cancel()
+	<-c.lanesDone.none()
+	c.working.wait(context.Background(), endGrace)
+	c.log.close(context.Background(), callbackGrace)
+	close(c.end.closed)
 }
 
 // abort closes the client after a panic of this library: everything fails at once.
 func (c *client) abort() {
 	now, cancel := context.WithCancel(context.Background())
 	cancel()
-	if c.closeBegun.CompareAndSwap(false, true) {
+	if c.end.begun.CompareAndSwap(false, true) {
 		c.shut(now, &Error{Code: CodeServerPanic, Message: "internal fault of the client"})
 	}
 }
@@ -119,11 +137,11 @@ func (c *client) abort() {
 // shut ends the client. settleRest does what takes longer with more messages on another goroutine, so that shut returns in time. A
 // sweep of very many messages continues after that, without calling callbacks.
 func (c *client) shut(ctx context.Context, fault *Error) {
-	c.closing.Store(true)
+	c.end.closing.Store(true)
 	refusal := errClosed
-	c.reason = &Error{Code: CodeClosed, Message: "the client was closed before an ack came"}
+	c.end.reason = &Error{Code: CodeClosed, Message: "the client was closed before an ack came"}
 	if fault != nil {
-		refusal, c.reason = fault, fault
+		refusal, c.end.reason = fault, fault
 	}
 	c.budget.stop(refusal)
 	c.bulk.stop()
@@ -137,13 +155,13 @@ func (c *client) shut(ctx context.Context, fault *Error) {
 	}()
 	over, cancel := context.WithCancel(context.Background())
 	defer cancel()
-	defer context.AfterFunc(ctx, func() { time.AfterFunc(c.grace, cancel) })()
+	defer context.AfterFunc(ctx, func() { time.AfterFunc(c.end.grace, cancel) })()
 	inTime := waitFor(over, swept)
 	// The completers are not waited for: a timer that settled a message may be about to start one.
 	delivered, forget := c.batches.upToNow(&c.batches.taken)
 	defer forget()
 	pending, _ := c.budget.pending()
-	called := c.called.Load()
+	called := c.end.called.Load()
 	inTime = inTime && waitFor(over, delivered)
 	uncalled := int64(0)
 	if inTime {
@@ -151,26 +169,26 @@ func (c *client) shut(ctx context.Context, fault *Error) {
 	} else {
 		// A callback does not return in time, or there are too many. No other one may start once Shutdown has returned, and no two
 		// may run at the same time.
-		c.swept.Store(true)
-		c.muted.Store(true)
+		c.end.swept.Store(true)
+		c.end.muted.Store(true)
 		c.cancel()
 		c.completing.wait(over, endGrace)
-		uncalled = max(0, pending-(c.called.Load()-called))
+		uncalled = max(0, pending-(c.end.called.Load()-called))
 	}
 	c.lanesDone.wait(over, endGrace)
 	c.working.wait(over, endGrace)
-	c.report = c.reportNow()
+	c.end.report = c.counts.report()
 	select {
 	case <-swept:
 	default: // nothing else ends what the sweep has not reached
-		if rest := c.streams.accepted() - c.report.Acked - c.report.Failed; rest > 0 {
-			c.report.Failed += rest
-			c.report.ByCode[c.reason.Code] += rest
+		if rest := c.streams.accepted() - c.end.report.Acked - c.end.report.Failed; rest > 0 {
+			c.end.report.Failed += rest
+			c.end.report.ByCode[c.end.reason.Code] += rest
 		}
 	}
-	c.report.Unsent, c.report.Uncalled = c.report.ByCode[c.reason.Code], uncalled
+	c.end.report.Unsent, c.end.report.Uncalled = c.end.report.ByCode[c.end.reason.Code], uncalled
 	c.log.close(over, endGrace)
-	close(c.closed)
+	close(c.end.closed)
 }
 
 // settleRest waits for all results until ctx ends, and fails what has none by then. closing was set before every stream's lock is
@@ -187,7 +205,7 @@ func (c *client) settleRest(ctx context.Context) {
 		c.waitForReplays(ctx)
 		c.spooler.storeRest()
 	}
-	c.swept.Store(true)
+	c.end.swept.Store(true)
 	batches := 0
 	for _, b := range c.batches.all() {
 		if c.sweep(b) > 0 {
@@ -195,7 +213,7 @@ func (c *client) settleRest(ctx context.Context) {
 		}
 	}
 	if batches > 0 {
-		c.metrics.failedTimes(c.reason.Code, batches)
+		c.metrics.failedTimes(c.end.reason.Code, batches)
 	}
 	c.cancel()
 }
@@ -205,21 +223,12 @@ func (c *client) settleRest(ctx context.Context) {
 func (c *client) waitForReplays(ctx context.Context) {
 	done, forget := c.batches.upToNow(&c.batches.back)
 	defer forget()
-	ctx, cancel := context.WithTimeout(ctx, c.grace)
+	ctx, cancel := context.WithTimeout(ctx, c.end.grace)
 	defer cancel()
 	waitFor(ctx, done)
 }
 
 // sweep fails the unsettled messages of b.
 func (c *client) sweep(b *batch) (messages int) {
-	return c.finish(b, func() *Error { return b.fault(c.reason.Code, c.reason.Message, nil) })
-}
-
-func (c *client) reportNow() CloseReport {
-	by := c.failures.snapshot()
-	r := CloseReport{Acked: c.ackedCount.Load(), ByCode: by}
-	for _, n := range by {
-		r.Failed += n
-	}
-	return r
+	return c.finish(b, func() *Error { return b.fault(c.end.reason.Code, c.end.reason.Message, nil) })
 }

@@ -60,7 +60,7 @@ func (s *spooler) take(b *batch) (behind bool) {
 // due takes out what is to be stored now: what has waited for spool_after, or everything.
 func (s *spooler) due(all bool) (due []sealed) {
 	wait := s.c.opts.SpoolAfter
-	if s.c.closing.Load() { // there may be little time left
+	if s.c.end.closing.Load() { // there may be little time left
 		wait = min(wait, acksEvery)
 	}
 	s.mu.Lock()

@@ -173,7 +173,7 @@ func (s *spooler) run() {
 		s.giveBack()
 		s.makeRoom()
 		s.readBack()
-		if s.c.closing.Load() {
+		if s.c.end.closing.Load() {
 			s.leaveWaiting()
 		}
 		if s.backlog.Load() || s.storesLater() || s.looks() {

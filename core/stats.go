@@ -1,48 +1,58 @@
 package dataproxy
 
-import "sync"
+import (
+	"sync"
+	"sync/atomic"
+)
 
-// failureCounts counts failed messages by code; failures are rare enough for a lock.
-type failureCounts struct {
-	mu sync.Mutex
-	by map[Code]int64
+// counts is what a client has counted since it was made.
+type counts struct {
+	acked, refused, batches, retries atomic.Int64
+
+	mu     sync.Mutex // failures are rare enough for a lock
+	failed map[Code]int64
 }
 
-func (f *failureCounts) add(code Code, n int64) {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	if f.by == nil {
-		f.by = make(map[Code]int64)
+// results counts n messages that were acked, or failed with err.
+func (t *counts) results(err *Error, n int64) {
+	if err == nil {
+		t.acked.Add(n)
+		return
 	}
-	f.by[code] += n
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.failed == nil {
+		t.failed = make(map[Code]int64)
+	}
+	t.failed[err.Code] += n
 }
 
-func (f *failureCounts) snapshot() map[Code]int64 {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	by := make(map[Code]int64, len(f.by))
-	for code, n := range f.by {
-		by[code] = n
+// report returns the messages that have a result by now.
+func (t *counts) report() CloseReport {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	r := CloseReport{Acked: t.acked.Load(), ByCode: make(map[Code]int64, len(t.failed))}
+	for code, n := range t.failed {
+		r.ByCode[code] = n
+		r.Failed += n
 	}
-	return by
+	return r
 }
 
 func (c *client) Stats() Stats {
-	report := c.reportNow()
+	report := c.counts.report()
 	select {
-	case <-c.closed: // a sweep of very many messages may still be counting what the report has
-		report = c.report
+	case <-c.end.closed: // a sweep of very many messages may still be counting what the report has
+		report = c.end.report
 	default:
 	}
 	s := Stats{
-		Acked: report.Acked, Failed: report.Failed, Refused: c.refusedCount.Load(), Retries: c.retries.Load(),
-		Batches: c.doneBatches.Load(), Spool: c.spooler.stats(),
+		Acked: report.Acked, Failed: report.Failed, Refused: c.counts.refused.Load(), Retries: c.counts.retries.Load(),
+		Batches: c.counts.batches.Load(), Spool: c.spooler.stats(),
 	}
 	s.PendingMessages, s.PendingBytes = c.budget.pending()
 	s.Accepted = c.streams.accepted() // read after the results, so it is never less
-	c.streams.mu.RLock()
-	s.Streams = len(c.streams.all)
-	c.streams.mu.RUnlock()
+	s.Streams = c.streams.count()
 	for _, l := range c.conns.LaneStats() {
 		s.Lanes = append(s.Lanes, LaneStats(l))
 	}

@@ -74,7 +74,7 @@ func (st *stream) append(ctx context.Context, msg *Message, own []byte, attribut
 	}
 	st.mu.Lock()
 	defer st.mu.Unlock()
-	if st.c.closing.Load() { // set before the sweep that takes mu, so no batch is opened after the sweep
+	if st.c.end.closing.Load() { // set before the sweep that takes mu, so no batch is opened after the sweep
 		return place{}, atClosed
 	}
 	if st.gone {
@@ -143,7 +143,7 @@ func (st *stream) appendMore(ctx context.Context, at place, msg *Message, payloa
 	st.mu.Lock()
 	defer st.mu.Unlock()
 	b := at.b
-	if st.open != b || b.order != at.order || st.c.closing.Load() {
+	if st.open != b || b.order != at.order || st.c.end.closing.Load() {
 		return 0
 	}
 	room := min(st.c.opts.BatchingMaxSize-1, st.longest(b.attributes)+itemHeader) - len(b.body.b)
@@ -266,7 +266,7 @@ func (st *stream) takeOpen() *batch {
 	b.hooked = st.c.hooks.ofBatch(b, false)
 	st.bulk.Store(false)
 	b.undelivered.Add(int32(b.count()) - 1)
-	st.c.metrics.pending[st.share.index].Add(float64(b.count()))
+	st.c.metrics.addPending(st, b.count())
 	return b
 }
 
@@ -302,7 +302,7 @@ func (st *stream) next() {
 			}
 			return
 		}
-		if !b.dead() && !st.c.swept.Load() { // a closed client writes nothing
+		if !b.dead() && !st.c.end.swept.Load() { // a closed client writes nothing
 			st.busy = b
 			st.c.conns.Dispatch(b)
 			return

@@ -3,6 +3,8 @@ package dataproxy
 import (
 	"fmt"
 	"hash/maphash"
+	"maps"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -21,6 +23,10 @@ type streams struct {
 	limit  int                          // number of streams that starts the next sweep
 	gone   int64                        // messages that swept streams had accepted
 	recent [4096]atomic.Pointer[stream] // the stream last asked for at each place, so that most sends need neither lock nor map
+}
+
+func (s *streams) init() {
+	s.all, s.seed, s.limit = make(map[streamKey]*stream), maphash.MakeSeed(), keptStreams
 }
 
 // recentAt returns the place of key in recent, by its ids.
@@ -131,6 +137,13 @@ func (s *streams) accepted() (messages int64) {
 		st.mu.Unlock()
 	}
 	return messages
+}
+
+// list returns the streams that there are now. None is locked, and new ones may come.
+func (s *streams) list() []*stream {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	return slices.AppendSeq(make([]*stream, 0, len(s.all)), maps.Values(s.all))
 }
 
 func (s *streams) count() int {

@@ -51,11 +51,11 @@ func (c *client) failTaken(msg *Message, tag Tag, err *Error) {
 	}
 	b := c.batches.get(st, 0, false)
 	b.mu.Lock() // the sweep of a close may look at b already
-	b.userCode, b.behind = true, c.closing.Load()
+	b.userCode, b.behind = true, c.end.closing.Load()
 	b.add(&Message{}, nil, nil, tag, 0)
 	c.budget.add(st, 1, 0)
 	b.pay()
-	c.metrics.pending[st.share.index].Add(1)
+	c.metrics.addPending(st, 1)
 	st.accepted++
 	b.mu.Unlock()
 	st.mu.Unlock()

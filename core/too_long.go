@@ -57,7 +57,7 @@ func (b *batch) isAlone() bool {
 // cutOrFail sends the messages of b's frame in frames of half its length, or fails the message that is alone in it.
 func (c *client) cutOrFail(b *batch, message string, cause error) {
 	b.mu.Lock()
-	if b.frameCount() > 1 && b.unsettled > 0 && !c.swept.Load() {
+	if b.frameCount() > 1 && b.unsettled > 0 && !c.end.swept.Load() {
 		b.room = b.frameSize() / 2
 		b.startAnew()
 		b.id = c.batches.nextID()
