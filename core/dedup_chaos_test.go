@@ -128,10 +128,11 @@ func (d *dedupChaos) fate(dataproxytest.Record) dataproxytest.Fault {
 
 // live is one client from its start to its end. Half of them are cut short.
 func (d *dedupChaos) live(t *testing.T, name string, notes *ledger, random *rand.Rand, opts []dataproxy.Option, replayed *atomic.Int64) {
-	client, err := dataproxy.NewClient(append(append(basics(d.c), dataproxy.WithLazyStart(true), dataproxy.WithUpdateInterval(20*time.Millisecond),
-		dataproxy.WithAckTimeout(400*time.Millisecond), dataproxy.WithSendTimeout(3*time.Second), dataproxy.WithMaxRetries(30),
-		dataproxy.WithRetryInitialInterval(5*time.Millisecond), dataproxy.WithConnTimeout(time.Second), dataproxy.WithWorkerNum(3),
-		dataproxy.WithBatchingMaxPublishDelay(5*time.Millisecond)), opts...)...)
+	// Frames stay shorter than 8 KiB: a longer one on which nodes close twice counts as too long for them, and is cut with other ids.
+	client, err := dataproxy.NewClient(append(append(basics(d.c), dataproxy.WithLazyStart(true), dataproxy.WithBatchingMaxSize(6<<10),
+		dataproxy.WithUpdateInterval(20*time.Millisecond), dataproxy.WithAckTimeout(400*time.Millisecond), dataproxy.WithSendTimeout(3*time.Second),
+		dataproxy.WithMaxRetries(30), dataproxy.WithRetryInitialInterval(5*time.Millisecond), dataproxy.WithConnTimeout(time.Second),
+		dataproxy.WithWorkerNum(3), dataproxy.WithBatchingMaxPublishDelay(5*time.Millisecond)), opts...)...)
 	if err != nil {
 		t.Errorf("a client did not start: %v", err)
 		return
