@@ -16,7 +16,7 @@ type window struct {
 	length time.Duration
 
 	mu    sync.Mutex
-	held  []*heldLine // in the order of their acks
+	held  [2][]*heldLine // in the order of their acks; those that were sent again are apart
 	bytes int64
 	lost  map[string]time.Time // nodes, and until when what they have acked is sent again
 	over  bool                 // nothing is held any more
@@ -29,9 +29,14 @@ type heldLine struct {
 	node  string // the one that acked it
 	msg   dataproxy.Message
 	acked time.Time
+	list  int // of window.held
 }
 
 func (h *heldLine) size() int64 { return max(h.Size(), int64(len(h.msg.Payload))) + 256 }
+
+// mostHeld is how much memory the lines take. What they have in their file must be less than it may be read after them (maxBehind): else
+// nothing is read until their time is over.
+func mostHeld() int64 { return mostWaiting / 2 }
 
 const (
 	windowTick = 250 * time.Millisecond
@@ -77,19 +82,24 @@ func (w *window) holds(msg dataproxy.Message) bool {
 	if w.over {
 		return false
 	}
-	w.held = append(w.held, h)
+	w.held[h.list] = append(w.held[h.list], h)
 	w.bytes += h.size()
-	for w.bytes > mostWaiting {
-		w.tellShort(w.held[0].acked)
-		w.finishFirst()
+	for w.bytes > mostHeld() {
+		list := 0
+		if len(w.held[1]) > 0 { // they come before the others in their file, so that the state waits for them
+			list = 1
+		}
+		w.tellShort(w.held[list][0].acked)
+		w.finishFirst(list)
 	}
 	return true
 }
 
-// finishFirst lets the state pass the oldest line. The caller holds mu.
-func (w *window) finishFirst() {
-	h := w.held[0]
-	w.held[0], w.held = nil, w.held[1:]
+// finishFirst lets the state pass the oldest line of a list. The caller holds mu.
+func (w *window) finishFirst(list int) {
+	held := w.held[list]
+	h := held[0]
+	held[0], w.held[list] = nil, held[1:]
 	w.bytes -= h.size()
 	w.s.finish(h.origin)
 }
@@ -101,7 +111,7 @@ func (w *window) tellShort(since time.Time) {
 	}
 	w.told = time.Now()
 	w.s.log.Warn("--resend-window is shorter than asked: what is acked in that time takes more memory than it may", "window", time.Since(since).Round(time.Millisecond),
-		"bytes", mostWaiting)
+		"bytes", mostHeld())
 }
 
 // look takes out what lost nodes have acked, and lets the state pass what is held for long enough.
@@ -114,22 +124,26 @@ func (w *window) look(now time.Time, nodes []dataproxy.NodeStats) (again []*held
 		}
 	}
 	if len(w.lost) > 0 {
-		w.held = slices.DeleteFunc(w.held, func(h *heldLine) bool {
-			if _, lost := w.lost[h.node]; !lost {
-				return false
-			}
-			w.bytes -= h.size()
-			again = append(again, h)
-			return true
-		})
+		for list := range w.held {
+			w.held[list] = slices.DeleteFunc(w.held[list], func(h *heldLine) bool {
+				if _, lost := w.lost[h.node]; !lost {
+					return false
+				}
+				w.bytes -= h.size()
+				again = append(again, h)
+				return true
+			})
+		}
 	}
 	for node, until := range w.lost {
 		if !until.After(now) {
 			delete(w.lost, node)
 		}
 	}
-	for len(w.held) > 0 && now.Sub(w.held[0].acked) > w.length {
-		w.finishFirst()
+	for list := range w.held {
+		for len(w.held[list]) > 0 && now.Sub(w.held[list][0].acked) > w.length {
+			w.finishFirst(list)
+		}
 	}
 	return again
 }
@@ -152,6 +166,7 @@ func (w *window) run(ctx context.Context) {
 		for _, h := range again {
 			w.s.acked.Add(-1)
 			w.s.twice.Add(1)
+			h.list = 1
 			w.s.client.SendBulk(ctx, h.msg, w.s.result)
 		}
 	}
@@ -161,7 +176,7 @@ func (w *window) run(ctx context.Context) {
 func (w *window) drain(ctx context.Context) {
 	for ctx.Err() == nil {
 		w.mu.Lock()
-		held := len(w.held)
+		held := w.bytes
 		w.mu.Unlock()
 		if held == 0 && w.s.waiting() == 0 {
 			return
@@ -192,8 +207,10 @@ func (s *shipment) keepWindow(ctx context.Context) (stop func()) {
 		w.mu.Lock()
 		defer w.mu.Unlock()
 		w.over = true
-		for len(w.held) > 0 {
-			w.finishFirst()
+		for list := range w.held {
+			for len(w.held[list]) > 0 {
+				w.finishFirst(list)
+			}
 		}
 	}
 }

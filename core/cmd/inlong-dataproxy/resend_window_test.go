@@ -85,7 +85,7 @@ func TestAWindowKnowsWhoseLinesToSendAgain(t *testing.T) {
 	require.Empty(t, look(now.Add(time.Minute/2)), "the node is back")
 	require.Equal(t, []string{"b0", "b1"}, look(now.Add(time.Minute/2), dataproxy.NodeStats{Addr: "b", Suspect: true}))
 	require.Empty(t, look(now.Add(2*time.Minute)))
-	require.Empty(t, w.held)
+	require.Empty(t, w.held[0])
 	require.Zero(t, w.bytes)
 }
 
@@ -97,8 +97,32 @@ func TestAWindowTakesBoundedMemory(t *testing.T) {
 	w := &window{s: s, length: time.Hour}
 	for range 100 {
 		require.True(t, w.holds(dataproxy.Message{Payload: make([]byte, 100), MetaData: &heldLine{origin: &piped{size: 100}}}))
-		require.LessOrEqual(t, w.bytes, mostWaiting)
+		require.LessOrEqual(t, w.bytes, mostHeld())
 	}
-	require.Len(t, w.held, 2)
-	require.EqualValues(t, 98*100, s.doneBytes.Load())
+	require.Len(t, w.held[0], 1)
+	require.EqualValues(t, 99*100, s.doneBytes.Load())
+}
+
+// What lack of memory ended first were the lines behind those that were sent again: the state waited for the latter, and reading for the state.
+func TestLackOfMemoryEndsFirstTheWindowOfWhatWasSentAgain(t *testing.T) {
+	own := mostWaiting
+	mostWaiting = 2000
+	t.Cleanup(func() { mostWaiting = own })
+	s := &shipment{log: slog.New(slog.DiscardHandler)}
+	w := &window{s: s, length: time.Hour}
+	for i, list := range []int{0, 1, 0, 0} {
+		require.True(t, w.holds(dataproxy.Message{MetaData: &heldLine{origin: &piped{size: int64(i)}, list: list}}))
+	}
+	require.EqualValues(t, 1, s.doneBytes.Load())
+}
+
+// Reading stopped until the time of the window was over: an hour after 64 MiB in lines of 300 KB.
+func TestAWindowHoldsUpNoFile(t *testing.T) {
+	cluster := dataproxytest.Start(t, dataproxytest.WithNodes(1))
+	log := writeFile(t, "a.log", strings.Repeat(strings.Repeat("x", 300_000)+"\n", 250))
+	c := startChild(t, sendArgs(cluster, "--stream", "s", "-F", "--resend-window", "1h", log)...)
+	eventually(t, "all of the file is sent", func() bool { return cluster.Node(0).Count() == 250 })
+	require.NoError(t, c.Process.Signal(syscall.SIGTERM))
+	require.NoError(t, c.Wait(), "%s", c.stderr)
+	require.Contains(t, c.said(), "250 lines: 250 acked, 0 failed;")
 }

@@ -81,7 +81,7 @@ nodes refuse for good later is given up; where that is during a run, the summary
 
 An ack means that a line is in a node's memory: a node that is killed may not have forwarded the lines that it acked last. With
 --resend-window TIME those that it acked in that TIME before its connections ended are sent again; what it had forwarded arrives twice.
-Acked lines are held for that TIME: the state passes them later, and without -F the run ends later. They take 64 MiB at most; where that
+Acked lines are held for that TIME: the state passes them later, and without -F the run ends later. They take 32 MiB at most; where that
 is too little the window is shorter, and a log line says so.
 
 What was lost because a file was truncated before it was read is named with its number of bytes, and is a failure.
