@@ -201,31 +201,39 @@ func (l *load) one() (ok bool) {
 	return true
 }
 
-// drain has everything delivered that is in the folder, closes the client, and does so again while something is left: slots are adopted
-// a moment after the start of a client.
+// drain has everything delivered that is in the folder, and closes the client once nothing is left. A slot may be adopted a moment after
+// the start of a client; one that has not got it by then is closed, and the next one looks for it.
 func (p *plan) drain(client dataproxy.FullClient, say func(kind byte, number uint32), ended chan struct{}) error {
 	for {
-		for empty := time.Now(); time.Since(empty) < adoption; {
+		// Looks are counted, not time: a process that was stopped would close with batches on their way, which come again.
+		for looks := 0; looks < adoption && p.left(); looks++ {
 			if client.Stats().Spool.Batches > 0 {
-				empty = time.Now()
+				looks = 0
 			}
 			select {
 			case <-ended:
 				return errors.New("was ended before all was delivered")
-			case <-time.After(10 * time.Millisecond):
+			case <-time.After(tick):
 			}
 		}
 		client.Close()
-		left, err := filepath.Glob(filepath.Join(p.Dir, "slot-*", "*.seg"))
-		if err != nil || len(left) == 0 {
+		if !p.left() {
 			say(drained, 0)
-			return err
+			return nil
 		}
+		var err error
 		if client, err = dataproxy.NewClient(p.options(rand.New(rand.NewPCG(p.Seed, 3)))...); err != nil {
 			return err
 		}
 	}
 }
 
-// adoption is how long a client has for adopting slots; where it takes longer, the next one has as long.
-const adoption = 500 * time.Millisecond
+// left reports whether anything is in the folder.
+func (p *plan) left() bool {
+	segments, err := filepath.Glob(filepath.Join(p.Dir, "slot-*", "*.seg"))
+	return err != nil || len(segments) > 0
+}
+
+// adoption is for how many looks a client has nothing, though something is left, before the next one is opened: it adopts slots at its
+// start, which takes a slow disk a while.
+const adoption = 200
