@@ -225,6 +225,8 @@ static void close_waits_for_a_log_callback(void)
         if (waits)
             CHECK_INT(pthread_join(thread, NULL), 0);
         atomic_store(&released, 1);
+        while (atomic_load(&inside) != 2) /* or it ends in the next round */
+            usleep(1000);
     }
     f.client = NULL;
     close_fixture(&f);
