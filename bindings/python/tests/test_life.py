@@ -88,7 +88,12 @@ def test_flush_gives_up_after_its_timeout(cluster: MockCluster, client: Client) 
     client.close(timeout=0)
 
 
-def test_close_reports_and_joins_its_threads(client: Client) -> None:
+def test_close_reports_and_joins_its_threads(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    # The thread of results ends when it is joined: which may take longer than the 0.1 s that close has for it.
+    delivery, joined = client._usable(), threading.Event()
+    join, answer = delivery._thread.join, delivery._answer_closers
+    monkeypatch.setattr(delivery, "_answer_closers", lambda: (answer(), joined.wait(10)))
+    monkeypatch.setattr(delivery._thread, "join", lambda _: (joined.set(), join(10)))  # type: ignore[func-returns-value]
     for _ in range(1000):
         client.send_async(b"x", STREAM)
     report = client.close()
