@@ -401,7 +401,7 @@ INLONG_API int inlong_runtime_set(int setting, int64_t value);
  * @param setting INLONG_RUNTIME_...
  * @param value   not NULL; receives the value, -1 for none
  * @return INLONG_OK or INLONG_ERR_ARG; INLONG_ERR_CONTEXT_EXPIRED: the library got no processor for 10 s
- * @blocks never else */
+ * @blocks for 10 s if the library gets no processor; never otherwise */
 INLONG_API int inlong_runtime_get(int setting, int64_t *value);
 
 /* ---- Client ---- */

@@ -120,11 +120,16 @@ func (s *shipment) resend(ctx context.Context) (stop func()) {
 		return func() {}
 	}
 	s.again = &resender{s: s, refused: map[string]bool{}}
+	return inBackground(ctx, s.again.run)
+}
+
+// inBackground runs f until ctx ends, or the returned function is called, which waits for its end.
+func inBackground(ctx context.Context, f func(context.Context)) (stop func()) {
 	ctx, cancel := context.WithCancel(ctx)
 	over := make(chan struct{})
 	go func() {
 		defer close(over)
-		s.again.run(ctx)
+		f(ctx)
 	}()
 	return func() {
 		cancel()

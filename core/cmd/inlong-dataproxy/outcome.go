@@ -129,8 +129,11 @@ func (s *shipment) mayBeBehind() int64 {
 	return maxBehind
 }
 
-// size is the memory that it takes, with what is kept of its place.
-func (w *waiting) size() int64 { return int64(len(w.msg.Payload)) + 256 }
+// ofPlace is about the memory that is kept of a line's place.
+const ofPlace = 256
+
+// size is the memory that it takes.
+func (w *waiting) size() int64 { return int64(len(w.msg.Payload)) + ofPlace }
 
 const (
 	resendAfter   = time.Second

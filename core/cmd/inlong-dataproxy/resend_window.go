@@ -32,7 +32,7 @@ type heldLine struct {
 	list  int // of window.held
 }
 
-func (h *heldLine) size() int64 { return max(h.Size(), int64(len(h.msg.Payload))) + 256 }
+func (h *heldLine) size() int64 { return max(h.Size(), int64(len(h.msg.Payload))) + ofPlace }
 
 // mostHeld is how much memory the lines take. What they have in their file must be less than it may be read after them (maxBehind): else
 // nothing is read until their time is over.
@@ -140,12 +140,17 @@ func (w *window) look(now time.Time, nodes []dataproxy.NodeStats) (again []*held
 			delete(w.lost, node)
 		}
 	}
+	w.finishUntil(now.Add(-w.length))
+	return again
+}
+
+// finishUntil lets the state pass what was acked by then. The caller holds mu.
+func (w *window) finishUntil(then time.Time) {
 	for list := range w.held {
-		for len(w.held[list]) > 0 && now.Sub(w.held[list][0].acked) > w.length {
+		for len(w.held[list]) > 0 && !w.held[list][0].acked.After(then) {
 			w.finishFirst(list)
 		}
 	}
-	return again
 }
 
 // run looks at the nodes and sends again what they had acked, until ctx ends.
@@ -194,23 +199,13 @@ func (s *shipment) keepWindow(ctx context.Context) (stop func()) {
 	if w == nil {
 		return func() {}
 	}
-	running, cancel := context.WithCancel(ctx)
-	over := make(chan struct{})
-	go func() {
-		defer close(over)
-		w.run(running)
-	}()
+	stopLooking := inBackground(ctx, w.run)
 	return func() {
 		w.drain(ctx)
-		cancel()
-		<-over
+		stopLooking()
 		w.mu.Lock()
 		defer w.mu.Unlock()
 		w.over = true
-		for list := range w.held {
-			for len(w.held[list]) > 0 {
-				w.finishFirst(list)
-			}
-		}
+		w.finishUntil(time.Now())
 	}
 }
