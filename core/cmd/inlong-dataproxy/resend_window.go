@@ -119,7 +119,8 @@ func (w *window) look(now time.Time, nodes []dataproxy.NodeStats) (again []*held
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	for i := range nodes {
-		if n := &nodes[i]; n.Suspect && n.Lanes == 0 {
+		n := &nodes[i]
+		if _, known := w.lost[n.Addr]; !known && n.Suspect && n.Lanes == 0 {
 			w.lost[n.Addr] = now // lost while it owed nothing
 		}
 	}
