@@ -123,9 +123,18 @@ func WithTracing(opts ...Option) dataproxy.Option {
 	}
 }
 
+// noSpan is what a context without a span answers.
+var noSpan = trace.SpanFromContext(context.Background())
+
+// wants is asked for each message. Most of its time would go to the copies of a span's context, so it asks a context without a span for none.
 func (t *tracing) wants(ctx context.Context) bool {
-	parent := trace.SpanContextFromContext(ctx)
-	return parent.IsSampled() || t.roots && t.spans != OfBatches && !parent.IsValid()
+	asksRoots := t.roots && t.spans != OfBatches
+	span := trace.SpanFromContext(ctx)
+	if span == noSpan {
+		return asksRoots
+	}
+	parent := span.SpanContext()
+	return parent.IsSampled() || asksRoots && !parent.IsValid()
 }
 
 func (t *tracing) sending(ctx context.Context, msg *dataproxy.Message) (token any) {
@@ -250,8 +259,11 @@ func (t *tracing) batch(r *dataproxy.MessageResults, w *way) {
 		last = s.at
 	}
 	d := t.to(r.Batch.GroupID, r.Batch.StreamID)
-	_, span := t.tracer.Start(ctx, d.batch, trace.WithSpanKind(trace.SpanKindClient), trace.WithTimestamp(r.Batch.Sealed),
-		trace.WithLinks(links...))
+	start := append(make([]trace.SpanStartOption, 0, 3), ofClient, trace.WithTimestamp(r.Batch.Sealed))
+	if len(links) > 0 {
+		start = append(start, trace.WithLinks(links...))
+	}
+	_, span := t.tracer.Start(ctx, d.batch, start...)
 	if span.IsRecording() {
 		way := append(slices.Clip(w.attributes()), system, semconv.MessagingOperationName("send"), semconv.MessagingOperationTypeSend,
 			d.attribute(), semconv.MessagingBatchMessageCount(r.Messages))
@@ -276,7 +288,10 @@ func end(span trace.Span, err *dataproxy.Error) {
 	span.End()
 }
 
-var system = semconv.MessagingSystemKey.String("inlong")
+var (
+	ofClient = trace.WithSpanKind(trace.SpanKindClient)
+	system   = semconv.MessagingSystemKey.String("inlong")
+)
 
 // destination is what the spans of one stream have in common.
 type destination struct {
