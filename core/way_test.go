@@ -156,12 +156,17 @@ func TestFaultsOfASocksProxyAreNamed(t *testing.T) {
 	open, _ := socksProxy(t, "", "", 5)
 	strict, _ := socksProxy(t, "user", "s3cret", 0)
 	http := listening(t, local(t), func(conn net.Conn) { _, _ = io.WriteString(conn, "HTTP/1.1 400 Bad Request\r\n\r\n") })
+	closing := listening(t, local(t), func(conn net.Conn) { _, _ = conn.Read(make([]byte, 3)) })
+	silent := local(t) // the system accepts its connections
+	defer silent.Close()
 	for text, opts := range map[string][]dataproxy.Option{
 		"refused": {dataproxy.WithSocks(closed.Addr().String())},
 		"it cannot connect to the node: the connection was refused":            {dataproxy.WithSocks(open)},
 		"it requires user and password: set the option socks_auth":             {dataproxy.WithSocks(strict)},
 		"it refuses user and password: check the option socks_auth":            {dataproxy.WithSocks(strict), dataproxy.WithSocksAuth("user", "wr0ng-s3cret")},
-		"it answers 48 54, which is not SOCKS5":                                {dataproxy.WithSocks(http)},
+		"it answers 48 54, which is not SOCKS5: check the option socks":        {dataproxy.WithSocks(http)},
+		"it does not answer in SOCKS5: EOF: check the option socks":            {dataproxy.WithSocks(closing)},
+		"i/o timeout: check the option socks":                                  {dataproxy.WithSocks(silent.Addr().String()), dataproxy.WithConnTimeout(50 * time.Millisecond)},
 		`option socks = "host": it must be host:port`:                          {dataproxy.WithSocks("host")},
 		`option socks = "...@host:1": it has an @: it must be host:port alone`: {dataproxy.WithSocks("user:s3cret@host:1")},
 		`option socks = "...@host": it has an @: it must be host:port alone`:   {dataproxy.WithSocks("user:s3cret@host")},
@@ -264,9 +269,38 @@ func TestNodesByTLSAreVerified(t *testing.T) {
 	whyNot(t, c, "cannot validate certificate for 127.0.0.1", append(at, dataproxy.WithCAFile(ca))...)
 	whyNot(t, c, "not other.test", append(at, dataproxy.WithCAFile(ca), dataproxy.WithNodeTLSName("other.test"))...)
 	whyNot(t, c, "certificate signed by unknown authority", append(at, dataproxy.WithNodeTLSName("node.test"))...)
-	none := listening(t, local(t), func(conn net.Conn) { _, _ = conn.Read(make([]byte, 64)) }) // and closes, as a DataProxy does
-	whyNot(t, c, "TLS: ", dataproxy.WithStaticNodes(none), dataproxy.WithNodeTLS(true))
 	require.Equal(t, 0, c.Count())
+}
+
+// "TLS: EOF" and "remote error" do not tell a user what to change.
+func TestFaultsOfTLSBeforeNodesSayWhatToDo(t *testing.T) {
+	a := newAuthority(t)
+	ca := t.TempDir() + "/ca"
+	replace(t, ca, a.pem)
+	c := cluster(t, dataproxytest.WithNodes(1))
+	pair, _, _ := a.issue(t, "127")
+	demanding := func(latest uint16, wanted tls.ClientAuthType) dataproxy.Option {
+		return dataproxy.WithStaticNodes(tlsBefore(t, c.Node(0), &tls.Config{Certificates: []tls.Certificate{pair}, ClientAuth: wanted, MaxVersion: latest}))
+	}
+	dir := t.TempDir()
+	_, cert, key := newAuthority(t).issue(t, "client") // of an authority that the server does not know
+	replace(t, dir+"/cert", cert)
+	replace(t, dir+"/key", key)
+	closing := listening(t, local(t), func(conn net.Conn) { _, _ = conn.Read(make([]byte, 4096)) }) // and closes, as a DataProxy does
+	plain := listening(t, local(t), func(conn net.Conn) { _, _ = io.WriteString(conn, "HTTP/1.1 400 Bad Request\r\n\r\n") })
+	silent := local(t) // the system accepts its connections
+	defer silent.Close()
+	for name, opts := range map[string][]dataproxy.Option{
+		"certificate required: it may demand a client's certificate, see the options client_cert_file": {demanding(0, tls.RequireAnyClientCert)},
+		"handshake failure: it may demand a client's certificate":                                      {demanding(tls.VersionTLS12, tls.RequireAnyClientCert)},
+		"it refuses the client's certificate, see the options client_cert_file": {demanding(0, tls.RequireAndVerifyClientCert),
+			dataproxy.WithClientCertFile(dir + "/cert"), dataproxy.WithClientKeyFile(dir + "/key")},
+		"EOF: perhaps the server speaks no TLS":                              {dataproxy.WithStaticNodes(closing)},
+		"not look like a TLS handshake: perhaps the server speaks no TLS":    {dataproxy.WithStaticNodes(plain)},
+		"deadline exceeded: perhaps the server speaks no TLS; a node itself": {dataproxy.WithStaticNodes(silent.Addr().String()), dataproxy.WithConnTimeout(50 * time.Millisecond)},
+	} {
+		whyNot(t, c, name, append(opts, dataproxy.WithNodeTLS(true), dataproxy.WithCAFile(ca))...)
+	}
 }
 
 // A Dialer's own kind of connection must carry all that TCP does, and be closed.

@@ -3,8 +3,12 @@ package transport
 import (
 	"context"
 	"crypto/tls"
+	"errors"
 	"fmt"
+	"io"
 	"net"
+	"strings"
+	"syscall"
 	"time"
 )
 
@@ -47,10 +51,45 @@ func openLink(ctx context.Context, host, address string, cfg *Config) (*link, er
 		l.Conn = own
 		if err := own.HandshakeContext(ctx); err != nil {
 			l.hangUp()
-			return nil, fmt.Errorf("TLS: %w", err)
+			return nil, explainTLS(err)
 		}
 	}
 	return l, nil
+}
+
+// Read explains what a server says about TLS. From TLS 1.3 on it judges a client's certificate after the handshake.
+func (l *link) Read(p []byte) (int, error) {
+	n, err := l.Conn.Read(p)
+	if err != nil && refusal(err) != "" {
+		err = explainTLS(err)
+	}
+	return n, err
+}
+
+// refusal is what a server's alert says, "" if err is none.
+func refusal(err error) string {
+	var op *net.OpError
+	if errors.As(err, &op) && op.Op == "remote error" {
+		return op.Err.Error()
+	}
+	return ""
+}
+
+// explainTLS adds what a user can do about it.
+func explainTLS(err error) error {
+	var plain tls.RecordHeaderError
+	alert, advice := refusal(err), ""
+	switch {
+	case strings.HasSuffix(alert, "certificate required"), strings.HasSuffix(alert, "handshake failure"):
+		advice = "it may demand a client's certificate, see the options client_cert_file and client_key_file"
+	case strings.Contains(alert, "certificate"):
+		advice = "it refuses the client's certificate, see the options client_cert_file and client_key_file"
+	case errors.As(err, &plain), errors.Is(err, io.EOF), errors.Is(err, syscall.ECONNRESET), errors.Is(err, context.DeadlineExceeded):
+		advice = "perhaps the server speaks no TLS; a node itself does not. Give the address of the proxy before it, or turn the option node_tls off"
+	default:
+		return fmt.Errorf("TLS: %w", err)
+	}
+	return fmt.Errorf("TLS: %w: %s", err, advice)
 }
 
 // hangUp ends the connection without the closing message of TLS, which would wait for a write that hangs. Every frame has its

@@ -29,6 +29,8 @@ const (
 	socksPortLength = 2
 )
 
+const checkSocks = "check the option socks, perhaps another server listens there"
+
 var socksReplies = []string{
 	1: "it failed", 2: "its rules do not allow it", 3: "the network cannot be reached", 4: "the host cannot be reached",
 	5: "the connection was refused", 6: "the way was too long", 7: "it does not know the command CONNECT", 8: "it does not know this kind of address",
@@ -46,8 +48,7 @@ func Socks(proxy, auth string) func(ctx context.Context, address string) (net.Co
 			_ = conn.SetDeadline(end)
 		}
 		stop := context.AfterFunc(ctx, func() { _ = conn.SetDeadline(time.Unix(1, 0)) })
-		err = socksMethod(conn, auth)
-		if err == nil {
+		if err = socksMethod(conn, auth); err == nil {
 			err = socksRequest(conn, address)
 		}
 		if !stop() && err == nil {
@@ -72,11 +73,11 @@ func socksMethod(conn net.Conn, auth string) error {
 	}
 	var answer [2]byte
 	if _, err := io.ReadFull(conn, answer[:]); err != nil {
-		return err
+		return fmt.Errorf("it does not answer in SOCKS5: %w: %s", err, checkSocks)
 	}
 	switch {
 	case answer[0] != socksVersion:
-		return fmt.Errorf("it answers % x, which is not SOCKS5", answer)
+		return fmt.Errorf("it answers % x, which is not SOCKS5: %s", answer, checkSocks)
 	case answer[1] == socksNoAuth:
 		return nil
 	case answer[1] == socksNoMethod && auth == "":
