@@ -10,6 +10,7 @@ from support import GROUP, STREAM, silence
 from test_async import TIGHT, Run, eventually, run  # noqa: F401 - run is a fixture
 
 from inlong_dataproxy import AsyncClient, ClosedError, InvalidMessageError, Progress
+from inlong_dataproxy._asyncio import bulk
 from inlong_dataproxy.testing import MockCluster
 
 
@@ -93,6 +94,34 @@ def test_a_source_that_waits_does_not_hold_back_what_it_gave(cluster: MockCluste
             assert (await task).acked == 101
 
     asyncio.run(main())
+
+
+def test_timers_go_on_between_any_two_turns_of_a_slow_source(
+    cluster: MockCluster,
+    run: Run[None],  # noqa: F811
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    # A turn of 6 ms was followed by one pass of the loop. A timer needs three until its waiter goes on: it was 19 ms late.
+    monkeypatch.setattr(bulk, "_TURN_SECONDS", 0)
+    turns = 500
+
+    async def main() -> None:
+        woken = 0
+
+        async def watch() -> None:
+            nonlocal woken
+            while True:
+                await asyncio.sleep(1e-9)
+                woken += 1
+
+        async with AsyncClient(cluster.url, group_id=GROUP) as client:
+            watching = asyncio.create_task(watch())
+            begun: list[int] = []
+            await client.send_many((begun.append(woken) or b"x" for _ in range(turns)), STREAM)  # type: ignore[func-returns-value]
+            watching.cancel()
+            assert begun[-1] - begun[1] >= turns - 2
+
+    run(main())
 
 
 def test_a_full_queue_holds_back_the_source_and_not_the_loop(cluster: MockCluster) -> None:

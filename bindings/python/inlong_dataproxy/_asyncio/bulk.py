@@ -16,6 +16,7 @@ from .bulk_run import BulkRun
 from .delivery import AsyncDelivery
 
 _TURN_SECONDS = 0.005  # a plain source may keep the loop so long, and one message more
+_PASSES = 3  # of the loop between two turns: a timer that has passed is seen in the first, its waiter goes on in the third
 _LOOK_SECONDS = 0.05  # for the callback of progress
 
 Source = Union[Iterable[object], AsyncIterable[object]]
@@ -52,7 +53,8 @@ class AsyncBulk(Bulk):
                 for payload in source:
                     if not self._taken(payload) or time.monotonic() >= turn:
                         await self._send_chunk()
-                        await asyncio.sleep(0)
+                        for _ in range(_PASSES):
+                            await asyncio.sleep(0)
                         turn = time.monotonic() + _TURN_SECONDS
             await self._send_chunk()
             low.client_seal(self._handle, 0)  # the last batches need not wait for their linger
