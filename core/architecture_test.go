@@ -104,7 +104,7 @@ func dependencyFaults(path string, source []byte) (faults []string) {
 	}
 	isTest := strings.HasSuffix(path, "_test.go")
 	inWire := within(path, "core/internal/wire") && !isTest
-	mayConnect := isTest || within(path, "core/internal/transport", "core/dataproxytest", "core/cmd", "capi")
+	mayConnect := isTest || within(path, "core/internal/transport", "core/internal/tcptest", "core/dataproxytest", "core/cmd", "capi")
 	rootFile := !isTest && strings.HasPrefix(path, "core/") && strings.Count(path, "/") == 1
 	ast.Inspect(file, func(node ast.Node) bool {
 		switch n := node.(type) {

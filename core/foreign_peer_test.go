@@ -9,7 +9,6 @@ import (
 	"net/http/httptest"
 	"regexp"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
@@ -18,42 +17,8 @@ import (
 	"github.com/stretchr/testify/require"
 
 	dataproxy "github.com/inlong-dataproxy/inlong-dataproxy/core"
+	"github.com/inlong-dataproxy/inlong-dataproxy/core/internal/tcptest"
 )
-
-// rawPeer listens and gives each connection to serve, on a goroutine of its own.
-func rawPeer(t *testing.T, serve func(net.Conn)) (address string) {
-	t.Helper()
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	require.NoError(t, err)
-	var all sync.WaitGroup
-	var mu sync.Mutex
-	var live []net.Conn
-	all.Go(func() {
-		for {
-			conn, err := listener.Accept()
-			if err != nil {
-				return
-			}
-			mu.Lock()
-			live = append(live, conn)
-			mu.Unlock()
-			all.Go(func() {
-				defer conn.Close()
-				serve(conn)
-			})
-		}
-	})
-	t.Cleanup(func() {
-		listener.Close()
-		mu.Lock()
-		for _, conn := range live {
-			conn.Close()
-		}
-		mu.Unlock()
-		all.Wait()
-	})
-	return listener.Addr().String()
-}
 
 func staticClient(address string, opts ...dataproxy.Option) (dataproxy.FullClient, error) {
 	return dataproxy.NewClient(append([]dataproxy.Option{dataproxy.WithStaticNodes(address), dataproxy.WithGroupID("test_group"),
@@ -67,7 +32,7 @@ func TestD17_EchoIsNoAck(t *testing.T) {
 		for _, size := range []int{1, 2, 300} {
 			t.Run(fmt.Sprint(format, " ", size), func(t *testing.T) {
 				t.Parallel()
-				client, err := staticClient(rawPeer(t, func(c net.Conn) { _, _ = io.Copy(c, c) }), dataproxy.WithMessageFormat(format),
+				client, err := staticClient(tcptest.Serve(t, tcptest.Listen(t), func(c net.Conn) { _, _ = io.Copy(c, c) }), dataproxy.WithMessageFormat(format),
 					dataproxy.WithSendTimeout(3*time.Second), dataproxy.WithAckTimeout(500*time.Millisecond))
 				require.NoError(t, err)
 				defer client.Close()
@@ -90,7 +55,7 @@ func TestD17_ErrorSaysWhatIsThereInsteadOfADataProxy(t *testing.T) {
 	for name, c := range map[string]struct{ address, part string }{
 		"HTTP":    {plain.Listener.Addr().String(), "an HTTP server answers here"},
 		"TLS":     {secured.Listener.Addr().String(), "or a server of another protocol"},
-		"silence": {rawPeer(t, func(c net.Conn) { _, _ = io.Copy(io.Discard, c) }), "(no node answered within 1s|not a byte came)"},
+		"silence": {tcptest.Serve(t, tcptest.Listen(t), func(c net.Conn) { _, _ = io.Copy(io.Discard, c) }), "(no node answered within 1s|not a byte came)"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			// A peer has a tenth of the time to say what it is. On a busy machine it may need another try.

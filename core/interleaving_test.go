@@ -14,6 +14,7 @@ import (
 
 	dataproxy "github.com/inlong-dataproxy/inlong-dataproxy/core"
 	"github.com/inlong-dataproxy/inlong-dataproxy/core/dataproxytest"
+	"github.com/inlong-dataproxy/inlong-dataproxy/core/internal/tcptest"
 )
 
 // A lane that is never idle while callers send on it: what it remembers of them must not grow with every batch.
@@ -73,30 +74,18 @@ func TestSyncSendDoesNotWaitForALaneThatIsNeverIdle(t *testing.T) {
 
 // slowStarter is a node that answers the first heartbeat of its first connections only when it is let go.
 func slowStarter(t *testing.T) (addr string, connecting *atomic.Int64, letGo func()) {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	require.NoError(t, err)
 	connecting = new(atomic.Int64)
 	free, over := make(chan struct{}), make(chan struct{})
-	t.Cleanup(func() { close(over); _ = l.Close() })
-	go func() {
-		for {
-			conn, err := l.Accept()
-			if err != nil {
-				return
-			}
-			connecting.Add(1)
-			go func() {
-				defer conn.Close()
-				select {
-				case <-free:
-				case <-over:
-					return
-				}
-				_, _ = io.Copy(conn, conn) // a heartbeat and its answer are alike
-			}()
+	addr = tcptest.Serve(t, tcptest.Listen(t), func(conn net.Conn) {
+		connecting.Add(1)
+		select {
+		case <-free:
+			_, _ = io.Copy(conn, conn) // a heartbeat and its answer are alike
+		case <-over:
 		}
-	}()
-	return l.Addr().String(), connecting, func() { close(free) }
+	})
+	t.Cleanup(func() { close(over) })
+	return addr, connecting, func() { close(free) }
 }
 
 // A node that is taken off the list while a lane connects to it: the lane must not stay there until some later list.

@@ -18,6 +18,7 @@ import (
 
 	dataproxy "github.com/inlong-dataproxy/inlong-dataproxy/core"
 	"github.com/inlong-dataproxy/inlong-dataproxy/core/dataproxytest"
+	"github.com/inlong-dataproxy/inlong-dataproxy/core/internal/tcptest"
 )
 
 // forward carries bytes both ways until one side ends, as a proxy does.
@@ -33,48 +34,10 @@ func forward(a, b net.Conn) {
 	both.Wait()
 }
 
-// listening accepts connections until the test ends, and waits for what serve does with them.
-func listening(t *testing.T, l net.Listener, serve func(net.Conn)) string {
-	var running sync.WaitGroup
-	var mu sync.Mutex
-	var open []net.Conn
-	running.Go(func() {
-		for {
-			conn, err := l.Accept()
-			if err != nil {
-				return
-			}
-			mu.Lock()
-			open = append(open, conn)
-			mu.Unlock()
-			running.Go(func() {
-				defer conn.Close()
-				serve(conn)
-			})
-		}
-	})
-	t.Cleanup(func() {
-		_ = l.Close()
-		mu.Lock()
-		for _, conn := range open {
-			_ = conn.Close()
-		}
-		mu.Unlock()
-		running.Wait()
-	})
-	return l.Addr().String()
-}
-
-func local(t *testing.T) net.Listener {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	require.NoError(t, err)
-	return l
-}
-
 // socksProxy is a SOCKS5 proxy for user and password, or for all; it counts what goes through it, and knows node.test as 127.0.0.1.
 func socksProxy(t *testing.T, user, password string, reply byte) (address string, through *atomic.Int64) {
 	through = new(atomic.Int64)
-	return listening(t, local(t), func(conn net.Conn) {
+	return tcptest.Serve(t, tcptest.Listen(t), func(conn net.Conn) {
 		read := func(n int) []byte {
 			b := make([]byte, n)
 			if _, err := io.ReadFull(conn, b); err != nil {
@@ -151,13 +114,13 @@ func TestNodesAreReachedThroughSocks(t *testing.T) {
 // A proxy that says no, or is none, must be told from a node that does not answer; and no text may hold the password.
 func TestFaultsOfASocksProxyAreNamed(t *testing.T) {
 	c := cluster(t)
-	closed := local(t)
+	closed := tcptest.Listen(t)
 	require.NoError(t, closed.Close())
 	open, _ := socksProxy(t, "", "", 5)
 	strict, _ := socksProxy(t, "user", "s3cret", 0)
-	http := listening(t, local(t), func(conn net.Conn) { _, _ = io.WriteString(conn, "HTTP/1.1 400 Bad Request\r\n\r\n") })
-	closing := listening(t, local(t), func(conn net.Conn) { _, _ = conn.Read(make([]byte, 3)) })
-	silent := local(t) // the system accepts its connections
+	http := tcptest.Serve(t, tcptest.Listen(t), func(conn net.Conn) { _, _ = io.WriteString(conn, "HTTP/1.1 400 Bad Request\r\n\r\n") })
+	closing := tcptest.Serve(t, tcptest.Listen(t), func(conn net.Conn) { _, _ = conn.Read(make([]byte, 3)) })
+	silent := tcptest.Listen(t) // the system accepts its connections
 	defer silent.Close()
 	for text, opts := range map[string][]dataproxy.Option{
 		"refused": {dataproxy.WithSocks(closed.Addr().String())},
@@ -203,7 +166,7 @@ func whyNot(t *testing.T, c *dataproxytest.Cluster, text string, opts ...datapro
 
 // tlsBefore ends TLS before a node, as a proxy does.
 func tlsBefore(t *testing.T, node *dataproxytest.Node, config *tls.Config) string {
-	return listening(t, tls.NewListener(local(t), config), func(conn net.Conn) {
+	return tcptest.Serve(t, tls.NewListener(tcptest.Listen(t), config), func(conn net.Conn) {
 		if to, err := net.Dial("tcp", node.Addr()); err == nil {
 			forward(conn, to)
 		}
@@ -286,9 +249,9 @@ func TestFaultsOfTLSBeforeNodesSayWhatToDo(t *testing.T) {
 	_, cert, key := newAuthority(t).issue(t, "client") // of an authority that the server does not know
 	replace(t, dir+"/cert", cert)
 	replace(t, dir+"/key", key)
-	closing := listening(t, local(t), func(conn net.Conn) { _, _ = conn.Read(make([]byte, 4096)) }) // and closes, as a DataProxy does
-	plain := listening(t, local(t), func(conn net.Conn) { _, _ = io.WriteString(conn, "HTTP/1.1 400 Bad Request\r\n\r\n") })
-	silent := local(t) // the system accepts its connections
+	closing := tcptest.Serve(t, tcptest.Listen(t), func(conn net.Conn) { _, _ = conn.Read(make([]byte, 4096)) }) // and closes, as a DataProxy does
+	plain := tcptest.Serve(t, tcptest.Listen(t), func(conn net.Conn) { _, _ = io.WriteString(conn, "HTTP/1.1 400 Bad Request\r\n\r\n") })
+	silent := tcptest.Listen(t) // the system accepts its connections
 	defer silent.Close()
 	for name, opts := range map[string][]dataproxy.Option{
 		"certificate required: it may demand a client's certificate, see the options client_cert_file": {demanding(0, tls.RequireAnyClientCert)},

@@ -96,12 +96,12 @@ def test_a_source_that_waits_does_not_hold_back_what_it_gave(cluster: MockCluste
     asyncio.run(main())
 
 
-def test_timers_go_on_between_any_two_turns_of_a_slow_source(
+def test_timers_run_between_any_two_turns_of_a_slow_source(
     cluster: MockCluster,
     run: Run[None],  # noqa: F811
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    # A turn of 6 ms was followed by one pass of the loop. A timer needs three until its waiter goes on: it was 19 ms late.
+    # A turn of 6 ms was followed by one pass of the loop. A timer needs three until its waiter resumes: it was 19 ms late.
     monkeypatch.setattr(bulk, "_TURN_SECONDS", 0)
     turns = 500
 

@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"encoding/json"
+	"io"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -12,6 +13,7 @@ import (
 	"time"
 
 	"github.com/inlong-dataproxy/inlong-dataproxy/core/dataproxytest"
+	"github.com/inlong-dataproxy/inlong-dataproxy/core/internal/tcptest"
 )
 
 // A doctor that finds something wrong where nothing is, or sends without being told to, is not asked again.
@@ -171,23 +173,10 @@ func TestDoctorNamesTheFault(t *testing.T) {
 // echoes listens and answers whatever comes with text, or by closing.
 func echoes(t *testing.T, text string) string {
 	t.Helper()
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { listener.Close() })
-	go func() {
-		for {
-			conn, err := listener.Accept()
-			if err != nil {
-				return
-			}
-			conn.Read(make([]byte, 100))
-			conn.Write([]byte(text))
-			conn.Close()
-		}
-	}()
-	return listener.Addr().String()
+	return tcptest.Serve(t, tcptest.Listen(t), func(conn net.Conn) {
+		_, _ = conn.Read(make([]byte, 100))
+		_, _ = io.WriteString(conn, text)
+	})
 }
 
 // Settings that are allowed and hardly meant cost hours; they are told, and are no failure.

@@ -13,6 +13,7 @@ import (
 	"github.com/stretchr/testify/require"
 	"go.uber.org/goleak"
 
+	"github.com/inlong-dataproxy/inlong-dataproxy/core/internal/tcptest"
 	"github.com/inlong-dataproxy/inlong-dataproxy/core/internal/wire"
 )
 
@@ -24,41 +25,7 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 // server is a raw TCP server: each connection goes to serve on a goroutine of its own and is closed after it.
 func server(t *testing.T, serve func(net.Conn)) (address string) {
 	t.Helper()
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	require.NoError(t, err)
-	serveOn(t, listener, serve)
-	return listener.Addr().String()
-}
-
-// serveOn is server on a listener, which it closes.
-func serveOn(t *testing.T, listener net.Listener, serve func(net.Conn)) {
-	var mu sync.Mutex
-	var live []net.Conn
-	var running sync.WaitGroup
-	running.Go(func() {
-		for {
-			conn, err := listener.Accept()
-			if err != nil {
-				return
-			}
-			mu.Lock()
-			live = append(live, conn)
-			mu.Unlock()
-			running.Go(func() {
-				defer conn.Close()
-				serve(conn)
-			})
-		}
-	})
-	t.Cleanup(func() {
-		listener.Close()
-		mu.Lock()
-		for _, conn := range live {
-			conn.Close()
-		}
-		mu.Unlock()
-		running.Wait()
-	})
+	return tcptest.Serve(t, tcptest.Listen(t), serve)
 }
 
 // prover answers the first heartbeat and leaves the rest to next.

@@ -11,6 +11,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/inlong-dataproxy/inlong-dataproxy/core/internal/tcptest"
 	"github.com/inlong-dataproxy/inlong-dataproxy/core/internal/wire"
 )
 
@@ -70,7 +71,7 @@ func listening(t *testing.T, address string, serve func(net.Conn)) {
 	if err != nil {
 		t.Skipf("this machine cannot listen there: %v", err)
 	}
-	serveOn(t, listener, serve)
+	tcptest.Serve(t, listener, serve)
 }
 
 // Scenario N6: of a name's addresses one may accept and never answer (what a stopped node does), or swallow everything. The

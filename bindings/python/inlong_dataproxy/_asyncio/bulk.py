@@ -16,7 +16,7 @@ from .bulk_run import BulkRun
 from .delivery import AsyncDelivery
 
 _TURN_SECONDS = 0.005  # a plain source may keep the loop so long, and one message more
-_PASSES = 3  # of the loop between two turns: a timer that has passed is seen in the first, its waiter goes on in the third
+_PASSES = 3  # of the loop between two turns: a timer that has passed is seen in the first, its waiter resumes in the third
 _LOOK_SECONDS = 0.05  # for the callback of progress
 
 Source = Union[Iterable[object], AsyncIterable[object]]
