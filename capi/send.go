@@ -149,7 +149,7 @@ func (s *scratch) submitMany(c *client, q *call) error {
 			s.tags[j] = dataproxy.Tag{A: uintptr(q.tag.a), B: user}
 		}
 		done, fault := c.core.SubmitMany(context.Background(), &s.msg, s.payloads[:n], s.tags[:n], bool(q.bulk))
-		clear(s.payloads[:n]) // the caller's memory must not be looked at by a collection later
+		clear(s.payloads[:n]) // the caller's memory must not be read by a collection later
 		q.accepted += C.size_t(done)
 		if fault != nil {
 			return fault

@@ -75,7 +75,7 @@ def checked(folder: Path, origin: str) -> Path:
 
 
 def strip(file: Path) -> None:
-    """Take symbols out where there are some, and a tool for it: with them a wheel is twice as large."""
+    """Take out the symbols, if there are some and a tool for it: with them a wheel is twice as large."""
     tool = shutil.which("strip")
     if tool and b"\0.symtab\0" in file.read_bytes():
         subprocess.run([tool, "--strip-all", str(file)], check=True)

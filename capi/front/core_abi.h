@@ -133,7 +133,7 @@ typedef struct inlong_core_call {
 
 /* What the core calls.
  * next: gives a call back that is answered, or NULL, and waits for the next one; NULL: enough others do.
- * take: the core has done with a chunk, or NULL, and wants the next; waits for it; NULL: the client is closed, and
+ * take: the core has finished a chunk, or NULL, and wants the next; waits for it; NULL: the client is closed, and
  * there is none any more. A chunk without runs: the core is to tell what it holds. deliver: here is the one result of `count` messages;
  * may block. closed: a close that was begun inside a callback, and so answered INLONG_ERR_WORKER_BUSY, has ended. log: a line of
  * log_level or more important; called with no lock held, from any of the core's threads. auth: see inlong_auth_ask. stuck: the queue is full

@@ -121,7 +121,7 @@ typedef struct inlong_fork_mutex {
 void inlong_fork_lock(inlong_fork_mutex *m);
 void inlong_fork_unlock(inlong_fork_mutex *m);
 void inlong_fork_hold(inlong_fork_mutex *m);   /* before a fork */
-void inlong_fork_let_go(inlong_fork_mutex *m); /* behind it, in parent and child */
+void inlong_fork_let_go(inlong_fork_mutex *m); /* after it, in parent and child */
 /* guard.c holds these. */
 extern inlong_fork_mutex inlong_loader_mutex, inlong_log_mutex, inlong_auth_mutex;
 /* With the loader's mutex held: before a core is loaded (false: no memory), and when it is loaded and this process's. */

@@ -40,7 +40,7 @@ void inlong_leftover_forget(void)
     leftovers = NULL;
 }
 
-/* Takes what fits into results, or drops all for results NULL. The number; INLONG_ERR_HANDLE where nothing is left. */
+/* Takes what fits into results, or drops all for results NULL. The number; INLONG_ERR_HANDLE if nothing is left. */
 int64_t inlong_leftover_take(uintptr_t client, inlong_result *results, int max)
 {
     int64_t n = INLONG_ERR_HANDLE;

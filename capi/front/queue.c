@@ -29,7 +29,7 @@ struct inlong_batch {
     int32_t code, server_code, persisted, retriable, attempts;
     bool merge; /* acks that the next ones may join */
     size_t count, taken, room;
-    struct text node, batch_id, text, server_message; /* behind the entries */
+    struct text node, batch_id, text, server_message; /* after the entries */
     struct entry entries[];
 };
 

@@ -3,7 +3,7 @@
  * of these threads waits for another but for the moment of a copy.
  *
  * A message is put in only where nothing can be said against it: it is surely good (good.c), and the core surely has room for all chunks that
- * are on their way. Any other is a call, behind what its thread has put in, and has the core's own answer: a fault, or a wait for room. */
+ * are on their way. Any other is a call, after what its thread has put in, and has the core's own answer: a fault, or a wait for room. */
 #include <stdlib.h>
 #include <string.h>
 

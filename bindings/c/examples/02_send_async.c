@@ -13,7 +13,7 @@ struct totals {
     atomic_long acked, failed;
 };
 
-/* Runs on a thread of the library: hence the atomics. It must not be slow: other results of its lane wait behind it. */
+/* Runs on a thread of the library: hence the atomics. It must not be slow: other results of its connection wait meanwhile. */
 static void on_result(const inlong_result *result, void *user)
 {
     struct totals *totals = user;

@@ -194,7 +194,7 @@ async def main():
 
 client = asyncio.run(main())
 ResultTaker.stats = lambda _: 1 / 0
-end.behind(lambda: print("the rest"))
+end.at_the_end(lambda: print("the rest"))
 """
 
 
@@ -261,7 +261,7 @@ for client in of_loops:
 time.sleep(1.5)  # threads that could be used again have ended
 good.send_async(b"x", "s")
 began = time.monotonic()
-end.behind(lambda: print(len(healthy.payloads()), time.monotonic() - began, flush=True))
+end.at_the_end(lambda: print(len(healthy.payloads()), time.monotonic() - began, flush=True))
 """
 
 

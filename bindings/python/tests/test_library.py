@@ -127,7 +127,7 @@ def test_a_package_without_the_core_says_so_at_import(tmp_path: Path) -> None:
     shutil.copy(CHECKOUT / "build" / "lib" / FILE_NAME, package / "_lib")
     done = run_python("import inlong_dataproxy", check=False, variables={"PYTHONPATH": str(tmp_path)})
     assert done.returncode == 1
-    assert f"LibraryError: {package / '_lib' / FILE_NAME} has no {CORE_FILE_NAME} beside it" in done.stderr
+    assert f"LibraryError: {package / '_lib' / FILE_NAME} has no {CORE_FILE_NAME} next to it" in done.stderr
 
 
 def test_a_core_of_another_build_is_a_library_error(tmp_path: Path) -> None:

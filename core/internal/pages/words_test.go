@@ -77,7 +77,13 @@ var unclearInComments = []string{
 var plainFolders = []string{"core", "core/dataproxytest", "core/internal/access", "core/internal/connections", "core/internal/discovery",
 	"core/internal/fifo", "core/internal/nearest", "core/internal/spool", "core/internal/transport", "core/internal/wire",
 	"core/internal/tail", "core/internal/pages", "core/internal/cputime", "core/row", "core/logsink", "core/inlongmsg", "core/operating",
-	"core/cmd/bench", "core/cmd/chaos", "core/cmd/crash", "core/cmd/conformance", "core/cmd/demo", "core/cmd/inlong-dataproxy", "core/cmd/internal/loglines"}
+	"core/cmd/bench", "core/cmd/chaos", "core/cmd/crash", "core/cmd/conformance", "core/cmd/demo", "core/cmd/inlong-dataproxy", "core/cmd/internal/loglines",
+	"capi", "capi/front", "include", "bindings/c/examples", "bindings/python", "bindings/python/inlong_dataproxy"}
+
+// isPlain reports whether folder is one of them, or one of a package's in Python.
+func isPlain(folder string) bool {
+	return slices.Contains(plainFolders, folder) || strings.HasPrefix(folder, "bindings/python/inlong_dataproxy/") || strings.HasPrefix(folder, "include/")
+}
 
 // Comments, docstrings, log lines and error texts are read as often as a page, and had words of their own.
 func TestSourcesUseThePlainWord(t *testing.T) {
@@ -86,7 +92,8 @@ func TestSourcesUseThePlainWord(t *testing.T) {
 		phrases = append(phrases, phrase)
 	}
 	pattern := regexp.MustCompile(`(?i)\b(` + strings.Join(phrases, "|") + `)\b`)
-	dense := regexp.MustCompile(`(?i)(^|\s)// .*\b(` + strings.Join(unclearInComments, "|") + `)\b`)
+	dense := `\b(` + strings.Join(unclearInComments, "|") + `)\b`
+	denseAnywhere, denseComment := regexp.MustCompile(`(?i)`+dense), regexp.MustCompile(`(?i)(^|\s)(//|/\*|\*|#) .*`+dense)
 	sources := 0
 	walk(t, func(path string, read func() string) {
 		switch filepath.Ext(path) {
@@ -100,12 +107,16 @@ func TestSourcesUseThePlainWord(t *testing.T) {
 		sources++
 		folder, err := filepath.Rel(top, filepath.Dir(path))
 		require.NoError(t, err)
-		plain := slices.Contains(plainFolders, filepath.ToSlash(folder)) && !strings.HasSuffix(path, "_test.go")
+		plain := isPlain(filepath.ToSlash(folder)) && !strings.HasSuffix(path, "_test.go")
 		for i, line := range strings.Split(read(), "\n") {
 			if found := pattern.FindString(line); found != "" {
 				t.Errorf("%s:%d: %q, see unclear for what to write", path, i+1, found)
 			}
-			if found := dense.FindString(line); plain && found != "" {
+			in := denseComment
+			if filepath.Ext(path) == ".py" { // the lines of a docstring have no mark
+				in = denseAnywhere
+			}
+			if found := in.FindString(line); plain && found != "" {
 				t.Errorf("%s:%d: %q: say it in plain words", path, i+1, strings.TrimSpace(found))
 			}
 		}

@@ -201,7 +201,7 @@ class InLongApi
         return kFailGetRevGroup;
     }
 
-    /* Looked at before the mutex: in a forked child a thread of the parent may hold that for ever, also one that was inside InitApi, and had
+    /* Read before the mutex: in a forked child a thread of the parent may hold that for ever, also one that was inside InitApi, and had
      * no client yet. */
     bool forked() const
     {

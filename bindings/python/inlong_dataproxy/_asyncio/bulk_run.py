@@ -76,7 +76,7 @@ def left_behind(
 ) -> list[Entry]:
     """Return what of the hand is neither in line nor in the library nor answered: run broke off when a signal handler raised.
 
-    Who cancels an await has its message sent all the same.
+    A message whose await is cancelled is still sent.
     """
     if run is not None:
         run.disclaim(pending)

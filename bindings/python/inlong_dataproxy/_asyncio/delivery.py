@@ -41,9 +41,9 @@ _LEAST = 16  # of one where the room is small
 _TURN_SECONDS = 0.002  # of one round that results may take: the loop has other work, too
 _NO_ACKS_SECONDS = 0.5  # so long without one ends the close of a loop that has ended
 _ROOM_MS = 50  # after which a close without the loop tries again to pass on what waits for room; sooner when all is acked
-_BEHIND_SECONDS = 0.005  # by then room is given back, a moment behind its result
+_LATE_ROOM_SECONDS = 0.005  # by then room is given back, a moment after its result
 _PUSH_SECONDS = 1.0  # a loop that is asked whether something is left in line, and does not say so, has nothing
-_LOOK_SECONDS = 0.05  # results make room, and wake: this is for room that is given back a moment behind its result
+_LOOK_SECONDS = 0.05  # results make room, and wake: this is for room that is given back a moment after its result
 
 
 class AsyncDelivery(ResultTaker[Waiting]):
@@ -112,7 +112,7 @@ class AsyncDelivery(ResultTaker[Waiting]):
         """Pass on what is in line, as far as there is room."""
         if self.forked or self._pushing._is_owned():  # in a forked child it may be locked for ever
             return  # a finalizer or signal handler came in the middle of another push, which takes what it put in line
-        with self._pushing:  # no call of acquire: where a signal handler raises behind that, nobody releases
+        with self._pushing:  # no call of acquire: if a signal handler raises after that, nobody releases
             self._push_or_put_back()
 
     def _push_or_put_back(self) -> None:
@@ -156,8 +156,8 @@ class AsyncDelivery(ResultTaker[Waiting]):
             left = self._enter_mark(some[0][1]) if model is None else self._enter(model, some)
             if left:
                 self._most = max((len(some) - left) // 2, _LEAST)
-                behind = [entry for _, more in runs[place + 1 :] for entry in more]
-                self.line.extendleft(reversed(some[-left:] + behind))
+                later = [entry for _, more in runs[place + 1 :] for entry in more]
+                self.line.extendleft(reversed(some[-left:] + later))
                 return False
         self._most = min(2 * self._most, MESSAGES)
         return True
@@ -226,7 +226,7 @@ class AsyncDelivery(ResultTaker[Waiting]):
             self._sealed = False
             self.hand_out(count)
             self.room.set()
-            # Behind the tasks that continue with these results: what they send travels with it.
+            # After the tasks that continue with these results: what they send travels with it.
             if self._unsealed or self.line:
                 self.schedule()
             if self.loop.time() >= end:
@@ -304,7 +304,7 @@ class AsyncDelivery(ResultTaker[Waiting]):
     def begin_close(self, end: float, *, patient: bool = True) -> None:
         """Close within end (of time.monotonic) from any thread, without waiting and without the loop, which may have ended.
 
-        Its futures may be awaited all the same: they get their results once it is closed. Not patient: as long as acks come.
+        Its futures may still be awaited: they get their results once it is closed. Not patient: as long as acks come.
         """
         self.closing = True
         if self._background is None:
@@ -323,7 +323,7 @@ class AsyncDelivery(ResultTaker[Waiting]):
             over = time.monotonic() >= until or not (self.line or (counters["pending_messages"] and not patient))
             if over or low.client_seal(self.handle, _ROOM_MS) not in (codes.OK, codes.CONTEXT_EXPIRED):  # the close says it, too
                 break
-            time.sleep(_BEHIND_SECONDS)
+            time.sleep(_LATE_ROOM_SECONDS)
         self._close_handle(end if patient else 0, None)
         try:
             self.loop.call_soon_threadsafe(self._take_rest)

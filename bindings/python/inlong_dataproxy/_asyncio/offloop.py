@@ -43,7 +43,7 @@ def _post(loop: asyncio.AbstractEventLoop, future: asyncio.Future[Any], outcome:
 def answer(future: asyncio.Future[Any], outcome: object) -> None:
     """Give a future its outcome, unless it has one. A closed loop tells nobody of it."""
     if not future.done():
-        with contextlib.suppress(RuntimeError):  # raised behind the setting
+        with contextlib.suppress(RuntimeError):  # raised after the setting
             if isinstance(outcome, BaseException):
                 future.set_exception(outcome)
             else:

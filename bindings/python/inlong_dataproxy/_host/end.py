@@ -41,7 +41,7 @@ class Open(Protocol):
 
 _known: weakref.WeakSet[Any] = weakref.WeakSet()  # all that were opened: one that is closed may have futures without a result
 _open: set[Any] = set()  # each is kept until it is closed, so that what a forgotten client accepted is still delivered
-_behind: list[Callable[[], object]] = []
+_at_the_end: list[Callable[[], object]] = []
 _armed_process = 0
 
 
@@ -56,9 +56,9 @@ def closed(client: Open) -> None:
     _open.discard(client)
 
 
-def behind(function: Callable[[], object]) -> None:
-    """Have function called at the end, when all are closed."""
-    _behind.append(function)
+def at_the_end(function: Callable[[], object]) -> None:
+    """Have function called when all are closed."""
+    _at_the_end.append(function)
 
 
 def still_open() -> set[Any]:
@@ -97,7 +97,7 @@ def _close_all() -> None:
         while _open and time.monotonic() < end:
             time.sleep(_LOOK_SECONDS)
         raise
-    for function in _behind:
+    for function in _at_the_end:
         function()
 
 

@@ -37,7 +37,7 @@ def load() -> tuple[ctypes.CDLL, ctypes.PyDLL]:
 
     Raises:
         LibraryError: this platform is none that the library runs on, none of the candidates can be loaded (each is listed with its
-            reason), or the one that was has another version than this package, or no core beside it.
+            reason), or the one that was has another version than this package, or no core next to it.
     """
     _check_platform()
     tried: list[str] = []
@@ -87,7 +87,7 @@ def _older_libc(reason: str) -> str:
 def _check_core(front: Path) -> None:
     # Only a look: loading it starts threads, and belongs to the first client, which compares the versions of the two.
     if not (front.parent / CORE_FILE_NAME).is_file() and not os.environ.get("INLONG_DATAPROXY_CORE"):
-        raise LibraryError(f"{front} has no {CORE_FILE_NAME} beside it: half of the library is missing; install the package again")
+        raise LibraryError(f"{front} has no {CORE_FILE_NAME} next to it: half of the library is missing; install the package again")
 
 
 def _check_version(library: ctypes.CDLL, name: str) -> None:

@@ -64,4 +64,4 @@ def _pass_on_rest() -> None:
 
 
 _thread = Background("inlong-log", _pass_on_all)
-end.behind(_pass_on_rest)
+end.at_the_end(_pass_on_rest)

@@ -111,9 +111,9 @@ class DeliveryFuture(Future[Result]):
     The standard constructor makes a condition and two lists, which is most of the cost of sending a small message: it is not
     called, and anyone who makes a future sets model. The rest is made on demand.
 
-    Outcome and callbacks change under one lock, the client's. Who finds the outcome there calls the callback; who does
-    not leaves it in the list, which the resolver takes as a whole in the step that sets the outcome. Where there is a watch, the
-    outcome changes under its condition too, taken before the lock: who waits for several futures counts them under those.
+    Outcome and callbacks change under one lock, the client's. A thread that finds the outcome calls the callback; one that
+    does not leaves it in the list, which the resolver takes as a whole in the step that sets the outcome. If there is a watch, the
+    outcome changes under its condition too, taken before the lock: wait() and as_completed() count futures under those.
     """
 
     model: Sent

@@ -27,7 +27,7 @@ _BULKS = (BULK_TAG >> SEQUENCE_BITS) - 1
 
 _RECORDS = 64  # results of one poll
 _HEAD = struct.Struct("=QiiiiiiQQ")
-_TEXTS = struct.Struct("=128s64s")  # node and batch_id behind the head
+_TEXTS = struct.Struct("=128s64s")  # node and batch_id after the head
 _RECORD_SIZE = ctypes.sizeof(low.ResultRecord)
 
 

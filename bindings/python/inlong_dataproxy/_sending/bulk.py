@@ -119,7 +119,7 @@ class Bulk:
         self._box: list[bytes] = []  # the caller appends, who passes on takes from the front: each in one step of the interpreter
         self._cut = 0  # messages that have left the box, or were refused before it
         self._bytes = 0
-        self._weight = 0  # bytes that the caller has put into the box since it passed it on, as far as it looked at them
+        self._weight = 0  # bytes that the caller has put into the box since it passed it on, as far as it counted them
         # Each has one writer, and no lock: a signal handler may come between, and wait for the thread of results.
         self._accepted = self._refused = 0  # by who passes on
         self._acked = self._failed = 0  # with a result of the library; by the thread of results

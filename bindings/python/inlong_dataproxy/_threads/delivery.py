@@ -141,7 +141,7 @@ class Delivery(ResultTaker[DeliveryFuture]):
         # All results are in the library's queue or in the hands of the thread by now.
         ticket, held = Ticket(), self.line.models.guard.is_held
         self._inbox.put(ticket.answer)
-        # The default waits for room and then for results, and may be over behind its end.
+        # The default waits for room and then for results, and may be over after its end.
         if not (self._ended or ticket.wait(max(end, time.monotonic()) + _GRACE_SECONDS, held) or held()):
             raise codes.late_error("a callback did not return in time")
 

@@ -28,7 +28,7 @@ from inlong_dataproxy._sending.run import FULL, Run, snapshot, split
 
 from .inbox import Inbox
 
-# Results make room, and wake. These are for room that is given back a moment behind its result: the first look behind a wake, and
+# Results make room, and wake. These are for room that is given back a moment after its result: the first look after a wake, and
 # the longest time between two where none comes, doubling: in an outage each costs the library as much as a send.
 _LOOK_SECONDS, _LOOK_SECONDS_MOST = 0.02, 0.64
 
@@ -78,8 +78,8 @@ class Line:
         self._handle = handle
         self._pending = pending
         self._inbox = inbox
-        self._behind: deque[Entry] = deque()  # taken from the queue, not yet looked at
-        self._hand: deque[tuple[Any, list[Any]]] = deque()  # behind the run that is passed on: futures of a model, or a command
+        self._behind: deque[Entry] = deque()  # taken from the queue, not yet examined
+        self._hand: deque[tuple[Any, list[Any]]] = deque()  # after the run that is passed on: futures of a model, or a command
         self._run: Optional[Run[DeliveryFuture]] = None
         self._taken: list[Entry] = []  # from the queue, on their way into the hand
         self._room = Ticket()  # of the thread, while it waits for room; it alone makes another
@@ -261,8 +261,8 @@ class Line:
         """Take first and what comes after it into the hand, as much as may be taken at a time."""
         entries: list[Entry] = [first]
         self._taken = entries
-        behind = self._behind
-        take, there = (behind.popleft, len(behind)) if behind else (self._queue.get_nowait, self._queue.qsize())
+        rest = self._behind
+        take, there = (rest.popleft, len(rest)) if rest else (self._queue.get_nowait, self._queue.qsize())
         # Each is in the one or the other whatever happens. How many bytes there are is bounded where they are put in.
         entries.extend(starmap(take, repeat((), min(there, self.bounds.messages - 1))))
         models: list[Any] = [entry.model for entry in entries]
@@ -302,7 +302,7 @@ class Line:
     def _pass_on(self, run: Run[DeliveryFuture]) -> None:
         while run.waiting:
             if self._room.answered:
-                self._room = Ticket()  # before the try: what is released behind it counts
+                self._room = Ticket()  # before the try: what is released after it counts
             code, taken = run.enter(self._handle, self.models, self._pending, self.full, len(run.waiting) < _LONG)
             if taken:
                 self._took(run.model, taken)
