@@ -52,7 +52,7 @@ const (
 )
 
 // cpu is what one client uses for so many messages.
-func cpu(t *testing.T, url string, messages int, load load, opts ...dataproxy.Option) time.Duration {
+func cpu(t *testing.T, url string, messages, size int, load load, opts ...dataproxy.Option) time.Duration {
 	client, err := dataproxy.NewClient(append([]dataproxy.Option{dataproxy.WithURL(url), dataproxy.WithGroupID("test_group"),
 		dataproxy.WithBlockIfQueueIsFull(true), dataproxy.WithMessageFormat(dataproxy.Binary)}, opts...)...)
 	require.NoError(t, err)
@@ -67,13 +67,13 @@ func cpu(t *testing.T, url string, messages int, load load, opts ...dataproxy.Op
 	random := rand.New(rand.NewPCG(1, 2)) // lines that compress as those of a log do
 	lines := make([]string, 4096)
 	for i := range lines {
-		for len(lines[i]) < 100 {
+		for len(lines[i]) < size {
 			lines[i] += fmt.Sprintf("%s=%d ", []string{"user", "latency_ms", "status", "bytes", "shard", "tenant"}[random.IntN(6)], random.IntN(100_000))
 		}
 	}
 	payloads := make([][]byte, len(lines))
 	for i, line := range lines {
-		payloads[i] = []byte(line[:100])
+		payloads[i] = []byte(line[:size])
 	}
 	var failed atomic.Int64
 	note := func(err error) {
@@ -163,6 +163,7 @@ func TestWhatTracingCosts(t *testing.T) {
 	for name, option := range map[string]dataproxy.Option{
 		"messages, each waited for": traced(),
 		"messages":                  traced(),
+		"messages of 1 KiB":         traced(),
 		"messages, not carried":     traced(oteldataproxy.WithCarrier(oteldataproxy.Nothing)),
 		"batches":                   traced(oteldataproxy.WithSpans(oteldataproxy.OfBatches)),
 		"batches, not carried":      traced(oteldataproxy.WithSpans(oteldataproxy.OfBatches), oteldataproxy.WithCarrier(oteldataproxy.Nothing)),
@@ -180,16 +181,18 @@ func TestWhatTracingCosts(t *testing.T) {
 			plain := time.Duration(0)
 			for range 9 {
 				opts := []dataproxy.Option{option}
-				load := inRequests
+				size, load := 100, inRequests
 				switch name {
 				case "batches as roots":
 					load = alone
 				case "messages, each waited for":
 					load = waiting
+				case "messages of 1 KiB":
+					size = 1024
 				}
-				without := cpu(t, url, messages, load)
+				without := cpu(t, url, messages, size, load)
 				plain += without / 9
-				ratios = append(ratios, cpu(t, url, messages, load, opts...).Seconds()/without.Seconds())
+				ratios = append(ratios, cpu(t, url, messages, size, load, opts...).Seconds()/without.Seconds())
 			}
 			slices.Sort(ratios)
 			t.Logf("%-25s %.2f x plain (%.2f to %.2f), which takes %d ns a message", name, ratios[len(ratios)/2], ratios[0], ratios[len(ratios)-1], plain.Nanoseconds()/messages)
