@@ -15,6 +15,19 @@ import (
 	"github.com/inlong-dataproxy/inlong-dataproxy/core/dataproxytest"
 )
 
+const hasCompiler22 = `"$0" --list-modules | grep -qE '^jdk\.compiler@(2[2-9]|[3-9][0-9])'`
+
+// java returns the java of a JDK of 22 or newer. The one in PATH may be older, beside a newer one.
+func java() string {
+	others, _ := filepath.Glob("/usr/lib/jvm/*/bin/java")
+	for _, path := range append([]string{"java", filepath.Join(os.Getenv("JAVA_HOME"), "bin/java")}, others...) {
+		if exec.Command("sh", "-c", hasCompiler22, path).Run() == nil {
+			return path
+		}
+	}
+	return "java"
+}
+
 // The programs that call the C library from other languages lay out its structs by themselves: one field too few, and they send rubbish.
 // Each runs where its runtime is there, and the library is built.
 func TestOtherLanguagesSendThroughTheCLibrary(t *testing.T) {
@@ -25,12 +38,11 @@ func TestOtherLanguagesSendThroughTheCLibrary(t *testing.T) {
 	}
 	programs := filepath.Join(root, "bindings/c/examples/languages")
 	languages := map[string]struct{ runs, command []string }{ // what succeeds where the runtime is there, and how the example is run
-		"Node":   {[]string{"node", "-e", "require('koffi')"}, []string{"node", "send.js"}},
-		"Ruby":   {[]string{"ruby", "-rfiddle/import", "-e", "1"}, []string{"ruby", "send.rb"}},
-		"PHP":    {[]string{"php", "-d", "ffi.enable=1", "-r", "FFI::cdef('');"}, []string{"php", "-d", "ffi.enable=1", "send.php"}},
-		"LuaJIT": {[]string{"luajit", "-e", "require 'ffi'"}, []string{"luajit", "send.lua"}},
-		"Java 22": {[]string{"sh", "-c", `java --list-modules | grep -E '^jdk\.compiler@(2[2-9]|[3-9][0-9])'`},
-			[]string{"java", "--enable-native-access=ALL-UNNAMED", "Send.java"}},
+		"Node":    {[]string{"node", "-e", "require('koffi')"}, []string{"node", "send.js"}},
+		"Ruby":    {[]string{"ruby", "-rfiddle/import", "-e", "1"}, []string{"ruby", "send.rb"}},
+		"PHP":     {[]string{"php", "-d", "ffi.enable=1", "-r", "FFI::cdef('');"}, []string{"php", "-d", "ffi.enable=1", "send.php"}},
+		"LuaJIT":  {[]string{"luajit", "-e", "require 'ffi'"}, []string{"luajit", "send.lua"}},
+		"Java 22": {[]string{"sh", "-c", hasCompiler22, java()}, []string{java(), "--enable-native-access=ALL-UNNAMED", "Send.java"}},
 	}
 	for name, language := range languages {
 		t.Run(name, func(t *testing.T) {
