@@ -18,28 +18,28 @@ import (
 // Dialer opens a connection to a node's "host:port"; the DialContext of a [net.Dialer] is one. See WithDialer.
 type Dialer func(ctx context.Context, network, address string) (net.Conn, error)
 
-// newManager makes the Manager that is asked for nodes; nil with static nodes.
-func (c *client) newManager() (*discovery.Manager, error) {
-	if len(c.opts.StaticNodes) > 0 {
+// newManager makes the Manager that is asked for nodes; nil with static nodes. stale is told that a file has changed and cannot be used now.
+func (o *Options) newManager(stale func(error)) (*discovery.Manager, error) {
+	if len(o.StaticNodes) > 0 {
 		return nil, nil
 	}
-	listURLs, err := discovery.ListURLs(c.opts.URL)
+	listURLs, err := discovery.ListURLs(o.URL)
 	if err != nil {
 		return nil, err
 	}
-	files, err := c.opts.tlsFiles().Open(c.stale)
+	files, err := o.tlsFiles().Open(stale)
 	if err != nil {
 		return nil, err
 	}
-	m := &discovery.Manager{ListURLs: listURLs, Group: c.opts.GroupID, TLS: files.Config}
+	m := &discovery.Manager{ListURLs: listURLs, Group: o.GroupID, TLS: files.Config}
 	basic := func(idAndKey string) (string, string, error) {
 		return "Authorization", "Basic " + base64.StdEncoding.EncodeToString([]byte(idAndKey)), nil
 	}
-	switch o := &c.opts; {
+	switch {
 	case o.Auth != nil:
 		m.Authorize = (&tokenSource{auth: o.Auth}).token
 	case o.BasicAuthFile != "":
-		file, err := access.Keep(o.readBasicAuth, c.stale)
+		file, err := access.Keep(o.readBasicAuth, stale)
 		if err != nil {
 			return nil, err
 		}
@@ -118,18 +118,18 @@ func (o *Options) checkAccess() (err error) {
 	return err
 }
 
-// findWay decides how nodes are reached, if not by TCP alone.
-func (c *client) findWay(to *transport.Config) error {
-	switch o := &c.opts; {
+// findWay decides how nodes are reached, if not by TCP alone. stale is as newManager's.
+func (o *Options) findWay(to *transport.Config, stale func(error)) error {
+	switch {
 	case o.Dialer != nil:
 		to.Open = (&transport.UserDialer{Dial: o.Dialer, Most: int64(o.WorkerNum + connections.MostProbes)}).Open
 	case o.Socks != "":
 		to.Open = transport.Socks(o.Socks, o.SocksAuth)
 	}
-	if !c.opts.NodeTLS {
+	if !o.NodeTLS {
 		return nil
 	}
-	files, err := c.opts.tlsFiles().Open(c.stale)
+	files, err := o.tlsFiles().Open(stale)
 	if err == nil {
 		to.TLS = files.To
 	}

@@ -16,20 +16,19 @@ import (
 // The error is row.ErrNoRows if the stream's messages are not rows, and ErrNoEndpoint if the Manager could not be asked or does not
 // know the stream. Otherwise it says what is wrong with the options, or which setting readers disagree about.
 func AskStream(ctx context.Context, streamID string, opts ...Option) (*row.Stream, error) {
-	c := &client{}
+	var o Options
 	for _, opt := range opts {
 		if opt != nil {
-			opt(&c.opts)
+			opt(&o)
 		}
 	}
-	if err := c.opts.ValidateAndSetDefault(); err != nil {
+	if err := o.ValidateAndSetDefault(); err != nil {
 		return nil, err
 	}
 	if err := CheckStreamID(streamID); err != nil {
 		return nil, err
 	}
-	c.log.out.to = NopLogger() // what the caller needs to know is returned
-	manager, err := c.newManager()
+	manager, err := o.newManager(func(error) {})
 	if err != nil {
 		return nil, err
 	}
@@ -39,15 +38,15 @@ func AskStream(ctx context.Context, streamID string, opts ...Option) (*row.Strea
 	if ctx == nil {
 		ctx = context.Background()
 	}
-	ctx, cancel := context.WithTimeout(ctx, c.opts.ManagerTimeout)
+	ctx, cancel := context.WithTimeout(ctx, o.ManagerTimeout)
 	defer cancel()
 	data, err := manager.Stream(ctx, streamID)
 	if err != nil {
-		return nil, &streamUnknown{streamID, c.opts.GroupID, err}
+		return nil, &streamUnknown{streamID, o.GroupID, err}
 	}
 	stream, err := row.ParseStream(data)
 	if err != nil {
-		return nil, fmt.Errorf("stream %s of group %s: %w", streamID, c.opts.GroupID, err)
+		return nil, fmt.Errorf("stream %s of group %s: %w", streamID, o.GroupID, err)
 	}
 	return stream, nil
 }

@@ -170,7 +170,7 @@ func WaitingForIdle(of FullClient) int { return of.(*client).conns.Held().Waiter
 func SetNodes(of FullClient, addrs ...string) { of.(*client).conns.SetNodes(addrs) }
 
 // FrameLimit is the longest frame that the client writes now.
-func FrameLimit(of Client) int { return int(of.(*client).frameLimit.Load()) }
+func FrameLimit(of Client) int { return int(of.(*client).nodes.frameLimit.Load()) }
 
 // FindsWithoutLock reports whether the next message of a stream finds it where those asked for last are.
 func FindsWithoutLock(c FullClient, streamID string) bool {

@@ -8,13 +8,11 @@ import (
 	"fmt"
 	"runtime/debug"
 	"strings"
-	"sync/atomic"
 	"time"
 
 	"go.uber.org/multierr"
 
 	"github.com/inlong-dataproxy/inlong-dataproxy/core/internal/connections"
-	"github.com/inlong-dataproxy/inlong-dataproxy/core/internal/discovery"
 	"github.com/inlong-dataproxy/inlong-dataproxy/core/internal/transport"
 	"github.com/inlong-dataproxy/inlong-dataproxy/core/internal/wire"
 )
@@ -24,13 +22,12 @@ const Version = "0.1.0"
 
 // client implements Embedder, and so FullClient and Client. core/DESIGN.md describes the way of a message through it.
 type client struct {
-	opts       Options
-	log        limitedLog
-	start      time.Time     // deadlines of single messages are relative to it
-	linger     time.Duration // of a batch
-	columns    string        // add_columns as "&name=value"
-	id         uint64        // wire.BatchID.Client of its frames
-	frameLimit atomic.Int64
+	opts    Options
+	log     limitedLog
+	start   time.Time     // deadlines of single messages are relative to it
+	linger  time.Duration // of a batch
+	columns string        // add_columns as "&name=value"
+	id      uint64        // wire.BatchID.Client of its frames
 
 	budget     budget
 	bulk       bulkWindow
@@ -40,7 +37,7 @@ type client struct {
 	frames     buffers // of writers: much larger, so pooled apart
 	completers []completer
 	conns      *connections.Set[*batch]
-	manager    *discovery.Manager // nil with static nodes
+	nodes      nodeList
 	metrics    *metrics
 	hooks      hookList
 	spooler    *spooler // nil without a spool
@@ -99,7 +96,7 @@ func NewClient(opts ...Option) (FullClient, error) {
 	fresh := false
 	if !c.opts.LazyStart { // otherwise the supervisor does it
 		var err error
-		if fresh, err = c.firstList(); err != nil {
+		if fresh, err = c.nodes.first(); err != nil {
 			c.discard()
 			return nil, fmt.Errorf("%w: %w", ErrNoEndpoint, err)
 		}
@@ -150,7 +147,7 @@ func (c *client) init() (err error) {
 	if c.metrics, err = newMetrics(o.MetricsRegistry, o.MetricsName, o.WorkerNum, o.MetricsStreams); err != nil {
 		return err
 	}
-	if c.manager, err = c.newManager(); err != nil {
+	if c.nodes.manager, err = o.newManager(c.stale); err != nil {
 		return err
 	}
 	if _, ours := o.BufferPool.(*bufferPool); o.BufferPool != nil && !ours {
@@ -173,10 +170,9 @@ func (c *client) init() (err error) {
 		HeartbeatInterval: o.HeartbeatInterval, SocketSendBuffer: o.SocketSendBufferSize, SocketRecvBuffer: o.SocketRecvBufferSize,
 		MaxAnswer: max(o.ReadBufferSize, leastAnswer), GetBuffer: o.BytePool.Get, PutBuffer: o.BytePool.Put, Guard: c.guard,
 	}
-	if err = c.findWay(&way); err != nil {
+	if err = o.findWay(&way, c.stale); err != nil {
 		return err
 	}
-	c.frameLimit.Store(int64(o.MaxFrameSize))
 	c.budget.init(c)
 	c.bulk.init(o)
 	c.streams.init()
@@ -205,13 +201,15 @@ func (c *client) connect(way transport.Config) {
 		UpdateInterval: o.UpdateInterval, Cache: o.NodeCache, Log: &c.log, Lasting: &c.lanesDone, Writers: &c.working,
 		Forget: !o.Ordered && o.SpoolDir == "", // otherwise a stream, or a store, waits for the answer of a dead batch in flight
 	}
-	if c.manager != nil {
-		cfg.Refresh = c.refresh
+	if c.nodes.manager != nil {
+		cfg.Refresh = c.nodes.refresh
 	}
 	if o.LazyStart {
-		cfg.First = c.firstList
+		cfg.First = c.nodes.first
 	}
 	c.conns = connections.New(c.ctx, &cfg, carrier{c})
+	c.nodes.opts, c.nodes.log, c.nodes.ctx, c.nodes.conns = o, &c.log, c.ctx, c.conns
+	c.nodes.frameLimit.Store(int64(o.MaxFrameSize))
 }
 
 // place says where an accepted message is.
@@ -318,7 +316,7 @@ var errClosed = &Error{Code: CodeClosed}
 
 // trimmed returns msg as it is sent. A message that is longer than a frame is refused without looking at its end.
 func (c *client) trimmed(msg *Message) *Message {
-	if n := len(msg.Payload); c.opts.TrimTrailingNewline && n > 0 && int64(n) <= c.frameLimit.Load() && msg.Payload[n-1] == '\n' {
+	if n := len(msg.Payload); c.opts.TrimTrailingNewline && n > 0 && int64(n) <= c.nodes.frameLimit.Load() && msg.Payload[n-1] == '\n' {
 		trimmed := *msg
 		trimmed.Payload = msg.Payload[:n-1]
 		return &trimmed

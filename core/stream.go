@@ -343,5 +343,5 @@ const attrRoom = 160
 
 // longest returns the size of the largest payload that fits into a frame of this stream with these attributes of its batch.
 func (st *stream) longest(attributes string) int {
-	return int(st.c.frameLimit.Load()) - max(wire.TextOverhead, wire.BinaryOverhead) - st.added - len(attributes) - attrRoom - itemHeader
+	return int(st.c.nodes.frameLimit.Load()) - max(wire.TextOverhead, wire.BinaryOverhead) - st.added - len(attributes) - attrRoom - itemHeader
 }

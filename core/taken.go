@@ -13,7 +13,7 @@ func (c *client) Intake() Intake {
 	most := c.budget.maxMessages
 	// No id is longer than maxID. What is added to all messages is in the tail of each stream.
 	head := len("groupId=&streamId=") + 2*maxID + len(c.columns)
-	longest := int(c.frameLimit.Load()) - max(wire.TextOverhead, wire.BinaryOverhead) - head - attrRoom - itemHeader
+	longest := int(c.nodes.frameLimit.Load()) - max(wire.TextOverhead, wire.BinaryOverhead) - head - attrRoom - itemHeader
 	return Intake{Messages: messages, Bytes: bytes, MostMessages: most - most/8, MostBytes: c.budget.most() * 7 / 8,
 		Bulk: c.bulk.room(), LongestPayload: longest, Linger: c.linger, SendTimeout: c.opts.SendTimeout,
 		Ordered: c.opts.Ordered, Waits: c.opts.BlockIfQueueIsFull}
