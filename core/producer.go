@@ -33,8 +33,7 @@ type client struct {
 	bulk       bulkWindow
 	streams    streams
 	batches    registry
-	bodies     buffers // of batches
-	frames     buffers // of writers: much larger, so pooled apart
+	frames     buffers // of writers: much larger than the batches', so pooled apart
 	completers []completer
 	conns      *connections.Set[*batch]
 	nodes      nodeList
@@ -176,8 +175,9 @@ func (c *client) init() (err error) {
 	c.budget.init(c)
 	c.bulk.init(o)
 	c.streams.init()
-	c.batches.c = c
-	c.bodies = buffers{user: o.BufferPool, max: int64(o.BufferPoolSize)}
+	b := &c.batches
+	b.client, b.sendTimeout, b.budget, b.woken, b.closing = c.id, o.SendTimeout, &c.budget, c.woken, &c.end.closing
+	b.bodies = buffers{user: o.BufferPool, max: int64(o.BufferPoolSize)}
 	c.frames = buffers{user: o.BufferPool, max: int64(o.BufferPoolSize)}
 	c.completers = make([]completer, o.WorkerNum)
 	for i := range o.WorkerNum {

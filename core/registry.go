@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"container/list"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/inlong-dataproxy/inlong-dataproxy/core/internal/wire"
@@ -12,8 +13,13 @@ import (
 // registry holds every batch from its opening until its last receiver was called. Flush waits for its batches, and Shutdown sweeps
 // it.
 type registry struct {
-	c    *client
-	pool sync.Pool // of *batch
+	client      uint64        // wire.BatchID.Client of its batches
+	sendTimeout time.Duration // of the messages in them
+	bodies      buffers
+	budget      *budget      // what a batch was charged goes back to it
+	woken       func(*batch) // called when a batch's timer ends
+	closing     *atomic.Bool // the client's
+	pool        sync.Pool    // of *batch
 
 	mu    sync.Mutex
 	taken batchList // of messages that somebody waits for
@@ -36,9 +42,9 @@ type flush struct {
 // get opens a batch for st. Its first message was taken `ago` before, or was read back. The caller holds st.mu, or replays.
 func (r *registry) get(st *stream, ago time.Duration, replayed bool) *batch {
 	now := time.Now().Add(-ago)
-	due := now.Add(r.c.opts.SendTimeout)
+	due := now.Add(r.sendTimeout)
 	var b *batch
-	if !r.c.end.closing.Load() { // otherwise the sweep of the close may hold a batch that was put back
+	if !r.closing.Load() { // otherwise the sweep of the close may hold a batch that was put back
 		b, _ = r.pool.Get().(*batch)
 	}
 	if b == nil {
@@ -46,12 +52,12 @@ func (r *registry) get(st *stream, ago time.Duration, replayed bool) *batch {
 	}
 	b.mu.Lock() // a caller that gave up may still read the id that b had before
 	b.st, b.opened, b.due, b.replayed = st, now, due, replayed
-	b.body = r.c.bodies.get()
+	b.body = r.bodies.get()
 	b.undelivered.Store(1)
 	r.mu.Lock()
 	r.seq++
 	r.count++
-	b.id = wire.BatchID{Client: r.c.id, Seq: r.seq}
+	b.id = wire.BatchID{Client: r.client, Seq: r.seq}
 	b.order = r.seq
 	l := r.listOf(b)
 	b.prev, l.last = l.last, b
@@ -62,10 +68,10 @@ func (r *registry) get(st *stream, ago time.Duration, replayed bool) *batch {
 	}
 	r.mu.Unlock()
 	if b.timer == nil {
-		b.timer = time.AfterFunc(time.Hour, func() { r.c.woken(b) })
+		b.timer = time.AfterFunc(time.Hour, func() { r.woken(b) })
 		b.timer.Stop()
 	}
-	b.timer.Reset(r.c.opts.SendTimeout - ago)
+	b.timer.Reset(r.sendTimeout - ago)
 	b.mu.Unlock()
 	return b
 }
@@ -75,12 +81,12 @@ func (r *registry) nextID() wire.BatchID {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.seq++
-	return wire.BatchID{Client: r.c.id, Seq: r.seq}
+	return wire.BatchID{Client: r.client, Seq: r.seq}
 }
 
 // remove removes a batch whose last receiver was called, and reuses it if nobody else can hold it.
 func (r *registry) remove(b *batch, reuse bool) {
-	r.c.budget.release(b.st, 0, b.charged) // before a flush returns: its caller may look at Stats
+	r.budget.release(b.st, 0, b.charged) // before a flush returns: its caller may look at Stats
 	r.mu.Lock()
 	l := r.listOf(b)
 	if b.prev != nil {
@@ -134,10 +140,10 @@ func (r *registry) recycle(b *batch, reuse bool) {
 	}
 	b.mu.Unlock()
 	if !reuse {
-		r.c.bodies.forget(body)
+		r.bodies.forget(body)
 		return
 	}
-	r.c.bodies.put(body)
+	r.bodies.put(body)
 	r.pool.Put(b)
 }
 
