@@ -83,7 +83,7 @@ inline void Promises::forsake() noexcept
         pending->settled = true;
         pending->promise.set_value(
             made_here(INLONG_ERR_CLOSED, INLONG_MAYBE_WRITTEN,
-                      "producer already been closed: the close ended before the result came [code 10003]"));
+                      "producer already been closed: the close was over before the result came [code 10003]"));
         pending->after = for_ever.load();
         while (!for_ever.compare_exchange_weak(pending->after, pending))
             ;

@@ -82,7 +82,7 @@ def lost_error(group_id: str = "", stream_id: str = "") -> ClosedError:
     return own_error(
         ClosedError,
         CLOSED,
-        "the close ended before the result came",
+        "the close was over before the result came",
         group_id=group_id,
         stream_id=stream_id,
         persisted=Persisted.MAYBE_WRITTEN,
